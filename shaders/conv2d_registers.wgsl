@@ -1,0 +1,60 @@
+// Convolution out of registers alone: no workgroup memory, no barriers, no subgroups. For small problems and plain adapters.
+//
+// const PIXELS: output pixels of an invocation, which lie side by side in memory order.
+// Workgroup: 8 output vectors x 8 invocations along the pixels. Grid: x = pixels / (8 PIXELS), y = oc4 / 8.
+
+struct Window { image: u32, y: i32, x: i32 }
+
+fn window(pixel: u32) -> Window {
+    let p = min(pixel, dims.pixels - 1u);
+    let ox = p % dims.ow;
+    let oy = p / dims.ow % dims.oh;
+    return Window(p / (dims.ow * dims.oh), i32(oy * STRIDE) - i32(PADDING), i32(ox * STRIDE) - i32(PADDING));
+}
+
+@compute @workgroup_size(8, 8)
+fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(workgroup_id) group: vec3<u32>,
+        @builtin(local_invocation_id) local: vec3<u32>) {
+    let oc = group.y * 8u + local.x;
+    let first = (group.x * 8u + local.y) * PIXELS;
+    if oc >= dims.oc4 || first >= dims.pixels {
+        return;
+    }
+    var windows: array<Window, PIXELS>;
+    var sums: array<vec4<f32>, PIXELS>;
+    for (var i = 0u; i < PIXELS; i++) {
+        windows[i] = window(first + i);
+    }
+    var row = oc;
+    for (var ky = 0u; ky < KERNEL; ky++) {
+        for (var kx = 0u; kx < KERNEL; kx++) {
+            // Where each pixel's input starts, and 0.0 for those whose window leaves the image here.
+            var start: array<u32, PIXELS>;
+            var inside: array<f32, PIXELS>;
+            for (var i = 0u; i < PIXELS; i++) {
+                let iy = windows[i].y + i32(ky);
+                let ix = windows[i].x + i32(kx);
+                let cy = clamp(iy, 0, i32(dims.h) - 1);
+                let cx = clamp(ix, 0, i32(dims.w) - 1);
+                start[i] = ((windows[i].image * dims.h + u32(cy)) * dims.w + u32(cx)) * dims.x_stride + dims.x_offset;
+                inside[i] = select(0.0, 1.0, cy == iy && cx == ix);
+            }
+            for (var c = 0u; c < dims.c4; c++) {
+                let w0 = vec4<f32>(weights[row]);
+                let w1 = vec4<f32>(weights[row + dims.oc4]);
+                let w2 = vec4<f32>(weights[row + 2u * dims.oc4]);
+                let w3 = vec4<f32>(weights[row + 3u * dims.oc4]);
+                row += 4u * dims.oc4;
+                for (var i = 0u; i < PIXELS; i++) {
+                    let v = inside[i] * vec4<f32>(x[start[i] + c]);
+                    sums[i] = fma(vec4(v.w), w3, fma(vec4(v.z), w2, fma(vec4(v.y), w1, fma(vec4(v.x), w0, sums[i]))));
+                }
+            }
+        }
+    }
+    for (var i = 0u; i < PIXELS; i++) {
+        if first + i < dims.pixels {
+            finish(first + i, oc, sums[i]);
+        }
+    }
+}

@@ -1,0 +1,75 @@
+// y = relu(scale * x + shift + residual), each part optional, into channels [offset, offset + channels) of the output.
+// Serves the stand-alone batch norm, addition, ReLU, shortcut A (residual subsampled, zero channels around it) and concatenation.
+//
+// binding  buffer    contents
+// 0        dims      extents; channel counts are plain, not in fours
+// 1        x         [n][h][w][channels], channels padded to four
+// 2        scale     [channels]
+// 3        shift     [channels]
+// 4        residual  [n][r_h][r_w][r_channels], channels padded to four
+// 5        y         [n][h][w][out_channels], channels padded to four
+//
+// One invocation yields four channels of one pixel. Grid: 64 invocations a workgroup, folded into rows.
+
+struct ElementwiseDims {
+    h: u32, w: u32, channels: u32, offset: u32,
+    out_channels: u32, pixels: u32, r_h: u32, r_w: u32,
+    r_step: u32, r_before: u32, r_channels: u32, pad0: u32,
+}
+
+override SOURCE: bool = true;
+override AFFINE: bool = false;
+override RESIDUAL: bool = false;
+override RELU: bool = false;
+
+@group(0) @binding(0) var<uniform> dims: ElementwiseDims;
+@group(0) @binding(1) var<storage, read> x: array<Stored>;
+@group(0) @binding(2) var<storage, read> scale: array<vec4<f32>>;
+@group(0) @binding(3) var<storage, read> shift: array<vec4<f32>>;
+@group(0) @binding(4) var<storage, read> residual: array<Stored>;
+@group(0) @binding(5) var<storage, read_write> y: array<Output>;
+
+fn element(pixel: u32, channel: u32) -> f32 {
+    var value = 0.0;
+    if SOURCE {
+        value = f32(x[pixel * ((dims.channels + 3u) / 4u) + channel / 4u][channel % 4u]);
+    }
+    if AFFINE {
+        value = value * scale[channel / 4u][channel % 4u] + shift[channel / 4u][channel % 4u];
+    }
+    if RESIDUAL && channel >= dims.r_before && channel < dims.r_before + dims.r_channels {
+        let c = channel - dims.r_before;
+        let ox = pixel % dims.w;
+        let oy = pixel / dims.w % dims.h;
+        let r_pixel = (pixel / (dims.w * dims.h) * dims.r_h + oy * dims.r_step) * dims.r_w + ox * dims.r_step;
+        value += f32(residual[r_pixel * ((dims.r_channels + 3u) / 4u) + c / 4u][c % 4u]);
+    }
+    if RELU {
+        value = max(value, 0.0);
+    }
+    return value;
+}
+
+@compute @workgroup_size(64)
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
+        @builtin(local_invocation_index) lane: u32) {
+    let out4 = (dims.out_channels + 3u) / 4u;
+    let id = (group.y * groups.x + group.x) * 64u + lane;
+    let pixel = id / out4;
+    let first = id % out4 * 4u;
+    if pixel >= dims.pixels || first + 3u < dims.offset || first >= dims.offset + dims.channels {
+        return;
+    }
+    // Four channels that another operator shares are kept: operators that fill one output run one after the other.
+    var value = vec4<f32>();
+    if dims.offset % 4u != 0u {
+        value = vec4<f32>(y[id]);
+    }
+    for (var i = 0u; i < 4u; i++) {
+        let channel = first + i;
+        if channel >= dims.offset && channel < dims.offset + dims.channels {
+            value[i] = element(pixel, channel - dims.offset);
+        }
+    }
+    y[id] = Output(value);
+}

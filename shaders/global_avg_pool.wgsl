@@ -1,0 +1,28 @@
+// Mean over all pixels of each channel.
+//
+// binding  buffer  contents
+// 0        dims    extents, channels in fours; oh and ow are 1
+// 1        x       [n][h][w][c4]
+// 2        y       [n][c4]
+//
+// Grid: x = c4, 64 a workgroup; y = images. Neighbouring invocations read neighbouring channels.
+
+struct PoolDims { h: u32, w: u32, c4: u32, oh: u32, ow: u32, n: u32, pad0: u32, pad1: u32 }
+
+@group(0) @binding(0) var<uniform> dims: PoolDims;
+@group(0) @binding(1) var<storage, read> x: array<Stored>;
+@group(0) @binding(2) var<storage, read_write> y: array<Output>;
+
+@compute @workgroup_size(64)
+fn main(@builtin(global_invocation_id) id: vec3<u32>) {
+    if id.x >= dims.c4 {
+        return;
+    }
+    let pixels = dims.h * dims.w;
+    let base = id.y * pixels * dims.c4 + id.x;
+    var sum = vec4<f32>();
+    for (var p = 0u; p < pixels; p++) {
+        sum += vec4<f32>(x[base + p * dims.c4]);
+    }
+    y[id.y * dims.c4 + id.x] = Output(sum / f32(pixels));
+}

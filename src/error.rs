@@ -1,0 +1,284 @@
+//! Every way in which residua can fail, with a stable code for programs and a sentence for people.
+
+use std::path::PathBuf;
+
+/// Result with residua's [`Error`].
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What went wrong, where, and with which numbers. [`Error::code`] is stable across releases; the text is not.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A file could not be read or written.
+    #[error("{path}: {reason}", path = path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// The operating system's words.
+        reason: String,
+    },
+
+    /// The bytes end before the checkpoint does.
+    #[error("{model}: the checkpoint is truncated: {reason}")]
+    ModelTruncated {
+        /// File or model name.
+        model: String,
+        /// What is missing.
+        reason: String,
+    },
+    /// The safetensors header is malformed (its JSON, its offsets, its lengths, a tensor named twice).
+    #[error("{model}: not a valid safetensors file: {reason}")]
+    ModelHeader {
+        /// File or model name.
+        model: String,
+        /// What the parser found.
+        reason: String,
+    },
+    /// The file is of another kind: a pickle, ONNX, GGUF, a git-LFS pointer, text.
+    #[error("{model}: {found}, not safetensors; {hint}")]
+    ModelFormat {
+        /// File or model name.
+        model: String,
+        /// What the bytes look like.
+        found: &'static str,
+        /// The way out.
+        hint: &'static str,
+    },
+    /// No builder recognises the tensors.
+    #[error("{model}: unsupported architecture: {reason}")]
+    UnknownArchitecture {
+        /// File or model name.
+        model: String,
+        /// The feature that is not supported, or some of the tensor names, and what is supported.
+        reason: String,
+    },
+    /// The architecture needs tensors that the checkpoint lacks.
+    #[error("{model}: {count} tensor(s) missing for {architecture}: {names}")]
+    MissingTensor {
+        /// File or model name.
+        model: String,
+        /// The architecture that was recognised.
+        architecture: String,
+        /// How many are missing.
+        count: usize,
+        /// The first ten names.
+        names: String,
+    },
+    /// The checkpoint holds tensors that the architecture has no place for.
+    #[error("{model}: {count} tensor(s) that {architecture} does not have: {names}")]
+    UnexpectedTensor {
+        /// File or model name.
+        model: String,
+        /// The architecture that was recognised.
+        architecture: String,
+        /// How many are left over.
+        count: usize,
+        /// The first ten names.
+        names: String,
+    },
+    /// A tensor has another shape than its place in the network.
+    #[error("{model}: tensor {tensor} has shape {got:?}, expected {expected:?}")]
+    TensorShape {
+        /// File or model name.
+        model: String,
+        /// Name in the checkpoint.
+        tensor: String,
+        /// Shape that the architecture needs.
+        expected: Vec<usize>,
+        /// Shape in the file.
+        got: Vec<usize>,
+    },
+    /// A tensor is stored in a type that is not a weight type.
+    #[error("{model}: tensor {tensor} has dtype {dtype}; supported are F32, F16, BF16 and F64")]
+    TensorDtype {
+        /// File or model name.
+        model: String,
+        /// Name in the checkpoint.
+        tensor: String,
+        /// Type in the file.
+        dtype: String,
+    },
+    /// A weight is NaN, infinite or out of its domain (a negative variance).
+    #[error("{model}: tensor {tensor} holds {value} at flat index {index}")]
+    TensorValue {
+        /// File or model name.
+        model: String,
+        /// Name in the checkpoint.
+        tensor: String,
+        /// Row-major flat index of the first bad element.
+        index: usize,
+        /// The element, as text.
+        value: String,
+    },
+    /// There is no such model: no file, folder, built-in or alias of that name.
+    #[error("{model}: no such model: {reason}")]
+    ModelNotFound {
+        /// What was asked for.
+        model: String,
+        /// Where it was looked for, and what can be given.
+        reason: String,
+    },
+    /// A value in config.json, preprocessor_config.json or an option is out of its range.
+    #[error("{place}: {field} = {value}: {expected}")]
+    ConfigValue {
+        /// File, or "option".
+        place: String,
+        /// Name of the field.
+        field: String,
+        /// What it says.
+        value: String,
+        /// What it may say.
+        expected: String,
+    },
+
+    /// The bytes are no image, or a broken one.
+    #[error("not a readable image: {reason}")]
+    ImageDecode {
+        /// The decoder's words.
+        reason: String,
+    },
+    /// The image ends early: its rows would be made up.
+    #[error("the image is truncated: {reason}")]
+    ImageTruncated {
+        /// What is missing.
+        reason: String,
+    },
+    /// The image is of a kind that is not read.
+    #[error("unsupported image: {reason}")]
+    ImageUnsupported {
+        /// The kind, and what is supported.
+        reason: String,
+    },
+    /// The header announces more pixels than the limit.
+    #[error("image of {width}x{height} pixels is over the limit of {limit} pixels")]
+    ImageTooLarge {
+        /// Width in pixels.
+        width: u32,
+        /// Height in pixels.
+        height: u32,
+        /// Largest number of pixels.
+        limit: u64,
+    },
+    /// A folder was given where an image is expected.
+    #[error("is a folder; give -r to classify what is in it")]
+    ImageFolder,
+
+    /// A node of the graph cannot take its input.
+    #[error("node {node}: {reason}")]
+    Shape {
+        /// Name of the node.
+        node: String,
+        /// Expected and got.
+        reason: String,
+    },
+
+    /// No adapter at all.
+    #[error("no GPU adapter found ({reason}); install a Vulkan, Metal or DX12 driver, or use --device cpu")]
+    NoAdapter {
+        /// What was looked for.
+        reason: String,
+    },
+    /// No adapter of that name or index.
+    #[error("no device matches '{wanted}'; there are: {available}")]
+    UnknownDevice {
+        /// What was asked for.
+        wanted: String,
+        /// Names of the adapters.
+        available: String,
+    },
+    /// The adapter cannot hold or run this network.
+    #[error("{device}: {what} needs {needed}, the limit is {limit}")]
+    GpuLimits {
+        /// Adapter name.
+        device: String,
+        /// Name of the limit.
+        what: String,
+        /// What the plan needs.
+        needed: u64,
+        /// What the adapter has.
+        limit: u64,
+    },
+    /// The adapter lacks a feature that was asked for.
+    #[error("{device} has no {feature}")]
+    GpuFeature {
+        /// Adapter name.
+        device: String,
+        /// The feature.
+        feature: String,
+    },
+    /// A shader or pipeline was refused by the driver.
+    #[error("{device}: pipeline {kernel} failed: {reason}")]
+    GpuShader {
+        /// Adapter name and driver.
+        device: String,
+        /// Kernel and key.
+        kernel: String,
+        /// The driver's words.
+        reason: String,
+    },
+    /// Device memory ran out.
+    #[error("{device}: out of memory: {reason}")]
+    GpuMemory {
+        /// Adapter name.
+        device: String,
+        /// What was being made.
+        reason: String,
+    },
+    /// The device was lost, or a result could not be read back.
+    #[error("{device}: device lost: {reason}")]
+    GpuLost {
+        /// Adapter name.
+        device: String,
+        /// The driver's words.
+        reason: String,
+    },
+    /// The network made NaN or infinity out of a finite input.
+    #[error("the logits of image {image} hold {value} at class {class}")]
+    NotFinite {
+        /// Position in the batch.
+        image: usize,
+        /// Class index.
+        class: usize,
+        /// The value, as text.
+        value: String,
+    },
+}
+
+impl Error {
+    /// Stable, machine-readable name of the kind of error, for example `model.truncated`.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Error::Io { .. } => "io",
+            Error::ModelTruncated { .. } => "model.truncated",
+            Error::ModelHeader { .. } => "model.header",
+            Error::ModelFormat { .. } => "model.format",
+            Error::UnknownArchitecture { .. } => "model.unknown_architecture",
+            Error::MissingTensor { .. } => "model.missing_tensor",
+            Error::UnexpectedTensor { .. } => "model.unexpected_tensor",
+            Error::TensorShape { .. } => "model.shape",
+            Error::TensorDtype { .. } => "model.dtype",
+            Error::TensorValue { .. } => "model.value",
+            Error::ModelNotFound { .. } => "model.not_found",
+            Error::ConfigValue { .. } => "config.value",
+            Error::ImageDecode { .. } => "image.decode",
+            Error::ImageTruncated { .. } => "image.truncated",
+            Error::ImageUnsupported { .. } => "image.unsupported",
+            Error::ImageTooLarge { .. } => "image.too_large",
+            Error::ImageFolder => "image.folder",
+            Error::Shape { .. } => "graph.shape",
+            Error::NoAdapter { .. } => "gpu.no_adapter",
+            Error::UnknownDevice { .. } => "gpu.unknown_device",
+            Error::GpuLimits { .. } => "gpu.limits",
+            Error::GpuFeature { .. } => "gpu.feature",
+            Error::GpuShader { .. } => "gpu.shader",
+            Error::GpuMemory { .. } => "gpu.oom",
+            Error::GpuLost { .. } => "gpu.lost",
+            Error::NotFinite { .. } => "gpu.not_finite",
+        }
+    }
+
+    /// An [`Error::Io`] from the standard library's error and the path it happened at.
+    pub fn io(path: impl Into<PathBuf>, error: &std::io::Error) -> Self {
+        Error::Io { path: path.into(), reason: error.to_string() }
+    }
+}

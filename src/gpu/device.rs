@@ -1,0 +1,230 @@
+//! Finding an adapter, choosing one with a reason, opening it, and collecting what goes wrong on it.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::{Error, Result, kernels::Caps};
+
+/// An adapter, or the CPU reference path, as people know it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct DeviceInfo {
+    /// Position in [`devices`]; none for the CPU reference path.
+    pub index: Option<usize>,
+    /// Name as the driver gives it.
+    pub name: String,
+    /// `vulkan`, `metal`, `dx12`, or `cpu` for the reference path.
+    pub backend: String,
+    /// Driver name and version.
+    pub driver: String,
+    /// `discrete GPU`, `integrated GPU`, `virtual GPU`, `software (CPU)`, `other`, or `reference`.
+    pub kind: String,
+    /// It runs on the CPU.
+    pub software: bool,
+}
+
+impl DeviceInfo {
+    /// The CPU reference path.
+    pub fn reference() -> Self {
+        DeviceInfo {
+            index: None,
+            name: "cpu".into(),
+            backend: "cpu".into(),
+            driver: "residua reference loops".into(),
+            kind: "reference".into(),
+            software: true,
+        }
+    }
+
+    fn new(index: usize, info: &wgpu::AdapterInfo) -> Self {
+        let kind = match info.device_type {
+            wgpu::DeviceType::DiscreteGpu => "discrete GPU",
+            wgpu::DeviceType::IntegratedGpu => "integrated GPU",
+            wgpu::DeviceType::VirtualGpu => "virtual GPU",
+            wgpu::DeviceType::Cpu => "software (CPU)",
+            wgpu::DeviceType::Other => "other",
+        };
+        DeviceInfo {
+            index: Some(index),
+            name: info.name.clone(),
+            backend: info.backend.to_str().into(),
+            driver: format!("{} {}", info.driver, info.driver_info).trim().into(),
+            kind: kind.into(),
+            software: info.device_type == wgpu::DeviceType::Cpu,
+        }
+    }
+
+    /// Smaller is preferred by `auto`.
+    fn rank(&self) -> usize {
+        ["discrete GPU", "integrated GPU", "virtual GPU", "other"].iter().position(|kind| *kind == self.kind).unwrap_or(4)
+    }
+}
+
+async fn adapters() -> Vec<(DeviceInfo, wgpu::Adapter)> {
+    let backends = wgpu::Backends::VULKAN | wgpu::Backends::METAL | wgpu::Backends::DX12;
+    let descriptor = wgpu::InstanceDescriptor { backends, ..wgpu::InstanceDescriptor::new_without_display_handle() };
+    let adapters = wgpu::Instance::new(descriptor).enumerate_adapters(backends).await;
+    adapters.into_iter().enumerate().map(|(i, adapter)| (DeviceInfo::new(i, &adapter.get_info()), adapter)).collect()
+}
+
+/// All adapters, in the order of their indices.
+pub async fn devices() -> Vec<DeviceInfo> {
+    adapters().await.into_iter().map(|(info, _)| info).collect()
+}
+
+/// The adapter that `wanted` means, and why: `auto` (the fastest kind, the first of its kind), an index, or a part of a name
+/// (case does not matter).
+///
+/// # Errors
+/// [`Error::NoAdapter`] if there is none at all, [`Error::UnknownDevice`] if none is meant.
+pub fn pick(devices: &[DeviceInfo], wanted: &str) -> Result<(usize, String)> {
+    if devices.is_empty() {
+        return Err(Error::NoAdapter { reason: "Vulkan, Metal and DX12 report none".into() });
+    }
+    if wanted == "auto" {
+        let best = (0..devices.len()).min_by_key(|&i| devices[i].rank()).unwrap_or_default();
+        return Ok((best, format!("auto: the first {}", devices[best].kind)));
+    }
+    if let Some(i) = wanted.parse().ok().filter(|&i: &usize| i < devices.len()) {
+        return Ok((i, format!("index {i}")));
+    }
+    let part = wanted.to_lowercase();
+    match devices.iter().position(|device| !part.is_empty() && device.name.to_lowercase().contains(&part)) {
+        Some(i) => Ok((i, format!("its name contains '{wanted}'"))),
+        None => {
+            let names: Vec<String> = devices.iter().enumerate().map(|(i, d)| format!("{i}: {}", d.name)).collect();
+            Err(Error::UnknownDevice { wanted: wanted.into(), available: format!("{}, cpu", names.join(", ")) })
+        }
+    }
+}
+
+/// An open device.
+#[derive(Debug)]
+pub struct Device {
+    info: DeviceInfo,
+    caps: Caps,
+    pub(super) device: wgpu::Device,
+    pub(super) queue: wgpu::Queue,
+    fault: Arc<Mutex<Option<Fault>>>,
+}
+
+/// The first thing that went wrong on a device and was not reported yet.
+#[derive(Debug)]
+enum Fault {
+    Lost(String),
+    Memory(String),
+    Refused(String),
+}
+
+impl Device {
+    /// Opens the adapter that `wanted` means (see [`pick`]), with all the limits that it offers.
+    ///
+    /// # Errors
+    /// Those of [`pick`]; [`Error::NoAdapter`] if the driver does not open it.
+    pub async fn open(wanted: &str) -> Result<Self> {
+        let mut adapters = adapters().await;
+        let infos: Vec<DeviceInfo> = adapters.iter().map(|(info, _)| info.clone()).collect();
+        let (index, _) = pick(&infos, wanted)?;
+        let (info, adapter) = adapters.swap_remove(index);
+        let features = adapter.features() & (wgpu::Features::SHADER_F16 | wgpu::Features::SUBGROUP);
+        let limits = adapter.limits();
+        let descriptor = wgpu::DeviceDescriptor {
+            label: Some("residua"),
+            required_features: features,
+            required_limits: limits.clone(),
+            ..Default::default()
+        };
+        let (device, queue) = adapter
+            .request_device(&descriptor)
+            .await
+            .map_err(|error| Error::NoAdapter { reason: format!("{}: {error}", info.name) })?;
+        let adapter = adapter.get_info();
+        let caps = Caps {
+            device: info.name.clone(),
+            software: info.software,
+            f16: features.contains(wgpu::Features::SHADER_F16),
+            subgroup: (features.contains(wgpu::Features::SUBGROUP) && adapter.subgroup_min_size == adapter.subgroup_max_size)
+                .then_some(adapter.subgroup_max_size),
+            max_binding_bytes: limits.max_storage_buffer_binding_size.min(limits.max_buffer_size),
+            max_workgroups: limits.max_compute_workgroups_per_dimension,
+            max_invocations: limits.max_compute_invocations_per_workgroup,
+        };
+        let fault = Arc::new(Mutex::new(None));
+        let slot = fault.clone();
+        device.on_uncaptured_error(Arc::new(move |error| {
+            let text = error.to_string();
+            note(&slot, if let wgpu::Error::OutOfMemory { .. } = error { Fault::Memory(text) } else { Fault::Refused(text) });
+        }));
+        let slot = fault.clone();
+        device.set_device_lost_callback(move |reason, text| note(&slot, Fault::Lost(format!("{reason:?}: {text}"))));
+        Ok(Device { info, caps, device, queue, fault })
+    }
+
+    /// The adapter.
+    pub fn info(&self) -> &DeviceInfo {
+        &self.info
+    }
+
+    /// What kernels may use of it.
+    pub fn caps(&self) -> &Caps {
+        &self.caps
+    }
+
+    /// Reports what went wrong since the last call, as an error about `what`.
+    pub(super) fn check(&self, what: &str) -> Result<()> {
+        let device = self.info.name.clone();
+        // A lost device stays lost; the other faults are over once they are reported.
+        let mut fault = lock(&self.fault);
+        if let Some(Fault::Lost(reason)) = &*fault {
+            return Err(Error::GpuLost { device, reason: reason.clone() });
+        }
+        match fault.take() {
+            None => Ok(()),
+            Some(Fault::Memory(reason)) => Err(Error::GpuMemory { device, reason: format!("{what}: {reason}") }),
+            Some(Fault::Lost(reason)) => Err(Error::GpuLost { device, reason }),
+            Some(Fault::Refused(reason)) => {
+                let driver = &self.info.driver;
+                Err(Error::GpuShader { device: format!("{device} ({driver})"), kernel: what.into(), reason })
+            }
+        }
+    }
+
+    /// An [`Error::GpuLost`] on this device.
+    pub(super) fn lost(&self, reason: impl ToString) -> Error {
+        Error::GpuLost { device: self.info.name.clone(), reason: reason.to_string() }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn note(slot: &Mutex<Option<Fault>>, fault: Fault) {
+    let mut first = lock(slot);
+    if first.is_none() || matches!(fault, Fault::Lost(_)) {
+        *first = Some(fault);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn device(index: usize, name: &str, kind: &str) -> DeviceInfo {
+        DeviceInfo { index: Some(index), name: name.into(), kind: kind.into(), ..DeviceInfo::reference() }
+    }
+
+    #[test]
+    fn auto_prefers_hardware_and_names_match_in_part() {
+        let devices = [
+            device(0, "llvmpipe", "software (CPU)"),
+            device(1, "Intel Arc", "integrated GPU"),
+            device(2, "NVIDIA H200", "discrete GPU"),
+        ];
+        assert_eq!(pick(&devices, "auto").unwrap().0, 2);
+        assert_eq!(pick(&devices, "1").unwrap().0, 1);
+        assert_eq!(pick(&devices, "LLVM").unwrap().0, 0);
+        assert_eq!(pick(&devices, "radeon").unwrap_err().code(), "gpu.unknown_device");
+        assert_eq!(pick(&devices, "7").unwrap_err().code(), "gpu.unknown_device");
+        assert_eq!(pick(&[], "auto").unwrap_err().code(), "gpu.no_adapter");
+    }
+}

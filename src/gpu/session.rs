@@ -1,0 +1,226 @@
+//! A plan on a device: its buffers, its bind groups, and running it in one submission.
+
+use std::{
+    future::Future,
+    pin::Pin,
+    sync::{Arc, Mutex, PoisonError},
+    task::{Context, Poll, Waker},
+};
+
+use super::{Device, Executor, transfer};
+use crate::{
+    Result,
+    graph::ValueId,
+    plan::{Operand, Placed, Plan},
+    tensor::Tensor,
+};
+
+/// Everything that is needed to run a plan again and again; nothing is allocated on the device after it is made.
+#[derive(Debug)]
+pub(super) struct Session {
+    plan: Plan,
+    buffers: Vec<wgpu::Buffer>,
+    upload: wgpu::Buffer,
+    readback: wgpu::Buffer,
+    dispatches: Vec<Dispatch>,
+}
+
+#[derive(Debug)]
+struct Dispatch {
+    pipeline: wgpu::ComputePipeline,
+    bind_group: wgpu::BindGroup,
+    grid: [u32; 3],
+}
+
+impl Session {
+    /// Makes buffers, pipelines and bind groups for `plan`.
+    pub(super) fn new(executor: &Executor, plan: Plan) -> Result<Self> {
+        let device = &executor.device;
+        let buffer = |label: &str, size: u64, usage| {
+            let descriptor = wgpu::BufferDescriptor { label: Some(label), size, usage, mapped_at_creation: false };
+            device.device.create_buffer(&descriptor)
+        };
+        let activation = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST | wgpu::BufferUsages::COPY_SRC;
+        let buffers: Vec<_> = plan.buffers.iter().map(|&size| buffer("activations", size, activation)).collect();
+        let upload = buffer(
+            "upload",
+            transfer::bytes(&plan.input) as u64,
+            wgpu::BufferUsages::MAP_WRITE | wgpu::BufferUsages::COPY_SRC,
+        );
+        let readback = buffer(
+            "readback",
+            transfer::bytes(&plan.output) as u64,
+            wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST,
+        );
+        device.check("activation buffers")?;
+        let uniforms = Uniforms::new(device, &plan);
+        let mut dispatches = Vec::with_capacity(plan.steps.len());
+        for (i, step) in plan.steps.iter().enumerate() {
+            let (pipeline, layout) = executor.pipeline(&step.kernel)?;
+            let weights: Vec<Option<wgpu::Buffer>> = step
+                .operands
+                .iter()
+                .map(|operand| match operand {
+                    Operand::Buffer(_) => Ok(None),
+                    Operand::Weights(id) => executor.weights(*id).map(Some),
+                })
+                .collect::<Result<_>>()?;
+            let mut entries = vec![wgpu::BindGroupEntry { binding: 0, resource: uniforms.binding(i, step.uniform.len()) }];
+            for (binding, (operand, weights)) in step.operands.iter().zip(&weights).enumerate() {
+                let resource = match (operand, weights) {
+                    (Operand::Buffer(b), _) => buffers[*b].as_entire_binding(),
+                    (Operand::Weights(_), Some(weights)) => weights.as_entire_binding(),
+                    (Operand::Weights(_), None) => continue,
+                };
+                entries.push(wgpu::BindGroupEntry { binding: binding as u32 + 1, resource });
+            }
+            let descriptor = wgpu::BindGroupDescriptor { label: Some(&step.name), layout: &layout, entries: &entries };
+            let bind_group = device.device.create_bind_group(&descriptor);
+            dispatches.push(Dispatch { pipeline, bind_group, grid: step.grid });
+        }
+        device.check("bind groups")?;
+        Ok(Session { plan, buffers, upload, readback, dispatches })
+    }
+
+    /// Runs the network on `input` and reads the logits back.
+    pub(super) async fn run(&self, device: &Device, input: &Tensor) -> Result<Tensor> {
+        let Placed { buffer, .. } = self.plan.output;
+        let readback = (&self.buffers[buffer], &self.readback, &self.plan.output);
+        self.submit(device, input, readback).await
+    }
+
+    /// Runs the network and reads the value of every step; the plan must have been made with `Keep::All`.
+    pub(super) async fn trace(&self, device: &Device, input: &Tensor) -> Result<Vec<(ValueId, Tensor)>> {
+        let mut values = Vec::with_capacity(self.plan.values.len());
+        for (id, placed) in &self.plan.values {
+            let descriptor = wgpu::BufferDescriptor {
+                label: Some("trace"),
+                size: transfer::bytes(placed) as u64,
+                usage: wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST,
+                mapped_at_creation: false,
+            };
+            let staging = device.device.create_buffer(&descriptor);
+            device.check("trace buffer")?;
+            let source = (&self.buffers[placed.buffer], &staging, placed);
+            values.push((
+                *id,
+                if values.is_empty() {
+                    self.submit(device, input, source).await?
+                } else {
+                    read(device, device.device.create_command_encoder(&Default::default()), source, None).await?
+                },
+            ));
+        }
+        Ok(values)
+    }
+
+    /// One submission: the input in, every dispatch in one pass, `source` out.
+    async fn submit(&self, device: &Device, input: &Tensor, source: Source<'_>) -> Result<Tensor> {
+        let upload = map(device, &self.upload, wgpu::MapMode::Write);
+        upload.await?;
+        let range = self.upload.get_mapped_range_mut(..);
+        range.map_err(|error| device.lost(error))?.copy_from_slice(&transfer::to_device(input, &self.plan.input));
+        self.upload.unmap();
+        let mut encoder = device.device.create_command_encoder(&Default::default());
+        encoder.copy_buffer_to_buffer(&self.upload, 0, &self.buffers[self.plan.input.buffer], 0, self.upload.size());
+        {
+            let mut pass = encoder.begin_compute_pass(&Default::default());
+            for dispatch in &self.dispatches {
+                pass.set_pipeline(&dispatch.pipeline);
+                pass.set_bind_group(0, &dispatch.bind_group, &[]);
+                let [x, y, z] = dispatch.grid;
+                pass.dispatch_workgroups(x, y, z);
+            }
+        }
+        read(device, encoder, source, Some(&self.plan)).await
+    }
+}
+
+/// A device buffer, a mappable one to copy it into, and what lies in it.
+type Source<'a> = (&'a wgpu::Buffer, &'a wgpu::Buffer, &'a Placed);
+
+/// Submits `encoder` with a copy of `source` behind it and waits for the values.
+async fn read(
+    device: &Device,
+    mut encoder: wgpu::CommandEncoder,
+    (buffer, staging, placed): Source<'_>,
+    plan: Option<&Plan>,
+) -> Result<Tensor> {
+    encoder.copy_buffer_to_buffer(buffer, 0, staging, 0, staging.size());
+    device.queue.submit([encoder.finish()]);
+    let what = if plan.is_some() { "submission" } else { "copy" };
+    device.check(what)?;
+    map(device, staging, wgpu::MapMode::Read).await?;
+    device.check(what)?;
+    let tensor = {
+        let view = staging.get_mapped_range(..).map_err(|error| device.lost(error))?;
+        transfer::to_host(&view, placed)
+    };
+    staging.unmap();
+    Ok(tensor)
+}
+
+/// Maps a whole buffer. Natively this waits for the device inside; in a browser the caller's executor does.
+async fn map(device: &Device, buffer: &wgpu::Buffer, mode: wgpu::MapMode) -> Result<()> {
+    let mapped = Signal::default();
+    let signal = mapped.clone();
+    buffer.map_async(mode, .., move |result| signal.set(result.map_err(|error| error.to_string())));
+    device.device.poll(wgpu::PollType::wait_indefinitely()).map_err(|error| device.lost(error))?;
+    mapped.await.map_err(|reason| device.check("mapping").err().unwrap_or_else(|| device.lost(reason)))
+}
+
+/// The result of a callback, as a future.
+#[derive(Clone, Default)]
+struct Signal(Arc<Mutex<(Option<Result<(), String>>, Option<Waker>)>>);
+
+impl Signal {
+    fn set(&self, result: Result<(), String>) {
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        state.0 = Some(result);
+        if let Some(waker) = state.1.take() {
+            waker.wake();
+        }
+    }
+}
+
+impl Future for Signal {
+    type Output = Result<(), String>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match state.0.take() {
+            Some(result) => Poll::Ready(result),
+            None => {
+                state.1 = Some(context.waker().clone());
+                Poll::Pending
+            }
+        }
+    }
+}
+
+/// The uniform blocks of all steps in one buffer.
+struct Uniforms {
+    buffer: wgpu::Buffer,
+    stride: usize,
+}
+
+impl Uniforms {
+    fn new(device: &Device, plan: &Plan) -> Self {
+        let align = device.device.limits().min_uniform_buffer_offset_alignment as usize;
+        let largest = plan.steps.iter().map(|step| step.uniform.len()).max().unwrap_or(16);
+        let stride = largest.next_multiple_of(align);
+        let mut blocks = vec![0; stride * plan.steps.len()];
+        for (block, step) in blocks.chunks_exact_mut(stride).zip(&plan.steps) {
+            block[..step.uniform.len()].copy_from_slice(&step.uniform);
+        }
+        Uniforms { buffer: super::upload(device, "extents", &blocks, wgpu::BufferUsages::UNIFORM), stride }
+    }
+
+    fn binding(&self, step: usize, len: usize) -> wgpu::BindingResource<'_> {
+        wgpu::BindingResource::Buffer(wgpu::BufferBinding {
+            buffer: &self.buffer,
+            offset: (step * self.stride) as u64,
+            size: std::num::NonZero::new(len as u64),
+        })
+    }
+}

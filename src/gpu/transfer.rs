@@ -1,0 +1,78 @@
+//! Between host tensors (NCHW, f32) and device buffers (NHWC, channels padded to four, f32 or f16).
+
+use half::f16;
+
+use crate::{
+    kernels::{Precision, fours},
+    plan::Placed,
+    tensor::Tensor,
+};
+
+/// Bytes of a buffer that holds a value.
+pub(super) fn bytes(placed: &Placed) -> usize {
+    let shape = placed.shape;
+    shape.n * shape.pixels() * 4 * fours(shape.c) * placed.stored.bytes()
+}
+
+/// Values as a buffer stores them.
+pub(super) fn encode(values: &[f32], stored: Precision) -> Vec<u8> {
+    match stored {
+        Precision::F32 => bytemuck::cast_slice(values).to_vec(),
+        Precision::F16 => values.iter().flat_map(|&value| f16::from_f32(value).to_le_bytes()).collect(),
+    }
+}
+
+/// `tensor` as the buffer of `placed` holds it.
+pub(super) fn to_device(tensor: &Tensor, placed: &Placed) -> Vec<u8> {
+    let shape = placed.shape;
+    let stride = 4 * fours(shape.c);
+    let mut values = vec![0.0; shape.n * shape.pixels() * stride];
+    for n in 0..shape.n {
+        let image = tensor.image(n);
+        for (c, plane) in image.chunks_exact(shape.pixels()).enumerate() {
+            for (p, &value) in plane.iter().enumerate() {
+                values[(n * shape.pixels() + p) * stride + c] = value;
+            }
+        }
+    }
+    encode(&values, placed.stored)
+}
+
+/// The tensor that the bytes of the buffer of `placed` hold.
+pub(super) fn to_host(bytes: &[u8], placed: &Placed) -> Tensor {
+    let shape = placed.shape;
+    let stride = 4 * fours(shape.c);
+    let value = |i: usize| match placed.stored {
+        Precision::F32 => bytemuck::pod_read_unaligned::<f32>(&bytes[4 * i..4 * i + 4]),
+        Precision::F16 => bytemuck::pod_read_unaligned::<f16>(&bytes[2 * i..2 * i + 2]).to_f32(),
+    };
+    let mut tensor = Tensor::zeros(shape);
+    let mut at = 0;
+    for n in 0..shape.n {
+        for c in 0..shape.c {
+            for p in 0..shape.pixels() {
+                tensor.data[at] = value((n * shape.pixels() + p) * stride + c);
+                at += 1;
+            }
+        }
+    }
+    tensor
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tensor::Shape;
+
+    #[test]
+    fn there_and_back() {
+        let shape = Shape::new(2, 5, 3, 2);
+        let tensor = Tensor::new(shape, (0..shape.elements()).map(|i| i as f32).collect());
+        for stored in [Precision::F32, Precision::F16] {
+            let placed = Placed { buffer: 0, shape, stored };
+            let device = to_device(&tensor, &placed);
+            assert_eq!(device.len(), bytes(&placed));
+            assert_eq!(to_host(&device, &placed), tensor);
+        }
+    }
+}

@@ -1,0 +1,14 @@
+//! The crate's only `unsafe`: shader modules without the run-time checks of wgpu.
+#![allow(unsafe_code, reason = "create_shader_module_trusted; the argument stands at its call")]
+
+/// A shader module out of WGSL of this crate, without bounds checks on indices, without a counter in every loop and without
+/// guards on integer division: the counter alone keeps drivers from unrolling the inner loops.
+pub(super) fn shader_module(device: &wgpu::Device, label: &str, wgsl: &str) -> wgpu::ShaderModule {
+    let descriptor =
+        wgpu::ShaderModuleDescriptor { label: Some(label), source: wgpu::ShaderSource::Wgsl(wgsl.into()) };
+    // SAFETY: the text comes from `KernelKey::wgsl` alone, which puts together files of `shaders/` and constants chosen by
+    // `plan::select`; nothing of it stems from a checkpoint or an image. The kernels index their buffers by extents
+    // that the plan has computed the buffers' sizes from, clamp what goes past an edge, have loops that end (their bounds
+    // are extents), and divide by extents only, which shape inference has found to be at least one.
+    unsafe { device.create_shader_module_trusted(descriptor, wgpu::ShaderRuntimeChecks::unchecked()) }
+}

@@ -1,0 +1,106 @@
+//! A network as data: nodes in execution order, each yielding one value. It can be printed, and shapes can be inferred
+//! for any input size. It names weights and holds none; it knows nothing of files, kernels or devices.
+
+mod op;
+mod shape;
+
+use std::fmt;
+
+pub use op::{Conv2dParams, Op, PoolParams};
+
+/// The value that the node of the same position yields.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ValueId(pub usize);
+
+/// An operator applied to earlier values.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Node {
+    /// Name in checkpoint spelling, for example `layer1.0.conv1`.
+    pub name: String,
+    /// What it computes.
+    pub op: Op,
+    /// Its inputs, all from earlier nodes.
+    pub inputs: Vec<ValueId>,
+}
+
+/// A directed acyclic graph in execution order. The last node yields the logits.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Graph {
+    nodes: Vec<Node>,
+    stages: Vec<(String, ValueId)>,
+}
+
+impl Graph {
+    /// A graph that holds only its input of `channels` channels.
+    pub fn new(channels: usize) -> Self {
+        let input = Node { name: "input".into(), op: Op::Input { channels }, inputs: Vec::new() };
+        Graph { nodes: vec![input], stages: Vec::new() }
+    }
+
+    /// The network's input.
+    pub fn input(&self) -> ValueId {
+        ValueId(0)
+    }
+
+    /// Appends a node and returns its value.
+    ///
+    /// # Panics
+    /// If an input is not the value of an earlier node, or if there are not as many as the operator takes.
+    pub fn push(&mut self, name: impl Into<String>, op: Op, inputs: &[ValueId]) -> ValueId {
+        let name = name.into();
+        assert!(inputs.iter().all(|id| id.0 < self.nodes.len()), "{name}: an input comes from a later node");
+        let arity_fits = match op {
+            Op::Input { .. } => false,
+            Op::Add => inputs.len() == 2,
+            Op::Concat => !inputs.is_empty(),
+            _ => inputs.len() == 1,
+        };
+        assert!(arity_fits, "{name}: {} inputs for {}", inputs.len(), op.name());
+        self.nodes.push(Node { name, op, inputs: inputs.to_vec() });
+        ValueId(self.nodes.len() - 1)
+    }
+
+    /// Marks a value as the output of a named stage (`layer1`, ...), for listings and for comparing layer by layer.
+    pub fn mark_stage(&mut self, name: impl Into<String>, value: ValueId) {
+        self.stages.push((name.into(), value));
+    }
+
+    /// All nodes in execution order; node `i` yields `ValueId(i)`.
+    pub fn nodes(&self) -> &[Node] {
+        &self.nodes
+    }
+
+    /// The stages that were marked, in order.
+    pub fn stages(&self) -> &[(String, ValueId)] {
+        &self.stages
+    }
+
+    /// The value of the last node.
+    pub fn output(&self) -> ValueId {
+        ValueId(self.nodes.len() - 1)
+    }
+
+    /// How many nodes read each value.
+    pub fn reader_counts(&self) -> Vec<usize> {
+        let mut counts = vec![0; self.nodes.len()];
+        for id in self.nodes.iter().flat_map(|node| &node.inputs) {
+            counts[id.0] += 1;
+        }
+        counts
+    }
+
+    /// Names and shapes of all weight tensors, in node order.
+    pub fn tensors(&self) -> Vec<(String, Vec<usize>)> {
+        self.nodes.iter().flat_map(|node| node.op.tensors()).collect()
+    }
+}
+
+impl fmt::Display for Graph {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (i, node) in self.nodes.iter().enumerate() {
+            let inputs: Vec<String> = node.inputs.iter().map(|id| format!("%{}", id.0)).collect();
+            writeln!(f, "%{i} = {} {}({})", node.name, node.op.name(), inputs.join(", "))?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,139 @@
+//! The operators of the supported networks, each with its parameters. Weights are named, not held.
+
+/// One operator. Weight names are those of the checkpoint in torchvision spelling.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub enum Op {
+    /// The normalised image, `[N, channels, H, W]`.
+    Input {
+        /// Channels of the input.
+        channels: usize,
+    },
+    /// 2-D cross-correlation (`torch.nn.Conv2d`), weight `[out, in / groups, kh, kw]`, zero padding, no dilation.
+    Conv2d {
+        /// Name of the weight tensor.
+        weight: String,
+        /// Name of the bias tensor `[out]`, if there is one.
+        bias: Option<String>,
+        /// Extents.
+        params: Conv2dParams,
+    },
+    /// Batch normalisation at inference: `(x - mean) / sqrt(var + eps) * weight + bias` per channel; the tensors are
+    /// `<prefix>.weight`, `.bias`, `.running_mean`, `.running_var`, each `[channels]` (Ioffe and Szegedy 2015, algorithm 2).
+    BatchNorm {
+        /// Name before the four suffixes.
+        prefix: String,
+        /// Number of channels.
+        channels: usize,
+        /// Added to the variance.
+        eps: f32,
+    },
+    /// `max(x, 0)`.
+    Relu,
+    /// Elementwise sum of two values of one shape: the shortcut of He et al. 2015, equation 1.
+    Add,
+    /// Maximum over a window, floor rounding; padding never wins (`torch.nn.MaxPool2d`).
+    MaxPool2d(PoolParams),
+    /// Mean over a window, padding not counted (`torch.nn.AvgPool2d` with `count_include_pad=False`), floor rounding.
+    AvgPool2d(PoolParams),
+    /// Mean over all pixels: `[N, C, H, W]` to `[N, C, 1, 1]`.
+    GlobalAvgPool,
+    /// Fully connected layer on `[N, in, 1, 1]`, weight `[out, in]`, bias `[out]`.
+    Linear {
+        /// Name of the weight tensor.
+        weight: String,
+        /// Name of the bias tensor, if there is one.
+        bias: Option<String>,
+        /// Columns of the weight.
+        in_features: usize,
+        /// Rows of the weight.
+        out_features: usize,
+    },
+    /// The parameter-free shortcut "A" of He et al. 2015, section 4.2: every `stride`-th pixel, and zero channels
+    /// `before` and `after` the input's own.
+    SubsamplePad {
+        /// Step in rows and columns.
+        stride: usize,
+        /// Zero channels in front.
+        before: usize,
+        /// Zero channels behind.
+        after: usize,
+    },
+    /// Channels of all inputs one after the other (DenseNet, Huang et al. 2016, equation 2).
+    Concat,
+}
+
+/// Extents of a convolution.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Conv2dParams {
+    /// Input channels, all groups together.
+    pub in_channels: usize,
+    /// Output channels, all groups together.
+    pub out_channels: usize,
+    /// Kernel rows and columns (square).
+    pub kernel: usize,
+    /// Step of the window in rows and columns.
+    pub stride: usize,
+    /// Zero rows and columns on each side.
+    pub padding: usize,
+    /// Independent channel groups (1 = dense).
+    pub groups: usize,
+}
+
+impl Conv2dParams {
+    /// Shape of the weight tensor, `[out, in / groups, kh, kw]`.
+    pub fn weight_shape(&self) -> [usize; 4] {
+        [self.out_channels, self.in_channels / self.groups, self.kernel, self.kernel]
+    }
+}
+
+/// Extents of a pooling window.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct PoolParams {
+    /// Window rows and columns (square).
+    pub kernel: usize,
+    /// Step of the window.
+    pub stride: usize,
+    /// Padding on each side.
+    pub padding: usize,
+}
+
+impl Op {
+    /// The operator's name in listings.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Op::Input { .. } => "input",
+            Op::Conv2d { .. } => "conv2d",
+            Op::BatchNorm { .. } => "batch_norm",
+            Op::Relu => "relu",
+            Op::Add => "add",
+            Op::MaxPool2d(_) => "max_pool2d",
+            Op::AvgPool2d(_) => "avg_pool2d",
+            Op::GlobalAvgPool => "global_avg_pool",
+            Op::Linear { .. } => "linear",
+            Op::SubsamplePad { .. } => "subsample_pad",
+            Op::Concat => "concat",
+        }
+    }
+
+    /// Names and shapes of the weight tensors that the operator reads.
+    pub fn tensors(&self) -> Vec<(String, Vec<usize>)> {
+        match self {
+            Op::Conv2d { weight, bias, params } => {
+                let mut tensors = vec![(weight.clone(), params.weight_shape().to_vec())];
+                tensors.extend(bias.iter().map(|b| (b.clone(), vec![params.out_channels])));
+                tensors
+            }
+            Op::BatchNorm { prefix, channels, .. } => ["weight", "bias", "running_mean", "running_var"]
+                .iter()
+                .map(|part| (format!("{prefix}.{part}"), vec![*channels]))
+                .collect(),
+            Op::Linear { weight, bias, in_features, out_features } => {
+                let mut tensors = vec![(weight.clone(), vec![*out_features, *in_features])];
+                tensors.extend(bias.iter().map(|b| (b.clone(), vec![*out_features])));
+                tensors
+            }
+            _ => Vec::new(),
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! The only place where output shapes are computed.
+
+use super::{Graph, Node, Op};
+use crate::{Error, Result, tensor::Shape};
+
+impl Graph {
+    /// The shape of every value for an input of shape `input`, in node order.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] names the first node that cannot take its input.
+    pub fn infer_shapes(&self, input: Shape) -> Result<Vec<Shape>> {
+        let mut shapes: Vec<Shape> = Vec::with_capacity(self.nodes().len());
+        for node in self.nodes() {
+            let inputs: Vec<Shape> = node.inputs.iter().map(|id| shapes[id.0]).collect();
+            let shape = output_shape(node, &inputs, input)
+                .map_err(|reason| Error::Shape { node: node.name.clone(), reason })?;
+            shapes.push(shape);
+        }
+        Ok(shapes)
+    }
+}
+
+fn output_shape(node: &Node, inputs: &[Shape], network_input: Shape) -> Result<Shape, String> {
+    let expect_channels = |expected: usize, got: Shape| {
+        if got.c == expected { Ok(got) } else { Err(format!("takes {expected} channels, got {got} (NCHW)")) }
+    };
+    match &node.op {
+        Op::Input { channels } => {
+            let shape = expect_channels(*channels, network_input)?;
+            if shape.elements() == 0 { Err(format!("empty input {shape}")) } else { Ok(shape) }
+        }
+        Op::Conv2d { params, .. } => {
+            let x = expect_channels(params.in_channels, inputs[0])?;
+            let out = |extent| windows(extent, params.kernel, params.stride, params.padding);
+            Ok(Shape::new(x.n, params.out_channels, out(x.h)?, out(x.w)?))
+        }
+        Op::MaxPool2d(pool) | Op::AvgPool2d(pool) => {
+            let x = inputs[0];
+            let out = |extent| windows(extent, pool.kernel, pool.stride, pool.padding);
+            Ok(Shape::new(x.n, x.c, out(x.h)?, out(x.w)?))
+        }
+        Op::BatchNorm { channels, .. } => expect_channels(*channels, inputs[0]),
+        Op::Relu => Ok(inputs[0]),
+        Op::Add => {
+            if inputs[0] == inputs[1] {
+                Ok(inputs[0])
+            } else {
+                Err(format!("adds {} and {}, which differ", inputs[0], inputs[1]))
+            }
+        }
+        Op::GlobalAvgPool => Ok(Shape::new(inputs[0].n, inputs[0].c, 1, 1)),
+        Op::Linear { in_features, out_features, .. } => {
+            let x = expect_channels(*in_features, inputs[0])?;
+            if x.pixels() == 1 { Ok(Shape::new(x.n, *out_features, 1, 1)) } else { Err(format!("takes one pixel, got {x}")) }
+        }
+        Op::SubsamplePad { stride, before, after } => {
+            let x = inputs[0];
+            Ok(Shape::new(x.n, before + x.c + after, x.h.div_ceil(*stride), x.w.div_ceil(*stride)))
+        }
+        Op::Concat => {
+            let first = inputs[0];
+            let mut c = 0;
+            for x in inputs {
+                if (x.n, x.h, x.w) != (first.n, first.h, first.w) {
+                    return Err(format!("concatenates {first} and {x}, which differ in more than channels"));
+                }
+                c += x.c;
+            }
+            Ok(Shape { c, ..first })
+        }
+    }
+}
+
+/// Positions of a window of `kernel` that moves by `stride` over `extent` plus `padding` on both sides.
+fn windows(extent: usize, kernel: usize, stride: usize, padding: usize) -> Result<usize, String> {
+    match (extent + 2 * padding).checked_sub(kernel) {
+        Some(room) => Ok(room / stride + 1),
+        None => Err(format!("a window of {kernel} does not fit into {extent} with padding {padding}")),
+    }
+}

@@ -1,0 +1,48 @@
+//! Matrix-vector product for the classifier head. Batches go through the 1x1 convolution instead, which is a GEMM.
+
+use bytemuck::{Pod, Zeroable};
+
+use super::{Binding, Caps, KernelKey, Precision, Shader, ShaderId, fours};
+
+/// `shaders/linear_gemv.wgsl`: a workgroup yields `4 * LANES` outputs of one image.
+pub const GEMV: Shader = Shader {
+    name: "linear_gemv",
+    parts: &[include_str!("../../shaders/linear_gemv.wgsl")],
+    bindings: &[
+        Binding::Uniform(size_of::<LinearDims>() as u64),
+        Binding::Read,
+        Binding::Read,
+        Binding::Read,
+        Binding::Write,
+    ],
+};
+
+/// Output vectors side by side in a workgroup (fixed in the shader).
+const LANES: usize = 16;
+
+/// Uniform block of the kernel.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, Pod, Zeroable)]
+pub struct LinearDims {
+    /// Input features in fours.
+    pub in4: u32,
+    /// Output features in fours.
+    pub out4: u32,
+    /// Fills the block up to a multiple of 16 bytes.
+    pub pad: [u32; 2],
+}
+
+/// `y[n][out] = x[n][in] W + b` for `n` images, `W` packed `[in][out]`, the output always f32.
+pub fn gemv(stored: Precision, caps: &Caps, n: usize, inputs: usize, outputs: usize) -> (KernelKey, LinearDims, [u32; 3]) {
+    // Slices of the sum run side by side and meet in workgroup memory; a software adapter gains nothing from that.
+    let slices = if caps.software { 1 } else { 16 };
+    let key = KernelKey {
+        shader: ShaderId::LinearGemv,
+        stored,
+        output: Precision::F32,
+        consts: Vec::new(),
+        overrides: vec![("SLICES", slices)],
+    };
+    let dims = LinearDims { in4: fours(inputs) as u32, out4: fours(outputs) as u32, pad: [0; 2] };
+    (key, dims, [fours(outputs).div_ceil(LANES) as u32, n as u32, 1])
+}

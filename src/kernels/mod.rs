@@ -1,0 +1,175 @@
+//! The catalogue of WGSL kernels as data: which shader, its key (what is compiled in), its bindings, extents and grid.
+//! Nothing here touches a device; `tests/shaders.rs` validates every kernel x key with naga.
+//!
+//! Activations are NHWC with channels padded to a multiple of four and stored as `vec4` along C; dense weights are
+//! `[kh][kw][cin][cout]`, both channel axes padded to four. Padding channels hold zeros.
+
+pub mod conv2d;
+pub mod elementwise;
+pub mod linear;
+pub mod pool;
+
+use std::fmt;
+
+/// Type in which activations and weights are stored. Sums and epilogues are always f32.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Precision {
+    /// 32-bit IEEE floats.
+    F32,
+    /// 16-bit IEEE floats; needs the adapter feature `shader-f16`.
+    F16,
+}
+
+impl Precision {
+    /// Bytes of one stored element.
+    pub const fn bytes(self) -> usize {
+        match self {
+            Precision::F32 => 4,
+            Precision::F16 => 2,
+        }
+    }
+
+    const fn vec4(self) -> &'static str {
+        match self {
+            Precision::F32 => "vec4<f32>",
+            Precision::F16 => "vec4<f16>",
+        }
+    }
+}
+
+impl fmt::Display for Precision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Precision::F32 => "f32",
+            Precision::F16 => "f16",
+        })
+    }
+}
+
+/// What the choice of kernels needs to know of an adapter, as numbers.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Caps {
+    /// Adapter name, for messages.
+    pub device: String,
+    /// The adapter runs on the CPU (lavapipe, WARP, SwiftShader).
+    pub software: bool,
+    /// `shader-f16` is there.
+    pub f16: bool,
+    /// Lanes of a subgroup where the adapter has subgroups of exactly one size.
+    pub subgroup: Option<u32>,
+    /// Largest storage buffer binding, bytes.
+    pub max_binding_bytes: u64,
+    /// Largest number of workgroups along one axis of a dispatch.
+    pub max_workgroups: u32,
+    /// Largest number of invocations in a workgroup.
+    pub max_invocations: u32,
+}
+
+/// How a kernel uses one of its bindings; the position in the list is the binding number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Binding {
+    /// Uniform block of that many bytes.
+    Uniform(u64),
+    /// `var<storage, read>`.
+    Read,
+    /// `var<storage, read_write>`.
+    Write,
+}
+
+/// A WGSL file of `shaders/` with the shared parts that precede it.
+#[derive(Debug)]
+pub struct Shader {
+    /// File stem, `<op>_<algorithm>`.
+    pub name: &'static str,
+    parts: &'static [&'static str],
+    /// Binding 0, 1, ... of group 0.
+    pub bindings: &'static [Binding],
+}
+
+/// Identity of a compiled kernel: the shader and everything that is compiled into it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct KernelKey {
+    /// File stem of the shader.
+    pub shader: ShaderId,
+    /// Type of activations and weights.
+    pub stored: Precision,
+    /// Type of the output (f32 for logits, whatever the activations are).
+    pub output: Precision,
+    /// `const` lines of the generated header (register and workgroup tiles).
+    pub consts: Vec<(&'static str, u32)>,
+    /// `override` values.
+    pub overrides: Vec<(&'static str, u32)>,
+}
+
+/// One of the shaders in the catalogue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[allow(missing_docs, reason = "each variant is the shader file of the same name, which opens with its own description")]
+pub enum ShaderId {
+    Conv2dRegisters,
+    Conv2dBroadcast,
+    Conv2dTiled,
+    Elementwise,
+    GlobalAvgPool,
+    LinearGemv,
+    Pool2d,
+}
+
+impl ShaderId {
+    /// Every shader of the catalogue.
+    pub const ALL: [ShaderId; 7] = [
+        ShaderId::Conv2dRegisters,
+        ShaderId::Conv2dBroadcast,
+        ShaderId::Conv2dTiled,
+        ShaderId::Elementwise,
+        ShaderId::GlobalAvgPool,
+        ShaderId::LinearGemv,
+        ShaderId::Pool2d,
+    ];
+
+    /// The shader's text and interface.
+    pub fn shader(self) -> &'static Shader {
+        match self {
+            ShaderId::Conv2dRegisters => &conv2d::REGISTERS,
+            ShaderId::Conv2dBroadcast => &conv2d::BROADCAST,
+            ShaderId::Conv2dTiled => &conv2d::TILED,
+            ShaderId::Elementwise => &elementwise::ELEMENTWISE,
+            ShaderId::GlobalAvgPool => &pool::GLOBAL_AVG_POOL,
+            ShaderId::LinearGemv => &linear::GEMV,
+            ShaderId::Pool2d => &pool::POOL2D,
+        }
+    }
+}
+
+impl KernelKey {
+    /// The complete WGSL: generated header, shared parts, kernel.
+    pub fn wgsl(&self) -> String {
+        let shader = self.shader.shader();
+        let mut text = String::new();
+        if self.stored == Precision::F16 || self.output == Precision::F16 {
+            text.push_str("enable f16;\n");
+        }
+        text.push_str(&format!("alias Stored = {};\nalias Output = {};\n", self.stored.vec4(), self.output.vec4()));
+        for (name, value) in &self.consts {
+            text.push_str(&format!("const {name}: u32 = {value}u;\n"));
+        }
+        for part in shader.parts {
+            text.push_str(part);
+        }
+        text
+    }
+}
+
+impl fmt::Display for KernelKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.shader.shader().name, self.stored)?;
+        for (name, value) in self.consts.iter().chain(&self.overrides) {
+            write!(f, " {name}={value}")?;
+        }
+        Ok(())
+    }
+}
+
+/// Channels in units of four, padded up.
+pub const fn fours(channels: usize) -> usize {
+    channels.div_ceil(4)
+}

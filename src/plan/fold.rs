@@ -1,0 +1,79 @@
+//! Weights as the kernels want them: batch norm folded in f64, channels padded to four, repacked.
+
+use std::borrow::Cow;
+
+use super::fuse::{ConvWeights, Norm};
+use crate::{Result, checkpoint::Checkpoint, graph::Conv2dParams, kernels::fours};
+
+/// Scale and shift of a batch norm at inference, `y = scale * x + shift`, in f64 (Ioffe and Szegedy 2015, algorithm 2, line 11).
+fn scale_shift(checkpoint: &Checkpoint, norm: &Norm) -> Result<Vec<(f64, f64)>> {
+    let read = |part: &str| checkpoint.tensor(&format!("{}.{part}", norm.prefix), &[norm.channels]);
+    let (weight, bias) = (read("weight")?, read("bias")?);
+    let (mean, var) = (read("running_mean")?, read("running_var")?);
+    let per_channel = |c: usize| {
+        let scale = f64::from(weight[c]) / (f64::from(var[c]) + f64::from(norm.eps)).sqrt();
+        (scale, f64::from(bias[c]) - f64::from(mean[c]) * scale)
+    };
+    Ok((0..norm.channels).map(per_channel).collect())
+}
+
+/// Scale and shift of each output channel of a layer: its bias, then its batch norm.
+fn output_affine(checkpoint: &Checkpoint, weights: &ConvWeights, outputs: usize) -> Result<Vec<(f64, f64)>> {
+    let mut affine = match &weights.norm {
+        Some(norm) => scale_shift(checkpoint, norm)?,
+        None => vec![(1.0, 0.0); outputs],
+    };
+    if let Some(bias) = &weights.bias {
+        for ((scale, shift), bias) in affine.iter_mut().zip(checkpoint.tensor(bias, &[outputs])?.iter()) {
+            *shift += *scale * f64::from(*bias);
+        }
+    }
+    Ok(affine)
+}
+
+fn padded(values: impl Iterator<Item = f64>, len: usize) -> Vec<f32> {
+    let mut out: Vec<f32> = values.map(|v| v as f32).collect();
+    out.resize(4 * fours(len), 0.0);
+    out
+}
+
+/// The folded bias of a layer, `[outputs]` padded to four.
+pub(super) fn bias(checkpoint: &Checkpoint, weights: &ConvWeights, outputs: usize) -> Result<Vec<f32>> {
+    let affine = output_affine(checkpoint, weights, outputs)?;
+    Ok(padded(affine.iter().map(|(_, shift)| *shift), outputs))
+}
+
+/// The scale (`.0`) and shift (`.1`) of a stand-alone batch norm, padded to four.
+pub(super) fn norm(checkpoint: &Checkpoint, norm: &Norm) -> Result<(Vec<f32>, Vec<f32>)> {
+    let affine = scale_shift(checkpoint, norm)?;
+    let scale = padded(affine.iter().map(|(scale, _)| *scale), norm.channels);
+    Ok((scale, padded(affine.iter().map(|(_, shift)| *shift), norm.channels)))
+}
+
+/// The folded weights of a convolution as `[kh][kw][cin / groups][cout]`, both channel axes padded to four with zeros.
+pub(super) fn conv2d(checkpoint: &Checkpoint, weights: &ConvWeights, params: &Conv2dParams) -> Result<Vec<f32>> {
+    let source = checkpoint.tensor(&weights.weight, &params.weight_shape())?;
+    let affine = output_affine(checkpoint, weights, params.out_channels)?;
+    Ok(pack(source, &affine, params.kernel * params.kernel, params.in_channels / params.groups))
+}
+
+/// The weights of a linear layer as `[inputs][outputs]`, both padded to four with zeros.
+pub(super) fn linear(checkpoint: &Checkpoint, weights: &ConvWeights, inputs: usize, outputs: usize) -> Result<Vec<f32>> {
+    let source = checkpoint.tensor(&weights.weight, &[outputs, inputs])?;
+    Ok(pack(source, &output_affine(checkpoint, weights, outputs)?, 1, inputs))
+}
+
+/// `[out][in][taps]` to `[taps][in][out]`, scaled by output channel.
+fn pack(source: Cow<'_, [f32]>, affine: &[(f64, f64)], taps: usize, inputs: usize) -> Vec<f32> {
+    let (in_padded, out_padded) = (4 * fours(inputs), 4 * fours(affine.len()));
+    let mut packed = vec![0.0; taps * in_padded * out_padded];
+    for (o, (scale, _)) in affine.iter().enumerate() {
+        for i in 0..inputs {
+            for tap in 0..taps {
+                let value = f64::from(source[(o * inputs + i) * taps + tap]) * scale;
+                packed[(tap * in_padded + i) * out_padded + o] = value as f32;
+            }
+        }
+    }
+    packed
+}

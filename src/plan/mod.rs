@@ -1,0 +1,241 @@
+//! A graph made ready for a device, as data: `fuse` makes layers out of nodes, `select` chooses a kernel for each layer
+//! with a reason, `memory` gives every value a buffer, `fold` packs the weights. Nothing here touches a device, so a plan can
+//! be printed and tested without one.
+
+mod fold;
+mod fuse;
+mod memory;
+mod select;
+
+use std::fmt;
+
+pub use fuse::{Addend, ConvWeights, Epilogue, Fused, Layer, LayerOp, Norm, Subsample, fuse};
+pub use memory::{Layout, Lifetime, assign};
+
+use crate::{
+    Error, Result,
+    checkpoint::Checkpoint,
+    graph::{Graph, ValueId},
+    kernels::{Caps, KernelKey, Precision, fours},
+    tensor::Shape,
+};
+
+/// What a step binds to one of its kernel's bindings (after the uniform block).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Operand {
+    /// An activation buffer, by its index in [`Plan::buffers`].
+    Buffer(usize),
+    /// Packed weights.
+    Weights(WeightsId),
+}
+
+/// Names one packed array of weights: the same for every plan of a network, so that it is uploaded once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct WeightsId {
+    /// Index of the layer.
+    pub layer: usize,
+    /// Which of its arrays.
+    pub part: Part,
+}
+
+/// The arrays that a layer may need.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Part {
+    /// `[kh][kw][cin][cout]` or `[inputs][outputs]`, in the storage precision.
+    Weights,
+    /// One f32 an output channel.
+    Bias,
+    /// Scale of a stand-alone batch norm, f32.
+    Scale,
+    /// Shift of a stand-alone batch norm, f32.
+    Shift,
+}
+
+/// One dispatch.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Step {
+    /// Name of the layer.
+    pub name: String,
+    /// The graph value it yields (a concatenation takes several steps for one value).
+    pub value: ValueId,
+    /// The kernel.
+    pub kernel: KernelKey,
+    /// Why this kernel.
+    pub reason: &'static str,
+    /// Contents of the uniform block, binding 0.
+    pub uniform: Vec<u8>,
+    /// Bindings 1, 2, ...
+    pub operands: Vec<Operand>,
+    /// Workgroups along x, y, z.
+    pub grid: [u32; 3],
+    /// Multiply-accumulates.
+    pub macs: u64,
+}
+
+/// Where a value lies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Placed {
+    /// Index in [`Plan::buffers`].
+    pub buffer: usize,
+    /// Its shape; stored NHWC with channels padded to four.
+    pub shape: Shape,
+    /// Its type.
+    pub stored: Precision,
+}
+
+/// A network for one input shape on one kind of device: every dispatch with its operands.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Plan {
+    /// Dispatches in order.
+    pub steps: Vec<Step>,
+    /// Sizes of the activation buffers in bytes.
+    pub buffers: Vec<u64>,
+    /// The network's input.
+    pub input: Placed,
+    /// The logits, f32.
+    pub output: Placed,
+    /// Every value that some step yields, in order. Only with [`Keep::All`] do they all survive to the end.
+    pub values: Vec<(ValueId, Placed)>,
+}
+
+/// Which values must be there when the last step has run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Keep {
+    /// The logits; buffers are shared.
+    Logits,
+    /// All of them: each value has a buffer of its own.
+    All,
+}
+
+/// A checkpoint's graph with its layers: all of a network that does not depend on the input's size.
+#[derive(Debug)]
+pub struct Network {
+    graph: Graph,
+    checkpoint: Checkpoint,
+    fused: Fused,
+}
+
+impl Network {
+    /// Fuses `graph`, whose weights are in `checkpoint`.
+    pub fn new(graph: Graph, checkpoint: Checkpoint) -> Self {
+        let fused = fuse(&graph);
+        Network { graph, checkpoint, fused }
+    }
+
+    /// The graph.
+    pub fn graph(&self) -> &Graph {
+        &self.graph
+    }
+
+    /// The weights' source.
+    pub fn checkpoint(&self) -> &Checkpoint {
+        &self.checkpoint
+    }
+
+    /// One line for each fusion taken or refused.
+    pub fn report(&self) -> &[String] {
+        &self.fused.report
+    }
+
+    /// The packed array that `id` names, in f32.
+    ///
+    /// # Errors
+    /// What [`Checkpoint::tensor`] finds wrong.
+    pub fn pack(&self, id: WeightsId) -> Result<Vec<f32>> {
+        let checkpoint = &self.checkpoint;
+        match (&self.fused.layers[id.layer].op, id.part) {
+            (LayerOp::Conv2d { weights, params, .. }, Part::Weights) => fold::conv2d(checkpoint, weights, params),
+            (LayerOp::Conv2d { weights, params, .. }, _) => fold::bias(checkpoint, weights, params.out_channels),
+            (LayerOp::Linear { weights, inputs, outputs }, Part::Weights) => {
+                fold::linear(checkpoint, weights, *inputs, *outputs)
+            }
+            (LayerOp::Linear { weights, outputs, .. }, _) => fold::bias(checkpoint, weights, *outputs),
+            (LayerOp::Elementwise { norm: Some(norm), .. }, Part::Scale) => Ok(fold::norm(checkpoint, norm)?.0),
+            (LayerOp::Elementwise { norm: Some(norm), .. }, _) => Ok(fold::norm(checkpoint, norm)?.1),
+            (op, part) => unreachable!("no {part:?} for {op:?}"),
+        }
+    }
+
+    /// Plans the network for an input of shape `input`.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] if the network does not admit the shape; [`Error::GpuLimits`] if a buffer or a dispatch is too large
+    /// for the device, in which case a smaller batch may fit.
+    pub fn plan(&self, input: Shape, stored: Precision, caps: &Caps, keep: Keep) -> Result<Plan> {
+        let shapes = self.graph.infer_shapes(input)?;
+        let values = Values::new(self, &shapes, stored, caps, keep)?;
+        let mut steps = Vec::new();
+        for (i, layer) in self.fused.layers.iter().enumerate() {
+            let placed = |id: ValueId| values.placed[id.0].expect("a layer reads values of earlier layers");
+            select::steps(i, layer, stored, caps, &placed, &mut steps);
+        }
+        for step in &steps {
+            if let Some(&groups) = step.grid.iter().find(|&&groups| groups > caps.max_workgroups) {
+                return Err(limit(caps, format!("layer {}: workgroups in a dispatch", step.name), groups.into(), caps.max_workgroups.into()));
+            }
+        }
+        let yielded = |layer: &Layer| (layer.output, values.placed[layer.output.0].expect("every layer's output is placed"));
+        Ok(Plan {
+            steps,
+            input: values.placed[self.graph.input().0].expect("the input is placed"),
+            output: values.placed[self.graph.output().0].expect("the last node is a layer's output"),
+            values: self.fused.layers.iter().map(yielded).collect(),
+            buffers: values.buffers,
+        })
+    }
+}
+
+fn limit(caps: &Caps, what: String, needed: u64, limit: u64) -> Error {
+    Error::GpuLimits { device: caps.device.clone(), what, needed, limit }
+}
+
+/// Places of all values that layers exchange.
+struct Values {
+    placed: Vec<Option<Placed>>,
+    buffers: Vec<u64>,
+}
+
+impl Values {
+    fn new(network: &Network, shapes: &[Shape], stored: Precision, caps: &Caps, keep: Keep) -> Result<Self> {
+        let layers = &network.fused.layers;
+        let mut exchanged = vec![network.graph.input()];
+        exchanged.extend(layers.iter().map(|layer| layer.output));
+        let mut last_read = vec![0; shapes.len()];
+        for (i, layer) in layers.iter().enumerate() {
+            for id in layer.reads() {
+                last_read[id.0] = i + 1;
+            }
+        }
+        last_read[network.graph.output().0] = usize::MAX;
+        let mut lifetimes = Vec::with_capacity(exchanged.len());
+        for (step, id) in exchanged.iter().enumerate() {
+            let shape = shapes[id.0];
+            let stored = if *id == network.graph.output() { Precision::F32 } else { stored };
+            let bytes = (shape.n * shape.pixels() * 4 * fours(shape.c) * stored.bytes()) as u64;
+            if bytes > caps.max_binding_bytes {
+                let what = format!("layer {}: bytes in a buffer", network.graph.nodes()[id.0].name);
+                return Err(limit(caps, what, bytes, caps.max_binding_bytes));
+            }
+            let last = if keep == Keep::All { usize::MAX } else { last_read[id.0] };
+            lifetimes.push(Lifetime { first: step, last, bytes });
+        }
+        let layout = assign(&lifetimes);
+        let mut placed = vec![None; shapes.len()];
+        for (id, &buffer) in exchanged.iter().zip(&layout.buffer_of) {
+            let stored = if *id == network.graph.output() { Precision::F32 } else { stored };
+            placed[id.0] = Some(Placed { buffer, shape: shapes[id.0], stored });
+        }
+        Ok(Values { placed, buffers: layout.buffers })
+    }
+}
+
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for step in &self.steps {
+            let macs = step.macs as f64 / 1e6;
+            writeln!(f, "{:<28} {:9.2} MMAC  {:?}  {}  ({})", step.name, macs, step.grid, step.kernel, step.reason)?;
+        }
+        let mib = self.buffers.iter().sum::<u64>() as f64 / (1 << 20) as f64;
+        writeln!(f, "{} dispatches, {} activation buffers, {mib:.1} MiB", self.steps.len(), self.buffers.len())
+    }
+}

@@ -1,0 +1,70 @@
+//! Shapes and host tensors. Axes are named once here: n images, c channels, h rows, w columns.
+
+use std::fmt;
+
+/// Shape of an activation. A vector per image (features, logits) has `h = w = 1`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Shape {
+    /// Images in the batch.
+    pub n: usize,
+    /// Channels.
+    pub c: usize,
+    /// Rows.
+    pub h: usize,
+    /// Columns.
+    pub w: usize,
+}
+
+impl Shape {
+    /// A shape from its four extents.
+    pub const fn new(n: usize, c: usize, h: usize, w: usize) -> Self {
+        Shape { n, c, h, w }
+    }
+
+    /// Number of elements.
+    pub const fn elements(&self) -> usize {
+        self.n * self.c * self.h * self.w
+    }
+
+    /// Rows times columns.
+    pub const fn pixels(&self) -> usize {
+        self.h * self.w
+    }
+}
+
+impl fmt::Display for Shape {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}x{}x{}x{}", self.n, self.c, self.h, self.w)
+    }
+}
+
+/// A host tensor of f32 in NCHW order (row-major, `w` fastest), as PyTorch lays it out.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Tensor {
+    /// Extents of the four axes.
+    pub shape: Shape,
+    /// `shape.elements()` values.
+    pub data: Vec<f32>,
+}
+
+impl Tensor {
+    /// A tensor over `data`.
+    ///
+    /// # Panics
+    /// If `data` does not hold exactly `shape.elements()` values.
+    pub fn new(shape: Shape, data: Vec<f32>) -> Self {
+        assert_eq!(data.len(), shape.elements(), "tensor data against shape {shape}");
+        Tensor { shape, data }
+    }
+
+    /// A tensor of zeros.
+    pub fn zeros(shape: Shape) -> Self {
+        Tensor { shape, data: vec![0.0; shape.elements()] }
+    }
+
+    /// The values of image `n`, `[C, H, W]`.
+    pub fn image(&self, n: usize) -> &[f32] {
+        let len = self.shape.c * self.shape.pixels();
+        &self.data[n * len..(n + 1) * len]
+    }
+}
