@@ -4,6 +4,7 @@ pub mod checkpoint;
 pub mod error;
 pub mod gpu;
 pub mod graph;
+pub mod image;
 pub mod kernels;
 pub mod plan;
 pub mod tensor;

@@ -55,7 +55,10 @@ impl DeviceInfo {
 
     /// Smaller is preferred by `auto`.
     fn rank(&self) -> usize {
-        ["discrete GPU", "integrated GPU", "virtual GPU", "other"].iter().position(|kind| *kind == self.kind).unwrap_or(4)
+        ["discrete GPU", "integrated GPU", "virtual GPU", "other"]
+            .iter()
+            .position(|kind| *kind == self.kind)
+            .unwrap_or(4)
     }
 }
 
@@ -142,7 +145,8 @@ impl Device {
             device: info.name.clone(),
             software: info.software,
             f16: features.contains(wgpu::Features::SHADER_F16),
-            subgroup: (features.contains(wgpu::Features::SUBGROUP) && adapter.subgroup_min_size == adapter.subgroup_max_size)
+            subgroup: (features.contains(wgpu::Features::SUBGROUP)
+                && adapter.subgroup_min_size == adapter.subgroup_max_size)
                 .then_some(adapter.subgroup_max_size),
             max_binding_bytes: limits.max_storage_buffer_binding_size.min(limits.max_buffer_size),
             max_workgroups: limits.max_compute_workgroups_per_dimension,
@@ -152,7 +156,10 @@ impl Device {
         let slot = fault.clone();
         device.on_uncaptured_error(Arc::new(move |error| {
             let text = error.to_string();
-            note(&slot, if let wgpu::Error::OutOfMemory { .. } = error { Fault::Memory(text) } else { Fault::Refused(text) });
+            note(
+                &slot,
+                if let wgpu::Error::OutOfMemory { .. } = error { Fault::Memory(text) } else { Fault::Refused(text) },
+            );
         }));
         let slot = fault.clone();
         device.set_device_lost_callback(move |reason, text| note(&slot, Fault::Lost(format!("{reason:?}: {text}"))));

@@ -17,7 +17,7 @@ use crate::{
     Result,
     graph::ValueId,
     kernels::{Binding, KernelKey, Precision},
-    plan::{Keep, Network, Part, Plan, WeightsId},
+    plan::{Keep, Network, Options, Part, Plan, WeightsId},
     tensor::{Shape, Tensor},
 };
 
@@ -29,7 +29,7 @@ const SESSIONS: usize = 3;
 pub struct Executor {
     device: Arc<Device>,
     network: Network,
-    stored: Precision,
+    options: Options,
     weights: Mutex<HashMap<WeightsId, wgpu::Buffer>>,
     pipelines: Mutex<HashMap<KernelKey, Pipeline>>,
     /// Most recently used last.
@@ -39,12 +39,12 @@ pub struct Executor {
 type Pipeline = (wgpu::ComputePipeline, wgpu::BindGroupLayout);
 
 impl Executor {
-    /// A network on `device`, with activations and weights stored as `stored`.
-    pub fn new(device: Arc<Device>, network: Network, stored: Precision) -> Self {
+    /// A network on `device`, planned with `options`.
+    pub fn new(device: Arc<Device>, network: Network, options: Options) -> Self {
         Executor {
             device,
             network,
-            stored,
+            options,
             weights: Mutex::default(),
             pipelines: Mutex::default(),
             sessions: Mutex::default(),
@@ -63,15 +63,15 @@ impl Executor {
 
     /// Type of stored activations and weights.
     pub fn stored(&self) -> Precision {
-        self.stored
+        self.options.stored
     }
 
     /// The plan for an input of shape `input`.
     ///
     /// # Errors
     /// Those of [`Network::plan`].
-    pub fn plan(&self, input: Shape, keep: Keep) -> Result<Plan> {
-        self.network.plan(input, self.stored, self.device.caps(), keep)
+    pub fn plan(&self, input: Shape) -> Result<Plan> {
+        self.network.plan(input, &self.options, self.device.caps())
     }
 
     /// Logits `[N, classes, 1, 1]` of a normalised `input` `[N, C, H, W]`, in one submission.
@@ -90,7 +90,8 @@ impl Executor {
     /// # Errors
     /// As [`Executor::run`].
     pub async fn trace(&self, input: &Tensor) -> Result<Vec<(ValueId, Tensor)>> {
-        let plan = self.plan(input.shape, Keep::All)?;
+        let options = Options { keep: Keep::All, ..self.options };
+        let plan = self.network.plan(input.shape, &options, self.device.caps())?;
         Session::new(self, plan)?.trace(&self.device, input).await
     }
 
@@ -99,7 +100,7 @@ impl Executor {
         let entry = match sessions.iter().position(|(s, _)| *s == shape) {
             Some(i) => sessions.remove(i),
             None => {
-                let plan = self.plan(shape, Keep::Logits)?;
+                let plan = self.plan(shape)?;
                 if sessions.len() == SESSIONS {
                     sessions.remove(0);
                 }
@@ -117,7 +118,7 @@ impl Executor {
             return Ok(buffer.clone());
         }
         let values = self.network.pack(id)?;
-        let stored = if id.part == Part::Weights { self.stored } else { Precision::F32 };
+        let stored = if id.part == Part::Weights { self.options.stored } else { Precision::F32 };
         let bytes = transfer::encode(&values, stored);
         let buffer = upload(&self.device, "weights", &bytes, wgpu::BufferUsages::STORAGE);
         self.device.check("weights")?;
@@ -133,7 +134,8 @@ impl Executor {
         let label = key.to_string();
         let device = &self.device.device;
         let shader = key.shader.shader();
-        let entries: Vec<_> = shader.bindings.iter().enumerate().map(|(i, binding)| layout_entry(i, *binding)).collect();
+        let entries: Vec<_> =
+            shader.bindings.iter().enumerate().map(|(i, binding)| layout_entry(i, *binding)).collect();
         let layout = device
             .create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label: Some(shader.name), entries: &entries });
         let pipeline_layout = device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {

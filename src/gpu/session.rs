@@ -65,7 +65,8 @@ impl Session {
                     Operand::Weights(id) => executor.weights(*id).map(Some),
                 })
                 .collect::<Result<_>>()?;
-            let mut entries = vec![wgpu::BindGroupEntry { binding: 0, resource: uniforms.binding(i, step.uniform.len()) }];
+            let mut entries =
+                vec![wgpu::BindGroupEntry { binding: 0, resource: uniforms.binding(i, step.uniform.len()) }];
             for (binding, (operand, weights)) in step.operands.iter().zip(&weights).enumerate() {
                 let resource = match (operand, weights) {
                     (Operand::Buffer(b), _) => buffers[*b].as_entire_binding(),

@@ -4,8 +4,7 @@
 /// A shader module out of WGSL of this crate, without bounds checks on indices, without a counter in every loop and without
 /// guards on integer division: the counter alone keeps drivers from unrolling the inner loops.
 pub(super) fn shader_module(device: &wgpu::Device, label: &str, wgsl: &str) -> wgpu::ShaderModule {
-    let descriptor =
-        wgpu::ShaderModuleDescriptor { label: Some(label), source: wgpu::ShaderSource::Wgsl(wgsl.into()) };
+    let descriptor = wgpu::ShaderModuleDescriptor { label: Some(label), source: wgpu::ShaderSource::Wgsl(wgsl.into()) };
     // SAFETY: the text comes from `KernelKey::wgsl` alone, which puts together files of `shaders/` and constants chosen by
     // `plan::select`; nothing of it stems from a checkpoint or an image. The kernels index their buffers by extents
     // that the plan has computed the buffers' sizes from, clamp what goes past an edge, have loops that end (their bounds

@@ -51,7 +51,11 @@ fn output_shape(node: &Node, inputs: &[Shape], network_input: Shape) -> Result<S
         Op::GlobalAvgPool => Ok(Shape::new(inputs[0].n, inputs[0].c, 1, 1)),
         Op::Linear { in_features, out_features, .. } => {
             let x = expect_channels(*in_features, inputs[0])?;
-            if x.pixels() == 1 { Ok(Shape::new(x.n, *out_features, 1, 1)) } else { Err(format!("takes one pixel, got {x}")) }
+            if x.pixels() == 1 {
+                Ok(Shape::new(x.n, *out_features, 1, 1))
+            } else {
+                Err(format!("takes one pixel, got {x}"))
+            }
         }
         Op::SubsamplePad { stride, before, after } => {
             let x = inputs[0];

@@ -61,6 +61,38 @@ pub struct Conv2dDims {
     pub pad: [u32; 3],
 }
 
+/// A convolution kernel with its tile.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Variant {
+    /// `conv2d_registers`.
+    Registers {
+        /// Output pixels of an invocation.
+        pixels: u32,
+    },
+    /// `conv2d_broadcast` for subgroups of exactly this size.
+    Broadcast {
+        /// Lanes of a subgroup, at least 8.
+        lanes: u32,
+    },
+    /// `conv2d_tiled`: a workgroup yields `16 rows` pixels x `16 columns` channels.
+    Tiled {
+        /// Output pixels of a thread.
+        rows: u32,
+        /// Output vectors of a thread.
+        columns: u32,
+    },
+}
+
+impl Variant {
+    /// Every variant that is ever selected on a device with subgroups of `lanes` lanes.
+    pub fn all(lanes: Option<u32>) -> Vec<Variant> {
+        let mut all = vec![Variant::Registers { pixels: 1 }, Variant::Registers { pixels: 8 }];
+        all.extend([(8, 4), (4, 4), (2, 2)].map(|(rows, columns)| Variant::Tiled { rows, columns }));
+        all.extend(lanes.filter(|&lanes| lanes >= 8).map(|lanes| Variant::Broadcast { lanes }));
+        all
+    }
+}
+
 /// Second addend of the epilogue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Residual {
@@ -149,31 +181,21 @@ impl Conv2d {
         ]
     }
 
-    fn key(&self, shader: ShaderId, stored: Precision, output: Precision, consts: &[(&'static str, u32)]) -> KernelKey {
-        KernelKey { shader, stored, output, consts: consts.to_vec(), overrides: self.overrides() }
-    }
-
-    /// The registers kernel, `pixels` output pixels an invocation.
-    pub fn registers(&self, stored: Precision, output: Precision, pixels: usize) -> (KernelKey, [u32; 3]) {
-        let key = self.key(ShaderId::Conv2dRegisters, stored, output, &[("PIXELS", pixels as u32)]);
-        (key, self.grid(8 * pixels, 8))
-    }
-
-    /// The broadcast kernel for subgroups of `lanes` lanes, at least 8.
-    pub fn broadcast(&self, stored: Precision, output: Precision, lanes: u32) -> (KernelKey, [u32; 3]) {
-        let mut key = self.key(ShaderId::Conv2dBroadcast, stored, output, &[]);
-        key.overrides.push(("LANES", lanes));
-        (key, self.grid(16, lanes as usize))
-    }
-
-    /// The tiled kernel, `rows` pixels and `columns` vectors a thread: workgroups of `16 rows` pixels x `16 columns` channels.
-    pub fn tiled(&self, stored: Precision, output: Precision, rows: usize, columns: usize) -> (KernelKey, [u32; 3]) {
-        let consts = [("ROWS", rows as u32), ("COLUMNS", columns as u32)];
-        (self.key(ShaderId::Conv2dTiled, stored, output, &consts), self.grid(16 * rows, 4 * columns))
-    }
-
-    /// Workgroups of `pixels` output pixels x `vectors` output vectors.
-    fn grid(&self, pixels: usize, vectors: usize) -> [u32; 3] {
-        [self.pixels().div_ceil(pixels) as u32, fours(self.y.c).div_ceil(vectors) as u32, 1]
+    /// The kernel `variant` for this convolution, and its grid.
+    pub fn kernel(&self, variant: Variant, stored: Precision, output: Precision) -> (KernelKey, [u32; 3]) {
+        let mut overrides = self.overrides();
+        let (shader, consts, pixels, vectors) = match variant {
+            Variant::Registers { pixels } => (ShaderId::Conv2dRegisters, vec![("PIXELS", pixels)], 8 * pixels, 8),
+            Variant::Broadcast { lanes } => {
+                overrides.push(("LANES", lanes));
+                (ShaderId::Conv2dBroadcast, Vec::new(), 16, lanes)
+            }
+            Variant::Tiled { rows, columns } => {
+                (ShaderId::Conv2dTiled, vec![("ROWS", rows), ("COLUMNS", columns)], 16 * rows, 4 * columns)
+            }
+        };
+        let key = KernelKey { shader, stored, output, consts, overrides };
+        let tiles = |extent: usize, tile: u32| extent.div_ceil(tile as usize) as u32;
+        (key, [tiles(self.pixels(), pixels), tiles(fours(self.y.c), vectors), 1])
     }
 }

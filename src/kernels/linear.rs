@@ -33,7 +33,13 @@ pub struct LinearDims {
 }
 
 /// `y[n][out] = x[n][in] W + b` for `n` images, `W` packed `[in][out]`, the output always f32.
-pub fn gemv(stored: Precision, caps: &Caps, n: usize, inputs: usize, outputs: usize) -> (KernelKey, LinearDims, [u32; 3]) {
+pub fn gemv(
+    stored: Precision,
+    caps: &Caps,
+    n: usize,
+    inputs: usize,
+    outputs: usize,
+) -> (KernelKey, LinearDims, [u32; 3]) {
     // Slices of the sum run side by side and meet in workgroup memory; a software adapter gains nothing from that.
     let slices = if caps.software { 1 } else { 16 };
     let key = KernelKey {

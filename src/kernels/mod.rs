@@ -103,7 +103,10 @@ pub struct KernelKey {
 
 /// One of the shaders in the catalogue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[allow(missing_docs, reason = "each variant is the shader file of the same name, which opens with its own description")]
+#[allow(
+    missing_docs,
+    reason = "each variant is the shader file of the same name, which opens with its own description"
+)]
 pub enum ShaderId {
     Conv2dRegisters,
     Conv2dBroadcast,

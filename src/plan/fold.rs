@@ -58,7 +58,12 @@ pub(super) fn conv2d(checkpoint: &Checkpoint, weights: &ConvWeights, params: &Co
 }
 
 /// The weights of a linear layer as `[inputs][outputs]`, both padded to four with zeros.
-pub(super) fn linear(checkpoint: &Checkpoint, weights: &ConvWeights, inputs: usize, outputs: usize) -> Result<Vec<f32>> {
+pub(super) fn linear(
+    checkpoint: &Checkpoint,
+    weights: &ConvWeights,
+    inputs: usize,
+    outputs: usize,
+) -> Result<Vec<f32>> {
     let source = checkpoint.tensor(&weights.weight, &[outputs, inputs])?;
     Ok(pack(source, &output_affine(checkpoint, weights, outputs)?, 1, inputs))
 }

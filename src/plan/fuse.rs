@@ -152,8 +152,7 @@ pub fn fuse(graph: &Graph) -> Fused {
             Op::Add => {
                 chain.report.push(format!("{}: stands alone, neither addend is a convolution for it alone", node.name));
                 let [first, second] = node.inputs[..] else { continue };
-                let (source, addend) =
-                    if readers.add_takes(graph, first) { (second, first) } else { (first, second) };
+                let (source, addend) = if readers.add_takes(graph, first) { (second, first) } else { (first, second) };
                 let residual = Some(chain.addend(addend));
                 let relu = chain.relu();
                 (LayerOp::Elementwise { norm: None, epilogue: Epilogue { residual, relu } }, vec![source])
@@ -220,7 +219,11 @@ impl Chain<'_> {
     }
 
     fn take(&mut self, node: usize) {
-        self.report.push(format!("{}: fused into {}", self.graph.nodes()[node].name, self.graph.nodes()[self.end].name));
+        self.report.push(format!(
+            "{}: fused into {}",
+            self.graph.nodes()[node].name,
+            self.graph.nodes()[self.end].name
+        ));
         self.taken[node] = true;
         self.end = node;
     }

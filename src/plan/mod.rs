@@ -16,7 +16,7 @@ use crate::{
     Error, Result,
     checkpoint::Checkpoint,
     graph::{Graph, ValueId},
-    kernels::{Caps, KernelKey, Precision, fours},
+    kernels::{Caps, KernelKey, Precision, conv2d::Variant, fours},
     tensor::Shape,
 };
 
@@ -107,6 +107,24 @@ pub enum Keep {
     All,
 }
 
+/// How to plan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Options {
+    /// Type of stored activations and weights.
+    pub stored: Precision,
+    /// Which values to keep.
+    pub keep: Keep,
+    /// This kernel for every convolution, instead of the choice by shape and device.
+    pub conv2d: Option<Variant>,
+}
+
+impl Options {
+    /// The ordinary plan: the logits are kept, kernels are chosen.
+    pub fn new(stored: Precision) -> Self {
+        Options { stored, keep: Keep::Logits, conv2d: None }
+    }
+}
+
 /// A checkpoint's graph with its layers: all of a network that does not depend on the input's size.
 #[derive(Debug)]
 pub struct Network {
@@ -161,20 +179,26 @@ impl Network {
     /// # Errors
     /// [`Error::Shape`] if the network does not admit the shape; [`Error::GpuLimits`] if a buffer or a dispatch is too large
     /// for the device, in which case a smaller batch may fit.
-    pub fn plan(&self, input: Shape, stored: Precision, caps: &Caps, keep: Keep) -> Result<Plan> {
+    pub fn plan(&self, input: Shape, options: &Options, caps: &Caps) -> Result<Plan> {
         let shapes = self.graph.infer_shapes(input)?;
-        let values = Values::new(self, &shapes, stored, caps, keep)?;
+        let values = Values::new(self, &shapes, options, caps)?;
         let mut steps = Vec::new();
         for (i, layer) in self.fused.layers.iter().enumerate() {
             let placed = |id: ValueId| values.placed[id.0].expect("a layer reads values of earlier layers");
-            select::steps(i, layer, stored, caps, &placed, &mut steps);
+            select::steps(i, layer, options, caps, &placed, &mut steps);
         }
         for step in &steps {
             if let Some(&groups) = step.grid.iter().find(|&&groups| groups > caps.max_workgroups) {
-                return Err(limit(caps, format!("layer {}: workgroups in a dispatch", step.name), groups.into(), caps.max_workgroups.into()));
+                return Err(limit(
+                    caps,
+                    format!("layer {}: workgroups in a dispatch", step.name),
+                    groups.into(),
+                    caps.max_workgroups.into(),
+                ));
             }
         }
-        let yielded = |layer: &Layer| (layer.output, values.placed[layer.output.0].expect("every layer's output is placed"));
+        let yielded =
+            |layer: &Layer| (layer.output, values.placed[layer.output.0].expect("every layer's output is placed"));
         Ok(Plan {
             steps,
             input: values.placed[self.graph.input().0].expect("the input is placed"),
@@ -196,7 +220,7 @@ struct Values {
 }
 
 impl Values {
-    fn new(network: &Network, shapes: &[Shape], stored: Precision, caps: &Caps, keep: Keep) -> Result<Self> {
+    fn new(network: &Network, shapes: &[Shape], options: &Options, caps: &Caps) -> Result<Self> {
         let layers = &network.fused.layers;
         let mut exchanged = vec![network.graph.input()];
         exchanged.extend(layers.iter().map(|layer| layer.output));
@@ -207,23 +231,22 @@ impl Values {
             }
         }
         last_read[network.graph.output().0] = usize::MAX;
+        let stored = |id: ValueId| if id == network.graph.output() { Precision::F32 } else { options.stored };
         let mut lifetimes = Vec::with_capacity(exchanged.len());
         for (step, id) in exchanged.iter().enumerate() {
             let shape = shapes[id.0];
-            let stored = if *id == network.graph.output() { Precision::F32 } else { stored };
-            let bytes = (shape.n * shape.pixels() * 4 * fours(shape.c) * stored.bytes()) as u64;
+            let bytes = (shape.n * shape.pixels() * 4 * fours(shape.c) * stored(*id).bytes()) as u64;
             if bytes > caps.max_binding_bytes {
                 let what = format!("layer {}: bytes in a buffer", network.graph.nodes()[id.0].name);
                 return Err(limit(caps, what, bytes, caps.max_binding_bytes));
             }
-            let last = if keep == Keep::All { usize::MAX } else { last_read[id.0] };
+            let last = if options.keep == Keep::All { usize::MAX } else { last_read[id.0] };
             lifetimes.push(Lifetime { first: step, last, bytes });
         }
         let layout = assign(&lifetimes);
         let mut placed = vec![None; shapes.len()];
         for (id, &buffer) in exchanged.iter().zip(&layout.buffer_of) {
-            let stored = if *id == network.graph.output() { Precision::F32 } else { stored };
-            placed[id.0] = Some(Placed { buffer, shape: shapes[id.0], stored });
+            placed[id.0] = Some(Placed { buffer, shape: shapes[id.0], stored: stored(*id) });
         }
         Ok(Values { placed, buffers: layout.buffers })
     }

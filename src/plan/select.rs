@@ -1,11 +1,11 @@
 //! Layer to dispatches: which kernel serves it, and why.
 
-use super::{Epilogue, Layer, LayerOp, Operand, Part, Placed, Step, WeightsId};
+use super::{Epilogue, Layer, LayerOp, Operand, Options, Part, Placed, Step, WeightsId};
 use crate::{
     graph::{Conv2dParams, ValueId},
     kernels::{
-        Caps, KernelKey, Precision,
-        conv2d::{Conv2d, Residual},
+        Caps, KernelKey,
+        conv2d::{Conv2d, Residual, Variant},
         elementwise::{self, ElementwiseDims, Flags},
         linear, pool,
     },
@@ -19,11 +19,12 @@ const GEMM_BATCH: usize = 8;
 pub(super) fn steps(
     index: usize,
     layer: &Layer,
-    stored: Precision,
+    options: &Options,
     caps: &Caps,
     placed: &dyn Fn(ValueId) -> Placed,
     steps: &mut Vec<Step>,
 ) {
+    let stored = options.stored;
     let y = placed(layer.output);
     let weights = |part| Operand::Weights(WeightsId { layer: index, part });
     let step = |kernel: KernelKey, reason, uniform: &[u8], operands, grid, macs| Step {
@@ -43,7 +44,8 @@ pub(super) fn steps(
             let x = layer.inputs[0];
             let residual = residual(epilogue, placed);
             let conv = Conv2d { params: *params, x: placed(x).shape, y: y.shape, residual, relu: epilogue.relu };
-            let (kernel, grid, reason) = conv2d(&conv, stored, y.stored, caps);
+            let (variant, reason) = conv2d(&conv, caps, options);
+            let (kernel, grid) = conv.kernel(variant, stored, y.stored);
             let addend = epilogue.residual.as_ref().map_or(x, |addend| addend.value);
             let operands = vec![buffer(x), weights(Part::Weights), weights(Part::Bias), buffer(addend), out];
             steps.push(step(kernel, reason, bytemuck::bytes_of(&conv.dims()), operands, grid, conv.macs()));
@@ -54,13 +56,28 @@ pub(super) fn steps(
             if y.shape.n < GEMM_BATCH {
                 let (kernel, dims, grid) = linear::gemv(stored, caps, y.shape.n, *inputs, *outputs);
                 let operands = vec![buffer(x), weights(Part::Weights), weights(Part::Bias), out];
-                steps.push(step(kernel, "few images: matrix-vector product", bytemuck::bytes_of(&dims), operands, grid, macs));
+                steps.push(step(
+                    kernel,
+                    "few images: matrix-vector product",
+                    bytemuck::bytes_of(&dims),
+                    operands,
+                    grid,
+                    macs,
+                ));
             } else {
                 // Images become the pixels of one image, and the layer a 1x1 convolution over them.
-                let params = Conv2dParams { in_channels: *inputs, out_channels: *outputs, kernel: 1, stride: 1, padding: 0, groups: 1 };
+                let params = Conv2dParams {
+                    in_channels: *inputs,
+                    out_channels: *outputs,
+                    kernel: 1,
+                    stride: 1,
+                    padding: 0,
+                    groups: 1,
+                };
                 let row = |channels| Shape::new(1, channels, 1, y.shape.n);
                 let conv = Conv2d { params, x: row(*inputs), y: row(*outputs), residual: Residual::None, relu: false };
-                let (kernel, grid, reason) = conv2d(&conv, stored, y.stored, caps);
+                let (variant, reason) = conv2d(&conv, caps, options);
+                let (kernel, grid) = conv.kernel(variant, stored, y.stored);
                 let operands = vec![buffer(x), weights(Part::Weights), weights(Part::Bias), buffer(x), out];
                 steps.push(step(kernel, reason, bytemuck::bytes_of(&conv.dims()), operands, grid, macs));
             }
@@ -88,8 +105,12 @@ pub(super) fn steps(
                 }
                 Residual::Same | Residual::None => {}
             }
-            let flags =
-                Flags { source: source.is_some(), affine: norm.is_some(), residual: addend.is_some(), relu: epilogue.relu };
+            let flags = Flags {
+                source: source.is_some(),
+                affine: norm.is_some(),
+                residual: addend.is_some(),
+                relu: epilogue.relu,
+            };
             // A binding that the flags leave unused still needs a buffer: any that is read anyway.
             let read = source.or(addend).expect("an elementwise layer reads something");
             let affine = |part| if norm.is_some() { weights(part) } else { buffer(read) };
@@ -110,7 +131,14 @@ pub(super) fn steps(
                 let dims = elementwise_dims(y.shape, x.shape.c, offset);
                 let (kernel, grid) = elementwise::kernel(stored, Flags { source: true, ..Flags::default() }, &dims);
                 let read = Operand::Buffer(x.buffer);
-                steps.push(step(kernel, "copied", bytemuck::bytes_of(&dims), vec![read, read, read, read, out], grid, 0));
+                steps.push(step(
+                    kernel,
+                    "copied",
+                    bytemuck::bytes_of(&dims),
+                    vec![read, read, read, read, out],
+                    grid,
+                    0,
+                ));
                 offset += x.shape.c;
             }
         }
@@ -144,26 +172,28 @@ fn elementwise_dims(y: Shape, channels: usize, offset: usize) -> ElementwiseDims
     }
 }
 
-/// The kernel, grid and reason for a convolution.
-fn conv2d(conv: &Conv2d, stored: Precision, output: Precision, caps: &Caps) -> (KernelKey, [u32; 3], &'static str) {
-    let named = |(key, grid): (KernelKey, [u32; 3]), reason| (key, grid, reason);
+/// The variant for a convolution, and the reason.
+fn conv2d(conv: &Conv2d, caps: &Caps, options: &Options) -> (Variant, &'static str) {
+    if let Some(variant) = options.conv2d {
+        return (variant, "asked for");
+    }
     if caps.software {
         return match caps.subgroup {
             Some(lanes) if lanes >= 8 => {
-                named(conv.broadcast(stored, output, lanes), "software adapter: a broadcast is cheaper than a load")
+                (Variant::Broadcast { lanes }, "software adapter: a broadcast is cheaper than a load")
             }
-            _ => named(conv.registers(stored, output, 8), "software adapter without subgroups: workgroup memory gains nothing"),
+            _ => (Variant::Registers { pixels: 8 }, "software adapter: workgroup memory gains nothing"),
         };
     }
-    // Enough workgroups to fill a large GPU (a few hundred) matter more than the tile's efficiency.
+    // Enough workgroups to fill a large GPU matter more than the efficiency of a tile.
     let groups = |rows: usize, columns: usize| conv.pixels().div_ceil(16 * rows) * conv.y.c.div_ceil(16 * columns);
-    if conv.y.c > 32 && groups(8, 4) >= 256 {
-        named(conv.tiled(stored, output, 8, 4), "many pixels: 128x64 tile")
+    if groups(8, 4) >= 256 {
+        (Variant::Tiled { rows: 8, columns: 4 }, "many pixels: the largest tile")
     } else if groups(4, 4) >= 128 {
-        named(conv.tiled(stored, output, 4, 4), "64x64 tile")
+        (Variant::Tiled { rows: 4, columns: 4 }, "the largest tile would leave processors idle")
     } else if conv.pixels() >= 32 {
-        named(conv.tiled(stored, output, 2, 2), "few pixels: 32x32 tile, more workgroups")
+        (Variant::Tiled { rows: 2, columns: 2 }, "few pixels: small tiles make more workgroups")
     } else {
-        named(conv.registers(stored, output, 1), "fewer pixels than a tile")
+        (Variant::Registers { pixels: 1 }, "fewer pixels than the smallest tile")
     }
 }

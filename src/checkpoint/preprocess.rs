@@ -1,0 +1,109 @@
+//! What a model's configuration says about the pixels that it wants, as plain data.
+
+use super::config::invalid;
+use crate::Result;
+
+/// Sides of an input that are accepted, in pixels.
+const SIDES: std::ops::RangeInclusive<i64> = 32..=2048;
+
+/// Longest side that an image may be asked to be resized to before the crop.
+const MAX_RESIZE: f64 = 8192.0;
+
+/// How pixels become the network's input: resize, crop out of the centre, divide by 255, subtract `mean`, divide by
+/// `std`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PreprocessConfig {
+    /// The size that the network was trained at.
+    pub framing: Framing,
+    /// The size that its authors evaluate it at, where that differs.
+    pub test_framing: Option<Framing>,
+    /// Resampling filter, antialiased.
+    pub filter: Filter,
+    /// Where the crop lies when the margin is odd.
+    pub rounding: CropRounding,
+    /// Subtracted from red, green and blue in 0..1.
+    pub mean: [f32; 3],
+    /// Divided by, after the mean.
+    pub std: [f32; 3],
+}
+
+/// Size of the input and the resize before the centre crop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Framing {
+    /// Rows of the input.
+    pub height: usize,
+    /// Columns of the input.
+    pub width: usize,
+    /// Resize before the crop.
+    pub resize: Resize,
+}
+
+/// Resize before the centre crop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Resize {
+    /// The shorter side becomes this long, the ratio of the sides is kept.
+    ShorterSide(usize),
+    /// The image becomes exactly this large, whatever its ratio.
+    Squash {
+        /// Rows.
+        height: usize,
+        /// Columns.
+        width: usize,
+    },
+}
+
+/// Resampling filter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Filter {
+    /// Triangle.
+    Bilinear,
+    /// Cubic with a = -0.5.
+    Bicubic,
+}
+
+/// How half a pixel of margin is rounded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CropRounding {
+    /// To the even neighbour: torchvision and timm.
+    HalfEven,
+    /// Down: transformers.
+    Floor,
+}
+
+/// A side of the input in pixels.
+pub(super) fn side(place: &str, field: &str, value: i64) -> Result<usize> {
+    if SIDES.contains(&value) {
+        Ok(value as usize)
+    } else {
+        Err(invalid(place, field, value, format!("a side is {} to {} pixels", SIDES.start(), SIDES.end())))
+    }
+}
+
+/// The side before the crop: `floor(side / crop_pct)`.
+pub(super) fn resized(place: &str, field: &str, side: usize, crop_pct: f64) -> Result<usize> {
+    if !(crop_pct > 0.0 && crop_pct <= 1.0) {
+        return Err(invalid(place, field, crop_pct, "above 0 and at most 1"));
+    }
+    let resized = (side as f64 / crop_pct).floor();
+    if resized > MAX_RESIZE {
+        return Err(invalid(place, field, crop_pct, format!("would resize to {resized} pixels, over {MAX_RESIZE}")));
+    }
+    Ok(resized as usize)
+}
+
+/// Three means in `0..=1`.
+pub(super) fn mean(place: &str, field: &str, values: &[f64]) -> Result<[f32; 3]> {
+    triple(place, field, values, "three numbers from 0 to 1", |v| (0.0..=1.0).contains(&v))
+}
+
+/// Three standard deviations, above 0 and at most 1.
+pub(super) fn std(place: &str, field: &str, values: &[f64]) -> Result<[f32; 3]> {
+    triple(place, field, values, "three numbers above 0 and at most 1", |v| v as f32 > 0.0 && v <= 1.0)
+}
+
+fn triple(place: &str, field: &str, values: &[f64], expected: &str, fits: impl Fn(f64) -> bool) -> Result<[f32; 3]> {
+    match values {
+        [r, g, b] if values.iter().all(|v| fits(*v)) => Ok([*r as f32, *g as f32, *b as f32]),
+        _ => Err(invalid(place, field, format!("{values:?}"), expected)),
+    }
+}

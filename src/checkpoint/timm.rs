@@ -1,0 +1,82 @@
+//! Preprocessing as timm configures it (`pretrained_cfg`).
+//!
+//! Source: timm, `data/config.py` (`resolve_data_config`) and `data/transforms_factory.py` (`transforms_imagenet_eval`).
+
+use serde::Deserialize;
+
+use super::{
+    config::{Names, invalid},
+    preprocess::{self, CropRounding, Filter, Framing, PreprocessConfig, Resize},
+};
+use crate::Result;
+
+/// What timm takes where a file says nothing.
+const DEFAULT_CROP_PCT: f64 = 0.875;
+const DEFAULT_SIZE: [i64; 3] = [3, 224, 224];
+const IMAGENET_MEAN: [f64; 3] = [0.485, 0.456, 0.406];
+const IMAGENET_STD: [f64; 3] = [0.229, 0.224, 0.225];
+
+/// `pretrained_cfg`, as far as it is used.
+#[derive(Deserialize)]
+pub(super) struct PretrainedCfg {
+    input_size: Option<Vec<i64>>,
+    test_input_size: Option<Vec<i64>>,
+    interpolation: Option<String>,
+    crop_pct: Option<f64>,
+    test_crop_pct: Option<f64>,
+    crop_mode: Option<String>,
+    mean: Option<Vec<f64>>,
+    std: Option<Vec<f64>>,
+    pub(super) license: Option<String>,
+    pub(super) label_names: Option<Names>,
+    pub(super) label_descriptions: Option<Names>,
+}
+
+/// The validated preprocessing.
+///
+/// # Errors
+/// [`crate::Error::ConfigValue`] for the first value that is out of its range.
+pub(super) fn preprocess(place: &str, cfg: &PretrainedCfg) -> Result<PreprocessConfig> {
+    let mode = cfg.crop_mode.as_deref().unwrap_or("center");
+    let size = cfg.input_size.as_deref().unwrap_or(&DEFAULT_SIZE);
+    let crop_pct = cfg.crop_pct.unwrap_or(DEFAULT_CROP_PCT);
+    let framing = framing(place, mode, ("input_size", size), ("crop_pct", crop_pct))?;
+    let test_framing = match (&cfg.test_input_size, cfg.test_crop_pct) {
+        (None, None) => None,
+        (test_size, test_pct) => {
+            let size = test_size.as_deref().map_or(("input_size", size), |size| ("test_input_size", size));
+            let pct = test_pct.map_or(("crop_pct", crop_pct), |pct| ("test_crop_pct", pct));
+            Some(self::framing(place, mode, size, pct)?)
+        }
+    };
+    let filter = match cfg.interpolation.as_deref() {
+        None | Some("bicubic") => Filter::Bicubic,
+        Some("bilinear") => Filter::Bilinear,
+        Some(other) => return Err(invalid(place, "interpolation", other, "bilinear or bicubic")),
+    };
+    Ok(PreprocessConfig {
+        framing,
+        test_framing,
+        filter,
+        rounding: CropRounding::HalfEven,
+        mean: preprocess::mean(place, "mean", cfg.mean.as_deref().unwrap_or(&IMAGENET_MEAN))?,
+        std: preprocess::std(place, "std", cfg.std.as_deref().unwrap_or(&IMAGENET_STD))?,
+    })
+}
+
+fn framing(place: &str, mode: &str, size: (&str, &[i64]), crop_pct: (&str, f64)) -> Result<Framing> {
+    let [3, height, width] = *size.1 else {
+        return Err(invalid(place, size.0, format!("{:?}", size.1), "[3, height, width]"));
+    };
+    let (height, width) = (preprocess::side(place, size.0, height)?, preprocess::side(place, size.0, width)?);
+    let resized = |side| preprocess::resized(place, crop_pct.0, side, crop_pct.1);
+    let resize = match mode {
+        "center" if height == width => Resize::ShorterSide(resized(height)?),
+        "center" => {
+            return Err(invalid(place, size.0, format!("{:?}", size.1), "must be square with crop_mode center"));
+        }
+        "squash" => Resize::Squash { height: resized(height)?, width: resized(width)? },
+        other => return Err(invalid(place, "crop_mode", other, "center or squash")),
+    };
+    Ok(Framing { height, width, resize })
+}

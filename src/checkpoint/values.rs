@@ -1,0 +1,79 @@
+//! Stored bytes to f32 values.
+
+use std::borrow::Cow;
+
+use half::{bf16, f16};
+use safetensors::Dtype;
+
+/// The batch normalisations of all supported networks add this to the variance.
+const BATCH_NORM_EPS: f32 = 1e-5;
+
+/// The values of a tensor, or nothing if `dtype` is not a weight type. F64 beyond the range of f32 becomes infinite.
+pub(super) fn widen(bytes: &[u8], dtype: Dtype) -> Option<Cow<'_, [f32]>> {
+    Some(match dtype {
+        Dtype::F32 => match bytemuck::try_cast_slice(bytes) {
+            Ok(values) if cfg!(target_endian = "little") => Cow::Borrowed(values),
+            _ => elements(bytes, f32::from_le_bytes),
+        },
+        Dtype::F16 => elements(bytes, |b| f16::from_le_bytes(b).to_f32()),
+        Dtype::BF16 => elements(bytes, |b| bf16::from_le_bytes(b).to_f32()),
+        Dtype::F64 => elements(bytes, |b| f64::from_le_bytes(b) as f32),
+        _ => return None,
+    })
+}
+
+fn elements<const N: usize>(bytes: &[u8], value: impl Fn([u8; N]) -> f32) -> Cow<'static, [f32]> {
+    let (chunks, _) = bytes.as_chunks::<N>();
+    Cow::Owned(chunks.iter().map(|chunk| value(*chunk)).collect())
+}
+
+/// Index of the first value that is not finite, or, in a variance, so negative that `variance + eps` has no inverse
+/// root.
+pub(super) fn first_bad(values: &[f32], variance: bool) -> Option<usize> {
+    values.iter().position(|v| !v.is_finite() || (variance && *v <= -BATCH_NORM_EPS))
+}
+
+/// Element `index` as text: as stored where narrowing lost it.
+pub(super) fn describe(bytes: &[u8], dtype: Dtype, index: usize, value: f32) -> String {
+    let stored = bytes.as_chunks::<8>().0.get(index).map(|chunk| f64::from_le_bytes(*chunk));
+    match stored {
+        Some(stored) if dtype == Dtype::F64 && stored.is_finite() && value.is_infinite() => {
+            format!("{stored:e}, which is beyond f32,")
+        }
+        _ => value.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unaligned_f32_is_copied_with_the_same_values() {
+        let values = [1.5f32, -2.25, 3e-40];
+        let mut bytes = [0u8; 16];
+        for offset in 0..4 {
+            for (i, v) in values.iter().enumerate() {
+                bytes[offset + 4 * i..offset + 4 * i + 4].copy_from_slice(&v.to_le_bytes());
+            }
+            assert_eq!(widen(&bytes[offset..offset + 12], Dtype::F32).unwrap().as_ref(), values);
+        }
+    }
+
+    #[test]
+    fn every_f16_and_bf16_widens_to_the_value_it_stands_for() {
+        for bits in 0..=u16::MAX {
+            let bytes = bits.to_le_bytes();
+            let half = widen(&bytes, Dtype::F16).unwrap()[0];
+            assert!(
+                half.is_nan() && f16::from_bits(bits).is_nan() || f16::from_f32(half).to_bits() == bits,
+                "f16 {bits:#x}"
+            );
+            let brain = widen(&bytes, Dtype::BF16).unwrap()[0];
+            assert!(
+                brain.is_nan() && bf16::from_bits(bits).is_nan() || brain.to_bits() == u32::from(bits) << 16,
+                "bf16 {bits:#x}"
+            );
+        }
+    }
+}

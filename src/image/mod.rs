@@ -1,0 +1,29 @@
+//! From the bytes of a photo to the numbers a network reads: decode, resize, crop, normalise.
+//!
+//! [`decode`] turns the bytes of a JPEG, PNG, WebP, GIF or BMP file into an image; [`Preprocess::pixels`] resizes and
+//! crops it to [`Pixels`], bit for bit as Pillow does; [`Preprocess::normalise`] makes the batch that the first
+//! convolution takes.
+
+mod crop;
+mod decode;
+mod jpeg;
+mod preprocess;
+mod resample;
+mod sniff;
+
+pub use crop::CropRounding;
+pub use decode::{DecodeOptions, Decoded, decode};
+pub use preprocess::{IMAGENET_MEAN, IMAGENET_STD, Preprocess, Resize};
+pub use resample::Filter;
+
+/// An 8-bit RGB image of the size that a network takes, before normalisation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pixels {
+    /// Columns.
+    pub width: usize,
+    /// Rows.
+    pub height: usize,
+    /// `height * width * 3` values: rows from top to bottom, pixels from left to right, red, green and blue
+    /// interleaved.
+    pub data: Vec<u8>,
+}

@@ -1,0 +1,199 @@
+//! The recipe from an image of any size to the network's input.
+
+use std::borrow::Cow;
+
+use ::image::{DynamicImage, RgbImage};
+
+use super::Pixels;
+use super::crop::{CropRounding, Window};
+use super::resample::{Axis, Filter, resize};
+use crate::error::{Error, Result};
+use crate::tensor::{Shape, Tensor};
+
+/// Mean of the red, green and blue values of ImageNet's training photos, in units of 255.
+pub const IMAGENET_MEAN: [f32; 3] = [0.485, 0.456, 0.406];
+/// Standard deviation that goes with [`IMAGENET_MEAN`].
+pub const IMAGENET_STD: [f32; 3] = [0.229, 0.224, 0.225];
+
+/// Largest side, in pixels, of the input and of the shorter side after the resize.
+const MAX_SIDE: usize = 8192;
+
+/// What happens to the image before the centre crop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Resize {
+    /// The shorter side gets this many pixels; the longer one keeps the proportion, rounded down.
+    Shorter(usize),
+    /// Both sides get a size of their own, whatever the proportion.
+    Squash {
+        /// Rows.
+        height: usize,
+        /// Columns.
+        width: usize,
+    },
+    /// The image keeps its size.
+    None,
+}
+
+/// Resize, centre crop and normalisation: what a checkpoint was trained to see.
+///
+/// The fields may be changed at will; [`Preprocess::check`] says what they may hold.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Preprocess {
+    /// Rows of the network's input.
+    pub height: usize,
+    /// Columns of the network's input.
+    pub width: usize,
+    /// What happens before the crop.
+    pub resize: Resize,
+    /// Interpolation kernel of the resize.
+    pub filter: Filter,
+    /// Where the crop lies when the margin is odd.
+    pub rounding: CropRounding,
+    /// Subtracted from each channel (red, green, blue) after division by 255.
+    pub mean: [f32; 3],
+    /// Divides each channel after that.
+    pub std: [f32; 3],
+}
+
+impl Preprocess {
+    /// The centre `crop` by `crop` pixels of the image with its shorter side resized to `shorter`; offsets to even, and
+    /// ImageNet's mean and deviation.
+    pub const fn centre_crop(crop: usize, shorter: usize, filter: Filter) -> Self {
+        Preprocess {
+            height: crop,
+            width: crop,
+            resize: Resize::Shorter(shorter),
+            filter,
+            rounding: CropRounding::HalfEven,
+            mean: IMAGENET_MEAN,
+            std: IMAGENET_STD,
+        }
+    }
+
+    /// The recipe of torchvision's ImageNet weights (V1): 256, crop of 224, bilinear.
+    pub const fn torchvision() -> Self {
+        Preprocess::centre_crop(224, 256, Filter::Bilinear)
+    }
+
+    /// The whole image squashed to `size` by `size` pixels, bilinear: what CIFAR networks take.
+    pub const fn square(size: usize, mean: [f32; 3], std: [f32; 3]) -> Self {
+        let resize = Resize::Squash { height: size, width: size };
+        Preprocess { resize, mean, std, ..Preprocess::centre_crop(size, size, Filter::Bilinear) }
+    }
+
+    /// Whether every field is in its range: sides 1 to 8192 pixels, finite means, finite deviations above zero.
+    ///
+    /// # Errors
+    /// [`Error::ConfigValue`] with the first field that is not.
+    pub fn check(&self) -> Result<()> {
+        let (rows, columns) = match self.resize {
+            Resize::Shorter(side) => (side, side),
+            Resize::Squash { height, width } => (height, width),
+            Resize::None => (1, 1),
+        };
+        let sides =
+            [("height", self.height), ("width", self.width), ("resize height", rows), ("resize width", columns)];
+        for (field, side) in sides {
+            if !(1..=MAX_SIDE).contains(&side) {
+                return Err(out_of_range(field, side.to_string(), format!("1 to {MAX_SIDE} pixels")));
+            }
+        }
+        if !self.mean.iter().all(|m| m.is_finite()) {
+            return Err(out_of_range("mean", format!("{:?}", self.mean), "three finite numbers".into()));
+        }
+        if !self.std.iter().all(|s| s.is_finite() && *s > 0.0) {
+            return Err(out_of_range("std", format!("{:?}", self.std), "three finite numbers above zero".into()));
+        }
+        Ok(())
+    }
+
+    /// Resizes and crops `image` to [`Pixels`] of `height` by `width`.
+    ///
+    /// Equal bit for bit to `PIL.Image.resize` (Pillow 13) of the RGB image followed by torchvision's or Hugging Face's
+    /// centre crop. Only the crop is computed, so a panorama of 65535x1 pixels costs no more than a photo. Alpha is
+    /// dropped, not composited; 16-bit values are scaled to 8 bits. An image smaller than the crop gets a black border.
+    ///
+    /// # Errors
+    /// [`Error::ConfigValue`] as [`Preprocess::check`]; [`Error::ImageDecode`] for an image without pixels.
+    pub fn pixels(&self, image: &DynamicImage) -> Result<Pixels> {
+        self.check()?;
+        if image.width() == 0 || image.height() == 0 {
+            let reason = format!("it has no pixels ({}x{})", image.width(), image.height());
+            return Err(Error::ImageDecode { reason });
+        }
+        let source = image.as_rgb8().map_or_else(|| Cow::Owned(image.to_rgb8()), Cow::Borrowed);
+        Ok(self.crop(&source))
+    }
+
+    fn crop(&self, source: &RgbImage) -> Pixels {
+        let (target_width, target_height) = self.resized(source.width(), source.height());
+        let columns = Window::centre(target_width, self.width, self.rounding);
+        let rows = Window::centre(target_height, self.height, self.rounding);
+        let x = axis(source.width(), target_width, columns);
+        let y = axis(source.height(), target_height, rows);
+        let inside = resize(source.as_raw(), &x, &y, self.filter);
+
+        let mut data = vec![0; 3 * self.width * self.height];
+        let framed = data.chunks_exact_mut(3 * self.width).skip(rows.pad);
+        for (to, from) in framed.zip(inside.chunks_exact(3 * columns.len)) {
+            to[3 * columns.pad..][..from.len()].copy_from_slice(from);
+        }
+        Pixels { width: self.width, height: self.height, data }
+    }
+
+    /// Width and height after the resize.
+    fn resized(&self, width: u32, height: u32) -> (u64, u64) {
+        let (width, height) = (u64::from(width), u64::from(height));
+        match self.resize {
+            Resize::Shorter(side) => {
+                let side = side as u64;
+                if width <= height { (side, side * height / width) } else { (side * width / height, side) }
+            }
+            Resize::Squash { height, width } => (width as u64, height as u64),
+            Resize::None => (width, height),
+        }
+    }
+
+    /// A batch `[N, 3, height, width]` of `(x / 255 - mean) / std`, each operation in f32, as torchvision's `ToTensor`
+    /// and `Normalize` compute it. No images make a batch of none.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] if one of the images is not `height` by `width`, [`Error::ConfigValue`] as
+    /// [`Preprocess::check`].
+    pub fn normalise(&self, images: &[Pixels]) -> Result<Tensor> {
+        self.check()?;
+        let shape = Shape::new(images.len(), 3, self.height, self.width);
+        let mut data = Vec::with_capacity(shape.elements());
+        let tables: [[f32; 256]; 3] =
+            std::array::from_fn(|c| std::array::from_fn(|value| (value as f32 / 255.0 - self.mean[c]) / self.std[c]));
+        for (i, image) in images.iter().enumerate() {
+            if (image.height, image.width) != (self.height, self.width) || image.data.len() != 3 * shape.pixels() {
+                return Err(Error::Shape {
+                    node: "input".into(),
+                    reason: format!(
+                        "image {i} has {}x{} pixels in {} bytes, expected {}x{}",
+                        image.width,
+                        image.height,
+                        image.data.len(),
+                        self.width,
+                        self.height
+                    ),
+                });
+            }
+            for (c, table) in tables.iter().enumerate() {
+                data.extend(image.data.iter().skip(c).step_by(3).map(|&value| table[usize::from(value)]));
+            }
+        }
+        Ok(Tensor::new(shape, data))
+    }
+}
+
+fn axis(source: u32, target: u64, window: Window) -> Axis {
+    Axis { source: source as usize, target, start: window.start, len: window.len }
+}
+
+fn out_of_range(field: &str, value: String, expected: String) -> Error {
+    Error::ConfigValue { place: "preprocessing".into(), field: field.into(), value, expected }
+}

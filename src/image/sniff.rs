@@ -1,0 +1,99 @@
+//! What kind of file some bytes are, by content and never by name.
+
+use ::image::ImageFormat;
+
+use crate::error::{Error, Result};
+
+/// The format of an image that is read, or an error that names what the bytes are instead.
+pub(super) fn sniff(bytes: &[u8]) -> Result<ImageFormat> {
+    if bytes.is_empty() {
+        return Err(Error::ImageDecode { reason: "the file is empty".into() });
+    }
+    use ImageFormat::{Bmp, Gif, Jpeg, Png, WebP};
+    if let Ok(format @ (Jpeg | Png | WebP | Gif | Bmp)) = ::image::guess_format(bytes) {
+        return Ok(format);
+    }
+    if let Some(kind) = foreign(bytes) {
+        let reason = format!("{kind}; JPEG, PNG, WebP, GIF and BMP are read, so convert it first");
+        return Err(Error::ImageUnsupported { reason });
+    }
+    let reason = match text(bytes) {
+        Some(kind) => format!("it is {kind}"),
+        None if bytes.iter().all(|&b| b == 0) => format!("it is {} zero bytes", bytes.len()),
+        None => {
+            let head = bytes.iter().take(8).map(|b| format!("{b:02x}")).collect::<Vec<_>>().join(" ");
+            format!("unknown format, {} bytes that begin with {head}", bytes.len())
+        }
+    };
+    Err(Error::ImageDecode { reason })
+}
+
+/// First bytes of kinds of file that people take for images, or that hold images.
+const MAGIC: &[(&[u8], &str)] = &[
+    (b"II*\0", "TIFF, or a camera's raw photo"),
+    (b"MM\0*", "TIFF, or a camera's raw photo"),
+    (b"II+\0", "BigTIFF"),
+    (b"MM\0+", "BigTIFF"),
+    (b"FUJIFILMCCD-RAW", "a camera's raw photo"),
+    (b"%PDF-", "PDF"),
+    (b"8BPS", "a Photoshop document (PSD)"),
+    (b"\xff\x0a", "JPEG XL"),
+    (b"\0\0\0\x0cJXL \r\n\x87\n", "JPEG XL"),
+    (b"\0\0\0\x0cjP  \r\n\x87\n", "JPEG 2000"),
+    (b"\xff\x4f\xff\x51", "JPEG 2000"),
+    (b"\0\0\x01\0", "an icon (ICO)"),
+    (b"\x76\x2f\x31\x01", "OpenEXR"),
+    (b"#?RADIANCE", "Radiance HDR"),
+    (b"qoif", "QOI"),
+    (b"DDS ", "DDS"),
+    (b"farbfeld", "farbfeld"),
+    (b"gimp xcf", "a GIMP document (XCF)"),
+    (b"\x1f\x8b", "gzip"),
+    (b"PK\x03\x04", "a zip archive"),
+    (b"\x93NUMPY", "a numpy array"),
+    (b"\x1a\x45\xdf\xa3", "a Matroska or WebM video"),
+];
+
+/// Name of a kind of file that is recognised but not read.
+fn foreign(bytes: &[u8]) -> Option<&'static str> {
+    if let Some((_, kind)) = MAGIC.iter().find(|(magic, _)| bytes.starts_with(magic)) {
+        return Some(kind);
+    }
+    if bytes.get(4..8) == Some(b"ftyp") {
+        return Some(match bytes.get(8..12) {
+            Some(b"avif" | b"avis") => "AVIF",
+            Some(b"heic" | b"heix" | b"heim" | b"heis" | b"hevc" | b"hevx" | b"mif1" | b"msf1") => "HEIC",
+            Some(b"crx ") => "a camera's raw photo",
+            _ => "a video (MP4 or QuickTime)",
+        });
+    }
+    if let [b'P', b'1'..=b'7', b' ' | b'\t' | b'\r' | b'\n', ..] = bytes {
+        return Some("netpbm (PBM, PGM, PPM or PAM)");
+    }
+    let head = head(bytes);
+    (head.starts_with("<svg") || head.starts_with("<?xml") && head.contains("<svg")).then_some("SVG")
+}
+
+/// What a text is, or `None` if the bytes are not text.
+fn text(bytes: &[u8]) -> Option<&'static str> {
+    let head = head(bytes);
+    let binary = head.chars().any(|c| c == char::REPLACEMENT_CHARACTER || c.is_control() && !c.is_whitespace());
+    if binary {
+        return None;
+    }
+    Some(if head.starts_with("<!doctype html") || head.starts_with("<html") {
+        "a web page (HTML); was it a failed download?"
+    } else if head.starts_with("version https://git-lfs") {
+        "a git-LFS pointer, not the file itself; fetch it with `git lfs pull`"
+    } else {
+        "text"
+    })
+}
+
+/// The first kilobyte as lower-case text, without a byte-order mark or white space in front.
+fn head(bytes: &[u8]) -> String {
+    let text = String::from_utf8_lossy(&bytes[..bytes.len().min(1024)]);
+    // A character cut in two at the end of the kilobyte is no sign of binary data.
+    let text = if bytes.len() > 1024 { text.trim_end_matches(char::REPLACEMENT_CHARACTER) } else { &text };
+    text.trim_start_matches('\u{feff}').trim_start().to_lowercase()
+}

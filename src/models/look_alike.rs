@@ -1,0 +1,63 @@
+//! Networks that resemble a supported one and compute something else.
+
+use super::Shapes;
+use crate::{Error, Result};
+
+/// The feature that gives a look-alike away in its tensors.
+pub(super) fn feature(shapes: &Shapes) -> Option<&'static str> {
+    let has = |name: &str| shapes.contains_key(name);
+    let any = |parts: &[&str]| shapes.keys().any(|name| parts.iter().any(|part| name.contains(part)));
+    let ends_in =
+        |end: &str, rank: usize| shapes.iter().any(|(name, shape)| name.ends_with(end) && shape.len() == rank);
+    let marks = [
+        (
+            has("conv1.0.weight") || has("conv1.0.0.weight"),
+            "a deep stem of several convolutions (resnet*c, *d, *s, *t)",
+        ),
+        (ends_in(".downsample.1.weight", 4), "an average-pooling shortcut (resnet*d)"),
+        (any(&[".se.", ".se_module.", ".se_layer."]), "squeeze-and-excitation (seresnet, seresnext, resnetrs)"),
+        (
+            any(&[".eca.", ".attn.", ".attention.", ".cbam.", ".gc."]),
+            "an attention module (ecaresnet, gcresnet, RegNetY)",
+        ),
+        (any(&[".aa.", ".filt", "blurpool", "blur_pool"]), "blur pooling (resnetblur, densenetblur)"),
+        (any(&["stem.conv.", "stem.conv1."]), "a stem of resnetv2, RegNet or ReXNet"),
+        (any(&["embedder.embedder."]), "an embedder of RegNet"),
+        (
+            any(&["patch_embeddings.", "patch_embed.", "downsample_layers.", "dwconv.", "conv_dw."]),
+            "ConvNeXt or a transformer",
+        ),
+        (any(&["features.denseblock1."]), "DenseNet"),
+        (any(&[".ibn", ".IN.", ".BN."]), "instance normalisation in blocks (resnet*_ibn)"),
+        (
+            any(&[".conv2.fc1.", ".conv2.conv.weight", ".conv2.conv_kxk."]),
+            "split attention or selective kernels (resnest, skresnet)",
+        ),
+        (any(&[".conv2_offset.", ".offset."]), "deformable convolution"),
+    ];
+    marks.into_iter().find_map(|(found, feature)| found.then_some(feature))
+}
+
+/// Compares the architecture that a configuration declares with what the tensors cannot show: timm's blur-pool and
+/// anti-aliased ResNets have the very tensors of plain ones. `model` is its name in messages.
+///
+/// # Errors
+/// [`Error::UnknownArchitecture`] for such a name. A name that is unknown passes: the tensors decide.
+pub fn check_declared(model: &str, architecture: &str) -> Result<()> {
+    let marks = [
+        ("resnetblur", "blur pooling"),
+        ("densenetblur", "blur pooling"),
+        ("resnetaa", "anti-aliasing by average pooling"),
+        ("resnextaa", "anti-aliasing by average pooling"),
+    ];
+    match marks.iter().find(|(mark, _)| architecture.contains(mark)) {
+        Some((_, feature)) => Err(Error::UnknownArchitecture {
+            model: model.into(),
+            reason: format!(
+                "config declares {architecture}: {feature} is not supported; supported are {}",
+                super::SUPPORTED
+            ),
+        }),
+        None => Ok(()),
+    }
+}

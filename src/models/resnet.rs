@@ -1,0 +1,203 @@
+//! Residual networks: one builder for ResNet, Wide ResNet, ResNeXt and the CIFAR nets.
+//!
+//! Sources: He et al. 2015, "Deep Residual Learning for Image Recognition" (section 3.3 and table 1 for ImageNet,
+//! section 4.2 for CIFAR-10); Zagoruyko and Komodakis 2016, "Wide Residual Networks"; Xie et al. 2016, "Aggregated
+//! Residual Transformations" (grouped 3x3 convolutions, figure 3c). The stride of a bottleneck sits in the 3x3
+//! convolution as in torchvision ("v1.5"), unless told otherwise.
+
+use crate::graph::{Conv2dParams, Graph, Op, PoolParams, ValueId};
+
+/// PyTorch's default, which all of them use.
+const BATCH_NORM_EPS: f32 = 1e-5;
+
+/// A residual network without its weights.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ResNet {
+    /// What comes before the first block.
+    pub stem: Stem,
+    /// Channels that the stem yields.
+    pub stem_channels: usize,
+    /// What a block computes.
+    pub kind: BlockKind,
+    /// Blocks of each stage; the first block of every stage but the first halves the resolution.
+    pub stages: Vec<Vec<Block>>,
+    /// The classifier, if there is one.
+    pub head: Option<Head>,
+    /// Whether bottlenecks stride in their first convolution.
+    pub downsample_in_bottleneck: bool,
+}
+
+/// What comes before the first block.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stem {
+    /// 7x7 convolution with stride 2, then 3x3 max pooling with stride 2.
+    ImageNet,
+    /// 3x3 convolution.
+    Cifar,
+}
+
+/// What a block computes besides the shortcut.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BlockKind {
+    /// 3x3, 3x3.
+    Basic,
+    /// 1x1, 3x3 (which may be grouped), 1x1.
+    Bottleneck,
+}
+
+/// One residual block.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Block {
+    /// Channels between its convolutions.
+    pub width: usize,
+    /// Channels that it yields.
+    pub channels: usize,
+    /// Groups of the 3x3 convolution of a bottleneck.
+    pub groups: usize,
+    /// The way around.
+    pub shortcut: Shortcut,
+}
+
+/// The way around a block.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shortcut {
+    /// The input itself.
+    Identity,
+    /// 1x1 convolution and batch normalisation (option B).
+    Projection,
+    /// Every `stride`-th pixel with zero channels around (option A).
+    SubsamplePad,
+}
+
+/// The classifier behind global average pooling.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Head {
+    /// Name of the linear layer: `fc` or `linear`.
+    pub name: String,
+    /// Rows of its weight.
+    pub classes: usize,
+}
+
+/// The network as nodes.
+pub(super) fn graph(net: &ResNet) -> Graph {
+    let mut builder = Builder { graph: Graph::new(3), net };
+    let input = builder.graph.input();
+    let (mut x, mut channels) = (builder.stem(input), net.stem_channels);
+    for (s, blocks) in net.stages.iter().enumerate() {
+        let stage = format!("layer{}", s + 1);
+        for (b, block) in blocks.iter().enumerate() {
+            let stride = if s > 0 && b == 0 { 2 } else { 1 };
+            x = builder.block(&format!("{stage}.{b}"), block, channels, stride, x);
+            channels = block.channels;
+        }
+        builder.graph.mark_stage(stage, x);
+    }
+    x = builder.graph.push("avgpool", Op::GlobalAvgPool, &[x]);
+    builder.graph.mark_stage("avgpool", x);
+    if let Some(head) = &net.head {
+        let op = Op::Linear {
+            weight: format!("{}.weight", head.name),
+            bias: Some(format!("{}.bias", head.name)),
+            in_features: channels,
+            out_features: head.classes,
+        };
+        builder.graph.push(head.name.clone(), op, &[x]);
+    }
+    builder.graph
+}
+
+struct Builder<'a> {
+    graph: Graph,
+    net: &'a ResNet,
+}
+
+impl Builder<'_> {
+    fn stem(&mut self, input: ValueId) -> ValueId {
+        let (kernel, stride, padding) = match self.net.stem {
+            Stem::ImageNet => (7, 2, 3),
+            Stem::Cifar => (3, 1, 1),
+        };
+        let out_channels = self.net.stem_channels;
+        let params = Conv2dParams { in_channels: 3, out_channels, kernel, stride, padding, groups: 1 };
+        let x = self.conv("conv1", params, input);
+        let x = self.norm("bn1", out_channels, x);
+        let x = self.graph.push("relu", Op::Relu, &[x]);
+        match self.net.stem {
+            Stem::Cifar => x,
+            Stem::ImageNet => {
+                let window = PoolParams { kernel: 3, stride: 2, padding: 1 };
+                let x = self.graph.push("maxpool", Op::MaxPool2d(window), &[x]);
+                self.graph.mark_stage("maxpool", x);
+                x
+            }
+        }
+    }
+
+    /// A block that takes `inputs` channels from `x`.
+    fn block(&mut self, name: &str, block: &Block, inputs: usize, stride: usize, x: ValueId) -> ValueId {
+        let layers = convolutions(self.net, block, inputs, stride);
+        let last = layers.len();
+        let mut y = x;
+        for (i, params) in (1..).zip(layers) {
+            y = self.conv(&format!("{name}.conv{i}"), params, y);
+            y = self.norm(&format!("{name}.bn{i}"), params.out_channels, y);
+            if i < last {
+                y = self.graph.push(format!("{name}.relu{i}"), Op::Relu, &[y]);
+            }
+        }
+        let around = self.shortcut(name, block, inputs, stride, x);
+        let sum = self.graph.push(format!("{name}.add"), Op::Add, &[y, around]);
+        self.graph.push(format!("{name}.relu"), Op::Relu, &[sum])
+    }
+
+    fn shortcut(&mut self, name: &str, block: &Block, inputs: usize, stride: usize, x: ValueId) -> ValueId {
+        match block.shortcut {
+            Shortcut::Identity => x,
+            Shortcut::Projection => {
+                let out_channels = block.channels;
+                let params =
+                    Conv2dParams { in_channels: inputs, out_channels, kernel: 1, stride, padding: 0, groups: 1 };
+                let x = self.conv(&format!("{name}.downsample.0"), params, x);
+                self.norm(&format!("{name}.downsample.1"), out_channels, x)
+            }
+            Shortcut::SubsamplePad => {
+                let zeros = block.channels.saturating_sub(inputs);
+                let op = Op::SubsamplePad { stride, before: zeros / 2, after: zeros - zeros / 2 };
+                self.graph.push(format!("{name}.shortcut"), op, &[x])
+            }
+        }
+    }
+
+    fn conv(&mut self, name: &str, params: Conv2dParams, x: ValueId) -> ValueId {
+        self.graph.push(name, Op::Conv2d { weight: format!("{name}.weight"), bias: None, params }, &[x])
+    }
+
+    fn norm(&mut self, name: &str, channels: usize, x: ValueId) -> ValueId {
+        self.graph.push(name, Op::BatchNorm { prefix: name.into(), channels, eps: BATCH_NORM_EPS }, &[x])
+    }
+}
+
+/// The convolutions on the long way through a block.
+fn convolutions(net: &ResNet, block: &Block, inputs: usize, stride: usize) -> Vec<Conv2dParams> {
+    let conv = |in_channels, out_channels, kernel, stride, groups| Conv2dParams {
+        in_channels,
+        out_channels,
+        kernel,
+        stride,
+        padding: kernel / 2,
+        groups,
+    };
+    match net.kind {
+        BlockKind::Basic => {
+            vec![conv(inputs, block.width, 3, stride, 1), conv(block.width, block.channels, 3, 1, 1)]
+        }
+        BlockKind::Bottleneck => {
+            let (first, second) = if net.downsample_in_bottleneck { (stride, 1) } else { (1, stride) };
+            vec![
+                conv(inputs, block.width, 1, first, 1),
+                conv(block.width, block.width, 3, second, block.groups),
+                conv(block.width, block.channels, 1, 1, 1),
+            ]
+        }
+    }
+}

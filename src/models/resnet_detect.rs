@@ -1,0 +1,138 @@
+//! A [`ResNet`] read off the names and shapes of its tensors.
+//!
+//! What is read here is a guess at which network was meant; the caller compares all tensors with it afterwards. So a
+//! tensor that is missing or misshapen leads to an error that names it, not to another network.
+
+use super::{Block, BlockKind, Head, ResNet, Shapes, Shortcut, Stem};
+
+/// Whether the names are of the ResNet family at all.
+pub(super) fn resembles(shapes: &Shapes) -> bool {
+    shapes.contains_key("conv1.weight") && shapes.keys().any(|name| name.starts_with("layer1.0."))
+}
+
+/// The network that has these tensors.
+///
+/// # Errors
+/// A sentence about the feature that is not supported.
+pub(super) fn read(shapes: &Shapes) -> Result<ResNet, String> {
+    let (stem, stem_channels) = read_stem(shapes)?;
+    let any = |part: &str| shapes.keys().any(|name| name.starts_with("layer") && name.contains(part));
+    let kind = if any(".conv3.") { BlockKind::Bottleneck } else { BlockKind::Basic };
+    // Projections are option B; a CIFAR net without a single one has option A.
+    let padded = stem == Stem::Cifar && !any(".downsample.");
+    let mut inputs = stem_channels;
+    let mut stages = Vec::new();
+    for (s, depth) in depths(shapes)?.into_iter().enumerate() {
+        let mut blocks: Vec<Block> = Vec::with_capacity(depth);
+        for b in 0..depth {
+            let reader = BlockReader { shapes, name: format!("layer{}.{b}", s + 1), kind };
+            let halves = s > 0 && b == 0;
+            let block = reader.read(inputs, halves, padded, blocks.last())?;
+            inputs = block.channels;
+            blocks.push(block);
+        }
+        stages.push(blocks);
+    }
+    Ok(ResNet { stem, stem_channels, kind, stages, head: read_head(shapes), downsample_in_bottleneck: false })
+}
+
+fn read_stem(shapes: &Shapes) -> Result<(Stem, usize), String> {
+    match shapes.get("conv1.weight").map(Vec::as_slice) {
+        Some([out, 3, 7, 7]) => Ok((Stem::ImageNet, *out)),
+        Some([out, 3, 3, 3]) => Ok((Stem::Cifar, *out)),
+        Some([_, channels, _, _]) if *channels != 3 => Err(format!("in_chans {channels} not supported, only 3")),
+        other => {
+            Err(format!("a stem conv1.weight of shape {other:?} is not supported, only [_, 3, 7, 7] and [_, 3, 3, 3]"))
+        }
+    }
+}
+
+/// Blocks of each stage by the highest index.
+fn depths(shapes: &Shapes) -> Result<Vec<usize>, String> {
+    let mut depths = Vec::new();
+    loop {
+        let stage = format!("layer{}.", depths.len() + 1);
+        let of_stage = shapes.range(stage.clone()..).map_while(|(name, _)| name.strip_prefix(&stage));
+        let (mut tensors, mut depth) = (0, 0);
+        for name in of_stage {
+            let index = name.split('.').next().and_then(|digits| digits.parse::<usize>().ok());
+            depth = depth.max(index.map_or(0, |index| index.saturating_add(1)));
+            tensors += 1;
+        }
+        match depth {
+            0 => return Ok(depths),
+            // Every block has several tensors: so large an index is no block.
+            _ if depth > tensors => return Err(format!("{stage}{} with {tensors} tensors in that stage", depth - 1)),
+            _ => depths.push(depth),
+        }
+    }
+}
+
+fn read_head(shapes: &Shapes) -> Option<Head> {
+    let name = ["fc", "linear"]
+        .into_iter()
+        .find(|name| ["weight", "bias"].iter().any(|part| shapes.contains_key(&format!("{name}.{part}"))))?;
+    let rows = |part| shapes.get(&format!("{name}.{part}")).and_then(|shape| shape.first());
+    let classes = rows("weight").or_else(|| rows("bias")).copied().unwrap_or(0);
+    Some(Head { name: name.into(), classes })
+}
+
+struct BlockReader<'a> {
+    shapes: &'a Shapes,
+    name: String,
+    kind: BlockKind,
+}
+
+impl BlockReader<'_> {
+    /// The block, which takes `inputs` channels; `before` is the one before it in its stage.
+    fn read(&self, inputs: usize, halves: bool, padded: bool, before: Option<&Block>) -> Result<Block, String> {
+        let width = self.outputs(1).or(before.map(|b| b.width)).unwrap_or(inputs);
+        let channels = match self.kind {
+            BlockKind::Basic => self.outputs(2),
+            BlockKind::Bottleneck => self.outputs(3),
+        };
+        let channels = channels.or(before.map(|b| b.channels)).unwrap_or(inputs);
+        let groups = match self.kind {
+            BlockKind::Basic => 1,
+            BlockKind::Bottleneck => self.groups(width),
+        };
+        let reshapes = halves || inputs != channels;
+        let shortcut = if self.has(".downsample.") {
+            Shortcut::Projection
+        } else if !reshapes {
+            Shortcut::Identity
+        } else if padded {
+            self.check_padding(inputs, channels)?;
+            Shortcut::SubsamplePad
+        } else {
+            Shortcut::Projection
+        };
+        Ok(Block { width, channels, groups, shortcut })
+    }
+
+    /// Channels that convolution `i` yields, or its batch normalisation takes.
+    fn outputs(&self, i: usize) -> Option<usize> {
+        let rows = |layer: &str| self.shapes.get(&format!("{}.{layer}{i}.weight", self.name))?.first().copied();
+        rows("conv").or_else(|| rows("bn")).filter(|channels| *channels > 0)
+    }
+
+    fn groups(&self, width: usize) -> usize {
+        match self.shapes.get(&format!("{}.conv2.weight", self.name)).map(Vec::as_slice) {
+            Some([_, per_group, _, _]) if *per_group > 0 && width.is_multiple_of(*per_group) => width / per_group,
+            _ => 1,
+        }
+    }
+
+    fn has(&self, part: &str) -> bool {
+        let start = format!("{}{part}", self.name);
+        self.shapes.range(start.clone()..).next().is_some_and(|(name, _)| name.starts_with(&start))
+    }
+
+    fn check_padding(&self, inputs: usize, channels: usize) -> Result<(), String> {
+        if channels >= inputs && (channels - inputs).is_multiple_of(2) {
+            Ok(())
+        } else {
+            Err(format!("{}: a shortcut without weights from {inputs} to {channels} channels", self.name))
+        }
+    }
+}

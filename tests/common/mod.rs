@@ -1,0 +1,136 @@
+//! Golden files and comparison, shared by the tests.
+#![allow(dead_code, reason = "each test binary uses its own part")]
+
+use std::{collections::BTreeMap, fs, path::PathBuf};
+
+use residua::{
+    checkpoint::{Checkpoint, Synthetic},
+    graph::{Graph, ValueId},
+    tensor::{Shape, Tensor},
+};
+use serde::Deserialize;
+
+/// Bound for f32: the largest difference over the largest golden magnitude.
+pub(crate) const F32_BOUND: f32 = 1e-4;
+
+/// How a golden file was made.
+#[derive(Deserialize, Clone, Debug)]
+pub(crate) struct Row {
+    pub(crate) salt: String,
+    pub(crate) damped: Option<String>,
+    pub(crate) damp: f64,
+    pub(crate) input: [usize; 4],
+    pub(crate) classes: usize,
+    pub(crate) parameters: Option<u64>,
+    pub(crate) tensors: usize,
+    pub(crate) argmax: Vec<usize>,
+    pub(crate) downsample_in_bottleneck: Option<bool>,
+}
+
+/// What PyTorch computed for a synthetic checkpoint.
+pub(crate) struct Golden {
+    pub(crate) name: String,
+    pub(crate) row: Row,
+    /// `[images][classes]`.
+    pub(crate) logits: Vec<f32>,
+    /// 64 samples of each stage at flat index `(i * 7919) mod elements`.
+    pub(crate) stages: BTreeMap<String, Vec<f32>>,
+}
+
+impl Golden {
+    pub(crate) fn load(name: &str) -> Self {
+        let row = rows().remove(name).unwrap_or_else(|| panic!("{name} is not in golden.json"));
+        let file = Checkpoint::open(&golden_dir().join(format!("{name}.safetensors"))).unwrap();
+        let read = |tensor: &str| file.tensor(tensor, &file.shapes()[tensor]).unwrap().into_owned();
+        let stages =
+            file.shapes().keys().filter_map(|t| Some((t.strip_prefix("stage.")?.to_string(), read(t)))).collect();
+        Golden { name: name.into(), logits: read("logits"), stages, row }
+    }
+
+    pub(crate) fn synthetic(&self) -> Synthetic {
+        Synthetic { salt: self.row.salt.clone(), damped: self.row.damped.clone(), damp: self.row.damp }
+    }
+
+    /// The first `images` images of the golden input.
+    pub(crate) fn input(&self, images: usize) -> Tensor {
+        let [_, c, h, w] = self.row.input;
+        Tensor::new(Shape::new(images, c, h, w), self.synthetic().input([images, c, h, w]))
+    }
+
+    /// Runs `graph` on the first `images` images (1 or 2) and compares the logits and every stage that the golden
+    /// file has. `run` yields the values it is asked for, as `residua::reference::values` does. Returns the worst
+    /// difference of the logits relative to the largest golden one.
+    pub(crate) fn check(
+        &self,
+        graph: &Graph,
+        checkpoint: &Checkpoint,
+        images: usize,
+        bound: f32,
+        run: impl FnOnce(&Graph, &Checkpoint, &Tensor, &[ValueId]) -> residua::Result<Vec<Tensor>>,
+    ) -> f32 {
+        let mut stages = graph.stages().to_vec();
+        stages.retain(|(stage, _)| self.stages.contains_key(stage));
+        assert_eq!(stages.len(), self.stages.len(), "{}: the graph marks {stages:?}", self.name);
+        let mut wanted: Vec<ValueId> = stages.iter().map(|(_, id)| *id).collect();
+        wanted.push(graph.output());
+        let mut values = run(graph, checkpoint, &self.input(images), &wanted).unwrap();
+        let logits = values.pop().unwrap();
+        for ((stage, _), value) in stages.iter().zip(&values) {
+            let golden = &self.stages[stage];
+            let elements = value.data.len() / images * self.row.input[0];
+            let sampled = (0..golden.len()).map(|i| (i * 7919 % elements, golden[i]));
+            let (got, want): (Vec<f32>, Vec<f32>) =
+                sampled.filter_map(|(i, want)| Some((*value.data.get(i)?, want))).unzip();
+            assert!(want.len() >= golden.len() / 3, "{}: {stage}: {} samples", self.name, want.len());
+            compare(&got, &want, bound).unwrap_or_else(|e| panic!("{}: stage {stage}: {e}", self.name));
+        }
+        let want = &self.logits[..images * self.row.classes];
+        compare(&logits.data, want, bound).unwrap_or_else(|e| panic!("{}: logits: {e}", self.name))
+    }
+}
+
+/// Where the golden files lie.
+pub(crate) fn golden_dir() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden")
+}
+
+/// All rows of `golden.json`.
+pub(crate) fn rows() -> BTreeMap<String, Row> {
+    serde_json::from_str(&fs::read_to_string(golden_dir().join("golden.json")).unwrap()).unwrap()
+}
+
+/// Names and shapes of the weights of a hub repository, counters of batches included.
+pub(crate) fn hub_tensors(repository: &str) -> Vec<(String, Vec<usize>)> {
+    let path = golden_dir().join("hub").join(repository).join("tensors.json");
+    let rows: Vec<(String, Vec<usize>, String)> = serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap();
+    rows.into_iter().map(|(name, shape, _)| (name, shape)).collect()
+}
+
+/// The largest difference over the largest magnitude of `want`.
+///
+/// # Errors
+/// A sentence, if that is above `bound`, if a value is not finite, if the lengths differ or if there is nothing to
+/// compare with.
+pub(crate) fn compare(got: &[f32], want: &[f32], bound: f32) -> Result<f32, String> {
+    if got.len() != want.len() {
+        return Err(format!("{} values, expected {}", got.len(), want.len()));
+    }
+    if let Some(i) = got.iter().zip(want).position(|(g, w)| !g.is_finite() || !w.is_finite()) {
+        return Err(format!("element {i}: got {}, expected {}", got[i], want[i]));
+    }
+    let largest = want.iter().fold(0.0f32, |max, v| max.max(v.abs()));
+    if largest == 0.0 {
+        return Err("nothing but zeros to compare with".into());
+    }
+    let worst = (0..got.len()).max_by(|a, b| (got[*a] - want[*a]).abs().total_cmp(&(got[*b] - want[*b]).abs()));
+    let i = worst.ok_or("nothing to compare")?;
+    let relative = (got[i] - want[i]).abs() / largest;
+    if relative <= bound {
+        Ok(relative)
+    } else {
+        Err(format!(
+            "element {i}: got {}, expected {}: off by {relative:e} of the largest, bound {bound:e}",
+            got[i], want[i]
+        ))
+    }
+}

@@ -1,0 +1,121 @@
+//! Who may know whom: the table in the crate's documentation, enforced by reading the `use` lines of `src/`.
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+};
+
+/// Module and the modules that it may name. `error` and `tensor` are open to all.
+const MAY_KNOW: &[(&str, &[&str])] = &[
+    ("error", &[]),
+    ("tensor", &[]),
+    ("image", &[]),
+    ("labels", &[]),
+    ("graph", &[]),
+    ("checkpoint", &["image"]),
+    ("models", &["graph"]),
+    ("reference", &["graph", "checkpoint"]),
+    ("kernels", &["graph"]),
+    ("plan", &["graph", "checkpoint", "kernels"]),
+    ("gpu", &["graph", "plan", "kernels"]),
+];
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("src")
+}
+
+/// All Rust files of a module: `src/<module>.rs` and everything below `src/<module>/`.
+fn files(module: &str) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    let single = root().join(format!("{module}.rs"));
+    if single.exists() {
+        files.push(single);
+    }
+    let mut folders = vec![root().join(module)];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).into_iter().flatten() {
+            let path = entry.expect("a readable folder").path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|e| e == "rs") {
+                files.push(path);
+            }
+        }
+    }
+    files
+}
+
+/// The top-level modules that a source text names through `crate::`, in paths and in `use crate::{a, b::c}` lists.
+fn named(source: &str) -> BTreeSet<String> {
+    let code: String = source.lines().map(|line| line.split("//").next().unwrap_or("")).collect::<Vec<_>>().join("\n");
+    let mut names = BTreeSet::new();
+    for after in code.split("crate::").skip(1) {
+        if let Some(list) = after.strip_prefix('{') {
+            let (mut depth, mut item) = (0, String::new());
+            for c in list.chars() {
+                match c {
+                    '{' => depth += 1,
+                    '}' if depth == 0 => break,
+                    '}' => depth -= 1,
+                    ',' if depth == 0 => item.clear(),
+                    c if depth == 0 && !c.is_whitespace() => item.push(c),
+                    _ => {}
+                }
+                let head: String = item.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+                if item.len() > head.len() || matches!(c, ',' | '}') {
+                    names.insert(head);
+                } else if !item.is_empty() {
+                    names.insert(item.clone());
+                }
+            }
+        } else {
+            names.insert(after.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect());
+        }
+    }
+    names
+}
+
+/// The modules that `source`, part of `module`, names and may not.
+fn forbidden(module: &str, source: &str) -> Vec<String> {
+    let modules: Vec<&str> = MAY_KNOW.iter().map(|(name, _)| *name).chain(["classifier", "builder", "cli"]).collect();
+    let allowed = MAY_KNOW.iter().find(|(name, _)| *name == module).map(|(_, allowed)| *allowed).unwrap_or_default();
+    let open = |name: &str| name == module || ["error", "tensor"].contains(&name) || allowed.contains(&name);
+    named(source).into_iter().filter(|name| modules.contains(&name.as_str()) && !open(name)).collect()
+}
+
+#[test]
+fn modules_name_only_what_they_may_know() {
+    for (module, _) in MAY_KNOW {
+        let files = files(module);
+        assert!(!files.is_empty(), "no file for {module}");
+        for file in files {
+            let source = fs::read_to_string(&file).expect("a readable file");
+            let found = forbidden(module, &source);
+            assert!(found.is_empty(), "{} names {found:?}", file.display());
+        }
+    }
+}
+
+#[test]
+fn only_gpu_names_wgpu_and_one_file_is_unsafe() {
+    let all: Vec<PathBuf> = fs::read_dir(root()).unwrap().map(|e| e.unwrap().path()).collect();
+    let modules = all.iter().filter_map(|path| path.file_stem()?.to_str());
+    for module in modules {
+        for file in files(module) {
+            let source = fs::read_to_string(&file).expect("a readable file");
+            assert!(module == "gpu" || !source.contains("wgpu::"), "{} names wgpu", file.display());
+            let is_unsafe = source.contains("unsafe {") || source.contains("unsafe fn");
+            assert!(!is_unsafe || file.ends_with("gpu/trusted.rs"), "{} is unsafe", file.display());
+        }
+    }
+}
+
+#[test]
+fn a_forbidden_name_is_found() {
+    assert_eq!(forbidden("graph", "use crate::plan::Plan;"), ["plan"]);
+    assert_eq!(forbidden("graph", "use crate::{Error, Result, gpu::{Device, pick}, tensor::Shape};"), ["gpu"]);
+    assert_eq!(forbidden("plan", "use crate::{kernels::{Caps, fours}, graph::Graph};"), Vec::<String>::new());
+    assert_eq!(forbidden("reference", "fn f() { crate::kernels::fours(3); }"), ["kernels"]);
+    assert_eq!(forbidden("graph", "// use crate::plan::Plan;"), Vec::<String>::new());
+}

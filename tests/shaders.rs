@@ -1,0 +1,167 @@
+//! Every kernel with every key that is ever chosen, without a GPU: naga accepts it, and its bindings and uniform block are
+//! those that the Rust side declares.
+
+use naga::{
+    AddressSpace, Module, StorageAccess, TypeInner,
+    back::pipeline_constants::process_overrides,
+    front::wgsl,
+    valid::{Capabilities, ValidationFlags, Validator},
+};
+use residua::{
+    graph::{Conv2dParams, PoolParams},
+    kernels::{
+        Binding, Caps, KernelKey, Precision, ShaderId,
+        conv2d::{Conv2d, Residual, Variant},
+        elementwise::{self, ElementwiseDims, Flags},
+        linear, pool,
+    },
+    tensor::Shape,
+};
+
+fn caps(software: bool) -> Caps {
+    Caps {
+        device: "none".into(),
+        software,
+        f16: true,
+        subgroup: Some(8),
+        max_binding_bytes: 1 << 27,
+        max_workgroups: 65535,
+        max_invocations: 256,
+    }
+}
+
+/// One key of every kind that `plan::select` can make.
+fn keys() -> Vec<KernelKey> {
+    let mut keys = Vec::new();
+    let shape = Shape::new(1, 16, 8, 8);
+    for stored in [Precision::F32, Precision::F16] {
+        for (variant, kernel) in Variant::all(Some(8)).into_iter().flat_map(|v| [1, 3, 7].map(|kernel| (v, kernel))) {
+            for residual in [Residual::None, Residual::Same, Residual::SubsamplePad { shape, step: 2, before: 4 }] {
+                let params = Conv2dParams {
+                    in_channels: 16,
+                    out_channels: 16,
+                    kernel,
+                    stride: 2,
+                    padding: kernel / 2,
+                    groups: 1,
+                };
+                let conv = Conv2d { params, x: shape, y: shape, residual, relu: kernel != 1 };
+                keys.push(conv.kernel(variant, stored, stored).0);
+            }
+            let params =
+                Conv2dParams { in_channels: 16, out_channels: 16, kernel: 1, stride: 1, padding: 0, groups: 1 };
+            let head = Conv2d { params, x: shape, y: shape, residual: Residual::None, relu: false };
+            keys.push(head.kernel(variant, stored, Precision::F32).0);
+        }
+        for max in [true, false] {
+            let params = PoolParams { kernel: 3, stride: 2, padding: 1 };
+            keys.push(pool::window(stored, max, params, shape, shape).0);
+        }
+        keys.push(pool::global(stored, shape).0);
+        keys.extend([true, false].map(|software| linear::gemv(stored, &caps(software), 1, 512, 1000).0));
+        for bits in 0..16 {
+            let flags =
+                Flags { source: bits & 1 > 0, affine: bits & 2 > 0, residual: bits & 4 > 0, relu: bits & 8 > 0 };
+            let dims: ElementwiseDims = bytemuck::Zeroable::zeroed();
+            keys.push(elementwise::kernel(stored, flags, &ElementwiseDims { pixels: 1, out_channels: 4, ..dims }).0);
+        }
+    }
+    keys
+}
+
+fn parse(key: &KernelKey) -> Module {
+    wgsl::parse_str(&key.wgsl()).unwrap_or_else(|error| panic!("{key}: {}", error.emit_to_string(&key.wgsl())))
+}
+
+/// The problem that naga has with `module` compiled under `key`, if any.
+fn problem(key: &KernelKey, module: &Module) -> Option<String> {
+    let validate = |module: &Module| {
+        Validator::new(ValidationFlags::all(), Capabilities::all())
+            .validate(module)
+            .map_err(|error| format!("{error:?}"))
+    };
+    let info = match validate(module) {
+        Ok(info) => info,
+        Err(error) => return Some(error),
+    };
+    let known = |name: &str| module.overrides.iter().any(|(_, o)| o.name.as_deref() == Some(name));
+    if let Some((name, _)) = key.overrides.iter().find(|(name, _)| !known(name)) {
+        return Some(format!("no override named {name}"));
+    }
+    let constants = key.overrides.iter().map(|(name, value)| (name.to_string(), f64::from(*value))).collect();
+    let entry = Some((naga::ShaderStage::Compute, "main"));
+    match process_overrides(module, &info, entry, &constants) {
+        Ok((module, _)) => validate(&module).err(),
+        Err(error) => Some(format!("{error:?}")),
+    }
+}
+
+/// Bindings as the WGSL declares them, sorted by number.
+fn reflected(module: &Module) -> Vec<Binding> {
+    let mut bindings: Vec<(u32, Binding)> = module
+        .global_variables
+        .iter()
+        .filter_map(|(_, variable)| {
+            let binding = variable.binding?;
+            assert_eq!(binding.group, 0);
+            let kind = match variable.space {
+                AddressSpace::Uniform => match module.types[variable.ty].inner {
+                    TypeInner::Struct { span, .. } => Binding::Uniform(span.into()),
+                    ref other => panic!("uniform of type {other:?}"),
+                },
+                AddressSpace::Storage { access } if access.contains(StorageAccess::STORE) => Binding::Write,
+                AddressSpace::Storage { .. } => Binding::Read,
+                other => panic!("binding in {other:?}"),
+            };
+            Some((binding.binding, kind))
+        })
+        .collect();
+    bindings.sort_by_key(|(number, _)| *number);
+    bindings
+        .into_iter()
+        .enumerate()
+        .map(|(i, (number, kind))| {
+            assert_eq!(i as u32, number, "bindings are numbered without gaps");
+            kind
+        })
+        .collect()
+}
+
+#[test]
+fn every_kernel_and_key_is_valid() {
+    for key in keys() {
+        if let Some(problem) = problem(&key, &parse(&key)) {
+            panic!("{key}: {problem}");
+        }
+    }
+}
+
+#[test]
+fn bindings_and_uniform_sizes_equal_the_rust_side() {
+    for key in keys() {
+        assert_eq!(reflected(&parse(&key)), key.shader.shader().bindings, "{key}");
+    }
+}
+
+#[test]
+fn every_shader_has_a_key_and_a_file_of_its_name() {
+    let keys = keys();
+    for id in ShaderId::ALL {
+        assert!(keys.iter().any(|key| key.shader == id), "{id:?} is never chosen");
+        let path = format!("{}/shaders/{}.wgsl", env!("CARGO_MANIFEST_DIR"), id.shader().name);
+        let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
+        assert!(text.starts_with("// "), "{path} opens with its purpose");
+        assert!(keys.iter().any(|key| key.shader == id && key.wgsl().ends_with(&text)), "{id:?} is another file");
+    }
+}
+
+#[test]
+fn a_wrong_override_type_or_binding_is_noticed() {
+    let key = pool::global(Precision::F32, Shape::new(1, 8, 2, 2)).0;
+    let unknown = KernelKey { overrides: vec![("NO_SUCH", 1)], ..key.clone() };
+    assert!(problem(&unknown, &parse(&unknown)).is_some());
+    let broken = key.wgsl().replace("vec4<f32>(x[", "vec3<f32>(x[");
+    assert!(wgsl::parse_str(&broken).is_err());
+    let moved = key.wgsl().replace("pad1: u32", "pad1: u32, more: vec4<u32>");
+    assert_ne!(reflected(&wgsl::parse_str(&moved).unwrap()), key.shader.shader().bindings);
+}
