@@ -1,11 +1,56 @@
-//! residua
-#![allow(missing_docs, reason = "x")]
+//! Image classification with residual networks on any GPU: hand-written WGSL kernels on `wgpu`.
+//!
+//! ```
+//! # fn main() -> residua::Result<()> {
+//! let photo = image::DynamicImage::new_rgb8(640, 480); // or image::open("photo.jpg")
+//! let classifier = residua::Classifier::open("builtin")?;
+//! let prediction = classifier.infer(&photo)?;
+//! for class in prediction.top(3) {
+//!     println!("{:6.2} % {}", 100.0 * class.score, class.label);
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # The path of an image
+//!
+//! ```text
+//! image -> preprocess -> [ checkpoint -> model -> graph -> plan ] -> gpu -> logits -> labels
+//! ```
+//!
+//! | stage | yields | module | knows |
+//! |---|---|---|---|
+//! | decode, resize, crop, normalise | [`Pixels`](image::Pixels), [`Tensor`](tensor::Tensor) | [`image`] | nothing |
+//! | checkpoint | names to tensors, configuration | [`checkpoint`] | `image`, for the preprocessing a model wants |
+//! | model | [`Graph`](graph::Graph), from the tensors' names and shapes | [`models`] | `graph` |
+//! | graph | nodes, shapes | [`graph`] | nothing |
+//! | reference | every value of a graph by naive loops: the oracle, and the path without a GPU | [`reference`] | `graph`, `checkpoint` |
+//! | plan | [`Plan`](plan::Plan): fused layers, kernels with reasons, buffers, packed weights | [`plan`] | `graph`, `checkpoint`, `kernels` |
+//! | kernels | which WGSL serves an operator: key, extents, grid | [`kernels`] | `graph` |
+//! | gpu | runs a plan in one submission; alone names `wgpu` | [`gpu`] | `graph`, `plan`, `kernels` |
+//! | labels | scores, names | [`labels`] | nothing |
+//! | classifier | the whole path in order ([`Classifier`]), how to open it ([`Builder`]), and [`verify`], layer by layer | `classifier`, `builder`, `verify` | everything |
+//!
+//! [`error`] and [`tensor`] are open to all. `tests/layering.rs` enforces the last column.
+
+mod builder;
 pub mod checkpoint;
+mod classifier;
 pub mod error;
 pub mod gpu;
 pub mod graph;
 pub mod image;
 pub mod kernels;
+pub mod labels;
+pub mod models;
 pub mod plan;
+pub mod reference;
 pub mod tensor;
+pub mod verify;
+
+pub use builder::{Builder, Precision, devices};
+pub use classifier::{Classifier, ModelInfo};
 pub use error::{Error, Result};
+pub use gpu::DeviceInfo;
+pub use image::Pixels;
+pub use labels::{Class, Labels, Prediction};

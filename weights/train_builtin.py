@@ -9,11 +9,12 @@ that holds one folder of JPEG or PNG files per class.
     python train_builtin.py --train train.tar.xz --scratch /tmp/builtin --resume
     python train_builtin.py --evaluate --test test-even.tar.xz
 
-Training writes a checkpoint (weights, optimiser, step) into the scratch folder
-after every epoch; `--resume` goes on from there, with the same batches as an
-uninterrupted run. The first `--held-out` images of a seeded permutation are
-never trained on: their accuracy is logged after each epoch. The test images
-are read by `--evaluate` only, which widens the stored f16 weights to f32.
+Training writes a checkpoint (weights, optimiser, epoch) into the scratch folder
+after every epoch; `--resume` goes on from there with the same batches as an
+uninterrupted run, and with a longer or shorter schedule if `--epochs` differs.
+The first `--held-out` images of a seeded permutation are never trained on:
+their accuracy is logged after each epoch. The test images are read by
+`--evaluate` only, which widens the stored f16 weights to f32.
 """
 
 import argparse
@@ -217,7 +218,7 @@ def train(args):
         say(f"# {len(kept)} images trained on, {len(held)} held out, mean {mean}, std {std}")
         say(f"# {sum(p.numel() for p in net.parameters())} parameters, {count_macs(net)} MACs")
         steps = len(kept) // args.batch
-        for epoch in range(first, args.epochs):
+        for epoch in range(first, min(args.epochs, args.stop)):
             begun, loss_sum = time.time(), 0.0
             rng = torch.Generator().manual_seed(args.seed * 1000 + epoch)
             perm = kept[torch.randperm(len(kept), generator=rng)]
@@ -263,7 +264,8 @@ def main():
     p.add_argument("--architecture", default="cifar_resnet12")
     p.add_argument("--widths", type=int, nargs=3, default=[32, 64, 96])
     p.add_argument("--blocks", type=int, nargs=3, default=[1, 2, 2])
-    p.add_argument("--epochs", type=int, default=45)
+    p.add_argument("--epochs", type=int, default=55)
+    p.add_argument("--stop", type=int, default=10**6, help="stop after this epoch, to resume later")
     p.add_argument("--low-epochs", type=int, default=15, help="first epochs, trained on smaller images")
     p.add_argument("--low-size", type=int, default=24)
     p.add_argument("--batch", type=int, default=128)

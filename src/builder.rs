@@ -1,0 +1,287 @@
+//! What to open, on which device, and how: the settings of a [`Classifier`], and the way from a model's name to its parts.
+
+use std::{path::Path, sync::Arc};
+
+use crate::{
+    Classifier, Error, Result,
+    checkpoint::{self, Checkpoint, ModelConfig, ProblemType, Synthetic},
+    classifier::{Backend, ModelInfo},
+    gpu::{Device, DeviceInfo, Executor},
+    image::{self, Preprocess},
+    kernels::Precision as Stored,
+    labels::{Labels, Scoring},
+    models::{Architecture, check_declared},
+    plan::{Network, Options},
+};
+
+/// The network inside the library; `weights/README.md` is its model card.
+const BUILTIN: &[u8] = include_bytes!("../weights/builtin.safetensors");
+
+/// In which precision activations and weights are stored on the device. Sums are f32 always.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Precision {
+    /// f32 for now on every device.
+    #[default]
+    Auto,
+    /// 32-bit floats.
+    F32,
+    /// 16-bit floats; an error where the device has none.
+    F16,
+}
+
+/// Settings of a [`Classifier`], each with a default.
+#[derive(Debug, Clone, Default)]
+pub struct Builder {
+    model: Option<String>,
+    synthetic: Option<String>,
+    device: Option<String>,
+    precision: Precision,
+    resize: Option<usize>,
+    crop: Option<usize>,
+    filter: Option<image::Filter>,
+    mean: Option<[f32; 3]>,
+    std: Option<[f32; 3]>,
+    labels: Option<Labels>,
+}
+
+impl Builder {
+    /// `builtin` (the default), a `.safetensors` file, or a folder with `model.safetensors` and `config.json`.
+    pub fn model(mut self, model: &str) -> Self {
+        self.model = Some(model.into());
+        self
+    }
+
+    /// An architecture such as `resnet50` with made-up weights, for measuring and testing; wins over [`Builder::model`].
+    pub fn synthetic(mut self, architecture: &str) -> Self {
+        self.synthetic = Some(architecture.into());
+        self
+    }
+
+    /// `auto` (the default), `cpu` (the reference path), an index, or a part of an adapter's name.
+    pub fn device(mut self, device: &str) -> Self {
+        self.device = Some(device.into());
+        self
+    }
+
+    /// Storage precision on the device.
+    pub fn precision(mut self, precision: Precision) -> Self {
+        self.precision = precision;
+        self
+    }
+
+    /// Pixels of the shorter side before the crop, instead of the model's own resize.
+    pub fn resize(mut self, shorter: usize) -> Self {
+        self.resize = Some(shorter);
+        self
+    }
+
+    /// Rows and columns of the network's input, instead of the model's own.
+    pub fn crop(mut self, size: usize) -> Self {
+        self.crop = Some(size);
+        self
+    }
+
+    /// Resampling filter, instead of the model's own.
+    pub fn filter(mut self, filter: image::Filter) -> Self {
+        self.filter = Some(filter);
+        self
+    }
+
+    /// Mean of red, green and blue in 0..1, instead of the model's own.
+    pub fn mean(mut self, mean: [f32; 3]) -> Self {
+        self.mean = Some(mean);
+        self
+    }
+
+    /// Standard deviation of red, green and blue in 0..1, instead of the model's own.
+    pub fn std(mut self, std: [f32; 3]) -> Self {
+        self.std = Some(std);
+        self
+    }
+
+    /// Class names, instead of the model's own.
+    pub fn labels(mut self, labels: Labels) -> Self {
+        self.labels = Some(labels);
+        self
+    }
+
+    /// Loads the model and opens the device.
+    ///
+    /// # Errors
+    /// `model.*` and `config.*` for what is wrong with the model, `gpu.*` for the device. With device `auto`, having no adapter is
+    /// no error: the CPU reference path serves, and [`Classifier::notes`] says so.
+    pub fn open(self) -> Result<Classifier> {
+        let Source { checkpoint, config, origin } = match &self.synthetic {
+            Some(name) => synthetic(name)?,
+            None => source(self.model.as_deref().unwrap_or("builtin"))?,
+        };
+        let config = config.unwrap_or_default();
+        if let Some(declared) = &config.architecture {
+            check_declared(checkpoint.name(), declared)?;
+        }
+        let architecture = Architecture::detect(checkpoint.name(), checkpoint.shapes())?
+            .downsample_in_bottleneck(config.downsample_in_bottleneck.unwrap_or(false));
+        let graph = architecture.graph();
+        for (name, shape) in graph.tensors() {
+            checkpoint.tensor(&name, &shape)?;
+        }
+        let preprocess = self.preprocess(&architecture, &config)?;
+        let classes = architecture.classes().ok_or_else(|| Error::UnknownArchitecture {
+            model: checkpoint.name().into(),
+            reason: "it has no classifier head, so there are no classes to give".into(),
+        })?;
+        let mut notes = Vec::new();
+        let labels = match (&self.labels, config.labels) {
+            (Some(labels), _) => labels.clone(),
+            (None, Some(names)) => Labels::new(names),
+            (None, None) if classes == 1000 => Labels::imagenet(),
+            (None, None) => Labels::new(Vec::new()),
+        };
+        if !labels.is_empty() && labels.len() != classes {
+            notes.push(format!("{} labels for {classes} classes: the others are named by their index", labels.len()));
+        }
+        let model = ModelInfo {
+            name: checkpoint.name().into(),
+            architecture: architecture.name(),
+            parameters: architecture.parameters(),
+            macs: architecture.macs(preprocess.height, preprocess.width)?,
+            classes,
+            tensors: checkpoint.shapes().len(),
+            labels,
+            license: config.license,
+            source: origin,
+            preprocess,
+            scoring: match config.problem_type {
+                Some(ProblemType::Regression) => Scoring::Logits,
+                Some(ProblemType::MultiLabelClassification) => Scoring::Sigmoid,
+                _ if classes == 1 => Scoring::Sigmoid,
+                _ => Scoring::Softmax,
+            },
+        };
+        let network = Network::new(graph, checkpoint);
+        let backend = self.backend(network, &mut notes)?;
+        Ok(Classifier::new(backend, model, notes))
+    }
+
+    fn preprocess(&self, architecture: &Architecture, config: &ModelConfig) -> Result<Preprocess> {
+        let (height, width) = architecture.default_input();
+        let mut preprocess = match &config.preprocess {
+            Some(config) => of_config(config),
+            None if (height, width) == (224, 224) => Preprocess::torchvision(),
+            None => Preprocess::square(height, image::IMAGENET_MEAN, image::IMAGENET_STD),
+        };
+        if let Some(size) = self.crop {
+            (preprocess.height, preprocess.width) = (size, size);
+            if let image::Resize::Squash { .. } = preprocess.resize {
+                preprocess.resize = image::Resize::Squash { height: size, width: size };
+            }
+        }
+        if let Some(shorter) = self.resize {
+            preprocess.resize = image::Resize::Shorter(shorter);
+        }
+        preprocess.filter = self.filter.unwrap_or(preprocess.filter);
+        preprocess.mean = self.mean.unwrap_or(preprocess.mean);
+        preprocess.std = self.std.unwrap_or(preprocess.std);
+        preprocess.check()?;
+        Ok(preprocess)
+    }
+
+    fn backend(&self, network: Network, notes: &mut Vec<String>) -> Result<Backend> {
+        let wanted = self.device.as_deref().unwrap_or("auto");
+        if wanted == "cpu" {
+            if self.precision == Precision::F16 {
+                return Err(Error::GpuFeature { device: "cpu".into(), feature: "f16 storage".into() });
+            }
+            return Ok(Backend::Reference(network));
+        }
+        let device = match pollster::block_on(Device::open(wanted)) {
+            Ok(device) => device,
+            Err(error @ Error::NoAdapter { .. }) if wanted == "auto" && self.precision != Precision::F16 => {
+                notes.push(format!("{error}; using the CPU reference path, which is slow"));
+                return Ok(Backend::Reference(network));
+            }
+            Err(error) => return Err(error),
+        };
+        let info = device.info();
+        if info.software {
+            notes.push(format!("{} is a software adapter: it runs on the CPU", info.name));
+        }
+        let stored = match self.precision {
+            Precision::Auto | Precision::F32 => Stored::F32,
+            Precision::F16 if device.caps().f16 => Stored::F16,
+            Precision::F16 => {
+                return Err(Error::GpuFeature { device: info.name.clone(), feature: "shader-f16".into() });
+            }
+        };
+        Ok(Backend::Gpu(Executor::new(Arc::new(device), network, Options::new(stored))))
+    }
+}
+
+/// All adapters, in the order of their indices.
+pub fn devices() -> Vec<DeviceInfo> {
+    pollster::block_on(crate::gpu::devices())
+}
+
+/// A model's weights and what is said of them.
+struct Source {
+    checkpoint: Checkpoint,
+    config: Option<ModelConfig>,
+    origin: String,
+}
+
+fn source(model: &str) -> Result<Source> {
+    let path = Path::new(model);
+    let (checkpoint, beside, origin) = if model == "builtin" {
+        (Checkpoint::from_bytes("builtin", BUILTIN)?, None, "inside the program".into())
+    } else if path.is_dir() {
+        let file = path.join("model.safetensors");
+        if !file.is_file() {
+            let reason = "the folder has no model.safetensors".into();
+            return Err(Error::ModelNotFound { model: model.into(), reason });
+        }
+        (Checkpoint::open(&file)?, ModelConfig::from_folder(path)?, file.display().to_string())
+    } else if path.exists() {
+        (Checkpoint::open(path)?, None, model.into())
+    } else {
+        let reason = "there is no such file or folder; give builtin, a .safetensors file, or a folder with model.safetensors and config.json";
+        return Err(Error::ModelNotFound { model: model.into(), reason: reason.into() });
+    };
+    let config = match beside {
+        Some(config) => Some(config),
+        None => ModelConfig::from_metadata(checkpoint.metadata())?,
+    };
+    Ok(Source { checkpoint, config, origin })
+}
+
+fn synthetic(name: &str) -> Result<Source> {
+    let architecture = Architecture::by_name(name).ok_or_else(|| Error::UnknownArchitecture {
+        model: name.into(),
+        reason: format!("no architecture of that name; there are {}", Architecture::names().join(", ")),
+    })?;
+    // The last norm of each block is damped, so that the sum does not grow without bound over hundreds of blocks.
+    let tensors = architecture.graph().tensors();
+    let last =
+        ["bn3.weight", "bn2.weight"].into_iter().find(|last| tensors.iter().any(|(name, _)| name.ends_with(last)));
+    let weights = Synthetic { salt: "residua".into(), damped: last.map(Into::into), damp: 0.05 };
+    Ok(Source { checkpoint: weights.checkpoint(name, &tensors)?, config: None, origin: "made-up weights".into() })
+}
+
+fn of_config(config: &checkpoint::PreprocessConfig) -> Preprocess {
+    let mut preprocess = Preprocess::torchvision();
+    (preprocess.height, preprocess.width) = (config.framing.height, config.framing.width);
+    preprocess.resize = match config.framing.resize {
+        checkpoint::Resize::ShorterSide(side) => image::Resize::Shorter(side),
+        checkpoint::Resize::Squash { height, width } => image::Resize::Squash { height, width },
+    };
+    preprocess.filter = match config.filter {
+        checkpoint::Filter::Bilinear => image::Filter::Bilinear,
+        checkpoint::Filter::Bicubic => image::Filter::Bicubic,
+    };
+    preprocess.rounding = match config.rounding {
+        checkpoint::CropRounding::HalfEven => image::CropRounding::HalfEven,
+        checkpoint::CropRounding::Floor => image::CropRounding::Floor,
+    };
+    (preprocess.mean, preprocess.std) = (config.mean, config.std);
+    preprocess
+}

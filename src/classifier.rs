@@ -1,0 +1,213 @@
+//! The whole path in order: image, pixels, normalised input, logits, scores, names.
+
+use std::{fmt::Write, sync::Arc};
+
+use ::image::DynamicImage;
+
+use crate::{
+    Builder, Error, Result,
+    gpu::{DeviceInfo, Executor},
+    image::{Pixels, Preprocess},
+    kernels::Precision,
+    labels::{Labels, Prediction, Scoring},
+    plan::Network,
+    reference,
+    tensor::{Shape, Tensor},
+    verify::{self, Verification},
+};
+
+/// A network on a device, ready to classify. A handle: clones share the network, and all of them may be used from many threads.
+#[derive(Debug, Clone)]
+pub struct Classifier(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    backend: Backend,
+    model: ModelInfo,
+    device: DeviceInfo,
+    notes: Vec<String>,
+}
+
+const fn assert_shareable<T: Send + Sync + Clone>() {}
+const _: () = assert_shareable::<Classifier>();
+
+/// What computes the logits.
+#[derive(Debug)]
+pub(crate) enum Backend {
+    /// Kernels on a device.
+    Gpu(Executor),
+    /// The loops that the kernels are tested against.
+    Reference(Network),
+}
+
+/// What is known of an opened model.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct ModelInfo {
+    /// File name, or `builtin`.
+    pub name: String,
+    /// Architecture as recognised, for example `resnet50`.
+    pub architecture: String,
+    /// Trained parameters.
+    pub parameters: u64,
+    /// Multiply-accumulates of one image at the size of `preprocess`.
+    pub macs: u64,
+    /// Number of classes.
+    pub classes: usize,
+    /// Number of tensors in the checkpoint, those that carry nothing left out.
+    pub tensors: usize,
+    /// Class names.
+    pub labels: Labels,
+    /// Licence, where the checkpoint's configuration names one.
+    pub license: Option<String>,
+    /// Where the weights come from.
+    pub source: String,
+    /// How a photo becomes the network's input.
+    pub preprocess: Preprocess,
+    /// How logits become scores.
+    pub scoring: Scoring,
+}
+
+impl Classifier {
+    /// Opens `builtin`, a `.safetensors` file or a folder on the best device there is. See [`Builder`] for choices.
+    ///
+    /// # Errors
+    /// Those of [`Builder::open`].
+    pub fn open(model: &str) -> Result<Self> {
+        Self::builder().model(model).open()
+    }
+
+    /// Settings to open a classifier with.
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
+
+    pub(crate) fn new(backend: Backend, model: ModelInfo, notes: Vec<String>) -> Self {
+        let device = match &backend {
+            Backend::Gpu(executor) => executor.device().info().clone(),
+            Backend::Reference(_) => DeviceInfo::reference(),
+        };
+        Classifier(Arc::new(Inner { backend, model, device, notes }))
+    }
+
+    /// The classes of one image.
+    ///
+    /// # Errors
+    /// `image.*` if it has no pixels, `gpu.*` if the device fails.
+    pub fn infer(&self, image: &DynamicImage) -> Result<Prediction> {
+        let mut predictions = self.infer_batch(std::slice::from_ref(image))?;
+        predictions.pop().ok_or_else(|| Error::Shape { node: "logits".into(), reason: "none for one image".into() })
+    }
+
+    /// The classes of each image, all of them in one batch. Nothing for no images.
+    ///
+    /// # Errors
+    /// As [`Classifier::infer`]; [`Error::GpuLimits`] if the batch does not fit onto the device.
+    pub fn infer_batch(&self, images: &[DynamicImage]) -> Result<Vec<Prediction>> {
+        let pixels: Vec<Pixels> = images.iter().map(|image| self.preprocess(image)).collect::<Result<_>>()?;
+        self.predict(&pixels)
+    }
+
+    /// What the network will see of an image: resized, cropped, not yet normalised.
+    ///
+    /// # Errors
+    /// `image.*` if it has no pixels.
+    pub fn preprocess(&self, image: &DynamicImage) -> Result<Pixels> {
+        self.0.model.preprocess.pixels(image)
+    }
+
+    /// The classes of preprocessed images, in one batch.
+    ///
+    /// # Errors
+    /// As [`Classifier::infer_batch`]; [`Error::Shape`] if the pixels are not of the size that [`Classifier::preprocess`] gives.
+    pub fn predict(&self, pixels: &[Pixels]) -> Result<Vec<Prediction>> {
+        if pixels.is_empty() {
+            return Ok(Vec::new());
+        }
+        let logits = self.logits(&self.0.model.preprocess.normalise(pixels)?)?;
+        let prediction = |n| {
+            let scores = self.0.model.scoring.scores(logits.image(n));
+            Prediction::new(scores, self.0.model.labels.clone())
+        };
+        Ok((0..pixels.len()).map(prediction).collect())
+    }
+
+    /// Logits `[N, classes, 1, 1]` of a normalised input `[N, 3, H, W]` of any size that the network admits.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] if it does not admit it, `gpu.*` if the device fails, [`Error::NotFinite`] if a logit is NaN or infinite.
+    pub fn logits(&self, input: &Tensor) -> Result<Tensor> {
+        let logits = match &self.0.backend {
+            Backend::Gpu(executor) => pollster::block_on(executor.run(input))?,
+            Backend::Reference(network) => reference::logits(network.graph(), network.checkpoint(), input)?,
+        };
+        match logits.data.iter().position(|value| !value.is_finite()) {
+            None => Ok(logits),
+            Some(i) => Err(Error::NotFinite {
+                image: i / logits.shape.c,
+                class: i % logits.shape.c,
+                value: logits.data[i].to_string(),
+            }),
+        }
+    }
+
+    /// Every layer on the device against the CPU reference, for `batch` images of made-up pixels.
+    ///
+    /// # Errors
+    /// [`Error::NoAdapter`] on the CPU reference path, which has nothing to compare itself with; `gpu.*` if the device fails.
+    pub fn verify(&self, batch: usize) -> Result<Verification> {
+        match &self.0.backend {
+            Backend::Gpu(executor) => verify::verify(executor, self.input_shape(batch)),
+            Backend::Reference(_) => {
+                Err(Error::NoAdapter { reason: "verify compares a GPU with the CPU reference".into() })
+            }
+        }
+    }
+
+    /// The graph, and on a GPU the plan for one image with its fusions, as text.
+    ///
+    /// # Errors
+    /// Those of [`Network::plan`].
+    pub fn describe(&self) -> Result<String> {
+        let mut text = String::new();
+        let network = match &self.0.backend {
+            Backend::Gpu(executor) => executor.network(),
+            Backend::Reference(network) => network,
+        };
+        let _ = writeln!(text, "graph\n{}", network.graph());
+        if let Backend::Gpu(executor) = &self.0.backend {
+            let _ = writeln!(text, "plan\n{}\nfusions", executor.plan(self.input_shape(1))?);
+            network.report().iter().for_each(|line| text.extend([line, "\n"]));
+        }
+        Ok(text)
+    }
+
+    /// The shape of `batch` preprocessed images.
+    pub fn input_shape(&self, batch: usize) -> Shape {
+        let Preprocess { height, width, .. } = self.0.model.preprocess;
+        Shape::new(batch, 3, height, width)
+    }
+
+    /// The device that is used.
+    pub fn device(&self) -> &DeviceInfo {
+        &self.0.device
+    }
+
+    /// Type of activations and weights on the device.
+    pub fn precision(&self) -> Precision {
+        match &self.0.backend {
+            Backend::Gpu(executor) => executor.stored(),
+            Backend::Reference(_) => Precision::F32,
+        }
+    }
+
+    /// What is known of the model.
+    pub fn model(&self) -> &ModelInfo {
+        &self.0.model
+    }
+
+    /// What a user should be told about the choice of device and model.
+    pub fn notes(&self) -> &[String] {
+        &self.0.notes
+    }
+}
