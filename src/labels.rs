@@ -153,7 +153,10 @@ mod tests {
     fn imagenet_has_its_thousand_classes() {
         let labels = Labels::imagenet();
         assert_eq!(labels.len(), 1000);
-        assert_eq!((labels.name(0).as_str(), labels.name(999).as_str()), ("tench, Tinca tinca", "toilet tissue, toilet paper, bathroom tissue"));
+        assert_eq!(
+            (labels.name(0).as_str(), labels.name(999).as_str()),
+            ("tench, Tinca tinca", "toilet tissue, toilet paper, bathroom tissue")
+        );
         assert_eq!(labels.name(1000), "1000");
     }
 

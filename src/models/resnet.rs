@@ -19,6 +19,8 @@ pub struct ResNet {
     pub stem_channels: usize,
     /// What a block computes.
     pub kind: BlockKind,
+    /// Groups of the 3x3 convolutions of bottlenecks (the cardinality of ResNeXt).
+    pub groups: usize,
     /// Blocks of each stage; the first block of every stage but the first halves the resolution.
     pub stages: Vec<Vec<Block>>,
     /// The classifier, if there is one.
@@ -52,8 +54,6 @@ pub struct Block {
     pub width: usize,
     /// Channels that it yields.
     pub channels: usize,
-    /// Groups of the 3x3 convolution of a bottleneck.
-    pub groups: usize,
     /// The way around.
     pub shortcut: Shortcut,
 }
@@ -195,7 +195,7 @@ fn convolutions(net: &ResNet, block: &Block, inputs: usize, stride: usize) -> Ve
             let (first, second) = if net.downsample_in_bottleneck { (stride, 1) } else { (1, stride) };
             vec![
                 conv(inputs, block.width, 1, first, 1),
-                conv(block.width, block.width, 3, second, block.groups),
+                conv(block.width, block.width, 3, second, net.groups),
                 conv(block.width, block.channels, 1, 1, 1),
             ]
         }

@@ -3,6 +3,8 @@
 //! What is read here is a guess at which network was meant; the caller compares all tensors with it afterwards. So a
 //! tensor that is missing or misshapen leads to an error that names it, not to another network.
 
+use std::collections::BTreeMap;
+
 use super::{Block, BlockKind, Head, ResNet, Shapes, Shortcut, Stem};
 
 /// Whether the names are of the ResNet family at all.
@@ -15,14 +17,19 @@ pub(super) fn resembles(shapes: &Shapes) -> bool {
 /// # Errors
 /// A sentence about the feature that is not supported.
 pub(super) fn read(shapes: &Shapes) -> Result<ResNet, String> {
-    let (stem, stem_channels) = read_stem(shapes)?;
+    let stem = read_stem(shapes)?;
+    let stem_channels = outputs(shapes, "conv1", "bn1").ok_or("its stem yields no channels")?;
+    let depths = depths(shapes)?;
+    if stem == Stem::ImageNet && depths.len() != 4 {
+        return Err(format!("a 7x7 stem with {} stages is not supported, only with 4", depths.len()));
+    }
     let any = |part: &str| shapes.keys().any(|name| name.starts_with("layer") && name.contains(part));
     let kind = if any(".conv3.") { BlockKind::Bottleneck } else { BlockKind::Basic };
     // Projections are option B; a CIFAR net without a single one has option A.
     let padded = stem == Stem::Cifar && !any(".downsample.");
     let mut inputs = stem_channels;
     let mut stages = Vec::new();
-    for (s, depth) in depths(shapes)?.into_iter().enumerate() {
+    for (s, depth) in depths.into_iter().enumerate() {
         let mut blocks: Vec<Block> = Vec::with_capacity(depth);
         for b in 0..depth {
             let reader = BlockReader { shapes, name: format!("layer{}.{b}", s + 1), kind };
@@ -33,18 +40,45 @@ pub(super) fn read(shapes: &Shapes) -> Result<ResNet, String> {
         }
         stages.push(blocks);
     }
-    Ok(ResNet { stem, stem_channels, kind, stages, head: read_head(shapes), downsample_in_bottleneck: false })
+    let groups = if kind == BlockKind::Bottleneck { read_groups(shapes, &stages) } else { 1 };
+    Ok(ResNet { stem, stem_channels, kind, groups, stages, head: read_head(shapes), downsample_in_bottleneck: false })
 }
 
-fn read_stem(shapes: &Shapes) -> Result<(Stem, usize), String> {
+fn read_stem(shapes: &Shapes) -> Result<Stem, String> {
     match shapes.get("conv1.weight").map(Vec::as_slice) {
-        Some([out, 3, 7, 7]) => Ok((Stem::ImageNet, *out)),
-        Some([out, 3, 3, 3]) => Ok((Stem::Cifar, *out)),
+        Some([_, 3, 7, 7]) => Ok(Stem::ImageNet),
+        Some([_, 3, 3, 3]) => Ok(Stem::Cifar),
         Some([_, channels, _, _]) if *channels != 3 => Err(format!("in_chans {channels} not supported, only 3")),
         other => {
             Err(format!("a stem conv1.weight of shape {other:?} is not supported, only [_, 3, 7, 7] and [_, 3, 3, 3]"))
         }
     }
+}
+
+/// Groups of the 3x3 convolutions: the same in all blocks.
+fn read_groups(shapes: &Shapes, stages: &[Vec<Block>]) -> usize {
+    let blocks = stages.iter().enumerate().flat_map(|(s, blocks)| {
+        blocks.iter().enumerate().map(move |(b, block)| (format!("layer{}.{b}.conv2.weight", s + 1), block.width))
+    });
+    let groups = blocks.filter_map(|(weight, width)| match shapes.get(&weight)?.as_slice() {
+        [_, per_group, _, _] if *per_group > 0 && width.is_multiple_of(*per_group) => Some(width / per_group),
+        _ => None,
+    });
+    most_frequent(groups).unwrap_or(1)
+}
+
+/// Channels that a convolution yields and its batch normalisation takes, by the majority of their tensors: the odd
+/// one out is then named as misshapen.
+fn outputs(shapes: &Shapes, conv: &str, norm: &str) -> Option<usize> {
+    let norms = ["weight", "bias", "running_mean", "running_var"].map(|part| format!("{norm}.{part}"));
+    let names = norms.into_iter().chain([format!("{conv}.weight")]);
+    most_frequent(names.filter_map(|name| shapes.get(&name)?.first().copied().filter(|channels| *channels > 0)))
+}
+
+fn most_frequent(values: impl Iterator<Item = usize>) -> Option<usize> {
+    let mut counts = BTreeMap::new();
+    values.for_each(|value| *counts.entry(value).or_insert(0) += 1);
+    counts.into_iter().max_by_key(|(_, count)| *count).map(|(value, _)| value)
 }
 
 /// Blocks of each stage by the highest index.
@@ -86,16 +120,13 @@ struct BlockReader<'a> {
 impl BlockReader<'_> {
     /// The block, which takes `inputs` channels; `before` is the one before it in its stage.
     fn read(&self, inputs: usize, halves: bool, padded: bool, before: Option<&Block>) -> Result<Block, String> {
-        let width = self.outputs(1).or(before.map(|b| b.width)).unwrap_or(inputs);
-        let channels = match self.kind {
-            BlockKind::Basic => self.outputs(2),
-            BlockKind::Bottleneck => self.outputs(3),
+        let layer = |i: usize| outputs(self.shapes, &format!("{}.conv{i}", self.name), &format!("{}.bn{i}", self.name));
+        let last = match self.kind {
+            BlockKind::Basic => 2,
+            BlockKind::Bottleneck => 3,
         };
-        let channels = channels.or(before.map(|b| b.channels)).unwrap_or(inputs);
-        let groups = match self.kind {
-            BlockKind::Basic => 1,
-            BlockKind::Bottleneck => self.groups(width),
-        };
+        let width = layer(1).or(before.map(|b| b.width)).unwrap_or(inputs);
+        let channels = layer(last).or(before.map(|b| b.channels)).unwrap_or(inputs);
         let reshapes = halves || inputs != channels;
         let shortcut = if self.has(".downsample.") {
             Shortcut::Projection
@@ -107,20 +138,7 @@ impl BlockReader<'_> {
         } else {
             Shortcut::Projection
         };
-        Ok(Block { width, channels, groups, shortcut })
-    }
-
-    /// Channels that convolution `i` yields, or its batch normalisation takes.
-    fn outputs(&self, i: usize) -> Option<usize> {
-        let rows = |layer: &str| self.shapes.get(&format!("{}.{layer}{i}.weight", self.name))?.first().copied();
-        rows("conv").or_else(|| rows("bn")).filter(|channels| *channels > 0)
-    }
-
-    fn groups(&self, width: usize) -> usize {
-        match self.shapes.get(&format!("{}.conv2.weight", self.name)).map(Vec::as_slice) {
-            Some([_, per_group, _, _]) if *per_group > 0 && width.is_multiple_of(*per_group) => width / per_group,
-            _ => 1,
-        }
+        Ok(Block { width, channels, shortcut })
     }
 
     fn has(&self, part: &str) -> bool {

@@ -41,7 +41,7 @@ impl Row {
                 BlockKind::Basic => 64 << s,
                 BlockKind::Bottleneck => 256 << s,
             };
-            let block = |shortcut| Block { width: self.width << s, channels, groups: self.groups, shortcut };
+            let block = |shortcut| Block { width: self.width << s, channels, shortcut };
             stages.push(stage(depth, inputs, channels, Shortcut::Projection, block));
             inputs = channels;
         }
@@ -50,6 +50,7 @@ impl Row {
             stem: Stem::ImageNet,
             stem_channels: 64,
             kind: self.kind,
+            groups: self.groups,
             stages,
             head,
             downsample_in_bottleneck: false,
@@ -62,13 +63,13 @@ fn cifar(depth: usize, option: Shortcut) -> ResNet {
     let mut inputs = 16;
     let mut stages = Vec::new();
     for channels in [16, 32, 64] {
-        let block = |shortcut| Block { width: channels, channels, groups: 1, shortcut };
+        let block = |shortcut| Block { width: channels, channels, shortcut };
         stages.push(stage((depth - 2) / 6, inputs, channels, option, block));
         inputs = channels;
     }
     let head = Some(Head { name: "linear".into(), classes: 10 });
-    let kind = BlockKind::Basic;
-    ResNet { stem: Stem::Cifar, stem_channels: 16, kind, stages, head, downsample_in_bottleneck: false }
+    let (stem, kind) = (Stem::Cifar, BlockKind::Basic);
+    ResNet { stem, stem_channels: 16, kind, groups: 1, stages, head, downsample_in_bottleneck: false }
 }
 
 /// `depth` blocks, the first of which changes the number of channels if they differ.
@@ -104,10 +105,9 @@ pub(super) fn by_name(name: &str) -> Option<ResNet> {
 
 /// The name in the table of a network with these blocks, or a description.
 pub(super) fn name(net: &ResNet) -> String {
-    let same = |other: &ResNet| {
-        (net.stem, net.stem_channels, net.kind) == (other.stem, other.stem_channels, other.kind)
-            && net.stages == other.stages
-    };
+    // The name says nothing of the head and of the stride.
+    let plain = |net: &ResNet| ResNet { head: None, downsample_in_bottleneck: false, ..net.clone() };
+    let same = |other: &ResNet| plain(net) == plain(other);
     let known = names().into_iter().find(|name| by_name(name).is_some_and(|other| same(&other)));
     let name = known.unwrap_or_else(|| describe(net));
     let v1 = net.downsample_in_bottleneck && net.kind == BlockKind::Bottleneck;
@@ -122,9 +122,7 @@ fn describe(net: &ResNet) -> String {
         (BlockKind::Basic, Stem::Cifar) => ("basic", "cifar_"),
         (BlockKind::Bottleneck, Stem::Cifar) => ("bottleneck", "cifar_"),
     };
-    let first = net.stages.first().and_then(|blocks| blocks.first());
-    let width = first.map_or(0, |block| block.width);
-    let groups = first.map_or(1, |block| block.groups);
-    let groups = if groups == 1 { String::new() } else { format!(" groups {groups}") };
+    let width = net.stages.iter().flatten().next().map_or(0, |block| block.width);
+    let groups = if net.groups == 1 { String::new() } else { format!(" groups {}", net.groups) };
     format!("{stem}resnet {depths:?} {kind} width {width}{groups}").replace(", ", ",")
 }

@@ -1,10 +1,11 @@
 //! Golden files and comparison, shared by the tests.
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
-use std::{collections::BTreeMap, fs, path::PathBuf};
+use std::{collections::BTreeMap, fs, path::PathBuf, sync::Arc};
 
 use residua::{
     checkpoint::{Checkpoint, Synthetic},
+    gpu::Device,
     graph::{Graph, ValueId},
     tensor::{Shape, Tensor},
 };
@@ -133,4 +134,22 @@ pub(crate) fn compare(got: &[f32], want: &[f32], bound: f32) -> Result<f32, Stri
             got[i], want[i]
         ))
     }
+}
+
+/// The device that the tests run on: whatever `auto` picks. There is no test without one.
+pub(crate) fn device() -> Arc<Device> {
+    let device = pollster::block_on(Device::open("auto"));
+    Arc::new(device.unwrap_or_else(|error| panic!("the GPU tests need an adapter: {error}")))
+}
+
+/// Where weights and photos lie that may not be part of the project: `RESIDUA_REAL_DATA`, else `../shared`. Nothing, said on
+/// stderr, where there is no such folder.
+pub(crate) fn real_data(test: &str) -> Option<PathBuf> {
+    let beside = || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared");
+    let folder = std::env::var_os("RESIDUA_REAL_DATA").map_or_else(beside, PathBuf::from);
+    if folder.join("weights").is_dir() {
+        return Some(folder);
+    }
+    eprintln!("SKIPPED {test}: no {}; set RESIDUA_REAL_DATA", folder.display());
+    None
 }

@@ -1,0 +1,198 @@
+//! The command line's grammar and help.
+
+use std::path::PathBuf;
+
+use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+
+/// Classify images with residual networks on any GPU.
+#[derive(Debug, Parser)]
+#[command(
+    version,
+    after_help = "Examples:
+  residua classify photo.jpg
+  residua classify -m model.safetensors -k 3 --format jsonl -r photos/
+  residua devices"
+)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Options that every command takes.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Global {
+    /// Where to run: auto, cpu (the reference path), an index or a part of a name out of `residua devices`
+    #[arg(long, global = true, default_value = "auto", value_name = "auto|cpu|INDEX|NAME-PART")]
+    pub(crate) device: String,
+    /// How weights and activations are stored on the device
+    #[arg(long, global = true, value_enum, default_value_t = PrecisionArg::Auto)]
+    pub(crate) precision: PrecisionArg,
+    /// Images per submission: a number, or auto (16 on a GPU, 1 on the CPU)
+    #[arg(long, global = true, default_value = "auto", value_name = "N|auto", value_parser = batch)]
+    pub(crate) batch: Batch,
+    /// Use no network. (Nothing in this version does.)
+    #[arg(long, global = true)]
+    pub(crate) offline: bool,
+    /// No notes on stderr, only errors
+    #[arg(short, long, global = true)]
+    pub(crate) quiet: bool,
+    /// More: `info` shows graph and plan, the graphics layer's log goes to stderr
+    #[arg(short, long, global = true)]
+    pub(crate) verbose: bool,
+    /// No colours on stderr (also: the variable NO_COLOR)
+    #[arg(long, global = true)]
+    pub(crate) no_color: bool,
+    /// Pixels of the shorter side before the crop
+    #[arg(long, global = true, value_name = "PIXELS", help_heading = "Preprocessing, instead of the model's own")]
+    pub(crate) resize: Option<usize>,
+    /// Rows and columns of the crop that the network sees
+    #[arg(long, global = true, value_name = "PIXELS", help_heading = "Preprocessing, instead of the model's own")]
+    pub(crate) crop: Option<usize>,
+    /// Resampling filter
+    #[arg(long, global = true, value_enum, help_heading = "Preprocessing, instead of the model's own")]
+    pub(crate) filter: Option<FilterArg>,
+    /// Mean of red, green and blue in 0..1
+    #[arg(long, global = true, value_name = "R,G,B", value_parser = triple, help_heading = "Preprocessing, instead of the model's own")]
+    pub(crate) mean: Option<[f32; 3]>,
+    /// Standard deviation of red, green and blue in 0..1
+    #[arg(long, global = true, value_name = "R,G,B", value_parser = triple, help_heading = "Preprocessing, instead of the model's own")]
+    pub(crate) std: Option<[f32; 3]>,
+    /// Class names: a name a line, a JSON list, or a JSON object from index to name
+    #[arg(long, global = true, value_name = "FILE", help_heading = "Preprocessing, instead of the model's own")]
+    pub(crate) labels: Option<PathBuf>,
+    /// Leave photos as they are stored, whatever their EXIF orientation says (as timm and torchvision do)
+    #[arg(long, global = true, help_heading = "Preprocessing, instead of the model's own")]
+    pub(crate) no_exif: bool,
+    /// Classify what is there of a truncated JPEG
+    #[arg(long, global = true, help_heading = "Preprocessing, instead of the model's own")]
+    pub(crate) allow_truncated: bool,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Name the classes of images
+    #[command(after_help = "Examples:
+  residua classify photo.jpg
+  residua classify -r photos/ --format csv > classes.csv
+  cat photo.jpg | residua classify -
+  residua classify @list.txt -m resnet18.safetensors")]
+    Classify(Classify),
+    /// Run a network on normalised input out of a safetensors file
+    #[command(after_help = "Example:
+  residua logits -m resnet18.safetensors --input in.safetensors --output out.safetensors
+
+IN holds a tensor \"input\" [N, 3, H, W] f32; OUT gets a tensor \"logits\" [N, classes] f32.")]
+    Logits(Logits),
+    /// List the adapters, and which one is picked and why
+    #[command(after_help = "Example:\n  residua devices --device nvidia")]
+    Devices,
+    /// Show a model: architecture, parameters, GMACs, preprocessing, classes; with -v graph and plan
+    #[command(after_help = "Examples:\n  residua info builtin\n  residua info model.safetensors -v")]
+    Info {
+        /// builtin, a .safetensors file, or a folder with model.safetensors and config.json
+        #[arg(default_value = "builtin")]
+        model: String,
+    },
+    /// Compare every layer on this device with the CPU reference
+    #[command(after_help = "Examples:\n  residua verify\n  residua verify -m resnet18.safetensors --json report.json")]
+    Verify {
+        #[command(flatten)]
+        model: Model,
+        /// Also write the rows to this file
+        #[arg(long, value_name = "FILE")]
+        json: Option<PathBuf>,
+    },
+    /// Write what the network will see of an image
+    #[command(after_help = "Example:\n  residua preprocess photo.jpg -o crop.png")]
+    Preprocess {
+        #[command(flatten)]
+        model: Model,
+        /// A JPEG, PNG, WebP, GIF or BMP file, or - for stdin
+        image: PathBuf,
+        /// The PNG file to write
+        #[arg(short, long, value_name = "CROP.png")]
+        output: PathBuf,
+    },
+}
+
+/// The choice of model.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Model {
+    /// builtin, a .safetensors file, or a folder with model.safetensors and config.json
+    #[arg(short, long, default_value = "builtin", value_name = "MODEL")]
+    pub(crate) model: String,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Classify {
+    #[command(flatten)]
+    pub(crate) model: Model,
+    /// How many classes to show of each image
+    #[arg(short, default_value_t = 5, value_name = "N")]
+    pub(crate) k: usize,
+    /// Form of the output
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub(crate) format: Format,
+    /// Take folders, with all that is in them
+    #[arg(short)]
+    pub(crate) recursive: bool,
+    /// Image files; folders with -r; - for an image on stdin; @FILE for a list of paths, one a line
+    #[arg(required = true)]
+    pub(crate) inputs: Vec<PathBuf>,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Logits {
+    #[command(flatten)]
+    pub(crate) model: Model,
+    /// safetensors file with a tensor "input" [N, 3, H, W] f32, already normalised
+    #[arg(long, value_name = "IN.safetensors")]
+    pub(crate) input: PathBuf,
+    /// safetensors file to write, with a tensor "logits" [N, classes] f32
+    #[arg(long, value_name = "OUT.safetensors")]
+    pub(crate) output: PathBuf,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    Text,
+    Jsonl,
+    Csv,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum PrecisionArg {
+    Auto,
+    F32,
+    F16,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum FilterArg {
+    Bilinear,
+    Bicubic,
+}
+
+/// Images per submission.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Batch {
+    Auto,
+    Of(usize),
+}
+
+fn batch(text: &str) -> Result<Batch, String> {
+    match text.parse() {
+        _ if text == "auto" => Ok(Batch::Auto),
+        Ok(n @ 1..=65536) => Ok(Batch::Of(n)),
+        _ => Err("a number from 1 to 65536, or auto".into()),
+    }
+}
+
+fn triple(text: &str) -> Result<[f32; 3], String> {
+    let numbers: Result<Vec<f32>, _> = text.split(',').map(|part| part.trim().parse()).collect();
+    let numbers = numbers.map_err(|error| error.to_string())?;
+    numbers.try_into().map_err(|_| "three numbers, with commas between them".into())
+}

@@ -1,0 +1,60 @@
+//! `residua info`: what is known of a model.
+
+use std::io::Write;
+
+use residua::{
+    image::{CropRounding, Filter, Preprocess, Resize},
+    labels::Scoring,
+};
+
+use super::{Outcome, args::Global, row};
+
+pub(super) fn run(global: &Global, model: &str, out: &mut dyn Write) -> Outcome {
+    let classifier = global.open(model)?;
+    let model = classifier.model();
+    row(out, "model", &model.name)?;
+    row(out, "source", &model.source)?;
+    row(out, "architecture", &model.architecture)?;
+    row(out, "parameters", format_args!("{} in {} tensors", model.parameters, model.tensors))?;
+    row(out, "GMACs", format_args!("{:.3} an image", model.macs as f64 / 1e9))?;
+    row(out, "input", format_args!("3x{}x{}", model.preprocess.height, model.preprocess.width))?;
+    row(out, "preprocessing", preprocessing(&model.preprocess))?;
+    row(out, "mean, std", format_args!("{:?}, {:?}", model.preprocess.mean, model.preprocess.std))?;
+    let first: Vec<String> = (0..model.classes.min(5)).map(|i| model.labels.name(i)).collect();
+    let more = if model.classes > 5 { ", ..." } else { "" };
+    row(out, "classes", format_args!("{}: {}{more}", model.classes, first.join(", ")))?;
+    let scores = match model.scoring {
+        Scoring::Softmax => "softmax",
+        Scoring::Sigmoid => "sigmoid, each class for itself",
+        _ => "the logits themselves",
+    };
+    row(out, "scores", scores)?;
+    row(out, "licence", model.license.as_deref().unwrap_or("not stated in the checkpoint"))?;
+    row(out, "device", format_args!("{} ({})", classifier.device().name, classifier.device().driver))?;
+    row(out, "precision", classifier.precision())?;
+    if global.verbose {
+        writeln!(out, "\n{}", classifier.describe()?)?;
+    }
+    Ok(true)
+}
+
+fn preprocessing(preprocess: &Preprocess) -> String {
+    let filter = match preprocess.filter {
+        Filter::Bilinear => "bilinear",
+        Filter::Bicubic => "bicubic",
+    };
+    let resize = match preprocess.resize {
+        Resize::Shorter(side) => format!("shorter side to {side} ({filter})"),
+        Resize::Squash { height, width } => format!("both sides to {height}x{width} ({filter})"),
+        _ => "no resize".into(),
+    };
+    let rounding = match preprocess.rounding {
+        CropRounding::HalfEven => "half to even",
+        CropRounding::Floor => "down",
+    };
+    let crop = format!("centre {}x{}, odd margins rounded {rounding}", preprocess.height, preprocess.width);
+    match preprocess.resize {
+        Resize::Squash { height, width } if (height, width) == (preprocess.height, preprocess.width) => resize,
+        _ => format!("{resize}, {crop}"),
+    }
+}

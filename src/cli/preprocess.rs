@@ -1,0 +1,21 @@
+//! `residua preprocess`: what the network will see of an image.
+
+use std::{io::Cursor, path::Path};
+
+use ::image::{ImageFormat, RgbImage};
+use residua::Error;
+
+use super::{Outcome, args::Global, inputs, write_file};
+
+pub(super) fn run(global: &Global, model: &str, path: &Path, output: &Path) -> Outcome {
+    let classifier = global.open(model)?;
+    let pixels = classifier.preprocess(&inputs::read(path, &global.decode_options())?.image)?;
+    let mut png = Cursor::new(Vec::new());
+    let invalid = |reason: String| Error::Io { path: output.into(), reason };
+    RgbImage::from_raw(pixels.width as u32, pixels.height as u32, pixels.data)
+        .ok_or_else(|| invalid("the crop is not of its size".into()))?
+        .write_to(&mut png, ImageFormat::Png)
+        .map_err(|error| invalid(error.to_string()))?;
+    write_file(output, png.get_ref())?;
+    Ok(true)
+}

@@ -1,0 +1,221 @@
+//! Configurations as timm and transformers write them, and bad ones (row 21 of the list of bad inputs).
+
+use std::{collections::BTreeMap, fs, path::Path};
+
+use residua::{
+    Error,
+    checkpoint::{CropRounding, Filter, Framing, ModelConfig, ProblemType, Resize},
+};
+
+fn hub(repository: &str) -> ModelConfig {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/hub").join(repository);
+    ModelConfig::from_folder(&folder).unwrap().unwrap()
+}
+
+fn square(side: usize, shorter: usize) -> Framing {
+    Framing { height: side, width: side, resize: Resize::ShorterSide(shorter) }
+}
+
+/// The field that is refused.
+fn refused(config: &str, preprocessor: Option<&str>) -> String {
+    match ModelConfig::from_json("config.json", config, preprocessor) {
+        Err(Error::ConfigValue { field, .. }) => field,
+        other => panic!("{config} {preprocessor:?}: {other:?}"),
+    }
+}
+
+#[test]
+fn timm_configurations_of_the_hub() {
+    let a1 = hub("timm--resnet50.a1_in1k");
+    let pixels = a1.preprocess.unwrap();
+    assert_eq!(a1.architecture.as_deref(), Some("resnet50"));
+    assert_eq!(a1.license.as_deref(), Some("apache-2.0"));
+    assert_eq!((a1.labels, a1.problem_type, a1.downsample_in_bottleneck), (None, None, None));
+    assert_eq!((pixels.framing, pixels.test_framing), (square(224, 235), Some(square(288, 288))));
+    assert_eq!((pixels.filter, pixels.rounding), (Filter::Bicubic, CropRounding::HalfEven));
+    assert_eq!((pixels.mean, pixels.std), ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]));
+
+    let tv = hub("timm--resnet50.tv_in1k").preprocess.unwrap();
+    assert_eq!((tv.framing, tv.test_framing, tv.filter), (square(224, 256), None, Filter::Bilinear));
+
+    let tv2 = hub("timm--wide_resnet50_2.tv2_in1k").preprocess.unwrap();
+    assert_eq!((tv2.framing, tv2.test_framing), (square(176, 201), Some(square(224, 232))));
+
+    let ra = hub("timm--densenet121.ra_in1k").preprocess.unwrap();
+    assert_eq!((ra.framing, ra.test_framing), (square(224, 256), Some(square(288, 303))));
+}
+
+#[test]
+fn transformers_configurations_of_the_hub() {
+    let config = hub("microsoft--resnet-50");
+    let pixels = config.preprocess.unwrap();
+    assert_eq!((pixels.framing, pixels.test_framing), (square(224, 256), None));
+    assert_eq!((pixels.filter, pixels.rounding), (Filter::Bicubic, CropRounding::Floor));
+    assert_eq!(config.downsample_in_bottleneck, Some(false));
+    let labels = config.labels.unwrap();
+    assert_eq!((labels.len(), labels[999].as_str()), (1000, "LABEL_999"));
+    assert_eq!(hub("microsoft--resnet-18").architecture, None);
+}
+
+#[test]
+fn a_configuration_in_the_metadata() {
+    let config = r#"{"architecture": "cifar_resnet20a", "label_names": ["cat", "dog"],
+        "pretrained_cfg": {"input_size": [3, 32, 32], "crop_pct": 1.0, "interpolation": "bilinear", "license": "mit"}}"#;
+    let metadata = BTreeMap::from([("config".to_string(), config.to_string())]);
+    let config = ModelConfig::from_metadata(&metadata).unwrap().unwrap();
+    assert_eq!(config.labels.unwrap(), ["cat", "dog"]);
+    assert_eq!(config.preprocess.unwrap().framing, square(32, 32));
+    assert_eq!(ModelConfig::from_metadata(&BTreeMap::new()), Ok(None));
+    let broken = BTreeMap::from([("config".to_string(), "{".to_string())]);
+    assert_eq!(ModelConfig::from_metadata(&broken).unwrap_err().code(), "config.value");
+}
+
+#[test]
+fn folders_without_and_with_unreadable_files() {
+    let folder = tempfile::tempdir().unwrap();
+    assert_eq!(ModelConfig::from_folder(folder.path()), Ok(None));
+    fs::write(folder.path().join("config.json"), [0xff, 0xfe]).unwrap();
+    assert_eq!(ModelConfig::from_folder(folder.path()).unwrap_err().code(), "io");
+}
+
+#[test]
+fn labels_in_every_form() {
+    let labels = |text: &str| ModelConfig::from_json("config.json", text, None).unwrap().labels;
+    assert_eq!(labels(r#"{"label_names": ["a", "b"]}"#).unwrap(), ["a", "b"]);
+    assert_eq!(labels(r#"{"id2label": {"1": "b", "0": "a", "10": "k"}}"#).unwrap()[8..], ["8", "9", "k"]);
+    assert_eq!(
+        labels(r#"{"pretrained_cfg": {}, "label_names": ["n01", "n02"], "label_descriptions": {"n02": "goldfish"}}"#),
+        Some(vec!["n01".into(), "goldfish".into()])
+    );
+    assert_eq!(labels("{}"), None);
+    assert_eq!(labels(r#"{"label_names": []}"#), None);
+    for key in ["-1", "x", "4000000000"] {
+        assert_eq!(refused(&format!(r#"{{"id2label": {{"{key}": "a"}}}}"#), None), "id2label");
+    }
+}
+
+#[test]
+fn problem_types() {
+    let of = |text: &str| ModelConfig::from_json("config.json", text, None).unwrap().problem_type;
+    assert_eq!(of(r#"{"problem_type": "multi_label_classification"}"#), Some(ProblemType::MultiLabelClassification));
+    assert_eq!(of(r#"{"problem_type": "regression"}"#), Some(ProblemType::Regression));
+    assert_eq!(of(r#"{"problem_type": "single_label_classification"}"#), Some(ProblemType::SingleLabelClassification));
+    assert_eq!(of(r#"{"problem_type": null}"#), None);
+    assert_eq!(refused(r#"{"problem_type": "segmentation"}"#, None), "JSON");
+}
+
+#[test]
+fn timm_values_out_of_range() {
+    let cases = [
+        ("mean", "[0.5]"),
+        ("mean", "[0.5, 0.5, 0.5, 0.5]"),
+        ("mean", "[-0.1, 0.5, 0.5]"),
+        ("mean", "[123.7, 116.3, 103.5]"),
+        ("std", "[0.0, 0.2, 0.2]"),
+        ("std", "[0.2, -0.2, 0.2]"),
+        ("std", "[1e-60, 0.2, 0.2]"),
+        ("std", "[58.4, 57.1, 57.4]"),
+        ("std", "[]"),
+        ("crop_pct", "0"),
+        ("crop_pct", "1.5"),
+        ("crop_pct", "-0.5"),
+        ("crop_pct", "1e-9"),
+        ("test_crop_pct", "0.0"),
+        ("input_size", "[3, 0, 0]"),
+        ("input_size", "[3, 1, 1]"),
+        ("input_size", "[3, 31, 31]"),
+        ("input_size", "[3, 1000000000, 1000000000]"),
+        ("input_size", "[3, -224, -224]"),
+        ("input_size", "[1, 224, 224]"),
+        ("input_size", "[224, 224]"),
+        ("input_size", "[3, 224, 192]"),
+        ("test_input_size", "[3, 4096, 4096]"),
+        ("interpolation", "\"lanczos\""),
+        ("crop_mode", "\"border\""),
+    ];
+    for (field, value) in cases {
+        assert_eq!(refused(&format!(r#"{{"pretrained_cfg": {{"{field}": {value}}}}}"#), None), field, "{value}");
+    }
+    for text in
+        ["", "[1]", "null", r#"{"pretrained_cfg": {"crop_pct": NaN}}"#, r#"{"pretrained_cfg": {"crop_pct": "1"}}"#]
+    {
+        assert_eq!(refused(text, None), "JSON", "{text}");
+    }
+}
+
+#[test]
+fn timm_squash_keeps_both_sides() {
+    let text = r#"{"pretrained_cfg": {"crop_mode": "squash", "input_size": [3, 192, 256], "crop_pct": 0.96}}"#;
+    let framing = ModelConfig::from_json("config.json", text, None).unwrap().preprocess.unwrap().framing;
+    assert_eq!(framing, Framing { height: 192, width: 256, resize: Resize::Squash { height: 200, width: 266 } });
+}
+
+#[test]
+fn transformers_networks_that_are_not_built() {
+    assert_eq!(refused(r#"{"model_type": "convnext"}"#, None), "model_type");
+    assert_eq!(refused(r#"{"model_type": "resnet", "hidden_act": "gelu"}"#, None), "hidden_act");
+    let first = r#"{"model_type": "resnet", "downsample_in_first_stage": true}"#;
+    assert_eq!(refused(first, None), "downsample_in_first_stage");
+}
+
+/// A processor with everything given, and `change` on top.
+fn processor(change: &str) -> String {
+    let mut fields: serde_json::Map<String, serde_json::Value> = serde_json::from_str(
+        r#"{"size": 224, "crop_pct": 0.875, "resample": 3, "image_mean": [0.5, 0.5, 0.5], "image_std": [0.5, 0.5, 0.5]}"#,
+    )
+    .unwrap();
+    fields.extend(serde_json::from_str::<serde_json::Map<_, _>>(change).unwrap());
+    fields.retain(|_, value| !value.is_null());
+    serde_json::to_string(&fields).unwrap()
+}
+
+#[test]
+fn transformers_framings() {
+    let framing = |change: &str| {
+        let text = processor(change);
+        ModelConfig::from_json("config.json", "{}", Some(&text)).unwrap().preprocess.unwrap().framing
+    };
+    let squashed = |side| Framing { height: side, width: side, resize: Resize::Squash { height: side, width: side } };
+    assert_eq!(framing(r#"{"size": {"shortest_edge": 224}, "crop_pct": 0.95}"#), square(224, 235));
+    assert_eq!(framing(r#"{"size": {"shortest_edge": 384}}"#), squashed(384));
+    assert_eq!(framing(r#"{"image_processor_type": "ConvNextImageProcessor", "crop_pct": null}"#), square(224, 256));
+    assert_eq!(framing(r#"{"feature_extractor_type": "ViTFeatureExtractor"}"#), squashed(224));
+    assert_eq!(
+        framing(r#"{"crop_pct": null, "size": {"height": 192, "width": 256}}"#),
+        Framing { height: 192, width: 256, resize: Resize::Squash { height: 192, width: 256 } }
+    );
+    let cropped = r#"{"crop_pct": null, "size": {"shortest_edge": 256}, "do_center_crop": true, "crop_size": {"height": 224, "width": 224}}"#;
+    assert_eq!(framing(cropped), square(224, 256));
+}
+
+#[test]
+fn transformers_without_normalisation() {
+    let text = processor(r#"{"do_normalize": false}"#);
+    let pixels = ModelConfig::from_json("config.json", "{}", Some(&text)).unwrap().preprocess.unwrap();
+    assert_eq!((pixels.mean, pixels.std), ([0.0; 3], [1.0; 3]));
+}
+
+#[test]
+fn transformers_values_out_of_range() {
+    let cases = [
+        ("size", r#"{"size": 0}"#),
+        ("size", r#"{"size": null}"#),
+        (
+            "size",
+            r#"{"crop_pct": null, "size": {"shortest_edge": 224}, "do_center_crop": true, "crop_size": null, "size": 4096}"#,
+        ),
+        ("crop_size", r#"{"crop_pct": null, "size": {"shortest_edge": 256}, "do_center_crop": true}"#),
+        ("crop_pct", r#"{"crop_pct": 2}"#),
+        ("resample", r#"{"resample": 1}"#),
+        ("resample", r#"{"resample": null}"#),
+        ("image_mean", r#"{"image_mean": [0.5]}"#),
+        ("image_mean", r#"{"image_mean": null}"#),
+        ("image_std", r#"{"image_std": [0, 1, 1]}"#),
+        ("do_resize", r#"{"do_resize": false}"#),
+        ("do_rescale", r#"{"do_rescale": false}"#),
+        ("rescale_factor", r#"{"rescale_factor": 1.0}"#),
+    ];
+    for (field, change) in cases {
+        assert_eq!(refused("{}", Some(&processor(change))), field, "{change}");
+    }
+}

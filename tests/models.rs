@@ -1,0 +1,283 @@
+//! Architectures: what they count, how they are recognised, and what is refused.
+
+mod common;
+
+use residua::{
+    Error,
+    models::{Architecture, Shapes, check_declared},
+};
+
+fn shapes(name: &str) -> Shapes {
+    Architecture::by_name(name).unwrap().graph().tensors().into_iter().collect()
+}
+
+fn detect(shapes: &Shapes) -> residua::Result<Architecture> {
+    Architecture::detect("test", shapes)
+}
+
+fn unknown(shapes: &Shapes) -> String {
+    match detect(shapes) {
+        Err(Error::UnknownArchitecture { reason, .. }) => reason,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn every_named_network_is_recognised_by_its_own_tensors() {
+    for name in Architecture::names() {
+        let architecture = Architecture::by_name(&name).unwrap();
+        assert_eq!(architecture.name(), name);
+        assert_eq!(detect(&shapes(&name)).unwrap(), architecture, "{name}");
+    }
+    assert_eq!(Architecture::by_name("resnet51"), None);
+}
+
+#[test]
+fn counts_are_those_of_torchvision() {
+    let rows = common::rows();
+    for name in Architecture::names() {
+        let architecture = Architecture::by_name(&name).unwrap();
+        let row = &rows[&name];
+        assert_eq!(Some(architecture.parameters()), row.parameters, "{name}");
+        assert_eq!(architecture.graph().tensors().len(), row.tensors, "{name}");
+        assert_eq!(architecture.classes(), Some(row.classes), "{name}");
+        assert_eq!(architecture.default_input(), (row.input[2], row.input[3]), "{name}");
+    }
+}
+
+#[test]
+fn multiply_accumulates_of_the_published_networks() {
+    let giga = |name: &str| {
+        let architecture = Architecture::by_name(name).unwrap();
+        let (h, w) = architecture.default_input();
+        (architecture.macs(h, w).unwrap() as f64 / 1e6).round() / 1e3
+    };
+    assert_eq!([giga("resnet18"), giga("resnet50"), giga("resnext50_32x4d")], [1.814, 4.089, 4.23]);
+    assert!(Architecture::by_name("resnet50").unwrap().macs(224, 0).is_err());
+}
+
+#[test]
+fn listings_of_the_hub_are_recognised() {
+    let repositories = [
+        ("timm--resnet18.a1_in1k", "resnet18"),
+        ("timm--resnet50.a1_in1k", "resnet50"),
+        ("timm--resnet50.tv_in1k", "resnet50"),
+        ("timm--resnext50_32x4d.a1h_in1k", "resnext50_32x4d"),
+        ("timm--wide_resnet50_2.tv2_in1k", "wide_resnet50_2"),
+    ];
+    for (repository, name) in repositories {
+        let mut tensors = common::hub_tensors(repository);
+        tensors.retain(|(name, _)| !name.ends_with("num_batches_tracked"));
+        let architecture = detect(&tensors.into_iter().collect()).unwrap();
+        assert_eq!((architecture.name().as_str(), architecture.classes()), (name, Some(1000)), "{repository}");
+    }
+}
+
+#[test]
+fn any_number_of_classes_and_none() {
+    let mut resnet = shapes("resnet18");
+    resnet.insert("fc.weight".into(), vec![21841, 512]);
+    resnet.insert("fc.bias".into(), vec![21841]);
+    let architecture = detect(&resnet).unwrap();
+    assert_eq!((architecture.classes(), architecture.name().as_str()), (Some(21841), "resnet18"));
+    assert_eq!(Architecture::by_name("resnet18").unwrap().with_classes(21841), architecture);
+
+    resnet.remove("fc.weight");
+    resnet.remove("fc.bias");
+    let headless = detect(&resnet).unwrap();
+    assert_eq!((headless.classes(), headless.name().as_str()), (None, "resnet18"));
+    let graph = headless.graph();
+    assert_eq!(graph.nodes()[graph.output().0].name, "avgpool");
+}
+
+#[test]
+fn other_depths_and_widths_are_described() {
+    let mut small = shapes("cifar_resnet20b");
+    small.retain(|name, _| !name.starts_with("layer3.2."));
+    assert_eq!(detect(&small).unwrap().name(), "cifar_resnet [3,3,2] basic width 16");
+
+    let mut narrow = shapes("resnet50");
+    for (name, shape) in &mut narrow {
+        let inner =
+            name.contains(".conv1.") || name.contains(".conv2.") || name.contains(".bn1.") || name.contains(".bn2.");
+        if name.starts_with("layer") && inner {
+            shape[0] -= shape[0] / 4;
+        }
+        if name.starts_with("layer") && (name.contains(".conv2.") || name.contains(".conv3.")) {
+            shape[1] -= shape[1] / 4;
+        }
+    }
+    assert_eq!(detect(&narrow).unwrap().name(), "resnet [3,4,6,3] bottleneck width 48");
+}
+
+#[test]
+fn the_stride_of_bottlenecks_is_told_and_not_guessed() {
+    let resnet = Architecture::by_name("resnet50").unwrap();
+    let v1 = resnet.clone().downsample_in_bottleneck(true);
+    assert_eq!(resnet.graph().tensors(), v1.graph().tensors());
+    assert_ne!(resnet.graph(), v1.graph());
+    assert!(v1.macs(224, 224).unwrap() < resnet.macs(224, 224).unwrap());
+    assert_eq!(v1.name(), "resnet50 (stride in the 1x1 convolutions)");
+}
+
+#[test]
+fn missing_tensors_are_listed() {
+    let mut one = shapes("resnet50");
+    one.remove("layer3.5.bn2.running_var");
+    let Err(Error::MissingTensor { architecture, count, names, .. }) = detect(&one) else { panic!() };
+    assert_eq!((architecture.as_str(), count, names.as_str()), ("resnet50", 1, "layer3.5.bn2.running_var"));
+
+    let mut many = shapes("resnet50");
+    many.retain(|name, _| !name.contains(".downsample.1."));
+    let Err(Error::MissingTensor { count, names, .. }) = detect(&many) else { panic!() };
+    assert_eq!((count, names.split(", ").count()), (16, 11));
+    assert!(names.ends_with(", ..."), "{names}");
+}
+
+/// Whatever tensor is taken away, it is named and never taken for another network.
+#[test]
+fn every_single_missing_tensor_is_noticed() {
+    for name in ["resnet18", "resnet50", "resnext50_32x4d", "cifar_resnet20a", "cifar_resnet20b"] {
+        let all = shapes(name);
+        for tensor in all.keys() {
+            let mut rest = all.clone();
+            rest.remove(tensor);
+            match detect(&rest) {
+                Err(Error::MissingTensor { names, .. }) => {
+                    assert!(names.contains(tensor.as_str()), "{tensor}: {names}")
+                }
+                Err(Error::UnknownArchitecture { .. }) if tensor == "conv1.weight" => {}
+                other => panic!("{name} without {tensor}: {other:?}"),
+            }
+        }
+    }
+}
+
+/// Whatever extent of whatever tensor is changed, it is that tensor which is named.
+#[test]
+fn every_single_wrong_extent_is_noticed() {
+    for name in ["resnet18", "resnet50", "resnext50_32x4d", "cifar_resnet20a", "cifar_resnet20b"] {
+        let all = shapes(name);
+        for (tensor, shape) in &all {
+            let mut others = vec![vec![], vec![7; shape.len()], [shape.as_slice(), &[1]].concat()];
+            for axis in 0..shape.len() {
+                for extent in [0, 1, 2 * shape[axis]] {
+                    let mut other = shape.clone();
+                    other[axis] = extent;
+                    others.push(other);
+                }
+            }
+            others.retain(|other| other != shape);
+            for other in others {
+                let mut changed = all.clone();
+                changed.insert(tensor.clone(), other.clone());
+                match detect(&changed) {
+                    Err(Error::TensorShape { tensor: named, got, .. }) if named == *tensor => assert_eq!(got, other),
+                    // The classes are counted in the weight, and the stem decides what the network is.
+                    Err(Error::TensorShape { tensor: named, .. })
+                        if named.starts_with("fc.") && tensor == "fc.weight" => {}
+                    Err(Error::TensorShape { tensor: named, .. })
+                        if named.starts_with("linear.") && tensor == "linear.weight" => {}
+                    Err(Error::UnknownArchitecture { .. })
+                        if tensor == "conv1.weight" || tensor.ends_with("downsample.1.weight") => {}
+                    result => panic!("{name}: {tensor} as {other:?}: {result:?}"),
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_wrong_shape_is_named_with_both() {
+    let mut resnet = shapes("resnet50");
+    resnet.insert("fc.weight".into(), vec![1000, 512]);
+    let Err(Error::TensorShape { tensor, expected, got, .. }) = detect(&resnet) else { panic!() };
+    assert_eq!((tensor.as_str(), expected, got), ("fc.weight", vec![1000, 2048], vec![1000, 512]));
+}
+
+#[test]
+fn extra_tensors_are_listed() {
+    for extra in ["aux.weight", "ema.conv1.weight", "layer5.0.conv1.weight.copy", "fc.scale", "layer1.0.conv1.bias"] {
+        let mut resnet = shapes("resnet50");
+        resnet.insert(extra.into(), vec![1]);
+        match detect(&resnet) {
+            Err(Error::UnexpectedTensor { count: 1, names, .. }) => assert_eq!(names, extra),
+            // A name within the stages may also look like one block more.
+            Err(Error::MissingTensor { .. } | Error::UnknownArchitecture { .. }) if extra.starts_with("layer5") => {}
+            other => panic!("{extra}: {other:?}"),
+        }
+    }
+}
+
+#[test]
+fn look_alikes_are_refused_by_name() {
+    let marks = [
+        ("conv1.0.weight", "deep stem"),
+        ("layer1.0.se.fc1.weight", "squeeze-and-excitation"),
+        ("layer1.0.eca.conv.weight", "attention"),
+        ("layer2.0.aa.filt", "blur pooling"),
+        ("stem.conv.weight", "resnetv2"),
+        ("embedder.embedder.convolution.weight", "RegNet"),
+        ("features.denseblock1.denselayer1.conv1.weight", "DenseNet"),
+    ];
+    for (tensor, feature) in marks {
+        let mut resnet = shapes("resnet50");
+        resnet.insert(tensor.into(), vec![32, 3, 3, 3]);
+        let reason = unknown(&resnet);
+        assert!(reason.contains(feature) && reason.contains("supported are ResNet"), "{reason}");
+    }
+    let mut pooled = shapes("resnet50");
+    let shape = pooled.remove("layer1.0.downsample.0.weight").unwrap();
+    pooled.insert("layer1.0.downsample.1.weight".into(), shape);
+    assert!(unknown(&pooled).contains("average-pooling shortcut"));
+}
+
+#[test]
+fn stems_of_other_channels_and_kernels_are_refused() {
+    for (shape, words) in [
+        (vec![64, 1, 7, 7], "in_chans 1 not supported"),
+        (vec![64, 4, 7, 7], "in_chans 4 not supported"),
+        (vec![64, 3, 5, 5], "not supported, only"),
+        (vec![64], "not supported, only"),
+    ] {
+        let mut resnet = shapes("resnet18");
+        resnet.insert("conv1.weight".into(), shape);
+        assert!(unknown(&resnet).contains(words));
+    }
+}
+
+#[test]
+fn a_network_without_its_last_stage_is_no_network() {
+    let mut resnet = shapes("resnet50");
+    resnet.retain(|name, _| !name.starts_with("layer4.") && !name.starts_with("fc."));
+    assert!(unknown(&resnet).contains("3 stages"));
+}
+
+#[test]
+fn what_is_no_network_of_ours_is_shown_by_five_names() {
+    assert!(unknown(&Shapes::new()).contains("holds no tensors"));
+    let llm: Shapes = (0..96).map(|i| (format!("layers.{i:02}.self_attn.q_proj.weight"), vec![8, 8])).collect();
+    let reason = unknown(&llm);
+    assert_eq!(reason.matches("q_proj").count(), 5, "{reason}");
+    assert!(reason.contains("supported are ResNet"));
+}
+
+/// A block index far beyond the tensors must not become that many blocks.
+#[test]
+fn absurd_indices_are_refused_quickly() {
+    for name in ["layer1.18446744073709551615.conv1.weight", "layer2.4000000000.conv1.weight"] {
+        let mut resnet = shapes("resnet18");
+        resnet.insert(name.into(), vec![1]);
+        unknown(&resnet);
+    }
+}
+
+#[test]
+fn architectures_that_only_their_name_gives_away() {
+    for name in ["resnetblur50", "resnetaa50", "densenetblur121d"] {
+        assert!(check_declared("test", name).is_err(), "{name}");
+    }
+    for name in ["resnet50", "wide_resnet50_2", "seen_nowhere"] {
+        assert_eq!(check_declared("test", name), Ok(()));
+    }
+}

@@ -1,0 +1,205 @@
+//! Operators of the reference against results worked out by hand or by PyTorch's definition.
+
+use residua::{
+    checkpoint::{Checkpoint, Synthetic},
+    graph::{Conv2dParams, Graph, Op, PoolParams},
+    models::Architecture,
+    reference,
+    tensor::{Shape, Tensor},
+};
+
+/// A checkpoint of the given tensors.
+fn checkpoint(tensors: &[(&str, &[usize], &[f32])]) -> Checkpoint {
+    let (mut entries, mut data) = (Vec::new(), Vec::new());
+    for (name, shape, values) in tensors {
+        let start = data.len();
+        data.extend(values.iter().flat_map(|v| v.to_le_bytes()));
+        let end = data.len();
+        entries.push(format!(r#""{name}":{{"dtype":"F32","shape":{shape:?},"data_offsets":[{start},{end}]}}"#));
+    }
+    let header = format!("{{{}}}", entries.join(","));
+    let bytes = [&(header.len() as u64).to_le_bytes()[..], header.as_bytes(), &data].concat();
+    Checkpoint::from_bytes("hand-made", bytes).unwrap()
+}
+
+/// The output of a single operator for an input that counts up from 1.
+fn apply(op: Op, input: Shape, weights: &[(&str, &[usize], &[f32])]) -> Tensor {
+    let mut graph = Graph::new(input.c);
+    let x = graph.input();
+    graph.push("op", op, &[x]);
+    let x = Tensor::new(input, (1..=input.elements()).map(|i| i as f32).collect());
+    reference::logits(&graph, &checkpoint(weights), &x).unwrap()
+}
+
+fn conv(in_channels: usize, out_channels: usize, kernel: usize, stride: usize, padding: usize, groups: usize) -> Op {
+    let params = Conv2dParams { in_channels, out_channels, kernel, stride, padding, groups };
+    Op::Conv2d { weight: "w".into(), bias: None, params }
+}
+
+#[test]
+fn convolution_does_not_flip_the_kernel_and_pads_with_zeros() {
+    let kernel: Vec<f32> = (1..=9).map(|i| i as f32).collect();
+    let weight: [(&str, &[usize], &[f32]); 1] = [("w", &[1, 1, 3, 3], &kernel)];
+    let y = apply(conv(1, 1, 3, 1, 1, 1), Shape::new(1, 1, 2, 3), &weight);
+    // Top left: 5*1 + 6*2 + 8*4 + 9*5; the others likewise.
+    assert_eq!(y.data, [94.0, 154.0, 106.0, 58.0, 91.0, 58.0].map(|v| v));
+}
+
+#[test]
+fn convolution_with_stride() {
+    let weight: [(&str, &[usize], &[f32]); 1] = [("w", &[1, 1, 1, 1], &[2.0])];
+    let y = apply(conv(1, 1, 1, 2, 0, 1), Shape::new(2, 1, 3, 4), &weight);
+    assert_eq!((y.shape, y.data), (Shape::new(2, 1, 2, 2), vec![2.0, 6.0, 18.0, 22.0, 26.0, 30.0, 42.0, 46.0]));
+}
+
+#[test]
+fn groups_do_not_mix() {
+    let weight: [(&str, &[usize], &[f32]); 1] = [("w", &[2, 2, 1, 1], &[1.0, 10.0, 100.0, 1000.0])];
+    let y = apply(conv(4, 2, 1, 1, 0, 2), Shape::new(1, 4, 1, 2), &weight);
+    assert_eq!(y.data, [31.0, 42.0, 7500.0, 8600.0]);
+}
+
+#[test]
+fn convolution_adds_its_bias() {
+    let params = Conv2dParams { in_channels: 1, out_channels: 2, kernel: 1, stride: 1, padding: 0, groups: 1 };
+    let op = Op::Conv2d { weight: "w".into(), bias: Some("b".into()), params };
+    let y = apply(op, Shape::new(1, 1, 1, 2), &[("w", &[2, 1, 1, 1], &[1.0, -1.0]), ("b", &[2], &[0.5, 0.25])]);
+    assert_eq!(y.data, [1.5, 2.5, -0.75, -1.75]);
+}
+
+/// Every combination of extents against the definition, element by element.
+#[test]
+fn convolution_is_its_definition() {
+    let synthetic = Synthetic { salt: "conv".into(), damped: None, damp: 1.0 };
+    for (c, o, kernel, stride, padding, groups, h, w) in [
+        (3, 4, 7, 2, 3, 1, 11, 8),
+        (4, 6, 3, 2, 1, 2, 5, 7),
+        (6, 6, 3, 1, 1, 6, 4, 3),
+        (2, 2, 1, 2, 0, 1, 6, 5),
+        (2, 2, 1, 1, 1, 1, 3, 3),
+        (64, 64, 3, 1, 1, 4, 16, 16),
+    ] {
+        let (params, i) =
+            (Conv2dParams { in_channels: c, out_channels: o, kernel, stride, padding, groups }, c / groups);
+        let mut graph = Graph::new(c);
+        let input = graph.input();
+        graph.push("conv", Op::Conv2d { weight: "w".into(), bias: None, params }, &[input]);
+        let weights = synthetic.tensor("w", &params.weight_shape());
+        let checkpoint = synthetic.checkpoint("conv", &graph.tensors()).unwrap();
+        let x = Tensor::new(Shape::new(2, c, h, w), synthetic.input([2, c, h, w]));
+        let y = reference::logits(&graph, &checkpoint, &x).unwrap();
+        for (flat, got) in y.data.iter().enumerate() {
+            let (ox, oy) = (flat % y.shape.w, flat / y.shape.w % y.shape.h);
+            let (oc, n) = (flat / y.shape.pixels() % o, flat / y.shape.pixels() / o);
+            let mut sum = 0.0;
+            for (ic, ky, kx) in (0..i * kernel * kernel).map(|k| (k / kernel / kernel, k / kernel % kernel, k % kernel))
+            {
+                let (iy, ix) = ((oy * stride + ky).wrapping_sub(padding), (ox * stride + kx).wrapping_sub(padding));
+                if iy < h && ix < w {
+                    let channel = oc / (o / groups) * i + ic;
+                    sum += f64::from(weights[((oc * i + ic) * kernel + ky) * kernel + kx])
+                        * f64::from(x.data[((n * c + channel) * h + iy) * w + ix]);
+                }
+            }
+            assert_eq!(*got, sum as f32, "{params:?} at {n} {oc} {oy} {ox}");
+        }
+    }
+}
+
+#[test]
+fn batch_norm_is_its_definition() {
+    let op = Op::BatchNorm { prefix: "bn".into(), channels: 2, eps: 0.75 };
+    let weights: [(&str, &[usize], &[f32]); 4] = [
+        ("bn.weight", &[2], &[2.0, -1.0]),
+        ("bn.bias", &[2], &[10.0, 0.0]),
+        ("bn.running_mean", &[2], &[1.0, 4.0]),
+        ("bn.running_var", &[2], &[0.25, 3.25]),
+    ];
+    let y = apply(op, Shape::new(2, 2, 1, 2), &weights);
+    assert_eq!(y.data, [10.0, 12.0, 0.5, 0.0, 18.0, 20.0, -1.5, -2.0]);
+}
+
+#[test]
+fn pooling_ignores_its_padding() {
+    let window = PoolParams { kernel: 3, stride: 2, padding: 1 };
+    let negative = |op: Op| {
+        let mut graph = Graph::new(1);
+        let x = graph.input();
+        graph.push("pool", op, &[x]);
+        let x = Tensor::new(Shape::new(1, 1, 3, 4), (1..=12).map(|i| -(i as f32)).collect());
+        reference::logits(&graph, &checkpoint(&[]), &x).unwrap().data
+    };
+    assert_eq!(negative(Op::MaxPool2d(window)), [-1.0, -2.0, -5.0, -6.0]);
+    assert_eq!(negative(Op::AvgPool2d(window)), [-3.5, -5.0, -9.5 + 2.0, -9.0].map(|v| v));
+    assert_eq!(negative(Op::GlobalAvgPool), [-6.5]);
+}
+
+#[test]
+fn linear_layer() {
+    let op = Op::Linear { weight: "w".into(), bias: Some("b".into()), in_features: 2, out_features: 3 };
+    let weights: [(&str, &[usize], &[f32]); 2] =
+        [("w", &[3, 2], &[1.0, 0.0, 0.0, 1.0, 10.0, 100.0]), ("b", &[3], &[0.5, 0.0, -1.0])];
+    let y = apply(op, Shape::new(2, 2, 1, 1), &weights);
+    assert_eq!(y.data, [1.5, 2.0, 209.0, 3.5, 4.0, 429.0]);
+}
+
+#[test]
+fn shortcut_without_weights() {
+    let y = apply(Op::SubsamplePad { stride: 2, before: 1, after: 2 }, Shape::new(1, 1, 3, 3), &[]);
+    assert_eq!(y.shape, Shape::new(1, 4, 2, 2));
+    assert_eq!(y.data[..4], [0.0; 4]);
+    assert_eq!(y.data[4..8], [1.0, 3.0, 7.0, 9.0]);
+    assert_eq!(y.data[8..], [0.0; 8]);
+}
+
+#[test]
+fn joins() {
+    let mut graph = Graph::new(1);
+    let x = graph.input();
+    let double = graph.push("double", Op::Add, &[x, x]);
+    graph.push("both", Op::Concat, &[double, x]);
+    let x = Tensor::new(Shape::new(2, 1, 1, 2), vec![1.0, -2.0, 3.0, 4.0]);
+    let values = reference::run(&graph, &checkpoint(&[]), &x).unwrap();
+    assert_eq!(values.len(), 3);
+    assert_eq!(values[1].data, [2.0, -4.0, 6.0, 8.0]);
+    assert_eq!(values[2].data, [2.0, -4.0, 1.0, -2.0, 6.0, 8.0, 3.0, 4.0]);
+}
+
+#[test]
+fn nan_is_never_hidden() {
+    let pool = Op::MaxPool2d(PoolParams { kernel: 2, stride: 1, padding: 0 });
+    for op in [Op::Relu, pool] {
+        let mut graph = Graph::new(1);
+        let x = graph.input();
+        graph.push("op", op, &[x]);
+        let x = Tensor::new(Shape::new(1, 1, 2, 2), vec![f32::NAN, 1.0, 2.0, -3.0]);
+        assert!(reference::logits(&graph, &checkpoint(&[]), &x).unwrap().data[0].is_nan());
+    }
+}
+
+#[test]
+fn logits_values_and_run_agree() {
+    let architecture = Architecture::by_name("cifar_resnet20a").unwrap();
+    let graph = architecture.graph();
+    let synthetic = Synthetic { salt: "same".into(), damped: None, damp: 1.0 };
+    let checkpoint = synthetic.checkpoint("same", &graph.tensors()).unwrap();
+    let x = Tensor::new(Shape::new(1, 3, 16, 20), synthetic.input([1, 3, 16, 20]));
+    let all = reference::run(&graph, &checkpoint, &x).unwrap();
+    assert_eq!(all.len(), graph.nodes().len());
+    assert_eq!(reference::logits(&graph, &checkpoint, &x).unwrap(), all[graph.output().0]);
+    let wanted = [graph.output(), graph.input(), graph.output()];
+    let values = reference::values(&graph, &checkpoint, &x, &wanted).unwrap();
+    assert_eq!(values, wanted.map(|id| all[id.0].clone()));
+}
+
+#[test]
+fn errors_are_those_of_the_graph_and_the_checkpoint() {
+    let architecture = Architecture::by_name("resnet18").unwrap();
+    let x = Tensor::zeros(Shape::new(1, 1, 64, 64));
+    assert_eq!(reference::logits(&architecture.graph(), &checkpoint(&[]), &x).unwrap_err().code(), "graph.shape");
+    let x = Tensor::zeros(Shape::new(1, 3, 64, 64));
+    assert_eq!(
+        reference::logits(&architecture.graph(), &checkpoint(&[]), &x).unwrap_err().code(),
+        "model.missing_tensor"
+    );
+}
