@@ -3,6 +3,8 @@
 //! Small integers are compared exactly: every product and partial sum is an integer below 2^11, which f32 and f16 hold
 //! exactly, so the order of a sum does not matter and any difference is an indexing error.
 
+#![allow(clippy::print_stderr, reason = "what was skipped or measured is said")]
+
 mod common;
 
 use std::{collections::HashMap, sync::Arc};
@@ -114,10 +116,10 @@ const CONVOLUTIONS: [Conv; 14] = [
     Conv { x: (1, 100, 1, 9), out: 30, kernel: 1, stride: 1 },
 ];
 
-fn each_variant(test: impl Fn(&Arc<Device>, Variant, &Conv)) {
+fn each_variant(convolutions: &[Conv], test: impl Fn(&Arc<Device>, Variant, &Conv)) {
     let device = device();
     for variant in Variant::all(device.caps().subgroup) {
-        CONVOLUTIONS.iter().for_each(|conv| test(&device, variant, conv));
+        convolutions.iter().for_each(|conv| test(&device, variant, conv));
     }
 }
 
@@ -127,7 +129,7 @@ fn label(conv: &Conv) -> String {
 
 #[test]
 fn conv2d_is_exact_on_integers() {
-    each_variant(|device, variant, conv| {
+    each_variant(&CONVOLUTIONS, |device, variant, conv| {
         let mut graph = Graph::new(conv.x.1);
         let y = conv.push(&mut graph, "conv", ValueId(0));
         graph.push("relu", Op::Relu, &[y]);
@@ -137,7 +139,7 @@ fn conv2d_is_exact_on_integers() {
 
 #[test]
 fn conv2d_adds_a_residual() {
-    each_variant(|device, variant, conv| {
+    each_variant(&CONVOLUTIONS[2..8], |device, variant, conv| {
         let mut graph = Graph::new(conv.x.1);
         let input = graph.input();
         let main = conv.push(&mut graph, "main", input);
@@ -167,7 +169,7 @@ fn conv2d_adds_a_subsampled_padded_residual() {
 #[test]
 fn conv2d_on_floats_is_within_the_bound_of_its_sum() {
     // |error| <= eps (K + 4) sum |x||w|: K products and sums, bias, and the folding of the weights (Higham 2002, section 3.1).
-    each_variant(|device, variant, conv| {
+    each_variant(&CONVOLUTIONS[..6], |device, variant, conv| {
         let mut graph = Graph::new(conv.x.1);
         conv.push(&mut graph, "conv", ValueId(0));
         let weights = Synthetic { salt: "float".into(), damped: None, damp: 1.0 };

@@ -55,15 +55,17 @@ fn keys() -> Vec<KernelKey> {
         }
         for max in [true, false] {
             let params = PoolParams { kernel: 3, stride: 2, padding: 1 };
-            keys.push(pool::window(stored, max, params, shape, shape).0);
+            keys.push(pool::window(stored, stored, max, params, shape, shape).0);
         }
-        keys.push(pool::global(stored, shape).0);
+        keys.push(pool::global(stored, stored, shape).0);
         keys.extend([true, false].map(|software| linear::gemv(stored, &caps(software), 1, 512, 1000).0));
         for bits in 0..16 {
             let flags =
                 Flags { source: bits & 1 > 0, affine: bits & 2 > 0, residual: bits & 4 > 0, relu: bits & 8 > 0 };
             let dims: ElementwiseDims = bytemuck::Zeroable::zeroed();
-            keys.push(elementwise::kernel(stored, flags, &ElementwiseDims { pixels: 1, out_channels: 4, ..dims }).0);
+            keys.push(
+                elementwise::kernel(stored, stored, flags, &ElementwiseDims { pixels: 1, out_channels: 4, ..dims }).0,
+            );
         }
     }
     keys
@@ -157,7 +159,7 @@ fn every_shader_has_a_key_and_a_file_of_its_name() {
 
 #[test]
 fn a_wrong_override_type_or_binding_is_noticed() {
-    let key = pool::global(Precision::F32, Shape::new(1, 8, 2, 2)).0;
+    let key = pool::global(Precision::F32, Precision::F32, Shape::new(1, 8, 2, 2)).0;
     let unknown = KernelKey { overrides: vec![("NO_SUCH", 1)], ..key.clone() };
     assert!(problem(&unknown, &parse(&unknown)).is_some());
     let broken = key.wgsl().replace("vec4<f32>(x[", "vec3<f32>(x[");

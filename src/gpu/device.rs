@@ -1,8 +1,15 @@
 //! Finding an adapter, choosing one with a reason, opening it, and collecting what goes wrong on it.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex},
+};
 
-use crate::{Error, Result, kernels::Caps};
+use super::{lock, pipelines::Pipeline};
+use crate::{
+    Error, Result,
+    kernels::{Caps, KernelKey},
+};
 
 /// An adapter, or the CPU reference path, as people know it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -107,6 +114,7 @@ pub struct Device {
     caps: Caps,
     pub(super) device: wgpu::Device,
     pub(super) queue: wgpu::Queue,
+    pub(super) pipelines: Mutex<HashMap<KernelKey, Pipeline>>,
     fault: Arc<Mutex<Option<Fault>>>,
 }
 
@@ -163,7 +171,7 @@ impl Device {
         }));
         let slot = fault.clone();
         device.set_device_lost_callback(move |reason, text| note(&slot, Fault::Lost(format!("{reason:?}: {text}"))));
-        Ok(Device { info, caps, device, queue, fault })
+        Ok(Device { info, caps, device, queue, pipelines: Mutex::default(), fault })
     }
 
     /// The adapter.
@@ -199,10 +207,6 @@ impl Device {
     pub(super) fn lost(&self, reason: impl ToString) -> Error {
         Error::GpuLost { device: self.info.name.clone(), reason: reason.to_string() }
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn note(slot: &Mutex<Option<Fault>>, fault: Fault) {

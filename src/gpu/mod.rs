@@ -1,6 +1,7 @@
 //! Runs plans on a GPU: the only module that names `wgpu`. Everything inside is asynchronous; the caller blocks if it wants to.
 
 mod device;
+mod pipelines;
 mod session;
 mod transfer;
 mod trusted;
@@ -16,7 +17,7 @@ use session::Session;
 use crate::{
     Result,
     graph::ValueId,
-    kernels::{Binding, KernelKey, Precision},
+    kernels::Precision,
     plan::{Keep, Network, Options, Part, Plan, WeightsId},
     tensor::{Shape, Tensor},
 };
@@ -24,31 +25,21 @@ use crate::{
 /// Input shapes whose buffers are kept for the next call.
 const SESSIONS: usize = 3;
 
-/// A network on a device. Weights are uploaded once, pipelines made once, buffers made once for each input shape.
+/// A network on a device. Weights are uploaded once, buffers made once for each input shape; pipelines belong to the device.
 #[derive(Debug)]
 pub struct Executor {
     device: Arc<Device>,
     network: Network,
     options: Options,
     weights: Mutex<HashMap<WeightsId, wgpu::Buffer>>,
-    pipelines: Mutex<HashMap<KernelKey, Pipeline>>,
     /// Most recently used last.
-    sessions: Mutex<Vec<(Shape, Arc<Mutex<Session>>)>>,
+    sessions: Mutex<Vec<(Shape, Arc<async_lock::Mutex<Session>>)>>,
 }
-
-type Pipeline = (wgpu::ComputePipeline, wgpu::BindGroupLayout);
 
 impl Executor {
     /// A network on `device`, planned with `options`.
     pub fn new(device: Arc<Device>, network: Network, options: Options) -> Self {
-        Executor {
-            device,
-            network,
-            options,
-            weights: Mutex::default(),
-            pipelines: Mutex::default(),
-            sessions: Mutex::default(),
-        }
+        Executor { device, network, options, weights: Mutex::default(), sessions: Mutex::default() }
     }
 
     /// The device.
@@ -81,7 +72,7 @@ impl Executor {
     pub async fn run(&self, input: &Tensor) -> Result<Tensor> {
         let session = self.session(input.shape)?;
         // One call at a time uses a session's buffers; the device runs one submission at a time anyway.
-        let session = lock(&session);
+        let session = session.lock().await;
         session.run(&self.device, input).await
     }
 
@@ -95,7 +86,7 @@ impl Executor {
         Session::new(self, plan)?.trace(&self.device, input).await
     }
 
-    fn session(&self, shape: Shape) -> Result<Arc<Mutex<Session>>> {
+    fn session(&self, shape: Shape) -> Result<Arc<async_lock::Mutex<Session>>> {
         let mut sessions = lock(&self.sessions);
         let entry = match sessions.iter().position(|(s, _)| *s == shape) {
             Some(i) => sessions.remove(i),
@@ -104,7 +95,7 @@ impl Executor {
                 if sessions.len() == SESSIONS {
                     sessions.remove(0);
                 }
-                (shape, Arc::new(Mutex::new(Session::new(self, plan)?)))
+                (shape, Arc::new(async_lock::Mutex::new(Session::new(self, plan)?)))
             }
         };
         let session = entry.1.clone();
@@ -124,55 +115,6 @@ impl Executor {
         self.device.check("weights")?;
         lock(&self.weights).insert(id, buffer.clone());
         Ok(buffer)
-    }
-
-    /// The compiled kernel of `key`.
-    fn pipeline(&self, key: &KernelKey) -> Result<Pipeline> {
-        if let Some(pipeline) = lock(&self.pipelines).get(key) {
-            return Ok(pipeline.clone());
-        }
-        let label = key.to_string();
-        let device = &self.device.device;
-        let shader = key.shader.shader();
-        let entries: Vec<_> =
-            shader.bindings.iter().enumerate().map(|(i, binding)| layout_entry(i, *binding)).collect();
-        let layout = device
-            .create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label: Some(shader.name), entries: &entries });
-        let pipeline_layout = device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
-            label: Some(shader.name),
-            bind_group_layouts: &[Some(&layout)],
-            immediate_size: 0,
-        });
-        let module = trusted::shader_module(device, &label, &key.wgsl());
-        let constants: Vec<(&str, f64)> = key.overrides.iter().map(|&(name, value)| (name, f64::from(value))).collect();
-        let pipeline = device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
-            label: Some(&label),
-            layout: Some(&pipeline_layout),
-            module: &module,
-            entry_point: Some("main"),
-            compilation_options: wgpu::PipelineCompilationOptions {
-                constants: &constants,
-                zero_initialize_workgroup_memory: false,
-            },
-            cache: None,
-        });
-        self.device.check(&label)?;
-        lock(&self.pipelines).insert(key.clone(), (pipeline.clone(), layout.clone()));
-        Ok((pipeline, layout))
-    }
-}
-
-fn layout_entry(binding: usize, kind: Binding) -> wgpu::BindGroupLayoutEntry {
-    let (ty, size) = match kind {
-        Binding::Uniform(bytes) => (wgpu::BufferBindingType::Uniform, std::num::NonZero::new(bytes)),
-        Binding::Read => (wgpu::BufferBindingType::Storage { read_only: true }, None),
-        Binding::Write => (wgpu::BufferBindingType::Storage { read_only: false }, None),
-    };
-    wgpu::BindGroupLayoutEntry {
-        binding: binding as u32,
-        visibility: wgpu::ShaderStages::COMPUTE,
-        ty: wgpu::BindingType::Buffer { ty, has_dynamic_offset: false, min_binding_size: size },
-        count: None,
     }
 }
 

@@ -56,7 +56,7 @@ impl Session {
         let uniforms = Uniforms::new(device, &plan);
         let mut dispatches = Vec::with_capacity(plan.steps.len());
         for (i, step) in plan.steps.iter().enumerate() {
-            let (pipeline, layout) = executor.pipeline(&step.kernel)?;
+            let (pipeline, layout) = device.pipeline(&step.kernel)?;
             let weights: Vec<Option<wgpu::Buffer>> = step
                 .operands
                 .iter()
@@ -172,13 +172,19 @@ async fn map(device: &Device, buffer: &wgpu::Buffer, mode: wgpu::MapMode) -> Res
 
 /// The result of a callback, as a future.
 #[derive(Clone, Default)]
-struct Signal(Arc<Mutex<(Option<Result<(), String>>, Option<Waker>)>>);
+struct Signal(Arc<Mutex<State>>);
+
+#[derive(Default)]
+struct State {
+    result: Option<Result<(), String>>,
+    waker: Option<Waker>,
+}
 
 impl Signal {
     fn set(&self, result: Result<(), String>) {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        state.0 = Some(result);
-        if let Some(waker) = state.1.take() {
+        state.result = Some(result);
+        if let Some(waker) = state.waker.take() {
             waker.wake();
         }
     }
@@ -189,10 +195,10 @@ impl Future for Signal {
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        match state.0.take() {
+        match state.result.take() {
             Some(result) => Poll::Ready(result),
             None => {
-                state.1 = Some(context.waker().clone());
+                state.waker = Some(context.waker().clone());
                 Poll::Pending
             }
         }

@@ -64,11 +64,11 @@ pub struct Flags {
 }
 
 /// The kernel's key and grid.
-pub fn kernel(stored: Precision, flags: Flags, dims: &ElementwiseDims) -> (KernelKey, [u32; 3]) {
+pub fn kernel(stored: Precision, output: Precision, flags: Flags, dims: &ElementwiseDims) -> (KernelKey, [u32; 3]) {
     let key = KernelKey {
         shader: ShaderId::Elementwise,
         stored,
-        output: stored,
+        output,
         consts: Vec::new(),
         overrides: vec![
             ("SOURCE", flags.source as u32),

@@ -60,11 +60,11 @@ impl PoolDims {
 pub type Dispatch = (KernelKey, PoolDims, [u32; 3]);
 
 /// Maximum (`max`) or mean over a window, `x` to `y`. Padding never wins and is not counted.
-pub fn window(stored: Precision, max: bool, params: PoolParams, x: Shape, y: Shape) -> Dispatch {
+pub fn window(stored: Precision, output: Precision, max: bool, params: PoolParams, x: Shape, y: Shape) -> Dispatch {
     let key = KernelKey {
         shader: ShaderId::Pool2d,
         stored,
-        output: stored,
+        output,
         consts: Vec::new(),
         overrides: vec![
             ("KERNEL", params.kernel as u32),
@@ -78,14 +78,8 @@ pub fn window(stored: Precision, max: bool, params: PoolParams, x: Shape, y: Sha
 }
 
 /// Mean over all pixels of `x`.
-pub fn global(stored: Precision, x: Shape) -> Dispatch {
-    let key = KernelKey {
-        shader: ShaderId::GlobalAvgPool,
-        stored,
-        output: stored,
-        consts: Vec::new(),
-        overrides: Vec::new(),
-    };
+pub fn global(stored: Precision, output: Precision, x: Shape) -> Dispatch {
+    let key = KernelKey { shader: ShaderId::GlobalAvgPool, stored, output, consts: Vec::new(), overrides: Vec::new() };
     let y = Shape::new(x.n, x.c, 1, 1);
     (key, PoolDims::new(x, y), [fours(x.c).div_ceil(WORKGROUP) as u32, x.n as u32, 1])
 }

@@ -174,6 +174,19 @@ impl Network {
         }
     }
 
+    fn refuse_groups(&self) -> Result<()> {
+        for layer in &self.fused.layers {
+            match &layer.op {
+                LayerOp::Conv2d { params, .. } if params.groups > 1 => {
+                    let reason = format!("there is no kernel for {} groups yet; --device cpu runs them", params.groups);
+                    return Err(Error::Shape { node: layer.name.clone(), reason });
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
     /// Plans the network for an input of shape `input`.
     ///
     /// # Errors
@@ -181,6 +194,7 @@ impl Network {
     /// for the device, in which case a smaller batch may fit.
     pub fn plan(&self, input: Shape, options: &Options, caps: &Caps) -> Result<Plan> {
         let shapes = self.graph.infer_shapes(input)?;
+        self.refuse_groups()?;
         let values = Values::new(self, &shapes, options, caps)?;
         let mut steps = Vec::new();
         for (i, layer) in self.fused.layers.iter().enumerate() {

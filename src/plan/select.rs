@@ -84,13 +84,13 @@ pub(super) fn steps(
         }
         LayerOp::Pool2d { max, params } => {
             let x = placed(layer.inputs[0]);
-            let (kernel, dims, grid) = pool::window(stored, *max, *params, x.shape, y.shape);
+            let (kernel, dims, grid) = pool::window(stored, y.stored, *max, *params, x.shape, y.shape);
             let operands = vec![Operand::Buffer(x.buffer), out];
             steps.push(step(kernel, "the only kernel for it", bytemuck::bytes_of(&dims), operands, grid, 0));
         }
         LayerOp::GlobalAvgPool => {
             let x = placed(layer.inputs[0]);
-            let (kernel, dims, grid) = pool::global(stored, x.shape);
+            let (kernel, dims, grid) = pool::global(stored, y.stored, x.shape);
             let operands = vec![Operand::Buffer(x.buffer), out];
             steps.push(step(kernel, "the only kernel for it", bytemuck::bytes_of(&dims), operands, grid, 0));
         }
@@ -121,7 +121,7 @@ pub(super) fn steps(
                 buffer(addend.unwrap_or(read)),
                 out,
             ];
-            let (kernel, grid) = elementwise::kernel(stored, flags, &dims);
+            let (kernel, grid) = elementwise::kernel(stored, y.stored, flags, &dims);
             steps.push(step(kernel, "nothing to fuse it into", bytemuck::bytes_of(&dims), operands, grid, 0));
         }
         LayerOp::Concat => {
@@ -129,7 +129,8 @@ pub(super) fn steps(
             for id in &layer.inputs {
                 let x = placed(*id);
                 let dims = elementwise_dims(y.shape, x.shape.c, offset);
-                let (kernel, grid) = elementwise::kernel(stored, Flags { source: true, ..Flags::default() }, &dims);
+                let (kernel, grid) =
+                    elementwise::kernel(stored, y.stored, Flags { source: true, ..Flags::default() }, &dims);
                 let read = Operand::Buffer(x.buffer);
                 steps.push(step(
                     kernel,

@@ -1,5 +1,6 @@
 //! Golden files and comparison, shared by the tests.
 #![allow(dead_code, reason = "each test binary uses its own part")]
+#![allow(clippy::print_stderr, reason = "a test that is skipped says so")]
 
 use std::{collections::BTreeMap, fs, path::PathBuf, sync::Arc};
 

@@ -1,0 +1,61 @@
+//! Compiled kernels, shared by all networks on a device.
+
+use super::{Device, lock, trusted};
+use crate::{
+    Result,
+    kernels::{Binding, KernelKey},
+};
+
+/// A compiled kernel and the layout of its bindings.
+pub(super) type Pipeline = (wgpu::ComputePipeline, wgpu::BindGroupLayout);
+
+impl Device {
+    /// The compiled kernel of `key`.
+    pub(super) fn pipeline(&self, key: &KernelKey) -> Result<Pipeline> {
+        if let Some(pipeline) = lock(&self.pipelines).get(key) {
+            return Ok(pipeline.clone());
+        }
+        let label = key.to_string();
+        let device = &self.device;
+        let shader = key.shader.shader();
+        let entries: Vec<_> =
+            shader.bindings.iter().enumerate().map(|(i, binding)| layout_entry(i, *binding)).collect();
+        let layout = device
+            .create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label: Some(shader.name), entries: &entries });
+        let pipeline_layout = device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
+            label: Some(shader.name),
+            bind_group_layouts: &[Some(&layout)],
+            immediate_size: 0,
+        });
+        let module = trusted::shader_module(device, &label, &key.wgsl());
+        let constants: Vec<(&str, f64)> = key.overrides.iter().map(|&(name, value)| (name, f64::from(value))).collect();
+        let pipeline = device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+            label: Some(&label),
+            layout: Some(&pipeline_layout),
+            module: &module,
+            entry_point: Some("main"),
+            compilation_options: wgpu::PipelineCompilationOptions {
+                constants: &constants,
+                zero_initialize_workgroup_memory: false,
+            },
+            cache: None,
+        });
+        self.check(&label)?;
+        lock(&self.pipelines).insert(key.clone(), (pipeline.clone(), layout.clone()));
+        Ok((pipeline, layout))
+    }
+}
+
+fn layout_entry(binding: usize, kind: Binding) -> wgpu::BindGroupLayoutEntry {
+    let (ty, size) = match kind {
+        Binding::Uniform(bytes) => (wgpu::BufferBindingType::Uniform, std::num::NonZero::new(bytes)),
+        Binding::Read => (wgpu::BufferBindingType::Storage { read_only: true }, None),
+        Binding::Write => (wgpu::BufferBindingType::Storage { read_only: false }, None),
+    };
+    wgpu::BindGroupLayoutEntry {
+        binding: binding as u32,
+        visibility: wgpu::ShaderStages::COMPUTE,
+        ty: wgpu::BindingType::Buffer { ty, has_dynamic_offset: false, min_binding_size: size },
+        count: None,
+    }
+}

@@ -1,0 +1,329 @@
+//! The command as a person drives it.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, Output, Stdio},
+};
+
+use residua::{checkpoint::Synthetic, models::Architecture};
+use serde_json::Value;
+
+fn residua(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_residua")).args(arguments).stdin(Stdio::null()).output().unwrap()
+}
+
+fn on_cpu(arguments: &[&str]) -> Output {
+    residua(&[arguments, &["--device", "cpu"]].concat())
+}
+
+fn out(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+fn err(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+/// Status, and that stderr names the code.
+fn assert_fails(output: &Output, status: i32, code: &str) {
+    assert_eq!(output.status.code(), Some(status), "{}", err(output));
+    assert!(err(output).contains(&format!("[{code}]")), "wanted [{code}]: {}", err(output));
+    assert!(!err(output).contains("panicked"), "{}", err(output));
+}
+
+struct Folder(tempfile::TempDir);
+
+impl Folder {
+    fn new() -> Self {
+        Folder(tempfile::tempdir().unwrap())
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.0.path().join(name).to_str().unwrap().into()
+    }
+
+    fn file(&self, name: &str, bytes: impl AsRef<[u8]>) -> String {
+        fs::write(self.0.path().join(name), bytes).unwrap();
+        self.path(name)
+    }
+
+    fn image(&self, name: &str, width: u32, height: u32) -> String {
+        let path = self.path(name);
+        let pixel = |x: u32, y: u32| image::Rgb([(x * 7 % 256) as u8, (y * 5 % 256) as u8, ((x + y) % 256) as u8]);
+        image::RgbImage::from_fn(width, height, pixel).save(Path::new(&path)).unwrap();
+        path
+    }
+
+    /// Made-up weights of an architecture, each tensor changed or left out by `edit`.
+    fn checkpoint(
+        &self,
+        name: &str,
+        architecture: &str,
+        edit: impl Fn(&str, &mut Vec<usize>, &mut Vec<f32>) -> bool,
+    ) -> String {
+        let tensors = Architecture::by_name(architecture).unwrap().graph().tensors();
+        let weights = Synthetic { salt: "cli".into(), damped: None, damp: 1.0 };
+        let mut kept = Vec::new();
+        for (name, mut shape) in tensors {
+            let mut values = weights.tensor(&name, &shape);
+            if edit(&name, &mut shape, &mut values) {
+                kept.push((name, shape, bytemuck::cast_slice::<f32, u8>(&values).to_vec()));
+            }
+        }
+        let views = kept.iter().map(|(name, shape, bytes)| {
+            (name, safetensors::tensor::TensorView::new(safetensors::Dtype::F32, shape.clone(), bytes).unwrap())
+        });
+        self.file(name, safetensors::serialize(views, None).unwrap())
+    }
+}
+
+#[test]
+fn classify_without_options_names_the_classes_on_whatever_device_there_is() {
+    let folder = Folder::new();
+    let output = residua(&["classify", &folder.image("photo.png", 90, 60)]);
+    assert_eq!(output.status.code(), Some(0), "{}", err(&output));
+    let text = out(&output);
+    assert_eq!(text.lines().count(), 6, "{text}");
+    assert!(text.lines().nth(1).unwrap().contains(" %  "), "{text}");
+}
+
+#[test]
+fn every_image_format_gives_the_same_best_class() {
+    let folder = Folder::new();
+    let best = |path: &str| {
+        let output = on_cpu(&["classify", "-k", "1", "--format", "jsonl", path]);
+        assert_eq!(output.status.code(), Some(0), "{}", err(&output));
+        let record: Value = serde_json::from_str(&out(&output)).unwrap();
+        record["predictions"][0]["label"].as_str().unwrap().to_string()
+    };
+    let expected = best(&folder.image("a.png", 64, 64));
+    for name in ["a.bmp", "a.webp", "a.gif", "a.jpg", "called-wrongly.png"] {
+        let path = if name == "called-wrongly.png" {
+            folder.file(name, fs::read(folder.image("b.bmp", 64, 64)).unwrap())
+        } else {
+            folder.image(name, 64, 64)
+        };
+        assert_eq!(best(&path), expected, "{name}");
+    }
+}
+
+#[test]
+fn bad_images_are_reported_and_the_others_served() {
+    let folder = Folder::new();
+    let jpeg = fs::read(folder.image("whole.jpg", 200, 200)).unwrap();
+    let bad = [
+        (folder.path("missing.png"), "io"),
+        (folder.path(""), "image.folder"),
+        (folder.file("text.jpg", "this is a text file, not a photo\n"), "image."),
+        (folder.file("empty.png", ""), "image.decode"),
+        (folder.file("cut.jpg", &jpeg[..jpeg.len() / 2]), "image.truncated"),
+    ];
+    let good =
+        [folder.image("first.png", 50, 40), folder.image("extreme.png", 65535, 1), folder.image("last.png", 1, 1)];
+    let mut inputs = vec![good[0].as_str()];
+    inputs.extend(bad.iter().map(|(path, _)| path.as_str()));
+    inputs.extend([good[1].as_str(), good[2].as_str()]);
+    for batch in ["1", "3"] {
+        let output = on_cpu(&[&["classify", "--format", "jsonl", "--batch", batch], &inputs[..]].concat());
+        assert_eq!(output.status.code(), Some(1));
+        let records: Vec<Value> = out(&output).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert_eq!(records.len(), inputs.len());
+        for (record, path) in records.iter().zip(&inputs) {
+            assert_eq!(record["path"], **path);
+            match bad.iter().find(|(bad, _)| bad == path) {
+                Some((_, code)) => {
+                    assert!(record["error"]["code"].as_str().unwrap().starts_with(code), "{record}");
+                    assert!(err(&output).contains(code), "{}", err(&output));
+                }
+                None => assert_eq!(record["predictions"].as_array().unwrap().len(), 5, "{record}"),
+            }
+        }
+    }
+    let output = on_cpu(&["classify", "--allow-truncated", &bad[4].0]);
+    assert_eq!(output.status.code(), Some(0), "{}", err(&output));
+}
+
+#[test]
+fn folders_lists_and_stdin() {
+    let folder = Folder::new();
+    fs::create_dir(folder.path("sub")).unwrap();
+    let (a, b) = (folder.image("b.png", 30, 30), folder.image("sub/a.JPG", 30, 30));
+    folder.file("notes.txt", "no image");
+    let paths = |output: &Output| -> Vec<String> {
+        let rows = out(output);
+        let mut reader = csv::Reader::from_reader(rows.as_bytes());
+        reader.records().map(|row| row.unwrap()[0].to_string()).collect()
+    };
+    let output = on_cpu(&["classify", "-k", "1", "--format", "csv", "-r", &folder.path("")]);
+    assert_eq!((output.status.code(), paths(&output)), (Some(0), vec![a.clone(), b.clone()]), "{}", err(&output));
+    let list = folder.file("list.txt", format!("{b}\n\n{a}\n"));
+    let output = on_cpu(&["classify", "-k", "1", "--format", "csv", &format!("@{list}")]);
+    assert_eq!(paths(&output), [b, a.clone()]);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_residua"));
+    command.args(["classify", "--device", "cpu", "-"]).stdin(fs::File::open(&a).unwrap());
+    let output = command.output().unwrap();
+    assert!(output.status.success() && out(&output).starts_with("-\n"), "{}", err(&output));
+}
+
+#[test]
+fn bad_models_are_refused_by_code() {
+    let folder = Folder::new();
+    let photo = folder.image("photo.png", 32, 32);
+    let keep = |_: &str, _: &mut Vec<usize>, _: &mut Vec<f32>| true;
+    let whole = fs::read(folder.checkpoint("whole.safetensors", "cifar_resnet20a", keep)).unwrap();
+    let changed = |name: &str, edit: &dyn Fn(&str, &mut Vec<usize>, &mut Vec<f32>) -> bool| {
+        folder.checkpoint(name, "cifar_resnet20a", edit)
+    };
+    let cases = [
+        (folder.path("nowhere.safetensors"), "model.not_found"),
+        (folder.file("cut.safetensors", &whole[..whole.len() - 1]), "model.truncated"),
+        (folder.file("short.safetensors", &whole[..7]), "model.truncated"),
+        (folder.file("weights.pth", b"PK\x03\x04 archive/data.pkl"), "model.format"),
+        (changed("missing.safetensors", &|name, _, _| name != "layer2.1.conv2.weight"), "model.missing_tensor"),
+        (
+            changed("shape.safetensors", &|name, shape, values| {
+                if name == "layer2.1.bn1.bias" {
+                    shape[0] -= 1;
+                    values.pop();
+                }
+                true
+            }),
+            "model.shape",
+        ),
+        (
+            changed("nan.safetensors", &|name, _, values| {
+                if name == "layer3.0.conv1.weight" {
+                    values[17] = f32::NAN;
+                }
+                true
+            }),
+            "model.value",
+        ),
+        (changed("other.safetensors", &|name, _, _| name.starts_with("linear")), "model.unknown_architecture"),
+    ];
+    for (path, code) in &cases {
+        assert_fails(&on_cpu(&["classify", "-m", path, &photo]), 2, code);
+    }
+}
+
+#[test]
+fn devices_are_listed_and_an_unknown_one_refused() {
+    let output = residua(&["devices"]);
+    assert_eq!(output.status.code(), Some(0));
+    assert!(out(&output).contains("* is used: auto"), "{}", out(&output));
+    let folder = Folder::new();
+    let photo = folder.image("photo.png", 32, 32);
+    assert_fails(&residua(&["classify", "--device", "no such card", &photo]), 2, "gpu.unknown_device");
+    assert_fails(&residua(&["classify", "--precision", "f16", "--device", "cpu", &photo]), 2, "gpu.feature");
+}
+
+#[test]
+fn without_an_adapter_the_cpu_path_serves_and_says_so() {
+    let folder = Folder::new();
+    let photo = folder.image("photo.png", 32, 32);
+    let without = |arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_residua"));
+        command.args(arguments).env("VK_DRIVER_FILES", "/nonexistent").env("VK_ICD_FILENAMES", "/nonexistent");
+        command.output().unwrap()
+    };
+    let output = without(&["classify", &photo]);
+    assert_eq!(output.status.code(), Some(0), "{}", err(&output));
+    assert!(err(&output).contains("no GPU adapter") && err(&output).contains("CPU reference path"), "{}", err(&output));
+    assert_fails(&without(&["classify", "--device", "0", &photo]), 2, "gpu.no_adapter");
+    assert_fails(&without(&["verify"]), 2, "gpu.no_adapter");
+}
+
+#[test]
+fn gpu_and_cpu_give_the_same_scores() {
+    let folder = Folder::new();
+    let photo = folder.image("photo.png", 120, 80);
+    let scores = |output: &Output| -> Vec<f64> {
+        let record: Value = serde_json::from_str(&out(output)).unwrap();
+        record["predictions"].as_array().unwrap().iter().map(|class| class["score"].as_f64().unwrap()).collect()
+    };
+    let (gpu, cpu) =
+        (residua(&["classify", "--format", "jsonl", &photo]), on_cpu(&["classify", "--format", "jsonl", &photo]));
+    for (gpu, cpu) in scores(&gpu).iter().zip(scores(&cpu)) {
+        assert!((gpu - cpu).abs() < 1e-5, "{gpu} and {cpu}");
+    }
+}
+
+#[test]
+fn logits_reads_and_writes_safetensors() {
+    let folder = Folder::new();
+    let input: Vec<f32> = (0..2 * 3 * 40 * 36).map(|i| (i % 17) as f32 / 8.0 - 1.0).collect();
+    let write = |name: &str, tensor: &str, shape: Vec<usize>| {
+        let view =
+            safetensors::tensor::TensorView::new(safetensors::Dtype::F32, shape, bytemuck::cast_slice(&input)).unwrap();
+        folder.file(name, safetensors::serialize([(tensor, view)], None).unwrap())
+    };
+    let good = write("in.safetensors", "input", vec![2, 3, 40, 36]);
+    let target = folder.path("out.safetensors");
+    let run = |input: &str| residua(&["logits", "--input", input, "--output", &target]);
+    let output = run(&good);
+    assert_eq!(output.status.code(), Some(0), "{}", err(&output));
+    let bytes = fs::read(&target).unwrap();
+    let file = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+    assert_eq!(file.tensor("logits").unwrap().shape(), [2, 10]);
+    assert_fails(&run(&write("name.safetensors", "x", vec![2, 3, 40, 36])), 2, "model.header");
+    assert_fails(&run(&write("rank.safetensors", "input", vec![6, 40, 36])), 2, "config.value");
+    assert_fails(&run(&folder.path("none.safetensors")), 2, "io");
+}
+
+#[test]
+fn info_verify_and_preprocess() {
+    let output = residua(&["info", "-v"]);
+    assert_eq!(output.status.code(), Some(0), "{}", err(&output));
+    for part in ["architecture", "GMACs", "airplane", "conv2d_", "fused into"] {
+        assert!(out(&output).contains(part), "{part}: {}", out(&output));
+    }
+    let folder = Folder::new();
+    let report = folder.path("report.json");
+    let output = residua(&["verify", "--json", &report]);
+    assert_eq!(output.status.code(), Some(0), "{}{}", out(&output), err(&output));
+    let report: Value = serde_json::from_str(&fs::read_to_string(report).unwrap()).unwrap();
+    assert!(report["ok"].as_bool().unwrap() && report["layers"].as_array().unwrap().len() > 10);
+    let crop: PathBuf = folder.path("crop.png").into();
+    let arguments = ["preprocess", &folder.image("photo.png", 300, 200), "-o", crop.to_str().unwrap()];
+    let output = on_cpu(&arguments);
+    assert_eq!(output.status.code(), Some(0), "{}", err(&output));
+    assert_eq!(image::image_dimensions(&crop).unwrap(), (32, 32));
+}
+
+#[test]
+fn a_closed_stdout_is_a_quiet_success() {
+    let folder = Folder::new();
+    let photo = folder.image("photo.png", 32, 32);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_residua"));
+    command.args(["classify", "--device", "cpu"]).args(std::iter::repeat_n(photo, 50));
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", err(&output));
+    assert!(!err(&output).contains("panicked") && !err(&output).contains("[io]"), "{}", err(&output));
+}
+
+#[test]
+fn help_shows_examples_and_usage_errors_are_two() {
+    for command in ["classify", "logits", "devices", "info", "verify", "preprocess"] {
+        let output = residua(&[command, "--help"]);
+        assert_eq!(output.status.code(), Some(0));
+        assert!(out(&output).contains("Example"), "{command}");
+    }
+    assert_eq!(residua(&["classify"]).status.code(), Some(2));
+    assert_eq!(residua(&["classify", "--mean", "1,2", "x"]).status.code(), Some(2));
+    assert_eq!(residua(&["no-such-command"]).status.code(), Some(2));
+}
+
+#[test]
+fn the_benchmark_prints_json() {
+    let arguments =
+        ["-m", "cifar_resnet20a,builtin,no-such-model", "--batch", "2", "--min-time", "0", "--format", "json"];
+    let output = Command::new(env!("CARGO_BIN_EXE_residua-bench")).args(arguments).output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{}", err(&output));
+    let rows: Vec<Value> = serde_json::from_str(&out(&output)).unwrap();
+    assert_eq!(rows.len(), 3);
+    assert!(rows[0]["median_ms"].as_f64().unwrap() > 0.0 && rows[0]["batch"] == 2, "{}", rows[0]);
+    assert_eq!(rows[2]["code"], "model.not_found");
+}

@@ -1,0 +1,118 @@
+//! Real checkpoints on real photos. Neither may be part of the project, so these tests run where they lie beside it, and say that
+//! they were skipped elsewhere.
+
+#![allow(clippy::print_stderr, reason = "what was skipped or measured is said")]
+
+mod common;
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use common::real_data;
+use residua::{Classifier, Pixels, image};
+use serde_json::Value;
+
+fn json(path: &Path) -> Value {
+    serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap()
+}
+
+fn photo(path: &Path) -> ::image::DynamicImage {
+    image::decode(&fs::read(path).unwrap(), &image::DecodeOptions::default()).unwrap().image
+}
+
+/// Unpacks an archive or a file with the system's tar and xz.
+fn unpack(command: &mut Command) {
+    let status = command.status().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    assert!(status.success(), "{command:?}: {status}");
+}
+
+fn f32s(values: &Value) -> Vec<f32> {
+    values.as_array().unwrap().iter().map(|v| v.as_f64().unwrap() as f32).collect()
+}
+
+/// All images of a folder of class folders, in order, with their class, and the path below the folder.
+fn class_folders(root: &Path, classes: &Value) -> Vec<(PathBuf, usize, String)> {
+    let mut images = Vec::new();
+    for (index, class) in classes.as_array().unwrap().iter().enumerate() {
+        let class = class.as_str().unwrap();
+        let mut files: Vec<PathBuf> = fs::read_dir(root.join(class)).unwrap().map(|e| e.unwrap().path()).collect();
+        files.sort();
+        images.extend(files.into_iter().map(|path| {
+            let name = format!("{class}/{}", path.file_name().unwrap().to_str().unwrap());
+            (path, index, name)
+        }));
+    }
+    images
+}
+
+#[test]
+fn cifar10_resnets_count_as_pytorch_does() {
+    let Some(data) = real_data("cifar10") else { return };
+    let golden = json(&data.join("golden/cifar10-real.json"));
+    let folder = tempfile::tempdir().unwrap();
+    unpack(
+        Command::new("tar").arg("-xJf").arg(data.join("data/cifar10/test-even.tar.xz")).arg("-C").arg(folder.path()),
+    );
+    let root = if folder.path().join("airplane").is_dir() {
+        folder.path().to_path_buf()
+    } else {
+        fs::read_dir(folder.path()).unwrap().next().unwrap().unwrap().path()
+    };
+    let images = class_folders(&root, &golden["classes"]);
+    assert_eq!(images.len() as u64, golden["images"].as_u64().unwrap());
+    let mut pixels: Vec<Pixels> = Vec::new();
+    for depth in [20, 32, 44, 56] {
+        let name = format!("cifar10-resnet{depth}");
+        let model = data.join(format!("weights/{name}.safetensors"));
+        let classifier = Classifier::open(model.to_str().unwrap()).unwrap();
+        if pixels.is_empty() {
+            pixels = images.iter().map(|(path, ..)| classifier.preprocess(&photo(path)).unwrap()).collect();
+        }
+        let predictions: Vec<_> = pixels.chunks(100).flat_map(|chunk| classifier.predict(chunk).unwrap()).collect();
+        let right = predictions.iter().zip(&images).filter(|(p, (_, class, _))| p.top(1)[0].index == *class).count();
+        let wanted = golden[&name]["correct"].as_u64().unwrap() as i64;
+        eprintln!("{name}: {right} right, PyTorch {wanted}");
+        assert!((right as i64 - wanted).abs() <= 3, "{name}: {right} right, PyTorch {wanted}");
+        let first = golden["first"].as_array().unwrap();
+        for (file, logits) in first.iter().zip(golden[&name]["logits"].as_array().unwrap()) {
+            let at = images.iter().position(|(.., path)| path == file.as_str().unwrap()).unwrap();
+            let input = classifier.model().preprocess.normalise(&pixels[at..=at]).unwrap();
+            let got = classifier.logits(&input).unwrap();
+            // JPEG decoders differ by a unit in a few samples, which the logits show; see the photo tests of `image`.
+            common::compare(&got.data, &f32s(logits), 1e-3).unwrap_or_else(|e| panic!("{name} {file}: {e}"));
+        }
+    }
+}
+
+fn imagenet(name: &str) {
+    let Some(data) = real_data(name) else { return };
+    let golden = json(&data.join(format!("golden/imagenet-{name}.json")));
+    let folder = tempfile::tempdir().unwrap();
+    let model = folder.path().join("model.safetensors");
+    let packed = data.join(format!("weights/imagenet-{name}.safetensors.xz"));
+    unpack(Command::new("xz").arg("-dkc").arg(packed).stdout(fs::File::create(&model).unwrap()));
+    let classifier = Classifier::open(model.to_str().unwrap()).unwrap();
+    assert_eq!(classifier.model().architecture, name);
+    let rows = golden["rows"].as_array().unwrap();
+    let mut same = 0;
+    for row in rows {
+        let path = data.join("data/imagenet/images").join(row["file"].as_str().unwrap());
+        let best = classifier.infer(&photo(&path)).unwrap().top(1)[0].index;
+        same += usize::from(best as u64 == row["top5"][0].as_u64().unwrap());
+    }
+    eprintln!("{name}: PyTorch's best class on {same} of {} photos", rows.len());
+    assert!(same >= 99, "{name}: PyTorch's best class on {same} of {} photos only", rows.len());
+}
+
+#[test]
+fn imagenet_resnet18_agrees_on_photos() {
+    imagenet("resnet18");
+}
+
+#[test]
+fn imagenet_resnet50_agrees_on_photos() {
+    imagenet("resnet50");
+}
