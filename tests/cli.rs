@@ -166,15 +166,16 @@ fn folders_lists_and_stdin() {
     assert!(output.status.success() && out(&output).starts_with("-\n"), "{}", err(&output));
 }
 
+/// Changes a tensor; `false` leaves it out.
+type Edit = dyn Fn(&str, &mut Vec<usize>, &mut Vec<f32>) -> bool;
+
 #[test]
 fn bad_models_are_refused_by_code() {
     let folder = Folder::new();
     let photo = folder.image("photo.png", 32, 32);
     let keep = |_: &str, _: &mut Vec<usize>, _: &mut Vec<f32>| true;
     let whole = fs::read(folder.checkpoint("whole.safetensors", "cifar_resnet20a", keep)).unwrap();
-    let changed = |name: &str, edit: &dyn Fn(&str, &mut Vec<usize>, &mut Vec<f32>) -> bool| {
-        folder.checkpoint(name, "cifar_resnet20a", edit)
-    };
+    let changed = |name: &str, edit: &Edit| folder.checkpoint(name, "cifar_resnet20a", edit);
     let cases = [
         (folder.path("nowhere.safetensors"), "model.not_found"),
         (folder.file("cut.safetensors", &whole[..whole.len() - 1]), "model.truncated"),

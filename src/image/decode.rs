@@ -91,7 +91,14 @@ fn decode_as(format: ImageFormat, bytes: &[u8], options: &DecodeOptions) -> Resu
         true => decoder.orientation().unwrap_or(Orientation::NoTransforms),
         false => Orientation::NoTransforms,
     };
-    let mut image = DynamicImage::from_decoder(decoder).map_err(error)?;
+    #[cfg(feature = "libjpeg")]
+    let exact = if format == ImageFormat::Jpeg { super::libjpeg::decode(bytes)? } else { None };
+    #[cfg(not(feature = "libjpeg"))]
+    let exact = None;
+    let mut image = match exact {
+        Some(image) => image,
+        None => DynamicImage::from_decoder(decoder).map_err(error)?,
+    };
     image.apply_orientation(orientation);
     Ok(image)
 }

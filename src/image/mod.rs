@@ -7,6 +7,8 @@
 mod crop;
 mod decode;
 mod jpeg;
+#[cfg(feature = "libjpeg")]
+mod libjpeg;
 mod preprocess;
 mod resample;
 mod sniff;
