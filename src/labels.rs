@@ -101,7 +101,7 @@ impl Scoring {
         match self {
             Scoring::Softmax => {
                 let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-                let powers: Vec<f64> = logits.iter().map(|&l| f64::from(l - largest).exp()).collect();
+                let powers: Vec<f64> = logits.iter().map(|&l| (f64::from(l) - f64::from(largest)).exp()).collect();
                 let sum: f64 = powers.iter().sum();
                 powers.iter().map(|power| (power / sum) as f32).collect()
             }

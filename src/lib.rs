@@ -20,11 +20,11 @@
 //!
 //! | stage | yields | module | knows |
 //! |---|---|---|---|
-//! | decode, resize, crop, normalise | [`Pixels`](image::Pixels), [`Tensor`](tensor::Tensor) | [`image`] | nothing |
+//! | decode, resize, crop, normalise | [`Pixels`], [`Tensor`](tensor::Tensor) | [`image`] | nothing |
 //! | checkpoint | names to tensors, configuration | [`checkpoint`] | `image`, for the preprocessing a model wants |
 //! | model | [`Graph`](graph::Graph), from the tensors' names and shapes | [`models`] | `graph` |
 //! | graph | nodes, shapes | [`graph`] | nothing |
-//! | reference | every value of a graph by naive loops: the oracle, and the path without a GPU | [`reference`] | `graph`, `checkpoint` |
+//! | reference | every value of a graph by naive loops: the oracle, and the path without a GPU | [`reference`](mod@reference) | `graph`, `checkpoint` |
 //! | plan | [`Plan`](plan::Plan): fused layers, kernels with reasons, buffers, packed weights | [`plan`] | `graph`, `checkpoint`, `kernels` |
 //! | kernels | which WGSL serves an operator: key, extents, grid | [`kernels`] | `graph` |
 //! | gpu | runs a plan in one submission; alone names `wgpu` | [`gpu`] | `graph`, `plan`, `kernels` |

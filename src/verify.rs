@@ -40,8 +40,9 @@ pub struct LayerCheck {
 /// Runs made-up images of shape `input` on the device and on the reference.
 pub(crate) fn verify(executor: &Executor, input: Shape) -> Result<Verification> {
     let images = Synthetic { salt: "verify".into(), damped: None, damp: 1.0 };
+    // Planned first: a batch that the device cannot hold is refused before its pixels are made.
+    let plan = executor.plan(input)?;
     let input = Tensor::new(input, images.input([input.n, input.c, input.h, input.w]));
-    let plan = executor.plan(input.shape)?;
     let values = pollster::block_on(executor.trace(&input))?;
     let wanted: Vec<_> = values.iter().map(|(id, _)| *id).collect();
     let network = executor.network();

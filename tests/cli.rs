@@ -328,3 +328,56 @@ fn the_benchmark_prints_json() {
     assert!(rows[0]["median_ms"].as_f64().unwrap() > 0.0 && rows[0]["batch"] == 2, "{}", rows[0]);
     assert_eq!(rows[2]["code"], "model.not_found");
 }
+
+#[cfg(unix)]
+#[test]
+fn special_files_are_neither_waited_for_nor_replaced() {
+    use std::os::unix::{ffi::OsStrExt, fs::symlink};
+    let folder = Folder::new();
+    let photo = folder.image("z.png", 32, 32);
+    assert!(Command::new("mkfifo").arg(folder.path("x.png")).status().unwrap().success());
+    symlink("nowhere", folder.path("y.png")).unwrap();
+    let classify = ["classify", "-k", "1", "--format", "jsonl", "-r"];
+    let output = on_cpu(&[&classify[..], &[folder.path("").as_str()]].concat());
+    let records: Vec<Value> = out(&output).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!((output.status.code(), records.len()), (Some(1), 2), "{}", err(&output));
+    assert!(records[0]["error"]["code"] == "io" && records[1]["path"] == photo.as_str(), "{records:?}");
+
+    let odd = folder.0.path().join(std::ffi::OsStr::from_bytes(b"odd\xff.png"));
+    fs::copy(&photo, &odd).unwrap();
+    let list = folder.file("list.txt", [photo.as_bytes(), b"\r\n", odd.as_os_str().as_bytes()].concat());
+    let output = on_cpu(&["classify", "-k", "1", "--format", "csv", &format!("@{list}")]);
+    assert_eq!((output.status.code(), out(&output).lines().count()), (Some(0), 3), "{}", err(&output));
+
+    symlink("target.png", folder.path("link.png")).unwrap();
+    assert!(on_cpu(&["preprocess", &photo, "-o", &folder.path("link.png")]).status.success());
+    assert!(Path::new(&folder.path("link.png")).is_symlink() && Path::new(&folder.path("target.png")).is_file());
+    assert_fails(&on_cpu(&["preprocess", &photo, "-o", &folder.path("")]), 2, "io");
+    let mut names = fs::read_dir(folder.path("")).unwrap().map(|entry| entry.unwrap().file_name());
+    assert!(names.all(|name| !name.to_string_lossy().contains(".part")), "something is left over");
+}
+
+#[test]
+fn preprocess_names_the_image_that_it_cannot_read() {
+    let folder = Folder::new();
+    let text = folder.file("not", "text, not pixels");
+    let output = on_cpu(&["preprocess", &text, "-o", &folder.path("crop.png")]);
+    assert_fails(&output, 1, "image.decode");
+    assert!(err(&output).contains(&text), "{}", err(&output));
+    assert!(!Path::new(&folder.path("crop.png")).exists());
+    assert_eq!(residua(&["classify", "-k", "0", "x"]).status.code(), Some(2));
+}
+
+#[test]
+fn the_benchmark_reports_failed_cases_in_their_places() {
+    let bench = |arguments: &[&str]| {
+        Command::new(env!("CARGO_BIN_EXE_residua-bench")).args(arguments).args(["--min-time", "0"]).output().unwrap()
+    };
+    let output = bench(&["-m", "builtin", "--batch", "4096", "--input", "8192x8192", "--device", "cpu"]);
+    assert_fails(&output, 1, "config.value");
+    let output = bench(&["-m", "no-such-model,builtin", "--batch", "1", "--format", "markdown"]);
+    assert_fails(&output, 1, "model.not_found");
+    let rows: Vec<String> = out(&output).lines().filter(|line| line.starts_with('|')).map(String::from).collect();
+    assert!(rows.len() == 4 && rows[2].contains("model.not_found") && rows[3].contains("builtin"), "{rows:?}");
+    assert!(rows.iter().all(|row| row.matches('|').count() == 9), "{rows:?}");
+}

@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    io::{self, Write},
+    io::{self, IsTerminal, Write},
     process::ExitCode,
     time::{Duration, Instant},
 };
@@ -14,6 +14,9 @@ use residua::{
     tensor::{Shape, Tensor},
 };
 use serde::Serialize;
+
+/// Largest input, in numbers: 1 GiB of f32.
+const MAX_ELEMENTS: usize = 1 << 28;
 
 /// Measure images/s and ms per batch.
 #[derive(Debug, Parser)]
@@ -93,33 +96,37 @@ struct Failure {
     message: String,
 }
 
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+enum Case {
+    Measured(Row),
+    Failed(Failure),
+}
+
 fn main() -> ExitCode {
     let args = Args::parse();
-    let mut rows = Vec::new();
-    let mut failures = Vec::new();
+    let mut cases = Vec::new();
     for model in &args.model {
         for batch in args.batch.iter().map(|&batch| batch as usize) {
-            let _ = writeln!(io::stderr(), "residua-bench: {model}, batch {batch}");
-            match measure(&args, model, batch) {
-                Ok(row) => rows.push(row),
-                Err(error) => {
-                    let _ = writeln!(io::stderr(), "residua-bench: {model}, batch {batch}: {error} [{}]", error.code());
-                    failures.push(Failure {
-                        model: model.clone(),
-                        batch,
-                        code: error.code(),
-                        message: error.to_string(),
-                    });
-                }
+            if io::stderr().is_terminal() {
+                let _ = writeln!(io::stderr(), "residua-bench: {model}, batch {batch}");
             }
+            cases.push(measure(&args, model, batch).map_or_else(
+                |error| {
+                    let _ = writeln!(io::stderr(), "residua-bench: {model}, batch {batch}: {error} [{}]", error.code());
+                    let message = error.to_string();
+                    Case::Failed(Failure { model: model.clone(), batch, code: error.code(), message })
+                },
+                Case::Measured,
+            ));
         }
     }
-    match print(args.format, &rows, &failures) {
+    match print(args.format, &cases) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
             let _ = writeln!(io::stderr(), "residua-bench: stdout: {error}");
             ExitCode::from(2)
         }
-        _ if failures.is_empty() => ExitCode::SUCCESS,
+        _ if cases.iter().all(|case| matches!(case, Case::Measured(_))) => ExitCode::SUCCESS,
         _ => ExitCode::from(1),
     }
 }
@@ -137,6 +144,14 @@ fn measure(args: &Args, model: &str, batch: usize) -> Result<Row, Error> {
     let mut shape = classifier.input_shape(batch);
     if let Some((h, w)) = args.input {
         shape = Shape { h, w, ..shape };
+    }
+    if shape.elements() > MAX_ELEMENTS {
+        return Err(Error::ConfigValue {
+            place: "option".into(),
+            field: "--batch and --input".into(),
+            value: shape.to_string(),
+            expected: format!("at most {MAX_ELEMENTS} numbers"),
+        });
     }
     let images = Synthetic { salt: "bench".into(), damped: None, damp: 1.0 };
     let input = Tensor::new(shape, images.input([shape.n, shape.c, shape.h, shape.w]));
@@ -179,7 +194,8 @@ fn ms(duration: Duration) -> f64 {
 /// Sorts `values`, of which there is at least one.
 fn median(values: &mut [f64]) -> f64 {
     values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
+    let middle = values.len() / 2;
+    if values.len() % 2 == 1 { values[middle] } else { (values[middle - 1] + values[middle]) / 2.0 }
 }
 
 fn peak_memory_mib() -> Option<u64> {
@@ -189,14 +205,14 @@ fn peak_memory_mib() -> Option<u64> {
     Some(kib / 1024)
 }
 
-fn print(format: Format, rows: &[Row], failures: &[Failure]) -> io::Result<()> {
+fn print(format: Format, cases: &[Case]) -> io::Result<()> {
     let mut out = io::stdout().lock();
     if format == Format::Json {
-        let all = rows.iter().map(serde_json::to_value).chain(failures.iter().map(serde_json::to_value));
-        let all: Vec<serde_json::Value> = all.collect::<Result<_, _>>()?;
-        return writeln!(out, "{:#}", serde_json::Value::from(all));
+        serde_json::to_writer_pretty(&mut out, cases)?;
+        return writeln!(out);
     }
-    if let Some(row) = rows.first() {
+    let first = cases.iter().find_map(|case| if let Case::Measured(row) = case { Some(row) } else { None });
+    if let Some(row) = first {
         writeln!(out, "{} ({}), {}\n", row.device, row.driver, row.precision)?;
     }
     let (bar, end) = if format == Format::Markdown { (" | ", " |") } else { ("  ", "") };
@@ -207,15 +223,24 @@ fn print(format: Format, rows: &[Row], failures: &[Failure]) -> io::Result<()> {
     if format == Format::Markdown {
         writeln!(out, "|---{}|", "|--:".repeat(heads.len()))?;
     }
-    for row in rows {
-        let peak = row.peak_memory_mib.map_or("-".into(), |mib| mib.to_string());
-        let numbers = [row.median_ms, row.min_ms, row.spread_ms, row.images_per_s, row.first_ms];
-        let cells: Vec<String> = [format!("{:>9}", row.batch)]
-            .into_iter()
-            .chain(numbers.iter().map(|number| format!("{number:>9.1}")))
-            .chain([format!("{peak:>9}")])
-            .collect();
-        writeln!(out, "{start}{:<22}{bar}{}{end}", row.model, cells.join(bar))?;
+    for case in cases {
+        let (model, batch, cells) = match case {
+            Case::Measured(row) => {
+                let numbers = [row.median_ms, row.min_ms, row.spread_ms, row.images_per_s, row.first_ms];
+                let peak = row.peak_memory_mib.map_or("-".into(), |mib| mib.to_string());
+                let numbers = numbers.iter().map(|number| format!("{number:.1}"));
+                (&row.model, row.batch, numbers.chain([peak]).collect::<Vec<_>>())
+            }
+            Case::Failed(failure) => {
+                let mut cells = vec![String::new(); heads.len() - 1];
+                cells[0] = failure.code.into();
+                (&failure.model, failure.batch, cells)
+            }
+        };
+        let cells: Vec<String> =
+            [batch.to_string()].into_iter().chain(cells).map(|cell| format!("{cell:>9}")).collect();
+        let line = format!("{start}{model:<22}{bar}{}{end}", cells.join(bar));
+        writeln!(out, "{}", line.trim_end())?;
     }
     Ok(())
 }

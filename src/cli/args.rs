@@ -131,7 +131,7 @@ pub(crate) struct Classify {
     #[command(flatten)]
     pub(crate) model: Model,
     /// How many classes to show of each image
-    #[arg(short, default_value_t = 5, value_name = "N")]
+    #[arg(short, default_value_t = 5, value_name = "N", value_parser = at_least_one)]
     pub(crate) k: usize,
     /// Form of the output
     #[arg(long, value_enum, default_value_t = Format::Text)]
@@ -181,6 +181,10 @@ pub(crate) enum FilterArg {
 pub(crate) enum Batch {
     Auto,
     Of(usize),
+}
+
+fn at_least_one(text: &str) -> Result<usize, String> {
+    text.parse().ok().filter(|&n| n > 0).ok_or_else(|| "a number, at least 1".into())
 }
 
 fn batch(text: &str) -> Result<Batch, String> {

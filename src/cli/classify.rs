@@ -67,10 +67,7 @@ impl Job<'_> {
                     self.ok = false;
                     self.records.error(&path, &error)?;
                     self.records.flush()?;
-                    let text = error.to_string();
-                    let place = path.to_string_lossy();
-                    let message = if text.starts_with(&*place) { text } else { format!("{place}: {text}") };
-                    self.global.complain(&format!("{message} [{}]", error.code()));
+                    self.global.complain_of(&path, &error);
                 }
             }
         }

@@ -25,25 +25,43 @@ pub(super) fn walk<E>(
 ) -> Result<(), E> {
     for input in inputs {
         match input.to_str().and_then(|text| text.strip_prefix('@')) {
-            Some(list) => match File::open(list) {
-                Ok(file) => {
-                    for line in BufReader::new(file).lines() {
-                        match line {
-                            Ok(line) if line.trim().is_empty() => {}
-                            Ok(line) => one(Path::new(line.trim_end_matches('\r')), recursive, each)?,
-                            Err(error) => {
-                                each(input.clone(), Some(Error::io(list, &error)))?;
-                                break;
-                            }
-                        }
-                    }
-                }
-                Err(error) => each(input.clone(), Some(Error::io(list, &error)))?,
-            },
+            Some(list) => listed(input, Path::new(list), recursive, each)?,
             None => one(input, recursive, each)?,
         }
     }
     Ok(())
+}
+
+/// The paths in the file `list`, a path a line, which was given as `input`.
+fn listed<E>(
+    input: &Path,
+    list: &Path,
+    recursive: bool,
+    each: &mut dyn FnMut(PathBuf, Option<Error>) -> Result<(), E>,
+) -> Result<(), E> {
+    let file = match File::open(list) {
+        Ok(file) => file,
+        Err(error) => return each(input.into(), Some(Error::io(list, &error))),
+    };
+    for line in BufReader::new(file).split(b'\n') {
+        match line {
+            Ok(line) if line.trim_ascii().is_empty() => {}
+            Ok(line) => one(&path_of(line.strip_suffix(b"\r").unwrap_or(&line)), recursive, each)?,
+            Err(error) => return each(input.into(), Some(Error::io(list, &error))),
+        }
+    }
+    Ok(())
+}
+
+/// Unix file names are bytes, whatever their encoding.
+#[cfg(unix)]
+fn path_of(line: &[u8]) -> PathBuf {
+    <std::ffi::OsStr as std::os::unix::ffi::OsStrExt>::from_bytes(line).into()
+}
+
+#[cfg(not(unix))]
+fn path_of(line: &[u8]) -> PathBuf {
+    String::from_utf8_lossy(line).into_owned().into()
 }
 
 fn one<E>(
@@ -65,9 +83,13 @@ fn one<E>(
     paths.sort();
     for path in paths {
         let ending = path.extension().map(|e| e.to_string_lossy().to_lowercase());
-        // A link to a folder is not followed: it could lead back here.
-        let folder = path.is_dir() && !path.is_symlink();
-        if folder || (!path.is_dir() && ending.is_some_and(|ending| ENDINGS.contains(&ending.as_str()))) {
+        // A link to a folder is not followed: it could lead back here. A pipe or a device is read only if it is named itself.
+        let wanted = match path.metadata() {
+            Ok(meta) if meta.is_dir() => !path.is_symlink(),
+            Ok(meta) if !meta.is_file() => false,
+            _ => ending.is_some_and(|ending| ENDINGS.contains(&ending.as_str())),
+        };
+        if wanted {
             one(&path, recursive, each)?;
         }
     }

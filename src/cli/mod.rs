@@ -12,10 +12,13 @@ mod records;
 mod verify;
 
 use std::{
-    fmt, fs,
+    fmt,
+    fs::{self, File},
     io::{self, IsTerminal, Write},
+    panic::{self, AssertUnwindSafe},
     path::Path,
-    process::ExitCode,
+    process::{self, ExitCode},
+    sync::{Arc, Mutex, PoisonError},
 };
 
 pub(crate) use args::Args;
@@ -52,19 +55,21 @@ type Outcome = Result<bool, Stop>;
 pub(crate) fn run(args: Args) -> ExitCode {
     let level = if args.global.verbose { log::LevelFilter::Info } else { log::LevelFilter::Off };
     env_logger::Builder::new().filter_level(level).parse_default_env().init();
-    // A decoder's panic is caught and reported as an error of its image; the default hook would print it as well.
+    // A decoder's panic is caught and reported as an error of its image; the default hook would print it as well. One that
+    // nobody catches is told below.
+    let panicked = Arc::new(Mutex::new(String::new()));
     if !args.global.verbose {
-        std::panic::set_hook(Box::new(|_| {}));
+        let panicked = Arc::clone(&panicked);
+        panic::set_hook(Box::new(move |info| {
+            *panicked.lock().unwrap_or_else(PoisonError::into_inner) = info.to_string();
+        }));
     }
     let mut out = io::BufWriter::new(io::stdout().lock());
     let global = &args.global;
-    let outcome = match &args.command {
-        Command::Classify(command) => classify::run(global, command, &mut out),
-        Command::Logits(command) => logits::run(global, command),
-        Command::Devices => devices::run(global, &mut out),
-        Command::Info { model } => info::run(global, model, &mut out),
-        Command::Verify { model, json } => verify::run(global, &model.model, json.as_deref(), &mut out),
-        Command::Preprocess { model, image, output } => preprocess::run(global, &model.model, image, output),
+    let Ok(outcome) = panic::catch_unwind(AssertUnwindSafe(|| dispatch(&args, &mut out))) else {
+        let panicked = panicked.lock().unwrap_or_else(PoisonError::into_inner);
+        global.complain(&format!("a bug in residua, please report it: {panicked}"));
+        return ExitCode::from(2);
     };
     match outcome.and_then(|ok| Ok(out.flush().map(|()| ok)?)) {
         Ok(true) | Err(Stop::Closed) => ExitCode::SUCCESS,
@@ -73,6 +78,18 @@ pub(crate) fn run(args: Args) -> ExitCode {
             global.complain(&format!("{error} [{}]", error.code()));
             ExitCode::from(2)
         }
+    }
+}
+
+fn dispatch(args: &Args, out: &mut dyn Write) -> Outcome {
+    let global = &args.global;
+    match &args.command {
+        Command::Classify(command) => classify::run(global, command, out),
+        Command::Logits(command) => logits::run(global, command),
+        Command::Devices => devices::run(global, out),
+        Command::Info { model } => info::run(global, model, out),
+        Command::Verify { model, json } => verify::run(global, &model.model, json.as_deref(), out),
+        Command::Preprocess { model, image, output } => preprocess::run(global, &model.model, image, output),
     }
 }
 
@@ -127,9 +144,19 @@ impl Global {
         }
     }
 
+    /// An error of one input, on stderr.
+    fn complain_of(&self, path: &Path, error: &Error) {
+        let place = match error {
+            Error::Io { path: at, .. } if at == path => String::new(),
+            _ => format!("{}: ", path.display()),
+        };
+        self.complain(&format!("{place}{error} [{}]", error.code()));
+    }
+
     /// An error, on stderr.
     fn complain(&self, text: &str) {
-        let colour = io::stderr().is_terminal() && !self.no_color && std::env::var_os("NO_COLOR").is_none();
+        let unwanted = self.no_color || std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        let colour = io::stderr().is_terminal() && !unwanted;
         let (red, plain) = if colour { ("\x1b[31m", "\x1b[0m") } else { ("", "") };
         let _ = writeln!(io::stderr(), "{red}residua: {text}{plain}");
     }
@@ -140,10 +167,19 @@ fn row(out: &mut dyn Write, name: &str, value: impl fmt::Display) -> io::Result<
     writeln!(out, "{name:<15} {value}")
 }
 
-/// Writes a file by way of a neighbour that is renamed, so that it is whole or not there.
+/// Writes a file by way of a neighbour that is renamed, so that it is whole or not there. What is there and no plain file
+/// (a device, a pipe, a link) is written to, never replaced.
 fn write_file(path: &Path, bytes: &[u8]) -> Result<(), Error> {
+    let failed = |error: io::Error| Error::io(path, &error);
+    if fs::symlink_metadata(path).is_ok_and(|there| !there.is_file()) {
+        return fs::write(path, bytes).map_err(failed);
+    }
     let mut name = path.file_name().unwrap_or_default().to_os_string();
-    name.push(".part");
+    name.push(format!(".{}.part", process::id()));
     let part = path.with_file_name(name);
-    fs::write(&part, bytes).and_then(|()| fs::rename(&part, path)).map_err(|error| Error::io(path, &error))
+    let mut file = File::create_new(&part).map_err(failed)?;
+    file.write_all(bytes).and_then(|()| fs::rename(&part, path)).map_err(|error| {
+        let _ = fs::remove_file(&part);
+        failed(error)
+    })
 }

@@ -9,7 +9,14 @@ use super::{Outcome, args::Global, inputs, write_file};
 
 pub(super) fn run(global: &Global, model: &str, path: &Path, output: &Path) -> Outcome {
     let classifier = global.open(model)?;
-    let pixels = classifier.preprocess(&inputs::read(path, &global.decode_options())?.image)?;
+    let decoded = inputs::read(path, &global.decode_options());
+    let pixels = match decoded.and_then(|decoded| classifier.preprocess(&decoded.image)) {
+        Ok(pixels) => pixels,
+        Err(error) => {
+            global.complain_of(path, &error);
+            return Ok(false);
+        }
+    };
     let mut png = Cursor::new(Vec::new());
     let invalid = |reason: String| Error::Io { path: output.into(), reason };
     RgbImage::from_raw(pixels.width as u32, pixels.height as u32, pixels.data)

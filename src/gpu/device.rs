@@ -82,7 +82,7 @@ pub async fn devices() -> Vec<DeviceInfo> {
 }
 
 /// The adapter that `wanted` means, and why: `auto` (the fastest kind, the first of its kind), an index, or a part of a name
-/// (case does not matter).
+/// or driver (case does not matter).
 ///
 /// # Errors
 /// [`Error::NoAdapter`] if there is none at all, [`Error::UnknownDevice`] if none is meant.
@@ -98,8 +98,9 @@ pub fn pick(devices: &[DeviceInfo], wanted: &str) -> Result<(usize, String)> {
         return Ok((i, format!("index {i}")));
     }
     let part = wanted.to_lowercase();
-    match devices.iter().position(|device| !part.is_empty() && device.name.to_lowercase().contains(&part)) {
-        Some(i) => Ok((i, format!("its name contains '{wanted}'"))),
+    let means = |device: &DeviceInfo| format!("{} {}", device.name, device.driver).to_lowercase().contains(&part);
+    match devices.iter().position(|device| !part.is_empty() && means(device)) {
+        Some(i) => Ok((i, format!("its name or driver contains '{wanted}'"))),
         None => {
             let names: Vec<String> = devices.iter().enumerate().map(|(i, d)| format!("{i}: {}", d.name)).collect();
             Err(Error::UnknownDevice { wanted: wanted.into(), available: format!("{}, cpu", names.join(", ")) })
