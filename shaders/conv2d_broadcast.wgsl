@@ -7,16 +7,6 @@
 
 override LANES: u32 = 8u;
 
-// Where the window of one output pixel starts.
-struct Window { image: u32, y: i32, x: i32 }
-
-fn window(pixel: u32) -> Window {
-    let p = min(pixel, dims.pixels - 1u);
-    let ox = p % dims.ow;
-    let oy = p / dims.ow % dims.oh;
-    return Window(p / (dims.ow * dims.oh), i32(oy * STRIDE) - i32(PADDING), i32(ox * STRIDE) - i32(PADDING));
-}
-
 // Index of a window's input at kernel position (ky, kx), and 1.0 if that is inside the image, else 0.0.
 struct Tap { index: u32, inside: f32 }
 

@@ -3,15 +3,6 @@
 // const PIXELS: output pixels of an invocation, which lie side by side in memory order.
 // Workgroup: 8 output vectors x 8 invocations along the pixels. Grid: x = pixels / (8 PIXELS), y = oc4 / 8.
 
-struct Window { image: u32, y: i32, x: i32 }
-
-fn window(pixel: u32) -> Window {
-    let p = min(pixel, dims.pixels - 1u);
-    let ox = p % dims.ow;
-    let oy = p / dims.ow % dims.oh;
-    return Window(p / (dims.ow * dims.oh), i32(oy * STRIDE) - i32(PADDING), i32(ox * STRIDE) - i32(PADDING));
-}
-
 @compute @workgroup_size(8, 8)
 fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(workgroup_id) group: vec3<u32>,
         @builtin(local_invocation_id) local: vec3<u32>) {

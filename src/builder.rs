@@ -4,7 +4,7 @@ use std::{path::Path, sync::Arc};
 
 use crate::{
     Classifier, Error, Result,
-    checkpoint::{self, Checkpoint, ModelConfig, ProblemType, Synthetic},
+    checkpoint::{Checkpoint, ModelConfig, PreprocessConfig, ProblemType, Synthetic},
     classifier::{Backend, ModelInfo},
     gpu::{Device, DeviceInfo, Executor},
     image::{self, Preprocess},
@@ -267,21 +267,11 @@ fn synthetic(name: &str) -> Result<Source> {
     Ok(Source { checkpoint: weights.checkpoint(name, &tensors)?, config: None, origin: "made-up weights".into() })
 }
 
-fn of_config(config: &checkpoint::PreprocessConfig) -> Preprocess {
+fn of_config(config: &PreprocessConfig) -> Preprocess {
     let mut preprocess = Preprocess::torchvision();
     (preprocess.height, preprocess.width) = (config.framing.height, config.framing.width);
-    preprocess.resize = match config.framing.resize {
-        checkpoint::Resize::ShorterSide(side) => image::Resize::Shorter(side),
-        checkpoint::Resize::Squash { height, width } => image::Resize::Squash { height, width },
-    };
-    preprocess.filter = match config.filter {
-        checkpoint::Filter::Bilinear => image::Filter::Bilinear,
-        checkpoint::Filter::Bicubic => image::Filter::Bicubic,
-    };
-    preprocess.rounding = match config.rounding {
-        checkpoint::CropRounding::HalfEven => image::CropRounding::HalfEven,
-        checkpoint::CropRounding::Floor => image::CropRounding::Floor,
-    };
+    preprocess.resize = config.framing.resize;
+    (preprocess.filter, preprocess.rounding) = (config.filter, config.rounding);
     (preprocess.mean, preprocess.std) = (config.mean, config.std);
     preprocess
 }

@@ -4,7 +4,8 @@ use std::{collections::BTreeMap, fs, path::Path};
 
 use residua::{
     Error,
-    checkpoint::{CropRounding, Filter, Framing, ModelConfig, ProblemType, Resize},
+    checkpoint::{Framing, ModelConfig, ProblemType},
+    image::{CropRounding, Filter, Resize},
 };
 
 fn hub(repository: &str) -> ModelConfig {
@@ -13,7 +14,7 @@ fn hub(repository: &str) -> ModelConfig {
 }
 
 fn square(side: usize, shorter: usize) -> Framing {
-    Framing { height: side, width: side, resize: Resize::ShorterSide(shorter) }
+    Framing { height: side, width: side, resize: Resize::Shorter(shorter) }
 }
 
 /// The field that is refused.

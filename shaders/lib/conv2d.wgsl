@@ -1,4 +1,4 @@
-// What every conv2d kernel shares: bindings, extents and the epilogue.
+// What every conv2d kernel shares: bindings, extents, where a window starts, and the epilogue.
 //
 // binding  buffer     type   contents
 // 0        dims       -      extents, see Conv2dDims
@@ -37,6 +37,16 @@ override RESIDUAL: u32 = 0u;
 @group(0) @binding(3) var<storage, read> bias: array<vec4<f32>>;
 @group(0) @binding(4) var<storage, read> residual: array<Stored>;
 @group(0) @binding(5) var<storage, read_write> y: array<Output>;
+
+// Where the window of one output pixel starts.
+struct Window { image: u32, y: i32, x: i32 }
+
+fn window(pixel: u32) -> Window {
+    let p = min(pixel, dims.pixels - 1u);
+    let ox = p % dims.ow;
+    let oy = p / dims.ow % dims.oh;
+    return Window(p / (dims.ow * dims.oh), i32(oy * STRIDE) - i32(PADDING), i32(ox * STRIDE) - i32(PADDING));
+}
 
 // One channel of the subsampled, zero-padded residual at output pixel (n, oy, ox).
 fn padded_residual(n: u32, oy: u32, ox: u32, channel: u32) -> f32 {

@@ -26,7 +26,7 @@ use std::{
 };
 
 pub use config::{ModelConfig, ProblemType};
-pub use preprocess::{CropRounding, Filter, Framing, PreprocessConfig, Resize};
+pub use preprocess::{Framing, PreprocessConfig};
 use safetensors::Dtype;
 pub use synthetic::Synthetic;
 

@@ -1,7 +1,10 @@
 //! What a model's configuration says about the pixels that it wants, as plain data.
 
 use super::config::invalid;
-use crate::Result;
+use crate::{
+    Result,
+    image::{CropRounding, Filter, Resize},
+};
 
 /// Sides of an input that are accepted, in pixels.
 const SIDES: std::ops::RangeInclusive<i64> = 32..=2048;
@@ -36,38 +39,6 @@ pub struct Framing {
     pub width: usize,
     /// Resize before the crop.
     pub resize: Resize,
-}
-
-/// Resize before the centre crop.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Resize {
-    /// The shorter side becomes this long, the ratio of the sides is kept.
-    ShorterSide(usize),
-    /// The image becomes exactly this large, whatever its ratio.
-    Squash {
-        /// Rows.
-        height: usize,
-        /// Columns.
-        width: usize,
-    },
-}
-
-/// Resampling filter.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Filter {
-    /// Triangle.
-    Bilinear,
-    /// Cubic with a = -0.5.
-    Bicubic,
-}
-
-/// How half a pixel of margin is rounded.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum CropRounding {
-    /// To the even neighbour: torchvision and timm.
-    HalfEven,
-    /// Down: transformers.
-    Floor,
 }
 
 /// A side of the input in pixels.

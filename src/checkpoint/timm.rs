@@ -6,9 +6,12 @@ use serde::Deserialize;
 
 use super::{
     config::{Names, invalid},
-    preprocess::{self, CropRounding, Filter, Framing, PreprocessConfig, Resize},
+    preprocess::{self, Framing, PreprocessConfig},
 };
-use crate::Result;
+use crate::{
+    Result,
+    image::{CropRounding, Filter, Resize},
+};
 
 /// What timm takes where a file says nothing.
 const DEFAULT_CROP_PCT: f64 = 0.875;
@@ -71,7 +74,7 @@ fn framing(place: &str, mode: &str, size: (&str, &[i64]), crop_pct: (&str, f64))
     let (height, width) = (preprocess::side(place, size.0, height)?, preprocess::side(place, size.0, width)?);
     let resized = |side| preprocess::resized(place, crop_pct.0, side, crop_pct.1);
     let resize = match mode {
-        "center" if height == width => Resize::ShorterSide(resized(height)?),
+        "center" if height == width => Resize::Shorter(resized(height)?),
         "center" => {
             return Err(invalid(place, size.0, format!("{:?}", size.1), "must be square with crop_mode center"));
         }

@@ -6,9 +6,12 @@ use serde::Deserialize;
 
 use super::{
     config::{invalid, json},
-    preprocess::{self, CropRounding, Filter, Framing, PreprocessConfig, Resize},
+    preprocess::{self, Framing, PreprocessConfig},
 };
-use crate::Result;
+use crate::{
+    Result,
+    image::{CropRounding, Filter, Resize},
+};
 
 /// Name of the file in messages.
 const PLACE: &str = "preprocessor_config.json";
@@ -86,14 +89,14 @@ impl RawProcessor {
                 let resize = if side < CROP_BELOW {
                     // The default of the class is 224 / 256.
                     let crop_pct = self.crop_pct.unwrap_or(0.875);
-                    Resize::ShorterSide(preprocess::resized(PLACE, "crop_pct", side, crop_pct)?)
+                    Resize::Shorter(preprocess::resized(PLACE, "crop_pct", side, crop_pct)?)
                 } else {
                     Resize::Squash { height: side, width: side }
                 };
                 Ok(Framing { height: side, width: side, resize })
             }
             RawSize::Side(value) | RawSize::Shortest { shortest_edge: value } if self.do_center_crop == Some(true) => {
-                let resize = Resize::ShorterSide(side(value)?);
+                let resize = Resize::Shorter(side(value)?);
                 let (height, width) = match self.crop_size.ok_or_else(|| missing("crop_size"))? {
                     RawSize::Side(side) | RawSize::Shortest { shortest_edge: side } => (side, side),
                     RawSize::Sides { height, width } => (height, width),

@@ -2,7 +2,7 @@
 
 use std::{io::Write, path::PathBuf};
 
-use residua::{Classifier, Error, Pixels};
+use residua::{Classifier, Error, Pixels, Prediction};
 
 use super::{
     Outcome, Stop,
@@ -55,15 +55,12 @@ impl Job<'_> {
     fn finish(&mut self) -> Result<(), Stop> {
         let waiting = std::mem::take(&mut self.waiting);
         let good: Vec<Pixels> = waiting.iter().filter_map(|(_, pixels)| pixels.as_ref().ok().cloned()).collect();
-        let mut predictions = self.classifier.predict(&good)?.into_iter();
+        let mut predictions = self.predict(&good)?.into_iter();
         for (path, pixels) in waiting {
-            match (pixels, &mut predictions) {
-                (Ok(_), predictions) => {
-                    if let Some(prediction) = predictions.next() {
-                        self.records.classes(&path, &prediction.top(self.k))?;
-                    }
-                }
-                (Err(error), _) => {
+            let prediction = pixels.and_then(|_| predictions.next().unwrap_or_else(|| Err(no_prediction())));
+            match prediction {
+                Ok(prediction) => self.records.classes(&path, &prediction.top(self.k))?,
+                Err(error) => {
                     self.ok = false;
                     self.records.error(&path, &error)?;
                     self.records.flush()?;
@@ -73,4 +70,21 @@ impl Job<'_> {
         }
         self.records.flush()
     }
+
+    /// One result an image. NaN in one image's logits is that image's error alone, so such a batch is run image by image.
+    fn predict(&self, pixels: &[Pixels]) -> Result<Vec<Result<Prediction, Error>>, Error> {
+        match self.classifier.predict(pixels) {
+            Ok(predictions) => Ok(predictions.into_iter().map(Ok).collect()),
+            Err(error @ Error::NotFinite { .. }) if pixels.len() == 1 => Ok(vec![Err(error)]),
+            Err(Error::NotFinite { .. }) => {
+                let singly: Result<Vec<_>, Error> = pixels.chunks(1).map(|one| self.predict(one)).collect();
+                Ok(singly?.into_iter().flatten().collect())
+            }
+            Err(error) => Err(error),
+        }
+    }
+}
+
+fn no_prediction() -> Error {
+    Error::Shape { node: "logits".into(), reason: "fewer rows than images".into() }
 }
