@@ -45,7 +45,8 @@ fn element(pixel: u32, channel: u32) -> f32 {
         value += f32(residual[r_pixel * ((dims.r_channels + 3u) / 4u) + c / 4u][c % 4u]);
     }
     if RELU {
-        value = max(value, 0.0);
+        // Not max(): that may turn NaN into zero.
+        value = select(value, 0.0, value < 0.0);
     }
     return value;
 }

@@ -18,6 +18,11 @@ override MAX: bool = true;
 @group(0) @binding(1) var<storage, read> x: array<Stored>;
 @group(0) @binding(2) var<storage, read_write> y: array<Output>;
 
+// By its bits: compilers take `v != v` to be false, and max() may drop NaN.
+fn is_nan(v: vec4<f32>) -> vec4<bool> {
+    return (bitcast<vec4<u32>>(v) & vec4(0x7fffffffu)) > vec4(0x7f800000u);
+}
+
 @compute @workgroup_size(64)
 fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     let c = id.x % dims.c4;
@@ -36,7 +41,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
         for (var ix = x0; ix < x1; ix++) {
             let pixel = vec4<f32>(x[((id.y * dims.h + iy) * dims.w + ix) * dims.c4 + c]);
             if MAX {
-                value = max(value, pixel);
+                value = select(value, pixel, (pixel > value) | is_nan(pixel));
             } else {
                 value += pixel;
             }

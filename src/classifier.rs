@@ -135,8 +135,10 @@ impl Classifier {
     /// Logits `[N, classes, 1, 1]` of a normalised input `[N, 3, H, W]` of any size that the network admits.
     ///
     /// # Errors
-    /// [`Error::Shape`] if it does not admit it, `gpu.*` if the device fails, [`Error::NotFinite`] if a logit is NaN or infinite.
+    /// [`Error::Shape`] if it does not admit it, [`Error::ConfigValue`] if a number of the input is NaN or infinite, `gpu.*` if the
+    /// device fails, [`Error::NotFinite`] if a logit is NaN or infinite.
     pub fn logits(&self, input: &Tensor) -> Result<Tensor> {
+        check(input)?;
         let logits = match &self.0.backend {
             Backend::Gpu(executor) => pollster::block_on(executor.run(input))?,
             Backend::Reference(network) => reference::logits(network.graph(), network.checkpoint(), input)?,
@@ -209,5 +211,22 @@ impl Classifier {
     /// What a user should be told about the choice of device and model.
     pub fn notes(&self) -> &[String] {
         &self.0.notes
+    }
+}
+
+/// Whether a tensor is as large as it says, and finite throughout.
+fn check(input: &Tensor) -> Result<()> {
+    let (got, expected) = (input.data.len(), input.shape.elements());
+    if got != expected {
+        return Err(Error::Shape { node: "input".into(), reason: format!("{got} values for shape {}", input.shape) });
+    }
+    match input.data.iter().position(|value| !value.is_finite()) {
+        None => Ok(()),
+        Some(i) => Err(Error::ConfigValue {
+            place: "input".into(),
+            field: format!("flat index {i}"),
+            value: input.data[i].to_string(),
+            expected: "a finite number".into(),
+        }),
     }
 }

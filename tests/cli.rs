@@ -209,6 +209,39 @@ fn bad_models_are_refused_by_code() {
 }
 
 #[test]
+fn an_image_whose_logits_overflow_is_its_own_error() {
+    // With mean 0 a black image is zero throughout; a white one meets a head that overflows f32.
+    let folder = Folder::new();
+    let model = folder.checkpoint("overflow.safetensors", "cifar_resnet20a", |name, _, values| {
+        let zero = name.ends_with(".running_mean") || (name.ends_with(".bias") && name != "linear.bias");
+        for value in values {
+            *value = match name {
+                _ if zero => 0.0,
+                "linear.weight" => f32::MAX,
+                _ => *value,
+            };
+        }
+        true
+    });
+    let plain = |name: &str, value: u8| {
+        image::RgbImage::from_pixel(32, 32, image::Rgb([value; 3])).save(folder.path(name)).unwrap();
+        folder.path(name)
+    };
+    let (first, bad, last) = (plain("first.png", 0), plain("bad.png", 255), plain("last.png", 0));
+    for device in ["auto", "cpu"] {
+        let options = ["--format", "jsonl", "--batch", "3", "--mean", "0,0,0", "--device", device, "-m", &model];
+        let output = residua(&[&["classify"], &options[..], &[&first, &bad, &last]].concat());
+        assert_fails(&output, 1, "gpu.not_finite");
+        let records: Vec<Value> = out(&output).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert_eq!(records.len(), 3, "{device}");
+        assert_eq!(records[1]["error"]["code"], "gpu.not_finite", "{device}");
+        for i in [0, 2] {
+            assert_eq!(records[i]["predictions"].as_array().unwrap().len(), 5, "{device}: {}", records[i]);
+        }
+    }
+}
+
+#[test]
 fn devices_are_listed_and_an_unknown_one_refused() {
     let output = residua(&["devices"]);
     assert_eq!(output.status.code(), Some(0));

@@ -3,8 +3,6 @@
 //! Small integers are compared exactly: every product and partial sum is an integer below 2^11, which f32 and f16 hold
 //! exactly, so the order of a sum does not matter and any difference is an indexing error.
 
-#![allow(clippy::print_stderr, reason = "what was skipped or measured is said")]
-
 mod common;
 
 use std::{collections::HashMap, sync::Arc};
@@ -56,7 +54,7 @@ fn exact(device: &Arc<Device>, what: &str, graph: &Graph, input: Shape, conv2d: 
     assert!(expected.data.iter().all(|v| v.abs() < 2048.0), "{what}: not exact in f16");
     for stored in [Precision::F32, Precision::F16] {
         if stored == Precision::F16 && !device.caps().f16 {
-            eprintln!("SKIPPED f16 part of {what}: {} has no shader-f16", device.info().name);
+            common::say(&format!("SKIPPED f16 part of {what}: {} has no shader-f16", device.info().name));
             continue;
         }
         let got = on_gpu(device, graph, &checkpoint, &input, Options { conv2d, ..Options::new(stored) });
@@ -279,4 +277,39 @@ fn a_batch_norm_of_its_own() {
     let got = on_gpu(&device, &graph, &checkpoint, &input, Options::new(Precision::F32));
     // One product, one sum, and folded constants: a few units in the last place of the largest value.
     common::compare(&got.data, &expected.data, 4.0 * f32::EPSILON).unwrap();
+}
+
+#[test]
+fn nan_stays_nan_through_relu_and_pooling() {
+    // A clamp that turns NaN into zero would make wrong logits look right.
+    let device = device();
+    let shape = Shape::new(1, 8, 6, 6);
+    let mut input = Tensor::new(shape, (0..shape.elements()).map(small).collect());
+    input.data[100] = f32::NAN;
+    let conv = Conv { x: (1, 8, 6, 6), out: 8, kernel: 3, stride: 1 };
+    let check = |what: &str, build: &dyn Fn(&mut Graph), conv2d: Option<Variant>| {
+        let mut graph = Graph::new(8);
+        build(&mut graph);
+        let checkpoint = checkpoint(&graph.tensors(), small);
+        let nan = |tensor: Tensor| tensor.data.iter().map(|v| v.is_nan()).collect::<Vec<bool>>();
+        let expected = nan(reference::logits(&graph, &checkpoint, &input).unwrap());
+        assert!(expected.contains(&true) && expected.contains(&false), "{what}: the case shows nothing");
+        let got = on_gpu(&device, &graph, &checkpoint, &input, Options { conv2d, ..Options::new(Precision::F32) });
+        assert_eq!(nan(got), expected, "{what} {conv2d:?}");
+    };
+    for variant in Variant::all(device.caps().subgroup) {
+        let convolution = |graph: &mut Graph| {
+            let y = conv.push(graph, "conv", ValueId(0));
+            graph.push("relu", Op::Relu, &[y]);
+        };
+        check("conv2d and relu", &convolution, Some(variant));
+    }
+    let relu = |graph: &mut Graph| {
+        graph.push("relu", Op::Relu, &[ValueId(0)]);
+    };
+    check("relu", &relu, None);
+    let pool = |graph: &mut Graph| {
+        graph.push("max", Op::MaxPool2d(PoolParams { kernel: 3, stride: 2, padding: 1 }), &[ValueId(0)]);
+    };
+    check("max pool", &pool, None);
 }

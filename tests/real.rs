@@ -1,8 +1,6 @@
 //! Real checkpoints on real photos. Neither may be part of the project, so these tests run where they lie beside it, and say that
 //! they were skipped elsewhere. They want PyTorch's pixels, so they are part of the feature `libjpeg`.
 #![cfg(feature = "libjpeg")]
-#![allow(clippy::print_stderr, reason = "what was skipped or measured is said")]
-
 mod common;
 
 use std::{
@@ -74,7 +72,7 @@ fn cifar10_resnets_count_as_pytorch_does() {
         let predictions: Vec<_> = pixels.chunks(100).flat_map(|chunk| classifier.predict(chunk).unwrap()).collect();
         let right = predictions.iter().zip(&images).filter(|(p, (_, class, _))| p.top(1)[0].index == *class).count();
         let wanted = golden[&name]["correct"].as_u64().unwrap() as i64;
-        eprintln!("{name}: {right} right, PyTorch {wanted}");
+        common::say(&format!("{name}: {right} right, PyTorch {wanted}"));
         assert!((right as i64 - wanted).abs() <= 3, "{name}: {right} right, PyTorch {wanted}");
         let first = golden["first"].as_array().unwrap();
         for (file, logits) in first.iter().zip(golden[&name]["logits"].as_array().unwrap()) {
@@ -102,7 +100,7 @@ fn imagenet(name: &str) {
         let best = classifier.infer(&photo(&path)).unwrap().top(1)[0].index;
         same += usize::from(best as u64 == row["top5"][0].as_u64().unwrap());
     }
-    eprintln!("{name}: PyTorch's best class on {same} of {} photos", rows.len());
+    common::say(&format!("{name}: PyTorch's best class on {same} of {} photos", rows.len()));
     assert!(same >= 99, "{name}: PyTorch's best class on {same} of {} photos only", rows.len());
 }
 

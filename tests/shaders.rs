@@ -26,7 +26,6 @@ fn caps(software: bool) -> Caps {
         subgroup: Some(8),
         max_binding_bytes: 1 << 27,
         max_workgroups: 65535,
-        max_invocations: 256,
     }
 }
 

@@ -72,7 +72,8 @@ fn finish(pixel: u32, oc: u32, sum: vec4<f32>) {
                            padded_residual(n, oy, ox, 4u * oc + 2u), padded_residual(n, oy, ox, 4u * oc + 3u));
     }
     if RELU {
-        value = max(value, vec4<f32>());
+        // Not max(): that may turn NaN into zero.
+        value = select(value, vec4<f32>(), value < vec4<f32>());
     }
     y[pixel * dims.y_stride + dims.y_offset + oc] = Output(value);
 }

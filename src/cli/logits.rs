@@ -49,8 +49,5 @@ fn read(path: &Path) -> Result<Tensor, Error> {
         ref other => return Err(invalid("shape of input", format!("{other:?}"), "[N, 3, H, W], N at least 1")),
     };
     let data: Vec<f32> = bytemuck::pod_collect_to_vec(view.data());
-    match data.iter().position(|value| !value.is_finite()) {
-        None => Ok(Tensor::new(shape, data)),
-        Some(i) => Err(invalid("input", format!("{} at flat index {i}", data[i]), "finite numbers")),
-    }
+    Ok(Tensor::new(shape, data))
 }

@@ -159,7 +159,6 @@ impl Device {
                 .then_some(adapter.subgroup_max_size),
             max_binding_bytes: limits.max_storage_buffer_binding_size.min(limits.max_buffer_size),
             max_workgroups: limits.max_compute_workgroups_per_dimension,
-            max_invocations: limits.max_compute_invocations_per_workgroup,
         };
         let fault = Arc::new(Mutex::new(None));
         let slot = fault.clone();

@@ -61,8 +61,6 @@ pub struct Caps {
     pub max_binding_bytes: u64,
     /// Largest number of workgroups along one axis of a dispatch.
     pub max_workgroups: u32,
-    /// Largest number of invocations in a workgroup.
-    pub max_invocations: u32,
 }
 
 /// How a kernel uses one of its bindings; the position in the list is the binding number.

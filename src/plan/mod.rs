@@ -159,7 +159,7 @@ impl Network {
     ///
     /// # Errors
     /// What [`Checkpoint::tensor`] finds wrong.
-    pub fn pack(&self, id: WeightsId) -> Result<Vec<f32>> {
+    pub(crate) fn pack(&self, id: WeightsId) -> Result<Vec<f32>> {
         let checkpoint = &self.checkpoint;
         match (&self.fused.layers[id.layer].op, id.part) {
             (LayerOp::Conv2d { weights, params, .. }, Part::Weights) => fold::conv2d(checkpoint, weights, params),
