@@ -37,6 +37,7 @@ reference_tests! {
     resnet18: 2;
     resnet50: 1;
     resnext50_32x4d: 1;
+    densenet121: 1;
     cifar_resnet20a: 2;
     cifar_resnet20b: 2;
     cifar_resnet32a: 2;

@@ -204,7 +204,7 @@ fn pooling() {
     for (x, kernel, stride, padding) in
         [((1, 64, 12, 12), 3, 2, 1), ((2, 6, 7, 9), 3, 2, 1), ((1, 4, 1, 1), 3, 2, 1), ((3, 9, 6, 5), 2, 2, 0)]
     {
-        let params = PoolParams { kernel, stride, padding };
+        let params = PoolParams { kernel, stride, padding, ceil: false };
         let (n, c, h, w) = x;
         let mut graph = Graph::new(c);
         graph.push("max", Op::MaxPool2d(params), &[graph.input()]);
@@ -214,7 +214,11 @@ fn pooling() {
     for (x, kernel) in [((2, 8, 6, 4), 2), ((1, 5, 8, 8), 4)] {
         let (n, c, h, w) = x;
         let mut graph = Graph::new(c);
-        graph.push("mean", Op::AvgPool2d(PoolParams { kernel, stride: kernel, padding: 0 }), &[graph.input()]);
+        graph.push(
+            "mean",
+            Op::AvgPool2d(PoolParams { kernel, stride: kernel, padding: 0, ceil: false }),
+            &[graph.input()],
+        );
         exact(&device, &format!("mean pool {x:?}"), &graph, Shape::new(n, c, h, w), None);
     }
     for x in [Shape::new(1, 512, 4, 4), Shape::new(3, 10, 8, 2), Shape::new(2, 64, 1, 1)] {
@@ -309,7 +313,7 @@ fn nan_stays_nan_through_relu_and_pooling() {
     };
     check("relu", &relu, None);
     let pool = |graph: &mut Graph| {
-        graph.push("max", Op::MaxPool2d(PoolParams { kernel: 3, stride: 2, padding: 1 }), &[ValueId(0)]);
+        graph.push("max", Op::MaxPool2d(PoolParams { kernel: 3, stride: 2, padding: 1, ceil: false }), &[ValueId(0)]);
     };
     check("max pool", &pool, None);
 }

@@ -121,7 +121,7 @@ fn batch_norm_is_its_definition() {
 
 #[test]
 fn pooling_ignores_its_padding() {
-    let window = PoolParams { kernel: 3, stride: 2, padding: 1 };
+    let window = PoolParams { kernel: 3, stride: 2, padding: 1, ceil: false };
     let negative = |op: Op| {
         let mut graph = Graph::new(1);
         let x = graph.input();
@@ -132,6 +132,40 @@ fn pooling_ignores_its_padding() {
     assert_eq!(negative(Op::MaxPool2d(window)), [-1.0, -2.0, -5.0, -6.0]);
     assert_eq!(negative(Op::AvgPool2d(window)), [-3.5, -5.0, -9.5 + 2.0, -9.0].map(|v| v));
     assert_eq!(negative(Op::GlobalAvgPool), [-6.5]);
+}
+
+#[test]
+fn pooling_over_the_edge() {
+    let pool = |kernel, stride, padding, h, w| {
+        let window = PoolParams { kernel, stride, padding, ceil: true };
+        let max = apply(Op::MaxPool2d(window), Shape::new(1, 1, h, w), &[]);
+        let mean = apply(Op::AvgPool2d(window), Shape::new(1, 1, h, w), &[]);
+        assert_eq!(max.shape, mean.shape);
+        (max.shape.h, max.shape.w, max.data, mean.data)
+    };
+    assert_eq!(pool(2, 2, 0, 3, 2), (2, 1, vec![4.0, 6.0], vec![2.5, 5.5]));
+    assert_eq!(pool(2, 2, 0, 1, 1), (1, 1, vec![1.0], vec![1.0]));
+    // A window that would start beyond the last pixel, in the padding behind it, is none.
+    assert_eq!(pool(3, 2, 1, 1, 3), (1, 2, vec![2.0, 3.0], vec![1.5, 2.5]));
+    assert_eq!(pool(2, 3, 1, 1, 2), (1, 1, vec![1.0], vec![1.0]));
+}
+
+#[test]
+fn gates() {
+    let y = apply(Op::Sigmoid, Shape::new(1, 3, 1, 1), &[]);
+    assert_eq!(y.data, [0.731_058_6, 0.880_797_1, 0.952_574_13]);
+    let mut graph = Graph::new(2);
+    let x = graph.input();
+    let mean = graph.push("mean", Op::GlobalAvgPool, &[x]);
+    graph.push("scale", Op::Scale, &[x, mean]);
+    let x = Tensor::new(Shape::new(2, 2, 1, 2), vec![1.0, 3.0, -2.0, 0.0, 2.0, 2.0, 0.5, 0.5]);
+    let y = reference::logits(&graph, &checkpoint(&[]), &x).unwrap();
+    assert_eq!(y.data, [2.0, 6.0, 2.0, -0.0, 4.0, 4.0, 0.25, 0.25]);
+    let mut graph = Graph::new(2);
+    let x = graph.input();
+    graph.push("scale", Op::Scale, &[x, x]);
+    assert_eq!(graph.infer_shapes(Shape::new(1, 2, 2, 2)).unwrap_err().code(), "graph.shape");
+    assert!(graph.infer_shapes(Shape::new(1, 2, 1, 1)).is_ok());
 }
 
 #[test]
@@ -167,8 +201,8 @@ fn joins() {
 
 #[test]
 fn nan_is_never_hidden() {
-    let pool = Op::MaxPool2d(PoolParams { kernel: 2, stride: 1, padding: 0 });
-    for op in [Op::Relu, pool] {
+    let pool = Op::MaxPool2d(PoolParams { kernel: 2, stride: 1, padding: 0, ceil: false });
+    for op in [Op::Relu, Op::Sigmoid, pool] {
         let mut graph = Graph::new(1);
         let x = graph.input();
         graph.push("op", op, &[x]);

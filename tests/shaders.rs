@@ -53,7 +53,7 @@ fn keys() -> Vec<KernelKey> {
             keys.push(head.kernel(variant, stored, Precision::F32).0);
         }
         for max in [true, false] {
-            let params = PoolParams { kernel: 3, stride: 2, padding: 1 };
+            let params = PoolParams { kernel: 3, stride: 2, padding: 1, ceil: false };
             keys.push(pool::window(stored, stored, max, params, shape, shape).0);
         }
         keys.push(pool::global(stored, stored, shape).0);

@@ -51,7 +51,7 @@ impl Graph {
         assert!(inputs.iter().all(|id| id.0 < self.nodes.len()), "{name}: an input comes from a later node");
         let arity_fits = match op {
             Op::Input { .. } => false,
-            Op::Add => inputs.len() == 2,
+            Op::Add | Op::Scale => inputs.len() == 2,
             Op::Concat => !inputs.is_empty(),
             _ => inputs.len() == 1,
         };

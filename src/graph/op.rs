@@ -30,11 +30,16 @@ pub enum Op {
     },
     /// `max(x, 0)`.
     Relu,
+    /// `1 / (1 + exp(-x))`.
+    Sigmoid,
     /// Elementwise sum of two values of one shape: the shortcut of He et al. 2015, equation 1.
     Add,
-    /// Maximum over a window, floor rounding; padding never wins (`torch.nn.MaxPool2d`).
+    /// `x * gate`, a value `[N, C, H, W]` and one gate an image and channel `[N, C, 1, 1]`: the excitation of Hu et al.
+    /// 2017, "Squeeze-and-Excitation Networks", equation 4.
+    Scale,
+    /// Maximum over a window; padding never wins (`torch.nn.MaxPool2d`).
     MaxPool2d(PoolParams),
-    /// Mean over a window, padding not counted (`torch.nn.AvgPool2d` with `count_include_pad=False`), floor rounding.
+    /// Mean over a window, padding not counted (`torch.nn.AvgPool2d` with `count_include_pad=False`).
     AvgPool2d(PoolParams),
     /// Mean over all pixels: `[N, C, H, W]` to `[N, C, 1, 1]`.
     GlobalAvgPool,
@@ -96,6 +101,8 @@ pub struct PoolParams {
     pub stride: usize,
     /// Padding on each side.
     pub padding: usize,
+    /// Whether a last window may hang over the edge (`ceil_mode`); what is outside is as padding.
+    pub ceil: bool,
 }
 
 impl Op {
@@ -106,7 +113,9 @@ impl Op {
             Op::Conv2d { .. } => "conv2d",
             Op::BatchNorm { .. } => "batch_norm",
             Op::Relu => "relu",
+            Op::Sigmoid => "sigmoid",
             Op::Add => "add",
+            Op::Scale => "scale",
             Op::MaxPool2d(_) => "max_pool2d",
             Op::AvgPool2d(_) => "avg_pool2d",
             Op::GlobalAvgPool => "global_avg_pool",

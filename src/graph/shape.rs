@@ -1,6 +1,6 @@
 //! The only place where output shapes are computed.
 
-use super::{Graph, Node, Op};
+use super::{Graph, Node, Op, PoolParams};
 use crate::{Error, Result, tensor::Shape};
 
 impl Graph {
@@ -31,22 +31,28 @@ fn output_shape(node: &Node, inputs: &[Shape], network_input: Shape) -> Result<S
         }
         Op::Conv2d { params, .. } => {
             let x = expect_channels(params.in_channels, inputs[0])?;
-            let out = |extent| windows(extent, params.kernel, params.stride, params.padding);
+            let window =
+                PoolParams { kernel: params.kernel, stride: params.stride, padding: params.padding, ceil: false };
+            let out = |extent| windows(extent, &window);
             Ok(Shape::new(x.n, params.out_channels, out(x.h)?, out(x.w)?))
         }
         Op::MaxPool2d(pool) | Op::AvgPool2d(pool) => {
             let x = inputs[0];
-            let out = |extent| windows(extent, pool.kernel, pool.stride, pool.padding);
+            let out = |extent| windows(extent, pool);
             Ok(Shape::new(x.n, x.c, out(x.h)?, out(x.w)?))
         }
         Op::BatchNorm { channels, .. } => expect_channels(*channels, inputs[0]),
-        Op::Relu => Ok(inputs[0]),
+        Op::Relu | Op::Sigmoid => Ok(inputs[0]),
         Op::Add => {
             if inputs[0] == inputs[1] {
                 Ok(inputs[0])
             } else {
                 Err(format!("adds {} and {}, which differ", inputs[0], inputs[1]))
             }
+        }
+        Op::Scale => {
+            let [x, gate] = [inputs[0], inputs[1]];
+            if gate == Shape::new(x.n, x.c, 1, 1) { Ok(x) } else { Err(format!("scales {x} by {gate}")) }
         }
         Op::GlobalAvgPool => Ok(Shape::new(inputs[0].n, inputs[0].c, 1, 1)),
         Op::Linear { in_features, out_features, .. } => {
@@ -75,9 +81,13 @@ fn output_shape(node: &Node, inputs: &[Shape], network_input: Shape) -> Result<S
     }
 }
 
-/// Positions of a window of `kernel` that moves by `stride` over `extent` plus `padding` on both sides.
-fn windows(extent: usize, kernel: usize, stride: usize, padding: usize) -> Result<usize, String> {
-    match (extent + 2 * padding).checked_sub(kernel) {
+/// Positions of a window that moves over `extent` plus padding on both sides.
+fn windows(extent: usize, window: &PoolParams) -> Result<usize, String> {
+    let &PoolParams { kernel, stride, padding, ceil } = window;
+    let overhang = if ceil { stride - 1 } else { 0 };
+    match (extent + 2 * padding + overhang).checked_sub(kernel) {
+        // The last window starts inside the extent or in the padding before it, as in PyTorch.
+        Some(room) if ceil && room / stride * stride >= extent + padding => Ok(room / stride),
         Some(room) => Ok(room / stride + 1),
         None => Err(format!("a window of {kernel} does not fit into {extent} with padding {padding}")),
     }

@@ -27,7 +27,7 @@ pub(super) fn feature(shapes: &Shapes) -> Option<&'static str> {
             any(&["patch_embeddings.", "patch_embed.", "downsample_layers.", "dwconv.", "conv_dw."]),
             "ConvNeXt or a transformer",
         ),
-        (any(&["features.denseblock1."]), "DenseNet"),
+        (has("features.conv1.weight"), "a deep stem of several convolutions (densenet*d)"),
         (any(&[".ibn", ".IN.", ".BN."]), "instance normalisation in blocks (resnet*_ibn)"),
         (
             any(&[".conv2.fc1.", ".conv2.conv.weight", ".conv2.conv_kxk."]),

@@ -3,15 +3,22 @@
 //! Recognition is strict. Every tensor must have its place and its shape, and networks that resemble a supported one
 //! but compute something else are refused by name.
 
+mod densenet;
+mod densenet_detect;
+mod densenet_table;
+mod head;
 mod look_alike;
 mod resnet;
 mod resnet_detect;
 mod resnet_table;
+mod tally;
 
 use std::collections::BTreeMap;
 
+pub use densenet::DenseNet;
+pub use head::Head;
 pub use look_alike::check_declared;
-pub use resnet::{Block, BlockKind, Head, ResNet, Shortcut, Stem};
+pub use resnet::{Block, BlockKind, ResNet, Shortcut, Stem};
 
 use crate::{
     Error, Result,
@@ -31,6 +38,8 @@ const LISTED: usize = 10;
 pub enum Architecture {
     /// ResNet, Wide ResNet, ResNeXt and the CIFAR ResNets.
     ResNet(ResNet),
+    /// DenseNet and the CIFAR DenseNets.
+    DenseNet(DenseNet),
 }
 
 impl Architecture {
@@ -45,75 +54,84 @@ impl Architecture {
         if let Some(feature) = look_alike::feature(shapes) {
             return Err(unknown(format!("{feature} is not supported; supported are {SUPPORTED}")));
         }
-        if !resnet_detect::resembles(shapes) {
-            return Err(unknown(format!("{}; supported are {SUPPORTED}", sample(shapes))));
-        }
-        let architecture = Architecture::ResNet(resnet_detect::read(shapes).map_err(unknown)?);
+        let architecture = if densenet_detect::resembles(shapes) {
+            densenet_detect::read(shapes).map(Architecture::DenseNet)
+        } else if resnet_detect::resembles(shapes) {
+            resnet_detect::read(shapes).map(Architecture::ResNet)
+        } else {
+            Err(format!("{}; supported are {SUPPORTED}", sample(shapes)))
+        };
+        let architecture = architecture.map_err(unknown)?;
         architecture.check(model, shapes)?;
         Ok(architecture)
     }
 
     /// The architecture of a name out of [`Architecture::names`].
     pub fn by_name(name: &str) -> Option<Self> {
-        resnet_table::by_name(name).map(Architecture::ResNet)
+        let densenet = || densenet_table::by_name(name).map(Architecture::DenseNet);
+        resnet_table::by_name(name).map(Architecture::ResNet).or_else(densenet)
     }
 
     /// The names that [`Architecture::by_name`] knows.
     pub fn names() -> Vec<String> {
-        resnet_table::names()
+        resnet_table::names().into_iter().chain(densenet_table::names()).collect()
     }
 
     /// The name, if it is a known one whatever the classes; otherwise a description.
     pub fn name(&self) -> String {
         match self {
             Architecture::ResNet(net) => resnet_table::name(net),
+            Architecture::DenseNet(net) => densenet_table::name(net),
         }
     }
 
     /// The same network with the stride of its bottlenecks in the first, 1x1 convolution (`true`: He et al. 2015, and
     /// transformers' `downsample_in_bottleneck`) or in the 3x3 convolution (`false`: torchvision and timm, "v1.5").
     pub fn downsample_in_bottleneck(mut self, first: bool) -> Self {
-        match &mut self {
-            Architecture::ResNet(net) => net.downsample_in_bottleneck = first,
+        if let Architecture::ResNet(net) = &mut self {
+            net.downsample_in_bottleneck = first;
         }
         self
     }
 
     /// The same network for another number of classes. A network without a head stays without.
     pub fn with_classes(mut self, classes: usize) -> Self {
-        match &mut self {
-            Architecture::ResNet(net) => {
-                if let Some(head) = &mut net.head {
-                    head.classes = classes;
-                }
-            }
+        let head = match &mut self {
+            Architecture::ResNet(net) => &mut net.head,
+            Architecture::DenseNet(net) => &mut net.head,
+        };
+        if let Some(head) = head {
+            head.classes = classes;
         }
         self
     }
 
     /// The network as nodes; the last one yields the logits `[N, classes, 1, 1]`, or the pooled features if there is
-    /// no head. Stages are marked under the names of torchvision's modules: `maxpool`, `layer1` to `layer4`, `avgpool`.
+    /// no head. Stages are marked under the names of torchvision's modules: `maxpool`, `layer1` to `layer4` or
+    /// `features.pool0`, `features.denseblock1`, `features.transition1` and so on, and `avgpool`.
     pub fn graph(&self) -> Graph {
         match self {
             Architecture::ResNet(net) => resnet::graph(net),
+            Architecture::DenseNet(net) => densenet::graph(net),
         }
     }
 
     /// Number of classes; nothing for a network without a head, whose output are features.
     pub fn classes(&self) -> Option<usize> {
-        match self {
-            Architecture::ResNet(net) => net.head.as_ref().map(|head| head.classes),
-        }
+        let head = match self {
+            Architecture::ResNet(net) => &net.head,
+            Architecture::DenseNet(net) => &net.head,
+        };
+        head.as_ref().map(|head| head.classes)
     }
 
     /// Rows and columns of the input that the network was made for.
     pub fn default_input(&self) -> (usize, usize) {
-        match self {
-            Architecture::ResNet(net) => match net.stem {
-                Stem::ImageNet => (224, 224),
-                Stem::Cifar => (32, 32),
-            },
-        }
+        let small = match self {
+            Architecture::ResNet(net) => net.stem == Stem::Cifar,
+            Architecture::DenseNet(net) => !net.pooled_stem,
+        };
+        if small { (32, 32) } else { (224, 224) }
     }
 
     /// Number of trained parameters: all weights but running means and variances.
@@ -182,7 +200,8 @@ impl Architecture {
 }
 
 /// For messages.
-const SUPPORTED: &str = "ResNet, Wide ResNet, ResNeXt (torchvision, timm or transformers names) and the CIFAR ResNets";
+const SUPPORTED: &str = "ResNet, Wide ResNet, ResNeXt, DenseNet (torchvision, timm or transformers names), \
+     and the CIFAR ResNets and DenseNets";
 
 fn list(names: &[&str]) -> String {
     let more = if names.len() > LISTED { ", ..." } else { "" };

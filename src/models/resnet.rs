@@ -5,6 +5,7 @@
 //! Residual Transformations" (grouped 3x3 convolutions, figure 3c). The stride of a bottleneck sits in the 3x3
 //! convolution as in torchvision ("v1.5"), unless told otherwise.
 
+use super::Head;
 use crate::graph::{Conv2dParams, Graph, Op, PoolParams, ValueId};
 
 /// PyTorch's default, which all of them use.
@@ -69,15 +70,6 @@ pub enum Shortcut {
     SubsamplePad,
 }
 
-/// The classifier behind global average pooling.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Head {
-    /// Name of the linear layer: `fc` or `linear`.
-    pub name: String,
-    /// Rows of its weight.
-    pub classes: usize,
-}
-
 /// The network as nodes.
 pub(super) fn graph(net: &ResNet) -> Graph {
     let mut builder = Builder { graph: Graph::new(3), net };
@@ -95,13 +87,7 @@ pub(super) fn graph(net: &ResNet) -> Graph {
     x = builder.graph.push("avgpool", Op::GlobalAvgPool, &[x]);
     builder.graph.mark_stage("avgpool", x);
     if let Some(head) = &net.head {
-        let op = Op::Linear {
-            weight: format!("{}.weight", head.name),
-            bias: Some(format!("{}.bias", head.name)),
-            in_features: channels,
-            out_features: head.classes,
-        };
-        builder.graph.push(head.name.clone(), op, &[x]);
+        builder.graph.push(head.name.clone(), head.linear(channels), &[x]);
     }
     builder.graph
 }
@@ -125,7 +111,7 @@ impl Builder<'_> {
         match self.net.stem {
             Stem::Cifar => x,
             Stem::ImageNet => {
-                let window = PoolParams { kernel: 3, stride: 2, padding: 1 };
+                let window = PoolParams { kernel: 3, stride: 2, padding: 1, ceil: false };
                 let x = self.graph.push("maxpool", Op::MaxPool2d(window), &[x]);
                 self.graph.mark_stage("maxpool", x);
                 x

@@ -3,9 +3,10 @@
 //! What is read here is a guess at which network was meant; the caller compares all tensors with it afterwards. So a
 //! tensor that is missing or misshapen leads to an error that names it, not to another network.
 
-use std::collections::BTreeMap;
-
-use super::{Block, BlockKind, Head, ResNet, Shapes, Shortcut, Stem};
+use super::{
+    Block, BlockKind, Head, ResNet, Shapes, Shortcut, Stem,
+    tally::{largest_index, most_frequent, outputs, unsupported_stem},
+};
 
 /// Whether the names are of the ResNet family at all.
 pub(super) fn resembles(shapes: &Shapes) -> bool {
@@ -41,17 +42,22 @@ pub(super) fn read(shapes: &Shapes) -> Result<ResNet, String> {
         stages.push(blocks);
     }
     let groups = if kind == BlockKind::Bottleneck { read_groups(shapes, &stages) } else { 1 };
-    Ok(ResNet { stem, stem_channels, kind, groups, stages, head: read_head(shapes), downsample_in_bottleneck: false })
+    Ok(ResNet {
+        stem,
+        stem_channels,
+        kind,
+        groups,
+        stages,
+        head: Head::read(shapes, &["fc", "linear"]),
+        downsample_in_bottleneck: false,
+    })
 }
 
 fn read_stem(shapes: &Shapes) -> Result<Stem, String> {
     match shapes.get("conv1.weight").map(Vec::as_slice) {
         Some([_, 3, 7, 7]) => Ok(Stem::ImageNet),
         Some([_, 3, 3, 3]) => Ok(Stem::Cifar),
-        Some([_, channels, _, _]) if *channels != 3 => Err(format!("in_chans {channels} not supported, only 3")),
-        other => {
-            Err(format!("a stem conv1.weight of shape {other:?} is not supported, only [_, 3, 7, 7] and [_, 3, 3, 3]"))
-        }
+        other => Err(unsupported_stem("conv1.weight", other)),
     }
 }
 
@@ -67,48 +73,13 @@ fn read_groups(shapes: &Shapes, stages: &[Vec<Block>]) -> usize {
     most_frequent(groups).unwrap_or(1)
 }
 
-/// Channels that a convolution yields and its batch normalisation takes, by the majority of their tensors: the odd
-/// one out is then named as misshapen.
-fn outputs(shapes: &Shapes, conv: &str, norm: &str) -> Option<usize> {
-    let norms = ["weight", "bias", "running_mean", "running_var"].map(|part| format!("{norm}.{part}"));
-    let names = norms.into_iter().chain([format!("{conv}.weight")]);
-    most_frequent(names.filter_map(|name| shapes.get(&name)?.first().copied().filter(|channels| *channels > 0)))
-}
-
-fn most_frequent(values: impl Iterator<Item = usize>) -> Option<usize> {
-    let mut counts = BTreeMap::new();
-    values.for_each(|value| *counts.entry(value).or_insert(0) += 1);
-    counts.into_iter().max_by_key(|(_, count)| *count).map(|(value, _)| value)
-}
-
 /// Blocks of each stage by the highest index.
 fn depths(shapes: &Shapes) -> Result<Vec<usize>, String> {
     let mut depths = Vec::new();
-    loop {
-        let stage = format!("layer{}.", depths.len() + 1);
-        let of_stage = shapes.range(stage.clone()..).map_while(|(name, _)| name.strip_prefix(&stage));
-        let (mut tensors, mut depth) = (0, 0);
-        for name in of_stage {
-            let index = name.split('.').next().and_then(|digits| digits.parse::<usize>().ok());
-            depth = depth.max(index.map_or(0, |index| index.saturating_add(1)));
-            tensors += 1;
-        }
-        match depth {
-            0 => return Ok(depths),
-            // Every block has several tensors: so large an index is no block.
-            _ if depth > tensors => return Err(format!("{stage}{} with {tensors} tensors in that stage", depth - 1)),
-            _ => depths.push(depth),
-        }
+    while let Some(last) = largest_index(shapes, &format!("layer{}.", depths.len() + 1))? {
+        depths.push(last + 1);
     }
-}
-
-fn read_head(shapes: &Shapes) -> Option<Head> {
-    let name = ["fc", "linear"]
-        .into_iter()
-        .find(|name| ["weight", "bias"].iter().any(|part| shapes.contains_key(&format!("{name}.{part}"))))?;
-    let rows = |part| shapes.get(&format!("{name}.{part}")).and_then(|shape| shape.first());
-    let classes = rows("weight").or_else(|| rows("bias")).copied().unwrap_or(0);
-    Some(Head { name: name.into(), classes })
+    Ok(depths)
 }
 
 struct BlockReader<'a> {

@@ -54,6 +54,8 @@ pub enum LayerOp {
     },
     /// All inputs side by side along the channels.
     Concat,
+    /// An operator of this name, which no kernel serves.
+    Unserved(&'static str),
 }
 
 /// Names of the tensors that make a convolution's or linear layer's folded weights and bias.
@@ -139,6 +141,7 @@ pub fn fuse(graph: &Graph) -> Fused {
             Op::AvgPool2d(params) => (LayerOp::Pool2d { max: false, params: *params }, node.inputs.clone()),
             Op::GlobalAvgPool => (LayerOp::GlobalAvgPool, node.inputs.clone()),
             Op::Concat => (LayerOp::Concat, node.inputs.clone()),
+            op @ (Op::Sigmoid | Op::Scale) => (LayerOp::Unserved(op.name()), node.inputs.clone()),
             Op::BatchNorm { prefix, channels, eps } => {
                 chain.report.push(format!("{}: stands alone, no convolution of its own before it", node.name));
                 let norm = Some(Norm { prefix: prefix.clone(), channels: *channels, eps: *eps });

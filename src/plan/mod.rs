@@ -174,11 +174,15 @@ impl Network {
         }
     }
 
-    fn refuse_groups(&self) -> Result<()> {
+    fn refuse_unserved(&self) -> Result<()> {
         for layer in &self.fused.layers {
             match &layer.op {
                 LayerOp::Conv2d { params, .. } if params.groups > 1 => {
                     let reason = format!("there is no kernel for {} groups yet; --device cpu runs them", params.groups);
+                    return Err(Error::Shape { node: layer.name.clone(), reason });
+                }
+                LayerOp::Unserved(op) => {
+                    let reason = format!("there is no kernel for {op} yet; --device cpu runs it");
                     return Err(Error::Shape { node: layer.name.clone(), reason });
                 }
                 _ => {}
@@ -194,7 +198,7 @@ impl Network {
     /// for the device, in which case a smaller batch may fit.
     pub fn plan(&self, input: Shape, options: &Options, caps: &Caps) -> Result<Plan> {
         let shapes = self.graph.infer_shapes(input)?;
-        self.refuse_groups()?;
+        self.refuse_unserved()?;
         let values = Values::new(self, &shapes, options, caps)?;
         let mut steps = Vec::new();
         for (i, layer) in self.fused.layers.iter().enumerate() {

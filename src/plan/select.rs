@@ -124,6 +124,7 @@ pub(super) fn steps(
             let (kernel, grid) = elementwise::kernel(stored, y.stored, flags, &dims);
             steps.push(step(kernel, "nothing to fuse it into", bytemuck::bytes_of(&dims), operands, grid, 0));
         }
+        LayerOp::Unserved(op) => unreachable!("{op} is refused before"),
         LayerOp::Concat => {
             let mut offset = 0;
             for id in &layer.inputs {

@@ -8,6 +8,21 @@ pub(super) fn relu(x: &Tensor) -> Tensor {
     Tensor { shape: x.shape, data }
 }
 
+/// `1 / (1 + exp(-x))`.
+pub(super) fn sigmoid(x: &Tensor) -> Tensor {
+    let data = x.data.iter().map(|v| (1.0 / (1.0 + (-f64::from(*v)).exp())) as f32).collect();
+    Tensor { shape: x.shape, data }
+}
+
+/// Every channel of every image times its gate.
+pub(super) fn scale(x: &Tensor, gate: &Tensor) -> Tensor {
+    let mut y = x.clone();
+    for (plane, gate) in y.data.chunks_exact_mut(x.shape.pixels()).zip(&gate.data) {
+        plane.iter_mut().for_each(|v| *v *= gate);
+    }
+    y
+}
+
 /// Elementwise sum of two values of one shape.
 pub(super) fn add(a: &Tensor, b: &Tensor) -> Tensor {
     let data = a.data.iter().zip(&b.data).map(|(a, b)| a + b).collect();

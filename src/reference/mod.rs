@@ -86,7 +86,9 @@ fn apply(node: &Node, inputs: &[&Tensor], output: Shape, checkpoint: &Checkpoint
             norm::batch_norm(x, &norm::Statistics { weight: &weight, bias: &bias, mean: &mean, var: &var, eps: *eps })
         }
         (Op::Relu, [x]) => join::relu(x),
+        (Op::Sigmoid, [x]) => join::sigmoid(x),
         (Op::Add, [a, b]) => join::add(a, b),
+        (Op::Scale, [x, gate]) => join::scale(x, gate),
         (Op::MaxPool2d(window), [x]) => pool::max_pool2d(x, window, output),
         (Op::AvgPool2d(window), [x]) => pool::avg_pool2d(x, window, output),
         (Op::GlobalAvgPool, [x]) => pool::global_avg_pool(x),

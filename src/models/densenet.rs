@@ -1,0 +1,116 @@
+//! Densely connected networks: one builder for the ImageNet and the CIFAR forms.
+//!
+//! Source: Huang et al. 2016, "Densely Connected Convolutional Networks" (section 3 and table 1). Names are those of
+//! torchvision.
+
+use super::Head;
+use crate::graph::{Conv2dParams, Graph, Op, PoolParams, ValueId};
+
+/// PyTorch's default, which all of them use.
+const BATCH_NORM_EPS: f32 = 1e-5;
+
+/// A densely connected network without its weights.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DenseNet {
+    /// Whether the stem is a 7x7 convolution with stride 2, batch normalisation, ReLU and 3x3 max pooling with stride 2
+    /// (ImageNet); else it is a 3x3 convolution alone (CIFAR).
+    pub pooled_stem: bool,
+    /// Channels that the stem yields.
+    pub stem_channels: usize,
+    /// Channels that each dense layer adds (k).
+    pub growth: usize,
+    /// Channels of the 1x1 convolution in front of each 3x3 one, if there are any (the "B" in DenseNet-BC).
+    pub bottleneck: Option<usize>,
+    /// Dense layers of each block.
+    pub blocks: Vec<usize>,
+    /// Channels that each transition yields: one transition between two blocks.
+    pub transitions: Vec<usize>,
+    /// Name of the last batch normalisation: `norm5` in torchvision, whatever the number of blocks.
+    pub last_norm: String,
+    /// The classifier, if there is one.
+    pub head: Option<Head>,
+}
+
+/// The network as nodes.
+///
+/// Every dense layer ends in a concatenation of the one before and its own output, so each concatenation extends the
+/// last: all values of a block are leading channels of its output.
+pub(super) fn graph(net: &DenseNet) -> Graph {
+    let mut builder = Builder { graph: Graph::new(3), net };
+    let mut x = builder.stem();
+    let mut channels = net.stem_channels;
+    for (i, layers) in (1..).zip(&net.blocks) {
+        let block = format!("features.denseblock{i}");
+        for l in 1..=*layers {
+            x = builder.dense_layer(&format!("{block}.denselayer{l}"), channels, x);
+            channels += net.growth;
+        }
+        builder.graph.mark_stage(block, x);
+        if let Some(outputs) = net.transitions.get(i - 1) {
+            x = builder.transition(&format!("features.transition{i}"), channels, *outputs, x);
+            channels = *outputs;
+        }
+    }
+    x = builder.norm_relu(&format!("features.{}", net.last_norm), "features.relu", channels, x);
+    x = builder.graph.push("avgpool", Op::GlobalAvgPool, &[x]);
+    builder.graph.mark_stage("avgpool", x);
+    if let Some(head) = &net.head {
+        builder.graph.push(head.name.clone(), head.linear(channels), &[x]);
+    }
+    builder.graph
+}
+
+struct Builder<'a> {
+    graph: Graph,
+    net: &'a DenseNet,
+}
+
+impl Builder<'_> {
+    fn stem(&mut self) -> ValueId {
+        let (input, channels) = (self.graph.input(), self.net.stem_channels);
+        if !self.net.pooled_stem {
+            return self.conv("features.conv0", [3, channels], 3, 1, input);
+        }
+        let x = self.conv("features.conv0", [3, channels], 7, 2, input);
+        let x = self.norm_relu("features.norm0", "features.relu0", channels, x);
+        let window = PoolParams { kernel: 3, stride: 2, padding: 1, ceil: false };
+        let x = self.graph.push("features.pool0", Op::MaxPool2d(window), &[x]);
+        self.graph.mark_stage("features.pool0", x);
+        x
+    }
+
+    /// `x` and the channels that are computed from it.
+    fn dense_layer(&mut self, name: &str, channels: usize, x: ValueId) -> ValueId {
+        let growth = self.net.growth;
+        let mut y = self.norm_relu(&format!("{name}.norm1"), &format!("{name}.relu1"), channels, x);
+        y = match self.net.bottleneck {
+            None => self.conv(&format!("{name}.conv1"), [channels, growth], 3, 1, y),
+            Some(width) => {
+                y = self.conv(&format!("{name}.conv1"), [channels, width], 1, 1, y);
+                y = self.norm_relu(&format!("{name}.norm2"), &format!("{name}.relu2"), width, y);
+                self.conv(&format!("{name}.conv2"), [width, growth], 3, 1, y)
+            }
+        };
+        self.graph.push(format!("{name}.concat"), Op::Concat, &[x, y])
+    }
+
+    fn transition(&mut self, name: &str, channels: usize, outputs: usize, x: ValueId) -> ValueId {
+        let x = self.norm_relu(&format!("{name}.norm"), &format!("{name}.relu"), channels, x);
+        let x = self.conv(&format!("{name}.conv"), [channels, outputs], 1, 1, x);
+        let window = PoolParams { kernel: 2, stride: 2, padding: 0, ceil: false };
+        let x = self.graph.push(format!("{name}.pool"), Op::AvgPool2d(window), &[x]);
+        self.graph.mark_stage(name, x);
+        x
+    }
+
+    fn norm_relu(&mut self, norm: &str, relu: &str, channels: usize, x: ValueId) -> ValueId {
+        let x = self.graph.push(norm, Op::BatchNorm { prefix: norm.into(), channels, eps: BATCH_NORM_EPS }, &[x]);
+        self.graph.push(relu, Op::Relu, &[x])
+    }
+
+    fn conv(&mut self, name: &str, channels: [usize; 2], kernel: usize, stride: usize, x: ValueId) -> ValueId {
+        let [in_channels, out_channels] = channels;
+        let params = Conv2dParams { in_channels, out_channels, kernel, stride, padding: kernel / 2, groups: 1 };
+        self.graph.push(name, Op::Conv2d { weight: format!("{name}.weight"), bias: None, params }, &[x])
+    }
+}

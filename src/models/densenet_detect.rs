@@ -1,0 +1,74 @@
+//! A [`DenseNet`] read off the names and shapes of its tensors: a guess, as in `resnet_detect`, with which the caller
+//! compares all tensors afterwards.
+
+use super::{
+    DenseNet, Head, Shapes,
+    tally::{largest_index, most_frequent, outputs, rows, unsupported_stem},
+};
+
+/// Whether the names are of the DenseNet family at all.
+pub(super) fn resembles(shapes: &Shapes) -> bool {
+    shapes.keys().any(|name| name.starts_with("features.denseblock1.denselayer1."))
+}
+
+/// The network that has these tensors.
+///
+/// # Errors
+/// A sentence about the feature that is not supported.
+pub(super) fn read(shapes: &Shapes) -> Result<DenseNet, String> {
+    let blocks = read_blocks(shapes)?;
+    // What a convolution yields is what the first layer of the next block takes.
+    let into = |conv: &str, block: usize| {
+        let first = format!("features.denseblock{block}.denselayer1.norm1");
+        outputs(shapes, conv, &first).ok_or_else(|| format!("its {conv} yields no channels"))
+    };
+    let names =
+        |(b, layers): (usize, &usize)| (1..=*layers).map(move |l| format!("features.denseblock{b}.denselayer{l}"));
+    let layers: Vec<String> = (1..).zip(&blocks).flat_map(names).collect();
+    let channels = |part: &str| {
+        let weights = layers.iter().map(move |layer| format!("{layer}.{part}.weight"));
+        rows(shapes, weights.collect::<Vec<_>>())
+    };
+    let two = shapes.keys().any(|name| name.contains(".conv2.") || name.contains(".norm2."));
+    let (bottleneck, growth) = if two {
+        (most_frequent(channels("conv1").chain(channels("norm2"))), most_frequent(channels("conv2")))
+    } else {
+        (None, most_frequent(channels("conv1")))
+    };
+    Ok(DenseNet {
+        pooled_stem: read_stem(shapes)?,
+        stem_channels: into("features.conv0", 1)?,
+        growth: growth.ok_or("its dense layers yield no channels")?,
+        bottleneck,
+        transitions: (1..blocks.len())
+            .map(|t| into(&format!("features.transition{t}.conv"), t + 1))
+            .collect::<Result<_, _>>()?,
+        blocks,
+        last_norm: read_last_norm(shapes),
+        head: Head::read(shapes, &["classifier"]),
+    })
+}
+
+/// Whether it is the pooled one.
+fn read_stem(shapes: &Shapes) -> Result<bool, String> {
+    match shapes.get("features.conv0.weight").map(Vec::as_slice) {
+        Some([_, 3, 7, 7]) => Ok(true),
+        Some([_, 3, 3, 3]) => Ok(false),
+        None => Ok(shapes.keys().any(|name| name.starts_with("features.norm0."))),
+        other => Err(unsupported_stem("features.conv0.weight", other)),
+    }
+}
+
+/// Dense layers of each block by the highest index.
+fn read_blocks(shapes: &Shapes) -> Result<Vec<usize>, String> {
+    let blocks = largest_index(shapes, "features.denseblock")?.unwrap_or(0);
+    (1..=blocks)
+        .map(|b| Ok(largest_index(shapes, &format!("features.denseblock{b}.denselayer"))?.unwrap_or(0)))
+        .collect()
+}
+
+fn read_last_norm(shapes: &Shapes) -> String {
+    let norms = shapes.keys().filter_map(|name| name.strip_prefix("features.")?.split_once('.'));
+    let last = norms.map(|(norm, _)| norm).find(|norm| norm.starts_with("norm") && *norm != "norm0");
+    last.unwrap_or("norm5").into()
+}

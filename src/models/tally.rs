@@ -1,0 +1,47 @@
+//! What many tensors say together: extents by majority, so that the odd one out is then named as misshapen.
+
+use std::collections::BTreeMap;
+
+use super::Shapes;
+
+/// Channels that a convolution yields and its batch normalisation takes.
+pub(super) fn outputs(shapes: &Shapes, conv: &str, norm: &str) -> Option<usize> {
+    let norms = ["weight", "bias", "running_mean", "running_var"].map(|part| format!("{norm}.{part}"));
+    most_frequent(rows(shapes, norms.into_iter().chain([format!("{conv}.weight")])))
+}
+
+/// First extents of those of the tensors that are there and hold something.
+pub(super) fn rows(shapes: &Shapes, names: impl IntoIterator<Item = String>) -> impl Iterator<Item = usize> {
+    names.into_iter().filter_map(|name| shapes.get(&name)?.first().copied().filter(|channels| *channels > 0))
+}
+
+/// The most frequent value, the largest of several.
+pub(super) fn most_frequent(values: impl Iterator<Item = usize>) -> Option<usize> {
+    let mut counts = BTreeMap::new();
+    values.for_each(|value| *counts.entry(value).or_insert(0) += 1);
+    counts.into_iter().max_by_key(|(_, count)| *count).map(|(value, _)| value)
+}
+
+/// The largest number that follows `prefix` in the names, if any does.
+///
+/// # Errors
+/// A sentence, if it is larger than the number of such names: every numbered part has several tensors.
+pub(super) fn largest_index(shapes: &Shapes, prefix: &str) -> Result<Option<usize>, String> {
+    let (mut tensors, mut largest) = (0, None);
+    for name in shapes.range(prefix.to_string()..).map_while(|(name, _)| name.strip_prefix(prefix)) {
+        largest = largest.max(name.split('.').next().and_then(|digits| digits.parse::<usize>().ok()));
+        tensors += 1;
+    }
+    match largest {
+        Some(largest) if largest > tensors => Err(format!("{prefix}{largest} with {tensors} such tensors")),
+        largest => Ok(largest),
+    }
+}
+
+/// A sentence about the first convolution.
+pub(super) fn unsupported_stem(name: &str, shape: Option<&[usize]>) -> String {
+    match shape {
+        Some([_, channels, _, _]) if *channels != 3 => format!("in_chans {channels} not supported, only 3"),
+        shape => format!("a stem {name} of shape {shape:?} is not supported, only [_, 3, 7, 7] and [_, 3, 3, 3]"),
+    }
+}
