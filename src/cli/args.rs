@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
 
 /// Classify images with residual networks on any GPU.
 #[derive(Debug, Parser)]
@@ -87,7 +88,7 @@ pub(crate) enum Command {
 IN holds a tensor \"input\" [N, 3, H, W] f32; OUT gets a tensor \"logits\" [N, classes] f32.")]
     Logits(Logits),
     /// List the adapters, and which one is picked and why
-    #[command(after_help = "Example:\n  residua devices --device nvidia")]
+    #[command(after_help = "Example:\n  residua devices --device 0")]
     Devices,
     /// Show a model: architecture, parameters, GMACs, preprocessing, classes; with -v graph and plan
     #[command(after_help = "Examples:\n  residua info builtin\n  residua info model.safetensors -v")]
@@ -115,6 +116,34 @@ IN holds a tensor \"input\" [N, 3, H, W] f32; OUT gets a tensor \"logits\" [N, c
         /// The PNG file to write
         #[arg(short, long, value_name = "CROP.png")]
         output: PathBuf,
+    },
+    /// Tell all that a bug report needs: versions, adapters, limits, a test of the device, caches, environment
+    #[command(after_help = "Examples:\n  residua doctor\n  residua doctor --json > report.json")]
+    Doctor {
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print what a shell needs to complete residua's commands and options
+    #[command(after_help = "Examples:
+  residua completions bash > ~/.local/share/bash-completion/completions/residua
+  residua completions zsh > ~/.zfunc/_residua
+  residua completions fish > ~/.config/fish/completions/residua.fish")]
+    Completions {
+        /// The shell
+        #[arg(value_enum)]
+        shell: Shell,
+    },
+    /// Print a manual page, or write all of them
+    #[command(after_help = "Examples:
+  residua man classify | man -l -
+  residua man -o ~/.local/share/man/man1")]
+    Man {
+        /// The command that it is about; without one it is about residua
+        command: Option<String>,
+        /// Write the pages of all commands into this folder
+        #[arg(short, long, value_name = "FOLDER", conflicts_with = "command")]
+        output: Option<PathBuf>,
     },
 }
 

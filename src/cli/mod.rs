@@ -2,8 +2,11 @@
 //! 2 (usage, model or device).
 
 mod args;
+mod cache;
 mod classify;
+mod completions;
 mod devices;
+mod doctor;
 mod info;
 mod inputs;
 mod logits;
@@ -89,6 +92,9 @@ fn dispatch(args: &Args, out: &mut dyn Write) -> Outcome {
         Command::Devices => devices::run(global, out),
         Command::Info { model } => info::run(global, model, out),
         Command::Verify { model, json } => verify::run(global, &model.model, json.as_deref(), out),
+        Command::Doctor { json } => doctor::run(global, *json, out),
+        Command::Completions { shell } => completions::completions(*shell, out),
+        Command::Man { command, output } => completions::man(command.as_deref(), output.as_deref(), out),
         Command::Preprocess { model, image, output } => preprocess::run(global, &model.model, image, output),
     }
 }

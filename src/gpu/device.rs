@@ -69,7 +69,7 @@ impl DeviceInfo {
     }
 }
 
-async fn adapters() -> Vec<(DeviceInfo, wgpu::Adapter)> {
+pub(super) async fn adapters() -> Vec<(DeviceInfo, wgpu::Adapter)> {
     let backends = wgpu::Backends::VULKAN | wgpu::Backends::METAL | wgpu::Backends::DX12;
     let descriptor = wgpu::InstanceDescriptor { backends, ..wgpu::InstanceDescriptor::new_without_display_handle() };
     let adapters = wgpu::Instance::new(descriptor).enumerate_adapters(backends).await;

@@ -2,6 +2,7 @@
 
 mod device;
 mod pipelines;
+mod report;
 mod session;
 mod transfer;
 mod trusted;
@@ -12,6 +13,7 @@ use std::{
 };
 
 pub use device::{Device, DeviceInfo, devices, pick};
+pub use report::{AdapterReport, adapter_reports};
 use session::Session;
 
 use crate::{

@@ -1,5 +1,7 @@
 //! The command as a person drives it.
 
+mod help;
+
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -336,18 +338,6 @@ fn a_closed_stdout_is_a_quiet_success() {
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(0), "{}", err(&output));
     assert!(!err(&output).contains("panicked") && !err(&output).contains("[io]"), "{}", err(&output));
-}
-
-#[test]
-fn help_shows_examples_and_usage_errors_are_two() {
-    for command in ["classify", "logits", "devices", "info", "verify", "preprocess"] {
-        let output = residua(&[command, "--help"]);
-        assert_eq!(output.status.code(), Some(0));
-        assert!(out(&output).contains("Example"), "{command}");
-    }
-    assert_eq!(residua(&["classify"]).status.code(), Some(2));
-    assert_eq!(residua(&["classify", "--mean", "1,2", "x"]).status.code(), Some(2));
-    assert_eq!(residua(&["no-such-command"]).status.code(), Some(2));
 }
 
 #[test]

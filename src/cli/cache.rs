@@ -1,0 +1,22 @@
+//! Where files are kept between runs.
+
+use std::{env, path::PathBuf};
+
+/// residua's own: `$XDG_CACHE_HOME/residua`, else `~/.cache/residua`.
+pub(super) fn folder() -> Option<PathBuf> {
+    Some(base()?.join("residua"))
+}
+
+/// The Hugging Face hub's: `$HF_HUB_CACHE`, else `$HF_HOME/hub`, else `~/.cache/huggingface/hub`.
+pub(super) fn hub() -> Option<PathBuf> {
+    set("HF_HUB_CACHE").or_else(|| Some(set("HF_HOME")?.join("hub"))).or_else(|| Some(base()?.join("huggingface/hub")))
+}
+
+fn base() -> Option<PathBuf> {
+    set("XDG_CACHE_HOME").or_else(|| Some(env::home_dir()?.join(".cache")))
+}
+
+/// A variable that is there and not empty.
+fn set(name: &str) -> Option<PathBuf> {
+    env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from)
+}
