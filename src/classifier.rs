@@ -7,6 +7,7 @@ use ::image::DynamicImage;
 use crate::{
     Builder, Error, Result,
     gpu::{DeviceInfo, Executor},
+    graph::ValueId,
     image::{Pixels, Preprocess},
     kernels::Precision,
     labels::{Labels, Prediction, Scoring},
@@ -38,6 +39,24 @@ pub(crate) enum Backend {
     Gpu(Executor),
     /// The loops that the kernels are tested against.
     Reference(Network),
+}
+
+impl Backend {
+    /// The network.
+    pub(crate) fn network(&self) -> &Network {
+        match self {
+            Backend::Gpu(executor) => executor.network(),
+            Backend::Reference(network) => network,
+        }
+    }
+
+    /// The values `wanted` for a normalised input, in that order.
+    pub(crate) fn values(&self, input: &Tensor, wanted: &[ValueId]) -> Result<Vec<Tensor>> {
+        match self {
+            Backend::Gpu(executor) => pollster::block_on(executor.values(input, wanted)),
+            Backend::Reference(network) => reference::values(network.graph(), network.checkpoint(), input, wanted),
+        }
+    }
 }
 
 /// What is known of an opened model.
@@ -139,18 +158,10 @@ impl Classifier {
     /// device fails, [`Error::NotFinite`] if a logit is NaN or infinite.
     pub fn logits(&self, input: &Tensor) -> Result<Tensor> {
         check(input)?;
-        let logits = match &self.0.backend {
-            Backend::Gpu(executor) => pollster::block_on(executor.run(input))?,
-            Backend::Reference(network) => reference::logits(network.graph(), network.checkpoint(), input)?,
-        };
-        match logits.data.iter().position(|value| !value.is_finite()) {
-            None => Ok(logits),
-            Some(i) => Err(Error::NotFinite {
-                image: i / logits.shape.c,
-                class: i % logits.shape.c,
-                value: logits.data[i].to_string(),
-            }),
-        }
+        let graph = self.0.backend.network().graph();
+        let logits = self.0.backend.values(input, &[graph.output()])?.remove(0);
+        check_output(&logits)?;
+        Ok(logits)
     }
 
     /// Every layer on the device against the CPU reference, for `batch` images of made-up pixels.
@@ -172,10 +183,7 @@ impl Classifier {
     /// Those of [`Network::plan`].
     pub fn describe(&self) -> Result<String> {
         let mut text = String::new();
-        let network = match &self.0.backend {
-            Backend::Gpu(executor) => executor.network(),
-            Backend::Reference(network) => network,
-        };
+        let network = self.0.backend.network();
         let _ = writeln!(text, "graph\n{}", network.graph());
         if let Backend::Gpu(executor) = &self.0.backend {
             let _ = writeln!(text, "plan\n{}\nfusions", executor.plan(self.input_shape(1))?);
@@ -228,5 +236,14 @@ fn check(input: &Tensor) -> Result<()> {
             value: input.data[i].to_string(),
             expected: "a finite number".into(),
         }),
+    }
+}
+
+/// Whether what the network made of an input is finite throughout.
+fn check_output(output: &Tensor) -> Result<()> {
+    let len = output.shape.c * output.shape.pixels();
+    match output.data.iter().position(|value| !value.is_finite()) {
+        None => Ok(()),
+        Some(i) => Err(Error::NotFinite { image: i / len, index: i % len, value: output.data[i].to_string() }),
     }
 }

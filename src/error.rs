@@ -233,12 +233,12 @@ pub enum Error {
         reason: String,
     },
     /// The network made NaN or infinity out of a finite input.
-    #[error("the logits of image {image} hold {value} at class {class}")]
+    #[error("the network's output for image {image} holds {value} at index {index}")]
     NotFinite {
         /// Position in the batch.
         image: usize,
-        /// Class index.
-        class: usize,
+        /// Position in that image's output: the class, for logits.
+        index: usize,
         /// The value, as text.
         value: String,
     },

@@ -20,14 +20,18 @@ use crate::{
     Result,
     graph::ValueId,
     kernels::Precision,
-    plan::{Keep, Network, Options, Part, Plan, WeightsId},
+    plan::{Network, Options, Part, Plan, WeightsId},
     tensor::{Shape, Tensor},
 };
 
-/// Input shapes whose buffers are kept for the next call.
+/// Sessions whose buffers are kept for the next call.
 const SESSIONS: usize = 3;
 
-/// A network on a device. Weights are uploaded once, buffers made once for each input shape; pipelines belong to the device.
+/// What a session is made for: the shape of its input and the values that it reads back.
+type Purpose = (Shape, Vec<ValueId>);
+
+/// A network on a device. Weights are uploaded once, buffers made once for each input
+/// shape and set of wanted values; pipelines belong to the device.
 #[derive(Debug)]
 pub struct Executor {
     device: Arc<Device>,
@@ -35,7 +39,7 @@ pub struct Executor {
     options: Options,
     weights: Mutex<HashMap<WeightsId, wgpu::Buffer>>,
     /// Most recently used last.
-    sessions: Mutex<Vec<(Shape, Arc<async_lock::Mutex<Session>>)>>,
+    sessions: Mutex<Vec<(Purpose, Arc<async_lock::Mutex<Session>>)>>,
 }
 
 impl Executor {
@@ -59,12 +63,12 @@ impl Executor {
         self.options.stored
     }
 
-    /// The plan for an input of shape `input`.
+    /// The plan that yields the logits for an input of shape `input`.
     ///
     /// # Errors
     /// Those of [`Network::plan`].
     pub fn plan(&self, input: Shape) -> Result<Plan> {
-        self.network.plan(input, &self.options, self.device.caps())
+        self.network.plan(input, &[self.network.graph().output()], &self.options, self.device.caps())
     }
 
     /// Logits `[N, classes, 1, 1]` of a normalised `input` `[N, C, H, W]`, in one submission.
@@ -72,37 +76,53 @@ impl Executor {
     /// # Errors
     /// Those of [`Network::plan`], and the device's (`gpu.*`).
     pub async fn run(&self, input: &Tensor) -> Result<Tensor> {
-        let session = self.session(input.shape)?;
+        let mut values = self.values(input, &[self.network.graph().output()]).await?;
+        Ok(values.remove(0))
+    }
+
+    /// The values `wanted`, in that order, for a normalised `input` `[N, C, H, W]`, in one submission that goes no further than
+    /// the last of them. Buffers stay for the next call that wants the same values of an input of the same shape.
+    ///
+    /// # Errors
+    /// As [`Executor::run`]; [`Error::Shape`](crate::Error::Shape) for a value that is not one of [`Network::values`].
+    pub async fn values(&self, input: &Tensor, wanted: &[ValueId]) -> Result<Vec<Tensor>> {
+        let session = self.session((input.shape, wanted.to_vec()))?;
         // One call at a time uses a session's buffers; the device runs one submission at a time anyway.
         let session = session.lock().await;
         session.run(&self.device, input).await
     }
 
-    /// The value of every step for `input`, in order, for comparing layer by layer. Each value gets a buffer of its own.
+    /// The value of every layer for `input`, in order, for comparing layer by layer. Each value gets a buffer of its own.
     ///
     /// # Errors
     /// As [`Executor::run`].
     pub async fn trace(&self, input: &Tensor) -> Result<Vec<(ValueId, Tensor)>> {
-        let options = Options { keep: Keep::All, ..self.options };
-        let plan = self.network.plan(input.shape, &options, self.device.caps())?;
-        Session::new(self, plan)?.trace(&self.device, input).await
+        let wanted = self.network.values();
+        // Not among the kept sessions: it is large, and seldom wanted twice.
+        let session = self.new_session(input.shape, &wanted)?;
+        let values = session.run(&self.device, input).await?;
+        Ok(wanted.into_iter().zip(values).collect())
     }
 
-    fn session(&self, shape: Shape) -> Result<Arc<async_lock::Mutex<Session>>> {
+    fn session(&self, purpose: Purpose) -> Result<Arc<async_lock::Mutex<Session>>> {
         let mut sessions = lock(&self.sessions);
-        let entry = match sessions.iter().position(|(s, _)| *s == shape) {
+        let entry = match sessions.iter().position(|(made_for, _)| *made_for == purpose) {
             Some(i) => sessions.remove(i),
             None => {
-                let plan = self.plan(shape)?;
+                let session = self.new_session(purpose.0, &purpose.1)?;
                 if sessions.len() == SESSIONS {
                     sessions.remove(0);
                 }
-                (shape, Arc::new(async_lock::Mutex::new(Session::new(self, plan)?)))
+                (purpose, Arc::new(async_lock::Mutex::new(session)))
             }
         };
         let session = entry.1.clone();
         sessions.push(entry);
         Ok(session)
+    }
+
+    fn new_session(&self, input: Shape, wanted: &[ValueId]) -> Result<Session> {
+        Session::new(self, self.network.plan(input, wanted, &self.options, self.device.caps())?)
     }
 
     /// The packed array `id` on the device.

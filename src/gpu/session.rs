@@ -10,8 +10,7 @@ use std::{
 use super::{Device, Executor, transfer};
 use crate::{
     Result,
-    graph::ValueId,
-    plan::{Operand, Placed, Plan},
+    plan::{Operand, Plan},
     tensor::Tensor,
 };
 
@@ -21,7 +20,8 @@ pub(super) struct Session {
     plan: Plan,
     buffers: Vec<wgpu::Buffer>,
     upload: wgpu::Buffer,
-    readback: wgpu::Buffer,
+    /// One for each value that the plan keeps.
+    readbacks: Vec<wgpu::Buffer>,
     dispatches: Vec<Dispatch>,
 }
 
@@ -47,11 +47,9 @@ impl Session {
             transfer::bytes(&plan.input) as u64,
             wgpu::BufferUsages::MAP_WRITE | wgpu::BufferUsages::COPY_SRC,
         );
-        let readback = buffer(
-            "readback",
-            transfer::bytes(&plan.output) as u64,
-            wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST,
-        );
+        let to_host = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
+        let readbacks =
+            plan.kept.iter().map(|placed| buffer("readback", transfer::bytes(placed) as u64, to_host)).collect();
         device.check("activation buffers")?;
         let uniforms = Uniforms::new(device, &plan);
         let mut dispatches = Vec::with_capacity(plan.steps.len());
@@ -80,43 +78,11 @@ impl Session {
             dispatches.push(Dispatch { pipeline, bind_group, grid: step.grid });
         }
         device.check("bind groups")?;
-        Ok(Session { plan, buffers, upload, readback, dispatches })
+        Ok(Session { plan, buffers, upload, readbacks, dispatches })
     }
 
-    /// Runs the network on `input` and reads the logits back.
-    pub(super) async fn run(&self, device: &Device, input: &Tensor) -> Result<Tensor> {
-        let Placed { buffer, .. } = self.plan.output;
-        let readback = (&self.buffers[buffer], &self.readback, &self.plan.output);
-        self.submit(device, input, readback).await
-    }
-
-    /// Runs the network and reads the value of every step; the plan must have been made with `Keep::All`.
-    pub(super) async fn trace(&self, device: &Device, input: &Tensor) -> Result<Vec<(ValueId, Tensor)>> {
-        let mut values = Vec::with_capacity(self.plan.values.len());
-        for (id, placed) in &self.plan.values {
-            let descriptor = wgpu::BufferDescriptor {
-                label: Some("trace"),
-                size: transfer::bytes(placed) as u64,
-                usage: wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST,
-                mapped_at_creation: false,
-            };
-            let staging = device.device.create_buffer(&descriptor);
-            device.check("trace buffer")?;
-            let source = (&self.buffers[placed.buffer], &staging, placed);
-            values.push((
-                *id,
-                if values.is_empty() {
-                    self.submit(device, input, source).await?
-                } else {
-                    read(device, device.device.create_command_encoder(&Default::default()), source, None).await?
-                },
-            ));
-        }
-        Ok(values)
-    }
-
-    /// One submission: the input in, every dispatch in one pass, `source` out.
-    async fn submit(&self, device: &Device, input: &Tensor, source: Source<'_>) -> Result<Tensor> {
+    /// One submission: the input in, every dispatch in one pass, the kept values out.
+    pub(super) async fn run(&self, device: &Device, input: &Tensor) -> Result<Vec<Tensor>> {
         let upload = map(device, &self.upload, wgpu::MapMode::Write);
         upload.await?;
         let range = self.upload.get_mapped_range_mut(..);
@@ -133,32 +99,22 @@ impl Session {
                 pass.dispatch_workgroups(x, y, z);
             }
         }
-        read(device, encoder, source, Some(&self.plan)).await
+        for (placed, readback) in self.plan.kept.iter().zip(&self.readbacks) {
+            encoder.copy_buffer_to_buffer(&self.buffers[placed.buffer], 0, readback, 0, readback.size());
+        }
+        device.queue.submit([encoder.finish()]);
+        device.check("submission")?;
+        let mut values = Vec::with_capacity(self.readbacks.len());
+        for (placed, readback) in self.plan.kept.iter().zip(&self.readbacks) {
+            map(device, readback, wgpu::MapMode::Read).await?;
+            device.check("submission")?;
+            let view = readback.get_mapped_range(..).map_err(|error| device.lost(error))?;
+            values.push(transfer::to_host(&view, placed));
+            drop(view);
+            readback.unmap();
+        }
+        Ok(values)
     }
-}
-
-/// A device buffer, a mappable one to copy it into, and what lies in it.
-type Source<'a> = (&'a wgpu::Buffer, &'a wgpu::Buffer, &'a Placed);
-
-/// Submits `encoder` with a copy of `source` behind it and waits for the values.
-async fn read(
-    device: &Device,
-    mut encoder: wgpu::CommandEncoder,
-    (buffer, staging, placed): Source<'_>,
-    plan: Option<&Plan>,
-) -> Result<Tensor> {
-    encoder.copy_buffer_to_buffer(buffer, 0, staging, 0, staging.size());
-    device.queue.submit([encoder.finish()]);
-    let what = if plan.is_some() { "submission" } else { "copy" };
-    device.check(what)?;
-    map(device, staging, wgpu::MapMode::Read).await?;
-    device.check(what)?;
-    let tensor = {
-        let view = staging.get_mapped_range(..).map_err(|error| device.lost(error))?;
-        transfer::to_host(&view, placed)
-    };
-    staging.unmap();
-    Ok(tensor)
 }
 
 /// Maps a whole buffer. Natively this waits for the device inside; in a browser the caller's executor does.

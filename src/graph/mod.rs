@@ -80,6 +80,19 @@ impl Graph {
         ValueId(self.nodes.len() - 1)
     }
 
+    /// The features `[N, D, 1, 1]` that the classifier head reads; of a network without a head its output.
+    pub fn features(&self) -> ValueId {
+        match &self.nodes[self.output().0] {
+            Node { op: Op::Linear { .. }, inputs, .. } => inputs[0],
+            _ => self.output(),
+        }
+    }
+
+    /// The last feature map `[N, C, H, W]` before the mean over all pixels, if there is one.
+    pub fn feature_map(&self) -> Option<ValueId> {
+        self.nodes.iter().rfind(|node| node.op == Op::GlobalAvgPool).map(|node| node.inputs[0])
+    }
+
     /// How many nodes read each value.
     pub fn reader_counts(&self) -> Vec<usize> {
         let mut counts = vec![0; self.nodes.len()];

@@ -92,19 +92,9 @@ pub struct Plan {
     pub buffers: Vec<u64>,
     /// The network's input.
     pub input: Placed,
-    /// The logits, f32.
-    pub output: Placed,
-    /// Every value that some step yields, in order. Only with [`Keep::All`] do they all survive to the end.
-    pub values: Vec<(ValueId, Placed)>,
-}
-
-/// Which values must be there when the last step has run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Keep {
-    /// The logits; buffers are shared.
-    Logits,
-    /// All of them: each value has a buffer of its own.
-    All,
+    /// The values that are there when the last step has run, in the order in which they were asked for. One that no step
+    /// reads, such as the logits, is f32.
+    pub kept: Vec<Placed>,
 }
 
 /// How to plan.
@@ -112,16 +102,14 @@ pub enum Keep {
 pub struct Options {
     /// Type of stored activations and weights.
     pub stored: Precision,
-    /// Which values to keep.
-    pub keep: Keep,
     /// This kernel for every convolution, instead of the choice by shape and device.
     pub conv2d: Option<Variant>,
 }
 
 impl Options {
-    /// The ordinary plan: the logits are kept, kernels are chosen.
+    /// The ordinary plan: kernels are chosen.
     pub fn new(stored: Precision) -> Self {
-        Options { stored, keep: Keep::Logits, conv2d: None }
+        Options { stored, conv2d: None }
     }
 }
 
@@ -191,17 +179,23 @@ impl Network {
         Ok(())
     }
 
-    /// Plans the network for an input of shape `input`.
+    /// The values that layers yield, in execution order: those that a plan can keep.
+    pub fn values(&self) -> Vec<ValueId> {
+        self.fused.layers.iter().map(|layer| layer.output).collect()
+    }
+
+    /// Plans the network for an input of shape `input`: all layers that the values of `keep` depend on, and no others.
     ///
     /// # Errors
-    /// [`Error::Shape`] if the network does not admit the shape; [`Error::GpuLimits`] if a buffer or a dispatch is too large
-    /// for the device, in which case a smaller batch may fit.
-    pub fn plan(&self, input: Shape, options: &Options, caps: &Caps) -> Result<Plan> {
+    /// [`Error::Shape`] if the network does not admit the shape, or if a value to keep is not one of [`Network::values`];
+    /// [`Error::GpuLimits`] if a buffer or a dispatch is too large for the device, in which case a smaller batch may fit.
+    pub fn plan(&self, input: Shape, keep: &[ValueId], options: &Options, caps: &Caps) -> Result<Plan> {
         let shapes = self.graph.infer_shapes(input)?;
         self.refuse_unserved()?;
-        let values = Values::new(self, &shapes, options, caps)?;
+        let layers = self.needed(keep)?;
+        let values = Values::new(self, &layers, keep, &shapes, options, caps)?;
         let mut steps = Vec::new();
-        for (i, layer) in self.fused.layers.iter().enumerate() {
+        for &(i, layer) in &layers {
             let placed = |id: ValueId| values.placed[id.0].expect("a layer reads values of earlier layers");
             select::steps(i, layer, options, caps, &placed, &mut steps);
         }
@@ -215,15 +209,34 @@ impl Network {
                 ));
             }
         }
-        let yielded =
-            |layer: &Layer| (layer.output, values.placed[layer.output.0].expect("every layer's output is placed"));
         Ok(Plan {
             steps,
             input: values.placed[self.graph.input().0].expect("the input is placed"),
-            output: values.placed[self.graph.output().0].expect("the last node is a layer's output"),
-            values: self.fused.layers.iter().map(yielded).collect(),
+            kept: keep.iter().map(|id| values.placed[id.0].expect("a needed layer's output is placed")).collect(),
             buffers: values.buffers,
         })
+    }
+
+    /// The layers that the values of `keep` depend on, with their indices, in execution order.
+    fn needed(&self, keep: &[ValueId]) -> Result<Vec<(usize, &Layer)>> {
+        let mut wanted = vec![false; self.graph.nodes().len()];
+        for id in keep {
+            if !self.fused.layers.iter().any(|layer| layer.output == *id) {
+                let node = self.graph.nodes().get(id.0).map_or_else(|| format!("%{}", id.0), |node| node.name.clone());
+                let reason = "its value cannot be read: the device computes it only as a part of another".into();
+                return Err(Error::Shape { node, reason });
+            }
+            wanted[id.0] = true;
+        }
+        let mut layers: Vec<(usize, &Layer)> = Vec::new();
+        for (i, layer) in self.fused.layers.iter().enumerate().rev() {
+            if wanted[layer.output.0] {
+                layer.reads().for_each(|id| wanted[id.0] = true);
+                layers.push((i, layer));
+            }
+        }
+        layers.reverse();
+        Ok(layers)
     }
 }
 
@@ -238,18 +251,23 @@ struct Values {
 }
 
 impl Values {
-    fn new(network: &Network, shapes: &[Shape], options: &Options, caps: &Caps) -> Result<Self> {
-        let layers = &network.fused.layers;
+    fn new(
+        network: &Network,
+        layers: &[(usize, &Layer)],
+        keep: &[ValueId],
+        shapes: &[Shape],
+        options: &Options,
+        caps: &Caps,
+    ) -> Result<Self> {
         let mut exchanged = vec![network.graph.input()];
-        exchanged.extend(layers.iter().map(|layer| layer.output));
-        let mut last_read = vec![0; shapes.len()];
-        for (i, layer) in layers.iter().enumerate() {
+        exchanged.extend(layers.iter().map(|(_, layer)| layer.output));
+        let mut last_read = vec![None; shapes.len()];
+        for (step, (_, layer)) in layers.iter().enumerate() {
             for id in layer.reads() {
-                last_read[id.0] = i + 1;
+                last_read[id.0] = Some(step + 1);
             }
         }
-        last_read[network.graph.output().0] = usize::MAX;
-        let stored = |id: ValueId| if id == network.graph.output() { Precision::F32 } else { options.stored };
+        let stored = |id: ValueId| if last_read[id.0].is_none() { Precision::F32 } else { options.stored };
         let mut lifetimes = Vec::with_capacity(exchanged.len());
         for (step, id) in exchanged.iter().enumerate() {
             let shape = shapes[id.0];
@@ -258,7 +276,7 @@ impl Values {
                 let what = format!("layer {}: bytes in a buffer", network.graph.nodes()[id.0].name);
                 return Err(limit(caps, what, bytes, caps.max_binding_bytes));
             }
-            let last = if options.keep == Keep::All { usize::MAX } else { last_read[id.0] };
+            let last = if keep.contains(id) { usize::MAX } else { last_read[id.0].unwrap_or(step) };
             lifetimes.push(Lifetime { first: step, last, bytes });
         }
         let layout = assign(&lifetimes);
