@@ -38,6 +38,10 @@ reference_tests! {
     resnet50: 1;
     resnext50_32x4d: 1;
     densenet121: 1;
+    resnet18d: 1;
+    seresnet18: 1;
+    seresnext26t_32x4d: 1;
+    resnetrs50: 1;
     cifar_resnet20a: 2;
     cifar_resnet20b: 2;
     cifar_resnet32a: 2;

@@ -7,19 +7,20 @@ use crate::{Error, Result};
 pub(super) fn feature(shapes: &Shapes) -> Option<&'static str> {
     let has = |name: &str| shapes.contains_key(name);
     let any = |parts: &[&str]| shapes.keys().any(|name| parts.iter().any(|part| name.contains(part)));
-    let ends_in =
-        |end: &str, rank: usize| shapes.iter().any(|(name, shape)| name.ends_with(end) && shape.len() == rank);
+    let three_by_three =
+        |end: &str| shapes.iter().any(|(name, shape)| name.ends_with(end) && matches!(shape[..], [_, _, 3, 3]));
+    let no_statistics = has("bn1.weight") && has("bn1.bias") && !any(&["running_mean", "running_var"]);
     let marks = [
+        (has("conv1.0.0.weight"), "a stem of convolutions that are sequences themselves"),
+        (has("layer0.conv1.weight") || any(&[".se_module."]), "the legacy SENet (legacy_seresnet, legacy_senet)"),
+        (any(&[".se_layer."]), "squeeze-and-excitation of another spelling than timm's se.fc1 and se.fc2"),
+        (any(&[".se.conv.", ".eca."]), "efficient channel attention (ecaresnet)"),
         (
-            has("conv1.0.weight") || has("conv1.0.0.weight"),
-            "a deep stem of several convolutions (resnet*c, *d, *s, *t)",
+            any(&[".attn.", ".attention.", ".cbam.", ".gc.", ".se.channel.", ".se.spatial.", ".se.fc.", ".se.conv_"]),
+            "an attention module (cbam, gcresnet, RegNetY)",
         ),
-        (ends_in(".downsample.1.weight", 4), "an average-pooling shortcut (resnet*d)"),
-        (any(&[".se.", ".se_module.", ".se_layer."]), "squeeze-and-excitation (seresnet, seresnext, resnetrs)"),
-        (
-            any(&[".eca.", ".attn.", ".attention.", ".cbam.", ".gc."]),
-            "an attention module (ecaresnet, gcresnet, RegNetY)",
-        ),
+        (three_by_three(".downsample.0.weight"), "3x3 convolutions in shortcuts (senet154)"),
+        (no_statistics, "group normalisation (resnet50_gn)"),
         (any(&[".aa.", ".filt", "blurpool", "blur_pool"]), "blur pooling (resnetblur, densenetblur)"),
         (any(&["stem.conv.", "stem.conv1."]), "a stem of resnetv2, RegNet or ReXNet"),
         (any(&["embedder.embedder."]), "an embedder of RegNet"),

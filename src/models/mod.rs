@@ -200,8 +200,8 @@ impl Architecture {
 }
 
 /// For messages.
-const SUPPORTED: &str = "ResNet, Wide ResNet, ResNeXt, DenseNet (torchvision, timm or transformers names), \
-     and the CIFAR ResNets and DenseNets";
+const SUPPORTED: &str = "ResNet (plain, wide, -C, -D, -S, -T, -RS), ResNeXt, SE-ResNet, SE-ResNeXt and DenseNet in the \
+     spellings of torchvision, timm and transformers, and the CIFAR ResNets and DenseNets";
 
 fn list(names: &[&str]) -> String {
     let more = if names.len() > LISTED { ", ..." } else { "" };

@@ -1,8 +1,11 @@
-//! Residual networks: one builder for ResNet, Wide ResNet, ResNeXt and the CIFAR nets.
+//! Residual networks: one builder for ResNet, Wide ResNet, ResNeXt, their kin with deep stems, pooled shortcuts and
+//! squeeze-and-excitation, and the CIFAR nets.
 //!
 //! Sources: He et al. 2015, "Deep Residual Learning for Image Recognition" (section 3.3 and table 1 for ImageNet,
 //! section 4.2 for CIFAR-10); Zagoruyko and Komodakis 2016, "Wide Residual Networks"; Xie et al. 2016, "Aggregated
-//! Residual Transformations" (grouped 3x3 convolutions, figure 3c). The stride of a bottleneck sits in the 3x3
+//! Residual Transformations" (grouped 3x3 convolutions, figure 3c); Hu et al. 2017, "Squeeze-and-Excitation Networks"
+//! (figure 3); He et al. 2018, "Bag of Tricks for Image Classification" (ResNet-C and -D, section 4.1); Bello et al.
+//! 2021, "Revisiting ResNets" (ResNet-RS, section 7); as timm builds them. The stride of a bottleneck sits in the 3x3
 //! convolution as in torchvision ("v1.5"), unless told otherwise.
 
 use super::Head;
@@ -18,6 +21,8 @@ pub struct ResNet {
     pub stem: Stem,
     /// Channels that the stem yields.
     pub stem_channels: usize,
+    /// Whether the max pooling of the stem is replaced by a 3x3 convolution with stride 2 (ResNet-RS).
+    pub stem_pool_conv: bool,
     /// What a block computes.
     pub kind: BlockKind,
     /// Groups of the 3x3 convolutions of bottlenecks (the cardinality of ResNeXt).
@@ -35,6 +40,9 @@ pub struct ResNet {
 pub enum Stem {
     /// 7x7 convolution with stride 2, then 3x3 max pooling with stride 2.
     ImageNet,
+    /// Three 3x3 convolutions, the first with stride 2, then pooling as for ImageNet (ResNet-C); the first two yield
+    /// these channels.
+    Deep([usize; 2]),
     /// 3x3 convolution.
     Cifar,
 }
@@ -55,6 +63,8 @@ pub struct Block {
     pub width: usize,
     /// Channels that it yields.
     pub channels: usize,
+    /// Channels between the two layers of its squeeze-and-excitation, if it has one.
+    pub squeeze: Option<usize>,
     /// The way around.
     pub shortcut: Shortcut,
 }
@@ -66,6 +76,8 @@ pub enum Shortcut {
     Identity,
     /// 1x1 convolution and batch normalisation (option B).
     Projection,
+    /// 2x2 average pooling where the block strides, 1x1 convolution and batch normalisation (ResNet-D).
+    PooledProjection,
     /// Every `stride`-th pixel with zero channels around (option A).
     SubsamplePad,
 }
@@ -99,24 +111,25 @@ struct Builder<'a> {
 
 impl Builder<'_> {
     fn stem(&mut self, input: ValueId) -> ValueId {
-        let (kernel, stride, padding) = match self.net.stem {
-            Stem::ImageNet => (7, 2, 3),
-            Stem::Cifar => (3, 1, 1),
-        };
-        let out_channels = self.net.stem_channels;
-        let params = Conv2dParams { in_channels: 3, out_channels, kernel, stride, padding, groups: 1 };
-        let x = self.conv("conv1", params, input);
-        let x = self.norm("bn1", out_channels, x);
-        let x = self.graph.push("relu", Op::Relu, &[x]);
-        match self.net.stem {
-            Stem::Cifar => x,
-            Stem::ImageNet => {
-                let window = PoolParams { kernel: 3, stride: 2, padding: 1, ceil: false };
-                let x = self.graph.push("maxpool", Op::MaxPool2d(window), &[x]);
-                self.graph.mark_stage("maxpool", x);
-                x
+        let channels = self.net.stem_channels;
+        let mut x = match self.net.stem {
+            Stem::ImageNet => self.conv_norm_relu("conv1", "bn1", "relu", conv(3, channels, 7, 2, 1), input),
+            Stem::Deep([a, b]) => {
+                let x = self.conv_norm_relu("conv1.0", "conv1.1", "conv1.2", conv(3, a, 3, 2, 1), input);
+                let x = self.conv_norm_relu("conv1.3", "conv1.4", "conv1.5", conv(a, b, 3, 1, 1), x);
+                self.conv_norm_relu("conv1.6", "bn1", "relu", conv(b, channels, 3, 1, 1), x)
             }
+            Stem::Cifar => return self.conv_norm_relu("conv1", "bn1", "relu", conv(3, channels, 3, 1, 1), input),
+        };
+        if self.net.stem_pool_conv {
+            let params = conv(channels, channels, 3, 2, 1);
+            x = self.conv_norm_relu("maxpool.0", "maxpool.1", "maxpool.2", params, x);
+        } else {
+            let window = PoolParams { kernel: 3, stride: 2, padding: 1, ceil: false };
+            x = self.graph.push("maxpool", Op::MaxPool2d(window), &[x]);
         }
+        self.graph.mark_stage("maxpool", x);
+        x
     }
 
     /// A block that takes `inputs` channels from `x`.
@@ -131,6 +144,9 @@ impl Builder<'_> {
                 y = self.graph.push(format!("{name}.relu{i}"), Op::Relu, &[y]);
             }
         }
+        if let Some(squeeze) = block.squeeze {
+            y = self.excite(&format!("{name}.se"), block.channels, squeeze, y);
+        }
         let around = self.shortcut(name, block, inputs, stride, x);
         let sum = self.graph.push(format!("{name}.add"), Op::Add, &[y, around]);
         self.graph.push(format!("{name}.relu"), Op::Relu, &[sum])
@@ -140,11 +156,17 @@ impl Builder<'_> {
         match block.shortcut {
             Shortcut::Identity => x,
             Shortcut::Projection => {
-                let out_channels = block.channels;
-                let params =
-                    Conv2dParams { in_channels: inputs, out_channels, kernel: 1, stride, padding: 0, groups: 1 };
-                let x = self.conv(&format!("{name}.downsample.0"), params, x);
-                self.norm(&format!("{name}.downsample.1"), out_channels, x)
+                let x = self.conv(&format!("{name}.downsample.0"), conv(inputs, block.channels, 1, stride, 1), x);
+                self.norm(&format!("{name}.downsample.1"), block.channels, x)
+            }
+            Shortcut::PooledProjection => {
+                let window = PoolParams { kernel: 2, stride, padding: 0, ceil: true };
+                let x = match stride {
+                    1 => x,
+                    _ => self.graph.push(format!("{name}.downsample.0"), Op::AvgPool2d(window), &[x]),
+                };
+                let x = self.conv(&format!("{name}.downsample.1"), conv(inputs, block.channels, 1, 1, 1), x);
+                self.norm(&format!("{name}.downsample.2"), block.channels, x)
             }
             Shortcut::SubsamplePad => {
                 let zeros = block.channels.saturating_sub(inputs);
@@ -152,6 +174,27 @@ impl Builder<'_> {
                 self.graph.push(format!("{name}.shortcut"), op, &[x])
             }
         }
+    }
+
+    /// `x` times a gate for each image and channel, which is computed from its means.
+    fn excite(&mut self, name: &str, channels: usize, squeeze: usize, x: ValueId) -> ValueId {
+        let mean = self.graph.push(format!("{name}.mean"), Op::GlobalAvgPool, &[x]);
+        let y = self.biased_conv(&format!("{name}.fc1"), conv(channels, squeeze, 1, 1, 1), mean);
+        let y = self.graph.push(format!("{name}.relu"), Op::Relu, &[y]);
+        let y = self.biased_conv(&format!("{name}.fc2"), conv(squeeze, channels, 1, 1, 1), y);
+        let gate = self.graph.push(format!("{name}.gate"), Op::Sigmoid, &[y]);
+        self.graph.push(format!("{name}.scale"), Op::Scale, &[x, gate])
+    }
+
+    fn conv_norm_relu(&mut self, name: &str, norm: &str, relu: &str, params: Conv2dParams, x: ValueId) -> ValueId {
+        let x = self.conv(name, params, x);
+        let x = self.norm(norm, params.out_channels, x);
+        self.graph.push(relu, Op::Relu, &[x])
+    }
+
+    fn biased_conv(&mut self, name: &str, params: Conv2dParams, x: ValueId) -> ValueId {
+        let (weight, bias) = (format!("{name}.weight"), Some(format!("{name}.bias")));
+        self.graph.push(name, Op::Conv2d { weight, bias, params }, &[x])
     }
 
     fn conv(&mut self, name: &str, params: Conv2dParams, x: ValueId) -> ValueId {
@@ -165,14 +208,6 @@ impl Builder<'_> {
 
 /// The convolutions on the long way through a block.
 fn convolutions(net: &ResNet, block: &Block, inputs: usize, stride: usize) -> Vec<Conv2dParams> {
-    let conv = |in_channels, out_channels, kernel, stride, groups| Conv2dParams {
-        in_channels,
-        out_channels,
-        kernel,
-        stride,
-        padding: kernel / 2,
-        groups,
-    };
     match net.kind {
         BlockKind::Basic => {
             vec![conv(inputs, block.width, 3, stride, 1), conv(block.width, block.channels, 3, 1, 1)]
@@ -186,4 +221,9 @@ fn convolutions(net: &ResNet, block: &Block, inputs: usize, stride: usize) -> Ve
             ]
         }
     }
+}
+
+/// A convolution that is padded so that only its stride changes the resolution.
+fn conv(in_channels: usize, out_channels: usize, kernel: usize, stride: usize, groups: usize) -> Conv2dParams {
+    Conv2dParams { in_channels, out_channels, kernel, stride, padding: kernel / 2, groups }
 }

@@ -5,12 +5,19 @@
 
 use super::{
     Block, BlockKind, Head, ResNet, Shapes, Shortcut, Stem,
-    tally::{largest_index, most_frequent, outputs, unsupported_stem},
+    tally::{largest_index, most_frequent, outputs, rows, unsupported_stem},
 };
 
 /// Whether the names are of the ResNet family at all.
 pub(super) fn resembles(shapes: &Shapes) -> bool {
-    shapes.contains_key("conv1.weight") && shapes.keys().any(|name| name.starts_with("layer1.0."))
+    let stem = shapes.contains_key("conv1.weight") || has_deep_stem(shapes);
+    stem && shapes.keys().any(|name| name.starts_with("layer1.0."))
+}
+
+fn has_deep_stem(shapes: &Shapes) -> bool {
+    let position =
+        |name: &String| name.strip_prefix("conv1.").is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));
+    shapes.keys().any(position)
 }
 
 /// The network that has these tensors.
@@ -19,10 +26,11 @@ pub(super) fn resembles(shapes: &Shapes) -> bool {
 /// A sentence about the feature that is not supported.
 pub(super) fn read(shapes: &Shapes) -> Result<ResNet, String> {
     let stem = read_stem(shapes)?;
-    let stem_channels = outputs(shapes, "conv1", "bn1").ok_or("its stem yields no channels")?;
+    let last = if let Stem::Deep(_) = stem { "conv1.6" } else { "conv1" };
+    let stem_channels = outputs(shapes, last, "bn1").ok_or("its stem yields no channels")?;
     let depths = depths(shapes)?;
-    if stem == Stem::ImageNet && depths.len() != 4 {
-        return Err(format!("a 7x7 stem with {} stages is not supported, only with 4", depths.len()));
+    if stem != Stem::Cifar && depths.len() != 4 {
+        return Err(format!("an ImageNet stem with {} stages is not supported, only with 4", depths.len()));
     }
     let any = |part: &str| shapes.keys().any(|name| name.starts_with("layer") && name.contains(part));
     let kind = if any(".conv3.") { BlockKind::Bottleneck } else { BlockKind::Basic };
@@ -45,6 +53,7 @@ pub(super) fn read(shapes: &Shapes) -> Result<ResNet, String> {
     Ok(ResNet {
         stem,
         stem_channels,
+        stem_pool_conv: shapes.keys().any(|name| name.starts_with("maxpool.")),
         kind,
         groups,
         stages,
@@ -54,6 +63,15 @@ pub(super) fn read(shapes: &Shapes) -> Result<ResNet, String> {
 }
 
 fn read_stem(shapes: &Shapes) -> Result<Stem, String> {
+    if has_deep_stem(shapes) {
+        return match shapes.get("conv1.0.weight").map(Vec::as_slice) {
+            None | Some([_, 3, 3, 3]) => {
+                let yields = |conv, norm| outputs(shapes, conv, norm).ok_or("its stem yields no channels");
+                Ok(Stem::Deep([yields("conv1.0", "conv1.1")?, yields("conv1.3", "conv1.4")?]))
+            }
+            other => Err(unsupported_stem("conv1.0.weight", other)),
+        };
+    }
     match shapes.get("conv1.weight").map(Vec::as_slice) {
         Some([_, 3, 7, 7]) => Ok(Stem::ImageNet),
         Some([_, 3, 3, 3]) => Ok(Stem::Cifar),
@@ -99,7 +117,9 @@ impl BlockReader<'_> {
         let width = layer(1).or(before.map(|b| b.width)).unwrap_or(inputs);
         let channels = layer(last).or(before.map(|b| b.channels)).unwrap_or(inputs);
         let reshapes = halves || inputs != channels;
-        let shortcut = if self.has(".downsample.") {
+        let shortcut = if self.has(".downsample.2.") {
+            Shortcut::PooledProjection
+        } else if self.has(".downsample.") {
             Shortcut::Projection
         } else if !reshapes {
             Shortcut::Identity
@@ -109,7 +129,14 @@ impl BlockReader<'_> {
         } else {
             Shortcut::Projection
         };
-        Ok(Block { width, channels, shortcut })
+        Ok(Block { width, channels, squeeze: self.squeeze(), shortcut })
+    }
+
+    fn squeeze(&self) -> Option<usize> {
+        let part = |part: &str| format!("{}.se.{part}", self.name);
+        let columns = self.shapes.get(&part("fc2.weight")).and_then(|shape| shape.get(1).copied());
+        let channels = rows(self.shapes, [part("fc1.weight"), part("fc1.bias")]).chain(columns);
+        self.has(".se.").then(|| most_frequent(channels).unwrap_or(1))
     }
 
     fn has(&self, part: &str) -> bool {

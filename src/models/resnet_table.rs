@@ -1,11 +1,13 @@
-//! The residual networks that have a name.
+//! The residual networks that have a name: torchvision's and timm's.
 
 use super::{Block, BlockKind, Head, ResNet, Shortcut, Stem};
+use BlockKind::{Basic, Bottleneck};
 
 /// Depths of the CIFAR nets, 6n + 2 (He et al. 2015, section 4.2).
 const CIFAR: [usize; 6] = [20, 32, 44, 56, 110, 1202];
 
-/// A network for ImageNet: table 1 of He et al. 2015, and torchvision's wider and grouped kin.
+/// A network for ImageNet: table 1 of He et al. 2015, and its wider, grouped and refined kin.
+#[derive(Clone, Copy)]
 struct Row {
     name: &'static str,
     kind: BlockKind,
@@ -13,46 +15,151 @@ struct Row {
     groups: usize,
     /// Channels of the 3x3 convolution in the first stage; they double with every stage.
     width: usize,
+    stem: Stem,
+    stem_channels: usize,
+    stem_pool_conv: bool,
+    /// The shortcut where channels or resolution change.
+    shortcut: Shortcut,
+    /// A block's channels over those of its squeeze.
+    reduction: Option<usize>,
 }
 
-const fn row(name: &'static str, kind: BlockKind, depths: [usize; 4], groups: usize, width: usize) -> Row {
-    Row { name, kind, depths, groups, width }
+const fn row(name: &'static str, kind: BlockKind, depths: [usize; 4]) -> Row {
+    Row {
+        name,
+        kind,
+        depths,
+        groups: 1,
+        width: 64,
+        stem: Stem::ImageNet,
+        stem_channels: 64,
+        stem_pool_conv: false,
+        shortcut: Shortcut::Projection,
+        reduction: None,
+    }
 }
 
-const IMAGENET: [Row; 10] = [
-    row("resnet18", BlockKind::Basic, [2, 2, 2, 2], 1, 64),
-    row("resnet34", BlockKind::Basic, [3, 4, 6, 3], 1, 64),
-    row("resnet50", BlockKind::Bottleneck, [3, 4, 6, 3], 1, 64),
-    row("resnet101", BlockKind::Bottleneck, [3, 4, 23, 3], 1, 64),
-    row("resnet152", BlockKind::Bottleneck, [3, 8, 36, 3], 1, 64),
-    row("wide_resnet50_2", BlockKind::Bottleneck, [3, 4, 6, 3], 1, 128),
-    row("wide_resnet101_2", BlockKind::Bottleneck, [3, 4, 23, 3], 1, 128),
-    row("resnext50_32x4d", BlockKind::Bottleneck, [3, 4, 6, 3], 32, 128),
-    row("resnext101_32x8d", BlockKind::Bottleneck, [3, 4, 23, 3], 32, 256),
-    row("resnext101_64x4d", BlockKind::Bottleneck, [3, 4, 23, 3], 64, 256),
+impl Row {
+    const fn wide(self, width: usize) -> Row {
+        Row { width, ..self }
+    }
+
+    /// ResNeXt: `groups` x `channels`.
+    const fn grouped(self, groups: usize, channels: usize) -> Row {
+        Row { groups, width: groups * channels, ..self }
+    }
+
+    /// The deep stem of 32, 32 and 64 channels.
+    const fn c(self) -> Row {
+        Row { stem: Stem::Deep([32, 32]), ..self }
+    }
+
+    /// The deep stem and pooled shortcuts.
+    const fn d(self) -> Row {
+        Row { shortcut: Shortcut::PooledProjection, ..self.c() }
+    }
+
+    /// The deep stem of 64, 64 and 128 channels.
+    const fn s(self) -> Row {
+        Row { stem: Stem::Deep([64, 64]), stem_channels: 128, ..self }
+    }
+
+    /// The tiered deep stem of 24, 32 and 64 channels, and pooled shortcuts.
+    const fn t(self) -> Row {
+        Row { stem: Stem::Deep([24, 32]), ..self.d() }
+    }
+
+    const fn se(self) -> Row {
+        Row { reduction: Some(16), ..self }
+    }
+
+    const fn rs(self) -> Row {
+        Row { stem_pool_conv: true, reduction: Some(4), ..self.d() }
+    }
+}
+
+const IMAGENET: &[Row] = &[
+    row("resnet18", Basic, [2, 2, 2, 2]),
+    row("resnet34", Basic, [3, 4, 6, 3]),
+    row("resnet26", Bottleneck, [2, 2, 2, 2]),
+    row("resnet50", Bottleneck, [3, 4, 6, 3]),
+    row("resnet101", Bottleneck, [3, 4, 23, 3]),
+    row("resnet152", Bottleneck, [3, 8, 36, 3]),
+    row("resnet200", Bottleneck, [3, 24, 36, 3]),
+    row("wide_resnet50_2", Bottleneck, [3, 4, 6, 3]).wide(128),
+    row("wide_resnet101_2", Bottleneck, [3, 4, 23, 3]).wide(128),
+    row("resnext50_32x4d", Bottleneck, [3, 4, 6, 3]).grouped(32, 4),
+    row("resnext101_32x4d", Bottleneck, [3, 4, 23, 3]).grouped(32, 4),
+    row("resnext101_32x8d", Bottleneck, [3, 4, 23, 3]).grouped(32, 8),
+    row("resnext101_32x16d", Bottleneck, [3, 4, 23, 3]).grouped(32, 16),
+    row("resnext101_32x32d", Bottleneck, [3, 4, 23, 3]).grouped(32, 32),
+    row("resnext101_64x4d", Bottleneck, [3, 4, 23, 3]).grouped(64, 4),
+    row("resnet50c", Bottleneck, [3, 4, 6, 3]).c(),
+    row("resnet101c", Bottleneck, [3, 4, 23, 3]).c(),
+    row("resnet152c", Bottleneck, [3, 8, 36, 3]).c(),
+    row("resnet50s", Bottleneck, [3, 4, 6, 3]).s(),
+    row("resnet101s", Bottleneck, [3, 4, 23, 3]).s(),
+    row("resnet152s", Bottleneck, [3, 8, 36, 3]).s(),
+    row("resnet10t", Basic, [1, 1, 1, 1]).t(),
+    row("resnet14t", Bottleneck, [1, 1, 1, 1]).t(),
+    row("resnet26t", Bottleneck, [2, 2, 2, 2]).t(),
+    row("resnet50t", Bottleneck, [3, 4, 6, 3]).t(),
+    row("resnet18d", Basic, [2, 2, 2, 2]).d(),
+    row("resnet34d", Basic, [3, 4, 6, 3]).d(),
+    row("resnet26d", Bottleneck, [2, 2, 2, 2]).d(),
+    row("resnet50d", Bottleneck, [3, 4, 6, 3]).d(),
+    row("resnet101d", Bottleneck, [3, 4, 23, 3]).d(),
+    row("resnet152d", Bottleneck, [3, 8, 36, 3]).d(),
+    row("resnet200d", Bottleneck, [3, 24, 36, 3]).d(),
+    row("resnext50d_32x4d", Bottleneck, [3, 4, 6, 3]).grouped(32, 4).d(),
+    row("seresnet18", Basic, [2, 2, 2, 2]).se(),
+    row("seresnet34", Basic, [3, 4, 6, 3]).se(),
+    row("seresnet50", Bottleneck, [3, 4, 6, 3]).se(),
+    row("seresnet50t", Bottleneck, [3, 4, 6, 3]).t().se(),
+    row("seresnet101", Bottleneck, [3, 4, 23, 3]).se(),
+    row("seresnet152", Bottleneck, [3, 8, 36, 3]).se(),
+    row("seresnet152d", Bottleneck, [3, 8, 36, 3]).d().se(),
+    row("seresnet200d", Bottleneck, [3, 24, 36, 3]).d().se(),
+    row("seresnet269d", Bottleneck, [3, 30, 48, 8]).d().se(),
+    row("seresnext26t_32x4d", Bottleneck, [2, 2, 2, 2]).grouped(32, 4).t().se(),
+    row("seresnext26d_32x4d", Bottleneck, [2, 2, 2, 2]).grouped(32, 4).d().se(),
+    row("seresnext50_32x4d", Bottleneck, [3, 4, 6, 3]).grouped(32, 4).se(),
+    row("seresnext101_32x4d", Bottleneck, [3, 4, 23, 3]).grouped(32, 4).se(),
+    row("seresnext101_32x8d", Bottleneck, [3, 4, 23, 3]).grouped(32, 8).se(),
+    row("seresnext101d_32x8d", Bottleneck, [3, 4, 23, 3]).grouped(32, 8).d().se(),
+    row("seresnext101_64x4d", Bottleneck, [3, 4, 23, 3]).grouped(64, 4).se(),
+    row("resnetrs50", Bottleneck, [3, 4, 6, 3]).rs(),
+    row("resnetrs101", Bottleneck, [3, 4, 23, 3]).rs(),
+    row("resnetrs152", Bottleneck, [3, 8, 36, 3]).rs(),
+    row("resnetrs200", Bottleneck, [3, 24, 36, 3]).rs(),
+    row("resnetrs270", Bottleneck, [4, 29, 53, 4]).rs(),
+    row("resnetrs350", Bottleneck, [4, 36, 72, 4]).rs(),
+    row("resnetrs420", Bottleneck, [4, 44, 87, 4]).rs(),
 ];
 
 impl Row {
     fn network(&self) -> ResNet {
-        let mut inputs = 64;
+        let mut inputs = self.stem_channels;
         let mut stages = Vec::new();
         for (s, depth) in self.depths.into_iter().enumerate() {
             let channels = match self.kind {
-                BlockKind::Basic => 64 << s,
-                BlockKind::Bottleneck => 256 << s,
+                Basic => 64 << s,
+                Bottleneck => 256 << s,
             };
-            let block = |shortcut| Block { width: self.width << s, channels, shortcut };
-            stages.push(stage(depth, inputs, channels, Shortcut::Projection, block));
+            // As timm rounds: to the next multiple of 8, at least 8.
+            let squeeze = self.reduction.map(|reduction| ((channels / reduction + 4) / 8 * 8).max(8));
+            let block = |shortcut| Block { width: self.width << s, channels, squeeze, shortcut };
+            stages.push(stage(depth, inputs == channels, self.shortcut, block));
             inputs = channels;
         }
-        let head = Some(Head { name: "fc".into(), classes: 1000 });
         ResNet {
-            stem: Stem::ImageNet,
-            stem_channels: 64,
+            stem: self.stem,
+            stem_channels: self.stem_channels,
+            stem_pool_conv: self.stem_pool_conv,
             kind: self.kind,
             groups: self.groups,
             stages,
-            head,
+            head: Some(Head { name: "fc".into(), classes: 1000 }),
             downsample_in_bottleneck: false,
         }
     }
@@ -60,27 +167,25 @@ impl Row {
 
 /// `option` is the shortcut of blocks that change the number of channels.
 fn cifar(depth: usize, option: Shortcut) -> ResNet {
-    let mut inputs = 16;
-    let mut stages = Vec::new();
-    for channels in [16, 32, 64] {
-        let block = |shortcut| Block { width: channels, channels, shortcut };
-        stages.push(stage((depth - 2) / 6, inputs, channels, option, block));
-        inputs = channels;
+    let of_stage = |channels: usize| {
+        let block = |shortcut| Block { width: channels, channels, squeeze: None, shortcut };
+        stage((depth - 2) / 6, channels == 16, option, block)
+    };
+    ResNet {
+        stem: Stem::Cifar,
+        stem_channels: 16,
+        stem_pool_conv: false,
+        kind: Basic,
+        groups: 1,
+        stages: [16, 32, 64].map(of_stage).to_vec(),
+        head: Some(Head { name: "linear".into(), classes: 10 }),
+        downsample_in_bottleneck: false,
     }
-    let head = Some(Head { name: "linear".into(), classes: 10 });
-    let (stem, kind) = (Stem::Cifar, BlockKind::Basic);
-    ResNet { stem, stem_channels: 16, kind, groups: 1, stages, head, downsample_in_bottleneck: false }
 }
 
-/// `depth` blocks, the first of which changes the number of channels if they differ.
-fn stage(
-    depth: usize,
-    inputs: usize,
-    channels: usize,
-    change: Shortcut,
-    block: impl Fn(Shortcut) -> Block,
-) -> Vec<Block> {
-    let first = if inputs == channels { Shortcut::Identity } else { change };
+/// `depth` blocks, the first of which has the shortcut `change` unless it `keeps` channels and resolution.
+fn stage(depth: usize, keeps: bool, change: Shortcut, block: impl Fn(Shortcut) -> Block) -> Vec<Block> {
+    let first = if keeps { Shortcut::Identity } else { change };
     (0..depth).map(|b| block(if b == 0 { first } else { Shortcut::Identity })).collect()
 }
 
@@ -110,19 +215,23 @@ pub(super) fn name(net: &ResNet) -> String {
     let same = |other: &ResNet| plain(net) == plain(other);
     let known = names().into_iter().find(|name| by_name(name).is_some_and(|other| same(&other)));
     let name = known.unwrap_or_else(|| describe(net));
-    let v1 = net.downsample_in_bottleneck && net.kind == BlockKind::Bottleneck;
+    let v1 = net.downsample_in_bottleneck && net.kind == Bottleneck;
     if v1 { format!("{name} (stride in the 1x1 convolutions)") } else { name }
 }
 
 fn describe(net: &ResNet) -> String {
     let depths: Vec<usize> = net.stages.iter().map(Vec::len).collect();
-    let (kind, stem) = match (net.kind, net.stem) {
-        (BlockKind::Basic, Stem::ImageNet) => ("basic", ""),
-        (BlockKind::Bottleneck, Stem::ImageNet) => ("bottleneck", ""),
-        (BlockKind::Basic, Stem::Cifar) => ("basic", "cifar_"),
-        (BlockKind::Bottleneck, Stem::Cifar) => ("bottleneck", "cifar_"),
-    };
-    let width = net.stages.iter().flatten().next().map_or(0, |block| block.width);
-    let groups = if net.groups == 1 { String::new() } else { format!(" groups {}", net.groups) };
-    format!("{stem}resnet {depths:?} {kind} width {width}{groups}").replace(", ", ",")
+    let blocks = || net.stages.iter().flatten();
+    let prefix = if net.stem == Stem::Cifar { "cifar_" } else { "" };
+    let kind = if net.kind == Basic { "basic" } else { "bottleneck" };
+    let width = blocks().next().map_or(0, |block| block.width);
+    let mut text = format!("{prefix}resnet {depths:?} {kind} width {width}").replace(", ", ",");
+    let features = [
+        (net.groups > 1, format!(" groups {}", net.groups)),
+        (matches!(net.stem, Stem::Deep(_)), " deep stem".into()),
+        (blocks().any(|block| block.shortcut == Shortcut::PooledProjection), " pooled shortcuts".into()),
+        (blocks().any(|block| block.squeeze.is_some()), " squeeze-and-excitation".into()),
+    ];
+    features.into_iter().filter(|(has, _)| *has).for_each(|(_, feature)| text.push_str(&feature));
+    text
 }

@@ -1,0 +1,83 @@
+"""Golden files of timm's networks: PyTorch's logits and stages for synthetic checkpoints (synthetic.py).
+
+    pip install torch timm safetensors numpy
+    python make_timm.py
+
+Writes <name>.safetensors and a row in golden.json for each network below, with the tensors that tests/common/mod.rs reads, and
+timm.json: parameters and tensors of every network that `residua` names after timm.
+"""
+import json, os
+import numpy as np, timm, torch
+from safetensors.numpy import save_file
+import synthetic
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+SALT, DAMP = "residua", 0.3
+
+# Name and input size. The odd one makes pooling windows of the shortcuts hang over the edge.
+GOLDEN = {
+    "resnet18d": (197, 231),
+    "resnet50d": (224, 224),
+    "seresnet18": (224, 224),
+    "seresnet50": (224, 224),
+    "seresnext26t_32x4d": (224, 224),
+    "resnetrs50": (160, 160),
+}
+
+COUNTED = """
+    resnet18 resnet34 resnet26 resnet50 resnet101 resnet152 resnet200 wide_resnet50_2 wide_resnet101_2
+    resnext50_32x4d resnext101_32x4d resnext101_32x8d resnext101_32x16d resnext101_32x32d resnext101_64x4d
+    resnet50c resnet101c resnet152c resnet50s resnet101s resnet152s resnet10t resnet14t resnet26t resnet50t
+    resnet18d resnet34d resnet26d resnet50d resnet101d resnet152d resnet200d resnext50d_32x4d
+    seresnet18 seresnet34 seresnet50 seresnet50t seresnet101 seresnet152 seresnet152d seresnet200d seresnet269d
+    seresnext26t_32x4d seresnext26d_32x4d seresnext50_32x4d seresnext101_32x4d seresnext101_32x8d
+    seresnext101d_32x8d seresnext101_64x4d
+    resnetrs50 resnetrs101 resnetrs152 resnetrs200 resnetrs270 resnetrs350 resnetrs420
+    densenet121 densenet161 densenet169 densenet201
+""".split()
+
+
+def weights(model):
+    return {k: v for k, v in model.state_dict().items() if not k.endswith("num_batches_tracked")}
+
+
+def golden(name, size):
+    model = timm.create_model(name)
+    damped = "bn3.weight" if "layer1.0.bn3.weight" in model.state_dict() else "bn2.weight"
+    state = {k: torch.from_numpy(synthetic.tensor(SALT, k, tuple(v.shape), damped, DAMP)) for k, v in weights(model).items()}
+    model.load_state_dict(state, strict=False)
+    model.eval().double()
+    out = {}
+    for child in ("maxpool", "layer1", "layer2", "layer3", "layer4"):
+        def save(_module, _input, y, child=child):
+            flat = y.detach().reshape(-1)
+            out[f"stage.{child}"] = flat[(np.arange(64, dtype=np.int64) * 7919) % flat.numel()].float().numpy()
+        model.get_submodule(child).register_forward_hook(save)
+    shape = (2, 3, *size)
+    with torch.no_grad():
+        logits = model(torch.from_numpy(synthetic.tensor(SALT, "input", shape)).double())
+    out["logits"] = logits.float().numpy()
+    assert np.isfinite(out["logits"]).all()
+    save_file(out, os.path.join(HERE, f"{name}.safetensors"))
+    return {"salt": SALT, "damped": damped, "damp": DAMP, "input": list(shape), "classes": logits.shape[1],
+            "parameters": sum(v.numel() for v in model.parameters()), "tensors": len(state),
+            "logit_std": float(logits.std()), "argmax": logits.argmax(1).tolist(), "timm": timm.__version__}
+
+
+def main():
+    path = os.path.join(HERE, "golden.json")
+    index = json.load(open(path))
+    for name, size in GOLDEN.items():
+        index[name] = golden(name, size)
+        print(name, index[name], flush=True)
+    json.dump(index, open(path, "w"), indent=1)
+    rows = []
+    for name in COUNTED:
+        with torch.device("meta"):
+            model = timm.create_model(name)
+        counts = [sum(v.numel() for v in model.parameters()), len(weights(model))]
+        rows.append(f'"{name}": {json.dumps(counts)}')
+    open(os.path.join(HERE, "timm.json"), "w").write("{\n" + ",\n".join(rows) + "\n}\n")
+
+
+main()
