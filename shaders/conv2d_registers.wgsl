@@ -4,8 +4,7 @@
 // Workgroup: 8 output vectors x 8 invocations along the pixels. Grid: x = pixels / (8 PIXELS), y = oc4 / 8.
 
 @compute @workgroup_size(8, 8)
-fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(workgroup_id) group: vec3<u32>,
-        @builtin(local_invocation_id) local: vec3<u32>) {
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_id) local: vec3<u32>) {
     let oc = group.y * 8u + local.x;
     let first = (group.x * 8u + local.y) * PIXELS;
     if oc >= dims.oc4 || first >= dims.pixels {
@@ -17,18 +16,11 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(workgroup_id) gro
         windows[i] = window(first + i);
     }
     var row = oc;
-    for (var ky = 0u; ky < KERNEL; ky++) {
-        for (var kx = 0u; kx < KERNEL; kx++) {
-            // Where each pixel's input starts, and 0.0 for those whose window leaves the image here.
-            var start: array<u32, PIXELS>;
-            var inside: array<f32, PIXELS>;
+    for (var ky = 0u; ky < dims.kernel; ky++) {
+        for (var kx = 0u; kx < dims.kernel; kx++) {
+            var taps: array<Tap, PIXELS>;
             for (var i = 0u; i < PIXELS; i++) {
-                let iy = windows[i].y + i32(ky);
-                let ix = windows[i].x + i32(kx);
-                let cy = clamp(iy, 0, i32(dims.h) - 1);
-                let cx = clamp(ix, 0, i32(dims.w) - 1);
-                start[i] = ((windows[i].image * dims.h + u32(cy)) * dims.w + u32(cx)) * dims.x_stride + dims.x_offset;
-                inside[i] = select(0.0, 1.0, cy == iy && cx == ix);
+                taps[i] = tap(windows[i], ky, kx);
             }
             for (var c = 0u; c < dims.c4; c++) {
                 let w0 = vec4<f32>(weights[row]);
@@ -37,7 +29,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(workgroup_id) gro
                 let w3 = vec4<f32>(weights[row + 3u * dims.oc4]);
                 row += 4u * dims.oc4;
                 for (var i = 0u; i < PIXELS; i++) {
-                    let v = inside[i] * vec4<f32>(x[start[i] + c]);
+                    let v = load_input(taps[i].start, c, taps[i].inside);
                     sums[i] = fma(vec4(v.w), w3, fma(vec4(v.z), w2, fma(vec4(v.y), w1, fma(vec4(v.x), w0, sums[i]))));
                 }
             }
@@ -45,7 +37,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(workgroup_id) gro
     }
     for (var i = 0u; i < PIXELS; i++) {
         if first + i < dims.pixels {
-            finish(first + i, oc, sums[i]);
+            finish(first + i, oc, sums[i] + bias[oc]);
         }
     }
 }

@@ -24,9 +24,9 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let column = thread % 4u;
     var sums: array<vec4<f32>, ROWS * COLUMNS>;
     let steps = (dims.c4 + DEPTH - 1u) / DEPTH;
-    for (var position = 0u; position < KERNEL * KERNEL; position++) {
-        let ky = position / KERNEL;
-        let kx = position % KERNEL;
+    for (var position = 0u; position < dims.kernel * dims.kernel; position++) {
+        let ky = position / dims.kernel;
+        let kx = position % dims.kernel;
         for (var step = 0u; step < steps; step++) {
             let c0 = step * DEPTH;
             // Load: neighbouring threads take neighbouring channels of a pixel, and neighbouring vectors of a weight row.
@@ -36,12 +36,12 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
                 let pixel = first_pixel + tile_pixel;
                 let oy = pixel / dims.ow % dims.oh;
                 // Rows and columns above and left of the image wrap around to huge numbers and fail the same test.
-                let iy = oy * STRIDE + ky - PADDING;
-                let ix = pixel % dims.ow * STRIDE + kx - PADDING;
+                let iy = oy * dims.stride + ky - dims.padding;
+                let ix = pixel % dims.ow * dims.stride + kx - dims.padding;
                 var value = vec4<f32>();
                 if pixel < dims.pixels && c < dims.c4 && iy < dims.h && ix < dims.w {
                     let n = pixel / (dims.ow * dims.oh);
-                    value = vec4<f32>(x[((n * dims.h + iy) * dims.w + ix) * dims.x_stride + dims.x_offset + c]);
+                    value = load_input(((n * dims.h + iy) * dims.w + ix) * dims.x_stride + dims.x_offset, c, 1.0);
                 }
                 sh_x[i % DEPTH * (TILE_PIXELS + 1u) + tile_pixel] = value;
             }
@@ -80,7 +80,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
             let pixel = first_pixel + row + 16u * r;
             let oc = first_oc + column + 4u * j;
             if pixel < dims.pixels && oc < dims.oc4 {
-                finish(pixel, oc, sums[r * COLUMNS + j]);
+                finish(pixel, oc, sums[r * COLUMNS + j] + bias[oc]);
             }
         }
     }

@@ -3,18 +3,21 @@
 //
 // binding  buffer    contents
 // 0        dims      extents; channel counts are plain, not in fours
-// 1        x         [n][h][w][channels], channels padded to four
-// 2        scale     [channels]
-// 3        shift     [channels]
-// 4        residual  [n][r_h][r_w][r_channels], channels padded to four
-// 5        y         [n][h][w][out_channels], channels padded to four
+// 1        x         [n][h][w][x_stride], channels from x_offset on
+// 2        affine    scale [channels], then shift [channels], each padded to four
+// 3        residual  [n][r_h][r_w][r_stride], channels from r_offset on
+// 4        y         [n][h][w][y_stride], channels from y_offset on
+//
+// Strides and offsets (x_offset, r_offset, y_offset) are in fours.
 //
 // One invocation yields four channels of one pixel. Grid: 64 invocations a workgroup, folded into rows.
 
 struct ElementwiseDims {
     h: u32, w: u32, channels: u32, offset: u32,
     out_channels: u32, pixels: u32, r_h: u32, r_w: u32,
-    r_step: u32, r_before: u32, r_channels: u32, pad0: u32,
+    r_step: u32, r_before: u32, r_channels: u32, x_stride: u32,
+    x_offset: u32, r_stride: u32, r_offset: u32, y_stride: u32,
+    y_offset: u32, pad0: u32, pad1: u32, pad2: u32,
 }
 
 override SOURCE: bool = true;
@@ -24,25 +27,25 @@ override RELU: bool = false;
 
 @group(0) @binding(0) var<uniform> dims: ElementwiseDims;
 @group(0) @binding(1) var<storage, read> x: array<Stored>;
-@group(0) @binding(2) var<storage, read> scale: array<vec4<f32>>;
-@group(0) @binding(3) var<storage, read> shift: array<vec4<f32>>;
-@group(0) @binding(4) var<storage, read> residual: array<Stored>;
-@group(0) @binding(5) var<storage, read_write> y: array<Output>;
+@group(0) @binding(2) var<storage, read> affine: array<vec4<f32>>;
+@group(0) @binding(3) var<storage, read> residual: array<Stored>;
+@group(0) @binding(4) var<storage, read_write> y: array<Output>;
 
 fn element(pixel: u32, channel: u32) -> f32 {
     var value = 0.0;
     if SOURCE {
-        value = f32(x[pixel * ((dims.channels + 3u) / 4u) + channel / 4u][channel % 4u]);
+        value = f32(x[pixel * dims.x_stride + dims.x_offset + channel / 4u][channel % 4u]);
     }
     if AFFINE {
-        value = value * scale[channel / 4u][channel % 4u] + shift[channel / 4u][channel % 4u];
+        let shift = (dims.channels + 3u) / 4u;
+        value = value * affine[channel / 4u][channel % 4u] + affine[shift + channel / 4u][channel % 4u];
     }
     if RESIDUAL && channel >= dims.r_before && channel < dims.r_before + dims.r_channels {
         let c = channel - dims.r_before;
         let ox = pixel % dims.w;
         let oy = pixel / dims.w % dims.h;
         let r_pixel = (pixel / (dims.w * dims.h) * dims.r_h + oy * dims.r_step) * dims.r_w + ox * dims.r_step;
-        value += f32(residual[r_pixel * ((dims.r_channels + 3u) / 4u) + c / 4u][c % 4u]);
+        value += f32(residual[r_pixel * dims.r_stride + dims.r_offset + c / 4u][c % 4u]);
     }
     if RELU {
         // Not max(): that may turn NaN into zero.
@@ -61,10 +64,11 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
     if pixel >= dims.pixels || first + 3u < dims.offset || first >= dims.offset + dims.channels {
         return;
     }
+    let at = pixel * dims.y_stride + dims.y_offset + first / 4u;
     // Four channels that another operator shares are kept: operators that fill one output run one after the other.
     var value = vec4<f32>();
     if dims.offset % 4u != 0u {
-        value = vec4<f32>(y[id]);
+        value = vec4<f32>(y[at]);
     }
     for (var i = 0u; i < 4u; i++) {
         let channel = first + i;
@@ -72,5 +76,5 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
             value[i] = element(pixel, channel - dims.offset);
         }
     }
-    y[id] = Output(value);
+    y[at] = Output(value);
 }

@@ -2,12 +2,16 @@
 //
 // binding  buffer  contents
 // 0        dims    extents, channels in fours; oh and ow are 1
-// 1        x       [n][h][w][c4]
-// 2        y       [n][c4]
+// 1        x       [n][h][w][x_stride], channels from x_offset on
+// 2        y       [n][y_stride], channels from y_offset on
 //
 // Grid: x = c4, 64 a workgroup; y = images. Neighbouring invocations read neighbouring channels.
 
-struct PoolDims { h: u32, w: u32, c4: u32, oh: u32, ow: u32, n: u32, pad0: u32, pad1: u32 }
+struct PoolDims {
+    h: u32, w: u32, c4: u32, oh: u32,
+    ow: u32, n: u32, x_stride: u32, x_offset: u32,
+    y_stride: u32, y_offset: u32, pad0: u32, pad1: u32,
+}
 
 @group(0) @binding(0) var<uniform> dims: PoolDims;
 @group(0) @binding(1) var<storage, read> x: array<Stored>;
@@ -19,10 +23,10 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
         return;
     }
     let pixels = dims.h * dims.w;
-    let base = id.y * pixels * dims.c4 + id.x;
+    let base = id.y * pixels * dims.x_stride + dims.x_offset + id.x;
     var sum = vec4<f32>();
     for (var p = 0u; p < pixels; p++) {
-        sum += vec4<f32>(x[base + p * dims.c4]);
+        sum += vec4<f32>(x[base + p * dims.x_stride]);
     }
-    y[id.y * dims.c4 + id.x] = Output(sum / f32(pixels));
+    y[id.y * dims.y_stride + dims.y_offset + id.x] = Output(sum / f32(pixels));
 }

@@ -2,14 +2,14 @@
 //
 // binding  buffer   contents
 // 0        dims     extents, features in fours
-// 1        x        [n][in4]
+// 1        x        [n][x_stride], features from x_offset on
 // 2        weights  [4 * in4][out4]
 // 3        bias     [out4]
 // 4        y        [n][out4]
 //
 // Workgroup: 16 output vectors x SLICES. Grid: x = out4 / 16, y = images.
 
-struct LinearDims { in4: u32, out4: u32, pad0: u32, pad1: u32 }
+struct LinearDims { in4: u32, out4: u32, x_stride: u32, x_offset: u32 }
 
 override SLICES: u32 = 16u;
 
@@ -26,7 +26,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_id) l
     let out = min(group.x * 16u + local.x, dims.out4 - 1u);
     var sum = vec4<f32>();
     for (var i = local.y; i < dims.in4; i += SLICES) {
-        let value = vec4<f32>(x[group.y * dims.in4 + i]);
+        let value = vec4<f32>(x[group.y * dims.x_stride + dims.x_offset + i]);
         let row = 4u * i * dims.out4 + out;
         sum += value.x * vec4<f32>(weights[row]);
         sum += value.y * vec4<f32>(weights[row + dims.out4]);

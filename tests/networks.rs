@@ -49,6 +49,13 @@ networks! {
     resnet152: 1;
     wide_resnet50_2: 1;
     wide_resnet101_2: 1;
+    resnext50_32x4d: 2;
+    resnext101_32x8d: 1;
+    resnext101_64x4d: 1;
+    densenet121: 2;
+    densenet161: 1;
+    densenet169: 1;
+    densenet201: 1;
     cifar_resnet20a: 2;
     cifar_resnet20b: 2;
     cifar_resnet32a: 2;
@@ -65,7 +72,7 @@ networks! {
 
 #[test]
 fn f16_storage() {
-    for name in ["resnet18", "cifar_resnet56a"] {
+    for name in ["resnet18", "cifar_resnet56a", "densenet121", "resnext50_32x4d"] {
         check(name, 1, Options::new(Precision::F16));
     }
 }

@@ -10,10 +10,10 @@ use naga::{
 use residua::{
     graph::{Conv2dParams, PoolParams},
     kernels::{
-        Binding, Caps, KernelKey, Precision, ShaderId,
+        Binding, Caps, KernelKey, Precision, ShaderId, View,
         conv2d::{Conv2d, Residual, Variant},
         elementwise::{self, ElementwiseDims, Flags},
-        linear, pool,
+        linear, pool, winograd,
     },
     tensor::Shape,
 };
@@ -32,32 +32,30 @@ fn caps(software: bool) -> Caps {
 /// One key of every kind that `plan::select` can make.
 fn keys() -> Vec<KernelKey> {
     let mut keys = Vec::new();
-    let shape = Shape::new(1, 16, 8, 8);
+    let view = View::whole(Shape::new(1, 64, 8, 8));
+    let conv2d = |groups, residual, prologue| {
+        let params = Conv2dParams { in_channels: 64, out_channels: 64, kernel: 3, stride: 1, padding: 1, groups };
+        Conv2d { params, x: view, y: view, prologue, residual, relu: true }
+    };
     for stored in [Precision::F32, Precision::F16] {
-        for (variant, kernel) in Variant::all(Some(8)).into_iter().flat_map(|v| [1, 3, 7].map(|kernel| (v, kernel))) {
-            for residual in [Residual::None, Residual::Same, Residual::SubsamplePad { shape, step: 2, before: 4 }] {
-                let params = Conv2dParams {
-                    in_channels: 16,
-                    out_channels: 16,
-                    kernel,
-                    stride: 2,
-                    padding: kernel / 2,
-                    groups: 1,
-                };
-                let conv = Conv2d { params, x: shape, y: shape, residual, relu: kernel != 1 };
-                keys.push(conv.kernel(variant, stored, stored).0);
+        for (variant, groups) in Variant::all(Some(8)).into_iter().flat_map(|v| [1, 2, 4, 8, 16].map(|g| (v, g))) {
+            for residual in [Residual::None, Residual::Same(view), Residual::SubsamplePad { view, step: 2, before: 4 }]
+            {
+                for conv in [false, true].map(|prologue| conv2d(groups, residual, prologue)) {
+                    match variant {
+                        _ if !conv.admits(variant, stored) => {}
+                        Variant::Winograd { lanes } => keys.extend(winograd::steps(&conv, lanes).map(|(key, _)| key)),
+                        _ => keys.extend([stored, Precision::F32].map(|out| conv.kernel(variant, stored, out).0)),
+                    }
+                }
             }
-            let params =
-                Conv2dParams { in_channels: 16, out_channels: 16, kernel: 1, stride: 1, padding: 0, groups: 1 };
-            let head = Conv2d { params, x: shape, y: shape, residual: Residual::None, relu: false };
-            keys.push(head.kernel(variant, stored, Precision::F32).0);
         }
-        for max in [true, false] {
+        for (max, prologue) in [(true, false), (true, true), (false, false), (false, true)] {
             let params = PoolParams { kernel: 3, stride: 2, padding: 1, ceil: false };
-            keys.push(pool::window(stored, stored, max, params, shape, shape).0);
+            keys.push(pool::window(stored, stored, pool::Window { max, params, prologue }, view, view).0);
         }
-        keys.push(pool::global(stored, stored, shape).0);
-        keys.extend([true, false].map(|software| linear::gemv(stored, &caps(software), 1, 512, 1000).0));
+        keys.push(pool::global(stored, stored, view, view).0);
+        keys.extend([true, false].map(|software| linear::gemv(stored, &caps(software), view, 1000).0));
         for bits in 0..16 {
             let flags =
                 Flags { source: bits & 1 > 0, affine: bits & 2 > 0, residual: bits & 4 > 0, relu: bits & 8 > 0 };
@@ -158,7 +156,8 @@ fn every_shader_has_a_key_and_a_file_of_its_name() {
 
 #[test]
 fn a_wrong_override_type_or_binding_is_noticed() {
-    let key = pool::global(Precision::F32, Precision::F32, Shape::new(1, 8, 2, 2)).0;
+    let view = View::whole(Shape::new(1, 8, 2, 2));
+    let key = pool::global(Precision::F32, Precision::F32, view, view).0;
     let unknown = KernelKey { overrides: vec![("NO_SUCH", 1)], ..key.clone() };
     assert!(problem(&unknown, &parse(&unknown)).is_some());
     let broken = key.wgsl().replace("vec4<f32>(x[", "vec3<f32>(x[");

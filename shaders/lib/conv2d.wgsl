@@ -1,12 +1,13 @@
-// What every conv2d kernel shares: bindings, extents, where a window starts, and the epilogue.
+// What every conv2d kernel shares: bindings, extents, the prologue and the epilogue.
 //
 // binding  buffer     type   contents
 // 0        dims       -      extents, see Conv2dDims
 // 1        x          4ch    input        [n][h][w][x_stride], channels from x_offset on
-// 2        weights    4ch    weights      [kh][kw][4 * c4][oc4]: one row per input channel
+// 2        weights    4ch    weights      [kernel][kernel][4 * group_c4][oc4]: one row per input channel of a group
 // 3        bias       f32x4  bias         [oc4]
-// 4        residual   4ch    second addend of the epilogue (bound to x where RESIDUAL is 0)
-// 5        y          4ch    output       [n][oh][ow][y_stride], channels from y_offset on
+// 4        residual   4ch    second addend of the epilogue (unused where RESIDUAL is 0)
+// 5        affine     f32x4  prologue: scale [c4], then shift [c4] (unused where PROLOGUE is off)
+// 6        y          4ch    output       [n][oh][ow][y_stride], channels from y_offset on
 //
 // "4ch" is `Stored` (y: `Output`), four channels as vec4<f32> or vec4<f16>: the generated header defines both.
 // All channel counts, strides and offsets are in units of four channels.
@@ -17,17 +18,22 @@ struct Conv2dDims {
     x_offset: u32, y_offset: u32,
     // Output pixels of the whole batch, n * oh * ow.
     pixels: u32,
-    // Residual: its channels in fours, its rows and columns, its subsampling step, zero channels in front of it (not in fours).
-    r_stride: u32, r_h: u32, r_w: u32, r_step: u32, r_before: u32,
-    // Channels of the residual that exist (not in fours).
-    r_channels: u32,
-    pad0: u32, pad1: u32, pad2: u32,
+    // Rows and columns of the window, its step, zero rows and columns on each side.
+    kernel: u32, stride: u32, padding: u32,
+    // 1 to clamp at zero.
+    relu: u32,
+    // Residual: its channels in fours and where they start, its rows and columns, its subsampling step, zero channels in front of
+    // it and channels of it that exist (both not in fours).
+    r_stride: u32, r_offset: u32, r_h: u32, r_w: u32, r_step: u32, r_before: u32, r_channels: u32,
+    // Input and output channels of a group (all of them where there is one group).
+    group_c4: u32, group_oc4: u32,
+    // Winograd: tiles of 4x4 outputs across, down, and of the whole batch.
+    tiles_w: u32, tiles_h: u32, tiles: u32,
+    pad0: u32,
 }
 
-override KERNEL: u32 = 3u;
-override STRIDE: u32 = 1u;
-override PADDING: u32 = 1u;
-override RELU: bool = true;
+// The input is relu(scale * x + shift) instead of x: the batch norm and ReLU before a convolution of a DenseNet.
+override PROLOGUE: bool = false;
 // 0: none. 1: same shape as the output. 2: subsampled, with zero channels around it (shortcut A of the CIFAR nets).
 override RESIDUAL: u32 = 0u;
 
@@ -36,16 +42,51 @@ override RESIDUAL: u32 = 0u;
 @group(0) @binding(2) var<storage, read> weights: array<Stored>;
 @group(0) @binding(3) var<storage, read> bias: array<vec4<f32>>;
 @group(0) @binding(4) var<storage, read> residual: array<Stored>;
-@group(0) @binding(5) var<storage, read_write> y: array<Output>;
+@group(0) @binding(5) var<storage, read> affine: array<vec4<f32>>;
+@group(0) @binding(6) var<storage, read_write> y: array<Output>;
+
+// Not max(): that may turn NaN into zero.
+fn clamp_at_zero(v: vec4<f32>) -> vec4<f32> {
+    return select(v, vec4<f32>(), v < vec4<f32>());
+}
+
+// Input vector c of the pixel whose channels start at `start`, times `inside`: 0.0 for a pixel of the padding, else 1.0.
+fn load_input(start: u32, c: u32, inside: f32) -> vec4<f32> {
+    var v = vec4<f32>(x[start + c]);
+    if PROLOGUE {
+        v = clamp_at_zero(affine[c] * v + affine[dims.c4 + c]);
+    }
+    return inside * v;
+}
+
+// a / b without an integer division, which software adapters do lane by lane. Right for quotients below 2^22.
+fn divide(a: u32, b: u32) -> u32 {
+    let q = u32(f32(a) / f32(b));
+    let rest = i32(a - q * b);
+    return q + select(0u, 1u, rest >= i32(b)) - select(0u, 1u, rest < 0);
+}
 
 // Where the window of one output pixel starts.
 struct Window { image: u32, y: i32, x: i32 }
 
 fn window(pixel: u32) -> Window {
     let p = min(pixel, dims.pixels - 1u);
-    let ox = p % dims.ow;
-    let oy = p / dims.ow % dims.oh;
-    return Window(p / (dims.ow * dims.oh), i32(oy * STRIDE) - i32(PADDING), i32(ox * STRIDE) - i32(PADDING));
+    let line = divide(p, dims.ow);
+    let image = divide(line, dims.oh);
+    let padding = i32(dims.padding);
+    return Window(image, i32((line - image * dims.oh) * dims.stride) - padding, i32((p - line * dims.ow) * dims.stride) - padding);
+}
+
+// Where the channels of a window's input at kernel position (ky, kx) start, and 1.0 if that is inside the image, else 0.0.
+struct Tap { start: u32, inside: f32 }
+
+fn tap(w: Window, ky: u32, kx: u32) -> Tap {
+    let iy = w.y + i32(ky);
+    let ix = w.x + i32(kx);
+    let cy = clamp(iy, 0, i32(dims.h) - 1);
+    let cx = clamp(ix, 0, i32(dims.w) - 1);
+    let start = ((w.image * dims.h + u32(cy)) * dims.w + u32(cx)) * dims.x_stride + dims.x_offset;
+    return Tap(start, select(0.0, 1.0, cy == iy && cx == ix));
 }
 
 // One channel of the subsampled, zero-padded residual at output pixel (n, oy, ox).
@@ -55,14 +96,14 @@ fn padded_residual(n: u32, oy: u32, ox: u32, channel: u32) -> f32 {
     }
     let c = channel - dims.r_before;
     let pixel = (n * dims.r_h + oy * dims.r_step) * dims.r_w + ox * dims.r_step;
-    return f32(residual[pixel * dims.r_stride + c / 4u][c % 4u]);
+    return f32(residual[pixel * dims.r_stride + dims.r_offset + c / 4u][c % 4u]);
 }
 
-// Bias, residual and ReLU for four channels of one output pixel, then the store.
+// Residual and ReLU for four channels of one output pixel, whose sum has its bias already, then the store.
 fn finish(pixel: u32, oc: u32, sum: vec4<f32>) {
-    var value = sum + bias[oc];
+    var value = sum;
     if RESIDUAL == 1u {
-        value += vec4<f32>(residual[pixel * dims.r_stride + oc]);
+        value += vec4<f32>(residual[pixel * dims.r_stride + dims.r_offset + oc]);
     }
     if RESIDUAL == 2u {
         let ox = pixel % dims.ow;
@@ -71,9 +112,8 @@ fn finish(pixel: u32, oc: u32, sum: vec4<f32>) {
         value += vec4<f32>(padded_residual(n, oy, ox, 4u * oc), padded_residual(n, oy, ox, 4u * oc + 1u),
                            padded_residual(n, oy, ox, 4u * oc + 2u), padded_residual(n, oy, ox, 4u * oc + 3u));
     }
-    if RELU {
-        // Not max(): that may turn NaN into zero.
-        value = select(value, vec4<f32>(), value < vec4<f32>());
+    if dims.relu == 1u {
+        value = clamp_at_zero(value);
     }
     y[pixel * dims.y_stride + dims.y_offset + oc] = Output(value);
 }

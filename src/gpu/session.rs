@@ -51,6 +51,8 @@ impl Session {
         let readbacks =
             plan.kept.iter().map(|placed| buffer("readback", transfer::bytes(placed) as u64, to_host)).collect();
         device.check("activation buffers")?;
+        // As large as any element of a kernel's arrays.
+        let unused = buffer("unused", 16, wgpu::BufferUsages::STORAGE);
         let uniforms = Uniforms::new(device, &plan);
         let mut dispatches = Vec::with_capacity(plan.steps.len());
         for (i, step) in plan.steps.iter().enumerate() {
@@ -59,7 +61,7 @@ impl Session {
                 .operands
                 .iter()
                 .map(|operand| match operand {
-                    Operand::Buffer(_) => Ok(None),
+                    Operand::Buffer(_) | Operand::Unused => Ok(None),
                     Operand::Weights(id) => executor.weights(*id).map(Some),
                 })
                 .collect::<Result<_>>()?;
@@ -69,6 +71,7 @@ impl Session {
                 let resource = match (operand, weights) {
                     (Operand::Buffer(b), _) => buffers[*b].as_entire_binding(),
                     (Operand::Weights(_), Some(weights)) => weights.as_entire_binding(),
+                    (Operand::Unused, _) => unused.as_entire_binding(),
                     (Operand::Weights(_), None) => continue,
                 };
                 entries.push(wgpu::BindGroupEntry { binding: binding as u32 + 1, resource });

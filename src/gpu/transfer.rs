@@ -3,15 +3,14 @@
 use half::f16;
 
 use crate::{
-    kernels::{Precision, fours},
+    kernels::{Precision, View},
     plan::Placed,
     tensor::Tensor,
 };
 
-/// Bytes of a buffer that holds a value.
+/// Bytes of the buffer that a value lies in.
 pub(super) fn bytes(placed: &Placed) -> usize {
-    let shape = placed.shape;
-    shape.n * shape.pixels() * 4 * fours(shape.c) * placed.stored.bytes()
+    placed.view.buffer_elements() * placed.stored.bytes()
 }
 
 /// Values as a buffer stores them.
@@ -24,14 +23,14 @@ pub(super) fn encode(values: &[f32], stored: Precision) -> Vec<u8> {
 
 /// `tensor` as the buffer of `placed` holds it.
 pub(super) fn to_device(tensor: &Tensor, placed: &Placed) -> Vec<u8> {
-    let shape = placed.shape;
-    let stride = 4 * fours(shape.c);
-    let mut values = vec![0.0; shape.n * shape.pixels() * stride];
+    let View { shape, stride, offset } = placed.view;
+    let (stride, offset) = (4 * stride as usize, 4 * offset as usize);
+    let mut values = vec![0.0; placed.view.buffer_elements()];
     for n in 0..shape.n {
         let image = tensor.image(n);
         for (c, plane) in image.chunks_exact(shape.pixels()).enumerate() {
             for (p, &value) in plane.iter().enumerate() {
-                values[(n * shape.pixels() + p) * stride + c] = value;
+                values[(n * shape.pixels() + p) * stride + offset + c] = value;
             }
         }
     }
@@ -40,8 +39,8 @@ pub(super) fn to_device(tensor: &Tensor, placed: &Placed) -> Vec<u8> {
 
 /// The tensor that the bytes of the buffer of `placed` hold.
 pub(super) fn to_host(bytes: &[u8], placed: &Placed) -> Tensor {
-    let shape = placed.shape;
-    let stride = 4 * fours(shape.c);
+    let View { shape, stride, offset } = placed.view;
+    let (stride, offset) = (4 * stride as usize, 4 * offset as usize);
     let value = |i: usize| match placed.stored {
         Precision::F32 => bytemuck::pod_read_unaligned::<f32>(&bytes[4 * i..4 * i + 4]),
         Precision::F16 => bytemuck::pod_read_unaligned::<f16>(&bytes[2 * i..2 * i + 2]).to_f32(),
@@ -51,7 +50,7 @@ pub(super) fn to_host(bytes: &[u8], placed: &Placed) -> Tensor {
     for n in 0..shape.n {
         for c in 0..shape.c {
             for p in 0..shape.pixels() {
-                tensor.data[at] = value((n * shape.pixels() + p) * stride + c);
+                tensor.data[at] = value((n * shape.pixels() + p) * stride + offset + c);
                 at += 1;
             }
         }
@@ -69,7 +68,7 @@ mod tests {
         let shape = Shape::new(2, 5, 3, 2);
         let tensor = Tensor::new(shape, (0..shape.elements()).map(|i| i as f32).collect());
         for stored in [Precision::F32, Precision::F16] {
-            let placed = Placed { buffer: 0, shape, stored };
+            let placed = Placed { buffer: 0, view: View { shape, stride: 4, offset: 1 }, stored };
             let device = to_device(&tensor, &placed);
             assert_eq!(device.len(), bytes(&placed));
             assert_eq!(to_host(&device, &placed), tensor);

@@ -1,19 +1,22 @@
-//! The convolution kernels: dense 2-D cross-correlation with bias, residual and ReLU in the epilogue.
+//! The convolution kernels: 2-D cross-correlation with bias, residual and ReLU in the epilogue, and optionally the batch norm and ReLU
+//! that come before it in the prologue.
 
 use bytemuck::{Pod, Zeroable};
 
-use super::{Binding, KernelKey, Precision, Shader, ShaderId, fours};
-use crate::{graph::Conv2dParams, tensor::Shape};
+use super::{Binding, KernelKey, Precision, Shader, ShaderId, View};
+use crate::graph::Conv2dParams;
 
-const BINDINGS: &[Binding] = &[
+pub(super) const BINDINGS: &[Binding] = &[
     Binding::Uniform(size_of::<Conv2dDims>() as u64),
+    Binding::Read,
     Binding::Read,
     Binding::Read,
     Binding::Read,
     Binding::Read,
     Binding::Write,
 ];
-const SHARED: &str = include_str!("../../shaders/lib/conv2d.wgsl");
+pub(super) const SHARED: &str = include_str!("../../shaders/lib/conv2d.wgsl");
+pub(super) const SHARED_BROADCAST: &str = include_str!("../../shaders/lib/broadcast.wgsl");
 
 /// `shaders/conv2d_registers.wgsl`: no workgroup memory, no barriers, no subgroups.
 pub const REGISTERS: Shader = Shader {
@@ -22,10 +25,10 @@ pub const REGISTERS: Shader = Shader {
     bindings: BINDINGS,
 };
 
-/// `shaders/conv2d_broadcast.wgsl`: each lane of a subgroup loads a different weight, a broadcast shares it.
+/// `shaders/conv2d_broadcast.wgsl`: each lane of a subgroup loads a different input, a broadcast shares it.
 pub const BROADCAST: Shader = Shader {
     name: "conv2d_broadcast",
-    parts: &[SHARED, include_str!("../../shaders/conv2d_broadcast.wgsl")],
+    parts: &[SHARED, SHARED_BROADCAST, include_str!("../../shaders/conv2d_broadcast.wgsl")],
     bindings: BINDINGS,
 };
 
@@ -33,6 +36,13 @@ pub const BROADCAST: Shader = Shader {
 pub const TILED: Shader = Shader {
     name: "conv2d_tiled",
     parts: &[SHARED, include_str!("../../shaders/conv2d_tiled.wgsl")],
+    bindings: BINDINGS,
+};
+
+/// `shaders/conv2d_grouped.wgsl`: grouped convolutions.
+pub const GROUPED: Shader = Shader {
+    name: "conv2d_grouped",
+    parts: &[SHARED, include_str!("../../shaders/conv2d_grouped.wgsl")],
     bindings: BINDINGS,
 };
 
@@ -52,13 +62,23 @@ pub struct Conv2dDims {
     pub x_offset: u32,
     pub y_offset: u32,
     pub pixels: u32,
+    pub kernel: u32,
+    pub stride: u32,
+    pub padding: u32,
+    pub relu: u32,
     pub r_stride: u32,
+    pub r_offset: u32,
     pub r_h: u32,
     pub r_w: u32,
     pub r_step: u32,
     pub r_before: u32,
     pub r_channels: u32,
-    pub pad: [u32; 3],
+    pub group_c4: u32,
+    pub group_oc4: u32,
+    pub tiles_w: u32,
+    pub tiles_h: u32,
+    pub tiles: u32,
+    pub pad: u32,
 }
 
 /// A convolution kernel with its tile.
@@ -81,14 +101,31 @@ pub enum Variant {
         /// Output vectors of a thread.
         columns: u32,
     },
+    /// `conv2d_grouped`, for more than one group.
+    Grouped {
+        /// Neighbouring output vectors that a workgroup computes side by side.
+        columns: u32,
+    },
+    /// The three steps of [`super::winograd`], for subgroups of exactly this size.
+    Winograd {
+        /// Lanes of a subgroup, at least 8.
+        lanes: u32,
+    },
 }
 
+/// Largest number of output pixels that an invocation of `conv2d_broadcast` sums up, in eights.
+const MAX_GROUPS: usize = 7;
+
 impl Variant {
-    /// Every variant that is ever selected on a device with subgroups of `lanes` lanes.
+    /// Every variant that is ever selected on a device with subgroups of `lanes` lanes. Not each serves every convolution:
+    /// see [`Conv2d::admits`].
     pub fn all(lanes: Option<u32>) -> Vec<Variant> {
         let mut all = vec![Variant::Registers { pixels: 1 }, Variant::Registers { pixels: 8 }];
         all.extend([(8, 4), (4, 4), (2, 2)].map(|(rows, columns)| Variant::Tiled { rows, columns }));
-        all.extend(lanes.filter(|&lanes| lanes >= 8).map(|lanes| Variant::Broadcast { lanes }));
+        all.extend([1, 8].map(|columns| Variant::Grouped { columns }));
+        if let Some(lanes) = lanes.filter(|&lanes| lanes >= 8) {
+            all.extend([Variant::Broadcast { lanes }, Variant::Winograd { lanes }]);
+        }
         all
     }
 }
@@ -99,11 +136,11 @@ pub enum Residual {
     /// None.
     None,
     /// A value of the output's shape.
-    Same,
-    /// A value of this shape, every `step`-th pixel of it, behind `before` zero channels.
+    Same(View),
+    /// Every `step`-th pixel of a value, behind `before` zero channels.
     SubsamplePad {
-        /// Shape of the value.
-        shape: Shape,
+        /// The value.
+        view: View,
         /// Step in rows and columns.
         step: usize,
         /// Zero channels in front.
@@ -111,91 +148,145 @@ pub enum Residual {
     },
 }
 
-/// A convolution to be served: shapes and epilogue, no data.
+/// A convolution to be served: shapes, places, prologue and epilogue, no data.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Conv2d {
-    /// Extents of the kernel.
+    /// Extents of the kernel. With several groups, a group's input and output channels are multiples of four (see [`blocks`]).
     pub params: Conv2dParams,
-    /// Input shape.
-    pub x: Shape,
-    /// Output shape.
-    pub y: Shape,
+    /// Input.
+    pub x: View,
+    /// Output.
+    pub y: View,
+    /// Scale, shift and ReLU on the input.
+    pub prologue: bool,
     /// Second addend.
     pub residual: Residual,
     /// Clamp at zero.
     pub relu: bool,
 }
 
+/// The groups that kernels see: as few groups as needed are taken together, with zero weights between them, so that the channels of each
+/// are multiples of four. One for a dense convolution, and where no smaller number serves.
+pub fn blocks(params: &Conv2dParams) -> usize {
+    let Conv2dParams { in_channels, out_channels, groups, .. } = *params;
+    let whole = |merged: usize| {
+        let blocks = groups / merged;
+        groups.is_multiple_of(merged)
+            && (in_channels / blocks).is_multiple_of(4)
+            && (out_channels / blocks).is_multiple_of(4)
+    };
+    (1..groups).find(|&merged| whole(merged)).map_or(1, |merged| groups / merged)
+}
+
 impl Conv2d {
     /// Output pixels of the whole batch: the rows of the implicit matrix product.
     pub fn pixels(&self) -> usize {
-        self.y.n * self.y.pixels()
+        self.y.pixels()
     }
 
-    /// Multiply-accumulates.
+    /// Multiply-accumulates of the definition.
     pub fn macs(&self) -> u64 {
         self.pixels() as u64 * self.params.weight_shape().iter().product::<usize>() as u64
+    }
+
+    /// Whether `variant` computes this convolution.
+    pub fn admits(&self, variant: Variant, stored: Precision) -> bool {
+        let grouped = blocks(&self.params) > 1;
+        match variant {
+            Variant::Grouped { .. } => grouped,
+            Variant::Winograd { .. } => {
+                let three = (self.params.kernel, self.params.stride, self.params.padding) == (3, 1, 1);
+                three && !grouped && !self.prologue && stored == Precision::F32
+            }
+            _ => !grouped,
+        }
     }
 
     /// The uniform block.
     pub fn dims(&self) -> Conv2dDims {
         let (r, r_step, r_before) = match self.residual {
-            Residual::SubsamplePad { shape, step, before } => (shape, step, before),
-            Residual::Same | Residual::None => (self.y, 1, 0),
+            Residual::SubsamplePad { view, step, before } => (view, step, before),
+            Residual::Same(view) => (view, 1, 0),
+            Residual::None => (View::whole(self.y.shape), 1, 0),
         };
-        let (c4, oc4) = (fours(self.x.c) as u32, fours(self.y.c) as u32);
+        let (x, y, params) = (self.x.shape, self.y.shape, self.params);
+        let blocks = blocks(&params) as u32;
+        let (tiles_h, tiles_w) = (y.h.div_ceil(4) as u32, y.w.div_ceil(4) as u32);
         Conv2dDims {
-            h: self.x.h as u32,
-            w: self.x.w as u32,
-            c4,
-            x_stride: c4,
-            oh: self.y.h as u32,
-            ow: self.y.w as u32,
-            oc4,
-            y_stride: oc4,
-            x_offset: 0,
-            y_offset: 0,
+            h: x.h as u32,
+            w: x.w as u32,
+            c4: self.x.c4(),
+            x_stride: self.x.stride,
+            oh: y.h as u32,
+            ow: y.w as u32,
+            oc4: self.y.c4(),
+            y_stride: self.y.stride,
+            x_offset: self.x.offset,
+            y_offset: self.y.offset,
             pixels: self.pixels() as u32,
-            r_stride: fours(r.c) as u32,
-            r_h: r.h as u32,
-            r_w: r.w as u32,
+            kernel: params.kernel as u32,
+            stride: params.stride as u32,
+            padding: params.padding as u32,
+            relu: self.relu as u32,
+            r_stride: r.stride,
+            r_offset: r.offset,
+            r_h: r.shape.h as u32,
+            r_w: r.shape.w as u32,
             r_step: r_step as u32,
             r_before: r_before as u32,
-            r_channels: r.c as u32,
-            pad: [0; 3],
+            r_channels: r.shape.c as u32,
+            group_c4: self.x.c4() / blocks,
+            group_oc4: self.y.c4() / blocks,
+            tiles_w,
+            tiles_h,
+            tiles: y.n as u32 * tiles_h * tiles_w,
+            pad: 0,
         }
     }
 
-    fn overrides(&self) -> Vec<(&'static str, u32)> {
+    pub(super) fn overrides(&self) -> Vec<(&'static str, u32)> {
         let residual = match self.residual {
             Residual::None => 0,
-            Residual::Same => 1,
+            Residual::Same(_) => 1,
             Residual::SubsamplePad { .. } => 2,
         };
-        vec![
-            ("KERNEL", self.params.kernel as u32),
-            ("STRIDE", self.params.stride as u32),
-            ("PADDING", self.params.padding as u32),
-            ("RELU", self.relu as u32),
-            ("RESIDUAL", residual),
-        ]
+        vec![("PROLOGUE", self.prologue as u32), ("RESIDUAL", residual)]
     }
 
-    /// The kernel `variant` for this convolution, and its grid.
+    /// The kernel of a `variant` that takes one dispatch, and its grid.
+    ///
+    /// # Panics
+    /// For [`Variant::Winograd`], which takes three: see [`super::winograd::steps`].
     pub fn kernel(&self, variant: Variant, stored: Precision, output: Precision) -> (KernelKey, [u32; 3]) {
         let mut overrides = self.overrides();
+        let dims = self.dims();
         let (shader, consts, pixels, vectors) = match variant {
             Variant::Registers { pixels } => (ShaderId::Conv2dRegisters, vec![("PIXELS", pixels)], 8 * pixels, 8),
             Variant::Broadcast { lanes } => {
                 overrides.push(("LANES", lanes));
-                (ShaderId::Conv2dBroadcast, Vec::new(), 16, lanes)
+                let groups = eights(self.pixels());
+                (ShaderId::Conv2dBroadcast, vec![("GROUPS", groups)], 8 * groups, lanes)
             }
             Variant::Tiled { rows, columns } => {
                 (ShaderId::Conv2dTiled, vec![("ROWS", rows), ("COLUMNS", columns)], 16 * rows, 4 * columns)
             }
+            Variant::Grouped { columns } => {
+                let rows = 8;
+                overrides.extend([("COLUMNS", columns), ("ROWS", rows)]);
+                let divides = |vectors: &u32| dims.group_oc4.is_multiple_of(*vectors);
+                let vectors = [8, 4, 2].into_iter().find(divides).unwrap_or(1);
+                (ShaderId::Conv2dGrouped, vec![("VECTORS", vectors)], rows, columns * vectors)
+            }
+            Variant::Winograd { .. } => panic!("Winograd convolution takes three dispatches"),
         };
         let key = KernelKey { shader, stored, output, consts, overrides };
-        let tiles = |extent: usize, tile: u32| extent.div_ceil(tile as usize) as u32;
-        (key, [tiles(self.pixels(), pixels), tiles(fours(self.y.c), vectors), 1])
+        (key, [dims.pixels.div_ceil(pixels), dims.oc4.div_ceil(vectors), 1])
     }
+}
+
+/// Pixels (or tiles) of a workgroup of the broadcast kernels, in eights: as many as registers hold, and no more than needed to spread
+/// them evenly over the workgroups.
+pub(super) fn eights(pixels: usize) -> u32 {
+    let workgroups = pixels.div_ceil(8 * MAX_GROUPS);
+    pixels.div_ceil(8 * workgroups) as u32
 }

@@ -13,7 +13,6 @@ pub const ELEMENTWISE: Shader = Shader {
         Binding::Read,
         Binding::Read,
         Binding::Read,
-        Binding::Read,
         Binding::Write,
     ],
 };
@@ -46,8 +45,20 @@ pub struct ElementwiseDims {
     pub r_before: u32,
     /// Channels of the second addend.
     pub r_channels: u32,
+    /// Vectors from one pixel of the first addend to the next.
+    pub x_stride: u32,
+    /// Vector at which the first addend's channels start.
+    pub x_offset: u32,
+    /// Vectors from one pixel of the second addend to the next.
+    pub r_stride: u32,
+    /// Vector at which the second addend's channels start.
+    pub r_offset: u32,
+    /// Vectors from one output pixel to the next.
+    pub y_stride: u32,
+    /// Vector at which the output's channels start.
+    pub y_offset: u32,
     /// Fills the block up to a multiple of 16 bytes.
-    pub pad: u32,
+    pub pad: [u32; 3],
 }
 
 /// What the kernel does besides copying; all false is a copy into channels `offset ..` of the output.
@@ -55,7 +66,7 @@ pub struct ElementwiseDims {
 pub struct Flags {
     /// Read the first addend (else it is zero).
     pub source: bool,
-    /// Multiply it by `scale` and add `shift`.
+    /// Multiply it by a scale and add a shift, a pair for each channel.
     pub affine: bool,
     /// Add the second addend.
     pub residual: bool,

@@ -2,7 +2,7 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use super::{Binding, Caps, KernelKey, Precision, Shader, ShaderId, fours};
+use super::{Binding, Caps, KernelKey, Precision, Shader, ShaderId, View, fours};
 
 /// `shaders/linear_gemv.wgsl`: a workgroup yields `4 * LANES` outputs of one image.
 pub const GEMV: Shader = Shader {
@@ -28,18 +28,14 @@ pub struct LinearDims {
     pub in4: u32,
     /// Output features in fours.
     pub out4: u32,
-    /// Fills the block up to a multiple of 16 bytes.
-    pub pad: [u32; 2],
+    /// Vectors from one image's features to the next's.
+    pub x_stride: u32,
+    /// Vector at which the features start.
+    pub x_offset: u32,
 }
 
-/// `y[n][out] = x[n][in] W + b` for `n` images, `W` packed `[in][out]`, the output always f32.
-pub fn gemv(
-    stored: Precision,
-    caps: &Caps,
-    n: usize,
-    inputs: usize,
-    outputs: usize,
-) -> (KernelKey, LinearDims, [u32; 3]) {
+/// `y[n][out] = x[n][in] W + b` for the images of `x`, `W` packed `[in][out]`, the output always f32.
+pub fn gemv(stored: Precision, caps: &Caps, x: View, outputs: usize) -> (KernelKey, LinearDims, [u32; 3]) {
     // Slices of the sum run side by side and meet in workgroup memory; a software adapter gains nothing from that.
     let slices = if caps.software { 1 } else { 16 };
     let key = KernelKey {
@@ -49,6 +45,6 @@ pub fn gemv(
         consts: Vec::new(),
         overrides: vec![("SLICES", slices)],
     };
-    let dims = LinearDims { in4: fours(inputs) as u32, out4: fours(outputs) as u32, pad: [0; 2] };
-    (key, dims, [fours(outputs).div_ceil(LANES) as u32, n as u32, 1])
+    let dims = LinearDims { in4: x.c4(), out4: fours(outputs) as u32, x_stride: x.stride, x_offset: x.offset };
+    (key, dims, [fours(outputs).div_ceil(LANES) as u32, x.shape.n as u32, 1])
 }

@@ -8,8 +8,11 @@ pub mod conv2d;
 pub mod elementwise;
 pub mod linear;
 pub mod pool;
+pub mod winograd;
 
 use std::fmt;
+
+use crate::tensor::Shape;
 
 /// Type in which activations and weights are stored. Sums and epilogues are always f32.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -109,6 +112,10 @@ pub enum ShaderId {
     Conv2dRegisters,
     Conv2dBroadcast,
     Conv2dTiled,
+    Conv2dGrouped,
+    Conv2dWinogradInput,
+    Conv2dWinogradGemm,
+    Conv2dWinogradOutput,
     Elementwise,
     GlobalAvgPool,
     LinearGemv,
@@ -117,10 +124,14 @@ pub enum ShaderId {
 
 impl ShaderId {
     /// Every shader of the catalogue.
-    pub const ALL: [ShaderId; 7] = [
+    pub const ALL: [ShaderId; 11] = [
         ShaderId::Conv2dRegisters,
         ShaderId::Conv2dBroadcast,
         ShaderId::Conv2dTiled,
+        ShaderId::Conv2dGrouped,
+        ShaderId::Conv2dWinogradInput,
+        ShaderId::Conv2dWinogradGemm,
+        ShaderId::Conv2dWinogradOutput,
         ShaderId::Elementwise,
         ShaderId::GlobalAvgPool,
         ShaderId::LinearGemv,
@@ -133,6 +144,10 @@ impl ShaderId {
             ShaderId::Conv2dRegisters => &conv2d::REGISTERS,
             ShaderId::Conv2dBroadcast => &conv2d::BROADCAST,
             ShaderId::Conv2dTiled => &conv2d::TILED,
+            ShaderId::Conv2dGrouped => &conv2d::GROUPED,
+            ShaderId::Conv2dWinogradInput => &winograd::INPUT,
+            ShaderId::Conv2dWinogradGemm => &winograd::GEMM,
+            ShaderId::Conv2dWinogradOutput => &winograd::OUTPUT,
             ShaderId::Elementwise => &elementwise::ELEMENTWISE,
             ShaderId::GlobalAvgPool => &pool::GLOBAL_AVG_POOL,
             ShaderId::LinearGemv => &linear::GEMV,
@@ -167,6 +182,40 @@ impl fmt::Display for KernelKey {
             write!(f, " {name}={value}")?;
         }
         Ok(())
+    }
+}
+
+/// Where the elements of a value lie in a buffer: NHWC, pixels `stride` vectors of four channels apart, the value's own channels from
+/// vector `offset` on. The inputs of a concatenation are views of its buffer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct View {
+    /// Shape of the value.
+    pub shape: Shape,
+    /// Vectors from one pixel to the next.
+    pub stride: u32,
+    /// Vector at which its channels start.
+    pub offset: u32,
+}
+
+impl View {
+    /// A value that has its buffer to itself.
+    pub fn whole(shape: Shape) -> Self {
+        View { shape, stride: fours(shape.c) as u32, offset: 0 }
+    }
+
+    /// Channels in units of four.
+    pub fn c4(&self) -> u32 {
+        fours(self.shape.c) as u32
+    }
+
+    /// Pixels of the whole batch.
+    pub fn pixels(&self) -> usize {
+        self.shape.n * self.shape.pixels()
+    }
+
+    /// Elements of the buffer that it lies in.
+    pub fn buffer_elements(&self) -> usize {
+        4 * self.stride as usize * self.pixels()
     }
 }
 

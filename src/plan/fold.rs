@@ -3,7 +3,16 @@
 use std::borrow::Cow;
 
 use super::fuse::{ConvWeights, Norm};
-use crate::{Result, checkpoint::Checkpoint, graph::Conv2dParams, kernels::fours};
+use crate::{
+    Result,
+    checkpoint::Checkpoint,
+    graph::Conv2dParams,
+    kernels::{
+        conv2d::blocks,
+        fours,
+        winograd::{POINTS, transform},
+    },
+};
 
 /// Scale and shift of a batch norm at inference, `y = scale * x + shift`, in f64 (Ioffe and Szegedy 2015, algorithm 2, line 11).
 fn scale_shift(checkpoint: &Checkpoint, norm: &Norm) -> Result<Vec<(f64, f64)>> {
@@ -43,18 +52,42 @@ pub(super) fn bias(checkpoint: &Checkpoint, weights: &ConvWeights, outputs: usiz
     Ok(padded(affine.iter().map(|(_, shift)| *shift), outputs))
 }
 
-/// The scale (`.0`) and shift (`.1`) of a stand-alone batch norm, padded to four.
-pub(super) fn norm(checkpoint: &Checkpoint, norm: &Norm) -> Result<(Vec<f32>, Vec<f32>)> {
+/// A batch norm that is not folded into weights: all scales, then all shifts, each padded to four.
+pub(super) fn affine(checkpoint: &Checkpoint, norm: &Norm) -> Result<Vec<f32>> {
     let affine = scale_shift(checkpoint, norm)?;
     let scale = padded(affine.iter().map(|(scale, _)| *scale), norm.channels);
-    Ok((scale, padded(affine.iter().map(|(_, shift)| *shift), norm.channels)))
+    let shift = padded(affine.iter().map(|(_, shift)| *shift), norm.channels);
+    Ok([scale, shift].concat())
 }
 
-/// The folded weights of a convolution as `[kh][kw][cin / groups][cout]`, both channel axes padded to four with zeros.
+/// The folded weights of a convolution as `[kh][kw][cin / groups][cout]`, both channel axes padded to four with zeros. The groups are
+/// those of [`blocks`]: between groups that are taken together there are zeros.
 pub(super) fn conv2d(checkpoint: &Checkpoint, weights: &ConvWeights, params: &Conv2dParams) -> Result<Vec<f32>> {
     let source = checkpoint.tensor(&weights.weight, &params.weight_shape())?;
     let affine = output_affine(checkpoint, weights, params.out_channels)?;
-    Ok(pack(source, &affine, params.kernel * params.kernel, params.in_channels / params.groups))
+    let (inputs, outputs) = (params.in_channels / params.groups, params.out_channels / params.groups);
+    let merged = params.groups / blocks(params);
+    let first_input = |o: usize| o / outputs % merged * inputs;
+    Ok(pack(source, &affine, params.kernel * params.kernel, inputs, inputs * merged, first_input))
+}
+
+/// The folded weights of a 3x3 convolution for Winograd's F(4x4, 3x3), `[36][cin][cout]`, transformed in f64.
+pub(super) fn winograd(checkpoint: &Checkpoint, weights: &ConvWeights, params: &Conv2dParams) -> Result<Vec<f32>> {
+    let source = checkpoint.tensor(&weights.weight, &params.weight_shape())?;
+    let affine = output_affine(checkpoint, weights, params.out_channels)?;
+    let (inputs, outputs) = (params.in_channels, params.out_channels);
+    let (in_padded, out_padded) = (4 * fours(inputs), 4 * fours(outputs));
+    let mut packed = vec![0.0; POINTS * in_padded * out_padded];
+    for (o, (scale, _)) in affine.iter().enumerate() {
+        for i in 0..inputs {
+            let at = 9 * (o * inputs + i);
+            let points = transform(std::array::from_fn(|tap| f64::from(source[at + tap]) * scale));
+            for (point, value) in points.into_iter().enumerate() {
+                packed[(point * in_padded + i) * out_padded + o] = value as f32;
+            }
+        }
+    }
+    Ok(packed)
 }
 
 /// The weights of a linear layer as `[inputs][outputs]`, both padded to four with zeros.
@@ -65,18 +98,26 @@ pub(super) fn linear(
     outputs: usize,
 ) -> Result<Vec<f32>> {
     let source = checkpoint.tensor(&weights.weight, &[outputs, inputs])?;
-    Ok(pack(source, &output_affine(checkpoint, weights, outputs)?, 1, inputs))
+    Ok(pack(source, &output_affine(checkpoint, weights, outputs)?, 1, inputs, inputs, |_| 0))
 }
 
-/// `[out][in][taps]` to `[taps][in][out]`, scaled by output channel.
-fn pack(source: Cow<'_, [f32]>, affine: &[(f64, f64)], taps: usize, inputs: usize) -> Vec<f32> {
-    let (in_padded, out_padded) = (4 * fours(inputs), 4 * fours(affine.len()));
+/// `[out][inputs][taps]` to `[taps][rows][out]`, scaled by output channel; the inputs of output channel `o` go to the rows from
+/// `first_row(o)` on.
+fn pack(
+    source: Cow<'_, [f32]>,
+    affine: &[(f64, f64)],
+    taps: usize,
+    inputs: usize,
+    rows: usize,
+    first_row: impl Fn(usize) -> usize,
+) -> Vec<f32> {
+    let (in_padded, out_padded) = (4 * fours(rows), 4 * fours(affine.len()));
     let mut packed = vec![0.0; taps * in_padded * out_padded];
     for (o, (scale, _)) in affine.iter().enumerate() {
         for i in 0..inputs {
             for tap in 0..taps {
                 let value = f64::from(source[(o * inputs + i) * taps + tap]) * scale;
-                packed[(tap * in_padded + i) * out_padded + o] = value as f32;
+                packed[(tap * in_padded + first_row(o) + i) * out_padded + o] = value as f32;
             }
         }
     }

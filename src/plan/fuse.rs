@@ -1,4 +1,7 @@
-//! Graph to layers: batch norm, addition and ReLU go into the operator before them, wherever they are its only reader.
+//! Graph to layers: batch norm, addition and ReLU go into the operator before them, wherever they are its only reader. A batch norm and
+//! ReLU that stand before one convolution or pooling alone (DenseNet) go into that one's loads.
+
+use std::collections::HashMap;
 
 use crate::graph::{Conv2dParams, Graph, Op, PoolParams, ValueId};
 
@@ -18,8 +21,10 @@ pub struct Layer {
 /// The operators that kernels serve.
 #[derive(Debug, Clone, PartialEq)]
 pub enum LayerOp {
-    /// Convolution, batch norm folded into its weights, with an epilogue.
+    /// Convolution, batch norm folded into its weights, with a prologue and an epilogue.
     Conv2d {
+        /// Batch norm and ReLU on what it reads.
+        prologue: Option<Norm>,
         /// Where its weights come from.
         weights: ConvWeights,
         /// Extents.
@@ -29,6 +34,8 @@ pub enum LayerOp {
     },
     /// Maximum (`max`) or mean over a window.
     Pool2d {
+        /// Batch norm and ReLU on what it reads.
+        prologue: Option<Norm>,
         /// Maximum, else mean.
         max: bool,
         /// Extents.
@@ -54,7 +61,7 @@ pub enum LayerOp {
     },
     /// All inputs side by side along the channels.
     Concat,
-    /// An operator of this name, which no kernel serves.
+    /// An operator, by name, that there is no kernel for.
     Unserved(&'static str),
 }
 
@@ -122,35 +129,45 @@ pub fn fuse(graph: &Graph) -> Fused {
     let mut taken = vec![false; graph.nodes().len()];
     let mut layers = Vec::new();
     let mut report = Vec::new();
+    let mut prologues: HashMap<usize, (Norm, ValueId)> = HashMap::new();
     for (i, node) in graph.nodes().iter().enumerate() {
         if taken[i] || matches!(node.op, Op::Input { .. }) {
             continue;
         }
         let mut chain = Chain { graph, readers: &readers, taken: &mut taken, report: &mut report, end: i };
+        let (prologue, inputs) = match prologues.remove(&i) {
+            Some((norm, input)) => (Some(norm), vec![input]),
+            None => (None, node.inputs.clone()),
+        };
         let (op, inputs) = match &node.op {
             Op::Input { .. } => continue,
             Op::Conv2d { weight, bias, params } => {
                 let weights = ConvWeights { weight: weight.clone(), bias: bias.clone(), norm: chain.norm() };
-                (LayerOp::Conv2d { weights, params: *params, epilogue: chain.epilogue() }, node.inputs.clone())
+                (LayerOp::Conv2d { prologue, weights, params: *params, epilogue: chain.epilogue() }, inputs)
             }
             Op::Linear { weight, bias, in_features, out_features } => {
                 let weights = ConvWeights { weight: weight.clone(), bias: bias.clone(), norm: None };
-                (LayerOp::Linear { weights, inputs: *in_features, outputs: *out_features }, node.inputs.clone())
+                (LayerOp::Linear { weights, inputs: *in_features, outputs: *out_features }, inputs)
             }
-            Op::MaxPool2d(params) => (LayerOp::Pool2d { max: true, params: *params }, node.inputs.clone()),
-            Op::AvgPool2d(params) => (LayerOp::Pool2d { max: false, params: *params }, node.inputs.clone()),
-            Op::GlobalAvgPool => (LayerOp::GlobalAvgPool, node.inputs.clone()),
-            Op::Concat => (LayerOp::Concat, node.inputs.clone()),
-            op @ (Op::Sigmoid | Op::Scale) => (LayerOp::Unserved(op.name()), node.inputs.clone()),
+            Op::MaxPool2d(params) => (LayerOp::Pool2d { prologue, max: true, params: *params }, inputs),
+            Op::AvgPool2d(params) => (LayerOp::Pool2d { prologue, max: false, params: *params }, inputs),
+            Op::GlobalAvgPool => (LayerOp::GlobalAvgPool, inputs),
+            Op::Concat => (LayerOp::Concat, inputs),
+            op @ (Op::Sigmoid | Op::Scale) => (LayerOp::Unserved(op.name()), inputs),
             Op::BatchNorm { prefix, channels, eps } => {
+                if let Some(reader) = chain.prologue_of() {
+                    let norm = Norm { prefix: prefix.clone(), channels: *channels, eps: *eps };
+                    prologues.insert(reader, (norm, node.inputs[0]));
+                    continue;
+                }
                 chain.report.push(format!("{}: stands alone, no convolution of its own before it", node.name));
                 let norm = Some(Norm { prefix: prefix.clone(), channels: *channels, eps: *eps });
-                (LayerOp::Elementwise { norm, epilogue: chain.epilogue() }, node.inputs.clone())
+                (LayerOp::Elementwise { norm, epilogue: chain.epilogue() }, inputs)
             }
             Op::Relu => {
                 chain.report.push(format!("{}: stands alone, other readers need the value before it", node.name));
                 let epilogue = Epilogue { residual: None, relu: true };
-                (LayerOp::Elementwise { norm: None, epilogue }, node.inputs.clone())
+                (LayerOp::Elementwise { norm: None, epilogue }, inputs)
             }
             Op::Add => {
                 chain.report.push(format!("{}: stands alone, neither addend is a convolution for it alone", node.name));
@@ -237,6 +254,22 @@ impl Chain<'_> {
         let norm = Norm { prefix: prefix.clone(), channels: *channels, eps: *eps };
         self.take(next);
         Some(norm)
+    }
+
+    /// The convolution or pooling that alone reads this batch norm's ReLU, both of which then happen as it loads.
+    fn prologue_of(&mut self) -> Option<usize> {
+        let nodes = self.graph.nodes();
+        let relu = self.next().filter(|&next| nodes[next].op == Op::Relu)?;
+        let reader = self.readers.only_reader(relu)?;
+        if !matches!(nodes[reader].op, Op::Conv2d { .. } | Op::MaxPool2d(_) | Op::AvgPool2d(_)) {
+            return None;
+        }
+        self.report.push(format!(
+            "{}, {}: fused into the loads of {}",
+            nodes[self.end].name, nodes[relu].name, nodes[reader].name
+        ));
+        (self.taken[self.end], self.taken[relu]) = (true, true);
+        Some(reader)
     }
 
     fn epilogue(&mut self) -> Epilogue {

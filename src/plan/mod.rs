@@ -1,22 +1,26 @@
-//! A graph made ready for a device, as data: `fuse` makes layers out of nodes, `select` chooses a kernel for each layer
-//! with a reason, `memory` gives every value a buffer, `fold` packs the weights. Nothing here touches a device, so a plan can
-//! be printed and tested without one.
+//! A graph made ready for a device, as data: `commute` and `fuse` make layers out of nodes, `select` chooses a kernel for each layer
+//! with a reason, `place` gives every value a place in a buffer of `memory`, `lower` turns layers into dispatches, `fold` packs the
+//! weights. Nothing here touches a device, so a plan can be printed and tested without one.
 
+mod commute;
 mod fold;
 mod fuse;
+mod lower;
 mod memory;
+mod place;
 mod select;
 
 use std::fmt;
 
 pub use fuse::{Addend, ConvWeights, Epilogue, Fused, Layer, LayerOp, Norm, Subsample, fuse};
 pub use memory::{Layout, Lifetime, assign};
+use select::Choice;
 
 use crate::{
     Error, Result,
     checkpoint::Checkpoint,
     graph::{Graph, ValueId},
-    kernels::{Caps, KernelKey, Precision, conv2d::Variant, fours},
+    kernels::{Caps, KernelKey, Precision, View, conv2d::Variant},
     tensor::Shape,
 };
 
@@ -27,6 +31,8 @@ pub enum Operand {
     Buffer(usize),
     /// Packed weights.
     Weights(WeightsId),
+    /// The kernel has the binding and, with this key, does not read it.
+    Unused,
 }
 
 /// Names one packed array of weights: the same for every plan of a network, so that it is uploaded once.
@@ -41,14 +47,14 @@ pub struct WeightsId {
 /// The arrays that a layer may need.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Part {
-    /// `[kh][kw][cin][cout]` or `[inputs][outputs]`, in the storage precision.
+    /// `[kh][kw][cin / groups][cout]` or `[inputs][outputs]`, in the storage precision.
     Weights,
+    /// `[36][cin][cout]`: 3x3 kernels in the form of [`crate::kernels::winograd`].
+    Winograd,
     /// One f32 an output channel.
     Bias,
-    /// Scale of a stand-alone batch norm, f32.
-    Scale,
-    /// Shift of a stand-alone batch norm, f32.
-    Shift,
+    /// Scales, then shifts, of a batch norm that is not folded into weights, f32.
+    Affine,
 }
 
 /// One dispatch.
@@ -77,8 +83,8 @@ pub struct Step {
 pub struct Placed {
     /// Index in [`Plan::buffers`].
     pub buffer: usize,
-    /// Its shape; stored NHWC with channels padded to four.
-    pub shape: Shape,
+    /// Its shape, and where in the buffer its elements are.
+    pub view: View,
     /// Its type.
     pub stored: Precision,
 }
@@ -124,11 +130,12 @@ pub struct Network {
 impl Network {
     /// Fuses `graph`, whose weights are in `checkpoint`.
     pub fn new(graph: Graph, checkpoint: Checkpoint) -> Self {
+        let graph = commute::commute(&graph);
         let fused = fuse(&graph);
         Network { graph, checkpoint, fused }
     }
 
-    /// The graph.
+    /// The graph, with means pooled before the 1x1 convolutions that they followed.
     pub fn graph(&self) -> &Graph {
         &self.graph
     }
@@ -151,32 +158,22 @@ impl Network {
         let checkpoint = &self.checkpoint;
         match (&self.fused.layers[id.layer].op, id.part) {
             (LayerOp::Conv2d { weights, params, .. }, Part::Weights) => fold::conv2d(checkpoint, weights, params),
-            (LayerOp::Conv2d { weights, params, .. }, _) => fold::bias(checkpoint, weights, params.out_channels),
+            (LayerOp::Conv2d { weights, params, .. }, Part::Winograd) => fold::winograd(checkpoint, weights, params),
+            (LayerOp::Conv2d { weights, params, .. }, Part::Bias) => {
+                fold::bias(checkpoint, weights, params.out_channels)
+            }
             (LayerOp::Linear { weights, inputs, outputs }, Part::Weights) => {
                 fold::linear(checkpoint, weights, *inputs, *outputs)
             }
-            (LayerOp::Linear { weights, outputs, .. }, _) => fold::bias(checkpoint, weights, *outputs),
-            (LayerOp::Elementwise { norm: Some(norm), .. }, Part::Scale) => Ok(fold::norm(checkpoint, norm)?.0),
-            (LayerOp::Elementwise { norm: Some(norm), .. }, _) => Ok(fold::norm(checkpoint, norm)?.1),
+            (LayerOp::Linear { weights, outputs, .. }, Part::Bias) => fold::bias(checkpoint, weights, *outputs),
+            (
+                LayerOp::Conv2d { prologue: Some(norm), .. }
+                | LayerOp::Pool2d { prologue: Some(norm), .. }
+                | LayerOp::Elementwise { norm: Some(norm), .. },
+                Part::Affine,
+            ) => fold::affine(checkpoint, norm),
             (op, part) => unreachable!("no {part:?} for {op:?}"),
         }
-    }
-
-    fn refuse_unserved(&self) -> Result<()> {
-        for layer in &self.fused.layers {
-            match &layer.op {
-                LayerOp::Conv2d { params, .. } if params.groups > 1 => {
-                    let reason = format!("there is no kernel for {} groups yet; --device cpu runs them", params.groups);
-                    return Err(Error::Shape { node: layer.name.clone(), reason });
-                }
-                LayerOp::Unserved(op) => {
-                    let reason = format!("there is no kernel for {op} yet; --device cpu runs it");
-                    return Err(Error::Shape { node: layer.name.clone(), reason });
-                }
-                _ => {}
-            }
-        }
-        Ok(())
     }
 
     /// The values that layers yield, in execution order: those that a plan can keep.
@@ -191,29 +188,40 @@ impl Network {
     /// [`Error::GpuLimits`] if a buffer or a dispatch is too large for the device, in which case a smaller batch may fit.
     pub fn plan(&self, input: Shape, keep: &[ValueId], options: &Options, caps: &Caps) -> Result<Plan> {
         let shapes = self.graph.infer_shapes(input)?;
-        self.refuse_unserved()?;
         let layers = self.needed(keep)?;
-        let values = Values::new(self, &layers, keep, &shapes, options, caps)?;
+        for (_, layer) in &layers {
+            if let LayerOp::Unserved(op) = layer.op {
+                let reason = format!("there is no kernel for {op} yet; --device cpu runs it");
+                return Err(Error::Shape { node: layer.name.clone(), reason });
+            }
+        }
+        let choices: Vec<Option<Choice>> =
+            layers.iter().map(|(_, layer)| select::choose(layer, &shapes, options, caps)).collect();
+        let scratch: Vec<Vec<u64>> =
+            choices.iter().map(|choice| choice.map_or_else(Vec::new, Choice::scratch)).collect();
+        let places = place::place(&self.graph, &layers, &shapes, &scratch, options.stored, keep);
+        for (bytes, name) in &places.buffers {
+            if *bytes > caps.max_binding_bytes {
+                return Err(limit(caps, format!("layer {name}: bytes in a buffer"), *bytes, caps.max_binding_bytes));
+            }
+        }
         let mut steps = Vec::new();
-        for &(i, layer) in &layers {
-            let placed = |id: ValueId| values.placed[id.0].expect("a layer reads values of earlier layers");
-            select::steps(i, layer, options, caps, &placed, &mut steps);
+        for (&(index, layer), (&choice, scratch)) in layers.iter().zip(choices.iter().zip(&places.scratch)) {
+            let context = lower::Context { index, layer, choice, scratch, places: &places.values, options, caps };
+            lower::lower(&context, &mut steps);
         }
         for step in &steps {
             if let Some(&groups) = step.grid.iter().find(|&&groups| groups > caps.max_workgroups) {
-                return Err(limit(
-                    caps,
-                    format!("layer {}: workgroups in a dispatch", step.name),
-                    groups.into(),
-                    caps.max_workgroups.into(),
-                ));
+                let what = format!("layer {}: workgroups in a dispatch", step.name);
+                return Err(limit(caps, what, groups.into(), caps.max_workgroups.into()));
             }
         }
+        let place = |id: ValueId| places.values[id.0].expect("the input and every needed layer's output are placed");
         Ok(Plan {
             steps,
-            input: values.placed[self.graph.input().0].expect("the input is placed"),
-            kept: keep.iter().map(|id| values.placed[id.0].expect("a needed layer's output is placed")).collect(),
-            buffers: values.buffers,
+            input: place(self.graph.input()),
+            kept: keep.iter().map(|id| place(*id)).collect(),
+            buffers: places.buffers.iter().map(|(bytes, _)| *bytes).collect(),
         })
     }
 
@@ -242,50 +250,6 @@ impl Network {
 
 fn limit(caps: &Caps, what: String, needed: u64, limit: u64) -> Error {
     Error::GpuLimits { device: caps.device.clone(), what, needed, limit }
-}
-
-/// Places of all values that layers exchange.
-struct Values {
-    placed: Vec<Option<Placed>>,
-    buffers: Vec<u64>,
-}
-
-impl Values {
-    fn new(
-        network: &Network,
-        layers: &[(usize, &Layer)],
-        keep: &[ValueId],
-        shapes: &[Shape],
-        options: &Options,
-        caps: &Caps,
-    ) -> Result<Self> {
-        let mut exchanged = vec![network.graph.input()];
-        exchanged.extend(layers.iter().map(|(_, layer)| layer.output));
-        let mut last_read = vec![None; shapes.len()];
-        for (step, (_, layer)) in layers.iter().enumerate() {
-            for id in layer.reads() {
-                last_read[id.0] = Some(step + 1);
-            }
-        }
-        let stored = |id: ValueId| if last_read[id.0].is_none() { Precision::F32 } else { options.stored };
-        let mut lifetimes = Vec::with_capacity(exchanged.len());
-        for (step, id) in exchanged.iter().enumerate() {
-            let shape = shapes[id.0];
-            let bytes = (shape.n * shape.pixels() * 4 * fours(shape.c) * stored(*id).bytes()) as u64;
-            if bytes > caps.max_binding_bytes {
-                let what = format!("layer {}: bytes in a buffer", network.graph.nodes()[id.0].name);
-                return Err(limit(caps, what, bytes, caps.max_binding_bytes));
-            }
-            let last = if keep.contains(id) { usize::MAX } else { last_read[id.0].unwrap_or(step) };
-            lifetimes.push(Lifetime { first: step, last, bytes });
-        }
-        let layout = assign(&lifetimes);
-        let mut placed = vec![None; shapes.len()];
-        for (id, &buffer) in exchanged.iter().zip(&layout.buffer_of) {
-            placed[id.0] = Some(Placed { buffer, shape: shapes[id.0], stored: stored(*id) });
-        }
-        Ok(Values { placed, buffers: layout.buffers })
-    }
 }
 
 impl fmt::Display for Plan {

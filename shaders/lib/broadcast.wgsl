@@ -1,0 +1,27 @@
+// The inner step of the kernels that share inputs by broadcast: each of the first 8 lanes of a subgroup holds an input vector, and
+// every lane adds its product with its own four weight rows to the sums of the eight.
+//
+// const GROUPS: sums of a lane, in eights.
+
+override LANES: u32 = 8u;
+
+// The four weight rows of one input vector, for this lane's output vector.
+struct Rows { a: vec4<f32>, b: vec4<f32>, c: vec4<f32>, d: vec4<f32> }
+
+alias Sums = array<vec4<f32>, 8u * GROUPS>;
+
+fn add(sum: vec4<f32>, v: vec4<f32>, w: Rows) -> vec4<f32> {
+    return fma(vec4(v.w), w.d, fma(vec4(v.z), w.c, fma(vec4(v.y), w.b, fma(vec4(v.x), w.a, sum))));
+}
+
+// Adds the inputs of eight pixels, one a lane, to their sums.
+fn add_group(s: ptr<function, Sums>, g: u32, v: vec4<f32>, w: Rows) {
+    s[8u * g] = add(s[8u * g], subgroupBroadcast(v, 0u), w);
+    s[8u * g + 1u] = add(s[8u * g + 1u], subgroupBroadcast(v, 1u), w);
+    s[8u * g + 2u] = add(s[8u * g + 2u], subgroupBroadcast(v, 2u), w);
+    s[8u * g + 3u] = add(s[8u * g + 3u], subgroupBroadcast(v, 3u), w);
+    s[8u * g + 4u] = add(s[8u * g + 4u], subgroupBroadcast(v, 4u), w);
+    s[8u * g + 5u] = add(s[8u * g + 5u], subgroupBroadcast(v, 5u), w);
+    s[8u * g + 6u] = add(s[8u * g + 6u], subgroupBroadcast(v, 6u), w);
+    s[8u * g + 7u] = add(s[8u * g + 7u], subgroupBroadcast(v, 7u), w);
+}
