@@ -47,6 +47,8 @@ networks! {
     resnet50: 2;
     resnet101: 1;
     resnet152: 1;
+    resnet18d: 2;
+    resnet50d: 1;
     wide_resnet50_2: 1;
     wide_resnet101_2: 1;
     resnext50_32x4d: 2;
