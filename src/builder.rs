@@ -4,7 +4,7 @@ use std::{path::Path, sync::Arc};
 
 use crate::{
     Classifier, Error, Result,
-    checkpoint::{Checkpoint, ModelConfig, PreprocessConfig, ProblemType, Synthetic},
+    checkpoint::{Checkpoint, ModelConfig, PreprocessConfig, ProblemType, Synthetic, published},
     classifier::{Backend, ModelInfo},
     gpu::{Device, DeviceInfo, Executor},
     image::{self, Preprocess},
@@ -43,6 +43,7 @@ pub struct Builder {
     mean: Option<[f32; 3]>,
     std: Option<[f32; 3]>,
     labels: Option<Labels>,
+    test_size: bool,
 }
 
 impl Builder {
@@ -100,6 +101,13 @@ impl Builder {
         self
     }
 
+    /// Whether photos get the size that a model's authors test it at (timm's `test_input_size` and `test_crop_pct`), where
+    /// that is stated, instead of the size that it was trained at. As in timm and transformers the default is `false`.
+    pub fn test_size(mut self, test_size: bool) -> Self {
+        self.test_size = test_size;
+        self
+    }
+
     /// Class names, instead of the model's own.
     pub fn labels(mut self, labels: Labels) -> Self {
         self.labels = Some(labels);
@@ -126,19 +134,20 @@ impl Builder {
         for (name, shape) in graph.tensors() {
             checkpoint.tensor(&name, &shape)?;
         }
-        let preprocess = self.preprocess(&architecture, &config)?;
-        let classes = architecture.classes().ok_or_else(|| Error::UnknownArchitecture {
-            model: checkpoint.name().into(),
-            reason: "it has no classifier head, so there are no classes to give".into(),
-        })?;
+        let stated = config.preprocess.or_else(|| published(checkpoint.name(), &architecture.name()));
+        let preprocess = self.preprocess(&architecture, stated.as_ref())?;
+        let classes = architecture.classes().unwrap_or(0);
         let mut notes = Vec::new();
+        if self.test_size && stated.as_ref().is_none_or(|stated| stated.test_framing.is_none()) {
+            notes.push("no test size is stated for this model; photos get its ordinary size".into());
+        }
         let labels = match (&self.labels, config.labels) {
             (Some(labels), _) => labels.clone(),
             (None, Some(names)) => Labels::new(names),
             (None, None) if classes == 1000 => Labels::imagenet(),
             (None, None) => Labels::new(Vec::new()),
         };
-        if !labels.is_empty() && labels.len() != classes {
+        if !labels.is_empty() && labels.len() != classes && classes > 0 {
             notes.push(format!("{} labels for {classes} classes: the others are named by their index", labels.len()));
         }
         let model = ModelInfo {
@@ -152,6 +161,7 @@ impl Builder {
             license: config.license,
             source: origin,
             preprocess,
+            stated,
             scoring: match config.problem_type {
                 Some(ProblemType::Regression) => Scoring::Logits,
                 Some(ProblemType::MultiLabelClassification) => Scoring::Sigmoid,
@@ -164,10 +174,10 @@ impl Builder {
         Ok(Classifier::new(backend, model, notes))
     }
 
-    fn preprocess(&self, architecture: &Architecture, config: &ModelConfig) -> Result<Preprocess> {
+    fn preprocess(&self, architecture: &Architecture, stated: Option<&PreprocessConfig>) -> Result<Preprocess> {
         let (height, width) = architecture.default_input();
-        let mut preprocess = match &config.preprocess {
-            Some(config) => of_config(config),
+        let mut preprocess = match stated {
+            Some(stated) => of_config(stated, self.test_size),
             None if (height, width) == (224, 224) => Preprocess::torchvision(),
             None => Preprocess::square(height, image::IMAGENET_MEAN, image::IMAGENET_STD),
         };
@@ -267,10 +277,11 @@ fn synthetic(name: &str) -> Result<Source> {
     Ok(Source { checkpoint: weights.checkpoint(name, &tensors)?, config: None, origin: "made-up weights".into() })
 }
 
-fn of_config(config: &PreprocessConfig) -> Preprocess {
+fn of_config(config: &PreprocessConfig, test_size: bool) -> Preprocess {
     let mut preprocess = Preprocess::torchvision();
-    (preprocess.height, preprocess.width) = (config.framing.height, config.framing.width);
-    preprocess.resize = config.framing.resize;
+    let framing = config.test_framing.filter(|_| test_size).unwrap_or(config.framing);
+    (preprocess.height, preprocess.width) = (framing.height, framing.width);
+    preprocess.resize = framing.resize;
     (preprocess.filter, preprocess.rounding) = (config.filter, config.rounding);
     (preprocess.mean, preprocess.std) = (config.mean, config.std);
     preprocess

@@ -6,6 +6,7 @@ use ::image::DynamicImage;
 
 use crate::{
     Builder, Error, Result,
+    checkpoint::PreprocessConfig,
     gpu::{DeviceInfo, Executor},
     graph::ValueId,
     image::{Pixels, Preprocess},
@@ -71,7 +72,7 @@ pub struct ModelInfo {
     pub parameters: u64,
     /// Multiply-accumulates of one image at the size of `preprocess`.
     pub macs: u64,
-    /// Number of classes.
+    /// Number of classes; 0 for a network without a classifier, which gives features only.
     pub classes: usize,
     /// Number of tensors in the checkpoint, those that carry nothing left out.
     pub tensors: usize,
@@ -83,8 +84,20 @@ pub struct ModelInfo {
     pub source: String,
     /// How a photo becomes the network's input.
     pub preprocess: Preprocess,
+    /// What is stated of that beside the weights, or known by their name; without it `preprocess` is torchvision's recipe.
+    pub stated: Option<PreprocessConfig>,
     /// How logits become scores.
     pub scoring: Scoring,
+}
+
+impl ModelInfo {
+    /// Whether there are classes to give.
+    ///
+    /// # Errors
+    /// [`Error::NoClassifier`] if there are none.
+    pub fn check_classes(&self) -> Result<()> {
+        if self.classes > 0 { Ok(()) } else { Err(Error::NoClassifier { model: self.name.clone() }) }
+    }
 }
 
 impl Classifier {
@@ -155,8 +168,9 @@ impl Classifier {
     ///
     /// # Errors
     /// [`Error::Shape`] if it does not admit it, [`Error::ConfigValue`] if a number of the input is NaN or infinite, `gpu.*` if the
-    /// device fails, [`Error::NotFinite`] if a logit is NaN or infinite.
+    /// device fails, [`Error::NotFinite`] if a logit is NaN or infinite, [`Error::NoClassifier`] if the network ends in its features.
     pub fn logits(&self, input: &Tensor) -> Result<Tensor> {
+        self.0.model.check_classes()?;
         check(input)?;
         let graph = self.0.backend.network().graph();
         let logits = self.0.backend.values(input, &[graph.output()])?.remove(0);

@@ -110,6 +110,12 @@ pub enum Error {
         /// The element, as text.
         value: String,
     },
+    /// Classes are wanted of a network that ends in its features.
+    #[error("{model}: it has no classifier, so there are no classes to give")]
+    NoClassifier {
+        /// File or model name.
+        model: String,
+    },
     /// There is no such model: no file, folder, built-in or alias of that name.
     #[error("{model}: no such model: {reason}")]
     ModelNotFound {
@@ -258,6 +264,7 @@ impl Error {
             Error::TensorShape { .. } => "model.shape",
             Error::TensorDtype { .. } => "model.dtype",
             Error::TensorValue { .. } => "model.value",
+            Error::NoClassifier { .. } => "model.no_classifier",
             Error::ModelNotFound { .. } => "model.not_found",
             Error::ConfigValue { .. } => "config.value",
             Error::ImageDecode { .. } => "image.decode",

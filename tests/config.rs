@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fs, path::Path};
 
 use residua::{
     Error,
-    checkpoint::{Framing, ModelConfig, ProblemType},
+    checkpoint::{Framing, ModelConfig, ProblemType, published},
     image::{CropRounding, Filter, Resize},
 };
 
@@ -56,6 +56,44 @@ fn transformers_configurations_of_the_hub() {
     let labels = config.labels.unwrap();
     assert_eq!((labels.len(), labels[999].as_str()), (1000, "LABEL_999"));
     assert_eq!(hub("microsoft--resnet-18").architecture, None);
+}
+
+/// Input size, crop_pct, interpolation, test_input_size, test_crop_pct and mean of red, as timm has them.
+type Recipe = (usize, f64, String, Option<usize>, Option<f64>, f32);
+
+/// The table of published weights is timm's, for all weights of all networks that have a name.
+#[test]
+fn published_weights_are_known_by_their_name() {
+    let text =
+        fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/timm_recipes.json")).unwrap();
+    let rows: BTreeMap<String, Recipe> = serde_json::from_str(&text).unwrap();
+    assert_eq!(rows.len(), 127);
+    for (weights, (size, crop_pct, filter, test_size, test_crop_pct, mean)) in rows {
+        let (architecture, _) = weights.split_once('.').unwrap();
+        let at = |size, crop_pct| square(size, (size as f64 / crop_pct) as usize);
+        let pixels = published(&format!("/models/{weights}.safetensors"), architecture).expect(&weights);
+        assert_eq!(pixels.framing, at(size, crop_pct), "{weights}");
+        assert_eq!(pixels.test_framing, test_size.map(|size| at(size, test_crop_pct.unwrap_or(crop_pct))), "{weights}");
+        assert_eq!(pixels.filter == Filter::Bicubic, filter == "bicubic", "{weights}");
+        assert_eq!(pixels.mean[0], mean, "{weights}");
+        assert_eq!(
+            published(&format!("models--timm--{weights}/snapshots/main/model.safetensors"), architecture),
+            Some(pixels)
+        );
+    }
+    let torchvision = published("resnet50-11ad3fa6.safetensors", "resnet50").unwrap();
+    assert_eq!((torchvision.framing, torchvision.filter), (square(224, 232), Filter::Bilinear));
+    for (path, architecture) in [
+        ("resnet50-0676ba61.safetensors", "resnet50"),
+        ("resnet50.a1_in1k.safetensors", "resnet18"),
+        ("wide_resnet50_2.tv2_in1k.safetensors", "resnet50"),
+        ("my_resnet50.a1_in1k.safetensors", "resnet50"),
+        ("resnet50.a1_in1k.finetuned.safetensors", "resnet50"),
+        ("resnet50.a1_in1k.safetensors.d", "resnet50"),
+        ("", "resnet50"),
+    ] {
+        assert_eq!(published(path, architecture), None, "{path}");
+    }
 }
 
 #[test]
@@ -142,6 +180,22 @@ fn timm_values_out_of_range() {
     {
         assert_eq!(refused(text, None), "JSON", "{text}");
     }
+}
+
+#[test]
+fn timm_networks_that_are_not_built() {
+    let cases = [
+        ("global_pool", r#"{"global_pool": "max"}"#),
+        ("global_pool", r#"{"model_args": {"global_pool": "catavgmax"}}"#),
+        ("output_stride", r#"{"model_args": {"output_stride": 16}}"#),
+        ("act_layer", r#"{"model_args": {"act_layer": "silu"}}"#),
+        ("aa_layer", r#"{"model_args": {"aa_layer": "blur"}}"#),
+    ];
+    for (field, text) in cases {
+        assert_eq!(refused(text, None), field, "{text}");
+    }
+    let plain = r#"{"global_pool": "avg", "model_args": {"in_chans": 3, "num_classes": 7, "drop_rate": 0.1}}"#;
+    assert!(ModelConfig::from_json("config.json", plain, None).is_ok());
 }
 
 #[test]

@@ -52,6 +52,8 @@ pub enum ProblemType {
 struct RawConfig {
     architecture: Option<String>,
     pretrained_cfg: Option<PretrainedCfg>,
+    global_pool: Option<String>,
+    model_args: Option<timm::ModelArgs>,
     label_names: Option<Names>,
     label_descriptions: Option<Names>,
     model_type: Option<String>,
@@ -98,6 +100,7 @@ impl ModelConfig {
     /// [`Error::ConfigValue`] for text that is no such configuration and for a value out of its range.
     pub fn from_json(place: &str, config: &str, preprocessor: Option<&str>) -> Result<Self> {
         let raw: RawConfig = json(place, config)?;
+        timm::check_model(place, raw.global_pool.as_deref(), raw.model_args.as_ref())?;
         if let Some(pretrained) = &raw.pretrained_cfg {
             let names = raw.label_names.as_ref().or(pretrained.label_names.as_ref()).or(raw.id2label.as_ref());
             let descriptions = raw.label_descriptions.as_ref().or(pretrained.label_descriptions.as_ref());

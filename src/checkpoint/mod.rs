@@ -9,6 +9,7 @@ mod format;
 mod header;
 mod names;
 mod preprocess;
+mod published;
 mod synthetic;
 mod timm;
 mod transformers;
@@ -27,6 +28,7 @@ use std::{
 
 pub use config::{ModelConfig, ProblemType};
 pub use preprocess::{Framing, PreprocessConfig};
+pub use published::published;
 use safetensors::Dtype;
 pub use synthetic::Synthetic;
 

@@ -16,7 +16,9 @@ const MAX_RESIZE: f64 = 8192.0;
 /// `std`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PreprocessConfig {
-    /// The size that the network was trained at.
+    /// The file that states it, or what else is known to.
+    pub stated_in: String,
+    /// The size that the network was trained at, which timm and transformers take unless told otherwise.
     pub framing: Framing,
     /// The size that its authors evaluate it at, where that differs.
     pub test_framing: Option<Framing>,

@@ -20,19 +20,50 @@ const IMAGENET_MEAN: [f64; 3] = [0.485, 0.456, 0.406];
 const IMAGENET_STD: [f64; 3] = [0.229, 0.224, 0.225];
 
 /// `pretrained_cfg`, as far as it is used.
-#[derive(Deserialize)]
+#[derive(Deserialize, Default)]
 pub(super) struct PretrainedCfg {
-    input_size: Option<Vec<i64>>,
-    test_input_size: Option<Vec<i64>>,
-    interpolation: Option<String>,
-    crop_pct: Option<f64>,
-    test_crop_pct: Option<f64>,
-    crop_mode: Option<String>,
-    mean: Option<Vec<f64>>,
-    std: Option<Vec<f64>>,
+    pub(super) input_size: Option<Vec<i64>>,
+    pub(super) test_input_size: Option<Vec<i64>>,
+    pub(super) interpolation: Option<String>,
+    pub(super) crop_pct: Option<f64>,
+    pub(super) test_crop_pct: Option<f64>,
+    pub(super) crop_mode: Option<String>,
+    pub(super) mean: Option<Vec<f64>>,
+    pub(super) std: Option<Vec<f64>>,
     pub(super) license: Option<String>,
     pub(super) label_names: Option<Names>,
     pub(super) label_descriptions: Option<Names>,
+}
+
+/// `model_args`, as far as they change what the tensors do not show.
+#[derive(Deserialize)]
+pub(super) struct ModelArgs {
+    global_pool: Option<String>,
+    output_stride: Option<i64>,
+    act_layer: Option<String>,
+    aa_layer: Option<String>,
+}
+
+/// Refuses what timm can configure and the names and shapes of the tensors do not show.
+///
+/// # Errors
+/// [`crate::Error::ConfigValue`] with the first such field.
+pub(super) fn check_model(place: &str, global_pool: Option<&str>, args: Option<&ModelArgs>) -> Result<()> {
+    let pools = [global_pool, args.and_then(|args| args.global_pool.as_deref())];
+    if let Some(pool) = pools.into_iter().flatten().find(|pool| !["avg", "fast", "fastavg", ""].contains(pool)) {
+        return Err(invalid(place, "global_pool", pool, "only avg is supported"));
+    }
+    let Some(args) = args else { return Ok(()) };
+    if let Some(stride) = args.output_stride.filter(|stride| *stride != 32) {
+        return Err(invalid(place, "output_stride", stride, "only 32 is supported"));
+    }
+    if let Some(act) = args.act_layer.as_deref().filter(|act| *act != "relu") {
+        return Err(invalid(place, "act_layer", act, "only relu is supported"));
+    }
+    match args.aa_layer.as_deref() {
+        Some(aa) => Err(invalid(place, "aa_layer", aa, "anti-aliasing is not supported")),
+        None => Ok(()),
+    }
 }
 
 /// The validated preprocessing.
@@ -58,6 +89,7 @@ pub(super) fn preprocess(place: &str, cfg: &PretrainedCfg) -> Result<PreprocessC
         Some(other) => return Err(invalid(place, "interpolation", other, "bilinear or bicubic")),
     };
     Ok(PreprocessConfig {
+        stated_in: place.into(),
         framing,
         test_framing,
         filter,

@@ -74,7 +74,15 @@ pub(super) fn preprocess(text: &str) -> Result<PreprocessConfig> {
         (preprocess::mean(PLACE, "image_mean", mean)?, preprocess::std(PLACE, "image_std", std)?)
     };
     let framing = raw.framing()?;
-    Ok(PreprocessConfig { framing, test_framing: None, filter, rounding: CropRounding::Floor, mean, std })
+    Ok(PreprocessConfig {
+        stated_in: PLACE.into(),
+        framing,
+        test_framing: None,
+        filter,
+        rounding: CropRounding::Floor,
+        mean,
+        std,
+    })
 }
 
 impl RawProcessor {

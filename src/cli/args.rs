@@ -45,6 +45,9 @@ pub(crate) struct Global {
     /// No colours on stderr (also: the variable NO_COLOR)
     #[arg(long, global = true)]
     pub(crate) no_color: bool,
+    /// The size that the model's authors test it at, where one is stated (timm's test_input_size)
+    #[arg(long, global = true, help_heading = "Preprocessing, instead of the model's own")]
+    pub(crate) test_size: bool,
     /// Pixels of the shorter side before the crop
     #[arg(long, global = true, value_name = "PIXELS", help_heading = "Preprocessing, instead of the model's own")]
     pub(crate) resize: Option<usize>,

@@ -16,6 +16,7 @@ const AUTO_BATCH: usize = 16;
 
 pub(super) fn run(global: &Global, command: &Classify, out: &mut dyn Write) -> Outcome {
     let classifier = global.open(&command.model.model)?;
+    classifier.model().check_classes()?;
     let device = classifier.device();
     let batch = match global.batch {
         Batch::Of(n) => n,

@@ -3,6 +3,7 @@
 use std::io::Write;
 
 use residua::{
+    ModelInfo,
     image::{CropRounding, Filter, Preprocess, Resize},
     labels::Scoring,
 };
@@ -17,12 +18,18 @@ pub(super) fn run(global: &Global, model: &str, out: &mut dyn Write) -> Outcome 
     row(out, "architecture", &model.architecture)?;
     row(out, "parameters", format_args!("{} in {} tensors", model.parameters, model.tensors))?;
     row(out, "GMACs", format_args!("{:.3} an image", model.macs as f64 / 1e9))?;
-    row(out, "input", format_args!("3x{}x{}", model.preprocess.height, model.preprocess.width))?;
+    row(out, "input", input(model))?;
     row(out, "preprocessing", preprocessing(&model.preprocess))?;
+    let stated = model.stated.as_ref().map(|stated| format!("stated in {}", stated.stated_in));
+    row(out, "", stated.as_deref().unwrap_or("nothing is stated: as torchvision"))?;
     row(out, "mean, std", format_args!("{:?}, {:?}", model.preprocess.mean, model.preprocess.std))?;
     let first: Vec<String> = (0..model.classes.min(5)).map(|i| model.labels.name(i)).collect();
     let more = if model.classes > 5 { ", ..." } else { "" };
-    row(out, "classes", format_args!("{}: {}{more}", model.classes, first.join(", ")))?;
+    let classes = match model.classes {
+        0 => "none: it ends in its features".into(),
+        n => format!("{n}: {}{more}", first.join(", ")),
+    };
+    row(out, "classes", classes)?;
     let scores = match model.scoring {
         Scoring::Softmax => "softmax",
         Scoring::Sigmoid => "sigmoid, each class for itself",
@@ -36,6 +43,22 @@ pub(super) fn run(global: &Global, model: &str, out: &mut dyn Write) -> Outcome 
         writeln!(out, "\n{}", classifier.describe()?)?;
     }
     Ok(true)
+}
+
+/// Size of the input, and the other size that is stated.
+fn input(model: &ModelInfo) -> String {
+    let used = (model.preprocess.height, model.preprocess.width);
+    let text = format!("3x{}x{}", used.0, used.1);
+    let sizes = model.stated.as_ref().and_then(|stated| Some((stated.framing, stated.test_framing?)));
+    match sizes {
+        Some((train, test)) if used == (train.height, train.width) => {
+            format!("{text} (its authors test at {}x{}: --test-size)", test.height, test.width)
+        }
+        Some((train, test)) if used == (test.height, test.width) => {
+            format!("{text} (its test size; trained at {}x{})", train.height, train.width)
+        }
+        _ => text,
+    }
 }
 
 fn preprocessing(preprocess: &Preprocess) -> String {

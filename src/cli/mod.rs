@@ -108,6 +108,7 @@ impl Global {
                 PrecisionArg::F32 => Precision::F32,
                 PrecisionArg::F16 => Precision::F16,
             });
+        builder = builder.test_size(self.test_size);
         if let Some(resize) = self.resize {
             builder = builder.resize(resize);
         }

@@ -3,8 +3,9 @@
     pip install torch timm safetensors numpy
     python make_timm.py
 
-Writes <name>.safetensors and a row in golden.json for each network below, with the tensors that tests/common/mod.rs reads, and
-timm.json: parameters and tensors of every network that `residua` names after timm.
+Writes <name>.safetensors and a row in golden.json for each network below, with the tensors that tests/common/mod.rs reads;
+timm.json: parameters and tensors of every network that `residua` names after timm; and
+timm_recipes.json: input size, crop_pct, interpolation, test_input_size, test_crop_pct and mean of red of all their weights.
 """
 import json, os
 import numpy as np, timm, torch
@@ -64,6 +65,20 @@ def golden(name, size):
             "logit_std": float(logits.std()), "argmax": logits.argmax(1).tolist(), "timm": timm.__version__}
 
 
+def recipes():
+    for name in COUNTED:
+        for weights in timm.list_models(f"{name}.*", pretrained=True):
+            cfg = timm.models.get_pretrained_cfg(weights)
+            if cfg.num_classes:  # else the weights end in features
+                test = cfg.test_input_size and cfg.test_input_size[1]
+                row = [cfg.input_size[1], cfg.crop_pct, cfg.interpolation, test, cfg.test_crop_pct, cfg.mean[0]]
+                yield f'"{weights}": {json.dumps(row)}'
+
+
+def write_rows(file, rows):
+    open(os.path.join(HERE, file), "w").write("{\n" + ",\n".join(rows) + "\n}\n")
+
+
 def main():
     path = os.path.join(HERE, "golden.json")
     index = json.load(open(path))
@@ -71,13 +86,14 @@ def main():
         index[name] = golden(name, size)
         print(name, index[name], flush=True)
     json.dump(index, open(path, "w"), indent=1)
+    write_rows("timm_recipes.json", recipes())
     rows = []
     for name in COUNTED:
         with torch.device("meta"):
             model = timm.create_model(name)
         counts = [sum(v.numel() for v in model.parameters()), len(weights(model))]
         rows.append(f'"{name}": {json.dumps(counts)}')
-    open(os.path.join(HERE, "timm.json"), "w").write("{\n" + ",\n".join(rows) + "\n}\n")
+    write_rows("timm.json", rows)
 
 
 main()
