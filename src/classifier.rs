@@ -1,12 +1,16 @@
 //! The whole path in order: image, pixels, normalised input, logits, scores, names.
 
-use std::{fmt::Write, sync::Arc};
+use std::{
+    fmt::Write,
+    sync::{Arc, OnceLock},
+};
 
 use ::image::DynamicImage;
 
 use crate::{
     Builder, Error, Result,
     checkpoint::PreprocessConfig,
+    explain::{self, Explanation},
     gpu::{DeviceInfo, Executor},
     graph::ValueId,
     image::{Pixels, Preprocess},
@@ -25,6 +29,8 @@ pub struct Classifier(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     backend: Backend,
+    /// The network up to its head, which yields class maps; made when it is first wanted.
+    maps: OnceLock<Backend>,
     model: ModelInfo,
     device: DeviceInfo,
     notes: Vec<String>,
@@ -57,6 +63,13 @@ impl Backend {
             Backend::Gpu(executor) => pollster::block_on(executor.values(input, wanted)),
             Backend::Reference(network) => reference::values(network.graph(), network.checkpoint(), input, wanted),
         }
+    }
+
+    /// What the network makes of a normalised input, finite throughout.
+    fn output(&self, input: &Tensor) -> Result<Tensor> {
+        let output = self.values(input, &[self.network().graph().output()])?.remove(0);
+        check_output(&output)?;
+        Ok(output)
     }
 }
 
@@ -119,7 +132,7 @@ impl Classifier {
             Backend::Gpu(executor) => executor.device().info().clone(),
             Backend::Reference(_) => DeviceInfo::reference(),
         };
-        Classifier(Arc::new(Inner { backend, model, device, notes }))
+        Classifier(Arc::new(Inner { backend, maps: OnceLock::new(), model, device, notes }))
     }
 
     /// The classes of one image.
@@ -172,10 +185,30 @@ impl Classifier {
     pub fn logits(&self, input: &Tensor) -> Result<Tensor> {
         self.0.model.check_classes()?;
         check(input)?;
-        let graph = self.0.backend.network().graph();
-        let logits = self.0.backend.values(input, &[graph.output()])?.remove(0);
-        check_output(&logits)?;
-        Ok(logits)
+        self.0.backend.output(input)
+    }
+
+    /// Where in an image the evidence for `class` lies, or for the class of the highest score.
+    ///
+    /// The first call uploads the network's weights once more.
+    ///
+    /// # Errors
+    /// As [`Classifier::infer`]; [`Error::ConfigValue`] if there is no such class, [`Error::Shape`] if the network's head does not
+    /// act on global average pooling.
+    pub fn explain(&self, image: &DynamicImage, class: Option<usize>) -> Result<Explanation> {
+        let Inner { backend, maps, model, .. } = &*self.0;
+        model.check_classes()?;
+        let maps = match maps.get() {
+            Some(maps) => maps,
+            None => {
+                let made = explain::maps_of(backend)?;
+                maps.get_or_init(|| made)
+            }
+        };
+        let input = model.preprocess.normalise(&[self.preprocess(image)?])?;
+        let maps = maps.output(&input)?;
+        let biases = explain::biases(backend.network(), model.classes)?;
+        explain::explanation(&maps, &biases, model, class, model.preprocess.region(image.width(), image.height()))
     }
 
     /// Every layer on the device against the CPU reference, for `batch` images of made-up pixels.

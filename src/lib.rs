@@ -29,7 +29,7 @@
 //! | kernels | which WGSL serves an operator: key, extents, grid | [`kernels`] | `graph` |
 //! | gpu | runs a plan in one submission; alone names `wgpu` | [`gpu`] | `graph`, `plan`, `kernels` |
 //! | labels | scores, names | [`labels`] | nothing |
-//! | classifier | the whole path in order ([`Classifier`]), how to open it ([`Builder`]), and [`verify`], layer by layer | `classifier`, `builder`, `verify` | everything |
+//! | classifier | the whole path in order ([`Classifier`]), how to open it ([`Builder`]), [`verify`] layer by layer, [`explain`] by heat maps | `classifier`, `builder`, `verify`, `explain` | everything |
 //!
 //! [`error`] and [`tensor`] are open to all. `tests/layering.rs` enforces the last column.
 
@@ -37,6 +37,7 @@ mod builder;
 pub mod checkpoint;
 mod classifier;
 pub mod error;
+pub mod explain;
 pub mod gpu;
 pub mod graph;
 pub mod image;
@@ -51,6 +52,7 @@ pub mod verify;
 pub use builder::{Builder, Precision, devices};
 pub use classifier::{Classifier, ModelInfo};
 pub use error::{Error, Result};
+pub use explain::Explanation;
 pub use gpu::DeviceInfo;
 pub use image::Pixels;
 pub use labels::{Class, Labels, Prediction};

@@ -130,7 +130,8 @@ impl Checkpoint {
     }
 
     /// The values of the tensor `name` (torchvision spelling), row-major. F32 is borrowed where the bytes are aligned,
-    /// F16 and BF16 are widened exactly, F64 is rounded to the nearest f32.
+    /// F16 and BF16 are widened exactly, F64 is rounded to the nearest f32. Trailing extents of one are no difference of shape: the
+    /// weight of a linear layer is that of a 1x1 convolution.
     ///
     /// # Errors
     /// * [`Error::MissingTensor`] when there is none of that name,
@@ -149,7 +150,7 @@ impl Checkpoint {
             });
         };
         let tensor = || entry.source.clone();
-        if got != shape {
+        if without_ones(got) != without_ones(shape) {
             return Err(Error::TensorShape {
                 model: model(),
                 tensor: tensor(),
@@ -170,6 +171,11 @@ impl Checkpoint {
         let value = values::describe(bytes, entry.dtype, bad, values[bad]);
         Err(Error::TensorValue { model: model(), tensor: tensor(), index: bad, value })
     }
+}
+
+/// A shape less its trailing extents of one.
+fn without_ones(shape: &[usize]) -> &[usize] {
+    &shape[..shape.len() - shape.iter().rev().take_while(|&&extent| extent == 1).count()]
 }
 
 impl fmt::Debug for Checkpoint {

@@ -84,6 +84,14 @@ pub(crate) enum Command {
   cat photo.jpg | residua classify -
   residua classify @list.txt -m resnet18.safetensors")]
     Classify(Classify),
+    /// Draw where in a photo the evidence for a class lies
+    #[command(after_help = "Examples:
+  residua explain photo.jpg -o heatmap.png
+  residua explain photo.jpg -o heatmap.png --class ship --json map.json
+
+The heat is the class-activation map: what each place adds to the class's logit, exactly. It covers the part of the photo that the
+network sees, and is laid over the photo in its own size.")]
+    Explain(Explain),
     /// Run a network on normalised input out of a safetensors file
     #[command(after_help = "Example:
   residua logits -m resnet18.safetensors --input in.safetensors --output out.safetensors
@@ -174,6 +182,23 @@ pub(crate) struct Classify {
     /// Image files; folders with -r; - for an image on stdin; @FILE for a list of paths, one a line
     #[arg(required = true)]
     pub(crate) inputs: Vec<PathBuf>,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Explain {
+    #[command(flatten)]
+    pub(crate) model: Model,
+    /// A JPEG, PNG, WebP, GIF or BMP file, or - for stdin
+    pub(crate) image: PathBuf,
+    /// The PNG file to write
+    #[arg(short, long, value_name = "HEATMAP.png")]
+    pub(crate) output: PathBuf,
+    /// The class to explain, by index or name, instead of the best one
+    #[arg(long, value_name = "N|NAME")]
+    pub(crate) class: Option<String>,
+    /// Also write the map as numbers to this file
+    #[arg(long, value_name = "FILE")]
+    pub(crate) json: Option<PathBuf>,
 }
 
 #[derive(Debug, ClapArgs)]

@@ -7,6 +7,8 @@ mod classify;
 mod completions;
 mod devices;
 mod doctor;
+mod explain;
+mod heatmap;
 mod info;
 mod inputs;
 mod logits;
@@ -88,6 +90,7 @@ fn dispatch(args: &Args, out: &mut dyn Write) -> Outcome {
     let global = &args.global;
     match &args.command {
         Command::Classify(command) => classify::run(global, command, out),
+        Command::Explain(command) => explain::run(global, command, out),
         Command::Logits(command) => logits::run(global, command),
         Command::Devices => devices::run(global, out),
         Command::Info { model } => info::run(global, model, out),

@@ -48,6 +48,11 @@ impl Executor {
         Executor { device, network, options, weights: Mutex::default(), sessions: Mutex::default() }
     }
 
+    /// Another network on the same device, planned with the same options.
+    pub fn with(&self, network: Network) -> Self {
+        Executor::new(self.device.clone(), network, self.options)
+    }
+
     /// The device.
     pub fn device(&self) -> &Device {
         &self.device

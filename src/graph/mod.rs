@@ -88,9 +88,29 @@ impl Graph {
         }
     }
 
-    /// The last feature map `[N, C, H, W]` before the mean over all pixels, if there is one.
-    pub fn feature_map(&self) -> Option<ValueId> {
-        self.nodes.iter().rfind(|node| node.op == Op::GlobalAvgPool).map(|node| node.inputs[0])
+    /// The network whose output are the class-activation maps `[N, classes, h, w]`: the head's weights act on every pixel of the
+    /// last feature map, as a 1x1 convolution without bias, where the head averages it first. The mean of a class's map, plus its
+    /// bias, is its logit (Zhou et al. 2016, "Learning Deep Features for Discriminative Localization", section 2). Nothing for a
+    /// network that does not end in global average pooling and a linear layer.
+    pub fn class_maps(&self) -> Option<Graph> {
+        let [before @ .., pool, head] = &self.nodes[..] else { return None };
+        let (Op::GlobalAvgPool, Op::Linear { weight, in_features, out_features, .. }) = (&pool.op, &head.op) else {
+            return None;
+        };
+        if head.inputs != [ValueId(before.len())] {
+            return None;
+        }
+        let mut graph = Graph { nodes: before.to_vec(), stages: Vec::new() };
+        let params = Conv2dParams {
+            in_channels: *in_features,
+            out_channels: *out_features,
+            kernel: 1,
+            stride: 1,
+            padding: 0,
+            groups: 1,
+        };
+        graph.push("class_maps", Op::Conv2d { weight: weight.clone(), bias: None, params }, &pool.inputs);
+        Some(graph)
     }
 
     /// How many nodes read each value.

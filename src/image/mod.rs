@@ -15,7 +15,7 @@ mod sniff;
 
 pub use crop::CropRounding;
 pub use decode::{DecodeOptions, Decoded, decode};
-pub use preprocess::{IMAGENET_MEAN, IMAGENET_STD, Preprocess, Resize};
+pub use preprocess::{IMAGENET_MEAN, IMAGENET_STD, Preprocess, Region, Resize};
 pub use resample::Filter;
 
 /// An 8-bit RGB image of the size that a network takes, before normalisation.

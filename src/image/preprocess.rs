@@ -57,6 +57,19 @@ pub struct Preprocess {
     pub std: [f32; 3],
 }
 
+/// A rectangle in an image, in its pixels; pixel `i` covers `i` to `i + 1`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Region {
+    /// Left edge.
+    pub left: f64,
+    /// Upper edge.
+    pub top: f64,
+    /// Extent to the right.
+    pub width: f64,
+    /// Extent downwards.
+    pub height: f64,
+}
+
 impl Preprocess {
     /// The centre `crop` by `crop` pixels of the image with its shorter side resized to `shorter`; offsets to even, and
     /// ImageNet's mean and deviation.
@@ -141,6 +154,19 @@ impl Preprocess {
             to[3 * columns.pad..][..from.len()].copy_from_slice(from);
         }
         Pixels { width: self.width, height: self.height, data }
+    }
+
+    /// Where the network's input lies in an image of `width` by `height` pixels: crop and resize undone. It is larger than the
+    /// image where the crop has a border.
+    pub fn region(&self, width: u32, height: u32) -> Region {
+        let (target_width, target_height) = self.resized(width, height);
+        let axis = |source: u32, target: u64, crop: usize| {
+            let (window, scale) = (Window::centre(target, crop, self.rounding), f64::from(source) / target as f64);
+            ((window.start as f64 - window.pad as f64) * scale, crop as f64 * scale)
+        };
+        let (left, width) = axis(width, target_width, self.width);
+        let (top, height) = axis(height, target_height, self.height);
+        Region { left, top, width, height }
     }
 
     /// Width and height after the resize.

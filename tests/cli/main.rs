@@ -1,5 +1,6 @@
 //! The command as a person drives it.
 
+mod explain;
 mod help;
 
 use std::{
