@@ -2,9 +2,11 @@
 
 use std::{path::Path, sync::Arc};
 
+#[cfg(feature = "hub")]
+use crate::hub::{Hub, ModelId, near};
 use crate::{
     Classifier, Error, Result,
-    checkpoint::{Checkpoint, ModelConfig, PreprocessConfig, ProblemType, Synthetic, published},
+    checkpoint::{PreprocessConfig, ProblemType, published},
     classifier::{Backend, ModelInfo},
     gpu::{Device, DeviceInfo, Executor},
     image::{self, Preprocess},
@@ -12,10 +14,8 @@ use crate::{
     labels::{Labels, Scoring},
     models::{Architecture, check_declared},
     plan::{Network, Options},
+    source::Source,
 };
-
-/// The network inside the library; `weights/README.md` is its model card.
-const BUILTIN: &[u8] = include_bytes!("../weights/builtin.safetensors");
 
 /// In which precision activations and weights are stored on the device. Sums are f32 always.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -44,10 +44,14 @@ pub struct Builder {
     std: Option<[f32; 3]>,
     labels: Option<Labels>,
     test_size: bool,
+    #[cfg(feature = "hub")]
+    hub: Hub,
 }
 
 impl Builder {
-    /// `builtin` (the default), a `.safetensors` file, or a folder with `model.safetensors` and `config.json`.
+    /// `builtin` (the default), a `.safetensors` file, a folder with `model.safetensors` and `config.json`, or, with the feature
+    /// `hub`, a model of the hub: an alias such as `resnet50` or a repository such as `timm/resnet50.a1_in1k`, with `@revision`
+    /// after either. What is there as a file or folder is not looked for on the hub.
     pub fn model(mut self, model: &str) -> Self {
         self.model = Some(model.into());
         self
@@ -114,17 +118,20 @@ impl Builder {
         self
     }
 
+    /// Where models of the hub come from. Without this call there is no folder for them, and opening one fails.
+    #[cfg(feature = "hub")]
+    pub fn hub(mut self, hub: Hub) -> Self {
+        self.hub = hub;
+        self
+    }
+
     /// Loads the model and opens the device.
     ///
     /// # Errors
-    /// `model.*` and `config.*` for what is wrong with the model, `gpu.*` for the device. With device `auto`, having no adapter is
-    /// no error: the CPU reference path serves, and [`Classifier::notes`] says so.
+    /// `model.*` and `config.*` for what is wrong with the model, `hub.*` for fetching it, `gpu.*` for the device. With device
+    /// `auto`, having no adapter is no error: the CPU reference path serves, and [`Classifier::notes`] says so.
     pub fn open(self) -> Result<Classifier> {
-        let Source { checkpoint, config, origin } = match &self.synthetic {
-            Some(name) => synthetic(name)?,
-            None => source(self.model.as_deref().unwrap_or("builtin"))?,
-        };
-        let config = config.unwrap_or_default();
+        let Source { checkpoint, config, name, origin, revision, published_top1 } = self.source()?;
         if let Some(declared) = &config.architecture {
             check_declared(checkpoint.name(), declared)?;
         }
@@ -150,8 +157,12 @@ impl Builder {
         if !labels.is_empty() && labels.len() != classes && classes > 0 {
             notes.push(format!("{} labels for {classes} classes: the others are named by their index", labels.len()));
         }
+        if config.license.as_ref().is_some_and(|license| license.to_lowercase().starts_with("cc-by-nc")) {
+            notes.push(format!("the licence of {name} does not allow commercial use"));
+        }
         let model = ModelInfo {
-            name: checkpoint.name().into(),
+            name,
+            revision,
             architecture: architecture.name(),
             parameters: architecture.parameters(),
             macs: architecture.macs(preprocess.height, preprocess.width)?,
@@ -159,6 +170,7 @@ impl Builder {
             tensors: checkpoint.shapes().len(),
             labels,
             license: config.license,
+            published_top1,
             source: origin,
             preprocess,
             stated,
@@ -172,6 +184,28 @@ impl Builder {
         let network = Network::new(graph, checkpoint);
         let backend = self.backend(network, &mut notes)?;
         Ok(Classifier::new(backend, model, notes))
+    }
+
+    fn source(&self) -> Result<Source> {
+        match (&self.synthetic, self.model.as_deref().unwrap_or("builtin")) {
+            (Some(architecture), _) => Source::synthetic(architecture),
+            (None, "builtin") => Source::builtin(),
+            (None, model) if Path::new(model).exists() => Source::path(Path::new(model)),
+            (None, model) => self.hub_source(model),
+        }
+    }
+
+    #[cfg(feature = "hub")]
+    fn hub_source(&self, model: &str) -> Result<Source> {
+        match ModelId::parse(model) {
+            Some(id) => Source::hub(&id, &self.hub),
+            None => Err(not_found(model, &near(model))),
+        }
+    }
+
+    #[cfg(not(feature = "hub"))]
+    fn hub_source(&self, model: &str) -> Result<Source> {
+        Err(not_found(model, &[]))
     }
 
     fn preprocess(&self, architecture: &Architecture, stated: Option<&PreprocessConfig>) -> Result<Preprocess> {
@@ -233,48 +267,13 @@ pub fn devices() -> Vec<DeviceInfo> {
     pollster::block_on(crate::gpu::devices())
 }
 
-/// A model's weights and what is said of them.
-struct Source {
-    checkpoint: Checkpoint,
-    config: Option<ModelConfig>,
-    origin: String,
-}
-
-fn source(model: &str) -> Result<Source> {
-    let path = Path::new(model);
-    let (checkpoint, beside, origin) = if model == "builtin" {
-        (Checkpoint::from_bytes("builtin", BUILTIN)?, None, "inside the program".into())
-    } else if path.is_dir() {
-        let file = path.join("model.safetensors");
-        if !file.is_file() {
-            let reason = "the folder has no model.safetensors".into();
-            return Err(Error::ModelNotFound { model: model.into(), reason });
-        }
-        (Checkpoint::open(&file)?, ModelConfig::from_folder(path)?, file.display().to_string())
-    } else if path.exists() {
-        (Checkpoint::open(path)?, None, model.into())
-    } else {
-        let reason = "there is no such file or folder; give builtin, a .safetensors file, or a folder with model.safetensors and config.json";
-        return Err(Error::ModelNotFound { model: model.into(), reason: reason.into() });
-    };
-    let config = match beside {
-        Some(config) => Some(config),
-        None => ModelConfig::from_metadata(checkpoint.metadata())?,
-    };
-    Ok(Source { checkpoint, config, origin })
-}
-
-fn synthetic(name: &str) -> Result<Source> {
-    let architecture = Architecture::by_name(name).ok_or_else(|| Error::UnknownArchitecture {
-        model: name.into(),
-        reason: format!("no architecture of that name; there are {}", Architecture::names().join(", ")),
-    })?;
-    // The last norm of each block is damped, so that the sum does not grow without bound over hundreds of blocks.
-    let tensors = architecture.graph().tensors();
-    let last =
-        ["bn3.weight", "bn2.weight"].into_iter().find(|last| tensors.iter().any(|(name, _)| name.ends_with(last)));
-    let weights = Synthetic { salt: "residua".into(), damped: last.map(Into::into), damp: 0.05 };
-    Ok(Source { checkpoint: weights.checkpoint(name, &tensors)?, config: None, origin: "made-up weights".into() })
+fn not_found(model: &str, near: &[&str]) -> Error {
+    let mut reason = String::from("there is no such file or folder, and it is no name on the hub");
+    if !near.is_empty() {
+        reason += &format!("; names like it: {}", near.join(", "));
+    }
+    reason += "; give builtin, a .safetensors file, a folder with model.safetensors and config.json, a name such as resnet50 or a hub id such as timm/resnet50.a1_in1k";
+    Error::ModelNotFound { model: model.into(), reason }
 }
 
 fn of_config(config: &PreprocessConfig, test_size: bool) -> Preprocess {

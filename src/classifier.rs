@@ -77,8 +77,10 @@ impl Backend {
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct ModelInfo {
-    /// File name, or `builtin`.
+    /// File name, repository on the hub, or `builtin`.
     pub name: String,
+    /// Commit of a model of the hub.
+    pub revision: Option<String>,
     /// Architecture as recognised, for example `resnet50`.
     pub architecture: String,
     /// Trained parameters.
@@ -91,8 +93,10 @@ pub struct ModelInfo {
     pub tensors: usize,
     /// Class names.
     pub labels: Labels,
-    /// Licence, where the checkpoint's configuration names one.
+    /// Licence, where the checkpoint's configuration or the table of published models names one.
     pub license: Option<String>,
+    /// Top-1 accuracy that was published for these weights, with the size of its input and its source; never measured here.
+    pub published_top1: Option<String>,
     /// Where the weights come from.
     pub source: String,
     /// How a photo becomes the network's input.

@@ -124,6 +124,16 @@ pub enum Error {
         /// Where it was looked for, and what can be given.
         reason: String,
     },
+    /// The hub, or the cache of what was fetched from it, does not give the model.
+    #[error("{model}: {reason}")]
+    Hub {
+        /// Repository, with the revision if one was asked for.
+        model: String,
+        /// The kind of failure: it decides the code.
+        failure: HubFailure,
+        /// What happened, with place and numbers, and the next step.
+        reason: String,
+    },
     /// A value in config.json, preprocessor_config.json or an option is out of its range.
     #[error("{place}: {field} = {value}: {expected}")]
     ConfigValue {
@@ -266,6 +276,7 @@ impl Error {
             Error::TensorValue { .. } => "model.value",
             Error::NoClassifier { .. } => "model.no_classifier",
             Error::ModelNotFound { .. } => "model.not_found",
+            Error::Hub { failure, .. } => failure.code(),
             Error::ConfigValue { .. } => "config.value",
             Error::ImageDecode { .. } => "image.decode",
             Error::ImageTruncated { .. } => "image.truncated",
@@ -287,5 +298,57 @@ impl Error {
     /// An [`Error::Io`] from the standard library's error and the path it happened at.
     pub fn io(path: impl Into<PathBuf>, error: &std::io::Error) -> Self {
         Error::Io { path: path.into(), reason: error.to_string() }
+    }
+}
+
+/// Kinds of [`Error::Hub`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum HubFailure {
+    /// The model is not in the cache, and the network may not be used.
+    NotCached,
+    /// The hub asks for a token, or refuses the one it got (401).
+    Unauthorized,
+    /// The token, or none, gives no access (403, or a gated repository).
+    Forbidden,
+    /// There is no such repository.
+    NoRepository,
+    /// The repository has no such branch, tag or commit.
+    NoRevision,
+    /// The repository has no such file.
+    NoFile,
+    /// Too many requests (429).
+    RateLimited {
+        /// Seconds that the hub asks to wait.
+        retry_after: Option<u64>,
+    },
+    /// No connection, or one that breaks again and again.
+    Network,
+    /// The answer is not a hub's: a web page, missing headers, wrong lengths.
+    Response,
+    /// What was fetched does not have the hash that the hub told.
+    Checksum,
+    /// What is in the cache is damaged.
+    Corrupt,
+    /// The cache cannot be read or written.
+    Cache,
+}
+
+impl HubFailure {
+    fn code(self) -> &'static str {
+        match self {
+            HubFailure::NotCached => "hub.not_cached",
+            HubFailure::Unauthorized => "hub.unauthorized",
+            HubFailure::Forbidden => "hub.forbidden",
+            HubFailure::NoRepository => "hub.no_repository",
+            HubFailure::NoRevision => "hub.no_revision",
+            HubFailure::NoFile => "hub.no_file",
+            HubFailure::RateLimited { .. } => "hub.rate_limited",
+            HubFailure::Network => "hub.network",
+            HubFailure::Response => "hub.response",
+            HubFailure::Checksum => "hub.checksum",
+            HubFailure::Corrupt => "hub.corrupt",
+            HubFailure::Cache => "hub.cache",
+        }
     }
 }

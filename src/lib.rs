@@ -22,6 +22,7 @@
 //! |---|---|---|---|
 //! | decode, resize, crop, normalise | [`Pixels`], [`Tensor`](tensor::Tensor) | [`image`] | nothing |
 //! | checkpoint | names to tensors, configuration | [`checkpoint`] | `image`, for the preprocessing a model wants |
+//! | hub | a folder with a checkpoint and its configuration, by name out of Python's cache or from the network | `hub` (feature `hub`) | nothing |
 //! | model | [`Graph`](graph::Graph), from the tensors' names and shapes | [`models`] | `graph` |
 //! | graph | nodes, shapes | [`graph`] | nothing |
 //! | reference | every value of a graph by naive loops: the oracle, and the path without a GPU | [`reference`](mod@reference) | `graph`, `checkpoint` |
@@ -29,7 +30,7 @@
 //! | kernels | which WGSL serves an operator: key, extents, grid | [`kernels`] | `graph` |
 //! | gpu | runs a plan in one submission; alone names `wgpu` | [`gpu`] | `graph`, `plan`, `kernels` |
 //! | labels | scores, names | [`labels`] | nothing |
-//! | classifier | the whole path in order ([`Classifier`]), how to open it ([`Builder`]), [`verify`] layer by layer, [`explain`] by heat maps | `classifier`, `builder`, `verify`, `explain` | everything |
+//! | classifier | the whole path in order ([`Classifier`]), how to open it ([`Builder`]), what a model's name stands for, [`verify`] layer by layer, [`explain`] by heat maps | `classifier`, `builder`, `source`, `verify`, `explain` | everything |
 //!
 //! [`error`] and [`tensor`] are open to all. `tests/layering.rs` enforces the last column.
 
@@ -40,12 +41,15 @@ pub mod error;
 pub mod explain;
 pub mod gpu;
 pub mod graph;
+#[cfg(feature = "hub")]
+pub mod hub;
 pub mod image;
 pub mod kernels;
 pub mod labels;
 pub mod models;
 pub mod plan;
 pub mod reference;
+mod source;
 pub mod tensor;
 pub mod verify;
 

@@ -13,6 +13,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("image", &[]),
     ("labels", &[]),
     ("graph", &[]),
+    ("hub", &[]),
     ("checkpoint", &["image"]),
     ("models", &["graph"]),
     ("reference", &["graph", "checkpoint"]),
@@ -78,8 +79,11 @@ fn named(source: &str) -> BTreeSet<String> {
 
 /// The modules that `source`, part of `module`, names and may not.
 fn forbidden(module: &str, source: &str) -> Vec<String> {
-    let modules: Vec<&str> =
-        MAY_KNOW.iter().map(|(name, _)| *name).chain(["classifier", "builder", "verify", "explain", "cli"]).collect();
+    let modules: Vec<&str> = MAY_KNOW
+        .iter()
+        .map(|(name, _)| *name)
+        .chain(["classifier", "builder", "source", "verify", "explain", "cli"])
+        .collect();
     let allowed = MAY_KNOW.iter().find(|(name, _)| *name == module).map(|(_, allowed)| *allowed).unwrap_or_default();
     let open = |name: &str| name == module || ["error", "tensor"].contains(&name) || allowed.contains(&name);
     named(source).into_iter().filter(|name| modules.contains(&name.as_str()) && !open(name)).collect()

@@ -1,7 +1,7 @@
 //! The benchmark: images per second and milliseconds per batch, on made-up weights or a checkpoint, from host tensor to host logits.
 
 use std::{
-    fs,
+    env, fs,
     io::{self, IsTerminal, Write},
     process::ExitCode,
     time::{Duration, Instant},
@@ -11,6 +11,7 @@ use clap::{Parser, ValueEnum};
 use residua::{
     Classifier, Error, Precision,
     checkpoint::Synthetic,
+    hub::Hub,
     tensor::{Shape, Tensor},
 };
 use serde::Serialize;
@@ -28,7 +29,7 @@ const MAX_ELEMENTS: usize = 1 << 28;
   residua-bench -m model.safetensors --input 288x288 --precision f16"
 )]
 struct Args {
-    /// Architectures (made-up weights), or .safetensors files, folders or builtin
+    /// Architectures (made-up weights), or .safetensors files, folders, models of the hub or builtin
     #[arg(short, long, value_delimiter = ',', default_value = "resnet18,resnet50")]
     model: Vec<String>,
     /// Images per submission
@@ -138,7 +139,8 @@ fn measure(args: &Args, model: &str, batch: usize) -> Result<Row, Error> {
         PrecisionArg::F32 => Precision::F32,
         PrecisionArg::F16 => Precision::F16,
     };
-    let builder = Classifier::builder().device(&args.device).precision(precision);
+    let builder =
+        Classifier::builder().hub(Hub::from_vars(|name| env::var_os(name))).device(&args.device).precision(precision);
     let named = residua::models::Architecture::by_name(model).is_some();
     let classifier = if named { builder.synthetic(model) } else { builder.model(model) }.open()?;
     let mut shape = classifier.input_shape(batch);

@@ -33,7 +33,7 @@ pub(crate) struct Global {
     /// Images per submission: a number, or auto (16 on a GPU, 1 on the CPU)
     #[arg(long, global = true, default_value = "auto", value_name = "N|auto", value_parser = batch)]
     pub(crate) batch: Batch,
-    /// Use no network. (Nothing in this version does.)
+    /// Use what is in the cache of the hub, and no network (also: the variable HF_HUB_OFFLINE)
     #[arg(long, global = true)]
     pub(crate) offline: bool,
     /// No notes on stderr, only errors
@@ -104,7 +104,8 @@ IN holds a tensor \"input\" [N, 3, H, W] f32; OUT gets a tensor \"logits\" [N, c
     /// Show a model: architecture, parameters, GMACs, preprocessing, classes; with -v graph and plan
     #[command(after_help = "Examples:\n  residua info builtin\n  residua info model.safetensors -v")]
     Info {
-        /// builtin, a .safetensors file, or a folder with model.safetensors and config.json
+        /// builtin, a .safetensors file, a folder with model.safetensors and config.json, or a model of the hub: a name such as resnet50,
+        /// or a hub id such as timm/resnet50.a1_in1k, with @REVISION after either
         #[arg(default_value = "builtin")]
         model: String,
     },
@@ -127,6 +128,16 @@ IN holds a tensor \"input\" [N, 3, H, W] f32; OUT gets a tensor \"logits\" [N, c
         /// The PNG file to write
         #[arg(short, long, value_name = "CROP.png")]
         output: PathBuf,
+    },
+    /// Fetch a model of the hub into the cache, or its newest commit, and print its folder
+    #[command(after_help = "Examples:
+  residua pull resnet50
+  residua pull microsoft/resnet-50@main
+
+The cache is that of Python's huggingface_hub; HF_HOME, HF_HUB_CACHE, HF_ENDPOINT, HF_TOKEN and HF_HUB_OFFLINE mean what they mean there.")]
+    Pull {
+        /// A name such as resnet50, or a hub id such as timm/resnet50.a1_in1k, with @REVISION after either
+        model: String,
     },
     /// Tell all that a bug report needs: versions, adapters, limits, a test of the device, caches, environment
     #[command(after_help = "Examples:\n  residua doctor\n  residua doctor --json > report.json")]
@@ -161,7 +172,8 @@ IN holds a tensor \"input\" [N, 3, H, W] f32; OUT gets a tensor \"logits\" [N, c
 /// The choice of model.
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Model {
-    /// builtin, a .safetensors file, or a folder with model.safetensors and config.json
+    /// builtin, a .safetensors file, a folder with model.safetensors and config.json, or a model of the hub: a name such as resnet50,
+    /// or a hub id such as timm/resnet50.a1_in1k, with @REVISION after either
     #[arg(short, long, default_value = "builtin", value_name = "MODEL")]
     pub(crate) model: String,
 }

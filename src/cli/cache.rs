@@ -7,11 +7,6 @@ pub(super) fn folder() -> Option<PathBuf> {
     Some(base()?.join("residua"))
 }
 
-/// The Hugging Face hub's: `$HF_HUB_CACHE`, else `$HF_HOME/hub`, else `~/.cache/huggingface/hub`.
-pub(super) fn hub() -> Option<PathBuf> {
-    set("HF_HUB_CACHE").or_else(|| Some(set("HF_HOME")?.join("hub"))).or_else(|| Some(base()?.join("huggingface/hub")))
-}
-
 fn base() -> Option<PathBuf> {
     set("XDG_CACHE_HOME").or_else(|| Some(env::home_dir()?.join(".cache")))
 }

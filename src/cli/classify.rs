@@ -23,7 +23,7 @@ pub(super) fn run(global: &Global, command: &Classify, out: &mut dyn Write) -> O
         Batch::Auto if device.software => 1,
         Batch::Auto => AUTO_BATCH,
     };
-    let records = Records::new(command.format, &classifier.model().name, &device.name, out)?;
+    let records = Records::new(command.format, classifier.model(), &device.name, out)?;
     let mut job = Job { global, classifier: &classifier, k: command.k, records, waiting: Vec::new(), batch, ok: true };
     inputs::walk(&command.inputs, command.recursive, &mut |path, error| job.take(path, error))?;
     job.finish()?;

@@ -5,6 +5,7 @@ use std::{env, fs, io::Write, path::Path, time::Instant};
 use residua::{
     Classifier, DeviceInfo, Error, Precision,
     gpu::{self, AdapterReport},
+    hub::Hub,
 };
 use serde_json::{Value, json};
 
@@ -169,7 +170,7 @@ impl SelfTest {
 }
 
 fn features() -> Vec<&'static str> {
-    let all = [("cli", cfg!(feature = "cli")), ("libjpeg", cfg!(feature = "libjpeg"))];
+    let all = [("cli", cfg!(feature = "cli")), ("hub", cfg!(feature = "hub")), ("libjpeg", cfg!(feature = "libjpeg"))];
     all.into_iter().filter(|(_, on)| *on).map(|(name, _)| name).collect()
 }
 
@@ -204,7 +205,7 @@ fn adapter_json(adapter: &AdapterReport) -> Value {
 }
 
 fn caches() -> Vec<Value> {
-    let folders = [("cache", cache::folder()), ("hub cache", cache::hub())];
+    let folders = [("cache", cache::folder()), ("hub cache", Hub::from_vars(|name| env::var_os(name)).cache)];
     let described = folders.into_iter().filter_map(|(name, path)| Some((name, path?)));
     described
         .map(|(name, path)| {

@@ -15,6 +15,9 @@ pub(super) fn run(global: &Global, model: &str, out: &mut dyn Write) -> Outcome 
     let model = classifier.model();
     row(out, "model", &model.name)?;
     row(out, "source", &model.source)?;
+    if let Some(revision) = &model.revision {
+        row(out, "revision", revision)?;
+    }
     row(out, "architecture", &model.architecture)?;
     row(out, "parameters", format_args!("{} in {} tensors", model.parameters, model.tensors))?;
     row(out, "GMACs", format_args!("{:.3} an image", model.macs as f64 / 1e9))?;
@@ -36,7 +39,10 @@ pub(super) fn run(global: &Global, model: &str, out: &mut dyn Write) -> Outcome 
         _ => "the logits themselves",
     };
     row(out, "scores", scores)?;
-    row(out, "licence", model.license.as_deref().unwrap_or("not stated in the checkpoint"))?;
+    row(out, "licence", model.license.as_deref().unwrap_or("not stated with the checkpoint"))?;
+    if let Some(top1) = &model.published_top1 {
+        row(out, "ImageNet top-1", top1)?;
+    }
     row(out, "device", format_args!("{} ({})", classifier.device().name, classifier.device().driver))?;
     row(out, "precision", classifier.precision())?;
     if global.verbose {

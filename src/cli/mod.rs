@@ -13,6 +13,7 @@ mod info;
 mod inputs;
 mod logits;
 mod preprocess;
+mod pull;
 mod records;
 mod verify;
 
@@ -59,7 +60,10 @@ type Outcome = Result<bool, Stop>;
 /// Runs a command and gives its exit status.
 pub(crate) fn run(args: Args) -> ExitCode {
     let level = if args.global.verbose { log::LevelFilter::Info } else { log::LevelFilter::Off };
-    env_logger::Builder::new().filter_level(level).parse_default_env().init();
+    // At trace this module shows all bytes of a request, the token of the hub among them.
+    let secret = "ureq_proto::util";
+    let mut logger = env_logger::Builder::new();
+    logger.filter_level(level).parse_default_env().filter_module(secret, log::LevelFilter::Debug).init();
     // A decoder's panic is caught and reported as an error of its image; the default hook would print it as well. One that
     // nobody catches is told below.
     let panicked = Arc::new(Mutex::new(String::new()));
@@ -95,6 +99,7 @@ fn dispatch(args: &Args, out: &mut dyn Write) -> Outcome {
         Command::Devices => devices::run(global, out),
         Command::Info { model } => info::run(global, model, out),
         Command::Verify { model, json } => verify::run(global, &model.model, json.as_deref(), out),
+        Command::Pull { model } => pull::run(global, model, out),
         Command::Doctor { json } => doctor::run(global, *json, out),
         Command::Completions { shell } => completions::completions(*shell, out),
         Command::Man { command, output } => completions::man(command.as_deref(), output.as_deref(), out),
@@ -106,7 +111,7 @@ impl Global {
     /// Opens a model with these options and tells what it has to tell.
     fn open(&self, model: &str) -> Result<Classifier, Error> {
         let mut builder: Builder =
-            Classifier::builder().model(model).device(&self.device).precision(match self.precision {
+            Classifier::builder().model(model).hub(self.hub()).device(&self.device).precision(match self.precision {
                 PrecisionArg::Auto => Precision::Auto,
                 PrecisionArg::F32 => Precision::F32,
                 PrecisionArg::F16 => Precision::F16,

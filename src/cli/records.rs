@@ -2,7 +2,7 @@
 
 use std::{io::Write, path::Path};
 
-use residua::{Class, Error};
+use residua::{Class, Error, ModelInfo};
 use serde::Serialize;
 
 use super::{Stop, args::Format};
@@ -11,6 +11,7 @@ use super::{Stop, args::Format};
 pub(super) struct Records<'a> {
     format: Format,
     model: String,
+    revision: Option<String>,
     device: String,
     out: &'a mut dyn Write,
 }
@@ -20,6 +21,8 @@ struct Json<'a> {
     path: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     model: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    revision: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     device: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -43,8 +46,9 @@ struct JsonError<'a> {
 
 impl<'a> Records<'a> {
     /// Starts the output: CSV has a header.
-    pub(super) fn new(format: Format, model: &str, device: &str, out: &'a mut dyn Write) -> Result<Self, Stop> {
-        let mut records = Records { format, model: model.into(), device: device.into(), out };
+    pub(super) fn new(format: Format, model: &ModelInfo, device: &str, out: &'a mut dyn Write) -> Result<Self, Stop> {
+        let mut records =
+            Records { format, model: model.name.clone(), revision: model.revision.clone(), device: device.into(), out };
         if format == Format::Csv {
             records.csv(&["path", "rank", "index", "label", "score", "error"])?;
         }
@@ -65,7 +69,8 @@ impl<'a> Records<'a> {
                 let class = |c: &Class| JsonClass { index: c.index, label: c.label.clone(), score: c.score };
                 let predictions = Some(classes.iter().map(class).collect());
                 let (model, device) = (Some(self.model.as_str()), Some(self.device.as_str()));
-                json(self.out, &Json { path: &path, model, device, predictions, error: None })?;
+                let revision = self.revision.as_deref();
+                json(self.out, &Json { path: &path, model, revision, device, predictions, error: None })?;
             }
             Format::Csv => {
                 for (rank, class) in classes.iter().enumerate() {
@@ -85,7 +90,10 @@ impl<'a> Records<'a> {
             Format::Text => {}
             Format::Jsonl => {
                 let error = Some(JsonError { code: error.code(), message: error.to_string() });
-                json(self.out, &Json { path: &path, model: None, device: None, predictions: None, error })?;
+                json(
+                    self.out,
+                    &Json { path: &path, model: None, revision: None, device: None, predictions: None, error },
+                )?;
             }
             Format::Csv => self.csv(&[&path, "", "", "", "", error.code()])?,
         }

@@ -1,0 +1,234 @@
+//! Requests to the hub: what is known of a file, and its bytes from any position on.
+
+use std::{fs, io::Read};
+
+use ureq::{
+    Agent, Body, Proxy,
+    http::{Method, Request, Response, Uri, header},
+    tls::{PemItem, RootCerts, TlsConfig, parse_pem},
+};
+
+use super::{
+    Hub, ModelId,
+    id::is_commit,
+    retry::{Failed, Patience},
+};
+use crate::{Error, Result, error::HubFailure};
+
+/// Longest chain of redirects.
+const REDIRECTS: usize = 10;
+
+/// Speaks to the hub about one repository.
+pub(super) struct Client<'a> {
+    hub: &'a Hub,
+    id: &'a ModelId,
+    agent: Agent,
+}
+
+/// A file as the hub has it.
+#[derive(Debug)]
+pub(super) struct RemoteFile {
+    pub(super) name: &'static str,
+    /// The commit that the revision stands for.
+    pub(super) commit: String,
+    /// Hash of the contents: sha256 of large files, the git blob's of small ones.
+    pub(super) etag: String,
+    pub(super) size: Option<u64>,
+}
+
+/// The hub's answer about a file.
+pub(super) enum Found {
+    File(RemoteFile),
+    /// The repository has no such file at this commit.
+    Nothing {
+        commit: Option<String>,
+    },
+}
+
+impl<'a> Client<'a> {
+    pub(super) fn new(hub: &'a Hub, id: &'a ModelId) -> Result<Self> {
+        let config = Agent::config_builder()
+            .http_status_as_error(false)
+            .max_redirects(0)
+            .proxy(proxy(hub)?)
+            .tls_config(TlsConfig::builder().root_certs(certificates(hub)?).build())
+            .timeout_connect(Some(hub.metadata_timeout))
+            .timeout_per_write(Some(hub.metadata_timeout))
+            .user_agent(concat!("residua/", env!("CARGO_PKG_VERSION")));
+        Ok(Client { hub, id, agent: config.build().into() })
+    }
+
+    /// Asks for a file of a branch, tag or commit.
+    pub(super) fn find(&self, revision: &str, name: &'static str) -> Result<Found> {
+        let mut patience = Patience::new(self.hub);
+        loop {
+            match self.try_find(revision, name) {
+                Ok(found) => return Ok(found),
+                Err(failed) => patience.wait(failed)?,
+            }
+        }
+    }
+
+    fn try_find(&self, revision: &str, name: &'static str) -> Result<Found, Failed> {
+        let response = self.request(&Method::HEAD, revision, name, 0)?;
+        let text = |name: &str| Some(response.headers().get(name)?.to_str().ok()?.trim().to_string());
+        let commit = text("x-repo-commit").filter(|commit| is_commit(commit));
+        let status = response.status();
+        if status == 404 && (text("x-error-code").as_deref() == Some("EntryNotFound") || commit.is_some()) {
+            return Ok(Found::Nothing { commit });
+        }
+        if !status.is_success() && !status.is_redirection() {
+            return Err(Failed::refused(self.hub, self.id, &response));
+        }
+        let Some(commit) = commit else {
+            let kind = response.body().mime_type().unwrap_or("no content type");
+            return Err(Failed::for_good(self.strange(&format!(
+                "an answer without X-Repo-Commit ({status}, {kind}) is not a hub's: a proxy or a sign-in page may be in between"
+            ))));
+        };
+        let etag = text("x-linked-etag").or_else(|| text("etag")).unwrap_or_default();
+        let etag = etag.trim_start_matches("W/").trim_matches('"').to_string();
+        // It becomes the name of a file.
+        if etag.is_empty() || !etag.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-') {
+            return Err(Failed::for_good(self.strange(&format!("{name} has no usable ETag"))));
+        }
+        let own_length = || text("content-length").filter(|_| status.is_success());
+        let size = text("x-linked-size").or_else(own_length).and_then(|size| size.parse().ok());
+        Ok(Found::File(RemoteFile { name, commit, etag, size }))
+    }
+
+    /// The bytes of a file from `from` on, and where they start: there, or at 0 if the server cannot start anywhere else.
+    pub(super) fn get(&self, file: &RemoteFile, from: u64) -> Result<(u64, impl Read + use<>), Failed> {
+        let response = self.request(&Method::GET, &file.commit, file.name, from)?;
+        let strange = |what: &str| Failed::for_good(self.strange(&format!("{}: {what}", file.name)));
+        let start = match response.status().as_u16() {
+            200 => 0,
+            206 => {
+                let range = response.headers().get(header::CONTENT_RANGE).and_then(|range| range.to_str().ok());
+                let start = range.and_then(|range| range.strip_prefix("bytes ")?.split('-').next()?.parse().ok());
+                start
+                    .filter(|&start: &u64| start == from)
+                    .ok_or_else(|| strange("other bytes come than were asked for"))?
+            }
+            _ => return Err(Failed::refused(self.hub, self.id, &response)),
+        };
+        if response.body().mime_type() == Some("text/html") {
+            return Err(strange("a web page comes instead: a proxy or a sign-in page may be in between"));
+        }
+        let length = response.body().content_length().map(|length| start + length);
+        if let (Some(length), Some(size)) = (length, file.size)
+            && length != size
+        {
+            return Err(strange(&format!("{length} bytes come, {size} were told")));
+        }
+        Ok((start, response.into_body().into_reader()))
+    }
+
+    /// One request and the redirects that it leads to; a `HEAD` ends where a hub has answered. The token goes to the endpoint,
+    /// and no further than the first redirect that leads away from it.
+    fn request(&self, method: &Method, revision: &str, name: &str, from: u64) -> Result<Response<Body>, Failed> {
+        let revision = revision.replace('/', "%2F").replace('+', "%2B");
+        let address = format!("{}/{}/resolve/{revision}/{name}", self.hub.endpoint, self.id.repository());
+        let mut uri: Uri = address.parse().map_err(|_| Failed::for_good(unusable("endpoint", &self.hub.endpoint)))?;
+        let home = origin(&uri);
+        let mut at_home = true;
+        for _ in 0..=REDIRECTS {
+            let mut request = Request::builder().method(method).uri(&uri).header(header::ACCEPT_ENCODING, "identity");
+            if from > 0 {
+                request = request.header(header::RANGE, format!("bytes={from}-"));
+            }
+            if let Some(token) = self.hub.token.as_ref().filter(|_| at_home) {
+                request = request.header(header::AUTHORIZATION, format!("Bearer {}", token.secret()));
+            }
+            let request = request.body(()).map_err(|_| Failed::for_good(unusable("token", "(not shown)")))?;
+            let wait = if method == Method::HEAD { self.hub.metadata_timeout } else { self.hub.download_timeout };
+            let request = self.agent.configure_request(request).timeout_per_read(Some(wait)).build();
+            let response = self.agent.run(request).map_err(|error| Failed::network(self.id, &uri, &error))?;
+            let answered = method == Method::HEAD && response.headers().contains_key("x-repo-commit");
+            if !response.status().is_redirection() || answered {
+                return Ok(response);
+            }
+            let location = response.headers().get(header::LOCATION).and_then(|location| location.to_str().ok());
+            let next = location.and_then(|location| join(&uri, location));
+            uri = next.ok_or_else(|| Failed::for_good(self.strange("a redirect leads nowhere")))?;
+            at_home &= origin(&uri) == home;
+        }
+        Err(Failed::for_good(self.strange(&format!("more than {REDIRECTS} redirects"))))
+    }
+
+    /// The connection ended in the middle of a file.
+    pub(super) fn cut_off(&self, what: &str) -> Failed {
+        Failed::soon(self.id.failed(HubFailure::Network, what))
+    }
+
+    /// An answer that no hub gives.
+    pub(super) fn strange(&self, what: &str) -> Error {
+        self.id.failed(HubFailure::Response, what)
+    }
+}
+
+/// Scheme, host and port.
+fn origin(uri: &Uri) -> (Option<String>, Option<String>, Option<u16>) {
+    let scheme = uri.scheme_str().map(str::to_ascii_lowercase);
+    let port = uri.port_u16().or(if scheme.as_deref() == Some("http") { Some(80) } else { Some(443) });
+    (scheme, uri.host().map(str::to_ascii_lowercase), port)
+}
+
+/// The address that a redirect from `base` leads to; none that gives up encryption.
+fn join(base: &Uri, location: &str) -> Option<Uri> {
+    let (scheme, authority) = (base.scheme_str()?, base.authority()?);
+    let next: Uri = if location.starts_with("//") {
+        format!("{scheme}:{location}").parse().ok()?
+    } else if location.starts_with('/') {
+        format!("{scheme}://{authority}{location}").parse().ok()?
+    } else {
+        location.parse().ok()?
+    };
+    let safe = scheme == "http" || next.scheme_str() == Some("https");
+    (next.host().is_some() && safe).then_some(next)
+}
+
+fn proxy(hub: &Hub) -> Result<Option<Proxy>> {
+    let Some(address) = &hub.proxy else { return Ok(None) };
+    // An address may hold a password.
+    let invalid = |_| unusable("proxy", "(not shown)");
+    let proxy = Proxy::new(address).map_err(invalid)?;
+    let mut builder = Proxy::builder(proxy.protocol()).host(proxy.host()).port(proxy.port());
+    if let Some(name) = proxy.username() {
+        builder = builder.username(name);
+    }
+    if let Some(password) = proxy.password() {
+        builder = builder.password(password);
+    }
+    hub.no_proxy.iter().fold(builder, |builder, host| builder.no_proxy(host)).build().map(Some).map_err(invalid)
+}
+
+fn certificates(hub: &Hub) -> Result<RootCerts> {
+    let Some(path) = &hub.certificates else { return Ok(RootCerts::WebPki) };
+    let pem = fs::read(path).map_err(|error| Error::io(path, &error))?;
+    let trusted = parse_pem(&pem).filter_map(|item| match item {
+        Ok(PemItem::Certificate(certificate)) => Some(certificate),
+        _ => None,
+    });
+    let trusted: Vec<_> = trusted.collect();
+    if trusted.is_empty() {
+        return Err(unusable("certificates", &path.display().to_string()));
+    }
+    Ok(RootCerts::from(trusted))
+}
+
+/// A setting of [`Hub`] that cannot be used.
+fn unusable(field: &str, value: &str) -> Error {
+    Error::ConfigValue {
+        place: "hub".into(),
+        field: field.into(),
+        value: value.into(),
+        expected: match field {
+            "endpoint" => "an address such as https://host",
+            "proxy" => "an address such as http://host:port",
+            "certificates" => "a file of certificates in PEM form",
+            _ => "visible ASCII characters",
+        }
+        .into(),
+    }
+}

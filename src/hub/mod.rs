@@ -1,0 +1,138 @@
+//! Models by name: found in the cache that Python's `huggingface_hub` shares, fetched where they are not.
+//!
+//! A repository lies in the cache as Python lays it out:
+//!
+//! ```text
+//! models--OWNER--NAME/
+//!   blobs/ETAG                     contents; the name is their sha256 (large files) or their git hash (small ones)
+//!   snapshots/COMMIT/FILE          links into blobs/
+//!   refs/REVISION                  the commit that a branch or tag pointed to when it was last asked for
+//!   .no_exist/COMMIT/FILE          empty: the repository has no such file
+//! .locks/models--OWNER--NAME/ETAG.lock
+//! ```
+//!
+//! What is in the cache is used without asking the hub, after its hashes were compared; [`Hub::pull`] asks for what is newest.
+//! Nothing is read from the environment here: [`Hub::from_vars`] interprets the variables that a program hands in.
+
+mod cache;
+mod checksum;
+mod client;
+mod download;
+mod events;
+mod id;
+mod lock;
+mod published;
+mod retry;
+mod settings;
+
+use std::path::PathBuf;
+
+use cache::Repository;
+use client::{Client, Found};
+pub use events::{Event, Watch};
+pub use id::ModelId;
+pub use published::{Published, by_repository, near, published};
+pub use settings::{DEFAULT_ENDPOINT, Hub, Token};
+
+use crate::{Error, Result, error::HubFailure};
+
+/// The weights.
+const WEIGHTS: &str = "model.safetensors";
+
+/// What is fetched of a repository, the largest last; any but the weights may be missing there.
+const FILES: [&str; 3] = ["config.json", "preprocessor_config.json", WEIGHTS];
+
+/// A model's files at one commit, on this machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Snapshot {
+    /// Holds `model.safetensors` and, where the repository has them, `config.json` and `preprocessor_config.json`.
+    pub folder: PathBuf,
+    /// Hash of the commit, 40 hexadecimal digits.
+    pub commit: String,
+}
+
+impl Hub {
+    /// The model out of the cache; what is not there or damaged is fetched, unless [`Hub::offline`].
+    ///
+    /// # Errors
+    /// [`Error::Hub`]; [`Error::ModelFormat`] for a repository that has weights, but none in one safetensors file.
+    pub fn open(&self, id: &ModelId) -> Result<Snapshot> {
+        let repository = Repository::new(self, id)?;
+        match repository.snapshot() {
+            Ok(Some(snapshot)) => Ok(snapshot),
+            Ok(None) if self.offline => Err(not_cached(&repository)),
+            Err(error) if self.offline || !is_corrupt(&error) => Err(error),
+            // What is cached of a commit is completed at that commit, so that the files belong together.
+            _ => self.fetch(&repository, repository.commit().ok().flatten().as_deref()),
+        }
+    }
+
+    /// The newest commit of the revision, fetched as far as it is not in the cache. Offline, as [`Hub::open`].
+    ///
+    /// # Errors
+    /// Those of [`Hub::open`].
+    pub fn pull(&self, id: &ModelId) -> Result<Snapshot> {
+        if self.offline { self.open(id) } else { self.fetch(&Repository::new(self, id)?, None) }
+    }
+
+    fn fetch(&self, repository: &Repository<'_>, commit: Option<&str>) -> Result<Snapshot> {
+        let client = Client::new(self, repository.id)?;
+        let mut revision = commit.unwrap_or(repository.id.revision()).to_string();
+        for name in FILES {
+            match client.find(&revision, name)? {
+                Found::File(file) => {
+                    repository.set_ref(&file.commit)?;
+                    download::to_cache(self, &client, repository, &file)?;
+                    revision = file.commit;
+                }
+                Found::Nothing { commit } => {
+                    if let Some(commit) = commit {
+                        repository.set_ref(&commit)?;
+                        repository.set_absent(&commit, name)?;
+                        revision = commit;
+                    }
+                    if name == WEIGHTS {
+                        return Err(no_weights(&client, repository.id, &revision)?);
+                    }
+                }
+            }
+        }
+        repository.snapshot_at(&revision)?.ok_or_else(|| not_cached(repository))
+    }
+}
+
+fn is_corrupt(error: &Error) -> bool {
+    matches!(error, Error::Hub { failure: HubFailure::Corrupt, .. })
+}
+
+fn not_cached(repository: &Repository<'_>) -> Error {
+    let Repository { id, cache, .. } = repository;
+    let commit = repository.commit().ok().flatten();
+    if commit.as_ref().is_some_and(|commit| repository.has_no_weights(commit)) {
+        return id.failed(HubFailure::NoFile, format!("the repository has no {WEIGHTS}"));
+    }
+    let missing = commit.and_then(|commit| repository.missing(&commit).ok().flatten()).unwrap_or("the model");
+    let reason = format!(
+        "{missing} is not in the cache {}, and the network may not be used; `residua pull {id}` fetches it (without --offline and HF_HUB_OFFLINE)",
+        cache.display()
+    );
+    id.failed(HubFailure::NotCached, reason)
+}
+
+/// Why a repository without `model.safetensors` is of no use: by what it has instead.
+fn no_weights(client: &Client<'_>, id: &ModelId, revision: &str) -> Result<Error> {
+    let (found, hint) = if matches!(client.find(revision, "model.safetensors.index.json")?, Found::File(_)) {
+        (
+            "weights in several files (model.safetensors.index.json)",
+            "a checkpoint is one file here: save it again with a larger max_shard_size",
+        )
+    } else if matches!(client.find(revision, "pytorch_model.bin")?, Found::File(_)) {
+        (
+            "a pickle (pytorch_model.bin)",
+            "convert it once in Python: safetensors.torch.save_file(torch.load(\"pytorch_model.bin\", weights_only=True), \"model.safetensors\")",
+        )
+    } else {
+        return Ok(id.failed(HubFailure::NoFile, format!("the repository has no {WEIGHTS}")));
+    };
+    Ok(Error::ModelFormat { model: id.to_string(), found, hint })
+}

@@ -1,0 +1,78 @@
+//! Models that have been published, out of `weights/models.csv`: their short names, licences and figures.
+
+const TABLE: &str = include_str!("../../weights/models.csv");
+
+/// How alike a name must be to be offered instead of a wrong one: strsim's Jaro-Winkler, 1 for the same.
+const ALIKE: f64 = 0.85;
+
+/// How many names are offered.
+const OFFERED: usize = 5;
+
+/// A published model. A cell that is not certain is empty in the table.
+#[derive(Debug, Clone, Copy, PartialEq)]
+#[non_exhaustive]
+pub struct Published {
+    /// Its short name: timm's, with the training recipe only where it is not the usual one.
+    pub alias: Option<&'static str>,
+    /// Its repository on the hub.
+    pub repository: &'static str,
+    /// SPDX identifier in small letters, as the hub writes it.
+    pub license: Option<&'static str>,
+    /// Trained parameters.
+    pub parameters: Option<u64>,
+    /// Billions of multiply-accumulates of one image of 224x224.
+    pub gmacs: Option<f64>,
+    /// Top-1 accuracy on ImageNet's validation images, in per cent, at `top1_input`.
+    pub top1: Option<f64>,
+    /// Rows and columns of the input in that measurement.
+    pub top1_input: Option<usize>,
+    /// Who measured that.
+    pub top1_source: Option<&'static str>,
+}
+
+impl Published {
+    /// The published accuracy as a sentence.
+    pub fn top1_sentence(&self) -> Option<String> {
+        let (top1, input, source) = (self.top1?, self.top1_input?, self.top1_source?);
+        Some(format!("{top1:.2} % at {input}x{input}, as {source} published"))
+    }
+}
+
+/// All rows of the table.
+pub fn published() -> impl Iterator<Item = Published> {
+    let rows = TABLE.lines().filter(|line| !line.starts_with('#')).skip(1);
+    rows.map(|line| {
+        let mut cells = line.split(',').map(|cell| Some(cell).filter(|cell| !cell.is_empty()));
+        let mut cell = || cells.next().flatten();
+        Published {
+            alias: cell(),
+            repository: cell().unwrap_or_default(),
+            license: cell(),
+            parameters: cell().and_then(|text| text.parse().ok()),
+            gmacs: cell().and_then(|text| text.parse().ok()),
+            top1: cell().and_then(|text| text.parse().ok()),
+            top1_input: cell().and_then(|text| text.parse().ok()),
+            top1_source: cell(),
+        }
+    })
+}
+
+/// The row of a short name.
+pub(super) fn by_name(alias: &str) -> Option<Published> {
+    published().find(|row| row.alias == Some(alias))
+}
+
+/// The row of a repository.
+pub fn by_repository(repository: &str) -> Option<Published> {
+    published().find(|row| row.repository == repository)
+}
+
+/// Short names that someone may have meant by `name`, the likeliest first.
+pub fn near(name: &str) -> Vec<&'static str> {
+    let name = name.to_lowercase().replace('-', "_");
+    let name = name.split('@').next().unwrap_or_default();
+    let likeness = |row: Published| row.alias.map(|alias| (strsim::jaro_winkler(name, alias), alias));
+    let mut near: Vec<(f64, &str)> = published().filter_map(likeness).filter(|(alike, _)| *alike >= ALIKE).collect();
+    near.sort_by(|a, b| b.0.total_cmp(&a.0));
+    near.into_iter().take(OFFERED).map(|(_, alias)| alias).collect()
+}

@@ -1,0 +1,141 @@
+//! Requests that failed: why, and whether trying again may help.
+
+use std::{io, thread, time::Duration};
+
+use ureq::{
+    Body,
+    http::{Response, Uri},
+};
+
+use super::{Hub, ModelId, events::Event};
+use crate::{Error, Result, error::HubFailure};
+
+/// Tries in a row without a byte between them.
+const TRIES: u32 = 5;
+
+/// The longest time that a server may ask us to wait for, so that we do; longer is the user's decision.
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+
+/// A request that failed.
+#[derive(Debug)]
+pub(super) struct Failed {
+    error: Error,
+    again: Again,
+}
+
+#[derive(Debug)]
+enum Again {
+    Never,
+    Soon,
+    After(Duration),
+}
+
+impl Failed {
+    /// Trying again is of no use.
+    pub(super) fn for_good(error: Error) -> Self {
+        Failed { error, again: Again::Never }
+    }
+
+    /// It may go better next time.
+    pub(super) fn soon(error: Error) -> Self {
+        Failed { error, again: Again::Soon }
+    }
+
+    /// No answer came from `uri`.
+    pub(super) fn network(id: &ModelId, uri: &Uri, error: &ureq::Error) -> Self {
+        let host = uri.authority().map_or("?", |authority| authority.as_str());
+        let (reason, again) = match error {
+            ureq::Error::Io(error) => (error.to_string(), broke_off(error)),
+            ureq::Error::Timeout(_) => ("no answer in time".into(), true),
+            other => (other.to_string(), false),
+        };
+        let error = id.failed(HubFailure::Network, format!("{host}: {reason}; --offline uses what is in the cache"));
+        if again { Failed::soon(error) } else { Failed::for_good(error) }
+    }
+
+    /// The hub, or where it led, says no.
+    pub(super) fn refused(hub: &Hub, id: &ModelId, response: &Response<Body>) -> Self {
+        let status = response.status().as_u16();
+        let header = |name: &str| response.headers().get(name)?.to_str().ok();
+        let page = format!("{}/{}", hub.endpoint, id.repository());
+        let (failure, reason) = match (status, header("x-error-code")) {
+            (_, Some("RepoNotFound")) => (
+                HubFailure::NoRepository,
+                "the hub has no such repository, or a private one: check the name, or set HF_TOKEN".into(),
+            ),
+            (_, Some("RevisionNotFound")) => {
+                (HubFailure::NoRevision, format!("the repository has no revision {}", id.revision()))
+            }
+            (_, Some("GatedRepo")) => (
+                HubFailure::Forbidden,
+                format!("the repository is gated: ask for access at {page} and set HF_TOKEN"),
+            ),
+            (401, _) if hub.token.is_some() => (HubFailure::Unauthorized, "the hub does not take the token (401)".into()),
+            (401, _) => (
+                HubFailure::Unauthorized,
+                "the hub asks who you are (401): the repository is private, or there is none of that name; check the name, or set HF_TOKEN".into(),
+            ),
+            (403, _) => (HubFailure::Forbidden, format!("access is forbidden (403): see {page}")),
+            (404, _) => (HubFailure::NoRepository, "the hub has no such repository (404)".into()),
+            (429, _) => return Failed::rate_limited(id, header("retry-after"), header("ratelimit")),
+            (408 | 500..=599, _) => {
+                return Failed::soon(id.failed(HubFailure::Network, format!("the hub is in trouble ({status})")));
+            }
+            _ => (HubFailure::Response, format!("the hub answers with status {status}")),
+        };
+        Failed::for_good(id.failed(failure, reason))
+    }
+
+    fn rate_limited(id: &ModelId, retry_after: Option<&str>, rate_limit: Option<&str>) -> Self {
+        let seconds = retry_after.and_then(|text| text.trim().parse().ok());
+        // "resolvers";r=0;t=55: 55 seconds until requests are counted anew.
+        let window = || rate_limit?.split(';').find_map(|part| part.trim().strip_prefix("t=")?.parse().ok());
+        let retry_after: Option<u64> = seconds.or_else(window);
+        let reason = match retry_after {
+            Some(seconds) => format!("too many requests (429): try again in {seconds} s"),
+            None => "too many requests (429): try again later".into(),
+        };
+        let error = id.failed(HubFailure::RateLimited { retry_after }, reason);
+        Failed { error, again: retry_after.map_or(Again::Soon, |seconds| Again::After(Duration::from_secs(seconds))) }
+    }
+}
+
+/// Whether there was a connection. No name, no route and nobody who listens are no better a second later.
+fn broke_off(error: &io::Error) -> bool {
+    use io::ErrorKind::{
+        BrokenPipe, ConnectionAborted, ConnectionReset, Interrupted, TimedOut, UnexpectedEof, WouldBlock,
+    };
+    let kinds = [BrokenPipe, ConnectionAborted, ConnectionReset, Interrupted, TimedOut, UnexpectedEof, WouldBlock];
+    kinds.contains(&error.kind())
+}
+
+/// Counts failures in a row.
+pub(super) struct Patience<'a> {
+    hub: &'a Hub,
+    failures: u32,
+}
+
+impl<'a> Patience<'a> {
+    pub(super) fn new(hub: &'a Hub) -> Self {
+        Patience { hub, failures: 0 }
+    }
+
+    /// Waits until it is time to try again.
+    ///
+    /// # Errors
+    /// That of `failed`, if it is not.
+    pub(super) fn wait(&mut self, failed: Failed) -> Result<()> {
+        self.failures += 1;
+        let pause = match failed.again {
+            Again::Soon => self.hub.pause * (1 << (self.failures - 1)),
+            Again::After(pause) if pause <= LONGEST_PAUSE => pause,
+            _ => return Err(failed.error),
+        };
+        if self.failures == TRIES {
+            return Err(failed.error);
+        }
+        self.hub.watch.tell(&Event::Again { error: &failed.error, pause });
+        thread::sleep(pause);
+        Ok(())
+    }
+}

@@ -1,0 +1,138 @@
+//! Where models come from: the cache, the hub, and how long it is waited for.
+
+use std::{ffi::OsString, fmt, fs, path::PathBuf, time::Duration};
+
+use super::events::Watch;
+
+/// The public hub.
+pub const DEFAULT_ENDPOINT: &str = "https://huggingface.co";
+
+/// Where models come from. The variables of Python's `huggingface_hub` are understood by [`Hub::from_vars`].
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Hub {
+    /// Folder of the cache. Without one no model of the hub can be opened.
+    pub cache: Option<PathBuf>,
+    /// Address of the hub, without a slash at its end.
+    pub endpoint: String,
+    /// Who asks. It goes to the endpoint and nowhere else.
+    pub token: Option<Token>,
+    /// Use what is in the cache and no network.
+    pub offline: bool,
+    /// Longest wait for an answer about a file.
+    pub metadata_timeout: Duration,
+    /// Longest wait for the next bytes of a file.
+    pub download_timeout: Duration,
+    /// Wait before a failed request is tried again; it doubles with each failure in a row.
+    pub pause: Duration,
+    /// Address of a proxy.
+    pub proxy: Option<String>,
+    /// Hosts that are reached without the proxy, as in `NO_PROXY`.
+    pub no_proxy: Vec<String>,
+    /// A PEM file of the certificates to trust, instead of Mozilla's.
+    pub certificates: Option<PathBuf>,
+    /// Told of what happens.
+    pub watch: Watch,
+}
+
+/// A secret that proves who asks. It is never shown here; a logger must not let through what `ureq_proto::util` logs at trace.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Token(String);
+
+impl Token {
+    /// Takes the text of a token, without the white space around it. Nothing if that leaves nothing.
+    pub fn new(text: &str) -> Option<Self> {
+        let text = text.trim();
+        (!text.is_empty()).then(|| Token(text.into()))
+    }
+
+    pub(super) fn secret(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Token(not shown)")
+    }
+}
+
+impl Default for Hub {
+    fn default() -> Self {
+        Hub {
+            cache: None,
+            endpoint: DEFAULT_ENDPOINT.into(),
+            token: None,
+            offline: false,
+            metadata_timeout: Duration::from_secs(10),
+            download_timeout: Duration::from_secs(10),
+            pause: Duration::from_secs(1),
+            proxy: None,
+            no_proxy: Vec::new(),
+            certificates: None,
+            watch: Watch::default(),
+        }
+    }
+}
+
+impl Hub {
+    /// Settings out of environment variables, which `var` looks up (`std::env::var_os`, in a program):
+    ///
+    /// | what | variables, the first that is set |
+    /// |---|---|
+    /// | cache | `HF_HUB_CACHE`, `HUGGINGFACE_HUB_CACHE`, `$HF_HOME/hub`, `$XDG_CACHE_HOME/huggingface/hub`, `~/.cache/huggingface/hub` |
+    /// | token | `HF_TOKEN`, `HUGGING_FACE_HUB_TOKEN`, the file `HF_TOKEN_PATH`, the file `token` beside the cache; none but the first two with `HF_HUB_DISABLE_IMPLICIT_TOKEN` |
+    /// | endpoint | `HF_ENDPOINT` |
+    /// | offline | `HF_HUB_OFFLINE`, `TRANSFORMERS_OFFLINE` |
+    /// | waits, in seconds | `HF_HUB_ETAG_TIMEOUT`, `HF_HUB_DOWNLOAD_TIMEOUT` |
+    /// | proxy | `HTTPS_PROXY` (or `HTTP_PROXY`, for an `http:` endpoint), `ALL_PROXY`, `NO_PROXY`, in small letters too |
+    /// | certificates | `SSL_CERT_FILE` |
+    pub fn from_vars(var: impl Fn(&str) -> Option<OsString>) -> Self {
+        let set = |name: &str| var(name).filter(|value| !value.is_empty());
+        let text = |name: &str| set(name)?.into_string().ok();
+        let home = set("HOME").or_else(|| set("USERPROFILE")).map(PathBuf::from);
+        let path = |name: &str| {
+            let path = PathBuf::from(set(name)?);
+            match (path.strip_prefix("~"), &home) {
+                (Ok(below), Some(home)) => Some(home.join(below)),
+                _ => Some(path),
+            }
+        };
+        let seconds = |name: &str| text(name)?.trim().parse().ok().filter(|&s| s > 0).map(Duration::from_secs);
+        let yes = |name: &str| {
+            text(name).is_some_and(|value| matches!(value.to_uppercase().as_str(), "1" | "ON" | "YES" | "TRUE"))
+        };
+
+        let caches = path("XDG_CACHE_HOME").or_else(|| Some(home.as_ref()?.join(".cache")));
+        let hf_home = path("HF_HOME").or_else(|| Some(caches?.join("huggingface")));
+        let cache = path("HF_HUB_CACHE")
+            .or_else(|| path("HUGGINGFACE_HUB_CACHE"))
+            .or_else(|| Some(hf_home.as_ref()?.join("hub")));
+
+        let stored = path("HF_TOKEN_PATH").or_else(|| Some(hf_home.as_ref()?.join("token")));
+        let stored = stored.filter(|_| !yes("HF_HUB_DISABLE_IMPLICIT_TOKEN"));
+        let token = text("HF_TOKEN")
+            .or_else(|| text("HUGGING_FACE_HUB_TOKEN"))
+            .or_else(|| fs::read_to_string(stored?).ok())
+            .and_then(|token| Token::new(&token));
+
+        let defaults = Hub::default();
+        let endpoint = text("HF_ENDPOINT").map_or(defaults.endpoint, |text| text.trim_end_matches('/').into());
+        let either = |name: &str| text(name).or_else(|| text(&name.to_lowercase()));
+        let proxy = either(if endpoint.starts_with("http:") { "HTTP_PROXY" } else { "HTTPS_PROXY" });
+        let offline = if set("HF_HUB_OFFLINE").is_some() { "HF_HUB_OFFLINE" } else { "TRANSFORMERS_OFFLINE" };
+        Hub {
+            cache,
+            endpoint,
+            token,
+            offline: yes(offline),
+            metadata_timeout: seconds("HF_HUB_ETAG_TIMEOUT").unwrap_or(defaults.metadata_timeout),
+            download_timeout: seconds("HF_HUB_DOWNLOAD_TIMEOUT").unwrap_or(defaults.download_timeout),
+            proxy: proxy.or_else(|| either("ALL_PROXY")),
+            no_proxy: either("NO_PROXY")
+                .map_or_else(Vec::new, |list| list.split(',').map(|h| h.trim().into()).collect()),
+            certificates: path("SSL_CERT_FILE"),
+            ..defaults
+        }
+    }
+}
