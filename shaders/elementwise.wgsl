@@ -1,14 +1,16 @@
-// y = relu(scale * x + shift + residual), each part optional, into channels [offset, offset + channels) of the output.
-// Serves the stand-alone batch norm, addition, ReLU, shortcut A (residual subsampled, zero channels around it) and concatenation.
+// y = activation((scale * x + shift) * gate + residual), each part optional, into channels [offset, offset + channels) of the output.
+// Serves the stand-alone batch norm, addition, ReLU, sigmoid, the gate of squeeze-and-excitation, shortcut A (residual subsampled, zero
+// channels around it) and concatenation.
 //
 // binding  buffer    contents
 // 0        dims      extents; channel counts are plain, not in fours
 // 1        x         [n][h][w][x_stride], channels from x_offset on
 // 2        affine    scale [channels], then shift [channels], each padded to four
 // 3        residual  [n][r_h][r_w][r_stride], channels from r_offset on
-// 4        y         [n][h][w][y_stride], channels from y_offset on
+// 4        gate      [n][g_stride], channels from g_offset on
+// 5        y         [n][h][w][y_stride], channels from y_offset on
 //
-// Strides and offsets (x_offset, r_offset, y_offset) are in fours.
+// Strides and offsets (x_offset, r_offset, g_offset, y_offset) are in fours.
 //
 // One invocation yields four channels of one pixel. Grid: 64 invocations a workgroup, folded into rows.
 
@@ -17,19 +19,22 @@ struct ElementwiseDims {
     out_channels: u32, pixels: u32, r_h: u32, r_w: u32,
     r_step: u32, r_before: u32, r_channels: u32, x_stride: u32,
     x_offset: u32, r_stride: u32, r_offset: u32, y_stride: u32,
-    y_offset: u32, pad0: u32, pad1: u32, pad2: u32,
+    y_offset: u32, g_stride: u32, g_offset: u32, pad0: u32,
 }
 
 override SOURCE: bool = true;
 override AFFINE: bool = false;
+override GATE: bool = false;
 override RESIDUAL: bool = false;
-override RELU: bool = false;
+// 0: nothing. 1: clamp at zero. 2: sigmoid.
+override ACTIVATION: u32 = 0u;
 
 @group(0) @binding(0) var<uniform> dims: ElementwiseDims;
 @group(0) @binding(1) var<storage, read> x: array<Stored>;
 @group(0) @binding(2) var<storage, read> affine: array<vec4<f32>>;
 @group(0) @binding(3) var<storage, read> residual: array<Stored>;
-@group(0) @binding(4) var<storage, read_write> y: array<Output>;
+@group(0) @binding(4) var<storage, read> gate: array<Stored>;
+@group(0) @binding(5) var<storage, read_write> y: array<Output>;
 
 fn element(pixel: u32, channel: u32) -> f32 {
     var value = 0.0;
@@ -40,6 +45,10 @@ fn element(pixel: u32, channel: u32) -> f32 {
         let shift = (dims.channels + 3u) / 4u;
         value = value * affine[channel / 4u][channel % 4u] + affine[shift + channel / 4u][channel % 4u];
     }
+    if GATE {
+        let image = pixel / (dims.w * dims.h);
+        value *= f32(gate[image * dims.g_stride + dims.g_offset + channel / 4u][channel % 4u]);
+    }
     if RESIDUAL && channel >= dims.r_before && channel < dims.r_before + dims.r_channels {
         let c = channel - dims.r_before;
         let ox = pixel % dims.w;
@@ -47,9 +56,12 @@ fn element(pixel: u32, channel: u32) -> f32 {
         let r_pixel = (pixel / (dims.w * dims.h) * dims.r_h + oy * dims.r_step) * dims.r_w + ox * dims.r_step;
         value += f32(residual[r_pixel * dims.r_stride + dims.r_offset + c / 4u][c % 4u]);
     }
-    if RELU {
+    if ACTIVATION == 1u {
         // Not max(): that may turn NaN into zero.
         value = select(value, 0.0, value < 0.0);
+    }
+    if ACTIVATION == 2u {
+        value = 1.0 / (1.0 + exp(-value));
     }
     return value;
 }

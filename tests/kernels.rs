@@ -13,7 +13,7 @@ use residua::{
     gpu::{Device, Executor},
     graph::{Conv2dParams, Graph, Op, PoolParams, ValueId},
     kernels::{
-        Precision, View,
+        Activation, Precision, View,
         conv2d::{Conv2d, Residual, Variant},
     },
     plan::{Network, Options},
@@ -86,8 +86,14 @@ impl Conv {
     /// Whether `variant` computes it.
     fn admits(&self, variant: Variant) -> bool {
         let view = View::whole(self.shape());
-        let conv =
-            Conv2d { params: self.params(), x: view, y: view, prologue: false, residual: Residual::None, relu: false };
+        let conv = Conv2d {
+            params: self.params(),
+            x: view,
+            y: view,
+            prologue: false,
+            residual: Residual::None,
+            activation: Activation::None,
+        };
         conv.admits(variant, Precision::F32)
     }
 
@@ -262,6 +268,13 @@ fn pooling() {
         graph.push("max", Op::MaxPool2d(params), &[graph.input()]);
         exact(&device, &format!("max pool {x:?} {params:?}"), &graph, Shape::new(n, c, h, w), None);
     }
+    // Windows that hang over the edge hold fewer pixels: 4, 2 and 1 here.
+    let over = PoolParams { kernel: 2, stride: 2, padding: 0, ceil: true };
+    for op in [Op::MaxPool2d(over), Op::AvgPool2d(over)] {
+        let mut graph = Graph::new(6);
+        graph.push(op.name(), op.clone(), &[graph.input()]);
+        exact(&device, &format!("{} over the edge", op.name()), &graph, Shape::new(2, 6, 7, 5), None);
+    }
     // Means of 2x2 and 4x4 integers are exact in binary.
     for (x, kernel) in [((2, 8, 6, 4), 2), ((1, 5, 8, 8), 4)] {
         let (n, c, h, w) = x;
@@ -318,6 +331,54 @@ fn what_cannot_fuse_stands_alone() {
         let relu = g.push("relu", Op::Relu, &[g.input()]);
         g.push("concat", Op::Concat, &[g.input(), relu, g.input()])
     });
+}
+
+/// Gates that are means of 16 integers are exact, and so are the products.
+#[test]
+fn gates_scale_each_channel_of_each_image() {
+    let device = device();
+    for channels in [8, 6] {
+        let mut graph = Graph::new(channels);
+        let input = graph.input();
+        let mean = graph.push("mean", Op::GlobalAvgPool, &[input]);
+        let scaled = graph.push("scale", Op::Scale, &[input, mean]);
+        let shape = Shape::new(3, channels, 4, 4);
+        exact(&device, &format!("gates of {channels} channels"), &graph, shape, None);
+        let sum = graph.push("add", Op::Add, &[scaled, input]);
+        graph.push("relu", Op::Relu, &[sum]);
+        exact(&device, &format!("gates of {channels} channels, addend and ReLU"), &graph, shape, None);
+        let network = Network::new(graph.clone(), checkpoint(&[], small));
+        let plan = network.plan(shape, &[graph.output()], &Options::new(Precision::F32), device.caps()).unwrap();
+        assert_eq!(plan.steps.len(), 2, "mean, and all else in one");
+    }
+}
+
+#[test]
+fn sigmoid_alone_and_behind_a_convolution() {
+    let device = device();
+    let pointwise = conv((2, 36, 3, 5), 20, 1, 1, 1);
+    let mut alone = Graph::new(36);
+    alone.push("sigmoid", Op::Sigmoid, &[alone.input()]);
+    let mut behind = Graph::new(36);
+    let y = pointwise.push(&mut behind, "conv", ValueId(0));
+    behind.push("sigmoid", Op::Sigmoid, &[y]);
+    for (what, graph, options) in [
+        ("alone", &alone, vec![None]),
+        ("behind", &behind, Variant::all(device.caps().subgroup).into_iter().map(Some).collect()),
+    ] {
+        let checkpoint = checkpoint(&graph.tensors(), |i| 0.25 * small(i));
+        let input = Tensor::new(pointwise.shape(), (0..pointwise.shape().elements()).map(|i| 2.0 * small(i)).collect());
+        let expected = reference::logits(graph, &checkpoint, &input).unwrap();
+        assert!(expected.data.iter().any(|v| *v < 0.1) && expected.data.iter().any(|v| *v > 0.9), "{what}");
+        for conv2d in options.into_iter().filter(|v| v.is_none_or(|v| pointwise.admits(v))) {
+            let got = on_gpu(&device, graph, &checkpoint, &input, Options { conv2d, ..Options::new(Precision::F32) });
+            for (got, expected) in got.data.iter().zip(&expected.data) {
+                // The sums are exact. WGSL allows exp 3 + 2|x| units in the last place and a division 2.5; what exp is off by is
+                // damped by sigmoid * (1 - sigmoid), which leaves less than one unit of the largest value, 1.
+                assert!((got - expected).abs() <= 5.0 * f32::EPSILON, "{what} {conv2d:?}: {got}, expected {expected}");
+            }
+        }
+    }
 }
 
 /// A value and what is computed from it side by side, again and again: the plan lays each concatenation into the next.

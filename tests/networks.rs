@@ -49,6 +49,10 @@ networks! {
     resnet152: 1;
     resnet18d: 2;
     resnet50d: 1;
+    seresnet18: 2;
+    seresnet50: 1;
+    seresnext26t_32x4d: 1;
+    resnetrs50: 1;
     wide_resnet50_2: 1;
     wide_resnet101_2: 1;
     resnext50_32x4d: 2;
@@ -74,7 +78,7 @@ networks! {
 
 #[test]
 fn f16_storage() {
-    for name in ["resnet18", "cifar_resnet56a", "densenet121", "resnext50_32x4d"] {
+    for name in ["resnet18", "cifar_resnet56a", "densenet121", "resnext50_32x4d", "seresnet50", "resnet50d"] {
         check(name, 1, Options::new(Precision::F16));
     }
 }

@@ -10,7 +10,7 @@ use naga::{
 use residua::{
     graph::{Conv2dParams, PoolParams},
     kernels::{
-        Binding, Caps, KernelKey, Precision, ShaderId, View,
+        Activation, Binding, Caps, KernelKey, Precision, ShaderId, View,
         conv2d::{Conv2d, Residual, Variant},
         elementwise::{self, ElementwiseDims, Flags},
         linear, pool, winograd,
@@ -35,7 +35,7 @@ fn keys() -> Vec<KernelKey> {
     let view = View::whole(Shape::new(1, 64, 8, 8));
     let conv2d = |groups, residual, prologue| {
         let params = Conv2dParams { in_channels: 64, out_channels: 64, kernel: 3, stride: 1, padding: 1, groups };
-        Conv2d { params, x: view, y: view, prologue, residual, relu: true }
+        Conv2d { params, x: view, y: view, prologue, residual, activation: Activation::Relu }
     };
     for stored in [Precision::F32, Precision::F16] {
         for (variant, groups) in Variant::all(Some(8)).into_iter().flat_map(|v| [1, 2, 4, 8, 16].map(|g| (v, g))) {
@@ -56,9 +56,10 @@ fn keys() -> Vec<KernelKey> {
         }
         keys.push(pool::global(stored, stored, view, view).0);
         keys.extend([true, false].map(|software| linear::gemv(stored, &caps(software), view, 1000).0));
-        for bits in 0..16 {
-            let flags =
-                Flags { source: bits & 1 > 0, affine: bits & 2 > 0, residual: bits & 4 > 0, relu: bits & 8 > 0 };
+        let activations = [Activation::None, Activation::Relu, Activation::Sigmoid];
+        for (bits, activation) in activations.into_iter().flat_map(|activation| (0..16).map(move |b| (b, activation))) {
+            let [source, affine, gate, residual] = [1, 2, 4, 8].map(|bit| bits & bit > 0);
+            let flags = Flags { source, affine, gate, residual, activation };
             let dims: ElementwiseDims = bytemuck::Zeroable::zeroed();
             keys.push(
                 elementwise::kernel(stored, stored, flags, &ElementwiseDims { pixels: 1, out_channels: 4, ..dims }).0,

@@ -20,8 +20,8 @@ struct Conv2dDims {
     pixels: u32,
     // Rows and columns of the window, its step, zero rows and columns on each side.
     kernel: u32, stride: u32, padding: u32,
-    // 1 to clamp at zero.
-    relu: u32,
+    // Last: 0 nothing, 1 clamp at zero, 2 sigmoid.
+    activation: u32,
     // Residual: its channels in fours and where they start, its rows and columns, its subsampling step, zero channels in front of
     // it and channels of it that exist (both not in fours).
     r_stride: u32, r_offset: u32, r_h: u32, r_w: u32, r_step: u32, r_before: u32, r_channels: u32,
@@ -99,7 +99,7 @@ fn padded_residual(n: u32, oy: u32, ox: u32, channel: u32) -> f32 {
     return f32(residual[pixel * dims.r_stride + dims.r_offset + c / 4u][c % 4u]);
 }
 
-// Residual and ReLU for four channels of one output pixel, whose sum has its bias already, then the store.
+// Residual and activation for four channels of one output pixel, whose sum has its bias already, then the store.
 fn finish(pixel: u32, oc: u32, sum: vec4<f32>) {
     var value = sum;
     if RESIDUAL == 1u {
@@ -112,8 +112,12 @@ fn finish(pixel: u32, oc: u32, sum: vec4<f32>) {
         value += vec4<f32>(padded_residual(n, oy, ox, 4u * oc), padded_residual(n, oy, ox, 4u * oc + 1u),
                            padded_residual(n, oy, ox, 4u * oc + 2u), padded_residual(n, oy, ox, 4u * oc + 3u));
     }
-    if dims.relu == 1u {
+    if dims.activation == 1u {
         value = clamp_at_zero(value);
+    }
+    if dims.activation == 2u {
+        // Channels of the padding become 1/2 here: whoever reads them multiplies them by zero.
+        value = 1.0 / (1.0 + exp(-value));
     }
     y[pixel * dims.y_stride + dims.y_offset + oc] = Output(value);
 }

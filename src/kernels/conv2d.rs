@@ -3,7 +3,7 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use super::{Binding, KernelKey, Precision, Shader, ShaderId, View};
+use super::{Activation, Binding, KernelKey, Precision, Shader, ShaderId, View};
 use crate::graph::Conv2dParams;
 
 pub(super) const BINDINGS: &[Binding] = &[
@@ -65,7 +65,7 @@ pub struct Conv2dDims {
     pub kernel: u32,
     pub stride: u32,
     pub padding: u32,
-    pub relu: u32,
+    pub activation: u32,
     pub r_stride: u32,
     pub r_offset: u32,
     pub r_h: u32,
@@ -161,8 +161,8 @@ pub struct Conv2d {
     pub prologue: bool,
     /// Second addend.
     pub residual: Residual,
-    /// Clamp at zero.
-    pub relu: bool,
+    /// What happens last.
+    pub activation: Activation,
 }
 
 /// The groups that kernels see: as few groups as needed are taken together, with zero weights between them, so that the channels of each
@@ -227,7 +227,7 @@ impl Conv2d {
             kernel: params.kernel as u32,
             stride: params.stride as u32,
             padding: params.padding as u32,
-            relu: self.relu as u32,
+            activation: self.activation as u32,
             r_stride: r.stride,
             r_offset: r.offset,
             r_h: r.shape.h as u32,

@@ -1,8 +1,8 @@
-//! What no convolution could take in: a stand-alone batch norm, addition, ReLU, shortcut A, or copy into a concatenation.
+//! What no convolution could take in: a stand-alone batch norm, gate, addition, activation, shortcut A, or copy into a concatenation.
 
 use bytemuck::{Pod, Zeroable};
 
-use super::{Binding, KernelKey, Precision, Shader, ShaderId};
+use super::{Activation, Binding, KernelKey, Precision, Shader, ShaderId};
 
 /// `shaders/elementwise.wgsl`: one invocation yields four channels of one pixel.
 pub const ELEMENTWISE: Shader = Shader {
@@ -10,6 +10,7 @@ pub const ELEMENTWISE: Shader = Shader {
     parts: &[include_str!("../../shaders/elementwise.wgsl")],
     bindings: &[
         Binding::Uniform(size_of::<ElementwiseDims>() as u64),
+        Binding::Read,
         Binding::Read,
         Binding::Read,
         Binding::Read,
@@ -57,8 +58,12 @@ pub struct ElementwiseDims {
     pub y_stride: u32,
     /// Vector at which the output's channels start.
     pub y_offset: u32,
+    /// Vectors from the gates of one image to those of the next.
+    pub g_stride: u32,
+    /// Vector at which the gates' channels start.
+    pub g_offset: u32,
     /// Fills the block up to a multiple of 16 bytes.
-    pub pad: [u32; 3],
+    pub pad: u32,
 }
 
 /// What the kernel does besides copying; all false is a copy into channels `offset ..` of the output.
@@ -68,10 +73,12 @@ pub struct Flags {
     pub source: bool,
     /// Multiply it by a scale and add a shift, a pair for each channel.
     pub affine: bool,
+    /// Multiply it by a gate, one for each image and channel.
+    pub gate: bool,
     /// Add the second addend.
     pub residual: bool,
-    /// Clamp at zero.
-    pub relu: bool,
+    /// What happens last.
+    pub activation: Activation,
 }
 
 /// The kernel's key and grid.
@@ -84,8 +91,9 @@ pub fn kernel(stored: Precision, output: Precision, flags: Flags, dims: &Element
         overrides: vec![
             ("SOURCE", flags.source as u32),
             ("AFFINE", flags.affine as u32),
+            ("GATE", flags.gate as u32),
             ("RESIDUAL", flags.residual as u32),
-            ("RELU", flags.relu as u32),
+            ("ACTIVATION", flags.activation as u32),
         ],
     };
     let invocations = dims.pixels as usize * (dims.out_channels as usize).div_ceil(4);

@@ -40,6 +40,18 @@ impl Precision {
     }
 }
 
+/// What happens to a sum last, before it is stored. The numbers are those of the shaders.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Activation {
+    /// Nothing.
+    #[default]
+    None = 0,
+    /// Clamp at zero.
+    Relu = 1,
+    /// `1 / (1 + exp(-x))`.
+    Sigmoid = 2,
+}
+
 impl fmt::Display for Precision {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

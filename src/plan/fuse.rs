@@ -1,9 +1,12 @@
-//! Graph to layers: batch norm, addition and ReLU go into the operator before them, wherever they are its only reader. A batch norm and
-//! ReLU that stand before one convolution or pooling alone (DenseNet) go into that one's loads.
+//! Graph to layers: batch norm, addition and activation go into the operator before them, wherever they are its only reader. A batch norm
+//! and ReLU that stand before one convolution or pooling alone (DenseNet) go into that one's loads.
 
 use std::collections::HashMap;
 
-use crate::graph::{Conv2dParams, Graph, Op, PoolParams, ValueId};
+use crate::{
+    graph::{Conv2dParams, Graph, Op, PoolParams, ValueId},
+    kernels::Activation,
+};
 
 /// An operator with everything that was fused into it. It yields the graph value of the last node it took in.
 #[derive(Debug, Clone, PartialEq)]
@@ -52,17 +55,17 @@ pub enum LayerOp {
         /// Output features.
         outputs: usize,
     },
-    /// Batch norm (if any), addition and ReLU that found no convolution to go into. Without an input it starts from zero.
+    /// Batch norm or gate (if any), addition and activation that found no convolution to go into. Without an input it starts from zero.
     Elementwise {
         /// Scale and shift.
         norm: Option<Norm>,
+        /// Whether the second input is a gate, `[N, C, 1, 1]`, which scales the first.
+        gated: bool,
         /// What follows.
         epilogue: Epilogue,
     },
     /// All inputs side by side along the channels.
     Concat,
-    /// An operator, by name, that there is no kernel for.
-    Unserved(&'static str),
 }
 
 /// Names of the tensors that make a convolution's or linear layer's folded weights and bias.
@@ -92,8 +95,8 @@ pub struct Norm {
 pub struct Epilogue {
     /// Second addend.
     pub residual: Option<Addend>,
-    /// Clamp at zero, last.
-    pub relu: bool,
+    /// What happens last.
+    pub activation: Activation,
 }
 
 /// Second addend of an epilogue.
@@ -153,7 +156,6 @@ pub fn fuse(graph: &Graph) -> Fused {
             Op::AvgPool2d(params) => (LayerOp::Pool2d { prologue, max: false, params: *params }, inputs),
             Op::GlobalAvgPool => (LayerOp::GlobalAvgPool, inputs),
             Op::Concat => (LayerOp::Concat, inputs),
-            op @ (Op::Sigmoid | Op::Scale) => (LayerOp::Unserved(op.name()), inputs),
             Op::BatchNorm { prefix, channels, eps } => {
                 if let Some(reader) = chain.prologue_of() {
                     let norm = Norm { prefix: prefix.clone(), channels: *channels, eps: *eps };
@@ -162,20 +164,21 @@ pub fn fuse(graph: &Graph) -> Fused {
                 }
                 chain.report.push(format!("{}: stands alone, no convolution of its own before it", node.name));
                 let norm = Some(Norm { prefix: prefix.clone(), channels: *channels, eps: *eps });
-                (LayerOp::Elementwise { norm, epilogue: chain.epilogue() }, inputs)
+                (LayerOp::Elementwise { norm, gated: false, epilogue: chain.epilogue() }, inputs)
             }
-            Op::Relu => {
+            Op::Scale => (LayerOp::Elementwise { norm: None, gated: true, epilogue: chain.epilogue() }, inputs),
+            op @ (Op::Relu | Op::Sigmoid) => {
                 chain.report.push(format!("{}: stands alone, other readers need the value before it", node.name));
-                let epilogue = Epilogue { residual: None, relu: true };
-                (LayerOp::Elementwise { norm: None, epilogue }, inputs)
+                let epilogue = Epilogue { residual: None, activation: activation(op) };
+                (LayerOp::Elementwise { norm: None, gated: false, epilogue }, inputs)
             }
             Op::Add => {
                 chain.report.push(format!("{}: stands alone, neither addend is a convolution for it alone", node.name));
                 let [first, second] = node.inputs[..] else { continue };
                 let (source, addend) = if readers.add_takes(graph, first) { (second, first) } else { (first, second) };
                 let residual = Some(chain.addend(addend));
-                let relu = chain.relu();
-                (LayerOp::Elementwise { norm: None, epilogue: Epilogue { residual, relu } }, vec![source])
+                let epilogue = Epilogue { residual, activation: chain.activation() };
+                (LayerOp::Elementwise { norm: None, gated: false, epilogue }, vec![source])
             }
             Op::SubsamplePad { stride, before, .. } => {
                 if readers.add_takes(graph, ValueId(i)) {
@@ -183,7 +186,8 @@ pub fn fuse(graph: &Graph) -> Fused {
                 }
                 let subsample = Some(Subsample { stride: *stride, before: *before });
                 let residual = Some(Addend { value: node.inputs[0], subsample });
-                (LayerOp::Elementwise { norm: None, epilogue: Epilogue { residual, relu: false } }, Vec::new())
+                let epilogue = Epilogue { residual, activation: Activation::None };
+                (LayerOp::Elementwise { norm: None, gated: false, epilogue }, Vec::new())
             }
         };
         let output = ValueId(chain.end);
@@ -192,6 +196,14 @@ pub fn fuse(graph: &Graph) -> Fused {
     // A layer runs where its last node stood, which is after every value it reads.
     layers.sort_by_key(|layer| layer.output);
     Fused { layers, report }
+}
+
+fn activation(op: &Op) -> Activation {
+    match op {
+        Op::Relu => Activation::Relu,
+        Op::Sigmoid => Activation::Sigmoid,
+        _ => Activation::None,
+    }
 }
 
 /// Who reads each value.
@@ -274,7 +286,7 @@ impl Chain<'_> {
 
     fn epilogue(&mut self) -> Epilogue {
         let residual = self.residual();
-        Epilogue { residual, relu: self.relu() }
+        Epilogue { residual, activation: self.activation() }
     }
 
     fn residual(&mut self) -> Option<Addend> {
@@ -300,14 +312,13 @@ impl Chain<'_> {
         }
     }
 
-    fn relu(&mut self) -> bool {
-        match self.next() {
-            Some(next) if self.graph.nodes()[next].op == Op::Relu => {
-                self.take(next);
-                true
-            }
-            _ => false,
+    fn activation(&mut self) -> Activation {
+        let Some(next) = self.next() else { return Activation::None };
+        let activation = activation(&self.graph.nodes()[next].op);
+        if activation != Activation::None {
+            self.take(next);
         }
+        activation
     }
 }
 

@@ -60,9 +60,8 @@ pub(super) fn lower(context: &Context<'_>, steps: &mut Vec<Step>) {
             let (kernel, dims, grid) = pool::global(stored, y.stored, x.view, y.view);
             steps.push(context.step(kernel, ONLY, bytemuck::bytes_of(&dims), vec![x.operand(), y.operand()], grid, 0));
         }
-        LayerOp::Elementwise { norm, epilogue } => context.elementwise(norm, epilogue, steps),
+        LayerOp::Elementwise { norm, gated, epilogue } => context.elementwise(norm, *gated, epilogue, steps),
         LayerOp::Concat => context.concat(steps),
-        LayerOp::Unserved(op) => unreachable!("{op} is refused before"),
     }
 }
 
@@ -132,9 +131,10 @@ impl Context<'_> {
         }
     }
 
-    fn elementwise(&self, norm: &Option<Norm>, epilogue: &Epilogue, steps: &mut Vec<Step>) {
+    fn elementwise(&self, norm: &Option<Norm>, gated: bool, epilogue: &Epilogue, steps: &mut Vec<Step>) {
         let y = self.placed(self.layer.output);
         let source = self.layer.inputs.first().map(|id| self.placed(*id));
+        let gate = self.layer.inputs.get(1).filter(|_| gated).map(|id| self.placed(*id));
         let addend = epilogue.residual.as_ref().map(|addend| self.placed(addend.value));
         let mut dims = extents(source.unwrap_or(y).view, y.view, y.view.shape.c, 0);
         let residual = select::residual(epilogue, &|id| self.placed(id).view);
@@ -145,10 +145,18 @@ impl Context<'_> {
             (dims.r_h, dims.r_w, dims.r_channels) = (view.shape.h as u32, view.shape.w as u32, view.shape.c as u32);
             (dims.r_step, dims.r_before) = (step as u32, before as u32);
         }
-        let flags =
-            Flags { source: source.is_some(), affine: norm.is_some(), residual: addend.is_some(), relu: epilogue.relu };
+        if let Some(gate) = gate {
+            (dims.g_stride, dims.g_offset) = (gate.view.stride, gate.view.offset);
+        }
+        let flags = Flags {
+            source: source.is_some(),
+            affine: norm.is_some(),
+            gate: gated,
+            residual: addend.is_some(),
+            activation: epilogue.activation,
+        };
         let read = |placed: Option<Placed>| placed.map_or(Operand::Unused, |placed| placed.operand());
-        let operands = vec![read(source), self.affine(norm), read(addend), y.operand()];
+        let operands = vec![read(source), self.affine(norm), read(addend), read(gate), y.operand()];
         let (kernel, grid) = elementwise::kernel(self.options.stored, y.stored, flags, &dims);
         steps.push(self.step(kernel, "nothing to fuse it into", bytemuck::bytes_of(&dims), operands, grid, 0));
     }
@@ -163,7 +171,8 @@ impl Context<'_> {
                 let dims = extents(x.view, y.view, x.view.shape.c, channel);
                 let flags = Flags { source: true, ..Flags::default() };
                 let (kernel, grid) = elementwise::kernel(self.options.stored, y.stored, flags, &dims);
-                let operands = vec![x.operand(), Operand::Unused, Operand::Unused, y.operand()];
+                let unused = Operand::Unused;
+                let operands = vec![x.operand(), unused, unused, unused, y.operand()];
                 steps.push(self.step(kernel, "copied", bytemuck::bytes_of(&dims), operands, grid, 0));
             }
             channel += x.view.shape.c;
@@ -198,6 +207,8 @@ fn extents(x: View, y: View, channels: usize, offset: usize) -> ElementwiseDims 
         r_offset: y.offset,
         y_stride: y.stride,
         y_offset: y.offset,
-        pad: [0; 3],
+        g_stride: 0,
+        g_offset: 0,
+        pad: 0,
     }
 }

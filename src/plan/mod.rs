@@ -189,12 +189,6 @@ impl Network {
     pub fn plan(&self, input: Shape, keep: &[ValueId], options: &Options, caps: &Caps) -> Result<Plan> {
         let shapes = self.graph.infer_shapes(input)?;
         let layers = self.needed(keep)?;
-        for (_, layer) in &layers {
-            if let LayerOp::Unserved(op) = layer.op {
-                let reason = format!("there is no kernel for {op} yet; --device cpu runs it");
-                return Err(Error::Shape { node: layer.name.clone(), reason });
-            }
-        }
         let choices: Vec<Option<Choice>> =
             layers.iter().map(|(_, layer)| select::choose(layer, &shapes, options, caps)).collect();
         let scratch: Vec<Vec<u64>> =

@@ -4,7 +4,7 @@ use super::{Addend, Epilogue, Layer, LayerOp, Options};
 use crate::{
     graph::{Conv2dParams, ValueId},
     kernels::{
-        Caps, View,
+        Activation, Caps, View,
         conv2d::{Conv2d, Residual, Variant, blocks},
         winograd,
     },
@@ -51,7 +51,7 @@ pub(super) fn convolution(layer: &Layer, view: &dyn Fn(ValueId) -> View) -> Opti
             y: view(layer.output),
             prologue: prologue.is_some(),
             residual: residual(epilogue, view),
-            relu: epilogue.relu,
+            activation: epilogue.activation,
         }),
         LayerOp::Linear { inputs, outputs, .. } if view(layer.output).shape.n >= GEMM_BATCH => {
             // Images become the pixels of one image, and the layer a 1x1 convolution over them.
@@ -68,7 +68,7 @@ pub(super) fn convolution(layer: &Layer, view: &dyn Fn(ValueId) -> View) -> Opti
                 View { shape: Shape::new(1, view.shape.c, 1, view.shape.n), ..view }
             };
             let (x, y) = (row(layer.inputs[0]), row(layer.output));
-            Some(Conv2d { params, x, y, prologue: false, residual: Residual::None, relu: false })
+            Some(Conv2d { params, x, y, prologue: false, residual: Residual::None, activation: Activation::None })
         }
         _ => None,
     }
