@@ -15,6 +15,7 @@ use crate::{
     models::{Architecture, check_declared},
     plan::{Network, Options},
     source::Source,
+    tensor::Shape,
 };
 
 /// In which precision activations and weights are stored on the device. Sums are f32 always.
@@ -144,6 +145,7 @@ impl Builder {
         let stated = config.preprocess.or_else(|| published(checkpoint.name(), &architecture.name()));
         let preprocess = self.preprocess(&architecture, stated.as_ref())?;
         let classes = architecture.classes().unwrap_or(0);
+        let shapes = graph.infer_shapes(Shape::new(1, 3, preprocess.height, preprocess.width))?;
         let mut notes = Vec::new();
         if self.test_size && stated.as_ref().is_none_or(|stated| stated.test_framing.is_none()) {
             notes.push("no test size is stated for this model; photos get its ordinary size".into());
@@ -167,6 +169,7 @@ impl Builder {
             parameters: architecture.parameters(),
             macs: architecture.macs(preprocess.height, preprocess.width)?,
             classes,
+            features: shapes[graph.features().0].c,
             tensors: checkpoint.shapes().len(),
             labels,
             license: config.license,

@@ -89,6 +89,8 @@ pub struct ModelInfo {
     pub macs: u64,
     /// Number of classes; 0 for a network without a classifier, which gives features only.
     pub classes: usize,
+    /// Number of features that the head reads: the length of an embedding.
+    pub features: usize,
     /// Number of tensors in the checkpoint, those that carry nothing left out.
     pub tensors: usize,
     /// Class names.
@@ -179,6 +181,52 @@ impl Classifier {
             Prediction::new(scores, self.0.model.labels.clone())
         };
         Ok((0..pixels.len()).map(prediction).collect())
+    }
+
+    /// The features of one image, of length [`ModelInfo::features`] (512 for ResNet-18 and -34, 2048 for ResNet-50 and deeper):
+    /// the last feature map's mean over all pixels, which the head reads, not scaled to unit length. It is what torchvision's
+    /// `fc` takes, and what timm gives with `num_classes=0`.
+    ///
+    /// # Errors
+    /// As [`Classifier::infer`].
+    pub fn embed(&self, image: &DynamicImage) -> Result<Vec<f32>> {
+        let mut features = self.features(&[self.preprocess(image)?])?;
+        Ok(features.remove(0))
+    }
+
+    /// The features of each image as [`Classifier::embed`] gives them, all of them in one batch. Nothing for no images.
+    ///
+    /// # Errors
+    /// As [`Classifier::infer_batch`].
+    pub fn embed_batch(&self, images: &[DynamicImage]) -> Result<Vec<Vec<f32>>> {
+        let pixels: Vec<Pixels> = images.iter().map(|image| self.preprocess(image)).collect::<Result<_>>()?;
+        self.features(&pixels)
+    }
+
+    /// The features of preprocessed images, in one batch.
+    ///
+    /// # Errors
+    /// As [`Classifier::predict`].
+    pub fn features(&self, pixels: &[Pixels]) -> Result<Vec<Vec<f32>>> {
+        if pixels.is_empty() {
+            return Ok(Vec::new());
+        }
+        let wanted = self.0.backend.network().graph().features();
+        let features = self.0.backend.values(&self.0.model.preprocess.normalise(pixels)?, &[wanted])?.remove(0);
+        check_output(&features)?;
+        Ok((0..pixels.len()).map(|n| features.image(n).to_vec()).collect())
+    }
+
+    /// Bytes of the buffers that hold the activations of `batch` images on the device, weights not counted; 0 on the CPU
+    /// reference path.
+    ///
+    /// # Errors
+    /// Those of [`Network::plan`].
+    pub fn activation_bytes(&self, batch: usize) -> Result<u64> {
+        match &self.0.backend {
+            Backend::Gpu(executor) => Ok(executor.plan(self.input_shape(batch))?.buffers.iter().sum()),
+            Backend::Reference(_) => Ok(0),
+        }
     }
 
     /// Logits `[N, classes, 1, 1]` of a normalised input `[N, 3, H, W]` of any size that the network admits.

@@ -1,91 +1,78 @@
-//! `residua classify`: images in, classes out, a batch at a time, errors in their places.
+//! `residua classify`: images in, classes out, errors in their places.
 
-use std::{io::Write, path::PathBuf};
-
-use residua::{Classifier, Error, Pixels, Prediction};
-
-use super::{
-    Outcome, Stop,
-    args::{Batch, Classify, Global},
-    inputs,
-    records::Records,
+use std::{
+    io::{BufWriter, Write},
+    path::Path,
 };
 
-/// Images per submission where `--batch auto` is left to us.
-const AUTO_BATCH: usize = 16;
+use residua::{Class, Classifier, Error};
+
+use super::{
+    Outcome,
+    args::{Classify, Format, Global},
+    pipeline,
+    progress::Progress,
+    records::{Output, Records},
+    resume::{self, Done},
+};
 
 pub(super) fn run(global: &Global, command: &Classify, out: &mut dyn Write) -> Outcome {
-    let classifier = global.open(&command.model.model)?;
-    classifier.model().check_classes()?;
-    let device = classifier.device();
-    let batch = match global.batch {
-        Batch::Of(n) => n,
-        Batch::Auto if device.software => 1,
-        Batch::Auto => AUTO_BATCH,
-    };
-    let records = Records::new(command.format, classifier.model(), &device.name, out)?;
-    let mut job = Job { global, classifier: &classifier, k: command.k, records, waiting: Vec::new(), batch, ok: true };
-    inputs::walk(&command.inputs, command.recursive, &mut |path, error| job.take(path, error))?;
-    job.finish()?;
-    Ok(job.ok)
-}
-
-struct Job<'a> {
-    global: &'a Global,
-    classifier: &'a Classifier,
-    k: usize,
-    records: Records<'a>,
-    /// Images of the batch to come, or what is wrong with them.
-    waiting: Vec<(PathBuf, Result<Pixels, Error>)>,
-    batch: usize,
-    ok: bool,
-}
-
-impl Job<'_> {
-    fn take(&mut self, path: PathBuf, error: Option<Error>) -> Result<(), Stop> {
-        let pixels = match error {
-            Some(error) => Err(error),
-            None => inputs::read(&path, &self.global.decode_options())
-                .and_then(|decoded| self.classifier.preprocess(&decoded.image)),
-        };
-        self.waiting.push((path, pixels));
-        if self.waiting.len() >= self.batch { self.finish() } else { Ok(()) }
+    if command.resume.is_some() && command.format == Format::Text {
+        return Err(Error::ConfigValue {
+            place: "option".into(),
+            field: "--resume".into(),
+            value: "--format text".into(),
+            expected: "jsonl or csv, which can be read back".into(),
+        }
+        .into());
     }
-
-    /// Classifies and writes what is waiting.
-    fn finish(&mut self) -> Result<(), Stop> {
-        let waiting = std::mem::take(&mut self.waiting);
-        let good: Vec<Pixels> = waiting.iter().filter_map(|(_, pixels)| pixels.as_ref().ok().cloned()).collect();
-        let mut predictions = self.predict(&good)?.into_iter();
-        for (path, pixels) in waiting {
-            let prediction = pixels.and_then(|_| predictions.next().unwrap_or_else(|| Err(no_prediction())));
-            match prediction {
-                Ok(prediction) => self.records.classes(&path, &prediction.top(self.k))?,
-                Err(error) => {
-                    self.ok = false;
-                    self.records.error(&path, &error)?;
-                    self.records.flush()?;
-                    self.global.complain_of(&path, &error);
+    let classifier = global.open(&command.model.model)?;
+    let model = classifier.model();
+    model.check_classes()?;
+    let (out, mut done) = match &command.resume {
+        None => (Output::new(out, Path::new("stdout")), Done::default()),
+        Some(path) => {
+            let (file, done) = resume::open(path, command.format, model, command.k.min(model.classes))?;
+            (Output::new(BufWriter::new(file), path), done)
+        }
+    };
+    if done.inputs > 0 {
+        global.note(&format!("{} inputs are recorded already", done.inputs));
+    }
+    let mut records = Records { format: command.format, model, device: &classifier.device().name, out };
+    if done.inputs == 0 {
+        records.header()?;
+    }
+    let progress = Progress::start(global, &command.inputs, done.inputs);
+    let (mut images, mut failed) = (done.inputs, done.failed);
+    let skip = move |path: &Path| done.take(path);
+    pipeline::run(global, &classifier, &command.inputs, skip, Classifier::predict, &mut |batch| {
+        images += batch.len() as u64;
+        progress.add(batch.len());
+        progress.beside(|| {
+            for (path, prediction) in batch {
+                match prediction {
+                    Ok(prediction) => records.classes(&path, &chosen(prediction.top(command.k), command.min_score))?,
+                    Err(error) => {
+                        failed += 1;
+                        records.error(&path, &error)?;
+                        records.out.flush()?;
+                        global.complain_of(&path, &error);
+                    }
                 }
             }
-        }
-        self.records.flush()
+            records.out.flush()
+        })
+    })?;
+    drop(progress);
+    if failed > 0 && images > 1 {
+        global.note(&format!("{failed} of {images} images failed"));
     }
-
-    /// One result an image. NaN in one image's logits is that image's error alone, so such a batch is run image by image.
-    fn predict(&self, pixels: &[Pixels]) -> Result<Vec<Result<Prediction, Error>>, Error> {
-        match self.classifier.predict(pixels) {
-            Ok(predictions) => Ok(predictions.into_iter().map(Ok).collect()),
-            Err(error @ Error::NotFinite { .. }) if pixels.len() == 1 => Ok(vec![Err(error)]),
-            Err(Error::NotFinite { .. }) => {
-                let singly: Result<Vec<_>, Error> = pixels.chunks(1).map(|one| self.predict(one)).collect();
-                Ok(singly?.into_iter().flatten().collect())
-            }
-            Err(error) => Err(error),
-        }
-    }
+    Ok(failed == 0)
 }
 
-fn no_prediction() -> Error {
-    Error::Shape { node: "logits".into(), reason: "fewer rows than images".into() }
+/// The classes of at least `min_score`.
+fn chosen(mut classes: Vec<Class>, min_score: Option<f32>) -> Vec<Class> {
+    classes.retain(|class| min_score.is_none_or(|least| class.score >= least));
+    classes
 }

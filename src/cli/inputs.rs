@@ -1,6 +1,7 @@
 //! What INPUT means: files, folders, stdin, lists. Nothing is collected beyond the names in one folder.
 
 use std::{
+    ffi::OsString,
     fs::{self, File},
     io::{self, BufRead, BufReader, Read},
     path::{Path, PathBuf},
@@ -11,46 +12,80 @@ use residua::{
     image::{self, DecodeOptions, Decoded},
 };
 
+use super::args::Inputs;
+
 /// Largest image file that is read, in bytes.
 const MAX_BYTES: u64 = 1 << 30;
 
 /// Endings of the files that are taken out of a folder.
 const ENDINGS: [&str; 6] = ["bmp", "gif", "jpeg", "jpg", "png", "webp"];
 
-/// Calls `each` with every image that `inputs` names, in order, or with what is wrong with a name. `each` may stop it.
-pub(super) fn walk<E>(
-    inputs: &[PathBuf],
-    recursive: bool,
-    each: &mut dyn FnMut(PathBuf, Option<Error>) -> Result<(), E>,
-) -> Result<(), E> {
-    for input in inputs {
-        match input.to_str().and_then(|text| text.strip_prefix('@')) {
-            Some(list) => listed(input, Path::new(list), recursive, each)?,
-            None => one(input, recursive, each)?,
-        }
-    }
-    Ok(())
-}
+/// Takes an image, or what is wrong with a name, and may stop the walk.
+type Each<'a, E> = &'a mut dyn FnMut(PathBuf, Option<Error>) -> Result<(), E>;
 
-/// The paths in the file `list`, a path a line, which was given as `input`.
-fn listed<E>(
-    input: &Path,
-    list: &Path,
-    recursive: bool,
-    each: &mut dyn FnMut(PathBuf, Option<Error>) -> Result<(), E>,
-) -> Result<(), E> {
-    let file = match File::open(list) {
-        Ok(file) => file,
-        Err(error) => return each(input.into(), Some(Error::io(list, &error))),
-    };
-    for line in BufReader::new(file).split(b'\n') {
-        match line {
-            Ok(line) if line.trim_ascii().is_empty() => {}
-            Ok(line) => one(&path_of(line.strip_suffix(b"\r").unwrap_or(&line)), recursive, each)?,
-            Err(error) => return each(input.into(), Some(Error::io(list, &error))),
-        }
+impl Inputs {
+    /// Whether the inputs can be walked twice: nothing comes from stdin.
+    pub(super) fn rereadable(&self) -> bool {
+        self.inputs.iter().all(|input| input.as_os_str() != "@-")
     }
-    Ok(())
+
+    /// Calls `each` with every image that the inputs name, in order. The entries of a folder come sorted by name.
+    pub(super) fn walk<E>(&self, each: Each<'_, E>) -> Result<(), E> {
+        for input in &self.inputs {
+            match input.to_str().and_then(|text| text.strip_prefix('@')) {
+                Some("-") => self.list(input, Ok(io::stdin().lock()), each)?,
+                Some(list) => self.list(input, File::open(list).map(BufReader::new), each)?,
+                None => self.one(input, each)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// The paths in a list that was given as `input`.
+    fn list<E>(&self, input: &Path, list: io::Result<impl BufRead>, each: Each<'_, E>) -> Result<(), E> {
+        let list = match list {
+            Ok(list) => list,
+            Err(error) => return each(input.into(), Some(Error::io(input, &error))),
+        };
+        for path in list.split(if self.null { 0 } else { b'\n' }) {
+            match path {
+                Ok(path) if path.trim_ascii().is_empty() => {}
+                Ok(path) if self.null => self.one(&path_of(&path), each)?,
+                Ok(line) => self.one(&path_of(line.strip_suffix(b"\r").unwrap_or(&line)), each)?,
+                Err(error) => return each(input.into(), Some(Error::io(input, &error))),
+            }
+        }
+        Ok(())
+    }
+
+    fn one<E>(&self, path: &Path, each: Each<'_, E>) -> Result<(), E> {
+        if !path.is_dir() {
+            return each(path.into(), None);
+        }
+        if !self.recursive {
+            return each(path.into(), Some(Error::ImageFolder));
+        }
+        let names: io::Result<Vec<OsString>> =
+            fs::read_dir(path).and_then(|entries| entries.map(|entry| Ok(entry?.file_name())).collect());
+        let mut names = match names {
+            Ok(names) => names,
+            Err(error) => return each(path.into(), Some(Error::io(path, &error))),
+        };
+        names.sort();
+        for path in names.iter().map(|name| path.join(name)) {
+            let ending = path.extension().map(|e| e.to_string_lossy().to_lowercase());
+            // A link to a folder is not followed: it could lead back here. A pipe or a device is read only if it is named itself.
+            let wanted = match path.metadata() {
+                Ok(meta) if meta.is_dir() => !path.is_symlink(),
+                Ok(meta) if !meta.is_file() => false,
+                _ => ending.is_some_and(|ending| ENDINGS.contains(&ending.as_str())),
+            };
+            if wanted {
+                self.one(&path, each)?;
+            }
+        }
+        Ok(())
+    }
 }
 
 /// Unix file names are bytes, whatever their encoding.
@@ -64,36 +99,14 @@ fn path_of(line: &[u8]) -> PathBuf {
     String::from_utf8_lossy(line).into_owned().into()
 }
 
-fn one<E>(
-    path: &Path,
-    recursive: bool,
-    each: &mut dyn FnMut(PathBuf, Option<Error>) -> Result<(), E>,
-) -> Result<(), E> {
-    if !path.is_dir() {
-        return each(path.into(), None);
+/// A path as records have it: text, with every byte that is not as `\xff`.
+pub(super) fn text_of(path: &Path) -> String {
+    let mut text = String::new();
+    for chunk in path.as_os_str().as_encoded_bytes().utf8_chunks() {
+        text.push_str(chunk.valid());
+        chunk.invalid().iter().for_each(|byte| text.push_str(&format!("\\x{byte:02x}")));
     }
-    if !recursive {
-        return each(path.into(), Some(Error::ImageFolder));
-    }
-    let entries = match fs::read_dir(path) {
-        Ok(entries) => entries,
-        Err(error) => return each(path.into(), Some(Error::io(path, &error))),
-    };
-    let mut paths: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
-    paths.sort();
-    for path in paths {
-        let ending = path.extension().map(|e| e.to_string_lossy().to_lowercase());
-        // A link to a folder is not followed: it could lead back here. A pipe or a device is read only if it is named itself.
-        let wanted = match path.metadata() {
-            Ok(meta) if meta.is_dir() => !path.is_symlink(),
-            Ok(meta) if !meta.is_file() => false,
-            _ => ending.is_some_and(|ending| ENDINGS.contains(&ending.as_str())),
-        };
-        if wanted {
-            one(&path, recursive, each)?;
-        }
-    }
-    Ok(())
+    text
 }
 
 /// Reads and decodes the image at `path`, or on stdin for `-`.

@@ -1,42 +1,63 @@
 //! The commands. Data goes to stdout, everything else to stderr; the exit status is 0, 1 (some inputs failed, or a mismatch) or
-//! 2 (usage, model or device).
+//! 2 (usage, model or device); 130 after Ctrl-C.
 
 mod args;
+mod batch;
 mod cache;
 mod classify;
 mod completions;
 mod devices;
 mod doctor;
+mod embed;
 mod explain;
+mod feed;
+mod files;
 mod heatmap;
 mod info;
 mod inputs;
+mod interrupt;
 mod logits;
+mod npy;
+mod pipeline;
 mod preprocess;
+mod progress;
 mod pull;
 mod records;
+mod resume;
 mod verify;
 
 use std::{
-    fmt,
-    fs::{self, File},
+    fmt, fs,
     io::{self, IsTerminal, Write},
     panic::{self, AssertUnwindSafe},
     path::Path,
-    process::{self, ExitCode},
+    process::ExitCode,
     sync::{Arc, Mutex, PoisonError},
 };
 
 pub(crate) use args::Args;
 use args::{Command, FilterArg, Global, PrecisionArg};
+use files::write_file;
 use residua::{Builder, Classifier, Error, Labels, Precision, image};
 
 /// Why a command ended before its time.
 pub(crate) enum Stop {
     /// Nothing reads stdout any more.
     Closed,
+    /// Ctrl-C.
+    Interrupted,
     /// Something that concerns the whole command.
     Failed(Error),
+}
+
+impl Stop {
+    /// What an error while writing to `place` means.
+    fn of(place: &Path, error: &io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::BrokenPipe => Stop::Closed,
+            _ => Stop::Failed(Error::io(place, error)),
+        }
+    }
 }
 
 impl From<Error> for Stop {
@@ -47,10 +68,7 @@ impl From<Error> for Stop {
 
 impl From<io::Error> for Stop {
     fn from(error: io::Error) -> Self {
-        match error.kind() {
-            io::ErrorKind::BrokenPipe => Stop::Closed,
-            _ => Stop::Failed(Error::io("stdout", &error)),
-        }
+        Stop::of(Path::new("stdout"), &error)
     }
 }
 
@@ -83,6 +101,7 @@ pub(crate) fn run(args: Args) -> ExitCode {
     match outcome.and_then(|ok| Ok(out.flush().map(|()| ok)?)) {
         Ok(true) | Err(Stop::Closed) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::from(1),
+        Err(Stop::Interrupted) => ExitCode::from(interrupt::STATUS),
         Err(Stop::Failed(error)) => {
             global.complain(&format!("{error} [{}]", error.code()));
             ExitCode::from(2)
@@ -94,6 +113,7 @@ fn dispatch(args: &Args, out: &mut dyn Write) -> Outcome {
     let global = &args.global;
     match &args.command {
         Command::Classify(command) => classify::run(global, command, out),
+        Command::Embed(command) => embed::run(global, command, out),
         Command::Explain(command) => explain::run(global, command, out),
         Command::Logits(command) => logits::run(global, command),
         Command::Devices => devices::run(global, out),
@@ -180,21 +200,4 @@ impl Global {
 /// One line of a two-column listing.
 fn row(out: &mut dyn Write, name: &str, value: impl fmt::Display) -> io::Result<()> {
     writeln!(out, "{name:<15} {value}")
-}
-
-/// Writes a file by way of a neighbour that is renamed, so that it is whole or not there. What is there and no plain file
-/// (a device, a pipe, a link) is written to, never replaced.
-fn write_file(path: &Path, bytes: &[u8]) -> Result<(), Error> {
-    let failed = |error: io::Error| Error::io(path, &error);
-    if fs::symlink_metadata(path).is_ok_and(|there| !there.is_file()) {
-        return fs::write(path, bytes).map_err(failed);
-    }
-    let mut name = path.file_name().unwrap_or_default().to_os_string();
-    name.push(format!(".{}.part", process::id()));
-    let part = path.with_file_name(name);
-    let mut file = File::create_new(&part).map_err(failed)?;
-    file.write_all(bytes).and_then(|()| fs::rename(&part, path)).map_err(|error| {
-        let _ = fs::remove_file(&part);
-        failed(error)
-    })
 }

@@ -1,41 +1,53 @@
-//! One record an input, as text, JSON Lines or CSV.
+//! One record an input, as text, JSON Lines or CSV. A record is handed over whole.
 
-use std::{io::Write, path::Path};
+use std::{
+    io::{self, Write},
+    path::{Path, PathBuf},
+};
 
 use residua::{Class, Error, ModelInfo};
 use serde::Serialize;
 
-use super::{Stop, args::Format};
+use super::{Stop, args::Format, inputs::text_of};
 
-/// Writes records.
-pub(super) struct Records<'a> {
-    format: Format,
-    model: String,
-    revision: Option<String>,
-    device: String,
-    out: &'a mut dyn Write,
+/// The columns of CSV.
+pub(super) const CSV_HEADER: [&str; 6] = ["path", "rank", "index", "label", "score", "error"];
+
+/// Where records go, with a name for messages.
+pub(super) struct Output<'a> {
+    out: Box<dyn Write + 'a>,
+    place: PathBuf,
 }
 
-#[derive(Serialize)]
-struct Json<'a> {
-    path: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    model: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    revision: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    device: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    predictions: Option<Vec<JsonClass>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    error: Option<JsonError<'a>>,
+impl<'a> Output<'a> {
+    /// Writes to `out`, which is called `place`.
+    pub(super) fn new(out: impl Write + 'a, place: &Path) -> Self {
+        Output { out: Box::new(out), place: place.into() }
+    }
+
+    /// Writes a record.
+    pub(super) fn put(&mut self, record: &[u8]) -> Result<(), Stop> {
+        self.out.write_all(record).map_err(|error| Stop::of(&self.place, &error))
+    }
+
+    /// Writes an object and a line end.
+    pub(super) fn json(&mut self, record: &impl Serialize) -> Result<(), Stop> {
+        let mut line = serde_json::to_vec(record).map_err(|error| Stop::of(&self.place, &error.into()))?;
+        line.push(b'\n');
+        self.put(&line)
+    }
+
+    /// Hands over what was written so far.
+    pub(super) fn flush(&mut self) -> Result<(), Stop> {
+        self.out.flush().map_err(|error| Stop::of(&self.place, &error))
+    }
 }
 
+/// The record of an input that failed.
 #[derive(Serialize)]
-struct JsonClass {
-    index: usize,
-    label: String,
-    score: f32,
+pub(super) struct JsonFailure<'a> {
+    path: String,
+    error: JsonError<'a>,
 }
 
 #[derive(Serialize)]
@@ -44,78 +56,100 @@ struct JsonError<'a> {
     message: String,
 }
 
-impl<'a> Records<'a> {
-    /// Starts the output: CSV has a header.
-    pub(super) fn new(format: Format, model: &ModelInfo, device: &str, out: &'a mut dyn Write) -> Result<Self, Stop> {
-        let mut records =
-            Records { format, model: model.name.clone(), revision: model.revision.clone(), device: device.into(), out };
-        if format == Format::Csv {
-            records.csv(&["path", "rank", "index", "label", "score", "error"])?;
-        }
-        Ok(records)
+impl JsonFailure<'_> {
+    pub(super) fn new(path: &Path, error: &Error) -> Self {
+        JsonFailure { path: text_of(path), error: JsonError { code: error.code(), message: error.to_string() } }
+    }
+}
+
+#[derive(Serialize)]
+struct JsonClasses<'a> {
+    path: String,
+    model: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    revision: Option<&'a str>,
+    device: &'a str,
+    predictions: Vec<JsonClass<'a>>,
+}
+
+#[derive(Serialize)]
+struct JsonClass<'a> {
+    index: usize,
+    label: &'a str,
+    score: f32,
+}
+
+impl<'a> JsonClass<'a> {
+    fn new(class: &'a Class) -> Self {
+        JsonClass { index: class.index, label: &class.label, score: class.score }
+    }
+}
+
+/// Writes the classes of images.
+pub(super) struct Records<'a> {
+    pub(super) format: Format,
+    pub(super) model: &'a ModelInfo,
+    pub(super) device: &'a str,
+    pub(super) out: Output<'a>,
+}
+
+impl Records<'_> {
+    /// The header, where the format has one.
+    pub(super) fn header(&mut self) -> Result<(), Stop> {
+        if self.format == Format::Csv { self.csv(&[CSV_HEADER.map(String::from)]) } else { Ok(()) }
     }
 
     /// The classes of an image.
     pub(super) fn classes(&mut self, path: &Path, classes: &[Class]) -> Result<(), Stop> {
-        let path = path.to_string_lossy();
+        let path = text_of(path);
         match self.format {
             Format::Text => {
-                writeln!(self.out, "{path}")?;
+                let mut text = format!("{path}\n");
                 for class in classes {
-                    writeln!(self.out, "  {:6.2} %  {}", 100.0 * class.score, class.label)?;
+                    text.push_str(&format!("  {:6.2} %  {}\n", 100.0 * class.score, class.label));
                 }
+                self.out.put(text.as_bytes())
             }
             Format::Jsonl => {
-                let class = |c: &Class| JsonClass { index: c.index, label: c.label.clone(), score: c.score };
-                let predictions = Some(classes.iter().map(class).collect());
-                let (model, device) = (Some(self.model.as_str()), Some(self.device.as_str()));
-                let revision = self.revision.as_deref();
-                json(self.out, &Json { path: &path, model, revision, device, predictions, error: None })?;
+                let predictions = classes.iter().map(JsonClass::new).collect();
+                let (model, revision) = (&self.model.name, self.model.revision.as_deref());
+                self.out.json(&JsonClasses { path, model, revision, device: self.device, predictions })
             }
+            // An image without a class above --min-score has a row of its own too: each input is seen to be done.
+            Format::Csv if classes.is_empty() => self.csv(&[row(&path)]),
             Format::Csv => {
-                for (rank, class) in classes.iter().enumerate() {
-                    let (rank, index, score) =
-                        ((rank + 1).to_string(), class.index.to_string(), class.score.to_string());
-                    self.csv(&[&path, &rank, &index, &class.label, &score, ""])?;
-                }
+                let row = |(i, class): (usize, &Class)| {
+                    let (rank, index, score) = ((i + 1).to_string(), class.index.to_string(), class.score.to_string());
+                    [path.clone(), rank, index, class.label.clone(), score, String::new()]
+                };
+                let rows: Vec<_> = classes.iter().enumerate().map(row).collect();
+                self.csv(&rows)
             }
         }
-        Ok(())
     }
 
     /// What is wrong with an image. As text it is on stderr alone.
     pub(super) fn error(&mut self, path: &Path, error: &Error) -> Result<(), Stop> {
-        let path = path.to_string_lossy();
         match self.format {
-            Format::Text => {}
-            Format::Jsonl => {
-                let error = Some(JsonError { code: error.code(), message: error.to_string() });
-                json(
-                    self.out,
-                    &Json { path: &path, model: None, revision: None, device: None, predictions: None, error },
-                )?;
+            Format::Text => Ok(()),
+            Format::Jsonl => self.out.json(&JsonFailure::new(path, error)),
+            Format::Csv => {
+                let mut row = row(&text_of(path));
+                row[5] = error.code().into();
+                self.csv(&[row])
             }
-            Format::Csv => self.csv(&[&path, "", "", "", "", error.code()])?,
         }
-        Ok(())
     }
 
-    /// Hands over what was written so far.
-    pub(super) fn flush(&mut self) -> Result<(), Stop> {
-        Ok(self.out.flush()?)
-    }
-
-    fn csv(&mut self, fields: &[&str]) -> Result<(), Stop> {
+    fn csv(&mut self, rows: &[[String; 6]]) -> Result<(), Stop> {
         let mut writer = csv::Writer::from_writer(Vec::new());
-        let written = writer
-            .write_record(fields)
-            .map_err(std::io::Error::other)
-            .and_then(|()| writer.into_inner().map_err(|error| std::io::Error::other(error.to_string())));
-        Ok(self.out.write_all(&written?)?)
+        let written = rows.iter().try_for_each(|row| writer.write_record(row)).map_err(io::Error::other);
+        let bytes = written.and_then(|()| writer.into_inner().map_err(|error| error.into_error()));
+        self.out.put(&bytes.map_err(|error| Stop::of(&self.out.place, &error))?)
     }
 }
 
-fn json(out: &mut dyn Write, record: &Json<'_>) -> Result<(), Stop> {
-    let text = serde_json::to_string(record).map_err(std::io::Error::from)?;
-    Ok(writeln!(out, "{text}")?)
+/// A row with nothing but a path.
+fn row(path: &str) -> [String; 6] {
+    [path, "", "", "", "", ""].map(String::from)
 }
