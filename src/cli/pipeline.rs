@@ -28,8 +28,11 @@ const AHEAD: usize = 32;
 /// What runs a batch: one result an image.
 pub(super) type Infer<T> = fn(&Classifier, &[Pixels]) -> Result<Vec<T>, Error>;
 
-/// Takes the results of a batch, one an input.
-pub(super) type Sink<'a, T> = dyn FnMut(Vec<(PathBuf, Result<T, Error>)>) -> Result<(), Stop> + 'a;
+/// Inputs in order, each with what became of it.
+pub(super) type Results<T> = Vec<(PathBuf, Result<T, Error>)>;
+
+/// Takes the results of a batch.
+pub(super) type Sink<'a, T> = dyn FnMut(Results<T>) -> Result<(), Stop> + 'a;
 
 /// Runs `infer` on all images of `inputs` without those that `skip` says are done, and calls `sink` with the result of each input
 /// in order, a batch at a time.
@@ -41,23 +44,23 @@ pub(super) fn run<T: Send + 'static>(
     infer: Infer<T>,
     sink: &mut Sink<'_, T>,
 ) -> Result<(), Stop> {
-    let mut batches = BatchSize::new(global.batch, classifier);
+    let mut device = Device { classifier, infer, batches: BatchSize::new(global.batch, classifier) };
     let (options, preprocess) = (global.decode_options(), classifier.clone());
     let prepare =
         move |path: &Path| inputs::read(path, &options).and_then(|decoded| preprocess.preprocess(&decoded.image));
-    let ahead = AHEAD.max(2 * batches.most());
+    let ahead = AHEAD.max(2 * device.batches.most());
     let feed = Feed::start(inputs.clone(), skip, prepare, ahead, Interrupt::install());
     let mut running = VecDeque::new();
     let mut ended = loop {
-        match collect(&feed, batches.size()) {
+        match collect(&feed, device.batches.size()) {
             Ok(batch) if batch.is_empty() => break Ok(()),
-            Ok(batch) => running.push_back(Running::start(batch, classifier, infer)),
+            Ok(batch) => running.push_back(device.start(batch)),
             Err(stop) => break Err(stop),
         }
         // Sizes are measured one batch at a time.
-        if running.len() >= if batches.settled() { DEPTH } else { 1 } {
+        if running.len() >= if device.batches.settled() { DEPTH } else { 1 } {
             let oldest = running.pop_front().expect("one was pushed");
-            if let Err(stop) = oldest.finish(classifier, infer, &mut batches, sink) {
+            if let Err(stop) = device.finish(oldest).and_then(&mut *sink) {
                 break Err(stop);
             }
         }
@@ -65,16 +68,14 @@ pub(super) fn run<T: Send + 'static>(
     // What runs is waited for in any case: a process must not end under a driver at work.
     for batch in running {
         match ended {
-            Ok(()) | Err(Stop::Interrupted) => {
-                let finished = batch.finish(classifier, infer, &mut batches, sink);
-                ended = finished.and(ended);
-            }
-            Err(_) => drop(batch.results.join()),
+            Ok(()) | Err(Stop::Interrupted) => ended = device.finish(batch).and_then(&mut *sink).and(ended),
+            Err(_) => drop(batch.ran.join()),
         }
     }
     ended
 }
 
+/// Inputs in order, each with its pixels or what is wrong with it.
 type Batch = Vec<(PathBuf, Result<Pixels, Error>)>;
 
 /// The next inputs, `size` good images among them if there are so many. Bad ones take no place on the device; as many of them
@@ -93,79 +94,77 @@ fn collect(feed: &Feed, size: usize) -> Result<Batch, Stop> {
 struct Running<T> {
     /// Its inputs, with what is wrong with those that are not on the way.
     inputs: Vec<(PathBuf, Option<Error>)>,
-    results: JoinHandle<(Vec<Pixels>, Result<Vec<T>, Error>, Duration)>,
+    ran: JoinHandle<Ran<T>>,
 }
 
-impl<T: Send + 'static> Running<T> {
-    fn start(batch: Batch, classifier: &Classifier, infer: Infer<T>) -> Self {
+/// What became of a batch.
+struct Ran<T> {
+    pixels: Vec<Pixels>,
+    results: Result<Vec<T>, Error>,
+    time: Duration,
+}
+
+/// What runs batches.
+struct Device<'a, T> {
+    classifier: &'a Classifier,
+    infer: Infer<T>,
+    batches: BatchSize,
+}
+
+impl<T: Send + 'static> Device<'_, T> {
+    fn start(&self, batch: Batch) -> Running<T> {
         let mut pixels = Vec::with_capacity(batch.len());
-        let mut input = |(path, ready)| match ready {
-            Ok(image) => {
-                pixels.push(image);
-                (path, None)
-            }
-            Err(error) => (path, Some(error)),
-        };
-        let inputs = batch.into_iter().map(&mut input).collect();
-        let classifier = classifier.clone();
-        let results = thread::spawn(move || {
+        let mut inputs = Vec::with_capacity(batch.len());
+        for (path, ready) in batch {
+            inputs.push((path, ready.map(|image| pixels.push(image)).err()));
+        }
+        let (classifier, infer) = (self.classifier.clone(), self.infer);
+        let ran = thread::spawn(move || {
             let start = Instant::now();
             let results = infer(&classifier, &pixels);
-            (pixels, results, start.elapsed())
+            Ran { pixels, results, time: start.elapsed() }
         });
-        Running { inputs, results }
+        Running { inputs, ran }
     }
 
-    /// Waits for the batch and hands over its results.
-    fn finish(
-        self,
-        classifier: &Classifier,
-        infer: Infer<T>,
-        batches: &mut BatchSize,
-        sink: &mut Sink<'_, T>,
-    ) -> Result<(), Stop> {
-        let (pixels, results, time) = self.results.join().unwrap_or_else(|panicked| panic::resume_unwind(panicked));
+    /// Waits for a batch; one result an input.
+    fn finish(&mut self, batch: Running<T>) -> Result<Results<T>, Stop> {
+        let Ran { pixels, results, time } = batch.ran.join().unwrap_or_else(|panicked| panic::resume_unwind(panicked));
         let mut at_once = pixels.len();
         let results = match results {
             Ok(results) => results.into_iter().map(Ok).collect(),
-            Err(error) => halves(&pixels, error, &|part| infer(classifier, part), batches, &mut at_once)?,
+            Err(error) => self.halves(&pixels, error, &mut at_once)?,
         };
-        batches.ran(pixels.len(), at_once, time);
+        self.batches.ran(pixels.len(), at_once, time);
         let mut results = results.into_iter();
         let result = |(path, error): (PathBuf, Option<Error>)| {
             let missing = || Err(Error::Shape { node: "output".into(), reason: "fewer rows than images".into() });
             (path, error.map_or_else(|| results.next().unwrap_or_else(missing), Err))
         };
-        sink(self.inputs.into_iter().map(result).collect())
+        Ok(batch.inputs.into_iter().map(result).collect())
     }
-}
 
-/// The results of a batch that met `error`, by halves if that may help: what does not fit in one may fit in two, and NaN in one
-/// image's output is that image's error alone. `at_once` becomes the largest part that fitted.
-fn halves<T>(
-    pixels: &[Pixels],
-    error: Error,
-    infer: &dyn Fn(&[Pixels]) -> Result<Vec<T>, Error>,
-    batches: &BatchSize,
-    at_once: &mut usize,
-) -> Result<Vec<Result<T, Error>>, Error> {
-    let not_finite = matches!(error, Error::NotFinite { .. });
-    if pixels.len() == 1 && not_finite {
-        return Ok(vec![Err(error)]);
-    }
-    if pixels.len() <= 1 || !(not_finite || batches.splits(&error)) {
-        return Err(error);
-    }
-    let half = pixels.len().div_ceil(2);
-    if !not_finite {
-        *at_once = (*at_once).min(half);
-    }
-    let mut results = Vec::with_capacity(pixels.len());
-    for part in pixels.chunks(half) {
-        match infer(part) {
-            Ok(part) => results.extend(part.into_iter().map(Ok)),
-            Err(error) => results.extend(halves(part, error, infer, batches, at_once)?),
+    /// The results of images that met `error` together, by halves if that may help: what does not fit in one may fit in two, and
+    /// NaN in one image's output is that image's error alone. `at_once` becomes the largest part that fitted.
+    fn halves(&self, pixels: &[Pixels], error: Error, at_once: &mut usize) -> Result<Vec<Result<T, Error>>, Error> {
+        let not_finite = matches!(error, Error::NotFinite { .. });
+        if pixels.len() == 1 && not_finite {
+            return Ok(vec![Err(error)]);
         }
+        if pixels.len() <= 1 || !(not_finite || self.batches.splits(&error)) {
+            return Err(error);
+        }
+        let half = pixels.len().div_ceil(2);
+        if !not_finite {
+            *at_once = (*at_once).min(half);
+        }
+        let mut results = Vec::with_capacity(pixels.len());
+        for part in pixels.chunks(half) {
+            match (self.infer)(self.classifier, part) {
+                Ok(part) => results.extend(part.into_iter().map(Ok)),
+                Err(error) => results.extend(self.halves(part, error, at_once)?),
+            }
+        }
+        Ok(results)
     }
-    Ok(results)
 }
