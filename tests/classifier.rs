@@ -1,7 +1,11 @@
-//! What the library call refuses.
+//! What the library call refuses, and what features are.
+
+use std::{fs, path::Path};
 
 use residua::{
     Classifier,
+    checkpoint::{Checkpoint, Synthetic},
+    models::Architecture,
     tensor::{Shape, Tensor},
 };
 
@@ -33,4 +37,63 @@ fn an_input_that_is_not_of_its_shape_is_an_error() {
             assert_eq!(classifier.logits(&input).map_err(|error| error.code()), Err("graph.shape"), "{shape}");
         }
     });
+}
+
+/// An image in which no two pixels of a row are alike.
+fn photo(seed: u32, width: u32, height: u32) -> image::DynamicImage {
+    let pixel = |x: u32, y: u32| image::Rgb([(x * 7 + seed * 31) as u8, (y * 5 + seed) as u8, (x * seed + y) as u8]);
+    image::RgbImage::from_fn(width, height, pixel).into()
+}
+
+/// Saves made-up weights of `resnet20` without or with its head.
+fn save(path: &Path, head: bool) {
+    let weights = Synthetic { salt: "embeddings".into(), damped: Some("bn2.weight".into()), damp: 0.25 };
+    let mut tensors = Architecture::by_name("cifar_resnet20a").unwrap().graph().tensors();
+    tensors.retain(|(name, _)| head || !name.starts_with("linear"));
+    let bytes = tensors.iter().map(|(name, shape)| bytemuck::pod_collect_to_vec(&weights.tensor(name, shape)));
+    let bytes: Vec<Vec<u8>> = bytes.collect();
+    let views = tensors.iter().zip(&bytes).map(|((name, shape), bytes)| {
+        (name, safetensors::tensor::TensorView::new(safetensors::Dtype::F32, shape.clone(), bytes).unwrap())
+    });
+    fs::write(path, safetensors::serialize(views, None).unwrap()).unwrap();
+}
+
+#[test]
+fn features_are_what_the_head_reads() {
+    let folder = tempfile::tempdir().unwrap();
+    let (whole, headless) = (folder.path().join("whole.safetensors"), folder.path().join("headless.safetensors"));
+    save(&whole, true);
+    save(&headless, false);
+    let open = |path: &Path, device: &str| {
+        Classifier::builder().model(path.to_str().unwrap()).device(device).open().unwrap_or_else(|e| panic!("{e}"))
+    };
+    let images = [photo(1, 60, 40), photo(2, 30, 50), photo(3, 32, 32)];
+    let checkpoint = Checkpoint::open(&whole).unwrap();
+    let (weight, bias) = (checkpoint.tensor("linear.weight", &[10, 64]), checkpoint.tensor("linear.bias", &[10]));
+    let (weight, bias) = (weight.unwrap(), bias.unwrap());
+    for device in ["auto", "cpu"] {
+        let classifier = open(&whole, device);
+        assert_eq!(classifier.model().features, 64);
+        let batch = classifier.embed_batch(&images).unwrap();
+        for image in &images {
+            let features = &classifier.embed(image).unwrap();
+            let input = classifier.model().preprocess.normalise(&[classifier.preprocess(image).unwrap()]).unwrap();
+            let logits = classifier.logits(&input).unwrap();
+            for (class, (row, bias)) in weight.chunks(64).zip(bias.iter()).enumerate() {
+                let terms = || row.iter().zip(features).map(|(w, x)| f64::from(w * x));
+                // Sums of 64 products in f32: half a unit in the last place for each step, of the sum of magnitudes at most.
+                let bound =
+                    65.0 * f64::from(f32::EPSILON) * (terms().map(f64::abs).sum::<f64>() + f64::from(bias.abs()));
+                let expected = terms().sum::<f64>() + f64::from(*bias);
+                let got = f64::from(logits.data[class]);
+                assert!((got - expected).abs() <= bound, "{device}: {got} and {expected}, bound {bound}");
+            }
+        }
+        assert!(batch[0] != batch[1] && batch.iter().all(|features| features.iter().any(|&x| x > 0.0)));
+        let alone = open(&headless, device);
+        assert_eq!(alone.embed_batch(&images).unwrap(), batch, "{device}");
+        assert_eq!(alone.embed_batch(&[]).unwrap(), Vec::<Vec<f32>>::new());
+        let refused = alone.infer(&images[0]).unwrap_err();
+        assert_eq!((alone.model().classes, refused.code()), (0, "model.no_classifier"));
+    }
 }

@@ -86,7 +86,7 @@ pub(crate) enum Command {
   residua classify photo.jpg
   residua classify -r photos/ --format csv > classes.csv
   residua classify -r photos/ --format jsonl --resume classes.jsonl
-  find photos -newer last -print0 | residua classify -0 @-
+  find photos -type f -mtime -7 -print0 | residua classify -0 @-
   cat photo.jpg | residua classify -
 
 Results come in the order of the inputs, a batch at a time; --batch 1 answers each image as it comes.")]
@@ -101,7 +101,7 @@ network sees, and is laid over the photo in its own size.")]
     Explain(Explain),
     /// Give the features of images: what the network's head reads, averaged over all pixels
     #[command(after_help = "Examples:
-  residua embed -m resnet50.safetensors photo.jpg
+  residua embed -m resnet18.safetensors photo.jpg
   residua embed -r photos/ --format npy -o photos.npy
 
 jsonl: an object an image, {\"path\", \"model\", \"embedding\": [...]} or {\"path\", \"error\": {\"code\", \"message\"}}.

@@ -1,6 +1,8 @@
 //! The command as a person drives it.
 
+mod embed;
 mod explain;
+mod folders;
 mod help;
 
 use std::{

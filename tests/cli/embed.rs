@@ -1,0 +1,46 @@
+//! `residua embed`: what it writes.
+
+use std::fs;
+
+use serde_json::Value;
+
+use crate::{Folder, err, on_cpu, out};
+
+#[test]
+fn json_lines_and_numpy_arrays_hold_the_same_numbers() {
+    let folder = Folder::new();
+    folder.image("a.png", 40, 50);
+    folder.file("b.png", "no image");
+    folder.image("c.png", 60, 30);
+    let all = folder.path("");
+    let output = on_cpu(&["embed", "-r", &all]);
+    assert_eq!(output.status.code(), Some(1), "{}", err(&output));
+    let records: Vec<Value> = out(&output).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let keys: Vec<&String> = records[0].as_object().unwrap().keys().collect();
+    assert_eq!(keys, ["embedding", "model", "path"]);
+    assert_eq!(records[1]["error"]["code"], "image.decode", "{}", records[1]);
+
+    let array = folder.path("out.npy");
+    let output = on_cpu(&["embed", "-r", &all, "--format", "npy", "-o", &array]);
+    assert_eq!(output.status.code(), Some(1), "{}", err(&output));
+    let bytes = fs::read(&array).unwrap();
+    let output = on_cpu(&["embed", "-r", &all, "--format", "npy"]);
+    assert_eq!(output.stdout, bytes, "through a pipe");
+    // The header of numpy.lib.format, version 1.0.
+    assert_eq!(&bytes[..10], b"\x93NUMPY\x01\x00\x76\x00");
+    let header = String::from_utf8(bytes[10..128].to_vec()).unwrap();
+    assert_eq!(header.trim_end(), "{'descr': '<f4', 'fortran_order': False, 'shape': (3, 96), }");
+    assert!(header.ends_with('\n'));
+    let values: Vec<f32> = bytemuck::pod_collect_to_vec(&bytes[128..]);
+    assert_eq!(values.len(), 3 * 96);
+    for (row, record) in values.chunks(96).zip(&records) {
+        match record["embedding"].as_array() {
+            Some(embedding) => {
+                assert!(row.iter().zip(embedding).all(|(x, json)| json.as_f64().unwrap() as f32 == *x), "{row:?}");
+            }
+            None => assert!(row.iter().all(|x| x.is_nan()), "the row of an image that failed"),
+        }
+    }
+    let names: Vec<_> = fs::read_dir(&all).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(names.len(), 4, "nothing is left over: {names:?}");
+}
