@@ -3,7 +3,7 @@
 use std::{
     fs, io,
     path::{Path, PathBuf},
-    process,
+    process, thread,
 };
 
 use super::{FILES, Hub, ModelId, Snapshot, WEIGHTS, checksum, client::RemoteFile, id::is_commit};
@@ -117,7 +117,7 @@ impl<'a> Repository<'a> {
         }
         let path = self.ref_path();
         let mut name = path.file_name().unwrap_or_default().to_os_string();
-        name.push(format!(".{}.tmp", process::id()));
+        name.push(format!(".{}.{:?}.tmp", process::id(), thread::current().id()));
         let part = path.with_file_name(name);
         let written =
             create_parent(&path).and_then(|()| fs::write(&part, commit)).and_then(|()| fs::rename(&part, &path));
@@ -134,12 +134,16 @@ impl<'a> Repository<'a> {
     pub(super) fn link(&self, file: &RemoteFile) -> Result<()> {
         let (blob, path) = (self.blob(&file.etag), self.folder(&file.commit).join(file.name));
         let link = || {
+            let target = Path::new("../../blobs").join(&file.etag);
+            if fs::read_link(&path).is_ok_and(|there| there == target) {
+                return Ok(());
+            }
             create_parent(&path)?;
             if fs::symlink_metadata(&path).is_ok() {
                 fs::remove_file(&path)?;
             }
             // Where there are no links the commit gets the file itself, as in Python.
-            symlink(&Path::new("../../blobs").join(&file.etag), &path).or_else(|_| fs::rename(&blob, &path))
+            symlink(&target, &path).or_else(|_| fs::rename(&blob, &path))
         };
         link().map_err(|error| self.failed(&path, &error))
     }

@@ -11,6 +11,7 @@ use ureq::{
 use super::{
     Hub, ModelId,
     id::is_commit,
+    redirect::{join, origin},
     retry::{Failed, Patience},
 };
 use crate::{Error, Result, error::HubFailure};
@@ -129,7 +130,9 @@ impl<'a> Client<'a> {
     fn request(&self, method: &Method, revision: &str, name: &str, from: u64) -> Result<Response<Body>, Failed> {
         let revision = revision.replace('/', "%2F").replace('+', "%2B");
         let address = format!("{}/{}/resolve/{revision}/{name}", self.hub.endpoint, self.id.repository());
-        let mut uri: Uri = address.parse().map_err(|_| Failed::for_good(unusable("endpoint", &self.hub.endpoint)))?;
+        let uri: Option<Uri> =
+            address.parse().ok().filter(|uri: &Uri| matches!(uri.scheme_str(), Some("http" | "https")));
+        let mut uri = uri.ok_or_else(|| Failed::for_good(unusable("endpoint", &self.hub.endpoint)))?;
         let home = origin(&uri);
         let mut at_home = true;
         for _ in 0..=REDIRECTS {
@@ -165,27 +168,6 @@ impl<'a> Client<'a> {
     pub(super) fn strange(&self, what: &str) -> Error {
         self.id.failed(HubFailure::Response, what)
     }
-}
-
-/// Scheme, host and port.
-fn origin(uri: &Uri) -> (Option<String>, Option<String>, Option<u16>) {
-    let scheme = uri.scheme_str().map(str::to_ascii_lowercase);
-    let port = uri.port_u16().or(if scheme.as_deref() == Some("http") { Some(80) } else { Some(443) });
-    (scheme, uri.host().map(str::to_ascii_lowercase), port)
-}
-
-/// The address that a redirect from `base` leads to; none that gives up encryption.
-fn join(base: &Uri, location: &str) -> Option<Uri> {
-    let (scheme, authority) = (base.scheme_str()?, base.authority()?);
-    let next: Uri = if location.starts_with("//") {
-        format!("{scheme}:{location}").parse().ok()?
-    } else if location.starts_with('/') {
-        format!("{scheme}://{authority}{location}").parse().ok()?
-    } else {
-        location.parse().ok()?
-    };
-    let safe = scheme == "http" || next.scheme_str() == Some("https");
-    (next.host().is_some() && safe).then_some(next)
 }
 
 fn proxy(hub: &Hub) -> Result<Option<Proxy>> {
@@ -230,5 +212,24 @@ fn unusable(field: &str, value: &str) -> Error {
             _ => "visible ASCII characters",
         }
         .into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_proxy_keeps_its_user_and_its_exceptions() {
+        let hub = Hub {
+            proxy: Some("http://me:p%40ss@gate:3128".into()),
+            no_proxy: vec!["localhost".into(), ".inside".into()],
+            ..Hub::default()
+        };
+        let proxy = proxy(&hub).unwrap().unwrap();
+        assert_eq!((proxy.host(), proxy.port()), ("gate", 3128));
+        assert_eq!((proxy.username(), proxy.password()), (Some("me"), Some("p@ss")));
+        let past = |uri: &str| proxy.is_no_proxy(&uri.parse().unwrap());
+        assert!(past("http://localhost/") && past("https://a.inside/") && !past("https://hub/"));
     }
 }

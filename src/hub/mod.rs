@@ -12,6 +12,15 @@
 //! ```
 //!
 //! What is in the cache is used without asking the hub, after its hashes were compared; [`Hub::pull`] asks for what is newest.
+//!
+//! ```no_run
+//! # fn main() -> residua::Result<()> {
+//! let hub = residua::hub::Hub::from_vars(|name| std::env::var_os(name));
+//! let classifier = residua::Classifier::builder().model("resnet50").hub(hub).open()?;
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! Nothing is read from the environment here: [`Hub::from_vars`] interprets the variables that a program hands in.
 
 mod cache;
@@ -22,6 +31,7 @@ mod events;
 mod id;
 mod lock;
 mod published;
+mod redirect;
 mod retry;
 mod settings;
 

@@ -71,7 +71,11 @@ pub fn by_repository(repository: &str) -> Option<Published> {
 pub fn near(name: &str) -> Vec<&'static str> {
     let name = name.to_lowercase().replace('-', "_");
     let name = name.split('@').next().unwrap_or_default();
-    let likeness = |row: Published| row.alias.map(|alias| (strsim::jaro_winkler(name, alias), alias));
+    let likeness = |row: Published| {
+        let alias = row.alias?;
+        let begins = !name.is_empty() && alias.starts_with(name);
+        Some((if begins { 1.0 } else { strsim::jaro_winkler(name, alias) }, alias))
+    };
     let mut near: Vec<(f64, &str)> = published().filter_map(likeness).filter(|(alike, _)| *alike >= ALIKE).collect();
     near.sort_by(|a, b| b.0.total_cmp(&a.0));
     near.into_iter().take(OFFERED).map(|(_, alias)| alias).collect()

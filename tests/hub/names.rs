@@ -50,6 +50,7 @@ fn wrong_names_lead_to_right_ones() {
     assert_eq!(near("resnt50")[0], "resnet50");
     assert_eq!(near("ResNet-50")[0], "resnet50");
     assert_eq!(near("densenet-121")[0], "densenet121");
+    assert!(near("resnext101").iter().all(|name| name.starts_with("resnext101")) && !near("resnext101").is_empty());
     assert_eq!(near("gpt2"), Vec::<&str>::new());
 }
 

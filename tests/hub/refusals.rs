@@ -81,8 +81,10 @@ fn a_hub_in_trouble_and_one_that_is_not_there() {
     let error = bench.open().unwrap_err();
     assert_eq!(error.code(), "hub.network");
     assert!(error.to_string().contains("--offline"), "{error}");
-    bench.hub.endpoint = "not an address".into();
-    assert_eq!(bench.open().unwrap_err().code(), "config.value");
+    for endpoint in ["not an address", "ftp://hub", "hub"] {
+        bench.hub.endpoint = endpoint.into();
+        assert_eq!(bench.open().unwrap_err().code(), "config.value", "{endpoint}");
+    }
 }
 
 #[test]
