@@ -4,12 +4,14 @@ mod common;
 
 use common::{F32_BOUND, Golden, device};
 use residua::{
+    checkpoint::Synthetic,
     gpu::Executor,
     graph::ValueId,
     kernels::{Precision, conv2d::Variant},
     models::Architecture,
     plan::{Network, Options},
-    tensor::Tensor,
+    reference,
+    tensor::{Shape, Tensor},
 };
 
 /// Bound for f16 storage.
@@ -74,6 +76,33 @@ networks! {
     cifar_resnet110b: 2;
     cifar_resnet1202a: 1;
     cifar_resnet1202b: 1;
+}
+
+/// Sizes that the networks were not made for against the CPU reference: odd ones leave rows that strides skip, and windows that hang
+/// over the edge.
+#[test]
+fn inputs_of_other_sizes() {
+    let cases: [(&str, [usize; 3]); 8] = [
+        ("resnet18", [3, 160, 192]),
+        ("resnet26", [1, 197, 231]),
+        ("resnext50_32x4d", [1, 97, 131]),
+        ("densenet121", [1, 97, 131]),
+        ("seresnext26t_32x4d", [3, 64, 97]),
+        ("resnet50d", [1, 97, 131]),
+        ("cifar_resnet20a", [3, 37, 29]),
+        ("cifar_densenet_bc_100_12", [2, 29, 37]),
+    ];
+    for (name, [n, h, w]) in cases {
+        let graph = Architecture::by_name(name).unwrap().graph();
+        let last = if graph.tensors().iter().any(|(name, _)| name.ends_with("bn3.weight")) { "bn3" } else { "bn2" };
+        let weights = Synthetic { salt: "sizes".into(), damped: Some(format!("{last}.weight")), damp: 0.3 };
+        let checkpoint = weights.checkpoint(name, &graph.tensors()).unwrap();
+        let input = Tensor::new(Shape::new(n, 3, h, w), weights.input([n, 3, h, w]));
+        let expected = reference::logits(&graph, &checkpoint, &input).unwrap();
+        let executor = Executor::new(device(), Network::new(graph, checkpoint), Options::new(Precision::F32));
+        let got = pollster::block_on(executor.run(&input)).unwrap();
+        common::compare(&got.data, &expected.data, F32_BOUND).unwrap_or_else(|e| panic!("{name} {n}x{h}x{w}: {e}"));
+    }
 }
 
 #[test]

@@ -24,7 +24,7 @@ pub(super) fn run(global: &Global, model: &str, out: &mut dyn Write) -> Outcome 
     row(out, "input", input(model))?;
     row(out, "preprocessing", preprocessing(&model.preprocess))?;
     let stated = model.stated.as_ref().map(|stated| format!("stated in {}", stated.stated_in));
-    row(out, "", stated.as_deref().unwrap_or("nothing is stated: as torchvision"))?;
+    row(out, "", stated.as_deref().unwrap_or("not stated, so the usual one"))?;
     row(out, "mean, std", format_args!("{:?}, {:?}", model.preprocess.mean, model.preprocess.std))?;
     let first: Vec<String> = (0..model.classes.min(5)).map(|i| model.labels.name(i)).collect();
     let more = if model.classes > 5 { ", ..." } else { "" };
