@@ -16,6 +16,7 @@ use crate::{
     plan::{Network, Options},
     source::Source,
     tensor::Shape,
+    verify::Fault,
 };
 
 /// In which precision activations and weights are stored on the device. Sums are f32 always.
@@ -44,6 +45,7 @@ pub struct Builder {
     mean: Option<[f32; 3]>,
     std: Option<[f32; 3]>,
     labels: Option<Labels>,
+    faults: Vec<Fault>,
     test_size: bool,
     #[cfg(feature = "hub")]
     hub: Hub,
@@ -123,6 +125,12 @@ impl Builder {
     #[cfg(feature = "hub")]
     pub fn hub(mut self, hub: Hub) -> Self {
         self.hub = hub;
+        self
+    }
+
+    /// Kernels that are known to be wrong on some device, as [`Classifier::verify`] reports them: they are not chosen there.
+    pub fn faults(mut self, faults: Vec<Fault>) -> Self {
+        self.faults = faults;
         self
     }
 
@@ -261,7 +269,14 @@ impl Builder {
                 return Err(Error::GpuFeature { device: info.name.clone(), feature: "shader-f16".into() });
             }
         };
-        Ok(Backend::Gpu(Executor::new(Arc::new(device), network, Options::new(stored))))
+        let faults = self.faults.iter().filter(|fault| fault.concerns(info));
+        let faulty: Vec<_> = faults.map(|fault| (fault.kernel, fault.stored)).collect();
+        if !faulty.is_empty() {
+            let kernels: Vec<String> = faulty.iter().map(|(kernel, stored)| format!("{kernel} in {stored}")).collect();
+            notes.push(format!("not used, as verify found them wrong on this device: {}", kernels.join("; ")));
+        }
+        let options = Options { faulty, ..Options::new(stored) };
+        Ok(Backend::Gpu(Executor::new(Arc::new(device), network, options)))
     }
 }
 

@@ -19,7 +19,7 @@ use crate::{
     plan::Network,
     reference,
     tensor::{Shape, Tensor},
-    verify::{self, Verification},
+    verify::{self, Coverage, Verification},
 };
 
 /// A network on a device, ready to classify. A handle: clones share the network, and all of them may be used from many threads.
@@ -263,13 +263,13 @@ impl Classifier {
         explain::explanation(&maps, &biases, model, class, model.preprocess.region(image.width(), image.height()))
     }
 
-    /// Every layer on the device against the CPU reference, for `batch` images of made-up pixels.
+    /// Every layer on the device against the CPU reference, for `batch` images of made-up pixels, with the kernels of `coverage`.
     ///
     /// # Errors
     /// [`Error::NoAdapter`] on the CPU reference path, which has nothing to compare itself with; `gpu.*` if the device fails.
-    pub fn verify(&self, batch: usize) -> Result<Verification> {
+    pub fn verify(&self, batch: usize, coverage: Coverage) -> Result<Verification> {
         match &self.0.backend {
-            Backend::Gpu(executor) => verify::verify(executor, self.input_shape(batch)),
+            Backend::Gpu(executor) => verify::verify(executor, self.input_shape(batch), coverage),
             Backend::Reference(_) => {
                 Err(Error::NoAdapter { reason: "verify compares a GPU with the CPU reference".into() })
             }

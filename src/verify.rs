@@ -1,74 +1,217 @@
-//! Every layer of a network on a device against the CPU reference.
+//! Every layer of a network on a device against the CPU reference, in every precision and with every kernel that can serve it.
+
+use std::collections::HashMap;
+
+use serde::{Deserialize, Serialize};
 
 use crate::{
-    Result,
+    Error, Result,
     checkpoint::Synthetic,
-    gpu::Executor,
-    kernels::Precision,
+    gpu::{DeviceInfo, Executor},
+    graph::ValueId,
+    kernels::{self, Precision, conv2d::Variant},
+    plan::Options,
     reference,
     tensor::{Shape, Tensor},
 };
+
+/// What is compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Coverage {
+    /// The kernels that are chosen, in the precision of the classifier.
+    Chosen,
+    /// Every kernel that can serve a layer, in every precision that the device has.
+    Every,
+}
 
 /// The outcome of a comparison.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Verification {
-    /// One row a layer, in execution order.
+    /// One row for each layer with each precision and kernel.
     pub layers: Vec<LayerCheck>,
-    /// All layers are within their bounds.
+    /// The kernels that were found to be wrong, for [`Builder::faults`](crate::Builder::faults).
+    pub faults: Vec<Fault>,
+    /// All rows are within their bounds.
     pub ok: bool,
 }
 
 /// One layer's comparison.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct LayerCheck {
     /// Name of the layer.
     pub name: String,
-    /// The kernel that computed it, with its key.
+    /// The kernel that computed it, with its key; of several dispatches the one with the most multiplications.
     pub kernel: String,
-    /// Shape of its output.
-    pub shape: Shape,
+    /// Type of stored activations and weights.
+    pub stored: Precision,
+    /// Shape of its output, `[N, C, H, W]`.
+    pub shape: [usize; 4],
     /// Largest difference from the reference over the reference's largest magnitude; infinite if the device made NaN.
     pub error: f32,
     /// What `error` may be: 1e-4 in f32, 2e-2 with f16 storage.
     pub bound: f32,
     /// Within the bound.
     pub ok: bool,
+    /// An earlier layer of the same run is wrong, so that this one read wrong values.
+    pub follows: bool,
+}
+
+/// A kernel that yields wrong values on a device.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fault {
+    /// Name of the device.
+    pub device: String,
+    /// Its driver.
+    pub driver: String,
+    /// [`kernels::checksum`] of the shaders that were verified.
+    pub shaders: String,
+    /// The kernel.
+    pub kernel: Variant,
+    /// The storage precision in which it is wrong.
+    pub stored: Precision,
+}
+
+impl Fault {
+    fn new(device: &DeviceInfo, kernel: Variant, stored: Precision) -> Self {
+        let DeviceInfo { name, driver, .. } = device;
+        Fault { device: name.clone(), driver: driver.clone(), shaders: kernels::checksum(), kernel, stored }
+    }
+
+    /// It was found on `device`, with the driver and the shaders that are there now.
+    pub fn concerns(&self, device: &DeviceInfo) -> bool {
+        (&self.device, &self.driver) == (&device.name, &device.driver) && self.shaders == kernels::checksum()
+    }
 }
 
 /// Runs made-up images of shape `input` on the device and on the reference.
-pub(crate) fn verify(executor: &Executor, input: Shape) -> Result<Verification> {
-    let images = Synthetic { salt: "verify".into(), damped: None, damp: 1.0 };
-    // Planned first: a batch that the device cannot hold is refused before its pixels are made.
-    let plan = executor.plan(input)?;
-    let input = Tensor::new(input, images.input([input.n, input.c, input.h, input.w]));
-    let values = pollster::block_on(executor.trace(&input))?;
-    let wanted: Vec<_> = values.iter().map(|(id, _)| *id).collect();
-    let network = executor.network();
-    let expected = reference::values(network.graph(), network.checkpoint(), &input, &wanted)?;
-    let bound = match executor.stored() {
-        Precision::F32 => 1e-4,
-        Precision::F16 => 2e-2,
-    };
-    let layers: Vec<LayerCheck> = values
-        .iter()
-        .zip(&expected)
-        .map(|((id, got), expected)| {
-            let step = plan.steps.iter().rfind(|step| step.value == *id);
-            let error = relative_error(&got.data, &expected.data);
-            LayerCheck {
-                name: step.map_or_else(String::new, |step| step.name.clone()),
-                kernel: step.map_or_else(String::new, |step| step.kernel.to_string()),
-                shape: got.shape,
-                error,
-                bound,
-                ok: error <= bound,
+pub(crate) fn verify(executor: &Executor, input: Shape, coverage: Coverage) -> Result<Verification> {
+    let caps = executor.device().caps();
+    match coverage {
+        Coverage::Chosen => Verifier::new(executor, input)?.verify(&[executor.stored()], &[]),
+        Coverage::Every => {
+            let precisions = if caps.f16 { &[Precision::F32, Precision::F16][..] } else { &[Precision::F32] };
+            Verifier::new(executor, input)?.verify(precisions, &Variant::all(caps.subgroup))
+        }
+    }
+}
+
+struct Verifier<'a> {
+    executor: &'a Executor,
+    input: Tensor,
+    /// The reference's value of every layer.
+    expected: Vec<Tensor>,
+    /// Row of each layer with each kernel and precision.
+    rows: HashMap<(String, String, Precision), usize>,
+    layers: Vec<LayerCheck>,
+    faulty: Vec<(Variant, Precision)>,
+}
+
+impl<'a> Verifier<'a> {
+    fn new(executor: &'a Executor, shape: Shape) -> Result<Self> {
+        // Planned first: a batch that the device cannot hold is refused before its pixels are made.
+        executor.plan(shape)?;
+        let images = Synthetic { salt: "verify".into(), damped: None, damp: 1.0 };
+        let input = Tensor::new(shape, images.input([shape.n, shape.c, shape.h, shape.w]));
+        let network = executor.network();
+        let expected = reference::values(network.graph(), network.checkpoint(), &input, &network.values())?;
+        let faulty = executor.options().faulty.clone();
+        Ok(Verifier { executor, input, expected, rows: HashMap::new(), layers: Vec::new(), faulty })
+    }
+
+    fn verify(mut self, precisions: &[Precision], kernels: &[Variant]) -> Result<Verification> {
+        for &stored in precisions {
+            self.run(stored, None)?;
+            for &kernel in kernels {
+                match self.run(stored, Some(kernel)) {
+                    // The run before had every other kernel of this one, so it is this one that the driver refuses.
+                    Err(Error::GpuShader { kernel: name, .. }) => self.refused(stored, kernel, name),
+                    outcome => outcome?,
+                }
             }
-        })
-        .collect();
-    let ok = layers.iter().all(|layer| layer.ok);
-    Ok(Verification { layers, ok })
+        }
+        let device = self.executor.device().info();
+        let faults = self.faulty.iter().map(|(kernel, stored)| Fault::new(device, *kernel, *stored)).collect();
+        let ok = self.layers.iter().all(|layer| layer.ok);
+        Ok(Verification { layers: self.layers, faults, ok })
+    }
+
+    /// Runs the network with `kernel` for every convolution that admits it, and with the chosen ones for the others. Where it is one
+    /// of those that is wrong, it runs again without.
+    fn run(&mut self, stored: Precision, kernel: Option<Variant>) -> Result<()> {
+        loop {
+            let options = Options { conv2d: kernel, faulty: self.faulty.clone(), ..Options::new(stored) };
+            let executor = self.executor.planned(options);
+            let (network, caps) = (executor.network(), executor.device().caps());
+            let convolutions = network.convolutions(self.input.shape, executor.options(), caps)?;
+            let of = |id: ValueId| convolutions.iter().find(|(value, _)| *value == id).map(|(_, variant)| *variant);
+            if kernel.is_some() && !convolutions.iter().any(|(_, variant)| Some(*variant) == kernel) {
+                return Ok(());
+            }
+            let Some(wrong) = self.compare(&executor)? else { return Ok(()) };
+            match of(wrong) {
+                Some(variant) if !self.faulty.contains(&(variant, stored)) => {
+                    self.faulty.push((variant, stored));
+                    if Some(variant) == kernel {
+                        return Ok(());
+                    }
+                }
+                _ => return Ok(()),
+            }
+        }
+    }
+
+    /// Adds a row for each layer that has none yet with its kernel, and returns the first layer that is wrong.
+    fn compare(&mut self, executor: &Executor) -> Result<Option<ValueId>> {
+        let plan = executor.network().plan(
+            self.input.shape,
+            &executor.network().values(),
+            executor.options(),
+            executor.device().caps(),
+        )?;
+        let stored = executor.stored();
+        let bound = match stored {
+            Precision::F32 => 1e-4,
+            Precision::F16 => 2e-2,
+        };
+        let mut wrong = None;
+        for ((id, got), expected) in pollster::block_on(executor.trace(&self.input))?.iter().zip(&self.expected) {
+            let Some(step) = plan.steps.iter().filter(|step| step.value == *id).max_by_key(|step| step.macs) else {
+                continue;
+            };
+            let (name, kernel) = (step.name.clone(), step.kernel.to_string());
+            let error = relative_error(&got.data, &expected.data);
+            let ok = error <= bound;
+            let Shape { n, c, h, w } = got.shape;
+            let follows = wrong.is_some();
+            let row = *self.rows.entry((name.clone(), kernel.clone(), stored)).or_insert(self.layers.len());
+            let check = LayerCheck { name, kernel, stored, shape: [n, c, h, w], error, bound, ok, follows };
+            match self.layers.get_mut(row) {
+                None => self.layers.push(check),
+                // Now that it reads right values, its own verdict shows.
+                Some(before) if before.follows && !follows => *before = check,
+                Some(_) => {}
+            }
+            wrong = wrong.or((!ok).then_some(*id));
+        }
+        Ok(wrong)
+    }
+
+    fn refused(&mut self, stored: Precision, kernel: Variant, name: String) {
+        self.faulty.push((kernel, stored));
+        self.layers.push(LayerCheck {
+            name: "(refused by the driver)".into(),
+            kernel: name,
+            stored,
+            shape: [0; 4],
+            error: f32::INFINITY,
+            bound: 0.0,
+            ok: false,
+            follows: false,
+        });
+    }
 }
 
 fn relative_error(got: &[f32], expected: &[f32]) -> f32 {
@@ -79,12 +222,60 @@ fn relative_error(got: &[f32], expected: &[f32]) -> f32 {
 
 #[cfg(test)]
 mod tests {
-    use super::relative_error;
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::{
+        gpu::Device,
+        models::Architecture,
+        plan::{Network, Options},
+    };
 
     #[test]
     fn errors_are_seen() {
         assert_eq!(relative_error(&[1.0, -4.0], &[1.0, -4.0]), 0.0);
         assert_eq!(relative_error(&[1.0, -3.0], &[1.0, -4.0]), 0.25);
         assert_eq!(relative_error(&[f32::NAN], &[1.0]), f32::INFINITY);
+    }
+
+    /// The broadcast kernel for subgroups of twice the lanes that there are is wrong where there are channels for all of them.
+    #[test]
+    fn a_kernel_that_is_wrong_is_found_and_not_chosen_again() {
+        let device = pollster::block_on(Device::open("auto")).expect("the GPU tests need an adapter");
+        let lanes = 2 * device.caps().subgroup.expect("lavapipe has subgroups of one size");
+        let wrong = Variant::Broadcast { lanes };
+        let graph = Architecture::by_name("cifar_resnet20a").unwrap().graph();
+        let weights = Synthetic { salt: "wrong".into(), damped: Some("bn2.weight".into()), damp: 0.3 };
+        let network = Network::new(graph.clone(), weights.checkpoint("wrong", &graph.tensors()).unwrap());
+        let executor = Executor::new(Arc::new(device), network, Options::new(Precision::F32));
+        let (shape, right) = (Shape::new(1, 3, 32, 32), Variant::Registers { pixels: 1 });
+        let verification = Verifier::new(&executor, shape).unwrap().verify(&[Precision::F32], &[right, wrong]).unwrap();
+        assert!(!verification.ok);
+        assert_eq!(verification.faults, [Fault::new(executor.device().info(), wrong, Precision::F32)]);
+        let (rows, others): (Vec<&LayerCheck>, Vec<&LayerCheck>) =
+            verification.layers.iter().partition(|layer| layer.kernel.contains(&format!("LANES={lanes}")));
+        let wrong: Vec<&LayerCheck> = rows.into_iter().filter(|row| !row.ok).collect();
+        assert!(!wrong[0].follows && wrong[1..].iter().all(|row| row.follows), "{wrong:?}");
+        assert!(others.iter().filter(|layer| !layer.follows).all(|layer| layer.ok), "{others:?}");
+
+        // Were it the usual choice, the next best would be taken.
+        let caps = executor.device().caps();
+        let usual = executor.network().convolutions(shape, executor.options(), caps).unwrap();
+        let faulty: Vec<_> = usual.iter().map(|(_, variant)| (*variant, Precision::F32)).collect();
+        let options = Options { faulty: faulty.clone(), ..Options::new(Precision::F32) };
+        let avoided = executor.network().convolutions(shape, &options, caps).unwrap();
+        assert!(avoided.iter().all(|(_, variant)| !faulty.contains(&(*variant, Precision::F32))), "{avoided:?}");
+        let verified = verify(&executor.planned(options), shape, Coverage::Chosen).unwrap();
+        assert!(verified.ok && verified.layers.iter().any(|layer| layer.kernel.contains("conv2d_registers")));
+    }
+
+    #[test]
+    fn a_fault_concerns_its_device_driver_and_shaders() {
+        let device = DeviceInfo::reference();
+        let fault = Fault::new(&device, Variant::Tiled { rows: 8, columns: 4 }, Precision::F16);
+        assert!(fault.concerns(&device));
+        assert!(!Fault { driver: "other".into(), ..fault.clone() }.concerns(&device));
+        assert!(!Fault { shaders: "other".into(), ..fault.clone() }.concerns(&device));
+        assert_eq!(serde_json::from_str::<Fault>(&serde_json::to_string(&fault).unwrap()).unwrap(), fault);
     }
 }

@@ -22,8 +22,8 @@ fn check(name: &str, images: usize, options: Options) {
     let golden = Golden::load(name);
     let graph = Architecture::by_name(name).unwrap().graph();
     let checkpoint = golden.synthetic().checkpoint(name, &graph.tensors()).unwrap();
-    let executor = Executor::new(device(), Network::new(graph.clone(), checkpoint.clone()), options);
     let bound = if options.stored == Precision::F16 { F16_BOUND } else { F32_BOUND };
+    let executor = Executor::new(device(), Network::new(graph.clone(), checkpoint.clone()), options);
     let mut traced = None;
     golden.check(&graph, &checkpoint, images, bound, |_, _, input, wanted| {
         let values = pollster::block_on(executor.trace(input))?;

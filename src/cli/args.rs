@@ -124,15 +124,15 @@ IN holds a tensor \"input\" [N, 3, H, W] f32; OUT gets a tensor \"logits\" [N, c
         #[arg(default_value = "builtin")]
         model: String,
     },
-    /// Compare every layer on this device with the CPU reference
-    #[command(after_help = "Examples:\n  residua verify\n  residua verify -m resnet18.safetensors --json report.json")]
-    Verify {
-        #[command(flatten)]
-        model: Model,
-        /// Also write the rows to this file
-        #[arg(long, value_name = "FILE")]
-        json: Option<PathBuf>,
-    },
+    /// Compare every layer, in every precision and with every kernel, with the CPU reference
+    #[command(after_help = "Examples:
+  residua verify
+  residua verify -m model.safetensors --json report.json
+  residua verify --synthetic cifar_resnet20a --batch 8
+
+The reference is slow: a smaller --crop saves time with large networks. A kernel that is wrong here is not chosen on this device
+afterwards; a later verify that finds it right takes that back.")]
+    Verify(Verify),
     /// Write what the network will see of an image
     #[command(after_help = "Example:\n  residua preprocess photo.jpg -o crop.png")]
     Preprocess {
@@ -254,6 +254,18 @@ pub(crate) struct Explain {
     #[arg(long, value_name = "N|NAME")]
     pub(crate) class: Option<String>,
     /// Also write the map as numbers to this file
+    #[arg(long, value_name = "FILE")]
+    pub(crate) json: Option<PathBuf>,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Verify {
+    #[command(flatten)]
+    pub(crate) model: Model,
+    /// An architecture such as resnet50 with made-up weights, instead of a model
+    #[arg(long, value_name = "ARCHITECTURE", conflicts_with = "model")]
+    pub(crate) synthetic: Option<String>,
+    /// Also write a report of all that was compared to this file
     #[arg(long, value_name = "FILE")]
     pub(crate) json: Option<PathBuf>,
 }

@@ -6,10 +6,11 @@ use residua::{
     Classifier, DeviceInfo, Error, Precision,
     gpu::{self, AdapterReport},
     hub::Hub,
+    verify::Coverage,
 };
 use serde_json::{Value, json};
 
-use super::{Outcome, args::Global, cache, row};
+use super::{Outcome, args::Global, cache, faults, row};
 
 /// Variables that change what residua, its graphics drivers or its downloads do, and whether their values may be shown: an
 /// address can hold a password, a token is one.
@@ -65,7 +66,7 @@ pub(super) fn run(global: &Global, as_json: bool, out: &mut dyn Write) -> Outcom
             "system": system().into_iter().map(|(name, value)| (name.to_string(), value.into())).collect::<serde_json::Map<_, _>>(),
             "adapters": adapters.iter().map(adapter_json).collect::<Vec<_>>(), "picked": choice,
             "tests": tests.iter().map(SelfTest::json).collect::<Vec<_>>(),
-            "caches": caches(), "environment": environment(),
+            "faults": faults::known(), "caches": caches(), "environment": environment(),
         });
         writeln!(out, "{report:#}")?;
     } else {
@@ -104,9 +105,12 @@ fn text(out: &mut dyn Write, adapters: &[AdapterReport], choice: &str, tests: &[
         let name = format!("test in {}", test.precision);
         row(out, &name, format_args!("{} ({:.1} s)", test.verdict, test.seconds))?;
     }
+    for fault in faults::known() {
+        row(out, "verify found", format_args!("{} in {} wrong on {}", fault.kernel, fault.stored, fault.device))?;
+    }
     for cache in caches() {
         let size = match (cache["files"].as_u64(), cache["bytes"].as_u64()) {
-            (Some(files), Some(bytes)) => format!("{files} files, {:.1} MiB", bytes as f64 / (1 << 20) as f64),
+            (Some(files), Some(bytes)) => format!("{files} files, {:.1} KiB", bytes as f64 / 1024.0),
             _ => "not there".into(),
         };
         row(
@@ -147,8 +151,9 @@ impl SelfTest {
         let outcome = Classifier::builder()
             .device(device)
             .precision(precision)
+            .faults(faults::known())
             .open()
-            .and_then(|classifier| classifier.verify(1));
+            .and_then(|classifier| classifier.verify(1, Coverage::Chosen));
         let (ok, verdict) = match outcome {
             Ok(verification) => {
                 let layers = verification.layers.len();

@@ -10,6 +10,7 @@ mod devices;
 mod doctor;
 mod embed;
 mod explain;
+mod faults;
 mod feed;
 mod files;
 mod heatmap;
@@ -118,7 +119,7 @@ fn dispatch(args: &Args, out: &mut dyn Write) -> Outcome {
         Command::Logits(command) => logits::run(global, command),
         Command::Devices => devices::run(global, out),
         Command::Info { model } => info::run(global, model, out),
-        Command::Verify { model, json } => verify::run(global, &model.model, json.as_deref(), out),
+        Command::Verify(command) => verify::run(global, command, out),
         Command::Pull { model } => pull::run(global, model, out),
         Command::Doctor { json } => doctor::run(global, *json, out),
         Command::Completions { shell } => completions::completions(*shell, out),
@@ -128,10 +129,15 @@ fn dispatch(args: &Args, out: &mut dyn Write) -> Outcome {
 }
 
 impl Global {
-    /// Opens a model with these options and tells what it has to tell.
+    /// Opens a model with these options, without the kernels that are known to be wrong, and tells what it has to tell.
     fn open(&self, model: &str) -> Result<Classifier, Error> {
+        self.tell(self.builder()?.model(model).faults(faults::known()).open()?)
+    }
+
+    /// These options.
+    fn builder(&self) -> Result<Builder, Error> {
         let mut builder: Builder =
-            Classifier::builder().model(model).hub(self.hub()).device(&self.device).precision(match self.precision {
+            Classifier::builder().hub(self.hub()).device(&self.device).precision(match self.precision {
                 PrecisionArg::Auto => Precision::Auto,
                 PrecisionArg::F32 => Precision::F32,
                 PrecisionArg::F16 => Precision::F16,
@@ -159,7 +165,11 @@ impl Global {
             let text = fs::read_to_string(path).map_err(|error| Error::io(path, &error))?;
             builder = builder.labels(Labels::parse(&path.display().to_string(), &text)?);
         }
-        let classifier = builder.open()?;
+        Ok(builder)
+    }
+
+    /// Tells what a classifier has to tell.
+    fn tell(&self, classifier: Classifier) -> Result<Classifier, Error> {
         classifier.notes().iter().for_each(|note| self.note(note));
         Ok(classifier)
     }

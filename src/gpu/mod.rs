@@ -35,9 +35,9 @@ type Purpose = (Shape, Vec<ValueId>);
 #[derive(Debug)]
 pub struct Executor {
     device: Arc<Device>,
-    network: Network,
+    network: Arc<Network>,
     options: Options,
-    weights: Mutex<HashMap<WeightsId, wgpu::Buffer>>,
+    weights: Arc<Mutex<HashMap<WeightsId, wgpu::Buffer>>>,
     /// Most recently used last.
     sessions: Mutex<Vec<(Purpose, Arc<async_lock::Mutex<Session>>)>>,
 }
@@ -45,12 +45,19 @@ pub struct Executor {
 impl Executor {
     /// A network on `device`, planned with `options`.
     pub fn new(device: Arc<Device>, network: Network, options: Options) -> Self {
-        Executor { device, network, options, weights: Mutex::default(), sessions: Mutex::default() }
+        Executor { device, network: Arc::new(network), options, weights: Arc::default(), sessions: Mutex::default() }
     }
 
     /// Another network on the same device, planned with the same options.
     pub fn with(&self, network: Network) -> Self {
-        Executor::new(self.device.clone(), network, self.options)
+        Executor::new(self.device.clone(), network, self.options.clone())
+    }
+
+    /// The same network on the same device, planned with other options. Weights that are stored alike are shared.
+    pub fn planned(&self, options: Options) -> Self {
+        let weights = if options.stored == self.options.stored { self.weights.clone() } else { Arc::default() };
+        let (device, network) = (self.device.clone(), self.network.clone());
+        Executor { device, network, options, weights, sessions: Mutex::default() }
     }
 
     /// The device.
@@ -61,6 +68,11 @@ impl Executor {
     /// The network.
     pub fn network(&self) -> &Network {
         &self.network
+    }
+
+    /// How it is planned.
+    pub fn options(&self) -> &Options {
+        &self.options
     }
 
     /// Type of stored activations and weights.

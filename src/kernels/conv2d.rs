@@ -1,7 +1,10 @@
 //! The convolution kernels: 2-D cross-correlation with bias, residual and ReLU in the epilogue, and optionally the batch norm and ReLU
 //! that come before it in the prologue.
 
+use std::fmt;
+
 use bytemuck::{Pod, Zeroable};
+use serde::{Deserialize, Serialize};
 
 use super::{Activation, Binding, KernelKey, Precision, Shader, ShaderId, View};
 use crate::graph::Conv2dParams;
@@ -82,7 +85,8 @@ pub struct Conv2dDims {
 }
 
 /// A convolution kernel with its tile.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Variant {
     /// `conv2d_registers`.
     Registers {
@@ -127,6 +131,18 @@ impl Variant {
             all.extend([Variant::Broadcast { lanes }, Variant::Winograd { lanes }]);
         }
         all
+    }
+}
+
+impl fmt::Display for Variant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Variant::Registers { pixels } => write!(f, "registers, {pixels} pixels"),
+            Variant::Broadcast { lanes } => write!(f, "broadcast, {lanes} lanes"),
+            Variant::Tiled { rows, columns } => write!(f, "tiled {rows}x{columns}"),
+            Variant::Grouped { columns } => write!(f, "grouped, {columns} columns"),
+            Variant::Winograd { lanes } => write!(f, "winograd, {lanes} lanes"),
+        }
     }
 }
 

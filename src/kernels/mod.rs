@@ -12,10 +12,13 @@ pub mod winograd;
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 use crate::tensor::Shape;
 
 /// Type in which activations and weights are stored. Sums and epilogues are always f32.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Precision {
     /// 32-bit IEEE floats.
     F32,
@@ -166,6 +169,14 @@ impl ShaderId {
             ShaderId::Pool2d => &pool::POOL2D,
         }
     }
+}
+
+/// A number that changes whenever the text of a shader does (64-bit FNV-1a), in hexadecimal.
+pub fn checksum() -> String {
+    let texts = ShaderId::ALL.iter().flat_map(|id| id.shader().parts).flat_map(|part| part.bytes());
+    let hash = texts
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3));
+    format!("{hash:016x}")
 }
 
 impl KernelKey {

@@ -104,18 +104,20 @@ pub struct Plan {
 }
 
 /// How to plan.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Options {
     /// Type of stored activations and weights.
     pub stored: Precision,
     /// This kernel for every convolution, instead of the choice by shape and device.
     pub conv2d: Option<Variant>,
+    /// Kernels that are not chosen, with the storage precision in which they were found to be wrong on the device.
+    pub faulty: Vec<(Variant, Precision)>,
 }
 
 impl Options {
     /// The ordinary plan: kernels are chosen.
     pub fn new(stored: Precision) -> Self {
-        Options { stored, conv2d: None }
+        Options { stored, conv2d: None, faulty: Vec::new() }
     }
 }
 
@@ -179,6 +181,16 @@ impl Network {
     /// The values that layers yield, in execution order: those that a plan can keep.
     pub fn values(&self) -> Vec<ValueId> {
         self.fused.layers.iter().map(|layer| layer.output).collect()
+    }
+
+    /// The value and the kernel of every layer that is a convolution or runs as one.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] if the network does not admit the shape.
+    pub fn convolutions(&self, input: Shape, options: &Options, caps: &Caps) -> Result<Vec<(ValueId, Variant)>> {
+        let shapes = self.graph.infer_shapes(input)?;
+        let chosen = |layer: &Layer| Some((layer.output, select::choose(layer, &shapes, options, caps)?.variant));
+        Ok(self.fused.layers.iter().filter_map(chosen).collect())
     }
 
     /// Plans the network for an input of shape `input`: all layers that the values of `keep` depend on, and no others.

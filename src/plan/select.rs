@@ -87,9 +87,20 @@ pub(super) fn residual(epilogue: &Epilogue, view: &dyn Fn(ValueId) -> View) -> R
 
 /// The variant for a convolution, and the reason.
 fn conv2d(conv: &Conv2d, caps: &Caps, options: &Options) -> (Variant, &'static str) {
-    if let Some(variant) = options.conv2d.filter(|variant| conv.admits(*variant, options.stored)) {
+    let admits = |variant: &Variant| conv.admits(*variant, options.stored);
+    if let Some(variant) = options.conv2d.filter(admits) {
         return (variant, "asked for");
     }
+    let faulty = |variant: &Variant| options.faulty.contains(&(*variant, options.stored));
+    let (variant, reason) = fastest(conv, caps, options);
+    match Variant::all(caps.subgroup).into_iter().find(|other| admits(other) && !faulty(other)) {
+        Some(other) if faulty(&variant) => (other, "the faster one is wrong on this device, as verify found"),
+        _ => (variant, reason),
+    }
+}
+
+/// The variant that is thought to be the fastest.
+fn fastest(conv: &Conv2d, caps: &Caps, options: &Options) -> (Variant, &'static str) {
     if blocks(&conv.params) > 1 {
         return if caps.software {
             (Variant::Grouped { columns: 1 }, "groups, software adapter: all lanes share a load of weights")

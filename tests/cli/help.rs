@@ -36,6 +36,10 @@ fn type_in(folder: &Folder, line: &str) -> Output {
     let path = format!("{programs}:{}", std::env::var("PATH").unwrap());
     let mut shell = Command::new("sh");
     shell.args(["-c", line]).current_dir(folder.path("")).env("PATH", path).env("HOME", folder.path(""));
+    // The driver's compiled kernels stay where they are: compiling them again takes a minute.
+    let home = std::env::home_dir().unwrap();
+    let kernels = std::env::var_os("XDG_CACHE_HOME").map_or_else(|| home.join(".cache"), Into::into);
+    shell.env("MESA_SHADER_CACHE_DIR", kernels);
     shell.env("XDG_CACHE_HOME", folder.path("cache")).env("HF_HUB_OFFLINE", "1").stdin(Stdio::null());
     if !ON_GPU.iter().any(|command| line.starts_with(command)) {
         shell.env("VK_DRIVER_FILES", "/nonexistent").env("VK_ICD_FILENAMES", "/nonexistent");
