@@ -1,6 +1,6 @@
 //! What to open, on which device, and how: the settings of a [`Classifier`], and the way from a model's name to its parts.
 
-use std::{path::Path, sync::Arc};
+use std::{panic, path::Path, sync::Arc, thread};
 
 #[cfg(feature = "hub")]
 use crate::hub::{Hub, ModelId, near};
@@ -140,6 +140,18 @@ impl Builder {
     /// `model.*` and `config.*` for what is wrong with the model, `hub.*` for fetching it, `gpu.*` for the device. With device
     /// `auto`, having no adapter is no error: the CPU reference path serves, and [`Classifier::notes`] says so.
     pub fn open(self) -> Result<Classifier> {
+        let mut notes = Vec::new();
+        // Opening a device takes about as long as reading a checkpoint.
+        thread::scope(|scope| {
+            let device = scope.spawn(|| self.open_device());
+            let (network, model) = self.network(&mut notes)?;
+            let device = device.join().unwrap_or_else(|cause| panic::resume_unwind(cause));
+            let backend = self.backend(network, device, &mut notes)?;
+            Ok(Classifier::new(backend, model, notes))
+        })
+    }
+
+    fn network(&self, notes: &mut Vec<String>) -> Result<(Network, ModelInfo)> {
         let Source { checkpoint, config, name, origin, revision, published_top1 } = self.source()?;
         if let Some(declared) = &config.architecture {
             check_declared(checkpoint.name(), declared)?;
@@ -154,7 +166,6 @@ impl Builder {
         let preprocess = self.preprocess(&architecture, stated.as_ref())?;
         let classes = architecture.classes().unwrap_or(0);
         let shapes = graph.infer_shapes(Shape::new(1, 3, preprocess.height, preprocess.width))?;
-        let mut notes = Vec::new();
         if self.test_size && stated.as_ref().is_none_or(|stated| stated.test_framing.is_none()) {
             notes.push("no test size is stated for this model; photos get its ordinary size".into());
         }
@@ -192,9 +203,7 @@ impl Builder {
                 _ => Scoring::Softmax,
             },
         };
-        let network = Network::new(graph, checkpoint);
-        let backend = self.backend(network, &mut notes)?;
-        Ok(Classifier::new(backend, model, notes))
+        Ok((Network::new(graph, checkpoint), model))
     }
 
     fn source(&self) -> Result<Source> {
@@ -242,21 +251,30 @@ impl Builder {
         Ok(preprocess)
     }
 
-    fn backend(&self, network: Network, notes: &mut Vec<String>) -> Result<Backend> {
-        let wanted = self.device.as_deref().unwrap_or("auto");
-        if wanted == "cpu" {
-            if self.precision == Precision::F16 {
+    /// The name of the device that is wanted.
+    fn wanted(&self) -> &str {
+        self.device.as_deref().unwrap_or("auto")
+    }
+
+    /// The device; none for the CPU reference path.
+    fn open_device(&self) -> Option<Result<Device>> {
+        (self.wanted() != "cpu").then(|| pollster::block_on(Device::open(self.wanted())))
+    }
+
+    fn backend(&self, network: Network, device: Option<Result<Device>>, notes: &mut Vec<String>) -> Result<Backend> {
+        let device = match device {
+            Some(Ok(device)) => device,
+            None if self.precision == Precision::F16 => {
                 return Err(Error::GpuFeature { device: "cpu".into(), feature: "f16 storage".into() });
             }
-            return Ok(Backend::Reference(network));
-        }
-        let device = match pollster::block_on(Device::open(wanted)) {
-            Ok(device) => device,
-            Err(error @ Error::NoAdapter { .. }) if wanted == "auto" && self.precision != Precision::F16 => {
+            None => return Ok(Backend::Reference(network)),
+            Some(Err(error @ Error::NoAdapter { .. }))
+                if self.wanted() == "auto" && self.precision != Precision::F16 =>
+            {
                 notes.push(format!("{error}; using the CPU reference path, which is slow"));
                 return Ok(Backend::Reference(network));
             }
-            Err(error) => return Err(error),
+            Some(Err(error)) => return Err(error),
         };
         let info = device.info();
         if info.software {

@@ -137,7 +137,11 @@ impl Device {
         let infos: Vec<DeviceInfo> = adapters.iter().map(|(info, _)| info.clone()).collect();
         let (index, _) = pick(&infos, wanted)?;
         let (info, adapter) = adapters.swap_remove(index);
-        let features = adapter.features() & (wgpu::Features::SHADER_F16 | wgpu::Features::SUBGROUP);
+        let mut wanted = wgpu::Features::SHADER_F16 | wgpu::Features::SUBGROUP;
+        if info.software {
+            wanted |= wgpu::Features::MAPPABLE_PRIMARY_BUFFERS;
+        }
+        let features = adapter.features() & wanted;
         let limits = adapter.limits();
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("residua"),

@@ -2,6 +2,7 @@
 
 mod device;
 mod pipelines;
+mod prepare;
 mod report;
 mod session;
 mod transfer;
@@ -160,6 +161,9 @@ impl Executor {
 /// A buffer that holds `bytes` from the start.
 fn upload(device: &Device, label: &str, bytes: &[u8], usage: wgpu::BufferUsages) -> wgpu::Buffer {
     use wgpu::util::DeviceExt;
+    // What is memory of the CPU anyway is written in place, not copied there by the device.
+    let in_place = device.device.features().contains(wgpu::Features::MAPPABLE_PRIMARY_BUFFERS);
+    let usage = if in_place { usage | wgpu::BufferUsages::MAP_WRITE } else { usage };
     device.device.create_buffer_init(&wgpu::util::BufferInitDescriptor { label: Some(label), contents: bytes, usage })
 }
 

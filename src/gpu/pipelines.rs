@@ -44,6 +44,43 @@ impl Device {
         lock(&self.pipelines).insert(key.clone(), (pipeline.clone(), layout.clone()));
         Ok((pipeline, layout))
     }
+
+    /// Whether the kernel of `key` is compiled.
+    pub(super) fn has(&self, key: &KernelKey) -> bool {
+        lock(&self.pipelines).contains_key(key)
+    }
+
+    /// Dispatches no workgroup of each kernel. llvmpipe compiles a kernel when it first dispatches it, in the thread of the queue:
+    /// so it begins at once, not when the network runs.
+    pub(super) fn warm_up(&self, kernels: &[&KernelKey]) -> Result<()> {
+        let mut encoder = self.device.create_command_encoder(&Default::default());
+        for key in kernels {
+            let (pipeline, layout) = self.pipeline(key)?;
+            let buffers: Vec<wgpu::Buffer> =
+                key.shader.shader().bindings.iter().map(|b| self.placeholder(*b)).collect();
+            let bound = buffers.iter().map(wgpu::Buffer::as_entire_binding);
+            let entries: Vec<_> =
+                bound.zip(0..).map(|(resource, binding)| wgpu::BindGroupEntry { binding, resource }).collect();
+            let descriptor = wgpu::BindGroupDescriptor { label: Some("unused"), layout: &layout, entries: &entries };
+            let bind_group = self.device.create_bind_group(&descriptor);
+            let mut pass = encoder.begin_compute_pass(&Default::default());
+            pass.set_pipeline(&pipeline);
+            pass.set_bind_group(0, &bind_group, &[]);
+            pass.dispatch_workgroups(0, 1, 1);
+        }
+        self.queue.submit([encoder.finish()]);
+        self.check("warm-up")
+    }
+
+    /// The smallest buffer that may be bound there.
+    fn placeholder(&self, binding: Binding) -> wgpu::Buffer {
+        let (size, usage) = match binding {
+            Binding::Uniform(bytes) => (bytes, wgpu::BufferUsages::UNIFORM),
+            Binding::Read | Binding::Write => (16, wgpu::BufferUsages::STORAGE),
+        };
+        let descriptor = wgpu::BufferDescriptor { label: Some("unused"), size, usage, mapped_at_creation: false };
+        self.device.create_buffer(&descriptor)
+    }
 }
 
 fn layout_entry(binding: usize, kind: Binding) -> wgpu::BindGroupLayoutEntry {

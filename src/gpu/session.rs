@@ -7,7 +7,7 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
-use super::{Device, Executor, transfer};
+use super::{Device, Executor, prepare::prepare, transfer};
 use crate::{
     Result,
     plan::{Operand, Plan},
@@ -51,6 +51,7 @@ impl Session {
         let readbacks =
             plan.kept.iter().map(|placed| buffer("readback", transfer::bytes(placed) as u64, to_host)).collect();
         device.check("activation buffers")?;
+        prepare(executor, &plan)?;
         // As large as any element of a kernel's arrays.
         let unused = buffer("unused", 16, wgpu::BufferUsages::STORAGE);
         let uniforms = Uniforms::new(device, &plan);

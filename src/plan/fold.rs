@@ -14,6 +14,9 @@ use crate::{
     },
 };
 
+/// Output channels that are packed side by side: a cache line of the packed array, which is so written as a whole.
+const BLOCK: usize = 16;
+
 /// Scale and shift of a batch norm at inference, `y = scale * x + shift`, in f64 (Ioffe and Szegedy 2015, algorithm 2, line 11).
 fn scale_shift(checkpoint: &Checkpoint, norm: &Norm) -> Result<Vec<(f64, f64)>> {
     let read = |part: &str| checkpoint.tensor(&format!("{}.{part}", norm.prefix), &[norm.channels]);
@@ -78,12 +81,16 @@ pub(super) fn winograd(checkpoint: &Checkpoint, weights: &ConvWeights, params: &
     let (inputs, outputs) = (params.in_channels, params.out_channels);
     let (in_padded, out_padded) = (4 * fours(inputs), 4 * fours(outputs));
     let mut packed = vec![0.0; POINTS * in_padded * out_padded];
-    for (o, (scale, _)) in affine.iter().enumerate() {
+    for (first, affine) in (0..outputs).step_by(BLOCK).zip(affine.chunks(BLOCK)) {
         for i in 0..inputs {
-            let at = 9 * (o * inputs + i);
-            let points = transform(std::array::from_fn(|tap| f64::from(source[at + tap]) * scale));
-            for (point, value) in points.into_iter().enumerate() {
-                packed[(point * in_padded + i) * out_padded + o] = value as f32;
+            let points = |o: usize, scale: f64| {
+                let at = 9 * (o * inputs + i);
+                transform(std::array::from_fn(|tap| f64::from(source[at + tap]) * scale))
+            };
+            let points: Vec<_> = affine.iter().zip(first..).map(|((scale, _), o)| points(o, *scale)).collect();
+            for point in 0..POINTS {
+                let row = &mut packed[(point * in_padded + i) * out_padded + first..][..points.len()];
+                row.iter_mut().zip(&points).for_each(|(packed, points)| *packed = points[point] as f32);
             }
         }
     }
@@ -112,12 +119,15 @@ fn pack(
     first_row: impl Fn(usize) -> usize,
 ) -> Vec<f32> {
     let (in_padded, out_padded) = (4 * fours(rows), 4 * fours(affine.len()));
+    let first_rows: Vec<usize> = (0..affine.len()).map(first_row).collect();
     let mut packed = vec![0.0; taps * in_padded * out_padded];
-    for (o, (scale, _)) in affine.iter().enumerate() {
-        for i in 0..inputs {
-            for tap in 0..taps {
-                let value = f64::from(source[(o * inputs + i) * taps + tap]) * scale;
-                packed[(tap * in_padded + first_row(o) + i) * out_padded + o] = value as f32;
+    for first in (0..affine.len()).step_by(BLOCK) {
+        let outputs = first..affine.len().min(first + BLOCK);
+        for at in 0..inputs * taps {
+            let (i, tap) = (at / taps, at % taps);
+            for o in outputs.clone() {
+                let value = f64::from(source[o * inputs * taps + at]) * affine[o].0;
+                packed[(tap * in_padded + first_rows[o] + i) * out_padded + o] = value as f32;
             }
         }
     }

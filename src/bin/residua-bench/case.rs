@@ -1,0 +1,155 @@
+//! One case: a model at a batch size.
+
+use std::{
+    env, fs,
+    time::{Duration, Instant, SystemTime},
+};
+
+use residua::{
+    Classifier, Error, Precision,
+    checkpoint::Synthetic,
+    hub::Hub,
+    models::Architecture,
+    tensor::{Shape, Tensor},
+};
+use serde::{Deserialize, Serialize};
+
+use crate::{Args, PrecisionArg};
+
+/// Largest input, in numbers: 1 GiB of f32.
+const MAX_ELEMENTS: usize = 1 << 28;
+
+/// A case with its outcome.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(untagged)]
+pub(crate) enum Case {
+    Measured(Row),
+    Failed(Failure),
+}
+
+/// Times are wall clock, in milliseconds.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Row {
+    pub(crate) model: String,
+    pub(crate) batch: usize,
+    pub(crate) precision: String,
+    pub(crate) device: String,
+    pub(crate) driver: String,
+    /// Median of the timed runs.
+    pub(crate) median_ms: f64,
+    /// Fastest of them.
+    pub(crate) min_ms: f64,
+    /// Median distance from the median.
+    pub(crate) spread_ms: f64,
+    pub(crate) images_per_s: f64,
+    /// From the start of the process until the model is read (or made up) and the device open.
+    pub(crate) load_ms: f64,
+    /// From the start of the process to the first logits, shader compilation included.
+    pub(crate) first_ms: f64,
+    /// The same of a second process that finds the shader caches of the first.
+    pub(crate) restart_ms: Option<f64>,
+    pub(crate) runs: usize,
+    /// Highest resident memory of the process; none where the system does not tell.
+    pub(crate) peak_memory_mib: Option<u64>,
+}
+
+/// A case that could not be measured.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Failure {
+    pub(crate) model: String,
+    pub(crate) batch: usize,
+    pub(crate) code: String,
+    pub(crate) message: String,
+}
+
+impl Case {
+    pub(crate) fn failed(model: &str, batch: usize, code: &str, message: String) -> Self {
+        Case::Failed(Failure { model: model.into(), batch, code: code.into(), message })
+    }
+}
+
+/// Measures in this process, which was started at `started`.
+pub(crate) fn measure(args: &Args, model: &str, batch: usize, started: SystemTime) -> Case {
+    match row(args, model, batch, started) {
+        Ok(row) => Case::Measured(row),
+        Err(error) => Case::failed(model, batch, error.code(), error.to_string()),
+    }
+}
+
+fn row(args: &Args, model: &str, batch: usize, started: SystemTime) -> Result<Row, Error> {
+    let since_start = || ms(started.elapsed().unwrap_or_default());
+    let precision = match args.precision {
+        PrecisionArg::Auto => Precision::Auto,
+        PrecisionArg::F32 => Precision::F32,
+        PrecisionArg::F16 => Precision::F16,
+    };
+    let hub = Hub::from_vars(|name| env::var_os(name));
+    let builder = Classifier::builder().hub(hub).device(&args.device).precision(precision);
+    let named = Architecture::by_name(model).is_some();
+    let classifier = if named { builder.synthetic(model) } else { builder.model(model) }.open()?;
+    let load_ms = since_start();
+    let mut shape = classifier.input_shape(batch);
+    if let Some((h, w)) = args.input {
+        shape = Shape { h, w, ..shape };
+    }
+    if shape.elements() > MAX_ELEMENTS {
+        return Err(Error::ConfigValue {
+            place: "option".into(),
+            field: "--batch and --input".into(),
+            value: shape.to_string(),
+            expected: format!("at most {MAX_ELEMENTS} numbers"),
+        });
+    }
+    let images = Synthetic { salt: "bench".into(), damped: None, damp: 1.0 };
+    let input = Tensor::new(shape, images.input([shape.n, shape.c, shape.h, shape.w]));
+    // The classifier refuses logits that are not finite; equal logits run after run prove the runs did the same work.
+    let expected = classifier.logits(&input)?;
+    let first_ms = since_start();
+    classifier.logits(&input)?;
+    let mut times = Vec::new();
+    let began = Instant::now();
+    while times.len() < 5 || began.elapsed().as_secs_f64() < args.min_time {
+        let run = Instant::now();
+        let logits = classifier.logits(&input)?;
+        times.push(ms(run.elapsed()));
+        if logits != expected {
+            return Err(Error::GpuLost { device: classifier.device().name.clone(), reason: "two runs differ".into() });
+        }
+    }
+    let median_ms = median(&mut times);
+    let mut distances: Vec<f64> = times.iter().map(|time| (time - median_ms).abs()).collect();
+    Ok(Row {
+        model: model.into(),
+        batch,
+        precision: classifier.precision().to_string(),
+        device: classifier.device().name.clone(),
+        driver: classifier.device().driver.clone(),
+        median_ms,
+        min_ms: times[0],
+        spread_ms: median(&mut distances),
+        images_per_s: batch as f64 * 1e3 / median_ms,
+        load_ms,
+        first_ms,
+        restart_ms: None,
+        runs: times.len(),
+        peak_memory_mib: peak_memory_mib(),
+    })
+}
+
+fn ms(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1e3
+}
+
+/// Sorts `values`, of which there is at least one.
+fn median(values: &mut [f64]) -> f64 {
+    values.sort_by(f64::total_cmp);
+    let middle = values.len() / 2;
+    if values.len() % 2 == 1 { values[middle] } else { (values[middle - 1] + values[middle]) / 2.0 }
+}
+
+fn peak_memory_mib() -> Option<u64> {
+    let status = fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kib: u64 = line.trim().trim_end_matches("kB").trim().parse().ok()?;
+    Some(kib / 1024)
+}

@@ -1,0 +1,180 @@
+//! The benchmark: images per second and milliseconds per batch, on made-up weights or a checkpoint, from host tensor to host logits.
+//!
+//! Each case runs in a process of its own, so that its memory and the time to its first result are its own.
+
+mod case;
+mod print;
+
+use std::{
+    env, fs,
+    io::{self, IsTerminal, Write},
+    path::{Path, PathBuf},
+    process::{self, Command, ExitCode, Stdio},
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use case::Case;
+use clap::{Parser, ValueEnum};
+
+/// Measure images/s and ms per batch.
+#[derive(Debug, Parser)]
+#[command(
+    version,
+    after_help = "Examples:
+  residua-bench
+  residua-bench -m resnet18,resnet50 --batch 1,8 --format markdown
+  residua-bench -m resnet50 --batch 1 --cold
+  residua-bench -m model.safetensors --input 288x288 --precision f16
+
+load ms is the time from the start of the process until the model is read (or made up) and the device open, first ms until the
+first logits: kernels compiled, weights packed and uploaded, one batch run, with the shader caches as they are. With --cold the
+caches are empty, and restart ms is first ms of a second process that finds them filled."
+)]
+struct Args {
+    /// Architectures (made-up weights), or .safetensors files, folders, models of the hub or builtin
+    #[arg(short, long, value_delimiter = ',', default_value = "resnet18,resnet50")]
+    model: Vec<String>,
+    /// Images per submission
+    #[arg(long, value_delimiter = ',', default_value = "1,8", value_parser = clap::value_parser!(u32).range(1..=4096))]
+    batch: Vec<u32>,
+    /// Where to run, as for `residua`
+    #[arg(long, default_value = "auto")]
+    device: String,
+    /// How weights and activations are stored
+    #[arg(long, value_enum, default_value = "auto")]
+    precision: PrecisionArg,
+    /// Form of the output
+    #[arg(long, value_enum, default_value = "text")]
+    format: Format,
+    /// Time runs of each case for at least this many seconds, and at least 5 times
+    #[arg(long, default_value_t = 3.0, value_parser = seconds)]
+    min_time: f64,
+    /// Rows and columns of the input, instead of the network's own
+    #[arg(long, value_name = "HxW", value_parser = size)]
+    input: Option<(usize, usize)>,
+    /// Start each case with empty shader caches, and then once more with those that it left
+    #[arg(long)]
+    cold: bool,
+    /// Measure the one case here; the number is the time this process was started at, in ns since 1970
+    #[arg(long, hide = true)]
+    started: Option<u64>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    Text,
+    Markdown,
+    Json,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum PrecisionArg {
+    Auto,
+    F32,
+    F16,
+}
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    if let Some(started) = args.started {
+        let started = UNIX_EPOCH + Duration::from_nanos(started);
+        let case = case::measure(&args, &args.model[0], args.batch[0] as usize, started);
+        return finish(serde_json::to_writer(io::stdout(), &case).map_err(io::Error::from), true);
+    }
+    let mut cases = Vec::new();
+    for model in &args.model {
+        for &batch in &args.batch {
+            if io::stderr().is_terminal() {
+                let _ = writeln!(io::stderr(), "residua-bench: {model}, batch {batch}");
+            }
+            let case = run(&args, model, batch).unwrap_or_else(|error| {
+                Case::failed(model, batch as usize, "io", format!("the process of the case: {error}"))
+            });
+            if let Case::Failed(failure) = &case {
+                let (code, message) = (&failure.code, &failure.message);
+                let _ = writeln!(io::stderr(), "residua-bench: {model}, batch {batch}: {message} [{code}]");
+            }
+            cases.push(case);
+        }
+    }
+    let all = cases.iter().all(|case| matches!(case, Case::Measured(_)));
+    finish(print::print(args.format, &cases), all)
+}
+
+fn finish(printed: io::Result<()>, all: bool) -> ExitCode {
+    match printed {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            let _ = writeln!(io::stderr(), "residua-bench: stdout: {error}");
+            ExitCode::from(2)
+        }
+        _ if all => ExitCode::SUCCESS,
+        _ => ExitCode::from(1),
+    }
+}
+
+/// Measures a case in a process of its own, with `--cold` in two.
+fn run(args: &Args, model: &str, batch: u32) -> io::Result<Case> {
+    if !args.cold {
+        return child(args, model, batch, args.min_time, None);
+    }
+    let caches = Caches::new()?;
+    let mut case = child(args, model, batch, args.min_time, Some(&caches.0))?;
+    if let Case::Measured(row) = &mut case
+        && let Case::Measured(again) = child(args, model, batch, 0.0, Some(&caches.0))?
+    {
+        row.restart_ms = Some(again.first_ms);
+    }
+    Ok(case)
+}
+
+fn child(args: &Args, model: &str, batch: u32, min_time: f64, caches: Option<&Path>) -> io::Result<Case> {
+    let mut command = Command::new(env::current_exe()?);
+    command.args(["--model", model, "--batch", &batch.to_string(), "--device", &args.device]);
+    if let Some(precision) = args.precision.to_possible_value() {
+        command.args(["--precision", precision.get_name()]);
+    }
+    command.args(["--min-time", &min_time.to_string()]);
+    if let Some((h, w)) = args.input {
+        command.args(["--input", &format!("{h}x{w}")]);
+    }
+    // Where residua, Mesa and NVIDIA's driver keep compiled shaders.
+    if let Some(folder) = caches {
+        for variable in ["XDG_CACHE_HOME", "MESA_SHADER_CACHE_DIR", "__GL_SHADER_DISK_CACHE_PATH"] {
+            command.env(variable, folder);
+        }
+    }
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let output = command.args(["--started", &now.as_nanos().to_string()]).stderr(Stdio::inherit()).output()?;
+    serde_json::from_slice(&output.stdout).map_err(|_| io::Error::other(format!("it ended with {}", output.status)))
+}
+
+/// An empty folder that goes when this value goes.
+struct Caches(PathBuf);
+
+impl Caches {
+    fn new() -> io::Result<Self> {
+        let folder = env::temp_dir().join(format!("residua-bench-{}", process::id()));
+        fs::create_dir(&folder).map(|()| Caches(folder))
+    }
+}
+
+impl Drop for Caches {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+fn seconds(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(seconds) if (0.0..=3600.0).contains(&seconds) => Ok(seconds),
+        _ => Err("seconds, 0 to 3600".into()),
+    }
+}
+
+fn size(text: &str) -> Result<(usize, usize), String> {
+    let parts = text.split_once('x').map(|(h, w)| (h.parse(), w.parse()));
+    match parts {
+        Some((Ok(h @ 1..=8192), Ok(w @ 1..=8192))) => Ok((h, w)),
+        _ => Err("rows x columns, such as 224x224".into()),
+    }
+}
