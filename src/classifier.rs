@@ -18,6 +18,7 @@ use crate::{
     labels::{Labels, Prediction, Scoring},
     plan::Network,
     reference,
+    search::{self, Products},
     tensor::{Shape, Tensor},
     verify::{self, Coverage, Verification},
 };
@@ -57,6 +58,14 @@ impl Backend {
         }
     }
 
+    /// Another network on the same device.
+    pub(crate) fn with(&self, network: Network) -> Self {
+        match self {
+            Backend::Gpu(executor) => Backend::Gpu(executor.with(network)),
+            Backend::Reference(_) => Backend::Reference(network),
+        }
+    }
+
     /// The values `wanted` for a normalised input, in that order.
     pub(crate) fn values(&self, input: &Tensor, wanted: &[ValueId]) -> Result<Vec<Tensor>> {
         match self {
@@ -66,7 +75,7 @@ impl Backend {
     }
 
     /// What the network makes of a normalised input, finite throughout.
-    fn output(&self, input: &Tensor) -> Result<Tensor> {
+    pub(crate) fn output(&self, input: &Tensor) -> Result<Tensor> {
         let output = self.values(input, &[self.network().graph().output()])?.remove(0);
         check_output(&output)?;
         Ok(output)
@@ -215,6 +224,27 @@ impl Classifier {
         let features = self.0.backend.values(&self.0.model.preprocess.normalise(pixels)?, &[wanted])?.remove(0);
         check_output(&features)?;
         Ok((0..pixels.len()).map(|n| features.image(n).to_vec()).collect())
+    }
+
+    /// Calls `each` with the dot products of all `queries` with all `vectors`, part by part: vectors in chunks that fit the device,
+    /// and for each of them the queries in batches. Of vectors of unit length these are cosine similarities. They may be of any
+    /// length, the same for all, and are stored on the device in its [`Classifier::precision`].
+    ///
+    /// # Errors
+    /// [`Error::Shape`] if they differ in length, [`Error::TensorValue`] for a vector that is not finite, `gpu.*` if the device
+    /// fails, and what `each` returns.
+    pub fn products<E: From<Error>>(
+        &self,
+        queries: &[&[f32]],
+        vectors: &[&[f32]],
+        each: &mut dyn FnMut(Products) -> Result<(), E>,
+    ) -> Result<(), E> {
+        search::products(&self.0.backend, queries, vectors, each)
+    }
+
+    /// Which weights these are: the FNV-1a hash of the checkpoint's bytes. Files of other names with the same bytes are equal.
+    pub fn fingerprint(&self) -> u64 {
+        self.0.backend.network().checkpoint().fingerprint()
     }
 
     /// Bytes of the buffers that hold the activations of `batch` images on the device, weights not counted; 0 on the CPU

@@ -72,14 +72,9 @@ fn between(place: f64, cells: usize) -> (usize, usize, f32) {
 
 /// What computes the class-activation maps of the network of `backend`, on the same device.
 pub(crate) fn maps_of(backend: &Backend) -> Result<Backend> {
-    let network = |from: &Network| {
-        let graph = from.graph().class_maps().ok_or_else(|| no_maps(from.graph()))?;
-        Ok::<_, Error>(Network::new(graph, from.checkpoint().clone()))
-    };
-    Ok(match backend {
-        Backend::Gpu(executor) => Backend::Gpu(executor.with(network(executor.network())?)),
-        Backend::Reference(from) => Backend::Reference(network(from)?),
-    })
+    let from = backend.network();
+    let graph = from.graph().class_maps().ok_or_else(|| no_maps(from.graph()))?;
+    Ok(backend.with(Network::new(graph, from.checkpoint().clone())))
 }
 
 fn no_maps(graph: &Graph) -> Error {

@@ -30,7 +30,7 @@
 //! | kernels | which WGSL serves an operator: key, extents, grid | [`kernels`] | `graph` |
 //! | gpu | runs a plan in one submission; alone names `wgpu` | [`gpu`] | `graph`, `plan`, `kernels` |
 //! | labels | scores, names | [`labels`] | nothing |
-//! | classifier | the whole path in order ([`Classifier`]), how to open it ([`Builder`]), what a model's name stands for, [`verify`] layer by layer, [`explain`] by heat maps | `classifier`, `builder`, `source`, `verify`, `explain` | everything |
+//! | classifier | the whole path in order ([`Classifier`]), how to open it ([`Builder`]), what a model's name stands for, [`verify`] layer by layer, [`explain`] by heat maps, exact search among features | `classifier`, `builder`, `source`, `verify`, `explain`, `search` | everything |
 //!
 //! [`error`] and [`tensor`] are open to all. `tests/layering.rs` enforces the last column.
 
@@ -49,6 +49,7 @@ pub mod labels;
 pub mod models;
 pub mod plan;
 pub mod reference;
+mod search;
 mod source;
 pub mod tensor;
 pub mod verify;
@@ -60,3 +61,4 @@ pub use explain::Explanation;
 pub use gpu::DeviceInfo;
 pub use image::Pixels;
 pub use labels::{Class, Labels, Prediction};
+pub use search::Products;

@@ -97,3 +97,36 @@ fn features_are_what_the_head_reads() {
         assert_eq!((alone.model().classes, refused.code()), (0, "model.no_classifier"));
     }
 }
+
+fn slices(of: &[Vec<f32>]) -> Vec<&[f32]> {
+    of.iter().map(Vec::as_slice).collect()
+}
+
+#[test]
+fn products_are_those_of_all_vectors_with_all_queries() {
+    // Small integers: every sum is exact. More vectors than a workgroup has, more queries than a batch, a length that is no
+    // multiple of four.
+    let vectors = |salt: usize, count: usize| -> Vec<Vec<f32>> {
+        (0..count).map(|i| (0..37).map(|j| ((i * 7 + j * 3 + salt) % 9) as f32 - 4.0).collect()).collect()
+    };
+    let (queries, vectors) = (vectors(1, 300), vectors(2, 1001));
+    on_each_path(|classifier| {
+        let mut seen = 0;
+        for queries in [&queries[..], &queries[..1]] {
+            let mut each = |part: residua::Products| {
+                for (query, row) in queries[part.query..].iter().zip(&part.rows) {
+                    for (vector, got) in vectors[part.vector..].iter().zip(row) {
+                        let expected: f32 = query.iter().zip(vector).map(|(a, b)| a * b).sum();
+                        assert_eq!(*got, expected);
+                        seen += 1;
+                    }
+                }
+                Ok::<_, residua::Error>(())
+            };
+            classifier.products(&slices(queries), &slices(&vectors), &mut each).unwrap();
+        }
+        assert_eq!(seen, 301 * 1001);
+        let refused = classifier.products(&[&[0.0; 3]], &slices(&vectors), &mut |_| Ok::<_, residua::Error>(()));
+        assert_eq!(refused.unwrap_err().code(), "graph.shape");
+    });
+}

@@ -129,6 +129,12 @@ impl Checkpoint {
         &self.content.metadata
     }
 
+    /// The 64-bit FNV-1a hash of the file's bytes.
+    pub fn fingerprint(&self) -> u64 {
+        let step = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3);
+        self.content.bytes.iter().fold(0xcbf2_9ce4_8422_2325, step)
+    }
+
     /// The values of the tensor `name` (torchvision spelling), row-major. F32 is borrowed where the bytes are aligned,
     /// F16 and BF16 are widened exactly, F64 is rounded to the nearest f32. Trailing extents of one are no difference of shape: the
     /// weight of a linear layer is that of a 1x1 convolution.

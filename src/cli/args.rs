@@ -107,6 +107,19 @@ network sees, and is laid over the photo in its own size.")]
 jsonl: an object an image, {\"path\", \"model\", \"embedding\": [...]} or {\"path\", \"error\": {\"code\", \"message\"}}.
 npy: a NumPy array [N, features] f32, a row an input in the order of the inputs; the row of an input that failed is NaN.")]
     Embed(Embed),
+    /// Find the images of a folder that are most like an image, or like each other
+    #[command(after_help = "Examples:
+  residua similar photo.jpg --in photos/
+  residua similar photo.jpg --in photos/ --index photos.index -k 3
+  residua similar photo.jpg --in photos.index --format jsonl
+  residua similar --duplicates --in photos/
+
+The score is the cosine similarity of the features (see embed): 1 for equal images. The search is exact.
+An index is a safetensors file for any language: \"embeddings\" F32 [N, features], rows of unit length; \"paths\" U8, each path ended by
+NUL; \"sizes\" and \"mtimes\" I64 [N]; model and preprocessing in its metadata. An index of another model is refused.
+  tensors = safetensors.numpy.load_file('photos.index')
+  paths = tensors['paths'].tobytes().decode().split('\\0')")]
+    Similar(Similar),
     /// Run a network on normalised input out of a safetensors file
     #[command(after_help = "Example:
   residua logits -m resnet18.safetensors --input in.safetensors --output out.safetensors
@@ -201,7 +214,7 @@ pub(crate) struct Classify {
     #[arg(short, default_value_t = 5, value_name = "N", value_parser = at_least_one)]
     pub(crate) k: usize,
     /// Show only classes of at least this score
-    #[arg(long, value_name = "SCORE")]
+    #[arg(long, value_name = "SCORE", allow_negative_numbers = true)]
     pub(crate) min_score: Option<f32>,
     /// Form of the output
     #[arg(long, value_enum, default_value_t = Format::Text)]
@@ -225,6 +238,33 @@ pub(crate) struct Embed {
     pub(crate) output: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) inputs: Inputs,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Similar {
+    #[command(flatten)]
+    pub(crate) model: Model,
+    /// Images to find the like of
+    #[arg(required_unless_present = "duplicates", value_name = "QUERY")]
+    pub(crate) queries: Vec<PathBuf>,
+    /// Where to look: a folder with all that is in it, or an index of one
+    #[arg(long = "in", value_name = "FOLDER|INDEX")]
+    pub(crate) place: PathBuf,
+    /// Keep the features of the folder in this file: next time only files with another size or time are read
+    #[arg(long, value_name = "FILE")]
+    pub(crate) index: Option<PathBuf>,
+    /// How many images to show for each query
+    #[arg(short, default_value_t = 10, value_name = "N", value_parser = at_least_one)]
+    pub(crate) k: usize,
+    /// Show only images of at least this similarity
+    #[arg(long, value_name = "SCORE", allow_negative_numbers = true)]
+    pub(crate) min_score: Option<f32>,
+    /// Instead of a search: all pairs in the folder of at least --min-score, or 0.99
+    #[arg(long, conflicts_with = "queries")]
+    pub(crate) duplicates: bool,
+    /// Form of the output
+    #[arg(long, value_enum, default_value_t = SimilarFormat::Text)]
+    pub(crate) format: SimilarFormat,
 }
 
 /// The choice of images.
@@ -293,6 +333,12 @@ pub(crate) enum Format {
 pub(crate) enum EmbedFormat {
     Jsonl,
     Npy,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SimilarFormat {
+    Text,
+    Jsonl,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

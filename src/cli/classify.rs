@@ -10,7 +10,8 @@ use residua::{Class, Classifier, Error};
 use super::{
     Outcome,
     args::{Classify, Format, Global},
-    pipeline,
+    interrupt::Interrupt,
+    pipeline::Work,
     progress::Progress,
     records::{Output, Records},
     resume::{self, Done},
@@ -46,7 +47,9 @@ pub(super) fn run(global: &Global, command: &Classify, out: &mut dyn Write) -> O
     let progress = Progress::start(global, &command.inputs, done.inputs);
     let (mut images, mut failed) = (done.inputs, done.failed);
     let skip = move |path: &Path| done.take(path);
-    pipeline::run(global, &classifier, &command.inputs, skip, Classifier::predict, &mut |batch| {
+    let interrupt = Interrupt::install();
+    let work = Work { global, classifier: &classifier, inputs: &command.inputs, interrupt: &interrupt };
+    work.run(skip, Classifier::predict, &mut |batch| {
         images += batch.len() as u64;
         progress.add(batch.len());
         progress.beside(|| {

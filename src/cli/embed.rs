@@ -15,8 +15,9 @@ use super::{
     args::{Embed, EmbedFormat, Global},
     files::{PartFile, is_special},
     inputs::text_of,
+    interrupt::Interrupt,
     npy::NpyWriter,
-    pipeline,
+    pipeline::Work,
     progress::Progress,
     records::{JsonFailure, Output},
 };
@@ -78,7 +79,9 @@ fn embed(
 ) -> Outcome {
     let progress = Progress::start(global, &command.inputs, 0);
     let (mut images, mut failed) = (0, 0);
-    pipeline::run(global, classifier, &command.inputs, |_| false, Classifier::features, &mut |batch| {
+    let interrupt = Interrupt::install();
+    let work = Work { global, classifier, inputs: &command.inputs, interrupt: &interrupt };
+    work.run(|_| false, Classifier::features, &mut |batch| {
         images += batch.len();
         progress.add(batch.len());
         progress.beside(|| {

@@ -24,6 +24,11 @@ const ENDINGS: [&str; 6] = ["bmp", "gif", "jpeg", "jpg", "png", "webp"];
 type Each<'a, E> = &'a mut dyn FnMut(PathBuf, Option<Error>) -> Result<(), E>;
 
 impl Inputs {
+    /// Everything in `folder`.
+    pub(super) fn folder(folder: &Path) -> Self {
+        Inputs { recursive: true, null: false, inputs: vec![folder.into()] }
+    }
+
     /// Whether the inputs can be walked twice: nothing comes from stdin.
     pub(super) fn rereadable(&self) -> bool {
         self.inputs.iter().all(|input| input.as_os_str() != "@-")
@@ -90,12 +95,12 @@ impl Inputs {
 
 /// Unix file names are bytes, whatever their encoding.
 #[cfg(unix)]
-fn path_of(line: &[u8]) -> PathBuf {
+pub(super) fn path_of(line: &[u8]) -> PathBuf {
     <std::ffi::OsStr as std::os::unix::ffi::OsStrExt>::from_bytes(line).into()
 }
 
 #[cfg(not(unix))]
-fn path_of(line: &[u8]) -> PathBuf {
+pub(super) fn path_of(line: &[u8]) -> PathBuf {
     String::from_utf8_lossy(line).into_owned().into()
 }
 

@@ -14,6 +14,7 @@ mod faults;
 mod feed;
 mod files;
 mod heatmap;
+mod index;
 mod info;
 mod inputs;
 mod interrupt;
@@ -25,6 +26,7 @@ mod progress;
 mod pull;
 mod records;
 mod resume;
+mod similar;
 mod verify;
 
 use std::{
@@ -115,6 +117,7 @@ fn dispatch(args: &Args, out: &mut dyn Write) -> Outcome {
     match &args.command {
         Command::Classify(command) => classify::run(global, command, out),
         Command::Embed(command) => embed::run(global, command, out),
+        Command::Similar(command) => similar::run(global, command, out),
         Command::Explain(command) => explain::run(global, command, out),
         Command::Logits(command) => logits::run(global, command),
         Command::Devices => devices::run(global, out),

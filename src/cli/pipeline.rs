@@ -34,45 +34,54 @@ pub(super) type Results<T> = Vec<(PathBuf, Result<T, Error>)>;
 /// Takes the results of a batch.
 pub(super) type Sink<'a, T> = dyn FnMut(Results<T>) -> Result<(), Stop> + 'a;
 
-/// Runs `infer` on all images of `inputs` without those that `skip` says are done, and calls `sink` with the result of each input
-/// in order, a batch at a time.
-pub(super) fn run<T: Send + 'static>(
-    global: &Global,
-    classifier: &Classifier,
-    inputs: &Inputs,
-    skip: impl FnMut(&Path) -> bool + Send + 'static,
-    infer: Infer<T>,
-    sink: &mut Sink<'_, T>,
-) -> Result<(), Stop> {
-    let mut device = Device { classifier, infer, batches: BatchSize::new(global.batch, classifier) };
-    let (options, preprocess) = (global.decode_options(), classifier.clone());
-    let prepare =
-        move |path: &Path| inputs::read(path, &options).and_then(|decoded| preprocess.preprocess(&decoded.image));
-    let ahead = AHEAD.max(2 * device.batches.most());
-    let feed = Feed::start(inputs.clone(), skip, prepare, ahead, Interrupt::install());
-    let mut running = VecDeque::new();
-    let mut ended = loop {
-        match collect(&feed, device.batches.size()) {
-            Ok(batch) if batch.is_empty() => break Ok(()),
-            Ok(batch) => running.push_back(device.start(batch)),
-            Err(stop) => break Err(stop),
-        }
-        // Sizes are measured one batch at a time.
-        if running.len() >= if device.batches.settled() { DEPTH } else { 1 } {
-            let oldest = running.pop_front().expect("one was pushed");
-            if let Err(stop) = device.finish(oldest).and_then(&mut *sink) {
-                break Err(stop);
+/// Images to be run through a network.
+pub(super) struct Work<'a> {
+    pub(super) global: &'a Global,
+    pub(super) classifier: &'a Classifier,
+    pub(super) inputs: &'a Inputs,
+    pub(super) interrupt: &'a Interrupt,
+}
+
+impl Work<'_> {
+    /// Runs `infer` on all images without those that `skip` says are done, and calls `sink` with the result of each in order, a
+    /// batch at a time.
+    pub(super) fn run<T: Send + 'static>(
+        &self,
+        skip: impl FnMut(&Path) -> bool + Send + 'static,
+        infer: Infer<T>,
+        sink: &mut Sink<'_, T>,
+    ) -> Result<(), Stop> {
+        let Work { global, classifier, inputs, interrupt } = *self;
+        let mut device = Device { classifier, infer, batches: BatchSize::new(global.batch, classifier) };
+        let (options, preprocess) = (global.decode_options(), classifier.clone());
+        let prepare =
+            move |path: &Path| inputs::read(path, &options).and_then(|decoded| preprocess.preprocess(&decoded.image));
+        let ahead = AHEAD.max(2 * device.batches.most());
+        let feed = Feed::start(inputs.clone(), skip, prepare, ahead, interrupt.clone());
+        let mut running = VecDeque::new();
+        let mut ended = loop {
+            match collect(&feed, device.batches.size()) {
+                Ok(batch) if batch.is_empty() => break Ok(()),
+                Ok(batch) => running.push_back(device.start(batch)),
+                Err(stop) => break Err(stop),
+            }
+            // Sizes are measured one batch at a time.
+            if running.len() >= if device.batches.settled() { DEPTH } else { 1 } {
+                let oldest = running.pop_front().expect("one was pushed");
+                if let Err(stop) = device.finish(oldest).and_then(&mut *sink) {
+                    break Err(stop);
+                }
+            }
+        };
+        // What runs is waited for in any case: a process must not end under a driver at work.
+        for batch in running {
+            match ended {
+                Ok(()) | Err(Stop::Interrupted) => ended = device.finish(batch).and_then(&mut *sink).and(ended),
+                Err(_) => drop(batch.ran.join()),
             }
         }
-    };
-    // What runs is waited for in any case: a process must not end under a driver at work.
-    for batch in running {
-        match ended {
-            Ok(()) | Err(Stop::Interrupted) => ended = device.finish(batch).and_then(&mut *sink).and(ended),
-            Err(_) => drop(batch.ran.join()),
-        }
+        ended
     }
-    ended
 }
 
 /// Inputs in order, each with its pixels or what is wrong with it.

@@ -4,6 +4,7 @@ mod embed;
 mod explain;
 mod folders;
 mod help;
+mod similar;
 
 use std::{
     fs,

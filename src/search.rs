@@ -1,0 +1,80 @@
+//! Exact search: how similar vectors are, as one matrix product on the device that computes the network.
+
+use std::collections::HashMap;
+
+use safetensors::{Dtype, tensor::TensorView};
+
+use crate::{
+    Error, Result,
+    checkpoint::Checkpoint,
+    classifier::Backend,
+    graph::{Graph, Op},
+    plan::Network,
+    tensor::{Shape, Tensor},
+};
+
+/// Bytes of vectors that are on the device at once: below the smallest limit that WebGPU allows a binding, 128 MiB.
+const CHUNK_BYTES: usize = 64 << 20;
+
+/// Queries in a submission.
+const QUERIES: usize = 256;
+
+/// A part of the matrix of dot products: all vectors from one on with all queries from one on.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Products {
+    /// The first query.
+    pub query: usize,
+    /// The first vector.
+    pub vector: usize,
+    /// A row a query, with a dot product for each vector.
+    pub rows: Vec<Vec<f32>>,
+}
+
+/// Calls `each` with the dot products of all `queries` with all `vectors`, part by part. The vectors are the weights of a linear
+/// layer, and the queries its batch.
+pub(crate) fn products<E: From<Error>>(
+    backend: &Backend,
+    queries: &[&[f32]],
+    vectors: &[&[f32]],
+    each: &mut dyn FnMut(Products) -> Result<(), E>,
+) -> Result<(), E> {
+    let Some(features) = vectors.first().map(|vector| vector.len()) else { return Ok(()) };
+    check(queries.iter().chain(vectors), features)?;
+    let chunk = (CHUNK_BYTES / (4 * features.max(1))).max(1);
+    for (c, vectors) in vectors.chunks(chunk).enumerate() {
+        let layer = backend.with(linear(vectors, features)?);
+        for (q, queries) in queries.chunks(QUERIES).enumerate() {
+            let input = Tensor::new(Shape::new(queries.len(), features, 1, 1), queries.concat());
+            let output = layer.output(&input)?;
+            let rows = (0..queries.len()).map(|n| output.image(n).to_vec()).collect();
+            each(Products { query: q * QUERIES, vector: c * chunk, rows })?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether all vectors are of one length.
+fn check<'a>(vectors: impl Iterator<Item = &'a &'a [f32]>, features: usize) -> Result<()> {
+    for (i, vector) in vectors.enumerate() {
+        if vector.len() != features {
+            let reason = format!("vector {i} has {} numbers, the first one {features}", vector.len());
+            return Err(Error::Shape { node: "search".into(), reason });
+        }
+    }
+    Ok(())
+}
+
+/// A network of one linear layer, whose weights are `vectors`.
+fn linear(vectors: &[&[f32]], features: usize) -> Result<Network> {
+    let (name, shape) = ("vectors.weight", vec![vectors.len(), features]);
+    let values = vectors.concat();
+    let invalid = |error: safetensors::SafeTensorError| Error::Shape { node: name.into(), reason: error.to_string() };
+    let view = TensorView::new(Dtype::F32, shape, bytemuck::cast_slice(&values)).map_err(invalid)?;
+    let bytes = safetensors::serialize([(name, view)], None::<HashMap<String, String>>).map_err(invalid)?;
+    let mut graph = Graph::new(features);
+    let weight = name.into();
+    let op = Op::Linear { weight, bias: None, in_features: features, out_features: vectors.len() };
+    graph.push("vectors", op, &[graph.input()]);
+    Ok(Network::new(graph, Checkpoint::from_bytes("vectors", bytes)?))
+}
