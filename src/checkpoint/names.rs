@@ -2,7 +2,7 @@
 //!
 //! | writer | example | becomes |
 //! |---|---|---|
-//! | DataParallel, `torch.compile`, wrappers | `module._orig_mod.conv1.weight` | `conv1.weight` |
+//! | DataParallel, `torch.compile`, wrappers, training checkpoints | `module._orig_mod.conv1.weight` | `conv1.weight` |
 //! | transformers ResNet | `resnet.encoder.stages.0.layers.1.layer.2.convolution.weight` | `layer1.1.conv3.weight` |
 //! | DenseNet before 2018 | `features.denseblock1.denselayer1.norm.1.weight` | `features.denseblock1.denselayer1.norm1.weight` |
 //! | CIFAR ResNets with a named shortcut | `layer2.0.shortcut.0.weight` | `layer2.0.downsample.0.weight` |
@@ -10,7 +10,7 @@
 use std::{borrow::Cow, collections::HashMap};
 
 /// Prefixes that say who held the network and nothing about it.
-const WRAPPERS: [&str; 5] = ["module.", "_orig_mod.", "model.", "backbone.", "timm_model."];
+const WRAPPERS: [&str; 6] = ["module.", "_orig_mod.", "model.", "backbone.", "timm_model.", "state_dict."];
 
 /// How the names of the supported networks begin, besides `layer` and a digit.
 const ROOTS: [&str; 9] =
@@ -138,7 +138,12 @@ mod tests {
 
     #[test]
     fn wrappers_are_stripped_in_any_order() {
-        for name in ["module.conv1.weight", "model._orig_mod.module.backbone.conv1.weight", "timm_model.conv1.weight"] {
+        for name in [
+            "module.conv1.weight",
+            "model._orig_mod.module.backbone.conv1.weight",
+            "timm_model.conv1.weight",
+            "state_dict.module.conv1.weight",
+        ] {
             assert_eq!(one(name), "conv1.weight");
         }
     }

@@ -34,6 +34,7 @@ pub(super) fn run(global: &Global, model: &str, out: &mut dyn Write) -> Outcome 
     };
     row(out, "classes", classes)?;
     let scores = match model.scoring {
+        _ if model.classes == 0 => "none",
         Scoring::Softmax => "softmax",
         Scoring::Sigmoid => "sigmoid, each class for itself",
         _ => "the logits themselves",
