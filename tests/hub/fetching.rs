@@ -100,10 +100,14 @@ fn what_an_earlier_run_left_damaged_or_too_long_is_thrown_away() {
 fn cut_and_stalled_connections_are_resumed() {
     let mut bench = Bench::new();
     bench.hub.download_timeout = Duration::from_millis(200);
-    bench.server.fault([Fault::Cut(0), Fault::Cut(1000), Fault::Stall(500), Fault::Cut(HALF)]);
+    // More failures than are borne without a byte between them.
+    let cuts = [Fault::Cut(10), Fault::Cut(10), Fault::Cut(10)];
+    bench.server.fault([Fault::Cut(0), Fault::Cut(1000), Fault::Stall(500), Fault::Cut(HALF)].into_iter().chain(cuts));
     assert_weights(&bench.open().unwrap());
     let at = |byte: usize| Some(format!("bytes={byte}-"));
-    assert_eq!(bench.server.ranges(), [None, None, at(1000), at(1500), at(1500 + HALF)]);
+    let begun = 1500 + HALF;
+    let expected = [None, None, at(1000), at(1500), at(begun), at(begun + 10), at(begun + 20), at(begun + 30)];
+    assert_eq!(bench.server.ranges(), expected);
 }
 
 #[test]

@@ -25,6 +25,7 @@ fn names_and_revisions() {
         "a/b@../x",
         "a/b@/x",
         "a/b@x/",
+        "a/b@x..y",
         "a/b@x y",
         "a/b/c",
         "/a/b",
