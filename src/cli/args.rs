@@ -259,7 +259,10 @@ pub(crate) struct Similar {
     /// Show only images of at least this similarity
     #[arg(long, value_name = "SCORE", allow_negative_numbers = true)]
     pub(crate) min_score: Option<f32>,
-    /// Instead of a search: all pairs in the folder of at least --min-score, or 0.99
+    /// Instead of a search: all pairs in the folder of at least --min-score, or 0.95
+    ///
+    /// What is like depends on the network. ResNet-18 gave 0.86 to 0.95 to copies at 60 % of the size and JPEG quality 60, and at most
+    /// 0.68 to other photos; the small builtin network tells photos apart less well.
     #[arg(long, conflicts_with = "queries")]
     pub(crate) duplicates: bool,
     /// Form of the output

@@ -16,7 +16,7 @@ use super::{
 };
 
 /// Pairs of at least this similarity are near-duplicates unless --min-score says otherwise.
-const NEAR: f32 = 0.99;
+const NEAR: f32 = 0.95;
 
 #[derive(Serialize)]
 struct JsonNeighbours<'a> {
