@@ -41,7 +41,18 @@ pub(crate) fn products<E: From<Error>>(
 ) -> Result<(), E> {
     let Some(features) = vectors.first().map(|vector| vector.len()) else { return Ok(()) };
     check(queries.iter().chain(vectors), features)?;
-    let chunk = (CHUNK_BYTES / (4 * features.max(1))).max(1);
+    in_chunks((CHUNK_BYTES / (4 * features.max(1))).max(1), backend, queries, vectors, each)
+}
+
+/// The products with `chunk` vectors on the device at once.
+fn in_chunks<E: From<Error>>(
+    chunk: usize,
+    backend: &Backend,
+    queries: &[&[f32]],
+    vectors: &[&[f32]],
+    each: &mut dyn FnMut(Products) -> Result<(), E>,
+) -> Result<(), E> {
+    let features = vectors[0].len();
     for (c, vectors) in vectors.chunks(chunk).enumerate() {
         let layer = backend.with(linear(vectors, features)?);
         for (q, queries) in queries.chunks(QUERIES).enumerate() {
@@ -77,4 +88,31 @@ fn linear(vectors: &[&[f32]], features: usize) -> Result<Network> {
     let op = Op::Linear { weight, bias: None, in_features: features, out_features: vectors.len() };
     graph.push("vectors", op, &[graph.input()]);
     Ok(Network::new(graph, Checkpoint::from_bytes("vectors", bytes)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn chunks_are_put_in_their_places() {
+        let numbers: Vec<[f32; 3]> = (0..600).map(|i| [i as f32, 1.0, (i % 5) as f32]).collect();
+        let (queries, vectors): (Vec<&[f32]>, Vec<&[f32]>) =
+            (numbers.iter().map(|x| &x[..]).collect(), numbers[..7].iter().map(|x| &x[..]).collect());
+        let backend = Backend::Reference(linear(&vectors, 3).unwrap());
+        for chunk in [1, 3, 7, 100] {
+            let mut all = vec![vec![f32::NAN; 7]; 600];
+            let mut each = |part: Products| {
+                for (query, row) in part.rows.iter().enumerate() {
+                    all[part.query + query][part.vector..][..row.len()].copy_from_slice(row);
+                }
+                Ok::<_, Error>(())
+            };
+            in_chunks(chunk, &backend, &queries, &vectors, &mut each).unwrap();
+            for (i, row) in all.iter().enumerate() {
+                let expected: Vec<f32> = (0..7).map(|j| (i * j + 1 + (i % 5) * (j % 5)) as f32).collect();
+                assert_eq!(*row, expected, "query {i}, chunks of {chunk}");
+            }
+        }
+    }
 }
