@@ -321,6 +321,11 @@ impl Classifier {
         Ok(text)
     }
 
+    /// The network: its graph, its layers and what was fused into them.
+    pub fn network(&self) -> &Network {
+        self.0.backend.network()
+    }
+
     /// The shape of `batch` preprocessed images.
     pub fn input_shape(&self, batch: usize) -> Shape {
         let Preprocess { height, width, .. } = self.0.model.preprocess;

@@ -130,12 +130,18 @@ IN holds a tensor \"input\" [N, 3, H, W] f32; OUT gets a tensor \"logits\" [N, c
     #[command(after_help = "Example:\n  residua devices --device 0")]
     Devices,
     /// Show a model: architecture, parameters, GMACs, preprocessing, classes; with -v graph and plan
-    #[command(after_help = "Examples:\n  residua info builtin\n  residua info model.safetensors -v")]
+    #[command(after_help = "Examples:
+  residua info builtin
+  residua info model.safetensors -v
+  residua info model.safetensors --graph network.svg")]
     Info {
         /// builtin, a .safetensors file, a folder with model.safetensors and config.json, or a model of the hub: a name such as resnet50,
         /// or a hub id such as timm/resnet50.a1_in1k, with @REVISION after either
         #[arg(default_value = "builtin")]
         model: String,
+        /// Also draw the network into this file: layers, shapes, fusions, skip connections
+        #[arg(long, value_name = "FILE.svg")]
+        graph: Option<PathBuf>,
     },
     /// Compare every layer, in every precision and with every kernel, with the CPU reference
     #[command(after_help = "Examples:

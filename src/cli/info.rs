@@ -1,6 +1,6 @@
 //! `residua info`: what is known of a model.
 
-use std::io::Write;
+use std::{io::Write, path::Path};
 
 use residua::{
     ModelInfo,
@@ -8,9 +8,9 @@ use residua::{
     labels::Scoring,
 };
 
-use super::{Outcome, args::Global, row};
+use super::{Outcome, args::Global, graph, row, write_file};
 
-pub(super) fn run(global: &Global, model: &str, out: &mut dyn Write) -> Outcome {
+pub(super) fn run(global: &Global, model: &str, picture: Option<&Path>, out: &mut dyn Write) -> Outcome {
     let classifier = global.open(model)?;
     let model = classifier.model();
     row(out, "model", &model.name)?;
@@ -46,6 +46,12 @@ pub(super) fn run(global: &Global, model: &str, out: &mut dyn Write) -> Outcome 
     }
     row(out, "device", format_args!("{} ({})", classifier.device().name, classifier.device().driver))?;
     row(out, "precision", classifier.precision())?;
+    if let Some(path) = picture {
+        let size =
+            format!("{:.1} M parameters, {:.3} GMACs an image", model.parameters as f64 / 1e6, model.macs as f64 / 1e9);
+        let title = [model.name.clone(), format!("{}, input {}, {size}", model.architecture, input(model))];
+        write_file(path, graph::draw(classifier.network(), classifier.input_shape(1), &title)?.as_bytes())?;
+    }
     if global.verbose {
         writeln!(out, "\n{}", classifier.describe()?)?;
     }

@@ -13,6 +13,7 @@ mod explain;
 mod faults;
 mod feed;
 mod files;
+mod graph;
 mod heatmap;
 mod index;
 mod info;
@@ -27,6 +28,7 @@ mod pull;
 mod records;
 mod resume;
 mod similar;
+mod svg;
 mod verify;
 
 use std::{
@@ -121,7 +123,7 @@ fn dispatch(args: &Args, out: &mut dyn Write) -> Outcome {
         Command::Explain(command) => explain::run(global, command, out),
         Command::Logits(command) => logits::run(global, command),
         Command::Devices => devices::run(global, out),
-        Command::Info { model } => info::run(global, model, out),
+        Command::Info { model, graph } => info::run(global, model, graph.as_deref(), out),
         Command::Verify(command) => verify::run(global, command, out),
         Command::Pull { model } => pull::run(global, model, out),
         Command::Doctor { json } => doctor::run(global, *json, out),

@@ -152,6 +152,11 @@ impl Network {
         &self.fused.report
     }
 
+    /// The layers, in execution order.
+    pub fn layers(&self) -> &[Layer] {
+        &self.fused.layers
+    }
+
     /// The packed array that `id` names, in f32.
     ///
     /// # Errors

@@ -4,7 +4,9 @@ mod embed;
 mod explain;
 mod folders;
 mod help;
+mod pictures;
 mod similar;
+mod terminal;
 
 use std::{
     fs,

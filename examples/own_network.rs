@@ -1,0 +1,54 @@
+//! A network of one's own out of graph parts, on the GPU and on the CPU reference: `cargo run --example own_network`.
+//!
+//! Three convolutions, one of them around a shortcut, and a head for ten classes. The weights are made up; those of a safetensors
+//! file with the same names would come from `Checkpoint::open`.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "an example talks to its reader")]
+
+use std::{error::Error, sync::Arc};
+
+use residua::{
+    checkpoint::Synthetic,
+    gpu::{Device, Executor},
+    graph::{Conv2dParams, Graph, Op, ValueId},
+    kernels::Precision,
+    plan::{Network, Options},
+    reference,
+    tensor::{Shape, Tensor},
+};
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let mut graph = Graph::new(3);
+    let input = graph.input();
+    let stem = convolution(&mut graph, "stem", [3, 16], input);
+    let stem = graph.push("stem.relu", Op::Relu, &[stem]);
+    let long = convolution(&mut graph, "block", [16, 16], stem);
+    let sum = graph.push("block.add", Op::Add, &[long, stem]);
+    let sum = graph.push("block.relu", Op::Relu, &[sum]);
+    let mean = graph.push("mean", Op::GlobalAvgPool, &[sum]);
+    let head =
+        Op::Linear { weight: "head.weight".into(), bias: Some("head.bias".into()), in_features: 16, out_features: 10 };
+    graph.push("head", head, &[mean]);
+
+    let made_up = Synthetic { salt: "example".into(), damped: None, damp: 1.0 };
+    let checkpoint = made_up.checkpoint("own", &graph.tensors())?;
+    let shape = Shape::new(1, 3, 32, 32);
+    let image = Tensor::new(shape, made_up.input([1, 3, 32, 32]));
+    let expected = reference::logits(&graph, &checkpoint, &image)?;
+
+    let device = Arc::new(pollster::block_on(Device::open("auto"))?);
+    let executor = Executor::new(device, Network::new(graph, checkpoint), Options::new(Precision::F32));
+    println!("{}", executor.plan(shape)?);
+    let logits = pollster::block_on(executor.run(&image))?;
+    for (class, (gpu, cpu)) in logits.data.iter().zip(&expected.data).enumerate() {
+        println!("class {class}: {gpu:9.5} on the GPU, {cpu:9.5} on the CPU");
+    }
+    Ok(())
+}
+
+/// A 3x3 convolution with its batch norm.
+fn convolution(graph: &mut Graph, name: &str, [in_channels, out_channels]: [usize; 2], x: ValueId) -> ValueId {
+    let params = Conv2dParams { in_channels, out_channels, kernel: 3, stride: 1, padding: 1, groups: 1 };
+    let x = graph.push(name, Op::Conv2d { weight: format!("{name}.weight"), bias: None, params }, &[x]);
+    let norm = Op::BatchNorm { prefix: format!("{name}.norm"), channels: out_channels, eps: 1e-5 };
+    graph.push(format!("{name}.norm"), norm, &[x])
+}

@@ -1,0 +1,40 @@
+//! Sorts a folder of photos into a folder a class: `cargo run --example sort_photos -- PHOTOS SORTED [MODEL]`.
+//!
+//! Photos are copied, never moved. One that the network is unsure of goes to `unsure`, and one that cannot be read is reported.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "an example talks to its reader")]
+
+use std::{error::Error, fs, path::PathBuf};
+
+use residua::{Classifier, image::DecodeOptions};
+
+/// Least score of a class that a photo is filed under.
+const SURE: f32 = 0.5;
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let mut arguments = std::env::args().skip(1);
+    let (Some(photos), Some(sorted)) = (arguments.next(), arguments.next()) else {
+        return Err("usage: sort_photos PHOTOS SORTED [MODEL]".into());
+    };
+    let classifier = Classifier::open(&arguments.next().unwrap_or("builtin".into()))?;
+    let mut paths: Vec<PathBuf> =
+        fs::read_dir(photos)?.map(|entry| Ok(entry?.path())).collect::<std::io::Result<_>>()?;
+    paths.retain(|path| path.is_file());
+    paths.sort();
+    for path in paths {
+        // Decoded by residua, the photo stands upright and its size is bounded.
+        let decoded = residua::image::decode(&fs::read(&path)?, &DecodeOptions::default());
+        let best = match decoded.and_then(|decoded| classifier.infer(&decoded.image)) {
+            Ok(prediction) => prediction.top(1).remove(0),
+            Err(error) => {
+                eprintln!("{}: {error}", path.display());
+                continue;
+            }
+        };
+        let class = if best.score < SURE { "unsure".into() } else { best.label.replace(['/', '\\'], "-") };
+        let folder = PathBuf::from(&sorted).join(&class);
+        fs::create_dir_all(&folder)?;
+        fs::copy(&path, folder.join(path.file_name().unwrap_or_default()))?;
+        println!("{:5.1} %  {class}  {}", 100.0 * best.score, path.display());
+    }
+    Ok(())
+}

@@ -1,0 +1,53 @@
+//! Pictures as SVG: all that must be on them is, and nothing is outside or written over something else.
+
+use std::fs;
+
+use crate::{Folder, err, on_cpu};
+
+/// Place, anchor and text of every text of a picture.
+fn texts(svg: &str) -> Vec<(f64, f64, String, String)> {
+    let attribute = |element: &str, name: &str| {
+        let value = element.split(&format!("{name}=\"")).nth(1).unwrap().split('"').next().unwrap();
+        value.to_string()
+    };
+    let elements = svg.split("<text ").skip(1).map(|rest| rest.split("</text>").next().unwrap());
+    let text = |element: &str| {
+        let number = |name| attribute(element, name).parse().unwrap();
+        let text = element.split('>').nth(1).unwrap().replace("&gt;", ">");
+        (number("x"), number("y"), attribute(element, "text-anchor"), text)
+    };
+    elements.map(text).collect()
+}
+
+#[test]
+fn a_graph_shows_every_layer_in_its_place() {
+    let folder = Folder::new();
+    for architecture in ["cifar_resnet20a", "resnet18", "resnet50", "densenet121"] {
+        let model = folder.checkpoint(&format!("{architecture}.safetensors"), architecture, |_, _, _| true);
+        let picture = folder.path("graph.svg");
+        let output = on_cpu(&["info", "-q", &model, "--graph", &picture]);
+        assert!(output.status.success(), "{}", err(&output));
+        fs::remove_file(&model).unwrap();
+        let svg = fs::read_to_string(&picture).unwrap();
+        let size: Vec<f64> = svg.split('"').nth(3).unwrap().split(' ').map(|n| n.parse().unwrap()).collect();
+        let texts = texts(&svg);
+        let graph = residua::models::Architecture::by_name(architecture).unwrap().graph();
+        for node in graph.nodes().iter().filter(|node| matches!(node.op.name(), "conv2d" | "linear" | "concat")) {
+            assert!(texts.iter().any(|(.., text)| *text == node.name), "{architecture} lacks {}", node.name);
+        }
+        // A character of 11 pixels of a monospaced font is 0.6 of that wide.
+        let extent = |(x, y, anchor, text): &(f64, f64, String, String)| {
+            let width = text.chars().count() as f64 * 6.6;
+            let left = if anchor == "end" { x - width } else { *x };
+            (left, left + width, *y)
+        };
+        let extents: Vec<_> = texts.iter().map(extent).collect();
+        for (i, a) in extents.iter().enumerate() {
+            assert!(a.0 >= 0.0 && a.1 <= size[2] && a.2 <= size[3], "{architecture}: {:?} is outside", texts[i]);
+            let over = |b: &(f64, f64, f64)| a.0 < b.1 && b.0 < a.1 && (a.2 - b.2).abs() < 11.0;
+            let other = extents[..i].iter().position(over);
+            assert!(other.is_none(), "{architecture}: {:?} is written over {:?}", texts[i], texts[other.unwrap()]);
+        }
+        assert!(svg.contains("prefers-color-scheme:dark"));
+    }
+}
