@@ -11,7 +11,7 @@ use std::{
 use residua::{Classifier, Error};
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 
-use super::{Stop, inputs::path_of, pipeline::Work, progress::Progress, write_file};
+use super::{Stop, args::Global, inputs::path_of, pipeline::Work, progress::Progress, write_file};
 
 /// Images by path, each with its features.
 pub(super) struct Index {
@@ -37,8 +37,8 @@ fn stamp(path: &Path) -> Stamp {
 }
 
 impl Index {
-    /// An index without images for the features that `classifier` gives.
-    pub(super) fn new(classifier: &Classifier) -> Self {
+    /// An index without images for the features that `classifier` gives with the options of `global`.
+    pub(super) fn new(global: &Global, classifier: &Classifier) -> Self {
         let model = classifier.model();
         let source = [
             ("format", "residua index 1".into()),
@@ -51,7 +51,10 @@ impl Index {
                     .join(" "),
             ),
             ("weights", format!("{:016x}", classifier.fingerprint())),
-            ("preprocess", format!("{:?}", model.preprocess)),
+            (
+                "preprocess",
+                format!("{:?}{}", model.preprocess, if global.no_exif { ", EXIF orientation ignored" } else { "" }),
+            ),
         ];
         Index { rows: BTreeMap::new(), source: source.map(|(key, value)| (key.into(), value)).into() }
     }

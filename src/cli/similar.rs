@@ -87,7 +87,7 @@ fn index(
     classifier: &Classifier,
     interrupt: &Interrupt,
 ) -> Result<(Index, u64), Stop> {
-    let mut index = Index::new(classifier);
+    let mut index = Index::new(global, classifier);
     if !command.place.is_dir() {
         index.read(&command.place)?;
         return Ok((index, 0));
