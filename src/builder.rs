@@ -1,11 +1,17 @@
 //! What to open, on which device, and how: the settings of a [`Classifier`], and the way from a model's name to its parts.
 
-use std::{panic, path::Path, sync::Arc, thread};
+use std::{
+    panic,
+    path::{Path, PathBuf},
+    sync::Arc,
+    thread,
+};
 
 #[cfg(feature = "hub")]
 use crate::hub::{Hub, ModelId, near};
 use crate::{
     Classifier, Error, Result,
+    cache::Cache,
     checkpoint::{PreprocessConfig, ProblemType, published},
     classifier::{Backend, ModelInfo},
     gpu::{Device, DeviceInfo, Executor},
@@ -47,6 +53,8 @@ pub struct Builder {
     labels: Option<Labels>,
     faults: Vec<Fault>,
     test_size: bool,
+    deterministic: bool,
+    cache: Option<Cache>,
     #[cfg(feature = "hub")]
     hub: Hub,
 }
@@ -118,6 +126,19 @@ impl Builder {
     /// Class names, instead of the model's own.
     pub fn labels(mut self, labels: Labels) -> Self {
         self.labels = Some(labels);
+        self
+    }
+
+    /// Kernels are chosen as for one image, whatever the batch: an image then gets the same bits in batches of any size, which may
+    /// take longer.
+    pub fn deterministic(mut self, deterministic: bool) -> Self {
+        self.deterministic = deterministic;
+        self
+    }
+
+    /// A folder to keep compiled pipelines in from one start to the next. Without this call nothing is kept.
+    pub fn cache(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.cache = Some(Cache::new(folder));
         self
     }
 
@@ -258,7 +279,13 @@ impl Builder {
 
     /// The device; none for the CPU reference path.
     fn open_device(&self) -> Option<Result<Device>> {
-        (self.wanted() != "cpu").then(|| pollster::block_on(Device::open(self.wanted())))
+        (self.wanted() != "cpu").then(|| {
+            let mut device = pollster::block_on(Device::open(self.wanted()))?;
+            if let Some(cache) = self.cache.clone() {
+                device.use_cache(cache);
+            }
+            Ok(device)
+        })
     }
 
     fn backend(&self, network: Network, device: Option<Result<Device>>, notes: &mut Vec<String>) -> Result<Backend> {
@@ -293,7 +320,7 @@ impl Builder {
             let kernels: Vec<String> = faulty.iter().map(|(kernel, stored)| format!("{kernel} in {stored}")).collect();
             notes.push(format!("not used, as verify found them wrong on this device: {}", kernels.join("; ")));
         }
-        let options = Options { faulty, ..Options::new(stored) };
+        let options = Options { faulty, deterministic: self.deterministic, ..Options::new(stored) };
         Ok(Backend::Gpu(Executor::new(Arc::new(device), network, options)))
     }
 }

@@ -16,7 +16,8 @@ use crate::{
     image::{Pixels, Preprocess},
     kernels::Precision,
     labels::{Labels, Prediction, Scoring},
-    plan::Network,
+    plan::{Footprint, Network},
+    profile::{self, Profile},
     reference,
     search::{self, Products},
     tensor::{Shape, Tensor},
@@ -303,6 +304,28 @@ impl Classifier {
             Backend::Reference(_) => {
                 Err(Error::NoAdapter { reason: "verify compares a GPU with the CPU reference".into() })
             }
+        }
+    }
+
+    /// The time of every dispatch on the device, for `batch` images of made-up pixels: medians of `runs` runs.
+    ///
+    /// # Errors
+    /// [`Error::NoAdapter`] on the CPU reference path, which makes no dispatches; `gpu.*` if the device fails.
+    pub fn profile(&self, batch: usize, runs: usize) -> Result<Profile> {
+        match &self.0.backend {
+            Backend::Gpu(executor) => profile::profile(executor, self.input_shape(batch), runs),
+            Backend::Reference(_) => Err(Error::NoAdapter { reason: "profile times the kernels of a GPU".into() }),
+        }
+    }
+
+    /// Device memory for an input of shape `input`; none on the CPU reference path.
+    ///
+    /// # Errors
+    /// Those of [`Network::plan`].
+    pub fn footprint(&self, input: Shape) -> Result<Option<Footprint>> {
+        match &self.0.backend {
+            Backend::Gpu(executor) => Ok(Some(executor.plan(input)?.footprint)),
+            Backend::Reference(_) => Ok(None),
         }
     }
 

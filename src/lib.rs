@@ -28,13 +28,15 @@
 //! | reference | every value of a graph by naive loops: the oracle, and the path without a GPU | [`reference`](mod@reference) | `graph`, `checkpoint` |
 //! | plan | [`Plan`](plan::Plan): fused layers, kernels with reasons, buffers, packed weights | [`plan`] | `graph`, `checkpoint`, `kernels` |
 //! | kernels | which WGSL serves an operator: key, extents, grid | [`kernels`] | `graph` |
-//! | gpu | runs a plan in one submission; alone names `wgpu` | [`gpu`] | `graph`, `plan`, `kernels` |
+//! | gpu | runs a plan in one submission; alone names `wgpu` | [`gpu`] | `graph`, `plan`, `kernels`, `cache` |
+//! | cache | files that make the next start faster | [`cache`] | nothing |
 //! | labels | scores, names | [`labels`] | nothing |
-//! | classifier | the whole path in order ([`Classifier`]), how to open it ([`Builder`]), what a model's name stands for, [`verify`] layer by layer, [`explain`] by heat maps, exact search among features | `classifier`, `builder`, `source`, `verify`, `explain`, `search` | everything |
+//! | classifier | the whole path in order ([`Classifier`]), how to open it ([`Builder`]), what a model's name stands for, [`verify`] layer by layer, [`profile`] by time, [`explain`] by heat maps, exact search among features | `classifier`, `builder`, `source`, `verify`, `profile`, `explain`, `search` | everything |
 //!
 //! [`error`] and [`tensor`] are open to all. `tests/layering.rs` enforces the last column.
 
 mod builder;
+pub mod cache;
 pub mod checkpoint;
 mod classifier;
 pub mod error;
@@ -48,6 +50,7 @@ pub mod kernels;
 pub mod labels;
 pub mod models;
 pub mod plan;
+pub mod profile;
 pub mod reference;
 mod search;
 mod source;

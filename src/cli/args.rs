@@ -37,6 +37,9 @@ pub(crate) struct Global {
     /// that does not fit is halved.
     #[arg(long, global = true, default_value = "auto", value_name = "N|auto", value_parser = batch)]
     pub(crate) batch: Batch,
+    /// Give an image the same bits in batches of any size: kernels are chosen as for one image
+    #[arg(long, global = true)]
+    pub(crate) deterministic: bool,
     /// Use what is in the cache of the hub, and no network (also: the variable HF_HUB_OFFLINE)
     #[arg(long, global = true)]
     pub(crate) offline: bool,
@@ -163,6 +166,15 @@ afterwards; a later verify that finds it right takes that back.")]
         #[arg(short, long, value_name = "CROP.png")]
         output: PathBuf,
     },
+    /// Time every kernel of a network on this device
+    #[command(after_help = "Examples:
+  residua profile
+  residua profile -m resnet18.safetensors --batch 8 -o trace.json --svg profile.svg
+
+TRACE.json opens in https://ui.perfetto.dev and in Chrome's about:tracing. A kernel's floor is the larger of two times: its floating-point
+operations (two for each multiplication that it does) and its bytes (each value and weight once), each at the best rate that any kernel
+reaches in this profile, a 1x1 convolution of 512 channels to 512 over 56x56 pixels and an elementwise kernel over 64 MiB among them.")]
+    Profile(Profile),
     /// Fetch a model of the hub into the cache, or its newest commit, and print its folder
     #[command(after_help = "Examples:
   residua pull resnet50
@@ -317,6 +329,21 @@ pub(crate) struct Verify {
     /// Also write a report of all that was compared to this file
     #[arg(long, value_name = "FILE")]
     pub(crate) json: Option<PathBuf>,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Profile {
+    #[command(flatten)]
+    pub(crate) model: Model,
+    /// Runs, of whose times the medians are given
+    #[arg(long, default_value_t = 7, value_name = "N", value_parser = at_least_one)]
+    pub(crate) runs: usize,
+    /// Write a trace for Perfetto or Chrome
+    #[arg(short, long, value_name = "TRACE.json")]
+    pub(crate) output: Option<PathBuf>,
+    /// Draw the times
+    #[arg(long, value_name = "FILE.svg")]
+    pub(crate) svg: Option<PathBuf>,
 }
 
 #[derive(Debug, ClapArgs)]

@@ -4,6 +4,7 @@
 mod args;
 mod batch;
 mod cache;
+mod chart;
 mod classify;
 mod completions;
 mod devices;
@@ -23,6 +24,7 @@ mod logits;
 mod npy;
 mod pipeline;
 mod preprocess;
+mod profile;
 mod progress;
 mod pull;
 mod records;
@@ -125,6 +127,7 @@ fn dispatch(args: &Args, out: &mut dyn Write) -> Outcome {
         Command::Devices => devices::run(global, out),
         Command::Info { model, graph } => info::run(global, model, graph.as_deref(), out),
         Command::Verify(command) => verify::run(global, command, out),
+        Command::Profile(command) => profile::run(global, command, out),
         Command::Pull { model } => pull::run(global, model, out),
         Command::Doctor { json } => doctor::run(global, *json, out),
         Command::Completions { shell } => completions::completions(*shell, out),
@@ -147,7 +150,10 @@ impl Global {
                 PrecisionArg::F32 => Precision::F32,
                 PrecisionArg::F16 => Precision::F16,
             });
-        builder = builder.test_size(self.test_size);
+        builder = builder.test_size(self.test_size).deterministic(self.deterministic);
+        if let Some(folder) = cache::folder() {
+            builder = builder.cache(folder);
+        }
         if let Some(resize) = self.resize {
             builder = builder.resize(resize);
         }

@@ -5,9 +5,10 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use super::{lock, pipelines::Pipeline};
+use super::{lock, pipeline_cache::PipelineCache, pipelines::Pipeline};
 use crate::{
     Error, Result,
+    cache::Cache,
     kernels::{Caps, KernelKey},
 };
 
@@ -116,6 +117,7 @@ pub struct Device {
     pub(super) device: wgpu::Device,
     pub(super) queue: wgpu::Queue,
     pub(super) pipelines: Mutex<HashMap<KernelKey, Pipeline>>,
+    pub(super) pipeline_cache: Option<PipelineCache>,
     fault: Arc<Mutex<Option<Fault>>>,
 }
 
@@ -137,7 +139,11 @@ impl Device {
         let infos: Vec<DeviceInfo> = adapters.iter().map(|(info, _)| info.clone()).collect();
         let (index, _) = pick(&infos, wanted)?;
         let (info, adapter) = adapters.swap_remove(index);
-        let mut wanted = wgpu::Features::SHADER_F16 | wgpu::Features::SUBGROUP;
+        let mut wanted = wgpu::Features::SHADER_F16
+            | wgpu::Features::SUBGROUP
+            | wgpu::Features::PIPELINE_CACHE
+            | wgpu::Features::TIMESTAMP_QUERY
+            | wgpu::Features::TIMESTAMP_QUERY_INSIDE_PASSES;
         if info.software {
             wanted |= wgpu::Features::MAPPABLE_PRIMARY_BUFFERS;
         }
@@ -175,7 +181,12 @@ impl Device {
         }));
         let slot = fault.clone();
         device.set_device_lost_callback(move |reason, text| note(&slot, Fault::Lost(format!("{reason:?}: {text}"))));
-        Ok(Device { info, caps, device, queue, pipelines: Mutex::default(), fault })
+        Ok(Device { info, caps, device, queue, pipelines: Mutex::default(), pipeline_cache: None, fault })
+    }
+
+    /// Takes compiled pipelines out of `cache`, where the driver gives them away, and keeps new ones there.
+    pub fn use_cache(&mut self, cache: Cache) {
+        self.pipeline_cache = PipelineCache::open(&self.device, cache);
     }
 
     /// The adapter.

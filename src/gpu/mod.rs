@@ -1,21 +1,25 @@
 //! Runs plans on a GPU: the only module that names `wgpu`. Everything inside is asynchronous; the caller blocks if it wants to.
 
 mod device;
+mod pipeline_cache;
 mod pipelines;
 mod prepare;
 mod report;
 mod session;
+mod timing;
 mod transfer;
 mod trusted;
 
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 pub use device::{Device, DeviceInfo, devices, pick};
 pub use report::{AdapterReport, adapter_reports};
 use session::Session;
+pub use timing::Clock;
 
 use crate::{
     Result,
@@ -120,6 +124,33 @@ impl Executor {
         let session = self.new_session(input.shape, &wanted)?;
         let values = session.run(&self.device, input).await?;
         Ok(wanted.into_iter().zip(values).collect())
+    }
+
+    /// Bytes of the packed weights that are on the device.
+    pub fn weight_bytes(&self) -> u64 {
+        lock(&self.weights).values().map(wgpu::Buffer::size).sum()
+    }
+
+    /// The plan for `input`, and of each of its dispatches the median time of `runs` runs, by `clock`.
+    ///
+    /// # Errors
+    /// As [`Executor::run`]; [`Error::GpuFeature`](crate::Error::GpuFeature) if the device does not have the clock,
+    /// [`Error::GpuLimits`](crate::Error::GpuLimits) if there are more dispatches than it can time.
+    pub async fn profile(&self, input: &Tensor, runs: usize, clock: Clock) -> Result<(Plan, Vec<Duration>)> {
+        let session = self.new_session(input.shape, &[self.network.graph().output()])?;
+        // Timed on what a whole run has left: some kernels are slower on zeros, and some on denormal numbers.
+        session.run(&self.device, input).await?;
+        let mut times = Vec::with_capacity(runs);
+        for _ in 0..runs.max(1) {
+            times.push(session.times(&self.device, clock).await?);
+        }
+        let median = |dispatch: usize| {
+            let mut times: Vec<Duration> = times.iter().map(|run| run[dispatch]).collect();
+            times.sort();
+            times[times.len() / 2]
+        };
+        let medians = (0..session.dispatches.len()).map(median).collect();
+        Ok((session.plan, medians))
     }
 
     fn session(&self, purpose: Purpose) -> Result<Arc<async_lock::Mutex<Session>>> {

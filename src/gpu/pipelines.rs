@@ -38,7 +38,7 @@ impl Device {
                 constants: &constants,
                 zero_initialize_workgroup_memory: false,
             },
-            cache: None,
+            cache: self.pipeline_cache.as_ref().map(|cache| &cache.driver),
         });
         self.check(&label)?;
         lock(&self.pipelines).insert(key.clone(), (pipeline.clone(), layout.clone()));

@@ -54,9 +54,13 @@ pub(super) fn prepare(executor: &Executor, plan: &Plan) -> Result<()> {
         Ok(())
     };
     let cores = thread::available_parallelism().map_or(1, NonZero::get);
-    thread::scope(|scope| {
+    let done = thread::scope(|scope| {
         let others: Vec<_> = (1..cores.min(jobs.len())).map(|_| scope.spawn(work)).collect();
         let joined = |outcome: thread::Result<Result<()>>| outcome.unwrap_or_else(|cause| panic::resume_unwind(cause));
         others.into_iter().map(|other| joined(other.join())).fold(work(), Result::and)
-    })
+    });
+    if let Some(cache) = device.pipeline_cache.as_ref().filter(|_| !kernels.is_empty()) {
+        cache.save();
+    }
+    done
 }

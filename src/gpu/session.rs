@@ -17,19 +17,28 @@ use crate::{
 /// Everything that is needed to run a plan again and again; nothing is allocated on the device after it is made.
 #[derive(Debug)]
 pub(super) struct Session {
-    plan: Plan,
+    pub(super) plan: Plan,
     buffers: Vec<wgpu::Buffer>,
     upload: wgpu::Buffer,
     /// One for each value that the plan keeps.
     readbacks: Vec<wgpu::Buffer>,
-    dispatches: Vec<Dispatch>,
+    pub(super) dispatches: Vec<Dispatch>,
 }
 
 #[derive(Debug)]
-struct Dispatch {
+pub(super) struct Dispatch {
     pipeline: wgpu::ComputePipeline,
     bind_group: wgpu::BindGroup,
     grid: [u32; 3],
+}
+
+impl Dispatch {
+    pub(super) fn record(&self, pass: &mut wgpu::ComputePass<'_>) {
+        pass.set_pipeline(&self.pipeline);
+        pass.set_bind_group(0, &self.bind_group, &[]);
+        let [x, y, z] = self.grid;
+        pass.dispatch_workgroups(x, y, z);
+    }
 }
 
 impl Session {
@@ -96,12 +105,7 @@ impl Session {
         encoder.copy_buffer_to_buffer(&self.upload, 0, &self.buffers[self.plan.input.buffer], 0, self.upload.size());
         {
             let mut pass = encoder.begin_compute_pass(&Default::default());
-            for dispatch in &self.dispatches {
-                pass.set_pipeline(&dispatch.pipeline);
-                pass.set_bind_group(0, &dispatch.bind_group, &[]);
-                let [x, y, z] = dispatch.grid;
-                pass.dispatch_workgroups(x, y, z);
-            }
+            self.dispatches.iter().for_each(|dispatch| dispatch.record(&mut pass));
         }
         for (placed, readback) in self.plan.kept.iter().zip(&self.readbacks) {
             encoder.copy_buffer_to_buffer(&self.buffers[placed.buffer], 0, readback, 0, readback.size());
@@ -122,7 +126,7 @@ impl Session {
 }
 
 /// Maps a whole buffer. Natively this waits for the device inside; in a browser the caller's executor does.
-async fn map(device: &Device, buffer: &wgpu::Buffer, mode: wgpu::MapMode) -> Result<()> {
+pub(super) async fn map(device: &Device, buffer: &wgpu::Buffer, mode: wgpu::MapMode) -> Result<()> {
     let mapped = Signal::default();
     let signal = mapped.clone();
     buffer.map_async(mode, .., move |result| signal.set(result.map_err(|error| error.to_string())));

@@ -10,7 +10,7 @@ use crate::{
 
 /// Bytes of the buffer that a value lies in.
 pub(super) fn bytes(placed: &Placed) -> usize {
-    placed.view.buffer_elements() * placed.stored.bytes()
+    placed.buffer_bytes() as usize
 }
 
 /// Values as a buffer stores them.

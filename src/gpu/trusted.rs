@@ -1,5 +1,5 @@
-//! The crate's only `unsafe`: shader modules without the run-time checks of wgpu.
-#![allow(unsafe_code, reason = "create_shader_module_trusted; the argument stands at its call")]
+//! The crate's only `unsafe`: shader modules without the run-time checks of wgpu, and pipelines out of a file.
+#![allow(unsafe_code, reason = "the arguments stand at the calls")]
 
 /// A shader module out of WGSL of this crate, without bounds checks on indices, without a counter in every loop and without
 /// guards on integer division: the counter alone keeps drivers from unrolling the inner loops.
@@ -10,4 +10,13 @@ pub(super) fn shader_module(device: &wgpu::Device, label: &str, wgsl: &str) -> w
     // that the plan has computed the buffers' sizes from, clamp what goes past an edge, have loops that end (their bounds
     // are extents), and divide by extents only, which shape inference has found to be at least one.
     unsafe { device.create_shader_module_trusted(descriptor, wgpu::ShaderRuntimeChecks::unchecked()) }
+}
+
+/// The driver's pipeline cache, filled with what it gave at an earlier start.
+pub(super) fn pipeline_cache(device: &wgpu::Device, stored: Option<&[u8]>) -> wgpu::PipelineCache {
+    let descriptor = wgpu::PipelineCacheDescriptor { label: Some("pipelines"), data: stored, fallback: true };
+    // SAFETY: `stored` must have come from `PipelineCache::get_data` of this adapter. `crate::cache` gives nothing but the whole
+    // contents, by length and checksum, of a file that `gpu::pipeline_cache` wrote for this adapter, driver and version of the
+    // crate, and that no other user may write. wgpu and the driver compare vendor, device and the driver's UUID once more.
+    unsafe { device.create_pipeline_cache(&descriptor) }
 }

@@ -91,7 +91,7 @@ impl Context<'_> {
         macs: u64,
     ) -> Step {
         let (name, value) = (self.layer.name.clone(), self.layer.output);
-        Step { name, value, kernel, reason, uniform: uniform.to_vec(), operands, grid, macs }
+        Step { name, value, kernel, reason, uniform: uniform.to_vec(), operands, grid, macs, bytes: 0 }
     }
 
     fn convolution(&self, choice: Choice, steps: &mut Vec<Step>) {

@@ -1,7 +1,9 @@
-//! Which buffer each value lives in. Values that are alive at the same time never share one.
+//! Which buffer each value lives in, and how much memory that comes to. Values that are alive at the same time never share one.
 //!
 //! wgpu tracks hazards per whole buffer and forbids reading and writing one buffer in a dispatch, so values get whole
 //! buffers out of a small rotating set, not slices of one arena.
+
+use std::{cmp::Reverse, fmt};
 
 /// A value's life, in steps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,28 +25,68 @@ pub struct Layout {
     pub buffer_of: Vec<usize>,
 }
 
-/// Assigns buffers to values given in the order of their `first` step: each takes the free buffer that fits it best (the
-/// smallest that is large enough, else the largest, which grows), or a new one if none is free.
-pub fn assign(values: &[Lifetime]) -> Layout {
-    let mut buffers: Vec<u64> = Vec::new();
-    let mut busy_until: Vec<usize> = Vec::new();
-    let mut buffer_of = Vec::with_capacity(values.len());
-    for value in values {
-        let free = (0..buffers.len()).filter(|&b| busy_until[b] < value.first);
-        let best = free.min_by_key(|&b| {
-            let fits = buffers[b] >= value.bytes;
-            (!fits, if fits { buffers[b] } else { u64::MAX - buffers[b] })
-        });
-        let chosen = best.unwrap_or_else(|| {
-            buffers.push(0);
-            busy_until.push(0);
-            buffers.len() - 1
-        });
-        buffers[chosen] = buffers[chosen].max(value.bytes);
-        busy_until[chosen] = value.last;
-        buffer_of.push(chosen);
+/// Device memory of a plan in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Footprint {
+    /// Packed weights.
+    pub weights: u64,
+    /// Buffers of activations.
+    pub activations: u64,
+    /// Buffers through which the input and the results go.
+    pub staging: u64,
+    /// The most that is alive of the activations at once: no assignment of buffers needs less.
+    pub live: u64,
+}
+
+impl Footprint {
+    /// All of it.
+    pub fn total(&self) -> u64 {
+        self.weights + self.activations + self.staging
     }
-    Layout { buffers, buffer_of }
+}
+
+impl fmt::Display for Footprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
+        let Footprint { weights, activations, staging, live } = *self;
+        let (total, weights, staging) = (mib(self.total()), mib(weights), mib(staging));
+        write!(f, "{total:.1} MiB: weights {weights:.1}, activations {:.1}, of which at most ", mib(activations))?;
+        write!(f, "{:.1} are alive at once, input and results {staging:.1}", mib(live))
+    }
+}
+
+/// The largest sum of the sizes of values that are alive at once.
+pub fn live(values: &[Lifetime]) -> u64 {
+    let alive = |step: usize| values.iter().filter(move |v| (v.first..=v.last).contains(&step)).map(|v| v.bytes).sum();
+    values.iter().map(|value| alive(value.first)).max().unwrap_or(0)
+}
+
+/// Assigns buffers to values, the largest value first: each goes into a buffer whose values are all dead while it lives, or into a new
+/// one ("greedy by size" for shared objects in Pisarchyk and Lee, Efficient Memory Management for Deep Neural Net Inference, 2020).
+/// Of the buffers that are free it takes the smallest or the largest, whichever comes to less in the end.
+pub fn assign(values: &[Lifetime]) -> Layout {
+    let total = |layout: &Layout| layout.buffers.iter().sum::<u64>();
+    let (smallest, largest) = (by_size(values, true), by_size(values, false));
+    if total(&smallest) <= total(&largest) { smallest } else { largest }
+}
+
+fn by_size(values: &[Lifetime], smallest: bool) -> Layout {
+    let mut order: Vec<usize> = (0..values.len()).collect();
+    order.sort_by_key(|&v| Reverse(values[v].bytes));
+    let mut buffers: Vec<Vec<usize>> = Vec::new();
+    let mut buffer_of = vec![0; values.len()];
+    for v in order {
+        let apart = |o: &usize| values[*o].last < values[v].first || values[v].last < values[*o].first;
+        // Buffers come in falling sizes.
+        let mut free = (0..buffers.len()).filter(|&b| buffers[b].iter().all(apart));
+        let buffer = if smallest { free.next_back() } else { free.next() };
+        let buffer = buffer.unwrap_or(buffers.len());
+        buffers.resize(buffers.len().max(buffer + 1), Vec::new());
+        buffers[buffer].push(v);
+        buffer_of[v] = buffer;
+    }
+    // The first value of a buffer is its largest.
+    Layout { buffers: buffers.iter().map(|held| values[held[0]].bytes).collect(), buffer_of }
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 //! with a reason, `place` gives every value a place in a buffer of `memory`, `lower` turns layers into dispatches, `fold` packs the
 //! weights. Nothing here touches a device, so a plan can be printed and tested without one.
 
+mod bytes;
 mod commute;
 mod fold;
 mod fuse;
@@ -13,7 +14,7 @@ mod select;
 use std::fmt;
 
 pub use fuse::{Addend, ConvWeights, Epilogue, Fused, Layer, LayerOp, Norm, Subsample, fuse};
-pub use memory::{Layout, Lifetime, assign};
+pub use memory::{Footprint, Layout, Lifetime, assign, live};
 use select::Choice;
 
 use crate::{
@@ -25,7 +26,7 @@ use crate::{
 };
 
 /// What a step binds to one of its kernel's bindings (after the uniform block).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Operand {
     /// An activation buffer, by its index in [`Plan::buffers`].
     Buffer(usize),
@@ -36,7 +37,7 @@ pub enum Operand {
 }
 
 /// Names one packed array of weights: the same for every plan of a network, so that it is uploaded once.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct WeightsId {
     /// Index of the layer.
     pub layer: usize,
@@ -45,7 +46,7 @@ pub struct WeightsId {
 }
 
 /// The arrays that a layer may need.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Part {
     /// `[kh][kw][cin / groups][cout]` or `[inputs][outputs]`, in the storage precision.
     Weights,
@@ -76,6 +77,8 @@ pub struct Step {
     pub grid: [u32; 3],
     /// Multiply-accumulates.
     pub macs: u64,
+    /// Bytes of the values and weights that it reads or writes.
+    pub bytes: u64,
 }
 
 /// Where a value lies.
@@ -101,6 +104,8 @@ pub struct Plan {
     /// The values that are there when the last step has run, in the order in which they were asked for. One that no step
     /// reads, such as the logits, is f32.
     pub kept: Vec<Placed>,
+    /// Its memory.
+    pub footprint: Footprint,
 }
 
 /// How to plan.
@@ -110,6 +115,8 @@ pub struct Options {
     pub stored: Precision,
     /// This kernel for every convolution, instead of the choice by shape and device.
     pub conv2d: Option<Variant>,
+    /// Kernels are chosen as for one image, so that the bits of an image do not depend on the batch it is in.
+    pub deterministic: bool,
     /// Kernels that are not chosen, with the storage precision in which they were found to be wrong on the device.
     pub faulty: Vec<(Variant, Precision)>,
 }
@@ -117,7 +124,7 @@ pub struct Options {
 impl Options {
     /// The ordinary plan: kernels are chosen.
     pub fn new(stored: Precision) -> Self {
-        Options { stored, conv2d: None, faulty: Vec::new() }
+        Options { stored, conv2d: None, deterministic: false, faulty: Vec::new() }
     }
 }
 
@@ -219,7 +226,13 @@ impl Network {
         let mut steps = Vec::new();
         for (&(index, layer), (&choice, scratch)) in layers.iter().zip(choices.iter().zip(&places.scratch)) {
             let context = lower::Context { index, layer, choice, scratch, places: &places.values, options, caps };
+            let first = steps.len();
             lower::lower(&context, &mut steps);
+            let sizes = choice.map_or_else(Vec::new, Choice::scratch);
+            let scratch: Vec<(usize, u64)> = scratch.iter().copied().zip(sizes).collect();
+            for step in &mut steps[first..] {
+                step.bytes = self.traffic(step, layer, &places, &scratch, options.stored);
+            }
         }
         for step in &steps {
             if let Some(&groups) = step.grid.iter().find(|&&groups| groups > caps.max_workgroups) {
@@ -228,12 +241,12 @@ impl Network {
             }
         }
         let place = |id: ValueId| places.values[id.0].expect("the input and every needed layer's output are placed");
-        Ok(Plan {
-            steps,
-            input: place(self.graph.input()),
-            kept: keep.iter().map(|id| place(*id)).collect(),
-            buffers: places.buffers.iter().map(|(bytes, _)| *bytes).collect(),
-        })
+        let input = place(self.graph.input());
+        let kept: Vec<Placed> = keep.iter().map(|id| place(*id)).collect();
+        let exchanged: Vec<Placed> = kept.iter().copied().chain([input]).collect();
+        let footprint = self.footprint(&steps, &places, &exchanged, options.stored);
+        let buffers = places.buffers.iter().map(|(bytes, _)| *bytes).collect();
+        Ok(Plan { steps, input, kept, buffers, footprint })
     }
 
     /// The layers that the values of `keep` depend on, with their indices, in execution order.
@@ -269,7 +282,7 @@ impl fmt::Display for Plan {
             let macs = step.macs as f64 / 1e6;
             writeln!(f, "{:<28} {:9.2} MMAC  {:?}  {}  ({})", step.name, macs, step.grid, step.kernel, step.reason)?;
         }
-        let mib = self.buffers.iter().sum::<u64>() as f64 / (1 << 20) as f64;
-        writeln!(f, "{} dispatches, {} activation buffers, {mib:.1} MiB", self.steps.len(), self.buffers.len())
+        writeln!(f, "{} dispatches, {} activation buffers", self.steps.len(), self.buffers.len())?;
+        writeln!(f, "device memory {}", self.footprint)
     }
 }

@@ -1,7 +1,7 @@
 //! Where each value lies. A value gets a buffer of its own out of the rotating set of [`super::memory`], or, as an input of a
 //! concatenation, channels of that one's buffer: then nothing is copied.
 
-use super::{Layer, LayerOp, Lifetime, Placed, assign};
+use super::{Layer, LayerOp, Lifetime, Placed, assign, live};
 use crate::{
     graph::{Graph, ValueId},
     kernels::{Precision, View, fours},
@@ -16,6 +16,8 @@ pub(super) struct Placement {
     pub(super) scratch: Vec<Vec<usize>>,
     /// Size of each buffer in bytes, and the name of the largest thing in it.
     pub(super) buffers: Vec<(u64, String)>,
+    /// The most bytes that are alive at once.
+    pub(super) live: u64,
 }
 
 /// Places the values of `layers`, which need scratch arrays of `scratch` bytes each. Those of `keep` stay to the end; a value that no
@@ -62,6 +64,7 @@ pub(super) fn place(
         values: vec![None; shapes.len()],
         scratch: vec![Vec::new(); layers.len()],
         buffers: layout.buffers.iter().map(|&bytes| (bytes, String::new())).collect(),
+        live: live(&lifetimes),
     };
     let mut buffer_of = vec![None; shapes.len()];
     for ((life, thing), &buffer) in things.iter().zip(&layout.buffer_of) {

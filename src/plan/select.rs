@@ -38,7 +38,12 @@ impl Choice {
 /// The choice for `layer`; nothing where it is no convolution.
 pub(super) fn choose(layer: &Layer, shapes: &[Shape], options: &Options, caps: &Caps) -> Option<Choice> {
     let conv = convolution(layer, &|id| View::whole(shapes[id.0]))?;
-    let (variant, reason) = conv2d(&conv, caps, options);
+    if !options.deterministic {
+        let (variant, reason) = conv2d(&conv, caps, options);
+        return Some(Choice { conv, variant, reason });
+    }
+    let one = |id: ValueId| View::whole(Shape { n: 1, ..shapes[id.0] });
+    let (variant, reason) = conv2d(&convolution(layer, &one)?, caps, options);
     Some(Choice { conv, variant, reason })
 }
 

@@ -28,7 +28,7 @@ fn examples(help: &str) -> Vec<String> {
 const NOT_RUN: [&str; 2] = ["residua pull resnet50", "residua pull microsoft/resnet-50@main"];
 
 /// Commands that are about a GPU. The others run without a driver here, which would take seconds to compile kernels.
-const ON_GPU: [&str; 2] = ["residua devices", "residua verify"];
+const ON_GPU: [&str; 3] = ["residua devices", "residua verify", "residua profile"];
 
 /// Runs a line as a person would type it, in `folder`.
 fn type_in(folder: &Folder, line: &str) -> Output {

@@ -5,6 +5,7 @@ mod explain;
 mod folders;
 mod help;
 mod pictures;
+mod profile;
 mod similar;
 mod terminal;
 

@@ -14,7 +14,7 @@ use residua::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::{Args, PrecisionArg};
+use crate::{Args, PrecisionArg, cache};
 
 /// Largest input, in numbers: 1 GiB of f32.
 const MAX_ELEMENTS: usize = 1 << 28;
@@ -49,6 +49,8 @@ pub(crate) struct Row {
     /// The same of a second process that finds the shader caches of the first.
     pub(crate) restart_ms: Option<f64>,
     pub(crate) runs: usize,
+    /// Device memory of the plan; none on the CPU reference path.
+    pub(crate) device_memory_mib: Option<f64>,
     /// Highest resident memory of the process; none where the system does not tell.
     pub(crate) peak_memory_mib: Option<u64>,
 }
@@ -85,6 +87,10 @@ fn row(args: &Args, model: &str, batch: usize, started: SystemTime) -> Result<Ro
     };
     let hub = Hub::from_vars(|name| env::var_os(name));
     let builder = Classifier::builder().hub(hub).device(&args.device).precision(precision);
+    let builder = match cache::folder() {
+        Some(folder) => builder.cache(folder),
+        None => builder,
+    };
     let named = Architecture::by_name(model).is_some();
     let classifier = if named { builder.synthetic(model) } else { builder.model(model) }.open()?;
     let load_ms = since_start();
@@ -132,6 +138,7 @@ fn row(args: &Args, model: &str, batch: usize, started: SystemTime) -> Result<Ro
         first_ms,
         restart_ms: None,
         runs: times.len(),
+        device_memory_mib: classifier.footprint(shape)?.map(|memory| memory.total() as f64 / f64::from(1 << 20)),
         peak_memory_mib: peak_memory_mib(),
     })
 }

@@ -2,6 +2,8 @@
 //!
 //! Each case runs in a process of its own, so that its memory and the time to its first result are its own.
 
+#[path = "../../cli/cache.rs"]
+mod cache;
 mod case;
 mod print;
 

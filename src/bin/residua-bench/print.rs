@@ -17,6 +17,7 @@ const COLUMNS: &[Column] = &[
     ("load ms", |row| format!("{:.0}", row.load_ms)),
     ("first ms", |row| format!("{:.0}", row.first_ms)),
     ("restart ms", |row| row.restart_ms.map_or("-".into(), |ms| format!("{ms:.0}"))),
+    ("device MiB", |row| row.device_memory_mib.map_or("-".into(), |mib| format!("{mib:.0}"))),
     ("peak MiB", |row| row.peak_memory_mib.map_or("-".into(), |mib| mib.to_string())),
 ];
 

@@ -1,0 +1,143 @@
+//! A folder of files that make the next start faster. Losing one costs time and nothing else, so one that is cut off, foreign or
+//! writable by others is as if it were not there, and is written anew.
+
+use std::{
+    fs::{self, DirBuilder, OpenOptions},
+    io::{self, Read, Write},
+    path::{Path, PathBuf},
+    process,
+};
+
+const MAGIC: [u8; 8] = *b"residua1";
+/// Magic, hash of the key, length and hash of the contents.
+const HEADER: usize = 32;
+/// Largest file that is read, bytes.
+const LIMIT: u64 = 64 << 20;
+
+/// The folder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cache {
+    folder: PathBuf,
+}
+
+impl Cache {
+    /// The cache in `folder`, which need not be there yet.
+    pub fn new(folder: impl Into<PathBuf>) -> Self {
+        Cache { folder: folder.into() }
+    }
+
+    /// The contents of the file `name`, if it is whole and was written for `key`.
+    pub(crate) fn read(&self, name: &str, key: &str) -> Option<Vec<u8>> {
+        let path = self.folder.join(name);
+        let file = fs::symlink_metadata(&path).ok()?;
+        if !file.is_file() || !private(&file, 0o022) || !private(&fs::metadata(&self.folder).ok()?, 0o002) {
+            return None;
+        }
+        let mut bytes = Vec::new();
+        fs::File::open(&path).ok()?.take(LIMIT).read_to_end(&mut bytes).ok()?;
+        let (header, contents) = bytes.split_at_checked(HEADER)?;
+        (header == self::header(key, contents)).then(|| contents.to_vec())
+    }
+
+    /// Writes the file `name` for `key`, by way of a neighbour that is renamed. What goes wrong is logged.
+    pub(crate) fn write(&self, name: &str, key: &str, contents: &[u8]) {
+        let path = self.folder.join(name);
+        let part = self.folder.join(format!(".{name}.{}.part", process::id()));
+        let written = self.create(&part).and_then(|mut file| {
+            file.write_all(&header(key, contents)).and_then(|()| file.write_all(contents))?;
+            fs::rename(&part, &path)
+        });
+        if let Err(error) = written {
+            let _ = fs::remove_file(&part);
+            log::warn!("{}: {error}", path.display());
+        }
+    }
+
+    /// A new file that only its owner may read and write, in the folder.
+    fn create(&self, path: &Path) -> io::Result<fs::File> {
+        let (mut folder, mut file) = (DirBuilder::new(), OpenOptions::new());
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+            folder.mode(0o700);
+            file.mode(0o600);
+        }
+        folder.recursive(true).create(&self.folder)?;
+        file.write(true).create_new(true).open(path)
+    }
+}
+
+fn header(key: &str, contents: &[u8]) -> [u8; HEADER] {
+    let mut header = [0; HEADER];
+    header[..8].copy_from_slice(&MAGIC);
+    header[8..16].copy_from_slice(&hash(key.as_bytes()).to_le_bytes());
+    header[16..24].copy_from_slice(&(contents.len() as u64).to_le_bytes());
+    header[24..].copy_from_slice(&hash(contents).to_le_bytes());
+    header
+}
+
+/// FNV-1a, 64 bits.
+fn hash(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, &byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+}
+
+/// Whether none of the permissions `others` is given.
+#[cfg(unix)]
+fn private(metadata: &fs::Metadata, others: u32) -> bool {
+    use std::os::unix::fs::PermissionsExt;
+    metadata.permissions().mode() & others == 0
+}
+
+#[cfg(not(unix))]
+fn private(_: &fs::Metadata, _: u32) -> bool {
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_was_written_for_the_key_is_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let cache = Cache::new(folder.path().join("a/b"));
+        assert_eq!(cache.read("file", "key"), None, "there is none");
+        cache.write("file", "key", b"contents");
+        assert_eq!(cache.read("file", "key").as_deref(), Some(&b"contents"[..]));
+        assert_eq!(cache.read("file", "another key"), None);
+        let path = folder.path().join("a/b/file");
+        let whole = fs::read(&path).unwrap();
+        for len in 0..whole.len() {
+            fs::write(&path, &whole[..len]).unwrap();
+            assert_eq!(cache.read("file", "key"), None, "{len} bytes of it");
+        }
+        for at in 0..whole.len() {
+            let mut broken = whole.clone();
+            broken[at] ^= 0x10;
+            fs::write(&path, &broken).unwrap();
+            assert_eq!(cache.read("file", "key"), None, "byte {at} changed");
+        }
+        cache.write("file", "key", b"new");
+        assert_eq!(cache.read("file", "key").as_deref(), Some(&b"new"[..]), "it is written anew");
+        assert_eq!(fs::read_dir(folder.path().join("a/b")).unwrap().count(), 1, "nothing is left beside it");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn what_others_may_write_is_not_read() {
+        use std::os::unix::fs::{PermissionsExt, symlink};
+        let folder = tempfile::tempdir().unwrap();
+        let cache = Cache::new(folder.path());
+        cache.write("file", "key", b"contents");
+        let path = folder.path().join("file");
+        symlink(&path, folder.path().join("link")).unwrap();
+        assert_eq!(cache.read("link", "key"), None, "a link");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o602)).unwrap();
+        assert_eq!(cache.read("file", "key"), None, "a file that all may write");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o703)).unwrap();
+        assert_eq!(cache.read("file", "key"), None, "a folder that all may write");
+        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o700)).unwrap();
+        assert!(cache.read("file", "key").is_some());
+    }
+}

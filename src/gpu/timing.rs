@@ -1,0 +1,143 @@
+//! How long each dispatch of a plan takes on the device.
+
+use std::{
+    fmt,
+    time::{Duration, Instant},
+};
+
+use super::{
+    Device,
+    session::{Dispatch, Session, map},
+};
+use crate::{Error, Result};
+
+/// What times dispatches, the best first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Clock {
+    /// Timestamps between the dispatches of one pass: the network runs as it always does.
+    InsidePasses,
+    /// Timestamps around passes of one dispatch each, which costs a little time between them.
+    Passes,
+    /// The host's clock around submissions of one dispatch each, which counts submitting and waiting.
+    Host,
+}
+
+impl fmt::Display for Clock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Clock::InsidePasses => "timestamps between the dispatches of one pass",
+            Clock::Passes => "timestamps around passes of one dispatch each (the device has none inside passes)",
+            Clock::Host => "the host's clock around submissions of one dispatch each (the device has no timestamps)",
+        })
+    }
+}
+
+impl Device {
+    /// The best clock that there is.
+    pub fn clock(&self) -> Clock {
+        [Clock::InsidePasses, Clock::Passes].into_iter().find(|clock| self.has_clock(*clock)).unwrap_or(Clock::Host)
+    }
+
+    fn has_clock(&self, clock: Clock) -> bool {
+        self.device.features().contains(match clock {
+            Clock::InsidePasses => wgpu::Features::TIMESTAMP_QUERY_INSIDE_PASSES,
+            Clock::Passes => wgpu::Features::TIMESTAMP_QUERY,
+            Clock::Host => wgpu::Features::empty(),
+        })
+    }
+}
+
+impl Session {
+    /// Runs every dispatch once, on what is in the buffers, and gives the time of each.
+    pub(super) async fn times(&self, device: &Device, clock: Clock) -> Result<Vec<Duration>> {
+        if !device.has_clock(clock) {
+            let feature = "timestamp queries of that kind".into();
+            return Err(Error::GpuFeature { device: device.info().name.clone(), feature });
+        }
+        if clock == Clock::Host {
+            return self.dispatches.iter().map(|dispatch| host_time(device, dispatch)).collect();
+        }
+        let stamps = match clock {
+            Clock::InsidePasses => self.dispatches.len() + 1,
+            Clock::Passes | Clock::Host => 2 * self.dispatches.len(),
+        };
+        if stamps > wgpu::QUERY_SET_MAX_QUERIES as usize {
+            return Err(Error::GpuLimits {
+                device: device.info().name.clone(),
+                what: "timestamps of a profile".into(),
+                needed: stamps as u64,
+                limit: wgpu::QUERY_SET_MAX_QUERIES.into(),
+            });
+        }
+        let set = device.device.create_query_set(&wgpu::QuerySetDescriptor {
+            label: Some("timestamps"),
+            ty: wgpu::QueryType::Timestamp,
+            count: stamps as u32,
+        });
+        let mut encoder = device.device.create_command_encoder(&Default::default());
+        if clock == Clock::InsidePasses {
+            let mut pass = encoder.begin_compute_pass(&Default::default());
+            for (stamp, dispatch) in (0..).zip(&self.dispatches) {
+                pass.write_timestamp(&set, stamp);
+                dispatch.record(&mut pass);
+            }
+            pass.write_timestamp(&set, self.dispatches.len() as u32);
+        } else {
+            for (i, dispatch) in (0..).zip(&self.dispatches) {
+                let writes = wgpu::ComputePassTimestampWrites {
+                    query_set: &set,
+                    beginning_of_pass_write_index: Some(2 * i),
+                    end_of_pass_write_index: Some(2 * i + 1),
+                };
+                let descriptor = wgpu::ComputePassDescriptor { label: None, timestamp_writes: Some(writes) };
+                dispatch.record(&mut encoder.begin_compute_pass(&descriptor));
+            }
+        }
+        let ticks = read(device, encoder, &set, stamps).await?;
+        let period = f64::from(device.queue.get_timestamp_period());
+        let time = |first: u64, last: u64| Duration::from_nanos((last.saturating_sub(first) as f64 * period) as u64);
+        Ok(match clock {
+            Clock::InsidePasses => ticks.windows(2).map(|pair| time(pair[0], pair[1])).collect(),
+            Clock::Passes | Clock::Host => ticks.chunks_exact(2).map(|pair| time(pair[0], pair[1])).collect(),
+        })
+    }
+}
+
+/// Submits `encoder` and reads the `stamps` timestamps that it leaves in `set`.
+async fn read(
+    device: &Device,
+    mut encoder: wgpu::CommandEncoder,
+    set: &wgpu::QuerySet,
+    stamps: usize,
+) -> Result<Vec<u64>> {
+    let buffer = |usage| {
+        let size = stamps as u64 * u64::from(wgpu::QUERY_SIZE);
+        device.device.create_buffer(&wgpu::BufferDescriptor {
+            label: Some("timestamps"),
+            size,
+            usage,
+            mapped_at_creation: false,
+        })
+    };
+    let resolved = buffer(wgpu::BufferUsages::QUERY_RESOLVE | wgpu::BufferUsages::COPY_SRC);
+    let host = buffer(wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST);
+    encoder.resolve_query_set(set, 0..stamps as u32, &resolved, 0);
+    encoder.copy_buffer_to_buffer(&resolved, 0, &host, 0, host.size());
+    device.queue.submit([encoder.finish()]);
+    device.check("timestamps")?;
+    map(device, &host, wgpu::MapMode::Read).await?;
+    device.check("timestamps")?;
+    let view = host.get_mapped_range(..).map_err(|error| device.lost(error))?;
+    Ok(bytemuck::pod_collect_to_vec(&view))
+}
+
+fn host_time(device: &Device, dispatch: &Dispatch) -> Result<Duration> {
+    let mut encoder = device.device.create_command_encoder(&Default::default());
+    dispatch.record(&mut encoder.begin_compute_pass(&Default::default()));
+    let commands = encoder.finish();
+    let began = Instant::now();
+    device.queue.submit([commands]);
+    device.device.poll(wgpu::PollType::wait_indefinitely()).map_err(|error| device.lost(error))?;
+    let time = began.elapsed();
+    device.check("timing").map(|()| time)
+}

@@ -1,0 +1,39 @@
+//! `residua profile`: table, trace and picture tell of the same dispatches.
+
+use std::fs;
+
+use serde_json::Value;
+
+use super::{assert_fails, err, on_cpu, out, residua};
+
+#[test]
+fn a_table_a_trace_and_a_picture() {
+    let folder = tempfile::tempdir().unwrap();
+    let (trace, svg) = (folder.path().join("trace.json"), folder.path().join("profile.svg"));
+    let [trace, svg] = [&trace, &svg].map(|path| path.to_str().unwrap());
+    let output = residua(&["profile", "--runs", "1", "--batch", "2", "-o", trace, "--svg", svg]);
+    assert!(output.status.success(), "{}", err(&output));
+    let table = out(&output);
+    let events: Value = serde_json::from_str(&fs::read_to_string(trace).unwrap()).unwrap();
+    let kernels: Vec<&Value> =
+        events["traceEvents"].as_array().unwrap().iter().filter(|event| event["ph"] == "X").collect();
+    assert!(kernels.len() > 10 && table.contains(&format!("{} dispatches", kernels.len())), "{table}");
+    let mut end = 0.0;
+    for kernel in &kernels {
+        assert!(table.contains(kernel["name"].as_str().unwrap()), "{kernel}");
+        let (start, duration) = (kernel["ts"].as_f64().unwrap(), kernel["dur"].as_f64().unwrap());
+        assert!(
+            (start - end).abs() < 1e-3 && duration >= kernel["args"]["floor_us"].as_f64().unwrap() - 1e-3,
+            "{kernel}"
+        );
+        end = start + duration;
+    }
+    let picture = fs::read_to_string(svg).unwrap();
+    assert_eq!(picture.matches("<title>").count(), kernels.len());
+    assert!(picture.contains("prefers-color-scheme: dark"));
+}
+
+#[test]
+fn the_reference_path_has_no_kernels_to_time() {
+    assert_fails(&on_cpu(&["profile"]), 2, "gpu.no_adapter");
+}

@@ -1,0 +1,183 @@
+//! How plans run: the same bits run after run and in every batch, memory as computed, clocks, and pipelines kept on disk.
+
+mod common;
+
+use std::{fs, sync::Arc};
+
+use common::device;
+use residua::{
+    Classifier,
+    cache::Cache,
+    checkpoint::{Checkpoint, Synthetic},
+    gpu::{Clock, Device, Executor},
+    graph::{Conv2dParams, Graph, Op},
+    kernels::{Caps, Precision},
+    models::Architecture,
+    plan::{Network, Options, Plan},
+    tensor::{Shape, Tensor},
+};
+
+fn synthetic() -> Synthetic {
+    Synthetic { salt: "runtime".into(), damped: Some("bn2.weight".into()), damp: 0.05 }
+}
+
+fn executor(graph: Graph, options: Options) -> Executor {
+    let checkpoint = synthetic().checkpoint("runtime", &graph.tensors()).unwrap();
+    Executor::new(device(), Network::new(graph, checkpoint), options)
+}
+
+fn images(n: usize, graph: &Graph, side: usize) -> Tensor {
+    let Op::Input { channels } = graph.nodes()[0].op else { panic!("the first node is the input") };
+    Tensor::new(Shape::new(n, channels, side, side), synthetic().input([n, channels, side, side]))
+}
+
+fn bits(values: &[f32]) -> Vec<u32> {
+    values.iter().map(|value| value.to_bits()).collect()
+}
+
+#[test]
+fn a_thousand_runs_give_the_same_bits() {
+    let graph = Architecture::by_name("cifar_resnet20a").unwrap().graph();
+    let input = images(1, &graph, 32);
+    let executor = executor(graph, Options::new(Precision::F32));
+    let run = || bits(&pollster::block_on(executor.run(&input)).unwrap().data);
+    let first = run();
+    assert!((1..1000).all(|_| run() == first));
+}
+
+/// The bottleneck block of a ResNet-50's last stage, narrower: few tiles in one image, many in a batch.
+fn bottleneck() -> Graph {
+    let mut graph = Graph::new(256);
+    let input = graph.input();
+    let mut value = input;
+    for (name, in_channels, out_channels, kernel) in
+        [("conv1", 256, 64, 1), ("conv2", 64, 64, 3), ("conv3", 64, 256, 1)]
+    {
+        let padding = kernel / 2;
+        let params = Conv2dParams { in_channels, out_channels, kernel, stride: 1, padding, groups: 1 };
+        value = graph.push(name, Op::Conv2d { weight: format!("{name}.weight"), bias: None, params }, &[value]);
+    }
+    let sum = graph.push("add", Op::Add, &[value, input]);
+    let pooled = graph.push("pool", Op::GlobalAvgPool, &[sum]);
+    let head = Op::Linear { weight: "fc.weight".into(), bias: None, in_features: 256, out_features: 10 };
+    graph.push("fc", head, &[pooled]);
+    graph
+}
+
+fn kernels(plan: &Plan) -> Vec<residua::kernels::ShaderId> {
+    plan.steps.iter().map(|step| step.kernel.shader).collect()
+}
+
+#[test]
+fn deterministic_gives_an_image_the_same_bits_in_every_batch() {
+    let networks = [(Architecture::by_name("cifar_resnet20a").unwrap().graph(), 32), (bottleneck(), 7)];
+    for (graph, side) in networks {
+        let all = images(64, &graph, side);
+        let fastest = executor(graph.clone(), Options::new(Precision::F32));
+        let choice = |n| kernels(&fastest.plan(Shape { n, ..all.shape }).unwrap());
+        assert_ne!(choice(1), choice(64), "the case shows nothing");
+        let options = Options { deterministic: true, ..Options::new(Precision::F32) };
+        let executor = executor(graph, options);
+        let logits = |n: usize| {
+            let shape = Shape { n, ..all.shape };
+            let batch = Tensor::new(shape, all.data[..shape.elements()].to_vec());
+            pollster::block_on(executor.run(&batch)).unwrap()
+        };
+        let (one, seven, most) = (logits(1), logits(7), logits(64));
+        assert_eq!(bits(one.image(0)), bits(most.image(0)));
+        for n in 0..7 {
+            assert_eq!(bits(seven.image(n)), bits(most.image(n)), "image {n}");
+        }
+    }
+}
+
+#[test]
+fn memory_is_little_more_than_weights_and_what_is_alive() {
+    // No weights are read: planning needs their shapes alone.
+    let nothing = Checkpoint::from_bytes("none", [&2_u64.to_le_bytes()[..], b"{}"].concat()).unwrap();
+    let caps = |software, subgroup| Caps {
+        device: "imagined".into(),
+        software,
+        f16: true,
+        subgroup,
+        max_binding_bytes: 1 << 31,
+        max_workgroups: 1 << 20,
+    };
+    for name in ["resnet18", "resnet50", "resnext50_32x4d", "densenet121", "cifar_resnet56a"] {
+        let architecture = Architecture::by_name(name).unwrap();
+        let (h, w) = architecture.default_input();
+        let network = Network::new(architecture.graph(), nothing.clone());
+        let output = network.graph().output();
+        for caps in [caps(true, Some(8)), caps(false, Some(32))] {
+            for n in [1, 8, 64] {
+                for stored in [Precision::F32, Precision::F16] {
+                    let options = Options::new(stored);
+                    let plan = network.plan(Shape::new(n, 3, h, w), &[output], &options, &caps).unwrap();
+                    let memory = plan.footprint;
+                    let least = memory.weights + memory.live;
+                    // What the input and the results go through is memory of the host.
+                    let device = memory.weights + memory.activations;
+                    assert!(device as f64 <= 1.2 * least as f64, "{name}, batch {n}, {stored}: {memory}");
+                    assert_eq!(memory.activations, plan.buffers.iter().sum::<u64>());
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn computed_memory_is_what_is_packed() {
+    for name in ["cifar_resnet20a", "resnet18"] {
+        let graph = Architecture::by_name(name).unwrap().graph();
+        let executor = executor(graph, Options::new(Precision::F32));
+        let input = Shape::new(1, 3, 32, 32);
+        pollster::block_on(executor.run(&Tensor::zeros(input))).unwrap();
+        assert_eq!(executor.plan(input).unwrap().footprint.weights, executor.weight_bytes(), "{name}");
+    }
+}
+
+#[test]
+fn every_clock_times_every_dispatch() {
+    let graph = Architecture::by_name("cifar_resnet20a").unwrap().graph();
+    let input = images(8, &graph, 32);
+    let executor = executor(graph, Options::new(Precision::F32));
+    for clock in [Clock::InsidePasses, Clock::Passes, Clock::Host] {
+        let (plan, times) = pollster::block_on(executor.profile(&input, 3, clock)).unwrap();
+        assert_eq!(plan.steps.len(), times.len());
+        // On a clock that stands still, or in the wrong unit, convolutions would take no time or hours.
+        for (step, time) in plan.steps.iter().zip(times).filter(|(step, _)| step.macs > 1_000_000) {
+            assert!((1e-6..10.0).contains(&time.as_secs_f64()), "{clock}: {}: {time:?}", step.name);
+            assert!(step.bytes > 0, "{}", step.name);
+        }
+    }
+}
+
+#[test]
+fn pipelines_are_kept_on_disk_and_broken_files_do_no_harm() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("residua");
+    let logits = || {
+        let classifier = Classifier::builder().cache(&path).open().unwrap();
+        let input = Tensor::zeros(classifier.input_shape(1));
+        classifier.logits(&input).unwrap()
+    };
+    let expected = logits();
+    let files: Vec<_> = fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let [file] = &files[..] else { panic!("one file, not {files:?}") };
+    let whole = fs::read(file).unwrap();
+    let mut flipped = whole.clone();
+    *flipped.last_mut().unwrap() ^= 1;
+    for broken in [&b""[..], b"not a cache", &whole[..whole.len() / 2], &flipped] {
+        fs::write(file, broken).unwrap();
+        assert_eq!(logits(), expected);
+        assert_eq!(fs::read(file).unwrap(), whole, "it is written anew");
+    }
+    // A folder that cannot be made is no error either.
+    let mut device = pollster::block_on(Device::open("auto")).unwrap();
+    device.use_cache(Cache::new(file.join("below a file")));
+    let graph = Architecture::by_name("cifar_resnet20a").unwrap().graph();
+    let input = images(1, &graph, 32);
+    let checkpoint = synthetic().checkpoint("runtime", &graph.tensors()).unwrap();
+    let executor = Executor::new(Arc::new(device), Network::new(graph, checkpoint), Options::new(Precision::F32));
+    pollster::block_on(executor.run(&input)).unwrap();
+}
