@@ -2,12 +2,8 @@
 // kernel is bound by loads.
 //
 // const VECTORS: output vectors of an invocation, all of one group: 1, 2, 4 or 8, a divisor of group_oc4.
-// Workgroup: COLUMNS x 64 / COLUMNS invocations, COLUMNS along the channels, the rest along the pixels. A GPU wants neighbours to read
-// neighbouring channels (8); a software adapter wants all lanes to read the same weights (1), which is one load for all of them.
-// Grid: x = pixels / (64 / COLUMNS), y = oc4 / (COLUMNS VECTORS).
-
-override COLUMNS: u32 = 8u;
-override ROWS: u32 = 8u;
+// Workgroup: 8 invocations along the channels, so that neighbours read neighbouring channels, x 8 pixels.
+// Grid: x = pixels / 8, y = oc4 / (8 VECTORS).
 
 fn add(sum: vec4<f32>, v: vec4<f32>, row: u32) -> vec4<f32> {
     let w0 = vec4<f32>(weights[row]);
@@ -17,11 +13,11 @@ fn add(sum: vec4<f32>, v: vec4<f32>, row: u32) -> vec4<f32> {
     return fma(vec4(v.w), w3, fma(vec4(v.z), w2, fma(vec4(v.y), w1, fma(vec4(v.x), w0, sum))));
 }
 
-@compute @workgroup_size(COLUMNS, ROWS)
+@compute @workgroup_size(8, 8)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_id) local: vec3<u32>) {
-    let oc = (group.y * COLUMNS + local.x) * VECTORS;
-    let pixel = group.x * ROWS + local.y;
-    // Lanes past an edge compute a neighbour's value and do not store it: without divergence a load of all lanes stays one load.
+    let oc = (group.y * 8u + local.x) * VECTORS;
+    let pixel = group.x * 8u + local.y;
+    // Lanes past an edge compute a neighbour's value and do not store it.
     let column = min(oc, dims.oc4 - VECTORS);
     let first_channel = column / dims.group_oc4 * dims.group_c4;
     let w = window(pixel);

@@ -1,11 +1,12 @@
-// Winograd F(4x4, 3x3), step 2 of 3: 36 matrix products, tiles x input channels times input channels x output channels.
+// Winograd convolution, step 2 of 3: for each of the 36 numbers of F(4x4, 3x3) or the 16 of F(2x2, 3x3) a matrix product, tiles x input
+// channels times input channels x output channels.
 //
-// x [36][tiles][c4], weights [36][4 * c4][oc4] (G g G' of every 3x3 kernel) -> y [36][tiles][oc4]. All in f32.
+// x [points][tiles][c4], weights [points][4 * c4][oc4] (G g G' of every 3x3 kernel) -> y [points][tiles][oc4]. All in f32.
 // The inner loop is that of conv2d_broadcast.wgsl, and so are its reasons: each of the first 8 lanes loads the input of GROUPS
 // tiles, broadcasts hand it to all lanes, each lane keeps one output vector of 8 GROUPS tiles, the last loop stays a loop.
 //
 // const GROUPS: tiles of a workgroup, in eights. Workgroup: one subgroup of LANES (8 or more) lanes.
-// Grid: x = tiles / (8 GROUPS), y = oc4 / LANES, z = 36.
+// Grid: x = tiles / (8 GROUPS), y = oc4 / LANES, z = points.
 
 @compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(subgroup_invocation_id) lane: u32) {

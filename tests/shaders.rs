@@ -44,7 +44,9 @@ fn keys() -> Vec<KernelKey> {
                 for conv in [false, true].map(|prologue| conv2d(groups, residual, prologue)) {
                     match variant {
                         _ if !conv.admits(variant, stored) => {}
-                        Variant::Winograd { lanes } => keys.extend(winograd::steps(&conv, lanes).map(|(key, _)| key)),
+                        Variant::Winograd { lanes, tile } => {
+                            keys.extend(winograd::steps(&conv, lanes, tile).map(|(key, _)| key));
+                        }
                         _ => keys.extend([stored, Precision::F32].map(|out| conv.kernel(variant, stored, out).0)),
                     }
                 }

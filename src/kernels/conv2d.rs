@@ -6,7 +6,7 @@ use std::fmt;
 use bytemuck::{Pod, Zeroable};
 use serde::{Deserialize, Serialize};
 
-use super::{Activation, Binding, KernelKey, Precision, Shader, ShaderId, View};
+use super::{Activation, Binding, KernelKey, Precision, Shader, ShaderId, View, winograd};
 use crate::graph::Conv2dParams;
 
 pub(super) const BINDINGS: &[Binding] = &[
@@ -46,6 +46,13 @@ pub const TILED: Shader = Shader {
 pub const GROUPED: Shader = Shader {
     name: "conv2d_grouped",
     parts: &[SHARED, include_str!("../../shaders/conv2d_grouped.wgsl")],
+    bindings: BINDINGS,
+};
+
+/// `shaders/conv2d_grouped_rows.wgsl`: grouped 3x3 convolutions on software adapters.
+pub const GROUPED_ROWS: Shader = Shader {
+    name: "conv2d_grouped_rows",
+    parts: &[SHARED, include_str!("../../shaders/conv2d_grouped_rows.wgsl")],
     bindings: BINDINGS,
 };
 
@@ -106,14 +113,15 @@ pub enum Variant {
         columns: u32,
     },
     /// `conv2d_grouped`, for more than one group.
-    Grouped {
-        /// Neighbouring output vectors that a workgroup computes side by side.
-        columns: u32,
-    },
+    Grouped,
+    /// `conv2d_grouped_rows`, for more than one group.
+    GroupedRows,
     /// The three steps of [`super::winograd`], for subgroups of exactly this size.
     Winograd {
         /// Lanes of a subgroup, at least 8.
         lanes: u32,
+        /// Rows and columns of outputs of a tile.
+        tile: winograd::Tile,
     },
 }
 
@@ -126,9 +134,10 @@ impl Variant {
     pub fn all(lanes: Option<u32>) -> Vec<Variant> {
         let mut all = vec![Variant::Registers { pixels: 1 }, Variant::Registers { pixels: 8 }];
         all.extend([(8, 4), (4, 4), (2, 2)].map(|(rows, columns)| Variant::Tiled { rows, columns }));
-        all.extend([1, 8].map(|columns| Variant::Grouped { columns }));
+        all.extend([Variant::Grouped, Variant::GroupedRows]);
         if let Some(lanes) = lanes.filter(|&lanes| lanes >= 8) {
-            all.extend([Variant::Broadcast { lanes }, Variant::Winograd { lanes }]);
+            all.push(Variant::Broadcast { lanes });
+            all.extend(winograd::Tile::ALL.map(|tile| Variant::Winograd { lanes, tile }));
         }
         all
     }
@@ -140,8 +149,9 @@ impl fmt::Display for Variant {
             Variant::Registers { pixels } => write!(f, "registers, {pixels} pixels"),
             Variant::Broadcast { lanes } => write!(f, "broadcast, {lanes} lanes"),
             Variant::Tiled { rows, columns } => write!(f, "tiled {rows}x{columns}"),
-            Variant::Grouped { columns } => write!(f, "grouped, {columns} columns"),
-            Variant::Winograd { lanes } => write!(f, "winograd, {lanes} lanes"),
+            Variant::Grouped => write!(f, "grouped"),
+            Variant::GroupedRows => write!(f, "grouped, along rows"),
+            Variant::Winograd { lanes, tile } => write!(f, "winograd F({tile}), {lanes} lanes"),
         }
     }
 }
@@ -208,11 +218,12 @@ impl Conv2d {
     /// Whether `variant` computes this convolution.
     pub fn admits(&self, variant: Variant, stored: Precision) -> bool {
         let grouped = blocks(&self.params) > 1;
+        let Conv2dParams { kernel, stride, padding, .. } = self.params;
         match variant {
-            Variant::Grouped { .. } => grouped,
+            Variant::Grouped => grouped,
+            Variant::GroupedRows => grouped && (kernel, padding) == (3, 1) && stride <= 2,
             Variant::Winograd { .. } => {
-                let three = (self.params.kernel, self.params.stride, self.params.padding) == (3, 1, 1);
-                three && !grouped && !self.prologue && stored == Precision::F32
+                !grouped && (kernel, stride, padding) == (3, 1, 1) && !self.prologue && stored == Precision::F32
             }
             _ => !grouped,
         }
@@ -227,7 +238,6 @@ impl Conv2d {
         };
         let (x, y, params) = (self.x.shape, self.y.shape, self.params);
         let blocks = blocks(&params) as u32;
-        let (tiles_h, tiles_w) = (y.h.div_ceil(4) as u32, y.w.div_ceil(4) as u32);
         Conv2dDims {
             h: x.h as u32,
             w: x.w as u32,
@@ -253,9 +263,9 @@ impl Conv2d {
             r_channels: r.shape.c as u32,
             group_c4: self.x.c4() / blocks,
             group_oc4: self.y.c4() / blocks,
-            tiles_w,
-            tiles_h,
-            tiles: y.n as u32 * tiles_h * tiles_w,
+            tiles_w: 0,
+            tiles_h: 0,
+            tiles: 0,
             pad: 0,
         }
     }
@@ -286,12 +296,17 @@ impl Conv2d {
             Variant::Tiled { rows, columns } => {
                 (ShaderId::Conv2dTiled, vec![("ROWS", rows), ("COLUMNS", columns)], 16 * rows, 4 * columns)
             }
-            Variant::Grouped { columns } => {
-                let rows = 8;
-                overrides.extend([("COLUMNS", columns), ("ROWS", rows)]);
+            Variant::Grouped => {
                 let divides = |vectors: &u32| dims.group_oc4.is_multiple_of(*vectors);
                 let vectors = [8, 4, 2].into_iter().find(divides).unwrap_or(1);
-                (ShaderId::Conv2dGrouped, vec![("VECTORS", vectors)], rows, columns * vectors)
+                (ShaderId::Conv2dGrouped, vec![("VECTORS", vectors)], 8, 8 * vectors)
+            }
+            Variant::GroupedRows => {
+                let outputs = if dims.stride == 1 && dims.ow > 7 { 14 } else { 7 };
+                overrides.push(("STRIDE", dims.stride));
+                let consts = vec![("PIXELS", outputs)];
+                let key = KernelKey { shader: ShaderId::Conv2dGroupedRows, stored, output, consts, overrides };
+                return (key, [dims.ow.div_ceil(outputs), dims.oc4.div_ceil(8), dims.pixels / dims.ow]);
             }
             Variant::Winograd { .. } => panic!("Winograd convolution takes three dispatches"),
         };

@@ -1,35 +1,103 @@
-//! Winograd's minimal filtering F(4x4, 3x3) for 3x3 convolutions of stride 1 in f32: a quarter of the multiplications, in three
-//! dispatches with two arrays between them (Lavin and Gray 2015, "Fast Algorithms for Convolutional Neural Networks", section 4).
-//! The points are 0, +-sqrt(1/2), +-sqrt(2) and infinity, which keep the rounding error near that of the direct sum.
+//! Winograd's minimal filtering for 3x3 convolutions of stride 1 in f32, in three dispatches with two arrays between them (Lavin and
+//! Gray 2015, "Fast Algorithms for Convolutional Neural Networks", section 4): F(4x4, 3x3) with a quarter of the multiplications, F(2x2,
+//! 3x3) with 4/9 of them for outputs that tiles of 4x4 would overlap too far.
+//!
+//! The points of F(4x4, 3x3) are 0, +-sqrt(1/2), +-sqrt(2) and infinity, which keep the rounding error near that of the direct sum; those
+//! of F(2x2, 3x3) are the usual 0, +-1 and infinity.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
 
 use super::{
     KernelKey, Precision, Shader, ShaderId,
-    conv2d::{BINDINGS, Conv2d, SHARED, SHARED_BROADCAST, eights},
+    conv2d::{BINDINGS, Conv2d, Conv2dDims, SHARED, SHARED_BROADCAST, eights},
 };
 
-/// `shaders/conv2d_winograd_input.wgsl`: 6x6 windows of the input to their 36 numbers.
-pub const INPUT: Shader = Shader {
-    name: "conv2d_winograd_input",
-    parts: &[SHARED, include_str!("../../shaders/conv2d_winograd_input.wgsl")],
-    bindings: BINDINGS,
-};
+macro_rules! transform_shader {
+    ($name:literal) => {
+        Shader {
+            name: $name,
+            parts: &[SHARED, include_str!(concat!("../../shaders/", $name, ".wgsl"))],
+            bindings: BINDINGS,
+        }
+    };
+}
 
-/// `shaders/conv2d_winograd_gemm.wgsl`: 36 matrix products.
+/// `shaders/conv2d_winograd2_input.wgsl`: 4x4 windows of the input to their 16 numbers.
+pub const INPUT2: Shader = transform_shader!("conv2d_winograd2_input");
+/// `shaders/conv2d_winograd2_output.wgsl`: 16 numbers to the 2x2 outputs, with the epilogue.
+pub const OUTPUT2: Shader = transform_shader!("conv2d_winograd2_output");
+/// `shaders/conv2d_winograd4_input.wgsl`: 6x6 windows of the input to their 36 numbers.
+pub const INPUT4: Shader = transform_shader!("conv2d_winograd4_input");
+/// `shaders/conv2d_winograd4_output.wgsl`: 36 numbers to the 4x4 outputs, with the epilogue.
+pub const OUTPUT4: Shader = transform_shader!("conv2d_winograd4_output");
+
+/// `shaders/conv2d_winograd_gemm.wgsl`: a matrix product for each number of a tile.
 pub const GEMM: Shader = Shader {
     name: "conv2d_winograd_gemm",
     parts: &[SHARED, SHARED_BROADCAST, include_str!("../../shaders/conv2d_winograd_gemm.wgsl")],
     bindings: BINDINGS,
 };
 
-/// `shaders/conv2d_winograd_output.wgsl`: 36 numbers to the 4x4 outputs, with the epilogue.
-pub const OUTPUT: Shader = Shader {
-    name: "conv2d_winograd_output",
-    parts: &[SHARED, include_str!("../../shaders/conv2d_winograd_output.wgsl")],
-    bindings: BINDINGS,
-};
+/// Rows and columns of outputs that a tile yields.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Tile {
+    /// F(2x2, 3x3): 16 numbers a tile.
+    Two,
+    /// F(4x4, 3x3): 36 numbers a tile.
+    Four,
+}
 
-/// Numbers of a tile: a 6x6 window of the input, 4x4 outputs.
-pub const POINTS: usize = 36;
+impl Tile {
+    /// Both of them.
+    pub const ALL: [Tile; 2] = [Tile::Two, Tile::Four];
+
+    /// Rows and columns of outputs.
+    pub const fn outputs(self) -> usize {
+        match self {
+            Tile::Two => 2,
+            Tile::Four => 4,
+        }
+    }
+
+    /// Numbers of a tile, and of a kernel.
+    pub const fn points(self) -> usize {
+        (self.outputs() + 2) * (self.outputs() + 2)
+    }
+
+    /// `G g G'` of one 3x3 kernel `g` (row-major), row-major, [`Tile::points`] numbers.
+    pub fn transform(self, g: [f64; 9]) -> Vec<f64> {
+        match self {
+            Tile::Two => both_sides(&[[1.0, 0.0, 0.0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0.0, 0.0, 1.0]], g),
+            Tile::Four => {
+                let s = std::f64::consts::SQRT_2;
+                let rows = [
+                    [1.0, 0.0, 0.0],
+                    [-2.0 / 3.0, -s / 3.0, -1.0 / 3.0],
+                    [-2.0 / 3.0, s / 3.0, -1.0 / 3.0],
+                    [1.0 / 6.0, s / 6.0, 1.0 / 3.0],
+                    [1.0 / 6.0, -s / 6.0, 1.0 / 3.0],
+                    [0.0, 0.0, 1.0],
+                ];
+                both_sides(&rows, g)
+            }
+        }
+    }
+}
+
+impl fmt::Display for Tile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{},3", self.outputs())
+    }
+}
+
+/// `rows g rows'`, row-major.
+fn both_sides<const N: usize>(rows: &[[f64; 3]; N], g: [f64; 9]) -> Vec<f64> {
+    let half = rows.map(|row| [0, 1, 2].map(|j| (0..3).map(|k| row[k] * g[3 * k + j]).sum::<f64>()));
+    let element = |at: usize| (0..3).map(|k| half[at / N][k] * rows[at % N][k]).sum();
+    (0..N * N).map(element).collect()
+}
 
 /// Channel vectors that a workgroup of the transforms takes one after the other (fixed in the shaders).
 const CHANNELS: u32 = 16;
@@ -37,58 +105,44 @@ const CHANNELS: u32 = 16;
 /// A kernel and its grid.
 pub type Dispatch = (KernelKey, [u32; 3]);
 
-/// Elements of the two arrays between the steps, `[36][tiles][c4]` and `[36][tiles][oc4]` vectors of four.
-pub fn scratch(conv: &Conv2d) -> [usize; 2] {
-    let dims = conv.dims();
-    [dims.c4, dims.oc4].map(|vectors| POINTS * 4 * dims.tiles as usize * vectors as usize)
+/// The uniform block of all three steps.
+pub fn dims(conv: &Conv2d, tile: Tile) -> Conv2dDims {
+    let across = |extent: usize| extent.div_ceil(tile.outputs()) as u32;
+    let (tiles_h, tiles_w) = (across(conv.y.shape.h), across(conv.y.shape.w));
+    Conv2dDims { tiles_w, tiles_h, tiles: conv.y.shape.n as u32 * tiles_h * tiles_w, ..conv.dims() }
+}
+
+/// Elements of the two arrays between the steps, `[points][tiles][c4]` and `[points][tiles][oc4]` vectors of four.
+pub fn scratch(conv: &Conv2d, tile: Tile) -> [usize; 2] {
+    let dims = dims(conv, tile);
+    [dims.c4, dims.oc4].map(|vectors| tile.points() * 4 * dims.tiles as usize * vectors as usize)
 }
 
 /// Multiply-accumulates of the matrix products.
-pub fn macs(conv: &Conv2d) -> u64 {
-    (POINTS * conv.params.in_channels * conv.params.out_channels) as u64 * u64::from(conv.dims().tiles)
+pub fn macs(conv: &Conv2d, tile: Tile) -> u64 {
+    (tile.points() * conv.params.in_channels * conv.params.out_channels) as u64 * u64::from(dims(conv, tile).tiles)
 }
 
 /// The three dispatches on subgroups of `lanes` lanes: input transform, matrix products, output transform.
-pub fn steps(conv: &Conv2d, lanes: u32) -> [Dispatch; 3] {
-    let dims = conv.dims();
-    let (stored, output) = (Precision::F32, Precision::F32);
-    let lanes_only = vec![("LANES", lanes)];
-    let input = KernelKey {
-        shader: ShaderId::Conv2dWinogradInput,
-        stored,
-        output,
-        consts: Vec::new(),
-        overrides: lanes_only.clone(),
+pub fn steps(conv: &Conv2d, lanes: u32, tile: Tile) -> [Dispatch; 3] {
+    let dims = dims(conv, tile);
+    let key = |shader, consts, overrides| {
+        let (stored, output) = (Precision::F32, Precision::F32);
+        KernelKey { shader, stored, output, consts, overrides }
     };
+    let (input, output) = match tile {
+        Tile::Two => (ShaderId::Conv2dWinograd2Input, ShaderId::Conv2dWinograd2Output),
+        Tile::Four => (ShaderId::Conv2dWinograd4Input, ShaderId::Conv2dWinograd4Output),
+    };
+    let lanes_only = vec![("LANES", lanes)];
     let groups = eights(dims.tiles as usize);
-    let gemm = KernelKey { shader: ShaderId::Conv2dWinogradGemm, consts: vec![("GROUPS", groups)], ..input.clone() };
-    let mut overrides = conv.overrides();
-    overrides.extend(lanes_only);
-    let output = KernelKey { shader: ShaderId::Conv2dWinogradOutput, overrides, ..input.clone() };
-    let tiles = dims.tiles;
+    let mut epilogue = conv.overrides();
+    epilogue.extend(&lanes_only);
+    let transform = |vectors: u32| [dims.tiles, vectors.div_ceil(CHANNELS), 1];
+    let products = [dims.tiles.div_ceil(8 * groups), dims.oc4.div_ceil(lanes), tile.points() as u32];
     [
-        (input, [tiles, dims.c4.div_ceil(CHANNELS), 1]),
-        (gemm, [tiles.div_ceil(8 * groups), dims.oc4.div_ceil(lanes), POINTS as u32]),
-        (output, [tiles, dims.oc4.div_ceil(CHANNELS), 1]),
+        (key(input, Vec::new(), lanes_only.clone()), transform(dims.c4)),
+        (key(ShaderId::Conv2dWinogradGemm, vec![("GROUPS", groups)], lanes_only), products),
+        (key(output, Vec::new(), epilogue), transform(dims.oc4)),
     ]
-}
-
-/// `G g G'` of one 3x3 kernel `g` (row-major), row-major in 6x6.
-pub fn transform(g: [f64; 9]) -> [f64; POINTS] {
-    let s = std::f64::consts::SQRT_2;
-    let rows: [[f64; 3]; 6] = [
-        [1.0, 0.0, 0.0],
-        [-2.0 / 3.0, -s / 3.0, -1.0 / 3.0],
-        [-2.0 / 3.0, s / 3.0, -1.0 / 3.0],
-        [1.0 / 6.0, s / 6.0, 1.0 / 3.0],
-        [1.0 / 6.0, -s / 6.0, 1.0 / 3.0],
-        [0.0, 0.0, 1.0],
-    ];
-    let mut half = [[0.0; 3]; 6];
-    for (row, out) in rows.iter().zip(&mut half) {
-        for (j, value) in out.iter_mut().enumerate() {
-            *value = (0..3).map(|k| row[k] * g[3 * k + j]).sum();
-        }
-    }
-    std::array::from_fn(|at| (0..3).map(|k| half[at / 6][k] * rows[at % 6][k]).sum())
 }

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use super::{Footprint, Layer, LayerOp, Network, Operand, Part, Placed, Step, WeightsId, place::Placement};
 use crate::{
     graph::ValueId,
-    kernels::{Precision, conv2d::blocks, fours, winograd},
+    kernels::{Precision, conv2d::blocks, fours},
 };
 
 impl Network {
@@ -18,8 +18,8 @@ impl Network {
                 let inputs = padded(params.in_channels / params.groups * merged);
                 params.kernel * params.kernel * inputs * padded(params.out_channels)
             }
-            (LayerOp::Conv2d { params, .. }, Part::Winograd) => {
-                winograd::POINTS * padded(params.in_channels) * padded(params.out_channels)
+            (LayerOp::Conv2d { params, .. }, Part::Winograd(tile)) => {
+                tile.points() * padded(params.in_channels) * padded(params.out_channels)
             }
             (LayerOp::Conv2d { params, .. }, Part::Bias) => padded(params.out_channels),
             (LayerOp::Linear { inputs, outputs, .. }, Part::Weights) => padded(*inputs) * padded(*outputs),

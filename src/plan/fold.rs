@@ -7,11 +7,7 @@ use crate::{
     Result,
     checkpoint::Checkpoint,
     graph::Conv2dParams,
-    kernels::{
-        conv2d::blocks,
-        fours,
-        winograd::{POINTS, transform},
-    },
+    kernels::{conv2d::blocks, fours, winograd::Tile},
 };
 
 /// Output channels that are packed side by side: a cache line of the packed array, which is so written as a whole.
@@ -74,21 +70,26 @@ pub(super) fn conv2d(checkpoint: &Checkpoint, weights: &ConvWeights, params: &Co
     Ok(pack(source, &affine, params.kernel * params.kernel, inputs, inputs * merged, first_input))
 }
 
-/// The folded weights of a 3x3 convolution for Winograd's F(4x4, 3x3), `[36][cin][cout]`, transformed in f64.
-pub(super) fn winograd(checkpoint: &Checkpoint, weights: &ConvWeights, params: &Conv2dParams) -> Result<Vec<f32>> {
+/// The folded weights of a 3x3 convolution for Winograd's convolution, `[points][cin][cout]`, transformed in f64.
+pub(super) fn winograd(
+    checkpoint: &Checkpoint,
+    weights: &ConvWeights,
+    params: &Conv2dParams,
+    tile: Tile,
+) -> Result<Vec<f32>> {
     let source = checkpoint.tensor(&weights.weight, &params.weight_shape())?;
     let affine = output_affine(checkpoint, weights, params.out_channels)?;
     let (inputs, outputs) = (params.in_channels, params.out_channels);
     let (in_padded, out_padded) = (4 * fours(inputs), 4 * fours(outputs));
-    let mut packed = vec![0.0; POINTS * in_padded * out_padded];
+    let mut packed = vec![0.0; tile.points() * in_padded * out_padded];
     for (first, affine) in (0..outputs).step_by(BLOCK).zip(affine.chunks(BLOCK)) {
         for i in 0..inputs {
             let points = |o: usize, scale: f64| {
                 let at = 9 * (o * inputs + i);
-                transform(std::array::from_fn(|tap| f64::from(source[at + tap]) * scale))
+                tile.transform(std::array::from_fn(|tap| f64::from(source[at + tap]) * scale))
             };
             let points: Vec<_> = affine.iter().zip(first..).map(|((scale, _), o)| points(o, *scale)).collect();
-            for point in 0..POINTS {
+            for point in 0..tile.points() {
                 let row = &mut packed[(point * in_padded + i) * out_padded + first..][..points.len()];
                 row.iter_mut().zip(&points).for_each(|(packed, points)| *packed = points[point] as f32);
             }

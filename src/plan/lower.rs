@@ -10,7 +10,8 @@ use crate::{
         Caps, KernelKey, View,
         conv2d::{Conv2d, Residual, Variant},
         elementwise::{self, ElementwiseDims, Flags},
-        linear, pool, winograd,
+        linear, pool,
+        winograd::{self, Tile},
     },
 };
 
@@ -104,8 +105,8 @@ impl Context<'_> {
         let (x, y) = (self.placed(self.layer.inputs[0]), self.placed(self.layer.output));
         let addend = epilogue.and_then(|epilogue| epilogue.residual.as_ref());
         let residual = addend.map_or(Operand::Unused, |addend| self.placed(addend.value).operand());
-        if let Variant::Winograd { lanes } = variant {
-            return self.winograd(&conv, lanes, reason, residual, steps);
+        if let Variant::Winograd { lanes, tile } = variant {
+            return self.winograd(&conv, (lanes, tile), reason, residual, steps);
         }
         let (kernel, grid) = conv.kernel(variant, self.options.stored, y.stored);
         let (weights, bias) = (self.weights(Part::Weights), self.weights(Part::Bias));
@@ -113,17 +114,24 @@ impl Context<'_> {
         steps.push(self.step(kernel, reason, bytemuck::bytes_of(&conv.dims()), operands, grid, conv.macs()));
     }
 
-    fn winograd(&self, conv: &Conv2d, lanes: u32, reason: &'static str, residual: Operand, steps: &mut Vec<Step>) {
+    fn winograd(
+        &self,
+        conv: &Conv2d,
+        (lanes, tile): (u32, Tile),
+        reason: &'static str,
+        residual: Operand,
+        steps: &mut Vec<Step>,
+    ) {
         let (x, y) = (self.placed(self.layer.inputs[0]).operand(), self.placed(self.layer.output).operand());
         let [windows, products] = *self.scratch else { return };
         let (windows, products) = (Operand::Buffer(windows), Operand::Buffer(products));
-        let (weights, bias) = (self.weights(Part::Winograd), self.weights(Part::Bias));
-        let dims = conv.dims();
-        let [input, gemm, output] = winograd::steps(conv, lanes);
+        let (weights, bias) = (self.weights(Part::Winograd(tile)), self.weights(Part::Bias));
+        let dims = winograd::dims(conv, tile);
+        let [input, gemm, output] = winograd::steps(conv, lanes, tile);
         let unused = Operand::Unused;
         let operands = [
             (input, vec![x, unused, unused, unused, unused, windows], 0),
-            (gemm, vec![windows, weights, unused, unused, unused, products], winograd::macs(conv)),
+            (gemm, vec![windows, weights, unused, unused, unused, products], winograd::macs(conv, tile)),
             (output, vec![products, unused, bias, residual, unused, y], 0),
         ];
         for ((kernel, grid), operands, macs) in operands {

@@ -21,9 +21,12 @@ use crate::{
     Error, Result,
     checkpoint::Checkpoint,
     graph::{Graph, ValueId},
-    kernels::{Caps, KernelKey, Precision, View, conv2d::Variant},
+    kernels::{Caps, KernelKey, Precision, View, conv2d::Variant, winograd::Tile},
     tensor::Shape,
 };
+
+/// Rows of all images of a convolution's output: up to here `divide` of `shaders/lib/conv2d.wgsl` is exact.
+const MAX_ROWS: u64 = 1 << 22;
 
 /// What a step binds to one of its kernel's bindings (after the uniform block).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -50,8 +53,8 @@ pub struct WeightsId {
 pub enum Part {
     /// `[kh][kw][cin / groups][cout]` or `[inputs][outputs]`, in the storage precision.
     Weights,
-    /// `[36][cin][cout]`: 3x3 kernels in the form of [`crate::kernels::winograd`].
-    Winograd,
+    /// `[points][cin][cout]`: 3x3 kernels in the form of [`crate::kernels::winograd`].
+    Winograd(Tile),
     /// One f32 an output channel.
     Bias,
     /// Scales, then shifts, of a batch norm that is not folded into weights, f32.
@@ -172,7 +175,9 @@ impl Network {
         let checkpoint = &self.checkpoint;
         match (&self.fused.layers[id.layer].op, id.part) {
             (LayerOp::Conv2d { weights, params, .. }, Part::Weights) => fold::conv2d(checkpoint, weights, params),
-            (LayerOp::Conv2d { weights, params, .. }, Part::Winograd) => fold::winograd(checkpoint, weights, params),
+            (LayerOp::Conv2d { weights, params, .. }, Part::Winograd(tile)) => {
+                fold::winograd(checkpoint, weights, params, tile)
+            }
             (LayerOp::Conv2d { weights, params, .. }, Part::Bias) => {
                 fold::bias(checkpoint, weights, params.out_channels)
             }
@@ -218,6 +223,12 @@ impl Network {
         let scratch: Vec<Vec<u64>> =
             choices.iter().map(|choice| choice.map_or_else(Vec::new, Choice::scratch)).collect();
         let places = place::place(&self.graph, &layers, &shapes, &scratch, options.stored, keep);
+        for choice in choices.iter().flatten() {
+            let rows = (choice.conv.y.shape.n * choice.conv.y.shape.h) as u64;
+            if rows > MAX_ROWS {
+                return Err(limit(caps, "rows of a batch".into(), rows, MAX_ROWS));
+            }
+        }
         for (bytes, name) in &places.buffers {
             if *bytes > caps.max_binding_bytes {
                 return Err(limit(caps, format!("layer {name}: bytes in a buffer"), *bytes, caps.max_binding_bytes));

@@ -6,7 +6,7 @@ use crate::{
     kernels::{
         Activation, Caps, View,
         conv2d::{Conv2d, Residual, Variant, blocks},
-        winograd,
+        winograd::{self, Tile},
     },
     tensor::Shape,
 };
@@ -29,7 +29,9 @@ impl Choice {
     /// Bytes of each array that the kernel needs besides its operands.
     pub(super) fn scratch(self) -> Vec<u64> {
         match self.variant {
-            Variant::Winograd { .. } => winograd::scratch(&self.conv).map(|elements| 4 * elements as u64).into(),
+            Variant::Winograd { tile, .. } => {
+                winograd::scratch(&self.conv, tile).map(|elements| 4 * elements as u64).into()
+            }
             _ => Vec::new(),
         }
     }
@@ -107,10 +109,12 @@ fn conv2d(conv: &Conv2d, caps: &Caps, options: &Options) -> (Variant, &'static s
 /// The variant that is thought to be the fastest.
 fn fastest(conv: &Conv2d, caps: &Caps, options: &Options) -> (Variant, &'static str) {
     if blocks(&conv.params) > 1 {
-        return if caps.software {
-            (Variant::Grouped { columns: 1 }, "groups, software adapter: all lanes share a load of weights")
+        let rows = conv.y.shape.n * conv.y.shape.h;
+        let admitted = conv.admits(Variant::GroupedRows, options.stored) && rows <= caps.max_workgroups as usize;
+        return if caps.software && admitted {
+            (Variant::GroupedRows, "groups, software adapter: each input of a row is loaded once")
         } else {
-            (Variant::Grouped { columns: 8 }, "groups: neighbours read neighbouring channels")
+            (Variant::Grouped, "groups: neighbours read neighbouring channels")
         };
     }
     if caps.software {
@@ -130,7 +134,8 @@ fn fastest(conv: &Conv2d, caps: &Caps, options: &Options) -> (Variant, &'static 
     }
 }
 
-/// Channels and tiles from which on the transforms of Winograd's convolution cost less than they save, measured on llvmpipe.
+/// From this many channels on the transforms of Winograd's convolution cost less than they save, and from this many tiles of 4x4 on
+/// those are better than tiles of 2x2: measured on llvmpipe.
 const WINOGRAD_CHANNELS: usize = 64;
 const WINOGRAD_TILES: u32 = 16;
 
@@ -138,15 +143,20 @@ fn software(conv: &Conv2d, caps: &Caps, options: &Options) -> (Variant, &'static
     let Some(lanes) = caps.subgroup.filter(|&lanes| lanes >= 8) else {
         return (Variant::Registers { pixels: 8 }, "software adapter: workgroup memory gains nothing");
     };
-    let winograd = Variant::Winograd { lanes };
-    let tiles = conv.dims().tiles;
-    let worth = conv.x.shape.c.min(conv.y.shape.c) >= WINOGRAD_CHANNELS && tiles >= WINOGRAD_TILES;
-    if worth
+    let many = winograd::dims(conv, Tile::Four).tiles >= WINOGRAD_TILES;
+    let (tile, reason) = if many {
+        (Tile::Four, "software adapter, many channels and tiles: a quarter of the multiplications")
+    } else {
+        (Tile::Two, "software adapter, many channels, few pixels: 4/9 of the multiplications")
+    };
+    let winograd = Variant::Winograd { lanes, tile };
+    let fits = |&elements: &usize| 4 * elements as u64 <= caps.max_binding_bytes;
+    if conv.x.shape.c.min(conv.y.shape.c) >= WINOGRAD_CHANNELS
         && conv.admits(winograd, options.stored)
-        && tiles <= caps.max_workgroups
-        && winograd::scratch(conv).iter().all(|&elements| 4 * elements as u64 <= caps.max_binding_bytes)
+        && winograd::dims(conv, tile).tiles <= caps.max_workgroups
+        && winograd::scratch(conv, tile).iter().all(fits)
     {
-        return (winograd, "software adapter, many channels and tiles: a quarter of the multiplications");
+        return (winograd, reason);
     }
     (Variant::Broadcast { lanes }, "software adapter: a broadcast is cheaper than a load")
 }

@@ -8,7 +8,7 @@
 override LANES: u32 = 8u;
 
 const CHANNELS: u32 = 16u;
-// As in conv2d_winograd_input.wgsl.
+// As in conv2d_winograd4_input.wgsl.
 const P: f32 = 1.41421356;
 const Q: f32 = 0.70710678;
 
