@@ -51,6 +51,8 @@ pub(crate) struct Row {
     pub(crate) runs: usize,
     /// Device memory of the plan; none on the CPU reference path.
     pub(crate) device_memory_mib: Option<f64>,
+    /// Multiply-accumulates of one image; not known for an input of another size than the model's own.
+    pub(crate) macs: Option<u64>,
     /// Highest resident memory of the process; none where the system does not tell.
     pub(crate) peak_memory_mib: Option<u64>,
 }
@@ -139,6 +141,7 @@ fn row(args: &Args, model: &str, batch: usize, started: SystemTime) -> Result<Ro
         restart_ms: None,
         runs: times.len(),
         device_memory_mib: classifier.footprint(shape)?.map(|memory| memory.total() as f64 / f64::from(1 << 20)),
+        macs: args.input.is_none().then_some(classifier.model().macs),
         peak_memory_mib: peak_memory_mib(),
     })
 }

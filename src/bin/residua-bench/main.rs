@@ -5,7 +5,11 @@
 #[path = "../../cli/cache.rs"]
 mod cache;
 mod case;
+mod plot;
 mod print;
+// The writer that the pictures of `residua` use.
+#[path = "../../cli/svg.rs"]
+mod svg;
 
 use std::{
     env, fs,
@@ -26,6 +30,7 @@ use clap::{Parser, ValueEnum};
   residua-bench
   residua-bench -m resnet18,resnet50 --batch 1,8 --format markdown
   residua-bench -m resnet50 --batch 1 --cold
+  residua-bench --batch 1,2,4,8,16 --plot speed.svg --peak 125
   residua-bench -m model.safetensors --input 288x288 --precision f16
 
 load ms is the time from the start of the process until the model is read (or made up) and the device open, first ms until the
@@ -57,6 +62,13 @@ struct Args {
     /// Start each case with empty shader caches, and then once more with those that it left
     #[arg(long)]
     cold: bool,
+    /// Also draw images/s against the batch into this file
+    #[arg(long, value_name = "FILE.svg")]
+    plot: Option<PathBuf>,
+    /// What the device can do at most, out of its data sheet: a dashed line on the plot for each model, at two operations for each
+    /// multiply-accumulate of the model (Winograd's convolution needs fewer)
+    #[arg(long, value_name = "GFLOP/S", requires = "plot", value_parser = gflops)]
+    peak: Option<f64>,
     /// Measure the one case here; the number is the time this process was started at, in ns since 1970
     #[arg(long, hide = true)]
     started: Option<u64>,
@@ -100,6 +112,11 @@ fn main() -> ExitCode {
         }
     }
     let all = cases.iter().all(|case| matches!(case, Case::Measured(_)));
+    let plotted = args.plot.as_ref().zip(plot::draw(&cases, args.peak)).map(|(path, svg)| fs::write(path, svg));
+    if let (Some(Err(error)), Some(path)) = (&plotted, &args.plot) {
+        let _ = writeln!(io::stderr(), "residua-bench: {}: {error}", path.display());
+        return ExitCode::from(2);
+    }
     finish(print::print(args.format, &cases), all)
 }
 
@@ -171,6 +188,10 @@ fn seconds(text: &str) -> Result<f64, String> {
         Ok(seconds) if (0.0..=3600.0).contains(&seconds) => Ok(seconds),
         _ => Err("seconds, 0 to 3600".into()),
     }
+}
+
+fn gflops(text: &str) -> Result<f64, String> {
+    text.parse().ok().filter(|gflops| (1e-3..=1e9).contains(gflops)).ok_or_else(|| "Gflop/s, above zero".into())
 }
 
 fn size(text: &str) -> Result<(usize, usize), String> {
