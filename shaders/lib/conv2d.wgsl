@@ -5,7 +5,7 @@
 // 1        x          4ch    input        [n][h][w][x_stride], channels from x_offset on
 // 2        weights    4ch    weights      [kernel][kernel][4 * group_c4][oc4]: one row per input channel of a group
 // 3        bias       f32x4  bias         [oc4]
-// 4        residual   4ch    second addend of the epilogue (unused where RESIDUAL is 0)
+// 4        residual   4ch    second addend of the epilogue (unused where r_step is 0)
 // 5        affine     f32x4  prologue: scale [c4], then shift [c4] (unused where PROLOGUE is off)
 // 6        y          4ch    output       [n][oh][ow][y_stride], channels from y_offset on
 //
@@ -22,8 +22,8 @@ struct Conv2dDims {
     kernel: u32, stride: u32, padding: u32,
     // Last: 0 nothing, 1 clamp at zero, 2 sigmoid.
     activation: u32,
-    // Residual: its channels in fours and where they start, its rows and columns, its subsampling step, zero channels in front of
-    // it and channels of it that exist (both not in fours).
+    // Residual: its channels in fours and where they start, its rows and columns, its subsampling step (0: there is none), zero channels in
+    // front of it and channels of it that exist (both not in fours).
     r_stride: u32, r_offset: u32, r_h: u32, r_w: u32, r_step: u32, r_before: u32, r_channels: u32,
     // Input and output channels of a group (all of them where there is one group).
     group_c4: u32, group_oc4: u32,
@@ -34,8 +34,8 @@ struct Conv2dDims {
 
 // The input is relu(scale * x + shift) instead of x: the batch norm and ReLU before a convolution of a DenseNet.
 override PROLOGUE: bool = false;
-// 0: none. 1: same shape as the output. 2: subsampled, with zero channels around it (shortcut A of the CIFAR nets).
-override RESIDUAL: u32 = 0u;
+// The residual is subsampled, with zero channels around it (shortcut A of the CIFAR nets); else it has the shape of the output.
+override SUBSAMPLED: bool = false;
 
 @group(0) @binding(0) var<uniform> dims: Conv2dDims;
 @group(0) @binding(1) var<storage, read> x: array<Stored>;
@@ -102,10 +102,11 @@ fn padded_residual(n: u32, oy: u32, ox: u32, channel: u32) -> f32 {
 // Residual and activation for four channels of one output pixel, whose sum has its bias already, then the store.
 fn finish(pixel: u32, oc: u32, sum: vec4<f32>) {
     var value = sum;
-    if RESIDUAL == 1u {
+    // Whether there is one is no override: each kernel would be compiled twice, which takes llvmpipe most of a second.
+    if dims.r_step != 0u && !SUBSAMPLED {
         value += vec4<f32>(residual[pixel * dims.r_stride + dims.r_offset + oc]);
     }
-    if RESIDUAL == 2u {
+    if SUBSAMPLED {
         let ox = pixel % dims.ow;
         let oy = pixel / dims.ow % dims.oh;
         let n = pixel / (dims.ow * dims.oh);

@@ -234,7 +234,7 @@ impl Conv2d {
         let (r, r_step, r_before) = match self.residual {
             Residual::SubsamplePad { view, step, before } => (view, step, before),
             Residual::Same(view) => (view, 1, 0),
-            Residual::None => (View::whole(self.y.shape), 1, 0),
+            Residual::None => (View::whole(self.y.shape), 0, 0),
         };
         let (x, y, params) = (self.x.shape, self.y.shape, self.params);
         let blocks = blocks(&params) as u32;
@@ -271,12 +271,8 @@ impl Conv2d {
     }
 
     pub(super) fn overrides(&self) -> Vec<(&'static str, u32)> {
-        let residual = match self.residual {
-            Residual::None => 0,
-            Residual::Same(_) => 1,
-            Residual::SubsamplePad { .. } => 2,
-        };
-        vec![("PROLOGUE", self.prologue as u32), ("RESIDUAL", residual)]
+        let subsampled = matches!(self.residual, Residual::SubsamplePad { .. });
+        vec![("PROLOGUE", self.prologue as u32), ("SUBSAMPLED", subsampled as u32)]
     }
 
     /// The kernel of a `variant` that takes one dispatch, and its grid.
