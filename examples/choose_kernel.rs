@@ -30,7 +30,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let device = Arc::new(pollster::block_on(Device::open("auto"))?);
     let usual = Executor::new(device.clone(), Network::new(graph, checkpoint), Options::new(Precision::F32));
     let expected = pollster::block_on(usual.run(&image))?;
-    for kernel in Variant::all(device.caps().subgroup) {
+    for kernel in Variant::all(device.caps()) {
         let executor = usual.planned(Options { conv2d: Some(kernel), ..Options::new(Precision::F32) });
         let step = executor.plan(shape)?.steps.remove(0);
         if step.reason != "asked for" {

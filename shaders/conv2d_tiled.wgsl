@@ -1,87 +1,150 @@
-// Convolution as an implicit matrix product over tiles in workgroup memory: rows are output pixels, columns output channels,
-// the sum runs over kernel positions and input channels (no im2col in memory). A 1x1 convolution is a plain GEMM here.
+// Convolution as an implicit matrix product over tiles in workgroup memory (see lib/gemm.wgsl; a 1x1 convolution is a plain GEMM).
 //
-// const ROWS, COLUMNS: a thread's output pixels and output vectors. 16 x 4 threads: 16 ROWS pixels x 4 COLUMNS vectors a workgroup.
-// A step of the sum takes 16 input channels of one kernel position (fewer at the end): DEPTH = 4 vectors.
-// Workgroup memory: (16 ROWS + 1) x 4 + 16 x 4 COLUMNS vectors of f32. Grid: x = pixels / (16 ROWS), y = oc4 / (4 COLUMNS).
+// const TILE_PIXELS, TILE_VECTORS: output pixels and output vectors of a workgroup.
+// const ROWS, COLUMNS: those of a thread, 4 or 8 pixels and 1 or 2 vectors.
+// const DEPTH: vectors of K in workgroup memory at a time, 4 or 8.
+// const SPLIT: blocks of threads that share out each DEPTH vectors among them and add up at the end, for where there are few tiles;
+// more than one only with 4 pixels and 1 vector a thread.
+// Grid: x = oc4 / TILE_VECTORS, y = pixels / TILE_PIXELS, z: see PARTS. Tiles side by side read the same pixels, while those are in cache.
+// Workgroup memory: 16 DEPTH (TILE_PIXELS + 4 TILE_VECTORS) bytes, at most the 16 KB of every WebGPU device.
 
-const DEPTH: u32 = 4u;
-const TILE_PIXELS: u32 = 16u * ROWS;
-const TILE_VECTORS: u32 = 4u * COLUMNS;
-const THREADS: u32 = 64u;
+const ACROSS: u32 = TILE_VECTORS / COLUMNS;
+const DOWN: u32 = TILE_PIXELS / ROWS;
+const BLOCK: u32 = ACROSS * DOWN;
+const THREADS: u32 = BLOCK * SPLIT;
+const X_LOADS: u32 = DEPTH * TILE_PIXELS / THREADS;
+const W_LOADS: u32 = 4u * DEPTH * TILE_VECTORS / THREADS;
+// Pixel p of input vector d lies at p ^ (SWIZZLE d), so that the 8 vectors which 8 neighbouring threads store (each pixel has
+// DEPTH of them side by side in x) go to different banks. DOWN is a multiple of 8: a thread's pixels keep their distance.
+const SWIZZLE: u32 = 8u / DEPTH;
+// [DEPTH][TILE_PIXELS] input vectors, then [4 DEPTH][TILE_VECTORS] weights; at the end the sums of half of the blocks.
+const W_AT: u32 = DEPTH * TILE_PIXELS;
+var<workgroup> tile: array<vec4<f32>, W_AT + 4u * DEPTH * TILE_VECTORS>;
 
-// [DEPTH][TILE_PIXELS + 1]: input vectors; the odd row length spreads the rows over the banks.
-var<workgroup> sh_x: array<vec4<f32>, DEPTH * (TILE_PIXELS + 1u)>;
-// [4 * DEPTH][TILE_VECTORS]: one row an input channel.
-var<workgroup> sh_w: array<vec4<f32>, 4u * DEPTH * TILE_VECTORS>;
+alias Sums = array<vec4<f32>, ROWS * COLUMNS>;
 
-@compute @workgroup_size(64)
-fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
-    let first_pixel = group.x * TILE_PIXELS;
-    let first_oc = group.y * TILE_VECTORS;
-    // This thread's share of the outputs: pixels row, row + 16, ... and vectors column, column + 4, ...
-    let row = thread / 4u;
-    let column = thread % 4u;
-    var sums: array<vec4<f32>, ROWS * COLUMNS>;
-    let steps = (dims.c4 + DEPTH - 1u) / DEPTH;
-    for (var position = 0u; position < dims.kernel * dims.kernel; position++) {
-        let ky = position / dims.kernel;
-        let kx = position % dims.kernel;
-        for (var step = 0u; step < steps; step++) {
-            let c0 = step * DEPTH;
-            // Load: neighbouring threads take neighbouring channels of a pixel, and neighbouring vectors of a weight row.
-            for (var i = thread; i < DEPTH * TILE_PIXELS; i += THREADS) {
-                let c = c0 + i % DEPTH;
-                let tile_pixel = i / DEPTH;
-                let pixel = first_pixel + tile_pixel;
-                let oy = pixel / dims.ow % dims.oh;
-                // Rows and columns above and left of the image wrap around to huge numbers and fail the same test.
-                let iy = oy * dims.stride + ky - dims.padding;
-                let ix = pixel % dims.ow * dims.stride + kx - dims.padding;
-                var value = vec4<f32>();
-                if pixel < dims.pixels && c < dims.c4 && iy < dims.h && ix < dims.w {
-                    let n = pixel / (dims.ow * dims.oh);
-                    value = load_input(((n * dims.h + iy) * dims.w + ix) * dims.x_stride + dims.x_offset, c, 1.0);
-                }
-                sh_x[i % DEPTH * (TILE_PIXELS + 1u) + tile_pixel] = value;
-            }
-            for (var i = thread; i < 4u * DEPTH * TILE_VECTORS; i += THREADS) {
-                let k = 4u * c0 + i / TILE_VECTORS;
-                let oc = first_oc + i % TILE_VECTORS;
-                var value = vec4<f32>();
-                if k < 4u * dims.c4 && oc < dims.oc4 {
-                    value = vec4<f32>(weights[(position * 4u * dims.c4 + k) * dims.oc4 + oc]);
-                }
-                sh_w[i] = value;
-            }
-            workgroupBarrier();
-            for (var d = 0u; d < DEPTH; d++) {
-                var v: array<vec4<f32>, ROWS>;
-                for (var r = 0u; r < ROWS; r++) {
-                    v[r] = sh_x[d * (TILE_PIXELS + 1u) + row + 16u * r];
-                }
-                for (var j = 0u; j < COLUMNS; j++) {
-                    let at = 4u * d * TILE_VECTORS + column + 4u * j;
-                    let w0 = sh_w[at];
-                    let w1 = sh_w[at + TILE_VECTORS];
-                    let w2 = sh_w[at + 2u * TILE_VECTORS];
-                    let w3 = sh_w[at + 3u * TILE_VECTORS];
-                    for (var r = 0u; r < ROWS; r++) {
-                        let s = r * COLUMNS + j;
-                        sums[s] = fma(vec4(v[r].w), w3, fma(vec4(v[r].z), w2, fma(vec4(v[r].y), w1, fma(vec4(v[r].x), w0, sums[s]))));
-                    }
-                }
-            }
-            workgroupBarrier();
-        }
+// The weights of one input vector, for one output vector.
+struct Rows { a: vec4<f32>, b: vec4<f32>, c: vec4<f32>, d: vec4<f32> }
+
+fn rows(at: u32) -> Rows {
+    return Rows(tile[at], tile[at + TILE_VECTORS], tile[at + 2u * TILE_VECTORS], tile[at + 3u * TILE_VECTORS]);
+}
+
+fn add(sum: vec4<f32>, v: vec4<f32>, w: Rows) -> vec4<f32> {
+    return fma(vec4(v.w), w.d, fma(vec4(v.z), w.c, fma(vec4(v.y), w.b, fma(vec4(v.x), w.a, sum))));
+}
+
+// Adds one input vector of a thread's r-th pixel to the sums of that pixel.
+fn add_pixel(sums: ptr<function, Sums>, r: u32, x_at: u32, w0: Rows, w1: Rows) {
+    let v = tile[x_at + DOWN * r];
+    sums[r * COLUMNS] = add(sums[r * COLUMNS], v, w0);
+    if COLUMNS > 1u {
+        sums[r * COLUMNS + 1u] = add(sums[r * COLUMNS + 1u], v, w1);
     }
-    for (var r = 0u; r < ROWS; r++) {
-        for (var j = 0u; j < COLUMNS; j++) {
-            let pixel = first_pixel + row + 16u * r;
-            let oc = first_oc + column + 4u * j;
-            if pixel < dims.pixels && oc < dims.oc4 {
-                finish(pixel, oc, sums[r * COLUMNS + j] + bias[oc]);
+}
+
+// The sums of a thread's r-th pixel.
+struct Pair { first: vec4<f32>, second: vec4<f32> }
+
+fn pair(sums: ptr<function, Sums>, r: u32) -> Pair {
+    return Pair(sums[r * COLUMNS], sums[r * COLUMNS + COLUMNS - 1u]);
+}
+
+@compute @workgroup_size(THREADS)
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
+    let first_pixel = group.y * TILE_PIXELS;
+    let first_oc = group.x * TILE_VECTORS;
+    // What this thread adds up: pixels row, row + DOWN, ... and vectors column, column + ACROSS.
+    let block = thread / BLOCK;
+    let row = thread % BLOCK / ACROSS;
+    let column = thread % ACROSS;
+    // What it loads: one vector of K, of every (THREADS / DEPTH)-th pixel; neighbours take neighbouring vectors of a pixel.
+    let depth = thread % DEPTH;
+    var windows: array<Window, X_LOADS>;
+    for (var i = 0u; i < X_LOADS; i++) {
+        windows[i] = window(first_pixel + (thread + i * THREADS) / DEPTH);
+    }
+    let first = first_vector(group.z);
+    let steps = (vectors() + DEPTH - 1u) / DEPTH;
+    var sums: Sums;
+    var at = place(first + depth);
+    var xs: array<vec4<f32>, X_LOADS>;
+    var ws: array<Stored, W_LOADS>;
+    for (var step = 0u; ; step++) {
+        // The loads of a step are on their way while the step before it is added up.
+        if step < steps {
+            for (var i = 0u; i < X_LOADS; i++) {
+                xs[i] = input_at(windows[i], at, group.z);
             }
+            for (var i = 0u; i < W_LOADS; i++) {
+                let w = thread + i * THREADS;
+                ws[i] = weight_at(4u * (first + step * DEPTH) + w / TILE_VECTORS, first_oc + w % TILE_VECTORS, group.z);
+            }
+            at = advance(at, DEPTH);
+        }
+        for (var i = 0u; i < DEPTH / SPLIT && step > 0u; i++) {
+            let d = block * (DEPTH / SPLIT) + i;
+            let w_at = W_AT + 4u * d * TILE_VECTORS + column;
+            let w0 = rows(w_at);
+            let w1 = rows(w_at + ACROSS * (COLUMNS - 1u));
+            let x_at = d * TILE_PIXELS + (row ^ (SWIZZLE * d));
+            // Not a loop: constant indices keep the sums in registers with every compiler.
+            add_pixel(&sums, 0u, x_at, w0, w1);
+            add_pixel(&sums, 1u, x_at, w0, w1);
+            add_pixel(&sums, 2u, x_at, w0, w1);
+            add_pixel(&sums, 3u, x_at, w0, w1);
+            if ROWS > 4u {
+                add_pixel(&sums, 4u, x_at, w0, w1);
+                add_pixel(&sums, 5u, x_at, w0, w1);
+                add_pixel(&sums, 6u, x_at, w0, w1);
+                add_pixel(&sums, 7u, x_at, w0, w1);
+            }
+        }
+        workgroupBarrier();
+        if step == steps {
+            break;
+        }
+        for (var i = 0u; i < X_LOADS; i++) {
+            tile[depth * TILE_PIXELS + (((thread + i * THREADS) / DEPTH) ^ (SWIZZLE * depth))] = xs[i];
+        }
+        for (var i = 0u; i < W_LOADS; i++) {
+            tile[W_AT + thread + i * THREADS] = vec4<f32>(ws[i]);
+        }
+        workgroupBarrier();
+    }
+    // Half of the blocks hand their sums to the other half, again and again.
+    for (var half = SPLIT / 2u; half > 0u; half /= 2u) {
+        let mine = thread % (half * BLOCK);
+        if block >= half && block < 2u * half {
+            tile[mine] = sums[0];
+            tile[mine + half * BLOCK] = sums[1];
+            tile[mine + 2u * half * BLOCK] = sums[2];
+            tile[mine + 3u * half * BLOCK] = sums[3];
+        }
+        workgroupBarrier();
+        if block < half {
+            sums[0] += tile[mine];
+            sums[1] += tile[mine + half * BLOCK];
+            sums[2] += tile[mine + 2u * half * BLOCK];
+            sums[3] += tile[mine + 3u * half * BLOCK];
+        }
+        workgroupBarrier();
+    }
+    // Constant indices again, and yet the epilogue stands here once: drivers compile it in a fraction of the time.
+    for (var r = 0u; r < ROWS && block == 0u; r++) {
+        var sum = pair(&sums, 0u);
+        if r == 1u { sum = pair(&sums, 1u); }
+        if r == 2u { sum = pair(&sums, 2u); }
+        if r == 3u { sum = pair(&sums, 3u); }
+        if ROWS > 4u {
+            if r == 4u { sum = pair(&sums, 4u); }
+            if r == 5u { sum = pair(&sums, 5u); }
+            if r == 6u { sum = pair(&sums, 6u); }
+            if r == 7u { sum = pair(&sums, 7u); }
+        }
+        for (var j = 0u; j < COLUMNS; j++) {
+            if j == 1u { sum.first = sum.second; }
+            store(first_pixel + row + DOWN * r, first_oc + column + ACROSS * j, group.z, sum.first);
         }
     }
 }

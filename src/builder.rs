@@ -16,10 +16,11 @@ use crate::{
     classifier::{Backend, ModelInfo},
     gpu::{Device, DeviceInfo, Executor},
     image::{self, Preprocess},
-    kernels::Precision as Stored,
+    kernels::{Precision as Stored, conv2d::Variant},
     labels::{Labels, Scoring},
     models::{Architecture, check_declared},
     plan::{Network, Options},
+    selftest,
     source::Source,
     tensor::Shape,
     verify::Fault,
@@ -315,13 +316,23 @@ impl Builder {
             }
         };
         let faults = self.faults.iter().filter(|fault| fault.concerns(info));
-        let faulty: Vec<_> = faults.map(|fault| (fault.kernel, fault.stored)).collect();
+        let mut faulty: Vec<_> = faults.map(|fault| (fault.kernel, fault.stored)).collect();
         if !faulty.is_empty() {
             let kernels: Vec<String> = faulty.iter().map(|(kernel, stored)| format!("{kernel} in {stored}")).collect();
             notes.push(format!("not used, as verify found them wrong on this device: {}", kernels.join("; ")));
         }
+        let device = Arc::new(device);
+        let cooperative = (Variant::Cooperative, Stored::F16);
+        if stored == Stored::F16
+            && device.caps().cooperative
+            && !faulty.contains(&cooperative)
+            && let Some(doubt) = selftest::doubt(&device, Variant::Cooperative, Stored::F16)?
+        {
+            notes.push(format!("cooperative matrices are not used, they fail their test on this device: {doubt}"));
+            faulty.push(cooperative);
+        }
         let options = Options { faulty, deterministic: self.deterministic, ..Options::new(stored) };
-        Ok(Backend::Gpu(Executor::new(Arc::new(device), network, options)))
+        Ok(Backend::Gpu(Executor::new(device, network, options)))
     }
 }
 

@@ -53,6 +53,7 @@ pub mod plan;
 pub mod profile;
 pub mod reference;
 mod search;
+mod selftest;
 mod source;
 pub mod tensor;
 pub mod verify;

@@ -93,7 +93,7 @@ pub(crate) fn verify(executor: &Executor, input: Shape, coverage: Coverage) -> R
         Coverage::Chosen => Verifier::new(executor, input)?.verify(&[executor.stored()], &[]),
         Coverage::Every => {
             let precisions = if caps.f16 { &[Precision::F32, Precision::F16][..] } else { &[Precision::F32] };
-            Verifier::new(executor, input)?.verify(precisions, &Variant::all(caps.subgroup))
+            Verifier::new(executor, input)?.verify(precisions, &Variant::all(caps))
         }
     }
 }
@@ -214,7 +214,8 @@ impl<'a> Verifier<'a> {
     }
 }
 
-fn relative_error(got: &[f32], expected: &[f32]) -> f32 {
+/// The largest difference over the largest magnitude of `expected`; infinite for NaN.
+pub(crate) fn relative_error(got: &[f32], expected: &[f32]) -> f32 {
     let largest = expected.iter().fold(0.0_f32, |m, v| m.max(v.abs())).max(f32::MIN_POSITIVE);
     let worst = got.iter().zip(expected).map(|(g, e)| if g.is_finite() { (g - e).abs() } else { f32::INFINITY });
     worst.fold(0.0, f32::max) / largest
@@ -227,6 +228,7 @@ mod tests {
     use super::*;
     use crate::{
         gpu::Device,
+        kernels::tiled::Tile,
         models::Architecture,
         plan::{Network, Options},
     };
@@ -248,7 +250,7 @@ mod tests {
         let weights = Synthetic { salt: "wrong".into(), damped: Some("bn2.weight".into()), damp: 0.3 };
         let network = Network::new(graph.clone(), weights.checkpoint("wrong", &graph.tensors()).unwrap());
         let executor = Executor::new(Arc::new(device), network, Options::new(Precision::F32));
-        let (shape, right) = (Shape::new(1, 3, 32, 32), Variant::Registers { pixels: 1 });
+        let (shape, right) = (Shape::new(1, 3, 32, 32), Variant::Registers { pixels: 8 });
         let verification = Verifier::new(&executor, shape).unwrap().verify(&[Precision::F32], &[right, wrong]).unwrap();
         assert!(!verification.ok);
         assert_eq!(verification.faults, [Fault::new(executor.device().info(), wrong, Precision::F32)]);
@@ -272,7 +274,7 @@ mod tests {
     #[test]
     fn a_fault_concerns_its_device_driver_and_shaders() {
         let device = DeviceInfo::reference();
-        let fault = Fault::new(&device, Variant::Tiled { rows: 8, columns: 4 }, Precision::F16);
+        let fault = Fault::new(&device, Variant::Tiled(Tile::P64C64), Precision::F16);
         assert!(fault.concerns(&device));
         assert!(!Fault { driver: "other".into(), ..fault.clone() }.concerns(&device));
         assert!(!Fault { shaders: "other".into(), ..fault.clone() }.concerns(&device));

@@ -7,7 +7,7 @@ use residua::{
     checkpoint::Synthetic,
     gpu::Executor,
     graph::ValueId,
-    kernels::{Precision, conv2d::Variant},
+    kernels::{Precision, conv2d::Variant, tiled::Tile},
     models::Architecture,
     plan::{Network, Options},
     reference,
@@ -114,9 +114,16 @@ fn f16_storage() {
 
 #[test]
 fn every_kernel_variant_in_a_whole_network() {
-    for variant in Variant::all(device().caps().subgroup) {
+    for variant in Variant::all(device().caps()) {
         check("cifar_resnet20a", 2, Options { conv2d: Some(variant), ..Options::new(Precision::F32) });
     }
+}
+
+/// Its rounding errors grow with depth and channels.
+#[test]
+fn winograd_without_subgroups_in_a_network_of_many_channels() {
+    let winograd = Variant::WinogradTiled(Tile::P128C64);
+    check("resnet18", 1, Options { conv2d: Some(winograd), ..Options::new(Precision::F32) });
 }
 
 #[test]

@@ -100,6 +100,7 @@ fn memory_is_little_more_than_weights_and_what_is_alive() {
         software,
         f16: true,
         subgroup,
+        cooperative: false,
         max_binding_bytes: 1 << 31,
         max_workgroups: 1 << 20,
     };

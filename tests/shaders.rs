@@ -1,20 +1,23 @@
-//! Every kernel with every key that is ever chosen, without a GPU: naga accepts it, and its bindings and uniform block are
+//! Every kernel with every key that is ever chosen, without a GPU: naga accepts it and makes SPIR-V of it, and its bindings and uniform block are
 //! those that the Rust side declares.
 
 use naga::{
     AddressSpace, Module, StorageAccess, TypeInner,
-    back::pipeline_constants::process_overrides,
+    back::{pipeline_constants::process_overrides, spv},
     front::wgsl,
     valid::{Capabilities, ValidationFlags, Validator},
 };
 use residua::{
+    checkpoint::Synthetic,
     graph::{Conv2dParams, PoolParams},
     kernels::{
         Activation, Binding, Caps, KernelKey, Precision, ShaderId, View,
         conv2d::{Conv2d, Residual, Variant},
         elementwise::{self, ElementwiseDims, Flags},
-        linear, pool, winograd,
+        linear, pool,
     },
+    models::Architecture,
+    plan::{Network, Options},
     tensor::Shape,
 };
 
@@ -24,6 +27,7 @@ fn caps(software: bool) -> Caps {
         software,
         f16: true,
         subgroup: Some(8),
+        cooperative: true,
         max_binding_bytes: 1 << 27,
         max_workgroups: 65535,
     }
@@ -38,16 +42,13 @@ fn keys() -> Vec<KernelKey> {
         Conv2d { params, x: view, y: view, prologue, residual, activation: Activation::Relu }
     };
     for stored in [Precision::F32, Precision::F16] {
-        for (variant, groups) in Variant::all(Some(8)).into_iter().flat_map(|v| [1, 2, 4, 8, 16].map(|g| (v, g))) {
+        for (variant, groups) in Variant::all(&caps(false)).into_iter().flat_map(|v| [1, 2, 4, 8, 16].map(|g| (v, g))) {
             for residual in [Residual::None, Residual::Same(view), Residual::SubsamplePad { view, step: 2, before: 4 }]
             {
                 for conv in [false, true].map(|prologue| conv2d(groups, residual, prologue)) {
-                    match variant {
-                        _ if !conv.admits(variant, stored) => {}
-                        Variant::Winograd { lanes, tile } => {
-                            keys.extend(winograd::steps(&conv, lanes, tile).map(|(key, _)| key));
-                        }
-                        _ => keys.extend([stored, Precision::F32].map(|out| conv.kernel(variant, stored, out).0)),
+                    let dispatches = |output| conv.dispatches(variant, stored, output).into_iter();
+                    if conv.admits(variant, stored) {
+                        keys.extend([stored, Precision::F32].into_iter().flat_map(dispatches).map(|step| step.key));
                     }
                 }
             }
@@ -93,7 +94,10 @@ fn problem(key: &KernelKey, module: &Module) -> Option<String> {
     let constants = key.overrides.iter().map(|(name, value)| (name.to_string(), f64::from(*value))).collect();
     let entry = Some((naga::ShaderStage::Compute, "main"));
     match process_overrides(module, &info, entry, &constants) {
-        Ok((module, _)) => validate(&module).err(),
+        Ok((module, _)) => match validate(&module) {
+            Ok(info) => spv::write_vec(&module, &info, &spv::Options::default(), None).err().map(|e| format!("{e:?}")),
+            Err(error) => Some(error),
+        },
         Err(error) => Some(format!("{error:?}")),
     }
 }
@@ -167,4 +171,24 @@ fn a_wrong_override_type_or_binding_is_noticed() {
     assert!(wgsl::parse_str(&broken).is_err());
     let moved = key.wgsl().replace("pad1: u32", "pad1: u32, more: vec4<u32>");
     assert_ne!(reflected(&wgsl::parse_str(&moved).unwrap()), key.shader.shader().bindings);
+}
+
+/// On hardware each dense convolution of at least 16 million multiply-adds an image has workgroups for most of the processors of a
+/// large GPU, at any batch; and a batch of eight takes Winograd's form where it can.
+#[test]
+fn hardware_is_kept_busy() {
+    let graph = Architecture::by_name("resnet50").unwrap().graph();
+    let weights = Synthetic { salt: "plan".into(), damped: None, damp: 1.0 };
+    let network = Network::new(graph.clone(), weights.checkpoint("resnet50", &graph.tensors()).unwrap());
+    for (batch, winograd) in [(1, 0), (8, 13), (64, 13)] {
+        let input = Shape::new(batch, 3, 224, 224);
+        let caps = Caps { max_binding_bytes: (1 << 31) - 1, ..caps(false) };
+        let plan = network.plan(input, &[graph.output()], &Options::new(Precision::F32), &caps).unwrap();
+        for step in plan.steps.iter().filter(|step| step.macs >= 16_000_000 * batch as u64) {
+            let workgroups: u32 = step.grid.iter().product();
+            assert!(workgroups >= 96, "batch {batch}: {}: {:?}", step.name, step.grid);
+        }
+        let transforms = plan.steps.iter().filter(|step| step.kernel.shader == ShaderId::Conv2dWinogradTiledInput);
+        assert_eq!(transforms.count(), winograd, "batch {batch}");
+    }
 }

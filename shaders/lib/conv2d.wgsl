@@ -29,7 +29,8 @@ struct Conv2dDims {
     group_c4: u32, group_oc4: u32,
     // Winograd: tiles of 4x4 outputs across, down, and of the whole batch.
     tiles_w: u32, tiles_h: u32, tiles: u32,
-    pad0: u32,
+    // Vectors of the sum in a slice, where it is cut into slices (see lib/gemm.wgsl).
+    slice: u32,
 }
 
 // The input is relu(scale * x + shift) instead of x: the batch norm and ReLU before a convolution of a DenseNet.

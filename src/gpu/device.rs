@@ -5,11 +5,11 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use super::{lock, pipeline_cache::PipelineCache, pipelines::Pipeline};
+use super::{lock, pipeline_cache::PipelineCache, pipelines::Pipeline, trusted};
 use crate::{
     Error, Result,
     cache::Cache,
-    kernels::{Caps, KernelKey},
+    kernels::{Caps, KernelKey, cooperative},
 };
 
 /// An adapter, or the CPU reference path, as people know it.
@@ -147,12 +147,17 @@ impl Device {
         if info.software {
             wanted |= wgpu::Features::MAPPABLE_PRIMARY_BUFFERS;
         }
-        let features = adapter.features() & wanted;
         let limits = adapter.limits();
+        let cooperative = cooperative(&adapter, &limits);
+        if cooperative {
+            wanted |= wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX;
+        }
+        let features = adapter.features() & wanted;
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("residua"),
             required_features: features,
             required_limits: limits.clone(),
+            experimental_features: trusted::experimental(cooperative),
             ..Default::default()
         };
         let (device, queue) = adapter
@@ -167,6 +172,7 @@ impl Device {
             subgroup: (features.contains(wgpu::Features::SUBGROUP)
                 && adapter.subgroup_min_size == adapter.subgroup_max_size)
                 .then_some(adapter.subgroup_max_size),
+            cooperative,
             max_binding_bytes: limits.max_storage_buffer_binding_size.min(limits.max_buffer_size),
             max_workgroups: limits.max_compute_workgroups_per_dimension,
         };
@@ -222,6 +228,21 @@ impl Device {
     pub(super) fn lost(&self, reason: impl ToString) -> Error {
         Error::GpuLost { device: self.info.name.clone(), reason: reason.to_string() }
     }
+}
+
+/// Whether the adapter has what the kernel on cooperative matrices needs.
+fn cooperative(adapter: &wgpu::Adapter, limits: &wgpu::Limits) -> bool {
+    use wgpu::CooperativeScalarType::{F16, F32};
+    let info = adapter.get_info();
+    let needed =
+        wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX | wgpu::Features::SHADER_F16 | wgpu::Features::SUBGROUP;
+    let serves = |p: &wgpu::CooperativeMatrixProperties| {
+        (p.m_size, p.n_size, p.k_size) == (16, 16, 16) && (p.ab_type, p.cr_type) == (F16, F32)
+    };
+    adapter.features().contains(needed)
+        && (info.subgroup_min_size, info.subgroup_max_size) == (32, 32)
+        && limits.max_compute_workgroup_storage_size >= cooperative::WORKGROUP_BYTES
+        && adapter.cooperative_matrix_properties().iter().any(serves)
 }
 
 fn note(slot: &Mutex<Option<Fault>>, fault: Fault) {

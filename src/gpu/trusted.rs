@@ -1,4 +1,4 @@
-//! The crate's only `unsafe`: shader modules without the run-time checks of wgpu, and pipelines out of a file.
+//! The crate's only `unsafe`: shader modules without the run-time checks of wgpu, pipelines out of a file, cooperative matrices.
 #![allow(unsafe_code, reason = "the arguments stand at the calls")]
 
 /// A shader module out of WGSL of this crate, without bounds checks on indices, without a counter in every loop and without
@@ -19,4 +19,15 @@ pub(super) fn pipeline_cache(device: &wgpu::Device, stored: Option<&[u8]>) -> wg
     // contents, by length and checksum, of a file that `gpu::pipeline_cache` wrote for this adapter, driver and version of the
     // crate, and that no other user may write. wgpu and the driver compare vendor, device and the driver's UUID once more.
     unsafe { device.create_pipeline_cache(&descriptor) }
+}
+
+/// Leave to use wgpu's cooperative matrices, where they are `wanted`.
+pub(super) fn experimental(wanted: bool) -> wgpu::ExperimentalFeatures {
+    if !wanted {
+        return wgpu::ExperimentalFeatures::disabled();
+    }
+    // SAFETY: the call asks for the acknowledgement that experimental features may have undefined behaviour. The one that is requested
+    // is used by one shader, whose loads and stores lie inside its arrays; what is known to go wrong with it (gfx-rs/wgpu#8805) are
+    // wrong numbers, which `selftest` looks for before the kernel is used.
+    unsafe { wgpu::ExperimentalFeatures::enabled() }
 }

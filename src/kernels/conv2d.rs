@@ -1,12 +1,10 @@
 //! The convolution kernels: 2-D cross-correlation with bias, residual and ReLU in the epilogue, and optionally the batch norm and ReLU
 //! that come before it in the prologue.
 
-use std::fmt;
-
 use bytemuck::{Pod, Zeroable};
-use serde::{Deserialize, Serialize};
 
-use super::{Activation, Binding, KernelKey, Precision, Shader, ShaderId, View, winograd};
+pub use super::variant::{Dispatch, Role, Variant};
+use super::{Activation, Binding, Shader, View};
 use crate::graph::Conv2dParams;
 
 pub(super) const BINDINGS: &[Binding] = &[
@@ -32,13 +30,6 @@ pub const REGISTERS: Shader = Shader {
 pub const BROADCAST: Shader = Shader {
     name: "conv2d_broadcast",
     parts: &[SHARED, SHARED_BROADCAST, include_str!("../../shaders/conv2d_broadcast.wgsl")],
-    bindings: BINDINGS,
-};
-
-/// `shaders/conv2d_tiled.wgsl`: implicit GEMM over tiles in workgroup memory.
-pub const TILED: Shader = Shader {
-    name: "conv2d_tiled",
-    parts: &[SHARED, include_str!("../../shaders/conv2d_tiled.wgsl")],
     bindings: BINDINGS,
 };
 
@@ -88,73 +79,11 @@ pub struct Conv2dDims {
     pub tiles_w: u32,
     pub tiles_h: u32,
     pub tiles: u32,
-    pub pad: u32,
-}
-
-/// A convolution kernel with its tile.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Variant {
-    /// `conv2d_registers`.
-    Registers {
-        /// Output pixels of an invocation.
-        pixels: u32,
-    },
-    /// `conv2d_broadcast` for subgroups of exactly this size.
-    Broadcast {
-        /// Lanes of a subgroup, at least 8.
-        lanes: u32,
-    },
-    /// `conv2d_tiled`: a workgroup yields `16 rows` pixels x `16 columns` channels.
-    Tiled {
-        /// Output pixels of a thread.
-        rows: u32,
-        /// Output vectors of a thread.
-        columns: u32,
-    },
-    /// `conv2d_grouped`, for more than one group.
-    Grouped,
-    /// `conv2d_grouped_rows`, for more than one group.
-    GroupedRows,
-    /// The three steps of [`super::winograd`], for subgroups of exactly this size.
-    Winograd {
-        /// Lanes of a subgroup, at least 8.
-        lanes: u32,
-        /// Rows and columns of outputs of a tile.
-        tile: winograd::Tile,
-    },
+    pub slice: u32,
 }
 
 /// Largest number of output pixels that an invocation of `conv2d_broadcast` sums up, in eights.
 const MAX_GROUPS: usize = 7;
-
-impl Variant {
-    /// Every variant that is ever selected on a device with subgroups of `lanes` lanes. Not each serves every convolution:
-    /// see [`Conv2d::admits`].
-    pub fn all(lanes: Option<u32>) -> Vec<Variant> {
-        let mut all = vec![Variant::Registers { pixels: 1 }, Variant::Registers { pixels: 8 }];
-        all.extend([(8, 4), (4, 4), (2, 2)].map(|(rows, columns)| Variant::Tiled { rows, columns }));
-        all.extend([Variant::Grouped, Variant::GroupedRows]);
-        if let Some(lanes) = lanes.filter(|&lanes| lanes >= 8) {
-            all.push(Variant::Broadcast { lanes });
-            all.extend(winograd::Tile::ALL.map(|tile| Variant::Winograd { lanes, tile }));
-        }
-        all
-    }
-}
-
-impl fmt::Display for Variant {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Variant::Registers { pixels } => write!(f, "registers, {pixels} pixels"),
-            Variant::Broadcast { lanes } => write!(f, "broadcast, {lanes} lanes"),
-            Variant::Tiled { rows, columns } => write!(f, "tiled {rows}x{columns}"),
-            Variant::Grouped => write!(f, "grouped"),
-            Variant::GroupedRows => write!(f, "grouped, along rows"),
-            Variant::Winograd { lanes, tile } => write!(f, "winograd F({tile}), {lanes} lanes"),
-        }
-    }
-}
 
 /// Second addend of the epilogue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -215,20 +144,6 @@ impl Conv2d {
         self.pixels() as u64 * self.params.weight_shape().iter().product::<usize>() as u64
     }
 
-    /// Whether `variant` computes this convolution.
-    pub fn admits(&self, variant: Variant, stored: Precision) -> bool {
-        let grouped = blocks(&self.params) > 1;
-        let Conv2dParams { kernel, stride, padding, .. } = self.params;
-        match variant {
-            Variant::Grouped => grouped,
-            Variant::GroupedRows => grouped && (kernel, padding) == (3, 1) && stride <= 2,
-            Variant::Winograd { .. } => {
-                !grouped && (kernel, stride, padding) == (3, 1, 1) && !self.prologue && stored == Precision::F32
-            }
-            _ => !grouped,
-        }
-    }
-
     /// The uniform block.
     pub fn dims(&self) -> Conv2dDims {
         let (r, r_step, r_before) = match self.residual {
@@ -266,48 +181,17 @@ impl Conv2d {
             tiles_w: 0,
             tiles_h: 0,
             tiles: 0,
-            pad: 0,
+            slice: 0,
         }
     }
 
     pub(super) fn overrides(&self) -> Vec<(&'static str, u32)> {
-        let subsampled = matches!(self.residual, Residual::SubsamplePad { .. });
-        vec![("PROLOGUE", self.prologue as u32), ("SUBSAMPLED", subsampled as u32)]
+        vec![("PROLOGUE", self.prologue as u32), self.subsampled()]
     }
 
-    /// The kernel of a `variant` that takes one dispatch, and its grid.
-    ///
-    /// # Panics
-    /// For [`Variant::Winograd`], which takes three: see [`super::winograd::steps`].
-    pub fn kernel(&self, variant: Variant, stored: Precision, output: Precision) -> (KernelKey, [u32; 3]) {
-        let mut overrides = self.overrides();
-        let dims = self.dims();
-        let (shader, consts, pixels, vectors) = match variant {
-            Variant::Registers { pixels } => (ShaderId::Conv2dRegisters, vec![("PIXELS", pixels)], 8 * pixels, 8),
-            Variant::Broadcast { lanes } => {
-                overrides.push(("LANES", lanes));
-                let groups = eights(self.pixels());
-                (ShaderId::Conv2dBroadcast, vec![("GROUPS", groups)], 8 * groups, lanes)
-            }
-            Variant::Tiled { rows, columns } => {
-                (ShaderId::Conv2dTiled, vec![("ROWS", rows), ("COLUMNS", columns)], 16 * rows, 4 * columns)
-            }
-            Variant::Grouped => {
-                let divides = |vectors: &u32| dims.group_oc4.is_multiple_of(*vectors);
-                let vectors = [8, 4, 2].into_iter().find(divides).unwrap_or(1);
-                (ShaderId::Conv2dGrouped, vec![("VECTORS", vectors)], 8, 8 * vectors)
-            }
-            Variant::GroupedRows => {
-                let outputs = if dims.stride == 1 && dims.ow > 7 { 14 } else { 7 };
-                overrides.push(("STRIDE", dims.stride));
-                let consts = vec![("PIXELS", outputs)];
-                let key = KernelKey { shader: ShaderId::Conv2dGroupedRows, stored, output, consts, overrides };
-                return (key, [dims.ow.div_ceil(outputs), dims.oc4.div_ceil(8), dims.pixels / dims.ow]);
-            }
-            Variant::Winograd { .. } => panic!("Winograd convolution takes three dispatches"),
-        };
-        let key = KernelKey { shader, stored, output, consts, overrides };
-        (key, [dims.pixels.div_ceil(pixels), dims.oc4.div_ceil(vectors), 1])
+    /// The shaders' SUBSAMPLED.
+    pub(super) fn subsampled(&self) -> (&'static str, u32) {
+        ("SUBSAMPLED", matches!(self.residual, Residual::SubsamplePad { .. }) as u32)
     }
 }
 

@@ -5,9 +5,12 @@
 //! `[kh][kw][cin][cout]`, both channel axes padded to four. Padding channels hold zeros.
 
 pub mod conv2d;
+pub mod cooperative;
 pub mod elementwise;
 pub mod linear;
 pub mod pool;
+pub mod tiled;
+pub mod variant;
 pub mod winograd;
 
 use std::fmt;
@@ -75,6 +78,8 @@ pub struct Caps {
     pub f16: bool,
     /// Lanes of a subgroup where the adapter has subgroups of exactly one size.
     pub subgroup: Option<u32>,
+    /// It multiplies cooperative matrices of 16x16, f16 into f32, with subgroups of 32 lanes and memory for [`cooperative`].
+    pub cooperative: bool,
     /// Largest storage buffer binding, bytes.
     pub max_binding_bytes: u64,
     /// Largest number of workgroups along one axis of a dispatch.
@@ -127,6 +132,8 @@ pub enum ShaderId {
     Conv2dRegisters,
     Conv2dBroadcast,
     Conv2dTiled,
+    Conv2dReduce,
+    Conv2dCooperative,
     Conv2dGrouped,
     Conv2dGroupedRows,
     Conv2dWinograd2Input,
@@ -134,6 +141,8 @@ pub enum ShaderId {
     Conv2dWinograd4Input,
     Conv2dWinograd4Output,
     Conv2dWinogradGemm,
+    Conv2dWinogradTiledInput,
+    Conv2dWinogradTiledOutput,
     Elementwise,
     GlobalAvgPool,
     LinearGemv,
@@ -142,10 +151,12 @@ pub enum ShaderId {
 
 impl ShaderId {
     /// Every shader of the catalogue.
-    pub const ALL: [ShaderId; 14] = [
+    pub const ALL: [ShaderId; 18] = [
         ShaderId::Conv2dRegisters,
         ShaderId::Conv2dBroadcast,
         ShaderId::Conv2dTiled,
+        ShaderId::Conv2dReduce,
+        ShaderId::Conv2dCooperative,
         ShaderId::Conv2dGrouped,
         ShaderId::Conv2dGroupedRows,
         ShaderId::Conv2dWinograd2Input,
@@ -153,6 +164,8 @@ impl ShaderId {
         ShaderId::Conv2dWinograd4Input,
         ShaderId::Conv2dWinograd4Output,
         ShaderId::Conv2dWinogradGemm,
+        ShaderId::Conv2dWinogradTiledInput,
+        ShaderId::Conv2dWinogradTiledOutput,
         ShaderId::Elementwise,
         ShaderId::GlobalAvgPool,
         ShaderId::LinearGemv,
@@ -164,7 +177,9 @@ impl ShaderId {
         match self {
             ShaderId::Conv2dRegisters => &conv2d::REGISTERS,
             ShaderId::Conv2dBroadcast => &conv2d::BROADCAST,
-            ShaderId::Conv2dTiled => &conv2d::TILED,
+            ShaderId::Conv2dTiled => &tiled::TILED,
+            ShaderId::Conv2dReduce => &tiled::REDUCE,
+            ShaderId::Conv2dCooperative => &cooperative::COOPERATIVE,
             ShaderId::Conv2dGrouped => &conv2d::GROUPED,
             ShaderId::Conv2dGroupedRows => &conv2d::GROUPED_ROWS,
             ShaderId::Conv2dWinograd2Input => &winograd::INPUT2,
@@ -172,6 +187,8 @@ impl ShaderId {
             ShaderId::Conv2dWinograd4Input => &winograd::INPUT4,
             ShaderId::Conv2dWinograd4Output => &winograd::OUTPUT4,
             ShaderId::Conv2dWinogradGemm => &winograd::GEMM,
+            ShaderId::Conv2dWinogradTiledInput => &winograd::TILED_INPUT,
+            ShaderId::Conv2dWinogradTiledOutput => &winograd::TILED_OUTPUT,
             ShaderId::Elementwise => &elementwise::ELEMENTWISE,
             ShaderId::GlobalAvgPool => &pool::GLOBAL_AVG_POOL,
             ShaderId::LinearGemv => &linear::GEMV,
@@ -195,6 +212,9 @@ impl KernelKey {
         let mut text = String::new();
         if self.stored == Precision::F16 || self.output == Precision::F16 {
             text.push_str("enable f16;\n");
+        }
+        if self.shader == ShaderId::Conv2dCooperative {
+            text.push_str("enable wgpu_cooperative_matrix;\n");
         }
         text.push_str(&format!("alias Stored = {};\nalias Output = {};\n", self.stored.vec4(), self.output.vec4()));
         for (name, value) in &self.consts {

@@ -10,9 +10,11 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    KernelKey, Precision, Shader, ShaderId,
-    conv2d::{BINDINGS, Conv2d, Conv2dDims, SHARED, SHARED_BROADCAST, eights},
+    Activation, KernelKey, Precision, Shader, ShaderId, View,
+    conv2d::{BINDINGS, Conv2d, Conv2dDims, Dispatch, Residual, Role, SHARED, SHARED_BROADCAST, eights},
+    tiled,
 };
+use crate::{graph::Conv2dParams, tensor::Shape};
 
 macro_rules! transform_shader {
     ($name:literal) => {
@@ -32,6 +34,11 @@ pub const OUTPUT2: Shader = transform_shader!("conv2d_winograd2_output");
 pub const INPUT4: Shader = transform_shader!("conv2d_winograd4_input");
 /// `shaders/conv2d_winograd4_output.wgsl`: 36 numbers to the 4x4 outputs, with the epilogue.
 pub const OUTPUT4: Shader = transform_shader!("conv2d_winograd4_output");
+
+/// `shaders/conv2d_winograd_tiled_input.wgsl`: as [`INPUT4`], an invocation a window and vector.
+pub const TILED_INPUT: Shader = transform_shader!("conv2d_winograd_tiled_input");
+/// `shaders/conv2d_winograd_tiled_output.wgsl`: as [`OUTPUT4`], an invocation a tile and vector.
+pub const TILED_OUTPUT: Shader = transform_shader!("conv2d_winograd_tiled_output");
 
 /// `shaders/conv2d_winograd_gemm.wgsl`: a matrix product for each number of a tile.
 pub const GEMM: Shader = Shader {
@@ -102,9 +109,6 @@ fn both_sides<const N: usize>(rows: &[[f64; 3]; N], g: [f64; 9]) -> Vec<f64> {
 /// Channel vectors that a workgroup of the transforms takes one after the other (fixed in the shaders).
 const CHANNELS: u32 = 16;
 
-/// A kernel and its grid.
-pub type Dispatch = (KernelKey, [u32; 3]);
-
 /// The uniform block of all three steps.
 pub fn dims(conv: &Conv2d, tile: Tile) -> Conv2dDims {
     let across = |extent: usize| extent.div_ceil(tile.outputs()) as u32;
@@ -118,18 +122,9 @@ pub fn scratch(conv: &Conv2d, tile: Tile) -> [usize; 2] {
     [dims.c4, dims.oc4].map(|vectors| tile.points() * 4 * dims.tiles as usize * vectors as usize)
 }
 
-/// Multiply-accumulates of the matrix products.
-pub fn macs(conv: &Conv2d, tile: Tile) -> u64 {
-    (tile.points() * conv.params.in_channels * conv.params.out_channels) as u64 * u64::from(dims(conv, tile).tiles)
-}
-
 /// The three dispatches on subgroups of `lanes` lanes: input transform, matrix products, output transform.
-pub fn steps(conv: &Conv2d, lanes: u32, tile: Tile) -> [Dispatch; 3] {
+pub(super) fn dispatches(conv: &Conv2d, lanes: u32, tile: Tile) -> [Dispatch; 3] {
     let dims = dims(conv, tile);
-    let key = |shader, consts, overrides| {
-        let (stored, output) = (Precision::F32, Precision::F32);
-        KernelKey { shader, stored, output, consts, overrides }
-    };
     let (input, output) = match tile {
         Tile::Two => (ShaderId::Conv2dWinograd2Input, ShaderId::Conv2dWinograd2Output),
         Tile::Four => (ShaderId::Conv2dWinograd4Input, ShaderId::Conv2dWinograd4Output),
@@ -138,11 +133,48 @@ pub fn steps(conv: &Conv2d, lanes: u32, tile: Tile) -> [Dispatch; 3] {
     let groups = eights(dims.tiles as usize);
     let mut epilogue = conv.overrides();
     epilogue.extend(&lanes_only);
+    let step = |shader, consts, overrides, grid, operands| {
+        let key = KernelKey { shader, stored: Precision::F32, output: Precision::F32, consts, overrides };
+        Dispatch { key, dims, grid, operands, macs: 0 }
+    };
     let transform = |vectors: u32| [dims.tiles, vectors.div_ceil(CHANNELS), 1];
-    let products = [dims.tiles.div_ceil(8 * groups), dims.oc4.div_ceil(lanes), tile.points() as u32];
+    let grid = [dims.tiles.div_ceil(8 * groups), dims.oc4.div_ceil(lanes), tile.points() as u32];
+    let products =
+        step(ShaderId::Conv2dWinogradGemm, vec![("GROUPS", groups)], lanes_only.clone(), grid, Role::products(tile));
+    let macs = (tile.points() * conv.params.in_channels * conv.params.out_channels) as u64 * u64::from(dims.tiles);
     [
-        (key(input, Vec::new(), lanes_only.clone()), transform(dims.c4)),
-        (key(ShaderId::Conv2dWinogradGemm, vec![("GROUPS", groups)], lanes_only), products),
-        (key(output, Vec::new(), epilogue), transform(dims.oc4)),
+        step(input, Vec::new(), lanes_only, transform(dims.c4), Role::WINDOWS),
+        Dispatch { macs, ..products },
+        step(output, Vec::new(), epilogue, transform(dims.oc4), Role::OUTPUTS),
     ]
+}
+
+/// The three dispatches without subgroups, F(4x4, 3x3): the products are those of a tiled 1x1 convolution over tiles.
+pub(super) fn tiled(conv: &Conv2d, tile: tiled::Tile) -> [Dispatch; 3] {
+    let dims = dims(conv, Tile::Four);
+    let step = |shader, overrides, vectors: u32, operands| {
+        let (stored, output) = (Precision::F32, Precision::F32);
+        let key = KernelKey { shader, stored, output, consts: Vec::new(), overrides };
+        let groups = (dims.tiles * vectors).div_ceil(64);
+        Dispatch { key, dims, grid: [groups.min(32768), groups.div_ceil(32768), 1], operands, macs: 0 }
+    };
+    let epilogue = vec![conv.subsampled()];
+    [
+        step(ShaderId::Conv2dWinogradTiledInput, Vec::new(), dims.c4, Role::WINDOWS),
+        tile.matrices(Tile::Four, &product(conv)),
+        step(ShaderId::Conv2dWinogradTiledOutput, epilogue, dims.oc4, Role::OUTPUTS),
+    ]
+}
+
+/// One of the matrix products of F(4x4, 3x3), as a convolution: tiles are its pixels.
+pub fn product(conv: &Conv2d) -> Conv2d {
+    let row = |channels| View::whole(Shape::new(1, channels, 1, dims(conv, Tile::Four).tiles as usize));
+    Conv2d {
+        params: Conv2dParams { kernel: 1, padding: 0, ..conv.params },
+        x: row(conv.params.in_channels),
+        y: row(conv.params.out_channels),
+        prologue: false,
+        residual: Residual::None,
+        activation: Activation::None,
+    }
 }

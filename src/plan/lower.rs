@@ -8,10 +8,9 @@ use crate::{
     graph::ValueId,
     kernels::{
         Caps, KernelKey, View,
-        conv2d::{Conv2d, Residual, Variant},
+        conv2d::{Residual, Role},
         elementwise::{self, ElementwiseDims, Flags},
         linear, pool,
-        winograd::{self, Tile},
     },
 };
 
@@ -105,37 +104,20 @@ impl Context<'_> {
         let (x, y) = (self.placed(self.layer.inputs[0]), self.placed(self.layer.output));
         let addend = epilogue.and_then(|epilogue| epilogue.residual.as_ref());
         let residual = addend.map_or(Operand::Unused, |addend| self.placed(addend.value).operand());
-        if let Variant::Winograd { lanes, tile } = variant {
-            return self.winograd(&conv, (lanes, tile), reason, residual, steps);
-        }
-        let (kernel, grid) = conv.kernel(variant, self.options.stored, y.stored);
-        let (weights, bias) = (self.weights(Part::Weights), self.weights(Part::Bias));
-        let operands = vec![x.operand(), weights, bias, residual, self.affine(prologue), y.operand()];
-        steps.push(self.step(kernel, reason, bytemuck::bytes_of(&conv.dims()), operands, grid, conv.macs()));
-    }
-
-    fn winograd(
-        &self,
-        conv: &Conv2d,
-        (lanes, tile): (u32, Tile),
-        reason: &'static str,
-        residual: Operand,
-        steps: &mut Vec<Step>,
-    ) {
-        let (x, y) = (self.placed(self.layer.inputs[0]).operand(), self.placed(self.layer.output).operand());
-        let [windows, products] = *self.scratch else { return };
-        let (windows, products) = (Operand::Buffer(windows), Operand::Buffer(products));
-        let (weights, bias) = (self.weights(Part::Winograd(tile)), self.weights(Part::Bias));
-        let dims = winograd::dims(conv, tile);
-        let [input, gemm, output] = winograd::steps(conv, lanes, tile);
-        let unused = Operand::Unused;
-        let operands = [
-            (input, vec![x, unused, unused, unused, unused, windows], 0),
-            (gemm, vec![windows, weights, unused, unused, unused, products], winograd::macs(conv, tile)),
-            (output, vec![products, unused, bias, residual, unused, y], 0),
-        ];
-        for ((kernel, grid), operands, macs) in operands {
-            steps.push(self.step(kernel, reason, bytemuck::bytes_of(&dims), operands, grid, macs));
+        for dispatch in conv.dispatches(variant, self.options.stored, y.stored) {
+            let operands = dispatch.operands.map(|role| match role {
+                Role::X => x.operand(),
+                Role::Weights => self.weights(Part::Weights),
+                Role::WinogradWeights(tile) => self.weights(Part::Winograd(tile)),
+                Role::Bias => self.weights(Part::Bias),
+                Role::Residual => residual,
+                Role::Affine => self.affine(prologue),
+                Role::Y => y.operand(),
+                Role::Scratch(array) => Operand::Buffer(self.scratch[array]),
+                Role::Unused => Operand::Unused,
+            });
+            let uniform = bytemuck::bytes_of(&dispatch.dims);
+            steps.push(self.step(dispatch.key, reason, uniform, operands.into(), dispatch.grid, dispatch.macs));
         }
     }
 

@@ -6,7 +6,9 @@ use crate::{
     kernels::{
         Activation, Caps, View,
         conv2d::{Conv2d, Residual, Variant, blocks},
-        winograd::{self, Tile},
+        cooperative,
+        tiled::Tile,
+        winograd,
     },
     tensor::Shape,
 };
@@ -28,12 +30,7 @@ pub(super) struct Choice {
 impl Choice {
     /// Bytes of each array that the kernel needs besides its operands.
     pub(super) fn scratch(self) -> Vec<u64> {
-        match self.variant {
-            Variant::Winograd { tile, .. } => {
-                winograd::scratch(&self.conv, tile).map(|elements| 4 * elements as u64).into()
-            }
-            _ => Vec::new(),
-        }
+        self.conv.scratch(self.variant).into_iter().map(|elements| 4 * elements as u64).collect()
     }
 }
 
@@ -100,7 +97,7 @@ fn conv2d(conv: &Conv2d, caps: &Caps, options: &Options) -> (Variant, &'static s
     }
     let faulty = |variant: &Variant| options.faulty.contains(&(*variant, options.stored));
     let (variant, reason) = fastest(conv, caps, options);
-    match Variant::all(caps.subgroup).into_iter().find(|other| admits(other) && !faulty(other)) {
+    match Variant::all(caps).into_iter().find(|other| admits(other) && !faulty(other)) {
         Some(other) if faulty(&variant) => (other, "the faster one is wrong on this device, as verify found"),
         _ => (variant, reason),
     }
@@ -120,18 +117,72 @@ fn fastest(conv: &Conv2d, caps: &Caps, options: &Options) -> (Variant, &'static 
     if caps.software {
         return software(conv, caps, options);
     }
-    // Enough workgroups to fill a large GPU matter more than the efficiency of a tile.
-    let groups =
-        |rows: usize, columns: usize| conv.pixels().div_ceil(16 * rows) * conv.y.shape.c.div_ceil(16 * columns);
-    if groups(8, 4) >= 256 {
-        (Variant::Tiled { rows: 8, columns: 4 }, "many pixels: the largest tile")
-    } else if groups(4, 4) >= 128 {
-        (Variant::Tiled { rows: 4, columns: 4 }, "the largest tile would leave processors idle")
-    } else if conv.pixels() >= 32 {
-        (Variant::Tiled { rows: 2, columns: 2 }, "few pixels: small tiles make more workgroups")
-    } else {
-        (Variant::Registers { pixels: 1 }, "fewer pixels than the smallest tile")
+    if caps.cooperative
+        && conv.admits(Variant::Cooperative, options.stored)
+        && !options.faulty.contains(&(Variant::Cooperative, options.stored))
+        && cooperative::workgroups(conv) >= ENOUGH / 4
+    {
+        return (Variant::Cooperative, "tensor cores");
     }
+    hardware(conv, caps, options)
+}
+
+/// Workgroups that keep a large GPU busy: two for each of the 132 processors of an H200.
+const ENOUGH: u32 = 264;
+/// Terms of a sum that are worth a workgroup of their own, and terms that slicing must save a workgroup to pay for the second dispatch
+/// (2 to 4 us; 32 terms are a step of the kernel, taken to be a fifth of a microsecond).
+const SLICE: u32 = 256;
+const SAVED: u32 = 512;
+/// Multiply-accumulates from which on Winograd's two more dispatches (2 to 4 us each) are a fraction of the three quarters that it saves
+/// (at 20 TFLOP/s, 20 us), and channels from which on its arrays, which are 4.5 times the input and output, do not take longer.
+const HARDWARE_WINOGRAD: (u64, usize) = (1 << 28, 64);
+
+/// Rules by counts; no GPU has measured them.
+fn hardware(conv: &Conv2d, caps: &Caps, options: &Options) -> (Variant, &'static str) {
+    let (macs, channels) = HARDWARE_WINOGRAD;
+    let product = winograd::product(conv);
+    let (tile, _) = tile(&product, winograd::Tile::Four.points() as u32);
+    let winograd = Variant::WinogradTiled(tile);
+    if conv.admits(winograd, options.stored)
+        && conv.macs() >= macs
+        && conv.x.shape.c.min(conv.y.shape.c) >= channels
+        && product.pixels() >= tile.pixels as usize
+        && fits(conv, winograd, caps)
+    {
+        return (winograd, "many channels and tiles: a quarter of the multiplications");
+    }
+    let (tile, reason) = self::tile(conv, 1);
+    let terms = (conv.params.kernel * conv.params.kernel * conv.params.in_channels) as u32;
+    let slices = (ENOUGH / tile.workgroups(conv)).min(terms / SLICE).min(8);
+    let sliced = Variant::Sliced { tile, slices };
+    if slices > 1 && terms - terms / slices >= SAVED && fits(conv, sliced, caps) {
+        return (sliced, "few pixels, long sums: slices of the sums fill the processors");
+    }
+    (Variant::Tiled(tile), reason)
+}
+
+/// The largest tile that makes enough workgroups out of `count` products like `conv`.
+fn tile(conv: &Conv2d, count: u32) -> (Tile, &'static str) {
+    let channels = conv.y.shape.c;
+    let wide = match channels {
+        0..=32 => Tile::P128C32,
+        33..=64 => Tile::P128C64,
+        _ => Tile::P128C128,
+    };
+    let fill =
+        |tile: Tile, enough: u32| conv.pixels() >= tile.pixels as usize && count * tile.workgroups(conv) >= enough;
+    if fill(wide, ENOUGH) {
+        (wide, "many pixels: the largest tile of this width")
+    } else if channels > 32 && fill(Tile::P64C64, ENOUGH / 2) {
+        (Tile::P64C64, "the largest tile would leave processors idle")
+    } else {
+        (Tile::P32C32, "few pixels: the smallest tile, each sum shared out in the workgroup")
+    }
+}
+
+/// Whether the device can bind what `variant` needs besides its operands.
+fn fits(conv: &Conv2d, variant: Variant, caps: &Caps) -> bool {
+    conv.scratch(variant).iter().all(|&elements| 4 * elements as u64 <= caps.max_binding_bytes)
 }
 
 /// From this many channels on the transforms of Winograd's convolution cost less than they save, and from this many tiles of 4x4 on
@@ -143,18 +194,17 @@ fn software(conv: &Conv2d, caps: &Caps, options: &Options) -> (Variant, &'static
     let Some(lanes) = caps.subgroup.filter(|&lanes| lanes >= 8) else {
         return (Variant::Registers { pixels: 8 }, "software adapter: workgroup memory gains nothing");
     };
-    let many = winograd::dims(conv, Tile::Four).tiles >= WINOGRAD_TILES;
+    let many = winograd::dims(conv, winograd::Tile::Four).tiles >= WINOGRAD_TILES;
     let (tile, reason) = if many {
-        (Tile::Four, "software adapter, many channels and tiles: a quarter of the multiplications")
+        (winograd::Tile::Four, "software adapter, many channels and tiles: a quarter of the multiplications")
     } else {
-        (Tile::Two, "software adapter, many channels, few pixels: 4/9 of the multiplications")
+        (winograd::Tile::Two, "software adapter, many channels, few pixels: 4/9 of the multiplications")
     };
     let winograd = Variant::Winograd { lanes, tile };
-    let fits = |&elements: &usize| 4 * elements as u64 <= caps.max_binding_bytes;
     if conv.x.shape.c.min(conv.y.shape.c) >= WINOGRAD_CHANNELS
         && conv.admits(winograd, options.stored)
         && winograd::dims(conv, tile).tiles <= caps.max_workgroups
-        && winograd::scratch(conv, tile).iter().all(fits)
+        && fits(conv, winograd, caps)
     {
         return (winograd, reason);
     }
