@@ -11,9 +11,10 @@ use std::{
 use crate::hub::{Hub, ModelId, near};
 use crate::{
     Classifier, Error, Result,
+    backend::Backend,
     cache::Cache,
     checkpoint::{PreprocessConfig, ProblemType, published},
-    classifier::{Backend, ModelInfo},
+    classifier::ModelInfo,
     gpu::{Device, DeviceInfo, Executor},
     image::{self, Preprocess},
     kernels::{Precision as Stored, conv2d::Variant},

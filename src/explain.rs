@@ -6,7 +6,8 @@
 
 use crate::{
     Error, Result,
-    classifier::{Backend, ModelInfo},
+    backend::Backend,
+    classifier::ModelInfo,
     graph::{Graph, Op},
     image::Region,
     labels::{Class, Prediction},

@@ -6,8 +6,8 @@ use safetensors::{Dtype, tensor::TensorView};
 
 use crate::{
     Error, Result,
+    backend::Backend,
     checkpoint::Checkpoint,
-    classifier::Backend,
     graph::{Graph, Op},
     plan::Network,
     tensor::{Shape, Tensor},

@@ -83,7 +83,18 @@ fn forbidden(module: &str, source: &str) -> Vec<String> {
     let modules: Vec<&str> = MAY_KNOW
         .iter()
         .map(|(name, _)| *name)
-        .chain(["classifier", "builder", "source", "verify", "selftest", "profile", "explain", "search", "cli"])
+        .chain([
+            "classifier",
+            "builder",
+            "backend",
+            "source",
+            "verify",
+            "selftest",
+            "profile",
+            "explain",
+            "search",
+            "cli",
+        ])
         .collect();
     let allowed = MAY_KNOW.iter().find(|(name, _)| *name == module).map(|(_, allowed)| *allowed).unwrap_or_default();
     let open = |name: &str| name == module || ["error", "tensor"].contains(&name) || allowed.contains(&name);

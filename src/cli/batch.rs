@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use residua::{Classifier, Error};
 
-use super::args::Batch;
+use super::options::Batch;
 
 /// The first size of `auto`, and its largest.
 const FIRST: usize = 4;

@@ -9,8 +9,9 @@ use residua::{Class, Classifier, Error};
 
 use super::{
     Outcome,
-    args::{Classify, Format, Global},
+    args::{Classify, Format},
     interrupt::Interrupt,
+    options::Global,
     pipeline::Work,
     progress::Progress,
     records::{Output, Records},

@@ -4,7 +4,7 @@ use std::io::Write;
 
 use residua::{DeviceInfo, Error, gpu};
 
-use super::{Outcome, args::Global};
+use super::{Outcome, options::Global};
 
 pub(super) fn run(global: &Global, out: &mut dyn Write) -> Outcome {
     let devices = residua::devices();

@@ -10,7 +10,7 @@ use residua::{
 };
 use serde_json::{Value, json};
 
-use super::{Outcome, args::Global, cache, faults, row};
+use super::{Outcome, cache, faults, options::Global, row};
 
 /// Variables that change what residua, its graphics drivers or its downloads do, and whether their values may be shown: an
 /// address can hold a password, a token is one.

@@ -12,11 +12,12 @@ use serde::Serialize;
 
 use super::{
     Outcome, Stop,
-    args::{Embed, EmbedFormat, Global},
+    args::{Embed, EmbedFormat},
     files::{PartFile, is_special},
     inputs::text_of,
     interrupt::Interrupt,
     npy::NpyWriter,
+    options::Global,
     pipeline::Work,
     progress::Progress,
     records::{JsonFailure, Output},

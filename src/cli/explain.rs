@@ -9,11 +9,7 @@ use ::image::ImageFormat;
 use residua::{Error, Explanation, Labels};
 use serde_json::json;
 
-use super::{
-    Outcome,
-    args::{Explain, Global},
-    heatmap, inputs, write_file,
-};
+use super::{Outcome, args::Explain, heatmap, inputs, options::Global, write_file};
 
 pub(super) fn run(global: &Global, command: &Explain, out: &mut dyn Write) -> Outcome {
     let Explain { model, image: path, output, class, json: numbers } = command;

@@ -11,7 +11,7 @@ use std::{
 use residua::{Classifier, Error};
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 
-use super::{Stop, args::Global, inputs::path_of, pipeline::Work, progress::Progress, write_file};
+use super::{Stop, inputs::path_of, options::Global, pipeline::Work, progress::Progress, write_file};
 
 /// Images by path, each with its features.
 pub(super) struct Index {

@@ -8,7 +8,7 @@ use residua::{
     labels::Scoring,
 };
 
-use super::{Outcome, args::Global, graph, row, write_file};
+use super::{Outcome, graph, options::Global, row, write_file};
 
 pub(super) fn run(global: &Global, model: &str, picture: Option<&Path>, out: &mut dyn Write) -> Outcome {
     let classifier = global.open(model)?;

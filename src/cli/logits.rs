@@ -8,11 +8,7 @@ use residua::{
 };
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 
-use super::{
-    Outcome,
-    args::{Global, Logits},
-    write_file,
-};
+use super::{Outcome, args::Logits, options::Global, write_file};
 
 pub(super) fn run(global: &Global, command: &Logits) -> Outcome {
     let input = read(&command.input)?;

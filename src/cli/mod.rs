@@ -22,6 +22,7 @@ mod inputs;
 mod interrupt;
 mod logits;
 mod npy;
+mod options;
 mod pipeline;
 mod preprocess;
 mod profile;
@@ -43,8 +44,9 @@ use std::{
 };
 
 pub(crate) use args::Args;
-use args::{Command, FilterArg, Global, PrecisionArg};
+use args::Command;
 use files::write_file;
+use options::{FilterArg, Global, PrecisionArg};
 use residua::{Builder, Classifier, Error, Labels, Precision, image};
 
 /// Why a command ended before its time.

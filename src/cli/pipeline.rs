@@ -10,14 +10,7 @@ use std::{
 
 use residua::{Classifier, Error, Pixels};
 
-use super::{
-    Stop,
-    args::{Global, Inputs},
-    batch::BatchSize,
-    feed::Feed,
-    inputs,
-    interrupt::Interrupt,
-};
+use super::{Stop, args::Inputs, batch::BatchSize, feed::Feed, inputs, interrupt::Interrupt, options::Global};
 
 /// Batches on their way at once: one runs while the next is normalised and waits.
 const DEPTH: usize = 2;

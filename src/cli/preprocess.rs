@@ -5,7 +5,7 @@ use std::{io::Cursor, path::Path};
 use ::image::{ImageFormat, RgbImage};
 use residua::Error;
 
-use super::{Outcome, args::Global, inputs, write_file};
+use super::{Outcome, inputs, options::Global, write_file};
 
 pub(super) fn run(global: &Global, model: &str, path: &Path, output: &Path) -> Outcome {
     let classifier = global.open(model)?;

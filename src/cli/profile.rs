@@ -6,10 +6,9 @@ use residua::profile::{Profile, Row};
 use serde_json::{Value, json};
 
 use super::{
-    Outcome,
-    args::{self, Batch, Global},
-    chart,
+    Outcome, args, chart,
     files::write_file,
+    options::{Batch, Global},
 };
 
 pub(super) fn run(global: &Global, command: &args::Profile, out: &mut dyn Write) -> Outcome {

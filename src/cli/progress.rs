@@ -9,7 +9,7 @@ use std::{
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
-use super::args::{Global, Inputs};
+use super::{args::Inputs, options::Global};
 
 /// Work that is done by then has no bar.
 const DELAY: Duration = Duration::from_millis(500);

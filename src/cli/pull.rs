@@ -12,7 +12,7 @@ use residua::{
     hub::{Event, Hub, ModelId, Watch, near},
 };
 
-use super::{Outcome, args::Global};
+use super::{Outcome, options::Global};
 
 /// Files below this size come and go without a word.
 const SMALL: u64 = 1 << 20;

@@ -7,10 +7,11 @@ use serde::Serialize;
 
 use super::{
     Outcome, Stop,
-    args::{Global, Inputs, Similar, SimilarFormat},
+    args::{Inputs, Similar, SimilarFormat},
     index::{Index, unit},
     inputs::{self, text_of},
     interrupt::Interrupt,
+    options::Global,
     pipeline::Work,
     records::{JsonFailure, Output},
 };

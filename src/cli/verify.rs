@@ -11,8 +11,10 @@ use serde_json::json;
 
 use super::{
     Outcome,
-    args::{Batch, Global, Verify},
-    faults, write_file,
+    args::Verify,
+    faults,
+    options::{Batch, Global},
+    write_file,
 };
 
 pub(super) fn run(global: &Global, command: &Verify, out: &mut dyn Write) -> Outcome {

@@ -1,0 +1,99 @@
+//! The options that every command takes.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+
+/// Options that every command takes.
+#[derive(Debug, Args)]
+pub(crate) struct Global {
+    /// Where to run: auto, cpu (the reference path), an index or a part of a name out of `residua devices`
+    #[arg(long, global = true, default_value = "auto", value_name = "auto|cpu|INDEX|NAME-PART")]
+    pub(crate) device: String,
+    /// How weights and activations are stored on the device
+    #[arg(long, global = true, value_enum, default_value_t = PrecisionArg::Auto)]
+    pub(crate) precision: PrecisionArg,
+    /// Images per submission: a number, or auto
+    ///
+    /// auto is 1 with --device cpu. On an adapter it starts with 4 and doubles while that gains at least 5 % images a second, measured
+    /// on the images themselves, up to 256 and as long as the activations take no more than 1 GiB (4 GiB on a discrete GPU). A batch
+    /// that does not fit is halved.
+    #[arg(long, global = true, default_value = "auto", value_name = "N|auto", value_parser = batch)]
+    pub(crate) batch: Batch,
+    /// Give an image the same bits in batches of any size: kernels are chosen as for one image
+    #[arg(long, global = true)]
+    pub(crate) deterministic: bool,
+    /// Use what is in the cache of the hub, and no network (also: the variable HF_HUB_OFFLINE)
+    #[arg(long, global = true)]
+    pub(crate) offline: bool,
+    /// No notes on stderr, only errors
+    #[arg(short, long, global = true)]
+    pub(crate) quiet: bool,
+    /// More: `info` shows graph and plan, the graphics layer's log goes to stderr
+    #[arg(short, long, global = true)]
+    pub(crate) verbose: bool,
+    /// No colours on stderr (also: the variable NO_COLOR)
+    #[arg(long, global = true)]
+    pub(crate) no_color: bool,
+    /// The size that the model's authors test it at, where one is stated (timm's test_input_size)
+    #[arg(long, global = true, help_heading = "Preprocessing, instead of the model's own")]
+    pub(crate) test_size: bool,
+    /// Pixels of the shorter side before the crop
+    #[arg(long, global = true, value_name = "PIXELS", help_heading = "Preprocessing, instead of the model's own")]
+    pub(crate) resize: Option<usize>,
+    /// Rows and columns of the crop that the network sees
+    #[arg(long, global = true, value_name = "PIXELS", help_heading = "Preprocessing, instead of the model's own")]
+    pub(crate) crop: Option<usize>,
+    /// Resampling filter
+    #[arg(long, global = true, value_enum, help_heading = "Preprocessing, instead of the model's own")]
+    pub(crate) filter: Option<FilterArg>,
+    /// Mean of red, green and blue in 0..1
+    #[arg(long, global = true, value_name = "R,G,B", value_parser = triple, help_heading = "Preprocessing, instead of the model's own")]
+    pub(crate) mean: Option<[f32; 3]>,
+    /// Standard deviation of red, green and blue in 0..1
+    #[arg(long, global = true, value_name = "R,G,B", value_parser = triple, help_heading = "Preprocessing, instead of the model's own")]
+    pub(crate) std: Option<[f32; 3]>,
+    /// Class names: a name a line, a JSON list, or a JSON object from index to name
+    #[arg(long, global = true, value_name = "FILE", help_heading = "Preprocessing, instead of the model's own")]
+    pub(crate) labels: Option<PathBuf>,
+    /// Leave photos as they are stored, whatever their EXIF orientation says (as timm and torchvision do)
+    #[arg(long, global = true, help_heading = "Preprocessing, instead of the model's own")]
+    pub(crate) no_exif: bool,
+    /// Classify what is there of a truncated JPEG
+    #[arg(long, global = true, help_heading = "Preprocessing, instead of the model's own")]
+    pub(crate) allow_truncated: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum PrecisionArg {
+    Auto,
+    F32,
+    F16,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum FilterArg {
+    Bilinear,
+    Bicubic,
+}
+
+/// Images per submission.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Batch {
+    Auto,
+    Of(usize),
+}
+
+fn batch(text: &str) -> Result<Batch, String> {
+    match text.parse() {
+        _ if text == "auto" => Ok(Batch::Auto),
+        Ok(n @ 1..=65536) => Ok(Batch::Of(n)),
+        _ => Err("a number from 1 to 65536, or auto".into()),
+    }
+}
+
+fn triple(text: &str) -> Result<[f32; 3], String> {
+    let numbers: Result<Vec<f32>, _> = text.split(',').map(|part| part.trim().parse()).collect();
+    let numbers = numbers.map_err(|error| error.to_string())?;
+    numbers.try_into().map_err(|_| "three numbers, with commas between them".into())
+}
