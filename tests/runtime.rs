@@ -137,6 +137,20 @@ fn computed_memory_is_what_is_packed() {
     }
 }
 
+/// Winograd's form of 1024 x 1024 channels has 151 MB, which WebGPU's 128 MiB a binding do not hold.
+#[test]
+fn weights_that_a_binding_does_not_hold_take_another_form() {
+    let graph = Architecture::by_name("wide_resnet50_2").unwrap().graph();
+    let none = synthetic().checkpoint("none", &[("none".into(), vec![1])]).unwrap();
+    let (output, network) = (graph.output(), Network::new(graph, none));
+    let caps = Caps { max_binding_bytes: 1 << 27, ..device().caps().clone() };
+    for (software, n) in [(true, 1), (true, 8), (false, 8), (false, 32)] {
+        let caps = Caps { software, ..caps.clone() };
+        let plan = network.plan(Shape::new(n, 3, 224, 224), &[output], &Options::new(Precision::F32), &caps);
+        plan.unwrap_or_else(|error| panic!("software {software}, batch {n}: {error}"));
+    }
+}
+
 #[test]
 fn every_clock_times_every_dispatch() {
     let graph = Architecture::by_name("cifar_resnet20a").unwrap().graph();

@@ -116,6 +116,11 @@ pub fn dims(conv: &Conv2d, tile: Tile) -> Conv2dDims {
     Conv2dDims { tiles_w, tiles_h, tiles: conv.y.shape.n as u32 * tiles_h * tiles_w, ..conv.dims() }
 }
 
+/// Elements of the weights in Winograd's form, `[points][cin][cout]`, both channel axes padded to four.
+pub fn weights(conv: &Conv2d, tile: Tile) -> usize {
+    tile.points() * 16 * (conv.x.c4() * conv.y.c4()) as usize
+}
+
 /// Elements of the two arrays between the steps, `[points][tiles][c4]` and `[points][tiles][oc4]` vectors of four.
 pub fn scratch(conv: &Conv2d, tile: Tile) -> [usize; 2] {
     let dims = dims(conv, tile);

@@ -10,7 +10,7 @@ use crate::{
 
 impl Network {
     /// Bytes of a packed array.
-    fn packed(&self, id: WeightsId, stored: Precision) -> u64 {
+    pub(super) fn packed(&self, id: WeightsId, stored: Precision) -> u64 {
         let padded = |channels: usize| 4 * fours(channels);
         let elements = match (&self.fused.layers[id.layer].op, id.part) {
             (LayerOp::Conv2d { params, .. }, Part::Weights) => {

@@ -250,6 +250,14 @@ impl Network {
                 let what = format!("layer {}: workgroups in a dispatch", step.name);
                 return Err(limit(caps, what, groups.into(), caps.max_workgroups.into()));
             }
+            let weights = step.operands.iter().filter_map(|operand| match operand {
+                Operand::Weights(id) => Some(self.packed(*id, options.stored)),
+                _ => None,
+            });
+            if let Some(bytes) = weights.max().filter(|&bytes| bytes > caps.max_binding_bytes) {
+                let what = format!("layer {}: bytes of weights", step.name);
+                return Err(limit(caps, what, bytes, caps.max_binding_bytes));
+            }
         }
         let place = |id: ValueId| places.values[id.0].expect("the input and every needed layer's output are placed");
         let input = place(self.graph.input());

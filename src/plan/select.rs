@@ -180,9 +180,15 @@ fn tile(conv: &Conv2d, count: u32) -> (Tile, &'static str) {
     }
 }
 
-/// Whether the device can bind what `variant` needs besides its operands.
+/// Whether the device can bind the arrays of f32 that `variant` needs besides its operands, and Winograd's form of the weights.
 fn fits(conv: &Conv2d, variant: Variant, caps: &Caps) -> bool {
-    conv.scratch(variant).iter().all(|&elements| 4 * elements as u64 <= caps.max_binding_bytes)
+    let mut arrays = conv.scratch(variant);
+    arrays.extend(match variant {
+        Variant::Winograd { tile, .. } => Some(winograd::weights(conv, tile)),
+        Variant::WinogradTiled(_) => Some(winograd::weights(conv, winograd::Tile::Four)),
+        _ => None,
+    });
+    arrays.iter().all(|&elements| 4 * elements as u64 <= caps.max_binding_bytes)
 }
 
 /// From this many channels on the transforms of Winograd's convolution cost less than they save, and from this many tiles of 4x4 on
@@ -194,19 +200,20 @@ fn software(conv: &Conv2d, caps: &Caps, options: &Options) -> (Variant, &'static
     let Some(lanes) = caps.subgroup.filter(|&lanes| lanes >= 8) else {
         return (Variant::Registers { pixels: 8 }, "software adapter: workgroup memory gains nothing");
     };
+    let candidates = [
+        (winograd::Tile::Four, "software adapter, many channels and tiles: a quarter of the multiplications"),
+        (winograd::Tile::Two, "software adapter, many channels, few pixels: 4/9 of the multiplications"),
+    ];
     let many = winograd::dims(conv, winograd::Tile::Four).tiles >= WINOGRAD_TILES;
-    let (tile, reason) = if many {
-        (winograd::Tile::Four, "software adapter, many channels and tiles: a quarter of the multiplications")
-    } else {
-        (winograd::Tile::Two, "software adapter, many channels, few pixels: 4/9 of the multiplications")
-    };
-    let winograd = Variant::Winograd { lanes, tile };
-    if conv.x.shape.c.min(conv.y.shape.c) >= WINOGRAD_CHANNELS
-        && conv.admits(winograd, options.stored)
-        && winograd::dims(conv, tile).tiles <= caps.max_workgroups
-        && fits(conv, winograd, caps)
-    {
-        return (winograd, reason);
+    for (tile, reason) in candidates.into_iter().skip(usize::from(!many)) {
+        let winograd = Variant::Winograd { lanes, tile };
+        if conv.x.shape.c.min(conv.y.shape.c) >= WINOGRAD_CHANNELS
+            && conv.admits(winograd, options.stored)
+            && winograd::dims(conv, tile).tiles <= caps.max_workgroups
+            && fits(conv, winograd, caps)
+        {
+            return (winograd, reason);
+        }
     }
     (Variant::Broadcast { lanes }, "software adapter: a broadcast is cheaper than a load")
 }
