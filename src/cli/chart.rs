@@ -10,13 +10,17 @@ const NAMES: f64 = 250.0;
 const BARS: f64 = 470.0;
 const ROW: f64 = 18.0;
 const TOP: f64 = 64.0;
+/// Columns of the legend, wide enough for the longest name of a kernel, and the height of its lines.
+const LEGEND: usize = 4;
+const LEGEND_LINE: f64 = 16.0;
 
 /// Text and background follow the viewer's light or dark scheme; kernels are told apart by these hues (degrees).
-const HUES: [u32; 8] = [212, 28, 140, 282, 350, 178, 48, 0];
+const HUES: [u32; 12] = [212, 28, 140, 282, 350, 178, 48, 0, 240, 95, 315, 12];
 
 pub(super) fn draw(profile: &Profile, title: &str) -> String {
     let kinds = kinds(profile);
-    let height = TOP + ROW * profile.rows.len() as f64 + 24.0;
+    let top = TOP + LEGEND_LINE * (kinds.len().div_ceil(LEGEND).max(1) - 1) as f64;
+    let height = top + ROW * profile.rows.len() as f64 + 24.0;
     let longest = profile.rows.iter().map(|row| row.time.max(row.floor).as_secs_f64()).fold(1e-9, f64::max);
     let mut svg = format!(
         r#"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" font-family="sans-serif" font-size="12">
@@ -42,14 +46,15 @@ pub(super) fn draw(profile: &Profile, title: &str) -> String {
         ms(profile.total()),
         ms(profile.floor())
     );
-    let mut x = 12.0;
     for (i, kind) in kinds.iter().enumerate() {
-        let _ = writeln!(svg, r#"<rect class="k{i}" x="{x}" y="46" width="10" height="10"/>"#);
-        let _ = writeln!(svg, r#"<text class="faint" x="{}" y="55" font-size="11">{}</text>"#, x + 14.0, escape(kind));
-        x += 30.0 + 6.6 * kind.len() as f64;
+        let x = 12.0 + (i % LEGEND) as f64 * (WIDTH - 24.0) / LEGEND as f64;
+        let y = 46.0 + LEGEND_LINE * (i / LEGEND) as f64;
+        let _ = writeln!(svg, r#"<rect class="k{i}" x="{x}" y="{y}" width="10" height="10"/>"#);
+        let (x, y) = (x + 14.0, y + 9.0);
+        let _ = writeln!(svg, r#"<text class="faint" x="{x}" y="{y}" font-size="11">{}</text>"#, escape(kind));
     }
     for (i, row) in profile.rows.iter().enumerate() {
-        let y = TOP + ROW * i as f64;
+        let y = top + ROW * i as f64;
         let kind = kinds.iter().position(|kind| *kind == kind_of(&row.kernel)).unwrap_or(0);
         let long = |time: std::time::Duration| BARS * time.as_secs_f64() / longest;
         let (bar, floor) = (long(row.time).max(0.5), NAMES + 8.0 + long(row.floor));
@@ -69,7 +74,7 @@ pub(super) fn draw(profile: &Profile, title: &str) -> String {
             y + 15.0
         );
         let rate = row.flops as f64 / row.time.as_secs_f64().max(1e-9) / 1e9;
-        let rate = if row.flops == 0 { String::new() } else { format!(", {rate:.0} GFLOP/s") };
+        let rate = if row.flops == 0 { String::new() } else { format!(", {rate:.1} GFLOP/s") };
         let _ = writeln!(
             svg,
             r#"<text class="faint" x="{}" y="{baseline}" font-size="11">{:.3} ms{rate}</text>"#,
