@@ -14,16 +14,11 @@ fn on_reference(name: &str, images: usize) {
     golden.check(&graph, &checkpoint, images, F32_BOUND, reference::values);
 }
 
-/// Synthetic weights under the names that transformers gives them, recognised by names and shapes.
-fn in_transformers_spelling(name: &str, repository: &str, images: usize) {
+/// The same in the spelling of transformers.
+fn in_transformers_spelling(name: &str, repository: &str) {
     let golden = Golden::load(name);
-    let mut tensors = common::hub_tensors(repository);
-    tensors.retain(|(name, _)| !name.ends_with("num_batches_tracked"));
-    assert_eq!(tensors.len(), golden.row.tensors);
-    let checkpoint = golden.synthetic().checkpoint(name, &tensors).unwrap();
-    let architecture = Architecture::detect(name, checkpoint.shapes()).unwrap();
-    let architecture = architecture.downsample_in_bottleneck(golden.row.downsample_in_bottleneck.unwrap());
-    golden.check(&architecture.graph(), &checkpoint, images, F32_BOUND, reference::values);
+    let (graph, checkpoint) = golden.in_transformers_spelling(repository);
+    golden.check(&graph, &checkpoint, 1, F32_BOUND, reference::values);
 }
 
 macro_rules! reference_tests {
@@ -57,15 +52,15 @@ reference_tests! {
 
 #[test]
 fn hf_resnet18() {
-    in_transformers_spelling("hf_resnet18", "microsoft--resnet-18", 1);
+    in_transformers_spelling("hf_resnet18", "microsoft--resnet-18");
 }
 
 #[test]
 fn hf_resnet50() {
-    in_transformers_spelling("hf_resnet50", "microsoft--resnet-50", 1);
+    in_transformers_spelling("hf_resnet50", "microsoft--resnet-50");
 }
 
 #[test]
 fn hf_resnet50_v1_strides_in_the_first_convolution() {
-    in_transformers_spelling("hf_resnet50_v1", "microsoft--resnet-50", 1);
+    in_transformers_spelling("hf_resnet50_v1", "microsoft--resnet-50");
 }

@@ -4,9 +4,9 @@ mod common;
 
 use common::{F32_BOUND, Golden, device};
 use residua::{
-    checkpoint::Synthetic,
+    checkpoint::{Checkpoint, Synthetic},
     gpu::Executor,
-    graph::ValueId,
+    graph::{Graph, ValueId},
     kernels::{Precision, conv2d::Variant, tiled::Tile},
     models::Architecture,
     plan::{Network, Options},
@@ -22,6 +22,11 @@ fn check(name: &str, images: usize, options: Options) {
     let golden = Golden::load(name);
     let graph = Architecture::by_name(name).unwrap().graph();
     let checkpoint = golden.synthetic().checkpoint(name, &graph.tensors()).unwrap();
+    check_network(&golden, graph, checkpoint, images, options);
+}
+
+fn check_network(golden: &Golden, graph: Graph, checkpoint: Checkpoint, images: usize, options: Options) {
+    let name = &golden.name;
     let bound = if options.stored == Precision::F16 { F16_BOUND } else { F32_BOUND };
     let executor = Executor::new(device(), Network::new(graph.clone(), checkpoint.clone()), options);
     let mut traced = None;
@@ -80,6 +85,16 @@ networks! {
 
 /// Sizes that the networks were not made for against the CPU reference: odd ones leave rows that strides skip, and windows that hang
 /// over the edge.
+#[test]
+fn in_the_spelling_of_transformers() {
+    let hub = [("hf_resnet18", "18"), ("hf_resnet50", "50"), ("hf_resnet50_v1", "50")];
+    for (name, depth) in hub {
+        let golden = Golden::load(name);
+        let (graph, checkpoint) = golden.in_transformers_spelling(&format!("microsoft--resnet-{depth}"));
+        check_network(&golden, graph, checkpoint, 1, Options::new(Precision::F32));
+    }
+}
+
 #[test]
 fn inputs_of_other_sizes() {
     let cases: [(&str, [usize; 3]); 8] = [

@@ -7,6 +7,7 @@ use residua::{
     checkpoint::{Checkpoint, Synthetic},
     gpu::Device,
     graph::{Graph, ValueId},
+    models::Architecture,
     tensor::{Shape, Tensor},
 };
 use serde::Deserialize;
@@ -50,6 +51,17 @@ impl Golden {
 
     pub(crate) fn synthetic(&self) -> Synthetic {
         Synthetic { salt: self.row.salt.clone(), damped: self.row.damped.clone(), damp: self.row.damp }
+    }
+
+    /// The network of synthetic weights under the names that transformers gives them, recognised by names and shapes, and the weights.
+    pub(crate) fn in_transformers_spelling(&self, repository: &str) -> (Graph, Checkpoint) {
+        let mut tensors = hub_tensors(repository);
+        tensors.retain(|(name, _)| !name.ends_with("num_batches_tracked"));
+        assert_eq!(tensors.len(), self.row.tensors);
+        let checkpoint = self.synthetic().checkpoint(&self.name, &tensors).unwrap();
+        let architecture = Architecture::detect(&self.name, checkpoint.shapes()).unwrap();
+        let architecture = architecture.downsample_in_bottleneck(self.row.downsample_in_bottleneck.unwrap());
+        (architecture.graph(), checkpoint)
     }
 
     /// The first `images` images of the golden input.
