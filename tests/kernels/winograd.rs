@@ -1,8 +1,5 @@
 //! Winograd convolution on the GPU against the direct sums of the reference, within a bound derived from its own transforms.
 
-mod common;
-
-use common::device;
 use residua::{
     checkpoint::Synthetic,
     gpu::Executor,
@@ -12,6 +9,8 @@ use residua::{
     reference,
     tensor::{Shape, Tensor},
 };
+
+use crate::common::{self, device};
 
 /// `B'` and `A'` of a tile, row-major.
 fn matrices(tile: Tile) -> (Vec<Vec<f64>>, Vec<Vec<f64>>) {

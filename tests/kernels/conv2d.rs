@@ -1,0 +1,211 @@
+//! Convolutions: each variant with each shape that it serves.
+
+use std::{collections::HashMap, sync::Arc};
+
+use residua::{
+    checkpoint::{Checkpoint, Synthetic},
+    gpu::Device,
+    graph::{Conv2dParams, Graph, Op, ValueId},
+    kernels::{
+        Activation, Precision, View,
+        conv2d::{Conv2d, Residual, Variant},
+    },
+    plan::Options,
+    reference,
+    tensor::{Shape, Tensor},
+};
+
+use crate::{common::device, exact, on_gpu};
+
+pub(crate) struct Conv {
+    pub(crate) x: (usize, usize, usize, usize),
+    pub(crate) out: usize,
+    pub(crate) kernel: usize,
+    pub(crate) stride: usize,
+    pub(crate) groups: usize,
+}
+
+impl Conv {
+    pub(crate) fn params(&self) -> Conv2dParams {
+        let Conv { x: (_, in_channels, ..), out: out_channels, kernel, stride, groups } = *self;
+        Conv2dParams { in_channels, out_channels, kernel, stride, padding: kernel / 2, groups }
+    }
+
+    /// Whether `variant` computes it.
+    pub(crate) fn admits(&self, variant: Variant) -> bool {
+        let view = View::whole(self.shape());
+        let conv = Conv2d {
+            params: self.params(),
+            x: view,
+            y: view,
+            prologue: false,
+            residual: Residual::None,
+            activation: Activation::None,
+        };
+        conv.admits(variant, Precision::F32)
+    }
+
+    pub(crate) fn push(&self, graph: &mut Graph, name: &str, from: ValueId) -> ValueId {
+        let params = self.params();
+        let bias = Some(format!("{name}.bias"));
+        graph.push(name, Op::Conv2d { weight: format!("{name}.weight"), bias, params }, &[from])
+    }
+
+    pub(crate) fn shape(&self) -> Shape {
+        let (n, c, h, w) = self.x;
+        Shape::new(n, c, h, w)
+    }
+}
+
+pub(crate) const fn conv(
+    x: (usize, usize, usize, usize),
+    out: usize,
+    kernel: usize,
+    stride: usize,
+    groups: usize,
+) -> Conv {
+    Conv { x, out, kernel, stride, groups }
+}
+
+/// Stem, 1x1, 3x3 with and without stride, channel counts that are no multiple of four or of a tile, one pixel, batches,
+/// images narrower than the window.
+const DENSE: [Conv; 14] = [
+    conv((1, 3, 32, 32), 16, 3, 1, 1),
+    conv((2, 3, 37, 29), 24, 7, 2, 1),
+    conv((1, 16, 9, 9), 16, 3, 1, 1),
+    conv((3, 16, 8, 8), 32, 3, 2, 1),
+    conv((1, 64, 7, 7), 72, 1, 1, 1),
+    conv((2, 32, 9, 7), 40, 1, 2, 1),
+    conv((1, 5, 6, 6), 7, 3, 1, 1),
+    conv((1, 1, 5, 5), 1, 3, 1, 1),
+    conv((1, 8, 1, 1), 8, 3, 1, 1),
+    conv((1, 4, 2, 3), 4, 7, 2, 1),
+    conv((2, 20, 17, 1), 36, 3, 2, 1),
+    conv((5, 68, 3, 3), 132, 3, 1, 1),
+    conv((1, 12, 40, 50), 68, 3, 1, 1),
+    conv((1, 100, 1, 9), 30, 1, 1, 1),
+];
+
+/// Groups as ResNeXt has them (4 to 64 channels each), more outputs than inputs, and groups that are no multiple of four: those are
+/// taken together, in the last case all of them.
+const GROUPED: [Conv; 9] = [
+    conv((2, 32, 9, 7), 32, 3, 1, 8),
+    conv((1, 64, 8, 8), 64, 3, 2, 8),
+    conv((1, 64, 5, 6), 64, 3, 1, 4),
+    conv((1, 128, 4, 3), 128, 3, 1, 4),
+    conv((1, 128, 3, 3), 128, 1, 1, 2),
+    conv((1, 16, 6, 5), 96, 3, 1, 4),
+    conv((1, 48, 5, 5), 48, 3, 1, 8),
+    conv((1, 12, 5, 4), 12, 3, 1, 12),
+    conv((1, 9, 4, 5), 6, 3, 1, 3),
+];
+
+/// Calls `test` for each variant with each convolution that it serves.
+fn each_variant(convolutions: &[Conv], test: impl Fn(&Arc<Device>, Variant, &Conv)) {
+    let device = device();
+    let serves = |variant: Variant, conv: &&Conv| conv.admits(variant);
+    for variant in Variant::all(device.caps()) {
+        convolutions.iter().filter(|conv| serves(variant, conv)).for_each(|conv| test(&device, variant, conv));
+    }
+}
+
+/// The same without Winograd, whose sums are not of integers.
+fn each_exact_variant(convolutions: &[Conv], test: impl Fn(&Arc<Device>, Variant, &Conv)) {
+    each_variant(convolutions, |device, variant, conv| {
+        if !variant.is_winograd() {
+            test(device, variant, conv);
+        }
+    });
+}
+
+pub(crate) fn label(conv: &Conv) -> String {
+    let Conv { out, kernel, stride, groups, .. } = conv;
+    format!("{} -> {out}, {kernel}x{kernel} stride {stride}, {groups} groups", conv.shape())
+}
+
+#[test]
+fn conv2d_is_exact_on_integers() {
+    each_exact_variant(&DENSE, |device, variant, conv| {
+        let mut graph = Graph::new(conv.x.1);
+        let y = conv.push(&mut graph, "conv", ValueId(0));
+        graph.push("relu", Op::Relu, &[y]);
+        exact(device, &label(conv), &graph, conv.shape(), Some(variant));
+    });
+}
+
+#[test]
+fn grouped_conv2d_is_exact_on_integers() {
+    each_exact_variant(&GROUPED, |device, variant, conv| {
+        let mut graph = Graph::new(conv.x.1);
+        let y = conv.push(&mut graph, "conv", ValueId(0));
+        graph.push("relu", Op::Relu, &[y]);
+        exact(device, &label(conv), &graph, conv.shape(), Some(variant));
+    });
+}
+
+#[test]
+fn conv2d_adds_a_residual() {
+    let same: Vec<Conv> = DENSE.into_iter().skip(2).take(6).chain(GROUPED.into_iter().take(2)).collect();
+    each_exact_variant(&same, |device, variant, conv| {
+        let mut graph = Graph::new(conv.x.1);
+        let input = graph.input();
+        let main = conv.push(&mut graph, "main", input);
+        let shortcut = conv.push(&mut graph, "shortcut", input);
+        graph.push("add", Op::Add, &[main, shortcut]);
+        exact(device, &format!("residual {}", label(conv)), &graph, conv.shape(), Some(variant));
+    });
+}
+
+#[test]
+fn conv2d_adds_a_subsampled_padded_residual() {
+    // Zero channels in front that are and are not a multiple of four.
+    for (before, after) in [(8, 8), (3, 2), (0, 5)] {
+        let device = device();
+        for variant in Variant::all(device.caps()) {
+            let conv = conv((2, 6, 9, 8), before + 6 + after, 3, 2, 1);
+            if !conv.admits(variant) {
+                continue;
+            }
+            let mut graph = Graph::new(6);
+            let main = conv.push(&mut graph, "main", ValueId(0));
+            let shortcut = graph.push("shortcut", Op::SubsamplePad { stride: 2, before, after }, &[graph.input()]);
+            let sum = graph.push("add", Op::Add, &[main, shortcut]);
+            graph.push("relu", Op::Relu, &[sum]);
+            exact(&device, &format!("shortcut A, {before} before"), &graph, conv.shape(), Some(variant));
+        }
+    }
+}
+
+#[test]
+fn conv2d_on_floats_is_within_the_bound_of_its_sum() {
+    // |error| <= eps (K + 4) sum |x||w|: K products and sums, bias, and the folding of the weights (Higham 2002, section 3.1).
+    each_exact_variant(&DENSE[..6], |device, variant, conv| {
+        let mut graph = Graph::new(conv.x.1);
+        conv.push(&mut graph, "conv", ValueId(0));
+        let weights = Synthetic { salt: "float".into(), damped: None, damp: 1.0 };
+        let shape = conv.shape();
+        let input = Tensor::new(shape, weights.input([shape.n, shape.c, shape.h, shape.w]));
+        let signed = weights.checkpoint("signed", &graph.tensors()).unwrap();
+        let expected = reference::logits(&graph, &signed, &input).unwrap();
+        let magnitudes = |name: &str, shape: &Vec<usize>| {
+            weights.tensor(name, shape).into_iter().map(f32::abs).collect::<Vec<f32>>()
+        };
+        let tensors: HashMap<String, Vec<f32>> =
+            graph.tensors().iter().map(|(name, shape)| (name.clone(), magnitudes(name, shape))).collect();
+        let views = graph.tensors().into_iter().map(|(name, shape)| {
+            let bytes = bytemuck::cast_slice(&tensors[&name]);
+            (name, safetensors::tensor::TensorView::new(safetensors::Dtype::F32, shape, bytes).unwrap())
+        });
+        let absolute = Checkpoint::from_bytes("absolute", safetensors::serialize(views, None).unwrap()).unwrap();
+        let positive = Tensor::new(shape, input.data.iter().map(|v| v.abs()).collect());
+        let scale = reference::logits(&graph, &absolute, &positive).unwrap();
+        let got =
+            on_gpu(device, &graph, &signed, &input, Options { conv2d: Some(variant), ..Options::new(Precision::F32) });
+        let terms = (conv.x.1 * conv.kernel * conv.kernel + 4) as f32;
+        for i in 0..got.data.len() {
+            let bound = f32::EPSILON * terms * scale.data[i];
+            let error = (got.data[i] - expected.data[i]).abs();
+            assert!(error <= bound, "{} {variant:?}: element {i}: error {error:e}, bound {bound:e}", label(conv));
+        }
+    });
+}

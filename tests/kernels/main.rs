@@ -1,0 +1,71 @@
+//! Each kernel on the GPU against the naive reference: one operator at a time, shapes of the real models and odd edges.
+//!
+//! Small integers are compared exactly: every product and partial sum is an integer below 2^11, which f32 and f16 hold
+//! exactly, so the order of a sum does not matter and any difference is an indexing error.
+
+#[path = "../common/mod.rs"]
+mod common;
+mod conv2d;
+mod fused;
+mod operators;
+mod winograd;
+
+use std::{collections::HashMap, sync::Arc};
+
+use residua::{
+    checkpoint::Checkpoint,
+    gpu::{Device, Executor},
+    graph::Graph,
+    kernels::{Precision, conv2d::Variant},
+    plan::{Network, Options},
+    reference,
+    tensor::{Shape, Tensor},
+};
+
+/// A checkpoint of these tensors with `value(flat index)` in each.
+fn checkpoint(tensors: &[(String, Vec<usize>)], value: impl Fn(usize) -> f32) -> Checkpoint {
+    let bytes: HashMap<&str, Vec<u8>> = tensors
+        .iter()
+        .map(|(name, shape)| {
+            let values: Vec<f32> = (0..shape.iter().product()).map(&value).collect();
+            (name.as_str(), bytemuck::cast_slice(&values).to_vec())
+        })
+        .collect();
+    let views = tensors.iter().map(|(name, shape)| {
+        let view = safetensors::tensor::TensorView::new(safetensors::Dtype::F32, shape.clone(), &bytes[name.as_str()]);
+        (name, view.unwrap())
+    });
+    Checkpoint::from_bytes("test", safetensors::serialize(views, None).unwrap()).unwrap()
+}
+
+/// An integer in -2..=2 that looks random.
+fn small(i: usize) -> f32 {
+    let mixed = (i as u64 + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 40;
+    (mixed % 5) as f32 - 2.0
+}
+
+fn on_gpu(device: &Arc<Device>, graph: &Graph, checkpoint: &Checkpoint, input: &Tensor, options: Options) -> Tensor {
+    let executor = Executor::new(device.clone(), Network::new(graph.clone(), checkpoint.clone()), options);
+    pollster::block_on(executor.run(input)).unwrap()
+}
+
+/// Runs a graph on integers, on the GPU and on the reference, and wants the same bits, in both precisions.
+fn exact(device: &Arc<Device>, what: &str, graph: &Graph, input: Shape, conv2d: Option<Variant>) {
+    let checkpoint = checkpoint(&graph.tensors(), small);
+    let input = Tensor::new(input, (0..input.elements()).map(|i| small(i + 7)).collect());
+    let expected = reference::logits(graph, &checkpoint, &input).unwrap();
+    assert!(expected.data.iter().any(|v| *v != 0.0), "{what}: nothing but zeros proves nothing");
+    assert!(expected.data.iter().all(|v| v.abs() < 2048.0), "{what}: not exact in f16");
+    for stored in [Precision::F32, Precision::F16] {
+        if stored == Precision::F16 && !device.caps().f16 {
+            common::say(&format!("SKIPPED f16 part of {what}: {} has no shader-f16", device.info().name));
+            continue;
+        }
+        let got = on_gpu(device, graph, &checkpoint, &input, Options { conv2d, ..Options::new(stored) });
+        assert_eq!(got.shape, expected.shape, "{what} {stored}");
+        let wrong = (0..got.data.len()).find(|&i| got.data[i] != expected.data[i]);
+        if let Some(i) = wrong {
+            panic!("{what} {stored} {conv2d:?}: element {i}: got {}, expected {}", got.data[i], expected.data[i]);
+        }
+    }
+}

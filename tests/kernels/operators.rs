@@ -1,0 +1,170 @@
+//! Every operator besides convolution, and NaN through all of them.
+
+use residua::{
+    checkpoint::Synthetic,
+    graph::{Graph, Op, PoolParams, ValueId},
+    kernels::{Precision, conv2d::Variant},
+    plan::{Network, Options},
+    reference,
+    tensor::{Shape, Tensor},
+};
+
+use crate::{
+    checkpoint,
+    common::{self, device},
+    conv2d::conv,
+    exact, on_gpu, small,
+};
+
+#[test]
+fn pooling() {
+    let device = device();
+    for (x, kernel, stride, padding) in
+        [((1, 64, 12, 12), 3, 2, 1), ((2, 6, 7, 9), 3, 2, 1), ((1, 4, 1, 1), 3, 2, 1), ((3, 9, 6, 5), 2, 2, 0)]
+    {
+        let params = PoolParams { kernel, stride, padding, ceil: false };
+        let (n, c, h, w) = x;
+        let mut graph = Graph::new(c);
+        graph.push("max", Op::MaxPool2d(params), &[graph.input()]);
+        exact(&device, &format!("max pool {x:?} {params:?}"), &graph, Shape::new(n, c, h, w), None);
+    }
+    // Windows that hang over the edge hold fewer pixels: 4, 2 and 1 here.
+    let over = PoolParams { kernel: 2, stride: 2, padding: 0, ceil: true };
+    for op in [Op::MaxPool2d(over), Op::AvgPool2d(over)] {
+        let mut graph = Graph::new(6);
+        graph.push(op.name(), op.clone(), &[graph.input()]);
+        exact(&device, &format!("{} over the edge", op.name()), &graph, Shape::new(2, 6, 7, 5), None);
+    }
+    // Means of 2x2 and 4x4 integers are exact in binary.
+    for (x, kernel) in [((2, 8, 6, 4), 2), ((1, 5, 8, 8), 4)] {
+        let (n, c, h, w) = x;
+        let mut graph = Graph::new(c);
+        graph.push(
+            "mean",
+            Op::AvgPool2d(PoolParams { kernel, stride: kernel, padding: 0, ceil: false }),
+            &[graph.input()],
+        );
+        exact(&device, &format!("mean pool {x:?}"), &graph, Shape::new(n, c, h, w), None);
+    }
+    for x in [Shape::new(1, 512, 4, 4), Shape::new(3, 10, 8, 2), Shape::new(2, 64, 1, 1)] {
+        let mut graph = Graph::new(x.c);
+        graph.push("global", Op::GlobalAvgPool, &[graph.input()]);
+        exact(&device, &format!("global mean {x}"), &graph, x, None);
+    }
+}
+
+#[test]
+fn linear_for_one_image_and_for_batches() {
+    let device = device();
+    for (n, inputs, outputs) in [(1, 64, 10), (1, 512, 100), (2, 9, 7), (7, 64, 1000), (8, 64, 10), (33, 20, 130)] {
+        let (weight, bias) = ("fc.weight".into(), Some("fc.bias".into()));
+        let mut graph = Graph::new(inputs);
+        graph.push("fc", Op::Linear { weight, bias, in_features: inputs, out_features: outputs }, &[graph.input()]);
+        exact(&device, &format!("linear {n}: {inputs} -> {outputs}"), &graph, Shape::new(n, inputs, 1, 1), None);
+    }
+}
+
+#[test]
+fn what_cannot_fuse_stands_alone() {
+    let device = device();
+    let shape = Shape::new(2, 6, 5, 4);
+    let alone = |what: &str, build: &dyn Fn(&mut Graph) -> ValueId| {
+        let mut graph = Graph::new(6);
+        build(&mut graph);
+        exact(&device, what, &graph, shape, None);
+    };
+    alone("relu", &|g| g.push("relu", Op::Relu, &[g.input()]));
+    alone("an addition of a value to itself", &|g| g.push("add", Op::Add, &[g.input(), g.input()]));
+    alone("shortcut A", &|g| g.push("pad", Op::SubsamplePad { stride: 2, before: 3, after: 1 }, &[g.input()]));
+    alone("shortcut A as the first addend", &|g| {
+        let relu = g.push("relu", Op::Relu, &[g.input()]);
+        let pad = g.push("pad", Op::SubsamplePad { stride: 1, before: 0, after: 0 }, &[g.input()]);
+        g.push("add", Op::Add, &[pad, relu])
+    });
+    alone("a sum of two shortcuts A", &|g| {
+        let op = Op::SubsamplePad { stride: 2, before: 1, after: 1 };
+        let a = g.push("a", op.clone(), &[g.input()]);
+        let b = g.push("b", op, &[g.input()]);
+        g.push("add", Op::Add, &[a, b])
+    });
+    alone("channels side by side", &|g| {
+        let relu = g.push("relu", Op::Relu, &[g.input()]);
+        g.push("concat", Op::Concat, &[g.input(), relu, g.input()])
+    });
+}
+
+/// Gates that are means of 16 integers are exact, and so are the products.
+#[test]
+fn gates_scale_each_channel_of_each_image() {
+    let device = device();
+    for channels in [8, 6] {
+        let mut graph = Graph::new(channels);
+        let input = graph.input();
+        let mean = graph.push("mean", Op::GlobalAvgPool, &[input]);
+        let scaled = graph.push("scale", Op::Scale, &[input, mean]);
+        let shape = Shape::new(3, channels, 4, 4);
+        exact(&device, &format!("gates of {channels} channels"), &graph, shape, None);
+        let sum = graph.push("add", Op::Add, &[scaled, input]);
+        graph.push("relu", Op::Relu, &[sum]);
+        exact(&device, &format!("gates of {channels} channels, addend and ReLU"), &graph, shape, None);
+        let network = Network::new(graph.clone(), checkpoint(&[], small));
+        let plan = network.plan(shape, &[graph.output()], &Options::new(Precision::F32), device.caps()).unwrap();
+        assert_eq!(plan.steps.len(), 2, "mean, and all else in one");
+    }
+}
+
+#[test]
+fn a_batch_norm_of_its_own() {
+    let device = device();
+    let mut graph = Graph::new(6);
+    graph.push("norm", Op::BatchNorm { prefix: "norm".into(), channels: 6, eps: 1e-5 }, &[graph.input()]);
+    graph.push("relu", Op::Relu, &[ValueId(1)]);
+    let weights = Synthetic { salt: "norm".into(), damped: None, damp: 1.0 };
+    let checkpoint = weights.checkpoint("norm", &graph.tensors()).unwrap();
+    let input = Tensor::new(Shape::new(2, 6, 5, 7), weights.input([2, 6, 5, 7]));
+    let expected = reference::logits(&graph, &checkpoint, &input).unwrap();
+    let got = on_gpu(&device, &graph, &checkpoint, &input, Options::new(Precision::F32));
+    // One product, one sum, and folded constants: a few units in the last place of the largest value.
+    common::compare(&got.data, &expected.data, 4.0 * f32::EPSILON).unwrap();
+}
+
+#[test]
+fn nan_stays_nan_through_relu_and_pooling() {
+    // A clamp that turns NaN into zero would make wrong logits look right.
+    let device = device();
+    let shape = Shape::new(1, 8, 6, 6);
+    let mut input = Tensor::new(shape, (0..shape.elements()).map(small).collect());
+    input.data[100] = f32::NAN;
+    let conv = conv((1, 8, 6, 6), 8, 3, 1, 1);
+    let check = |what: &str, build: &dyn Fn(&mut Graph), conv2d: Option<Variant>| {
+        let mut graph = Graph::new(8);
+        build(&mut graph);
+        let checkpoint = checkpoint(&graph.tensors(), small);
+        let nan = |tensor: Tensor| tensor.data.iter().map(|v| v.is_nan()).collect::<Vec<bool>>();
+        let expected = nan(reference::logits(&graph, &checkpoint, &input).unwrap());
+        assert!(expected.contains(&true) && expected.contains(&false), "{what}: the case shows nothing");
+        let got = on_gpu(&device, &graph, &checkpoint, &input, Options { conv2d, ..Options::new(Precision::F32) });
+        let got = nan(got);
+        if conv2d.is_some_and(Variant::is_winograd) {
+            // A tile's outputs share their sums.
+            assert!(expected.iter().zip(&got).all(|(expected, got)| *got || !expected), "{what} {conv2d:?}");
+        } else {
+            assert_eq!(got, expected, "{what} {conv2d:?}");
+        }
+    };
+    for variant in Variant::all(device.caps()) {
+        let convolution = |graph: &mut Graph| {
+            let y = conv.push(graph, "conv", ValueId(0));
+            graph.push("relu", Op::Relu, &[y]);
+        };
+        check("conv2d and relu", &convolution, Some(variant));
+    }
+    let relu = |graph: &mut Graph| {
+        graph.push("relu", Op::Relu, &[ValueId(0)]);
+    };
+    check("relu", &relu, None);
+    let pool = |graph: &mut Graph| {
+        graph.push("max", Op::MaxPool2d(PoolParams { kernel: 3, stride: 2, padding: 1, ceil: false }), &[ValueId(0)]);
+    };
+    check("max pool", &pool, None);
+}
