@@ -3,7 +3,7 @@
 //! Source: Huang et al. 2016, "Densely Connected Convolutional Networks" (section 3 and table 1). Names are those of
 //! torchvision.
 
-use super::Head;
+use super::{Head, head::pool_and_classify};
 use crate::graph::{Conv2dParams, Graph, Op, PoolParams, ValueId};
 
 /// PyTorch's default, which all of them use.
@@ -52,11 +52,7 @@ pub(super) fn graph(net: &DenseNet) -> Graph {
         }
     }
     x = builder.norm_relu(&format!("features.{}", net.last_norm), "features.relu", channels, x);
-    x = builder.graph.push("avgpool", Op::GlobalAvgPool, &[x]);
-    builder.graph.mark_stage("avgpool", x);
-    if let Some(head) = &net.head {
-        builder.graph.push(head.name.clone(), head.linear(channels), &[x]);
-    }
+    pool_and_classify(&mut builder.graph, net.head.as_ref(), channels, x);
     builder.graph
 }
 

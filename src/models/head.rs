@@ -1,7 +1,7 @@
 //! The classifier behind global average pooling, the same in all families.
 
 use super::{Shapes, tally::rows};
-use crate::graph::Op;
+use crate::graph::{Graph, Op, ValueId};
 
 /// The classifier behind global average pooling.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,14 +21,14 @@ impl Head {
         let classes = rows(shapes, ["weight", "bias"].map(|p| part(name, p))).next().unwrap_or(0);
         Some(Head { name: (*name).into(), classes })
     }
+}
 
-    /// The linear layer on `channels` features.
-    pub(super) fn linear(&self, channels: usize) -> Op {
-        Op::Linear {
-            weight: format!("{}.weight", self.name),
-            bias: Some(format!("{}.bias", self.name)),
-            in_features: channels,
-            out_features: self.classes,
-        }
+/// Global average pooling of `x` of `channels` channels, then the classifier, if there is one.
+pub(super) fn pool_and_classify(graph: &mut Graph, head: Option<&Head>, channels: usize, x: ValueId) {
+    let x = graph.push("avgpool", Op::GlobalAvgPool, &[x]);
+    graph.mark_stage("avgpool", x);
+    if let Some(Head { name, classes }) = head {
+        let (weight, bias) = (format!("{name}.weight"), Some(format!("{name}.bias")));
+        graph.push(name.clone(), Op::Linear { weight, bias, in_features: channels, out_features: *classes }, &[x]);
     }
 }

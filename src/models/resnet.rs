@@ -8,7 +8,7 @@
 //! 2021, "Revisiting ResNets" (ResNet-RS, section 7); as timm builds them. The stride of a bottleneck sits in the 3x3
 //! convolution as in torchvision ("v1.5"), unless told otherwise.
 
-use super::Head;
+use super::{Head, head::pool_and_classify};
 use crate::graph::{Conv2dParams, Graph, Op, PoolParams, ValueId};
 
 /// PyTorch's default, which all of them use.
@@ -96,11 +96,7 @@ pub(super) fn graph(net: &ResNet) -> Graph {
         }
         builder.graph.mark_stage(stage, x);
     }
-    x = builder.graph.push("avgpool", Op::GlobalAvgPool, &[x]);
-    builder.graph.mark_stage("avgpool", x);
-    if let Some(head) = &net.head {
-        builder.graph.push(head.name.clone(), head.linear(channels), &[x]);
-    }
+    pool_and_classify(&mut builder.graph, net.head.as_ref(), channels, x);
     builder.graph
 }
 
