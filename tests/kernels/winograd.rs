@@ -4,7 +4,7 @@ use residua::{
     checkpoint::Synthetic,
     gpu::Executor,
     graph::{Conv2dParams, Graph, Op},
-    kernels::{Precision, conv2d::Variant, winograd::Tile},
+    kernels::{Precision, conv2d::Variant, tiled, winograd::Tile},
     plan::{Network, Options},
     reference,
     tensor::{Shape, Tensor},
@@ -87,9 +87,14 @@ fn scale(tile: Tile, input: &Tensor, weights: &[f32], outputs: usize) -> Tensor 
 #[test]
 fn winograd_is_within_the_bound_of_its_transforms() {
     let device = device();
-    let Some(lanes) = device.caps().subgroup.filter(|&lanes| lanes >= 8) else {
-        return common::say("SKIPPED winograd: the adapter has no subgroups of one size of at least 8");
-    };
+    let mut variants = vec![
+        (Variant::WinogradTiled(tiled::Tile::P64C64), Tile::Four),
+        (Variant::WinogradTiled(tiled::Tile::P128C128), Tile::Four),
+    ];
+    match device.caps().subgroup.filter(|&lanes| lanes >= 8) {
+        Some(lanes) => variants.extend(Tile::ALL.map(|tile| (Variant::Winograd { lanes, tile }, tile))),
+        None => common::say("SKIPPED winograd by broadcasts: the adapter has no subgroups of one size of at least 8"),
+    }
     // Tiles that end past the edge, channels that are no multiple of four, several images, an image smaller than a tile.
     for (n, c, h, w, outputs) in [(2, 8, 9, 10, 12), (1, 64, 7, 7, 40), (3, 5, 4, 13, 6), (1, 20, 1, 3, 8)] {
         let params =
@@ -101,8 +106,8 @@ fn winograd_is_within_the_bound_of_its_transforms() {
         let input = Tensor::new(Shape::new(n, c, h, w), made_up.input([n, c, h, w]));
         let expected = reference::logits(&graph, &checkpoint, &input).unwrap();
         let weights = made_up.tensor("conv.weight", &[outputs, c, 3, 3]);
-        for tile in Tile::ALL {
-            let options = Options { conv2d: Some(Variant::Winograd { lanes, tile }), ..Options::new(Precision::F32) };
+        for &(variant, tile) in &variants {
+            let options = Options { conv2d: Some(variant), ..Options::new(Precision::F32) };
             let executor = Executor::new(device.clone(), Network::new(graph.clone(), checkpoint.clone()), options);
             let got = pollster::block_on(executor.run(&input)).unwrap();
             let scale = scale(tile, &input, &weights, outputs);
@@ -111,7 +116,7 @@ fn winograd_is_within_the_bound_of_its_transforms() {
             let roundings = (c + 32) as f32;
             for i in 0..got.data.len() {
                 let (error, bound) = ((got.data[i] - expected.data[i]).abs(), f32::EPSILON * roundings * scale.data[i]);
-                assert!(error <= bound, "{c} -> {outputs}, {h}x{w}, F({tile}): element {i}: {error:e} > {bound:e}");
+                assert!(error <= bound, "{c} -> {outputs}, {h}x{w}, {variant}: element {i}: {error:e} > {bound:e}");
             }
         }
     }
