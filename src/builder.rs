@@ -15,7 +15,7 @@ use crate::{
     cache::Cache,
     checkpoint::{PreprocessConfig, ProblemType, published},
     classifier::ModelInfo,
-    gpu::{Device, DeviceInfo, Executor},
+    gpu::{Device, DeviceInfo, Executor, Injection},
     image::{self, Preprocess},
     kernels::{Precision as Stored, conv2d::Variant},
     labels::{Labels, Scoring},
@@ -57,6 +57,7 @@ pub struct Builder {
     test_size: bool,
     deterministic: bool,
     cache: Option<Cache>,
+    injection: Option<Injection>,
     #[cfg(feature = "hub")]
     hub: Hub,
 }
@@ -154,6 +155,12 @@ impl Builder {
     /// Kernels that are known to be wrong on some device, as [`Classifier::verify`] reports them: they are not chosen there.
     pub fn faults(mut self, faults: Vec<Fault>) -> Self {
         self.faults = faults;
+        self
+    }
+
+    /// Failures of the device at moments that `injection` chooses, to test how they are met.
+    pub fn inject(mut self, injection: &Injection) -> Self {
+        self.injection = Some(injection.clone());
         self
     }
 
@@ -285,6 +292,9 @@ impl Builder {
             let mut device = pollster::block_on(Device::open(self.wanted()))?;
             if let Some(cache) = self.cache.clone() {
                 device.use_cache(cache);
+            }
+            if let Some(injection) = &self.injection {
+                device.inject(injection);
             }
             Ok(device)
         })

@@ -1,132 +1,27 @@
-//! Finding an adapter, choosing one with a reason, opening it, and collecting what goes wrong on it.
+//! A device: an adapter that is opened once, and again whenever it is lost.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex},
+use std::{sync::Arc, thread, time::Duration};
+
+use super::{
+    adapter::{DeviceInfo, adapters, pick},
+    connection::Connection,
+    inject::{Injection, Moment},
+    pipeline_cache::PipelineCache,
 };
+use crate::{Error, Result, cache::Cache, kernels::Caps};
 
-use super::{lock, pipeline_cache::PipelineCache, pipelines::Pipeline, trusted};
-use crate::{
-    Error, Result,
-    cache::Cache,
-    kernels::{Caps, KernelKey, cooperative},
-};
+/// Pauses before the attempts to open a lost device again: a driver that has crashed needs a moment to start.
+const PAUSES: [Duration; 3] = [Duration::ZERO, Duration::from_millis(100), Duration::from_secs(1)];
 
-/// An adapter, or the CPU reference path, as people know it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct DeviceInfo {
-    /// Position in [`devices`]; none for the CPU reference path.
-    pub index: Option<usize>,
-    /// Name as the driver gives it.
-    pub name: String,
-    /// `vulkan`, `metal`, `dx12`, or `cpu` for the reference path.
-    pub backend: String,
-    /// Driver name and version.
-    pub driver: String,
-    /// `discrete GPU`, `integrated GPU`, `virtual GPU`, `software (CPU)`, `other`, or `reference`.
-    pub kind: String,
-    /// It runs on the CPU.
-    pub software: bool,
-}
-
-impl DeviceInfo {
-    /// The CPU reference path.
-    pub fn reference() -> Self {
-        DeviceInfo {
-            index: None,
-            name: "cpu".into(),
-            backend: "cpu".into(),
-            driver: "residua reference loops".into(),
-            kind: "reference".into(),
-            software: true,
-        }
-    }
-
-    fn new(index: usize, info: &wgpu::AdapterInfo) -> Self {
-        let kind = match info.device_type {
-            wgpu::DeviceType::DiscreteGpu => "discrete GPU",
-            wgpu::DeviceType::IntegratedGpu => "integrated GPU",
-            wgpu::DeviceType::VirtualGpu => "virtual GPU",
-            wgpu::DeviceType::Cpu => "software (CPU)",
-            wgpu::DeviceType::Other => "other",
-        };
-        DeviceInfo {
-            index: Some(index),
-            name: info.name.clone(),
-            backend: info.backend.to_str().into(),
-            driver: format!("{} {}", info.driver, info.driver_info).trim().into(),
-            kind: kind.into(),
-            software: info.device_type == wgpu::DeviceType::Cpu,
-        }
-    }
-
-    /// Smaller is preferred by `auto`.
-    fn rank(&self) -> usize {
-        ["discrete GPU", "integrated GPU", "virtual GPU", "other"]
-            .iter()
-            .position(|kind| *kind == self.kind)
-            .unwrap_or(4)
-    }
-}
-
-pub(super) async fn adapters() -> Vec<(DeviceInfo, wgpu::Adapter)> {
-    let backends = wgpu::Backends::VULKAN | wgpu::Backends::METAL | wgpu::Backends::DX12;
-    let descriptor = wgpu::InstanceDescriptor { backends, ..wgpu::InstanceDescriptor::new_without_display_handle() };
-    let adapters = wgpu::Instance::new(descriptor).enumerate_adapters(backends).await;
-    adapters.into_iter().enumerate().map(|(i, adapter)| (DeviceInfo::new(i, &adapter.get_info()), adapter)).collect()
-}
-
-/// All adapters, in the order of their indices.
-pub async fn devices() -> Vec<DeviceInfo> {
-    adapters().await.into_iter().map(|(info, _)| info).collect()
-}
-
-/// The adapter that `wanted` means, and why: `auto` (the fastest kind, the first of its kind), an index, or a part of a name
-/// or driver (case does not matter).
-///
-/// # Errors
-/// [`Error::NoAdapter`] if there is none at all, [`Error::UnknownDevice`] if none is meant.
-pub fn pick(devices: &[DeviceInfo], wanted: &str) -> Result<(usize, String)> {
-    if devices.is_empty() {
-        return Err(Error::NoAdapter { reason: "Vulkan, Metal and DX12 report none".into() });
-    }
-    if wanted == "auto" {
-        let best = (0..devices.len()).min_by_key(|&i| devices[i].rank()).unwrap_or_default();
-        return Ok((best, format!("auto: the first {}", devices[best].kind)));
-    }
-    if let Some(i) = wanted.parse().ok().filter(|&i: &usize| i < devices.len()) {
-        return Ok((i, format!("index {i}")));
-    }
-    let part = wanted.to_lowercase();
-    let means = |device: &DeviceInfo| format!("{} {}", device.name, device.driver).to_lowercase().contains(&part);
-    match devices.iter().position(|device| !part.is_empty() && means(device)) {
-        Some(i) => Ok((i, format!("its name or driver contains '{wanted}'"))),
-        None => {
-            let names: Vec<String> = devices.iter().enumerate().map(|(i, d)| format!("{i}: {}", d.name)).collect();
-            Err(Error::UnknownDevice { wanted: wanted.into(), available: format!("{}, cpu", names.join(", ")) })
-        }
-    }
-}
-
-/// An open device.
+/// An open device. If the driver loses it, whatever is under way fails or is run once more, and the adapter is opened again, once for
+/// all that met the loss.
 #[derive(Debug)]
 pub struct Device {
     info: DeviceInfo,
     caps: Caps,
-    pub(super) device: wgpu::Device,
-    pub(super) queue: wgpu::Queue,
-    pub(super) pipelines: Mutex<HashMap<KernelKey, Pipeline>>,
-    pub(super) pipeline_cache: Option<PipelineCache>,
-    fault: Arc<Mutex<Option<Fault>>>,
-}
-
-/// The first thing that went wrong on a device and was not reported yet.
-#[derive(Debug)]
-enum Fault {
-    Lost(String),
-    Memory(String),
-    Refused(String),
+    pub(super) features: wgpu::Features,
+    cache: Option<Cache>,
+    connection: async_lock::Mutex<Arc<Connection>>,
 }
 
 impl Device {
@@ -139,60 +34,24 @@ impl Device {
         let infos: Vec<DeviceInfo> = adapters.iter().map(|(info, _)| info.clone()).collect();
         let (index, _) = pick(&infos, wanted)?;
         let (info, adapter) = adapters.swap_remove(index);
-        let mut wanted = wgpu::Features::SHADER_F16
-            | wgpu::Features::SUBGROUP
-            | wgpu::Features::PIPELINE_CACHE
-            | wgpu::Features::TIMESTAMP_QUERY
-            | wgpu::Features::TIMESTAMP_QUERY_INSIDE_PASSES;
-        if info.software {
-            wanted |= wgpu::Features::MAPPABLE_PRIMARY_BUFFERS;
-        }
-        let limits = adapter.limits();
-        let cooperative = cooperative(&adapter, &limits);
-        if cooperative {
-            wanted |= wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX;
-        }
-        let features = adapter.features() & wanted;
-        let descriptor = wgpu::DeviceDescriptor {
-            label: Some("residua"),
-            required_features: features,
-            required_limits: limits.clone(),
-            experimental_features: trusted::experimental(cooperative),
-            ..Default::default()
-        };
-        let (device, queue) = adapter
-            .request_device(&descriptor)
-            .await
-            .map_err(|error| Error::NoAdapter { reason: format!("{}: {error}", info.name) })?;
-        let adapter = adapter.get_info();
-        let caps = Caps {
-            device: info.name.clone(),
-            software: info.software,
-            f16: features.contains(wgpu::Features::SHADER_F16),
-            subgroup: (features.contains(wgpu::Features::SUBGROUP)
-                && adapter.subgroup_min_size == adapter.subgroup_max_size)
-                .then_some(adapter.subgroup_max_size),
-            cooperative,
-            max_binding_bytes: limits.max_storage_buffer_binding_size.min(limits.max_buffer_size),
-            max_workgroups: limits.max_compute_workgroups_per_dimension,
-        };
-        let fault = Arc::new(Mutex::new(None));
-        let slot = fault.clone();
-        device.on_uncaptured_error(Arc::new(move |error| {
-            let text = error.to_string();
-            note(
-                &slot,
-                if let wgpu::Error::OutOfMemory { .. } = error { Fault::Memory(text) } else { Fault::Refused(text) },
-            );
-        }));
-        let slot = fault.clone();
-        device.set_device_lost_callback(move |reason, text| note(&slot, Fault::Lost(format!("{reason:?}: {text}"))));
-        Ok(Device { info, caps, device, queue, pipelines: Mutex::default(), pipeline_cache: None, fault })
+        let connection = Connection::open(1, &info, &adapter).await?;
+        let (caps, features) = (connection.caps.clone(), connection.device.features());
+        Ok(Device { info, caps, features, cache: None, connection: async_lock::Mutex::new(Arc::new(connection)) })
     }
 
     /// Takes compiled pipelines out of `cache`, where the driver gives them away, and keeps new ones there.
     pub fn use_cache(&mut self, cache: Cache) {
-        self.pipeline_cache = PipelineCache::open(&self.device, cache);
+        self.cache = Some(cache.clone());
+        if let Some(connection) = Arc::get_mut(self.connection.get_mut()) {
+            connection.pipeline_cache = PipelineCache::open(&connection.device, cache);
+        }
+    }
+
+    /// Makes the device fail as `injection` plans, for tests.
+    pub fn inject(&mut self, injection: &Injection) {
+        if let Some(connection) = Arc::get_mut(self.connection.get_mut()) {
+            connection.injection = Some(injection.clone());
+        }
     }
 
     /// The adapter.
@@ -205,73 +64,47 @@ impl Device {
         &self.caps
     }
 
-    /// Reports what went wrong since the last call, as an error about `what`.
-    pub(super) fn check(&self, what: &str) -> Result<()> {
-        let device = self.info.name.clone();
-        // A lost device stays lost; the other faults are over once they are reported.
-        let mut fault = lock(&self.fault);
-        if let Some(Fault::Lost(reason)) = &*fault {
-            return Err(Error::GpuLost { device, reason: reason.clone() });
+    /// The connection that is good, as far as is known. All callers wait while one of them replaces a lost one.
+    ///
+    /// # Errors
+    /// [`Error::GpuLost`] if the device cannot be opened again.
+    pub(super) async fn connection(&self) -> Result<Arc<Connection>> {
+        let mut current = self.connection.lock().await;
+        if let Some(reason) = current.lost() {
+            log::warn!("{}: device lost: {reason}; it is opened again", self.info.name);
+            *current = Arc::new(self.reopen(&current, reason).await?);
         }
-        match fault.take() {
-            None => Ok(()),
-            Some(Fault::Memory(reason)) => Err(Error::GpuMemory { device, reason: format!("{what}: {reason}") }),
-            Some(Fault::Lost(reason)) => Err(Error::GpuLost { device, reason }),
-            Some(Fault::Refused(reason)) => {
-                let driver = &self.info.driver;
-                Err(Error::GpuShader { device: format!("{device} ({driver})"), kernel: what.into(), reason })
+        Ok(current.clone())
+    }
+
+    async fn reopen(&self, lost: &Connection, why: &str) -> Result<Connection> {
+        let mut reason = why.to_string();
+        for pause in PAUSES {
+            thread::sleep(pause);
+            match self.open_again(lost).await {
+                Ok(connection) => return Ok(connection),
+                Err(error) => reason = format!("{why}; and it cannot be opened again: {error}"),
             }
         }
+        Err(Error::GpuLost { device: self.info.name.clone(), reason })
     }
 
-    /// An [`Error::GpuLost`] on this device.
-    pub(super) fn lost(&self, reason: impl ToString) -> Error {
-        Error::GpuLost { device: self.info.name.clone(), reason: reason.to_string() }
-    }
-}
-
-/// Whether the adapter has what the kernel on cooperative matrices needs.
-fn cooperative(adapter: &wgpu::Adapter, limits: &wgpu::Limits) -> bool {
-    use wgpu::CooperativeScalarType::{F16, F32};
-    let info = adapter.get_info();
-    let needed =
-        wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX | wgpu::Features::SHADER_F16 | wgpu::Features::SUBGROUP;
-    let serves = |p: &wgpu::CooperativeMatrixProperties| {
-        (p.m_size, p.n_size, p.k_size) == (16, 16, 16) && (p.ab_type, p.cr_type) == (F16, F32)
-    };
-    adapter.features().contains(needed)
-        && (info.subgroup_min_size, info.subgroup_max_size) == (32, 32)
-        && limits.max_compute_workgroup_storage_size >= cooperative::WORKGROUP_BYTES
-        && adapter.cooperative_matrix_properties().iter().any(serves)
-}
-
-fn note(slot: &Mutex<Option<Fault>>, fault: Fault) {
-    let mut first = lock(slot);
-    if first.is_none() || matches!(fault, Fault::Lost(_)) {
-        *first = Some(fault);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn device(index: usize, name: &str, kind: &str) -> DeviceInfo {
-        DeviceInfo { index: Some(index), name: name.into(), kind: kind.into(), ..DeviceInfo::reference() }
-    }
-
-    #[test]
-    fn auto_prefers_hardware_and_names_match_in_part() {
-        let devices = [
-            device(0, "llvmpipe", "software (CPU)"),
-            device(1, "Intel Arc", "integrated GPU"),
-            device(2, "NVIDIA H200", "discrete GPU"),
-        ];
-        assert_eq!(pick(&devices, "auto").unwrap().0, 2);
-        assert_eq!(pick(&devices, "1").unwrap().0, 1);
-        assert_eq!(pick(&devices, "LLVM").unwrap().0, 0);
-        assert_eq!(pick(&devices, "radeon").unwrap_err().code(), "gpu.unknown_device");
-        assert_eq!(pick(&devices, "7").unwrap_err().code(), "gpu.unknown_device");
-        assert_eq!(pick(&[], "auto").unwrap_err().code(), "gpu.no_adapter");
+    /// The same adapter, of a new instance of the driver.
+    async fn open_again(&self, lost: &Connection) -> Result<Connection> {
+        lost.at(Moment::Open, "opening")?;
+        let adapters = adapters().await;
+        let alike = |info: &DeviceInfo| (&info.name, &info.backend) == (&self.info.name, &self.info.backend);
+        let same = adapters.iter().find(|(info, _)| *info == self.info);
+        let same = same.or_else(|| adapters.iter().find(|(info, _)| alike(info)));
+        let Some((_, adapter)) = same else {
+            return Err(Error::NoAdapter { reason: format!("{} is gone", self.info.name) });
+        };
+        let mut connection = Connection::open(lost.number + 1, &self.info, adapter).await?;
+        if connection.caps != self.caps {
+            return Err(Error::NoAdapter { reason: format!("{} came back with other features", self.info.name) });
+        }
+        connection.injection = lost.injection.clone();
+        connection.pipeline_cache = self.cache.clone().and_then(|cache| PipelineCache::open(&connection.device, cache));
+        Ok(connection)
     }
 }

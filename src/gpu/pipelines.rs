@@ -1,6 +1,6 @@
 //! Compiled kernels, shared by all networks on a device.
 
-use super::{Device, lock, trusted};
+use super::{connection::Connection, inject::Moment, lock, trusted};
 use crate::{
     Result,
     kernels::{Binding, KernelKey},
@@ -9,13 +9,20 @@ use crate::{
 /// A compiled kernel and the layout of its bindings.
 pub(super) type Pipeline = (wgpu::ComputePipeline, wgpu::BindGroupLayout);
 
-impl Device {
+impl Connection {
     /// The compiled kernel of `key`.
     pub(super) fn pipeline(&self, key: &KernelKey) -> Result<Pipeline> {
         if let Some(pipeline) = lock(&self.pipelines).get(key) {
             return Ok(pipeline.clone());
         }
         let label = key.to_string();
+        self.at(Moment::Pipeline, &label)?;
+        let compiled = self.guarded(&label, || self.compile(key, &label))?;
+        lock(&self.pipelines).insert(key.clone(), compiled.clone());
+        Ok(compiled)
+    }
+
+    fn compile(&self, key: &KernelKey, label: &str) -> Pipeline {
         let device = &self.device;
         let shader = key.shader.shader();
         let entries: Vec<_> =
@@ -27,10 +34,10 @@ impl Device {
             bind_group_layouts: &[Some(&layout)],
             immediate_size: 0,
         });
-        let module = trusted::shader_module(device, &label, &key.wgsl());
+        let module = trusted::shader_module(device, label, &key.wgsl());
         let constants: Vec<(&str, f64)> = key.overrides.iter().map(|&(name, value)| (name, f64::from(value))).collect();
         let pipeline = device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
-            label: Some(&label),
+            label: Some(label),
             layout: Some(&pipeline_layout),
             module: &module,
             entry_point: Some("main"),
@@ -40,9 +47,7 @@ impl Device {
             },
             cache: self.pipeline_cache.as_ref().map(|cache| &cache.driver),
         });
-        self.check(&label)?;
-        lock(&self.pipelines).insert(key.clone(), (pipeline.clone(), layout.clone()));
-        Ok((pipeline, layout))
+        (pipeline, layout)
     }
 
     /// Whether the kernel of `key` is compiled.
@@ -53,33 +58,36 @@ impl Device {
     /// Dispatches no workgroup of each kernel. llvmpipe compiles a kernel when it first dispatches it, in the thread of the queue:
     /// so it begins at once, not when the network runs.
     pub(super) fn warm_up(&self, kernels: &[&KernelKey]) -> Result<()> {
-        let mut encoder = self.device.create_command_encoder(&Default::default());
+        let mut bound = Vec::with_capacity(kernels.len());
         for key in kernels {
             let (pipeline, layout) = self.pipeline(key)?;
-            let buffers: Vec<wgpu::Buffer> =
-                key.shader.shader().bindings.iter().map(|b| self.placeholder(*b)).collect();
-            let bound = buffers.iter().map(wgpu::Buffer::as_entire_binding);
-            let entries: Vec<_> =
-                bound.zip(0..).map(|(resource, binding)| wgpu::BindGroupEntry { binding, resource }).collect();
+            let bindings = key.shader.shader().bindings;
+            let buffers: Vec<wgpu::Buffer> = bindings.iter().map(|b| self.placeholder(*b)).collect::<Result<_>>()?;
+            let entries: Vec<_> = (0..)
+                .zip(&buffers)
+                .map(|(binding, buffer)| wgpu::BindGroupEntry { binding, resource: buffer.as_entire_binding() })
+                .collect();
             let descriptor = wgpu::BindGroupDescriptor { label: Some("unused"), layout: &layout, entries: &entries };
-            let bind_group = self.device.create_bind_group(&descriptor);
-            let mut pass = encoder.begin_compute_pass(&Default::default());
-            pass.set_pipeline(&pipeline);
-            pass.set_bind_group(0, &bind_group, &[]);
-            pass.dispatch_workgroups(0, 1, 1);
+            bound.push((pipeline, self.guarded("warm-up", || self.device.create_bind_group(&descriptor))?));
         }
-        self.queue.submit([encoder.finish()]);
-        self.check("warm-up")
+        self.submit("warm-up", |encoder| {
+            for (pipeline, bind_group) in &bound {
+                let mut pass = encoder.begin_compute_pass(&Default::default());
+                pass.set_pipeline(pipeline);
+                pass.set_bind_group(0, bind_group, &[]);
+                pass.dispatch_workgroups(0, 1, 1);
+            }
+        })
+        .map(drop)
     }
 
     /// The smallest buffer that may be bound there.
-    fn placeholder(&self, binding: Binding) -> wgpu::Buffer {
+    fn placeholder(&self, binding: Binding) -> Result<wgpu::Buffer> {
         let (size, usage) = match binding {
             Binding::Uniform(bytes) => (bytes, wgpu::BufferUsages::UNIFORM),
             Binding::Read | Binding::Write => (16, wgpu::BufferUsages::STORAGE),
         };
-        let descriptor = wgpu::BufferDescriptor { label: Some("unused"), size, usage, mapped_at_creation: false };
-        self.device.create_buffer(&descriptor)
+        self.buffer("unused", size, usage)
     }
 }
 

@@ -8,7 +8,7 @@ use std::{
     thread,
 };
 
-use super::Executor;
+use super::{Executor, connection::Connection};
 use crate::{
     Result,
     kernels::KernelKey,
@@ -24,11 +24,10 @@ enum Job<'a> {
 }
 
 /// Compiles the kernels of `plan`, packs and uploads its weights, each once, those that take longest to get ready first.
-pub(super) fn prepare(executor: &Executor, plan: &Plan) -> Result<()> {
-    let device = &executor.device;
+pub(super) fn prepare(executor: &Executor, connection: &Connection, plan: &Plan) -> Result<()> {
     let mut seen = HashSet::new();
     let kernels: Vec<&KernelKey> =
-        plan.steps.iter().map(|step| &step.kernel).filter(|key| !device.has(key) && seen.insert(*key)).collect();
+        plan.steps.iter().map(|step| &step.kernel).filter(|key| !connection.has(key) && seen.insert(*key)).collect();
     let mut arrays = HashSet::new();
     for operand in plan.steps.iter().flat_map(|step| &step.operands) {
         if let Operand::Weights(id) = operand {
@@ -42,13 +41,13 @@ pub(super) fn prepare(executor: &Executor, plan: &Plan) -> Result<()> {
         while let Some(job) = jobs.get(next.fetch_add(1, Ordering::Relaxed)) {
             match job {
                 Job::Kernel(key) => {
-                    device.pipeline(key)?;
+                    connection.pipeline(key)?;
                     // llvmpipe holds a lock while it compiles that creating a pipeline needs: so not before the last one.
-                    if compiled.fetch_add(1, Ordering::Relaxed) + 1 == kernels.len() && device.caps().software {
-                        device.warm_up(&kernels)?;
+                    if compiled.fetch_add(1, Ordering::Relaxed) + 1 == kernels.len() && connection.caps.software {
+                        connection.warm_up(&kernels)?;
                     }
                 }
-                Job::Weights(id) => drop(executor.weights(*id)?),
+                Job::Weights(id) => drop(executor.weights(connection, *id)?),
             }
         }
         Ok(())
@@ -59,7 +58,7 @@ pub(super) fn prepare(executor: &Executor, plan: &Plan) -> Result<()> {
         let joined = |outcome: thread::Result<Result<()>>| outcome.unwrap_or_else(|cause| panic::resume_unwind(cause));
         others.into_iter().map(|other| joined(other.join())).fold(work(), Result::and)
     });
-    if let Some(cache) = device.pipeline_cache.as_ref().filter(|_| !kernels.is_empty()) {
+    if let Some(cache) = connection.pipeline_cache.as_ref().filter(|_| !kernels.is_empty()) {
         cache.save();
     }
     done

@@ -1,6 +1,6 @@
 //! What an adapter offers, by WebGPU's names: for people and bug reports, not for the choice of kernels.
 
-use super::device::{DeviceInfo, adapters};
+use super::adapter::{DeviceInfo, adapters};
 
 /// An adapter with its features and limits.
 #[derive(Debug, Clone, PartialEq, Eq)]

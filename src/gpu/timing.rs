@@ -7,7 +7,8 @@ use std::{
 
 use super::{
     Device,
-    session::{Dispatch, Session, map},
+    connection::Connection,
+    session::{Dispatch, Session},
 };
 use crate::{Error, Result};
 
@@ -32,30 +33,36 @@ impl fmt::Display for Clock {
     }
 }
 
-impl Device {
-    /// The best clock that there is.
-    pub fn clock(&self) -> Clock {
-        [Clock::InsidePasses, Clock::Passes].into_iter().find(|clock| self.has_clock(*clock)).unwrap_or(Clock::Host)
-    }
-
-    fn has_clock(&self, clock: Clock) -> bool {
-        self.device.features().contains(match clock {
+impl Clock {
+    fn feature(self) -> wgpu::Features {
+        match self {
             Clock::InsidePasses => wgpu::Features::TIMESTAMP_QUERY_INSIDE_PASSES,
             Clock::Passes => wgpu::Features::TIMESTAMP_QUERY,
             Clock::Host => wgpu::Features::empty(),
-        })
+        }
+    }
+}
+
+impl Device {
+    /// The best clock that there is.
+    pub fn clock(&self) -> Clock {
+        [Clock::InsidePasses, Clock::Passes]
+            .into_iter()
+            .find(|clock| self.features.contains(clock.feature()))
+            .unwrap_or(Clock::Host)
     }
 }
 
 impl Session {
     /// Runs every dispatch once, on what is in the buffers, and gives the time of each.
-    pub(super) async fn times(&self, device: &Device, clock: Clock) -> Result<Vec<Duration>> {
-        if !device.has_clock(clock) {
-            let feature = "timestamp queries of that kind".into();
-            return Err(Error::GpuFeature { device: device.info().name.clone(), feature });
+    pub(super) async fn times(&self, clock: Clock) -> Result<Vec<Duration>> {
+        let connection = &self.connection;
+        let device = || connection.caps.device.clone();
+        if !connection.device.features().contains(clock.feature()) {
+            return Err(Error::GpuFeature { device: device(), feature: "timestamp queries of that kind".into() });
         }
         if clock == Clock::Host {
-            return self.dispatches.iter().map(|dispatch| host_time(device, dispatch)).collect();
+            return self.dispatches.iter().map(|dispatch| host_time(connection, dispatch)).collect();
         }
         let stamps = match clock {
             Clock::InsidePasses => self.dispatches.len() + 1,
@@ -63,38 +70,41 @@ impl Session {
         };
         if stamps > wgpu::QUERY_SET_MAX_QUERIES as usize {
             return Err(Error::GpuLimits {
-                device: device.info().name.clone(),
+                device: device(),
                 what: "timestamps of a profile".into(),
                 needed: stamps as u64,
                 limit: wgpu::QUERY_SET_MAX_QUERIES.into(),
             });
         }
-        let set = device.device.create_query_set(&wgpu::QuerySetDescriptor {
+        let descriptor = wgpu::QuerySetDescriptor {
             label: Some("timestamps"),
             ty: wgpu::QueryType::Timestamp,
             count: stamps as u32,
-        });
-        let mut encoder = device.device.create_command_encoder(&Default::default());
-        if clock == Clock::InsidePasses {
-            let mut pass = encoder.begin_compute_pass(&Default::default());
-            for (stamp, dispatch) in (0..).zip(&self.dispatches) {
-                pass.write_timestamp(&set, stamp);
-                dispatch.record(&mut pass);
+        };
+        let set = connection.guarded("timestamps", || connection.device.create_query_set(&descriptor))?;
+        let ticks = read(connection, &set, stamps, |encoder| match clock {
+            Clock::InsidePasses => {
+                let mut pass = encoder.begin_compute_pass(&Default::default());
+                for (stamp, dispatch) in (0..).zip(&self.dispatches) {
+                    pass.write_timestamp(&set, stamp);
+                    dispatch.record(&mut pass);
+                }
+                pass.write_timestamp(&set, self.dispatches.len() as u32);
             }
-            pass.write_timestamp(&set, self.dispatches.len() as u32);
-        } else {
-            for (i, dispatch) in (0..).zip(&self.dispatches) {
-                let writes = wgpu::ComputePassTimestampWrites {
-                    query_set: &set,
-                    beginning_of_pass_write_index: Some(2 * i),
-                    end_of_pass_write_index: Some(2 * i + 1),
-                };
-                let descriptor = wgpu::ComputePassDescriptor { label: None, timestamp_writes: Some(writes) };
-                dispatch.record(&mut encoder.begin_compute_pass(&descriptor));
+            Clock::Passes | Clock::Host => {
+                for (i, dispatch) in (0..).zip(&self.dispatches) {
+                    let writes = wgpu::ComputePassTimestampWrites {
+                        query_set: &set,
+                        beginning_of_pass_write_index: Some(2 * i),
+                        end_of_pass_write_index: Some(2 * i + 1),
+                    };
+                    let descriptor = wgpu::ComputePassDescriptor { label: None, timestamp_writes: Some(writes) };
+                    dispatch.record(&mut encoder.begin_compute_pass(&descriptor));
+                }
             }
-        }
-        let ticks = read(device, encoder, &set, stamps).await?;
-        let period = f64::from(device.queue.get_timestamp_period());
+        })
+        .await?;
+        let period = f64::from(connection.queue.get_timestamp_period());
         let time = |first: u64, last: u64| Duration::from_nanos((last.saturating_sub(first) as f64 * period) as u64);
         Ok(match clock {
             Clock::InsidePasses => ticks.windows(2).map(|pair| time(pair[0], pair[1])).collect(),
@@ -103,41 +113,31 @@ impl Session {
     }
 }
 
-/// Submits `encoder` and reads the `stamps` timestamps that it leaves in `set`.
+/// Submits what `record` records and reads the `stamps` timestamps that it leaves in `set`.
 async fn read(
-    device: &Device,
-    mut encoder: wgpu::CommandEncoder,
+    connection: &Connection,
     set: &wgpu::QuerySet,
     stamps: usize,
+    record: impl FnOnce(&mut wgpu::CommandEncoder),
 ) -> Result<Vec<u64>> {
-    let buffer = |usage| {
-        let size = stamps as u64 * u64::from(wgpu::QUERY_SIZE);
-        device.device.create_buffer(&wgpu::BufferDescriptor {
-            label: Some("timestamps"),
-            size,
-            usage,
-            mapped_at_creation: false,
-        })
-    };
-    let resolved = buffer(wgpu::BufferUsages::QUERY_RESOLVE | wgpu::BufferUsages::COPY_SRC);
-    let host = buffer(wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST);
-    encoder.resolve_query_set(set, 0..stamps as u32, &resolved, 0);
-    encoder.copy_buffer_to_buffer(&resolved, 0, &host, 0, host.size());
-    device.queue.submit([encoder.finish()]);
-    device.check("timestamps")?;
-    map(device, &host, wgpu::MapMode::Read).await?;
-    device.check("timestamps")?;
-    let view = host.get_mapped_range(..).map_err(|error| device.lost(error))?;
+    let size = stamps as u64 * u64::from(wgpu::QUERY_SIZE);
+    let buffer = |usage| connection.buffer("timestamps", size, usage);
+    let resolved = buffer(wgpu::BufferUsages::QUERY_RESOLVE | wgpu::BufferUsages::COPY_SRC)?;
+    let host = buffer(wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST)?;
+    let submission = connection.submit("timestamps", |encoder| {
+        record(encoder);
+        encoder.resolve_query_set(set, 0..stamps as u32, &resolved, 0);
+        encoder.copy_buffer_to_buffer(&resolved, 0, &host, 0, host.size());
+    })?;
+    connection.map(&host, wgpu::MapMode::Read, Some(submission)).await?;
+    let view = host.get_mapped_range(..).map_err(|error| connection.lose(error))?;
     Ok(bytemuck::pod_collect_to_vec(&view))
 }
 
-fn host_time(device: &Device, dispatch: &Dispatch) -> Result<Duration> {
-    let mut encoder = device.device.create_command_encoder(&Default::default());
-    dispatch.record(&mut encoder.begin_compute_pass(&Default::default()));
-    let commands = encoder.finish();
+fn host_time(connection: &Connection, dispatch: &Dispatch) -> Result<Duration> {
     let began = Instant::now();
-    device.queue.submit([commands]);
-    device.device.poll(wgpu::PollType::wait_indefinitely()).map_err(|error| device.lost(error))?;
-    let time = began.elapsed();
-    device.check("timing").map(|()| time)
+    let submission =
+        connection.submit("timing", |encoder| dispatch.record(&mut encoder.begin_compute_pass(&Default::default())))?;
+    connection.wait(Some(submission))?;
+    Ok(began.elapsed())
 }

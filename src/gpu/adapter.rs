@@ -1,0 +1,188 @@
+//! Finding an adapter, choosing one with a reason, and opening it.
+
+use super::trusted;
+use crate::{
+    Error, Result,
+    kernels::{Caps, cooperative},
+};
+
+/// An adapter, or the CPU reference path, as people know it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct DeviceInfo {
+    /// Position in [`devices`]; none for the CPU reference path.
+    pub index: Option<usize>,
+    /// Name as the driver gives it.
+    pub name: String,
+    /// `vulkan`, `metal`, `dx12`, or `cpu` for the reference path.
+    pub backend: String,
+    /// Driver name and version.
+    pub driver: String,
+    /// `discrete GPU`, `integrated GPU`, `virtual GPU`, `software (CPU)`, `other`, or `reference`.
+    pub kind: String,
+    /// It runs on the CPU.
+    pub software: bool,
+}
+
+impl DeviceInfo {
+    /// The CPU reference path.
+    pub fn reference() -> Self {
+        DeviceInfo {
+            index: None,
+            name: "cpu".into(),
+            backend: "cpu".into(),
+            driver: "residua reference loops".into(),
+            kind: "reference".into(),
+            software: true,
+        }
+    }
+
+    fn new(index: usize, info: &wgpu::AdapterInfo) -> Self {
+        let kind = match info.device_type {
+            wgpu::DeviceType::DiscreteGpu => "discrete GPU",
+            wgpu::DeviceType::IntegratedGpu => "integrated GPU",
+            wgpu::DeviceType::VirtualGpu => "virtual GPU",
+            wgpu::DeviceType::Cpu => "software (CPU)",
+            wgpu::DeviceType::Other => "other",
+        };
+        DeviceInfo {
+            index: Some(index),
+            name: info.name.clone(),
+            backend: info.backend.to_str().into(),
+            driver: format!("{} {}", info.driver, info.driver_info).trim().into(),
+            kind: kind.into(),
+            software: info.device_type == wgpu::DeviceType::Cpu,
+        }
+    }
+
+    /// Smaller is preferred by `auto`.
+    fn rank(&self) -> usize {
+        ["discrete GPU", "integrated GPU", "virtual GPU", "other"]
+            .iter()
+            .position(|kind| *kind == self.kind)
+            .unwrap_or(4)
+    }
+}
+
+pub(super) async fn adapters() -> Vec<(DeviceInfo, wgpu::Adapter)> {
+    let backends = wgpu::Backends::VULKAN | wgpu::Backends::METAL | wgpu::Backends::DX12;
+    let descriptor = wgpu::InstanceDescriptor { backends, ..wgpu::InstanceDescriptor::new_without_display_handle() };
+    let adapters = wgpu::Instance::new(descriptor).enumerate_adapters(backends).await;
+    adapters.into_iter().enumerate().map(|(i, adapter)| (DeviceInfo::new(i, &adapter.get_info()), adapter)).collect()
+}
+
+/// All adapters, in the order of their indices.
+pub async fn devices() -> Vec<DeviceInfo> {
+    adapters().await.into_iter().map(|(info, _)| info).collect()
+}
+
+/// The adapter that `wanted` means, and why: `auto` (the fastest kind, the first of its kind), an index, or a part of a name
+/// or driver (case does not matter).
+///
+/// # Errors
+/// [`Error::NoAdapter`] if there is none at all, [`Error::UnknownDevice`] if none is meant.
+pub fn pick(devices: &[DeviceInfo], wanted: &str) -> Result<(usize, String)> {
+    if devices.is_empty() {
+        return Err(Error::NoAdapter { reason: "Vulkan, Metal and DX12 report none".into() });
+    }
+    if wanted == "auto" {
+        let best = (0..devices.len()).min_by_key(|&i| devices[i].rank()).unwrap_or_default();
+        return Ok((best, format!("auto: the first {}", devices[best].kind)));
+    }
+    if let Some(i) = wanted.parse().ok().filter(|&i: &usize| i < devices.len()) {
+        return Ok((i, format!("index {i}")));
+    }
+    let part = wanted.to_lowercase();
+    let means = |device: &DeviceInfo| format!("{} {}", device.name, device.driver).to_lowercase().contains(&part);
+    match devices.iter().position(|device| !part.is_empty() && means(device)) {
+        Some(i) => Ok((i, format!("its name or driver contains '{wanted}'"))),
+        None => {
+            let names: Vec<String> = devices.iter().enumerate().map(|(i, d)| format!("{i}: {}", d.name)).collect();
+            Err(Error::UnknownDevice { wanted: wanted.into(), available: format!("{}, cpu", names.join(", ")) })
+        }
+    }
+}
+
+/// Opens `adapter` with all the limits that it offers, and those of its features that the kernels use.
+///
+/// # Errors
+/// [`Error::NoAdapter`] if the driver does not open it.
+pub(super) async fn connect(info: &DeviceInfo, adapter: &wgpu::Adapter) -> Result<(wgpu::Device, wgpu::Queue, Caps)> {
+    let mut wanted = wgpu::Features::SHADER_F16
+        | wgpu::Features::SUBGROUP
+        | wgpu::Features::PIPELINE_CACHE
+        | wgpu::Features::TIMESTAMP_QUERY
+        | wgpu::Features::TIMESTAMP_QUERY_INSIDE_PASSES;
+    if info.software {
+        wanted |= wgpu::Features::MAPPABLE_PRIMARY_BUFFERS;
+    }
+    let limits = adapter.limits();
+    let cooperative = cooperative(adapter, &limits);
+    if cooperative {
+        wanted |= wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX;
+    }
+    let features = adapter.features() & wanted;
+    let descriptor = wgpu::DeviceDescriptor {
+        label: Some("residua"),
+        required_features: features,
+        required_limits: limits.clone(),
+        experimental_features: trusted::experimental(cooperative),
+        ..Default::default()
+    };
+    let (device, queue) = adapter
+        .request_device(&descriptor)
+        .await
+        .map_err(|error| Error::NoAdapter { reason: format!("{}: {error}", info.name) })?;
+    let adapter = adapter.get_info();
+    let caps = Caps {
+        device: info.name.clone(),
+        software: info.software,
+        f16: features.contains(wgpu::Features::SHADER_F16),
+        subgroup: (features.contains(wgpu::Features::SUBGROUP)
+            && adapter.subgroup_min_size == adapter.subgroup_max_size)
+            .then_some(adapter.subgroup_max_size),
+        cooperative,
+        max_binding_bytes: limits.max_storage_buffer_binding_size.min(limits.max_buffer_size),
+        max_workgroups: limits.max_compute_workgroups_per_dimension,
+    };
+    Ok((device, queue, caps))
+}
+
+/// Whether the adapter has what the kernel on cooperative matrices needs.
+fn cooperative(adapter: &wgpu::Adapter, limits: &wgpu::Limits) -> bool {
+    use wgpu::CooperativeScalarType::{F16, F32};
+    let info = adapter.get_info();
+    let needed =
+        wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX | wgpu::Features::SHADER_F16 | wgpu::Features::SUBGROUP;
+    let serves = |p: &wgpu::CooperativeMatrixProperties| {
+        (p.m_size, p.n_size, p.k_size) == (16, 16, 16) && (p.ab_type, p.cr_type) == (F16, F32)
+    };
+    adapter.features().contains(needed)
+        && (info.subgroup_min_size, info.subgroup_max_size) == (32, 32)
+        && limits.max_compute_workgroup_storage_size >= cooperative::WORKGROUP_BYTES
+        && adapter.cooperative_matrix_properties().iter().any(serves)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn device(index: usize, name: &str, kind: &str) -> DeviceInfo {
+        DeviceInfo { index: Some(index), name: name.into(), kind: kind.into(), ..DeviceInfo::reference() }
+    }
+
+    #[test]
+    fn auto_prefers_hardware_and_names_match_in_part() {
+        let devices = [
+            device(0, "llvmpipe", "software (CPU)"),
+            device(1, "Intel Arc", "integrated GPU"),
+            device(2, "NVIDIA H200", "discrete GPU"),
+        ];
+        assert_eq!(pick(&devices, "auto").unwrap().0, 2);
+        assert_eq!(pick(&devices, "1").unwrap().0, 1);
+        assert_eq!(pick(&devices, "LLVM").unwrap().0, 0);
+        assert_eq!(pick(&devices, "radeon").unwrap_err().code(), "gpu.unknown_device");
+        assert_eq!(pick(&devices, "7").unwrap_err().code(), "gpu.unknown_device");
+        assert_eq!(pick(&[], "auto").unwrap_err().code(), "gpu.no_adapter");
+    }
+}

@@ -1,0 +1,226 @@
+//! A network on a device.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use super::{Clock, Device, connection::Connection, lock, session::Session, transfer};
+use crate::{
+    Error, Result,
+    graph::ValueId,
+    kernels::Precision,
+    plan::{Network, Options, Part, Plan, WeightsId},
+    tensor::{Shape, Tensor},
+};
+
+/// Sessions whose buffers are kept for the next call.
+const SESSIONS: usize = 3;
+
+/// What a session is made for: the shape of its input and the values that it reads back.
+type Purpose = (Shape, Vec<ValueId>);
+
+type Sessions = Vec<(Purpose, Arc<async_lock::Mutex<Session>>)>;
+
+/// A network on a device. Weights are uploaded once, buffers made once for each input shape and set of wanted values; pipelines
+/// belong to the device. If the device is lost, all of that is made once more where it is opened again, and what was under way is
+/// run once more, to the same bits.
+#[derive(Debug)]
+pub struct Executor {
+    device: Arc<Device>,
+    network: Arc<Network>,
+    options: Options,
+    weights: Arc<Mutex<Held<HashMap<WeightsId, wgpu::Buffer>>>>,
+    /// Most recently used last.
+    sessions: Mutex<Held<Sessions>>,
+}
+
+/// What is on the device, of one opening of it.
+#[derive(Debug, Default)]
+struct Held<T> {
+    opening: u64,
+    held: T,
+}
+
+impl<T: Default> Held<T> {
+    /// What is held on `connection`; of an older one nothing is left.
+    fn on(&mut self, connection: &Connection) -> Result<&mut T> {
+        if self.opening > connection.number {
+            return Err(connection.lose("opened again"));
+        }
+        if self.opening < connection.number {
+            *self = Held { opening: connection.number, held: T::default() };
+        }
+        Ok(&mut self.held)
+    }
+}
+
+impl Executor {
+    /// A network on `device`, planned with `options`.
+    pub fn new(device: Arc<Device>, network: Network, options: Options) -> Self {
+        Executor { device, network: Arc::new(network), options, weights: Arc::default(), sessions: Mutex::default() }
+    }
+
+    /// Another network on the same device, planned with the same options.
+    pub fn with(&self, network: Network) -> Self {
+        Executor::new(self.device.clone(), network, self.options.clone())
+    }
+
+    /// The same network on the same device, planned with other options. Weights that are stored alike are shared.
+    pub fn planned(&self, options: Options) -> Self {
+        let weights = if options.stored == self.options.stored { self.weights.clone() } else { Arc::default() };
+        let (device, network) = (self.device.clone(), self.network.clone());
+        Executor { device, network, options, weights, sessions: Mutex::default() }
+    }
+
+    /// The device.
+    pub fn device(&self) -> &Device {
+        &self.device
+    }
+
+    /// The network.
+    pub fn network(&self) -> &Network {
+        &self.network
+    }
+
+    /// How it is planned.
+    pub fn options(&self) -> &Options {
+        &self.options
+    }
+
+    /// Type of stored activations and weights.
+    pub fn stored(&self) -> Precision {
+        self.options.stored
+    }
+
+    /// The plan that yields the logits for an input of shape `input`.
+    ///
+    /// # Errors
+    /// Those of [`Network::plan`].
+    pub fn plan(&self, input: Shape) -> Result<Plan> {
+        self.network.plan(input, &[self.network.graph().output()], &self.options, self.device.caps())
+    }
+
+    /// Logits `[N, classes, 1, 1]` of a normalised `input` `[N, C, H, W]`, in one submission.
+    ///
+    /// # Errors
+    /// Those of [`Network::plan`], and the device's: [`Error::GpuLost`] if it is lost twice on the way or cannot be opened again,
+    /// [`Error::GpuMemory`], [`Error::GpuShader`].
+    pub async fn run(&self, input: &Tensor) -> Result<Tensor> {
+        let mut values = self.values(input, &[self.network.graph().output()]).await?;
+        Ok(values.remove(0))
+    }
+
+    /// The values `wanted`, in that order, for a normalised `input` `[N, C, H, W]`, in one submission that goes no further than
+    /// the last of them. Buffers stay for the next call that wants the same values of an input of the same shape.
+    ///
+    /// # Errors
+    /// As [`Executor::run`]; [`Error::Shape`] for a value that is not one of [`Network::values`].
+    pub async fn values(&self, input: &Tensor, wanted: &[ValueId]) -> Result<Vec<Tensor>> {
+        self.recovering(async |connection| {
+            let session = self.session(&connection, (input.shape, wanted.to_vec()))?;
+            // One call at a time uses a session's buffers; the device runs one submission at a time anyway.
+            let outcome = session.lock().await.run(input).await;
+            if outcome.is_err() {
+                lock(&self.sessions).held.retain(|(_, kept)| !Arc::ptr_eq(kept, &session));
+            }
+            outcome
+        })
+        .await
+    }
+
+    /// The value of every layer for `input`, in order, for comparing layer by layer. Each value gets a buffer of its own.
+    ///
+    /// # Errors
+    /// As [`Executor::run`].
+    pub async fn trace(&self, input: &Tensor) -> Result<Vec<(ValueId, Tensor)>> {
+        let wanted = self.network.values();
+        // Not among the kept sessions: it is large, and seldom wanted twice.
+        let run = async |connection| self.new_session(&connection, input.shape, &wanted)?.run(input).await;
+        let values = self.recovering(run).await?;
+        Ok(wanted.into_iter().zip(values).collect())
+    }
+
+    /// Bytes of the packed weights that are on the device.
+    pub fn weight_bytes(&self) -> u64 {
+        lock(&self.weights).held.values().map(wgpu::Buffer::size).sum()
+    }
+
+    /// The plan for `input`, and of each of its dispatches the median time of `runs` runs, by `clock`.
+    ///
+    /// # Errors
+    /// As [`Executor::run`]; [`Error::GpuFeature`] if the device does not have the clock, [`Error::GpuLimits`] if there are more dispatches than it can time.
+    pub async fn profile(&self, input: &Tensor, runs: usize, clock: Clock) -> Result<(Plan, Vec<Duration>)> {
+        let connection = self.device.connection().await?;
+        let session = self.new_session(&connection, input.shape, &[self.network.graph().output()])?;
+        // Timed on what a whole run has left: some kernels are slower on zeros, and some on denormal numbers.
+        session.run(input).await?;
+        let mut times = Vec::with_capacity(runs);
+        for _ in 0..runs.max(1) {
+            times.push(session.times(clock).await?);
+        }
+        let median = |dispatch: usize| {
+            let mut times: Vec<Duration> = times.iter().map(|run| run[dispatch]).collect();
+            times.sort();
+            times[times.len() / 2]
+        };
+        let medians = (0..session.dispatches.len()).map(median).collect();
+        Ok((session.plan, medians))
+    }
+
+    /// The outcome of `work` on the device, done once more if the device is lost under it.
+    async fn recovering<T>(&self, work: impl AsyncFn(Arc<Connection>) -> Result<T>) -> Result<T> {
+        match work(self.device.connection().await?).await {
+            Err(Error::GpuLost { .. }) => work(self.device.connection().await?).await,
+            outcome => outcome,
+        }
+    }
+
+    fn session(&self, connection: &Arc<Connection>, purpose: Purpose) -> Result<Arc<async_lock::Mutex<Session>>> {
+        let mut sessions = lock(&self.sessions);
+        let sessions = sessions.on(connection)?;
+        let entry = match sessions.iter().position(|(made_for, _)| *made_for == purpose) {
+            Some(i) => sessions.remove(i),
+            None => {
+                let session = match self.new_session(connection, purpose.0, &purpose.1) {
+                    // Without what is kept for other calls there may be room.
+                    Err(Error::GpuMemory { .. }) if !sessions.is_empty() && connection.lost().is_none() => {
+                        sessions.clear();
+                        self.new_session(connection, purpose.0, &purpose.1)?
+                    }
+                    outcome => outcome?,
+                };
+                if sessions.len() == SESSIONS {
+                    sessions.remove(0);
+                }
+                (purpose, Arc::new(async_lock::Mutex::new(session)))
+            }
+        };
+        let session = entry.1.clone();
+        sessions.push(entry);
+        Ok(session)
+    }
+
+    fn new_session(&self, connection: &Arc<Connection>, input: Shape, wanted: &[ValueId]) -> Result<Session> {
+        let plan = self.network.plan(input, wanted, &self.options, self.device.caps())?;
+        let session = Session::new(self, connection, plan);
+        if let Err(Error::GpuMemory { .. }) = session {
+            lock(&self.weights).on(connection)?.clear();
+        }
+        session
+    }
+
+    /// The packed array `id` on the device.
+    pub(super) fn weights(&self, connection: &Connection, id: WeightsId) -> Result<wgpu::Buffer> {
+        if let Some(buffer) = lock(&self.weights).on(connection)?.get(&id) {
+            return Ok(buffer.clone());
+        }
+        let values = self.network.pack(id)?;
+        let stored = if id.part == Part::Weights { self.options.stored } else { Precision::F32 };
+        let bytes = transfer::encode(&values, stored);
+        let buffer = connection.filled("weights", &bytes, wgpu::BufferUsages::STORAGE)?;
+        lock(&self.weights).on(connection)?.insert(id, buffer.clone());
+        Ok(buffer)
+    }
+}
