@@ -33,7 +33,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     for kernel in Variant::all(device.caps()) {
         let executor = usual.planned(Options { conv2d: Some(kernel), ..Options::new(Precision::F32) });
         let step = executor.plan(shape)?.steps.remove(0);
-        if step.reason != "asked for" {
+        if step.reason != "asked for".into() {
             continue;
         }
         let values = pollster::block_on(executor.run(&image))?;

@@ -24,6 +24,7 @@ use crate::{
     selftest,
     source::Source,
     tensor::Shape,
+    tune::{self, Tune},
     verify::Fault,
 };
 
@@ -56,6 +57,7 @@ pub struct Builder {
     faults: Vec<Fault>,
     test_size: bool,
     deterministic: bool,
+    tune: Tune,
     cache: Option<Cache>,
     injection: Option<Injection>,
     #[cfg(feature = "hub")]
@@ -139,7 +141,14 @@ impl Builder {
         self
     }
 
-    /// A folder to keep compiled pipelines in from one start to the next. Without this call nothing is kept.
+    /// Whether kernels are measured on the device when the model is opened, and what is made of earlier measurements, which are
+    /// kept in the folder of [`Builder::cache`].
+    pub fn tune(mut self, tune: Tune) -> Self {
+        self.tune = tune;
+        self
+    }
+
+    /// A folder to keep compiled pipelines and measurements in from one start to the next. Without this call nothing is kept.
     pub fn cache(mut self, folder: impl Into<PathBuf>) -> Self {
         self.cache = Some(Cache::new(folder));
         self
@@ -176,7 +185,8 @@ impl Builder {
             let device = scope.spawn(|| self.open_device());
             let (network, model) = self.network(&mut notes)?;
             let device = device.join().unwrap_or_else(|cause| panic::resume_unwind(cause));
-            let backend = self.backend(network, device, &mut notes)?;
+            let size = (model.preprocess.height, model.preprocess.width);
+            let backend = self.backend(network, device, size, &mut notes)?;
             Ok(Classifier::new(backend, model, notes))
         })
     }
@@ -300,7 +310,13 @@ impl Builder {
         })
     }
 
-    fn backend(&self, network: Network, device: Option<Result<Device>>, notes: &mut Vec<String>) -> Result<Backend> {
+    fn backend(
+        &self,
+        network: Network,
+        device: Option<Result<Device>>,
+        size: (usize, usize),
+        notes: &mut Vec<String>,
+    ) -> Result<Backend> {
         let device = match device {
             Some(Ok(device)) => device,
             None if self.precision == Precision::F16 => {
@@ -343,6 +359,8 @@ impl Builder {
             faulty.push(cooperative);
         }
         let options = Options { faulty, deterministic: self.deterministic, ..Options::new(stored) };
+        let tables = tune::tables(&self.tune, &device, &network, &options, size, self.cache.as_ref(), notes)?;
+        let options = Options { tuned: Arc::new(tables), ..options };
         Ok(Backend::Gpu(Executor::new(device, network, options)))
     }
 }

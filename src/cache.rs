@@ -28,29 +28,50 @@ impl Cache {
 
     /// The contents of the file `name`, if it is whole and was written for `key`.
     pub(crate) fn read(&self, name: &str, key: &str) -> Option<Vec<u8>> {
+        let bytes = self.read_bytes(name, LIMIT)?;
+        let (header, contents) = bytes.split_at_checked(HEADER)?;
+        (header == self::header(key, contents)).then(|| contents.to_vec())
+    }
+
+    /// The text of the file `name`, whoever wrote it, of at most `limit` bytes.
+    pub(crate) fn read_text(&self, name: &str, limit: u64) -> Option<String> {
+        String::from_utf8(self.read_bytes(name, limit)?).ok()
+    }
+
+    fn read_bytes(&self, name: &str, limit: u64) -> Option<Vec<u8>> {
         let path = self.folder.join(name);
         let file = fs::symlink_metadata(&path).ok()?;
         if !file.is_file() || !private(&file, 0o022) || !private(&fs::metadata(&self.folder).ok()?, 0o002) {
             return None;
         }
         let mut bytes = Vec::new();
-        fs::File::open(&path).ok()?.take(LIMIT).read_to_end(&mut bytes).ok()?;
-        let (header, contents) = bytes.split_at_checked(HEADER)?;
-        (header == self::header(key, contents)).then(|| contents.to_vec())
+        fs::File::open(&path).ok()?.take(limit).read_to_end(&mut bytes).ok()?;
+        Some(bytes)
     }
 
-    /// Writes the file `name` for `key`, by way of a neighbour that is renamed. What goes wrong is logged.
+    /// Writes the file `name` for `key`. What goes wrong is logged.
     pub(crate) fn write(&self, name: &str, key: &str, contents: &[u8]) {
+        self.write_parts(name, &[&header(key, contents), contents]);
+    }
+
+    /// Writes `text` as the file `name`, and tells whether that went well. What goes wrong is logged.
+    pub(crate) fn write_text(&self, name: &str, text: &str) -> bool {
+        self.write_parts(name, &[text.as_bytes()])
+    }
+
+    /// Writes a file by way of a neighbour that is renamed.
+    fn write_parts(&self, name: &str, parts: &[&[u8]]) -> bool {
         let path = self.folder.join(name);
         let part = self.folder.join(format!(".{name}.{}.part", process::id()));
         let written = self.create(&part).and_then(|mut file| {
-            file.write_all(&header(key, contents)).and_then(|()| file.write_all(contents))?;
+            parts.iter().try_for_each(|bytes| file.write_all(bytes))?;
             fs::rename(&part, &path)
         });
-        if let Err(error) = written {
+        if let Err(error) = &written {
             let _ = fs::remove_file(&part);
             log::warn!("{}: {error}", path.display());
         }
+        written.is_ok()
     }
 
     /// A new file that only its owner may read and write, in the folder.

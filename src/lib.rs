@@ -31,7 +31,7 @@
 //! | gpu | runs a plan in one submission; alone names `wgpu` | [`gpu`] | `graph`, `plan`, `kernels`, `cache` |
 //! | cache | files that make the next start faster | [`cache`] | nothing |
 //! | labels | scores, names | [`labels`] | nothing |
-//! | classifier | the whole path in order ([`Classifier`]), how to open it ([`Builder`]), what a model's name stands for, [`verify`] layer by layer, [`profile`] by time, [`explain`] by heat maps, exact search among features | `classifier`, `builder`, `backend`, `source`, `verify`, `profile`, `explain`, `search` | everything |
+//! | classifier | the whole path in order ([`Classifier`]), how to open it ([`Builder`]), what a model's name stands for, [`verify`] layer by layer, [`tune`] by measuring kernels, [`profile`] by time, [`explain`] by heat maps, exact search among features | `classifier`, `builder`, `backend`, `source`, `verify`, `tune`, `profile`, `explain`, `search` | everything |
 //!
 //! [`error`] and [`tensor`] are open to all. `tests/layering.rs` enforces the last column.
 
@@ -57,6 +57,7 @@ mod search;
 mod selftest;
 mod source;
 pub mod tensor;
+pub mod tune;
 pub mod verify;
 
 pub use builder::{Builder, Precision, devices};

@@ -142,7 +142,8 @@ impl<'a> Verifier<'a> {
     /// of those that is wrong, it runs again without.
     fn run(&mut self, stored: Precision, kernel: Option<Variant>) -> Result<()> {
         loop {
-            let options = Options { conv2d: kernel, faulty: self.faulty.clone(), ..Options::new(stored) };
+            let (faulty, tuned) = (self.faulty.clone(), self.executor.options().tuned.clone());
+            let options = Options { conv2d: kernel, faulty, tuned, ..Options::new(stored) };
             let executor = self.executor.planned(options);
             let (network, caps) = (executor.network(), executor.device().caps());
             let convolutions = network.convolutions(self.input.shape, executor.options(), caps)?;

@@ -90,6 +90,7 @@ fn forbidden(module: &str, source: &str) -> Vec<String> {
             "source",
             "verify",
             "selftest",
+            "tune",
             "profile",
             "explain",
             "search",

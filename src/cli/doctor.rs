@@ -1,11 +1,17 @@
 //! `residua doctor`: everything that a bug report needs, and a small test of the device.
 
-use std::{env, fs, io::Write, path::Path, time::Instant};
+use std::{
+    env, fs,
+    io::Write,
+    path::{Path, PathBuf},
+    time::Instant,
+};
 
 use residua::{
     Classifier, DeviceInfo, Error, Precision,
     gpu::{self, AdapterReport},
     hub::Hub,
+    tune,
     verify::Coverage,
 };
 use serde_json::{Value, json};
@@ -66,11 +72,11 @@ pub(super) fn run(global: &Global, as_json: bool, out: &mut dyn Write) -> Outcom
             "system": system().into_iter().map(|(name, value)| (name.to_string(), value.into())).collect::<serde_json::Map<_, _>>(),
             "adapters": adapters.iter().map(adapter_json).collect::<Vec<_>>(), "picked": choice,
             "tests": tests.iter().map(SelfTest::json).collect::<Vec<_>>(),
-            "faults": faults::known(), "caches": caches(), "environment": environment(),
+            "faults": faults::known(), "measured": measured(&devices), "caches": caches(), "environment": environment(),
         });
         writeln!(out, "{report:#}")?;
     } else {
-        text(out, &adapters, &choice, &tests)?;
+        text(out, &adapters, &choice, &tests, &measured(&devices))?;
     }
     match picked {
         Some(Err(error)) if global.device != "auto" => Err(error.into()),
@@ -78,7 +84,13 @@ pub(super) fn run(global: &Global, as_json: bool, out: &mut dyn Write) -> Outcom
     }
 }
 
-fn text(out: &mut dyn Write, adapters: &[AdapterReport], choice: &str, tests: &[SelfTest]) -> std::io::Result<()> {
+fn text(
+    out: &mut dyn Write,
+    adapters: &[AdapterReport],
+    choice: &str,
+    tests: &[SelfTest],
+    measured: &[PathBuf],
+) -> std::io::Result<()> {
     let build = if cfg!(debug_assertions) { ", debug build" } else { "" };
     row(out, "residua", format_args!("{} ({}{build})", env!("CARGO_PKG_VERSION"), features().join(", ")))?;
     for (name, value) in system() {
@@ -107,6 +119,9 @@ fn text(out: &mut dyn Write, adapters: &[AdapterReport], choice: &str, tests: &[
     }
     for fault in faults::known() {
         row(out, "verify found", format_args!("{} in {} wrong on {}", fault.kernel, fault.stored, fault.device))?;
+    }
+    for path in measured {
+        row(out, "measured", path.display())?;
     }
     for cache in caches() {
         let size = match (cache["files"].as_u64(), cache["bytes"].as_u64()) {
@@ -207,6 +222,13 @@ fn adapter_json(adapter: &AdapterReport) -> Value {
         "vendor": adapter.ids[0], "device": adapter.ids[1], "subgroup": adapter.subgroup,
         "features": adapter.features, "limits": limits,
     })
+}
+
+/// The files of kernels' times on these devices.
+fn measured(devices: &[DeviceInfo]) -> Vec<PathBuf> {
+    let folder = cache::folder();
+    let paths = folder.iter().flat_map(|folder| devices.iter().map(|device| tune::path(folder, device)));
+    paths.filter(|path| path.exists()).collect()
 }
 
 fn caches() -> Vec<Value> {

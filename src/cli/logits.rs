@@ -8,11 +8,12 @@ use residua::{
 };
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 
-use super::{Outcome, args::Logits, options::Global, write_file};
+use super::{Outcome, args::Logits, options::Global, tuning, write_file};
 
 pub(super) fn run(global: &Global, command: &Logits) -> Outcome {
     let input = read(&command.input)?;
-    let classifier = global.open(&command.model.model)?;
+    let tune = tuning::tune(global, Some(input.shape));
+    let classifier = global.open_builder(global.builder()?.model(&command.model.model).tune(tune))?;
     let logits = classifier.logits(&input)?;
     let bytes: &[u8] = bytemuck::cast_slice(&logits.data);
     let invalid =

@@ -32,6 +32,7 @@ mod records;
 mod resume;
 mod similar;
 mod svg;
+mod tuning;
 mod verify;
 
 use std::{
@@ -141,7 +142,14 @@ fn dispatch(args: &Args, out: &mut dyn Write) -> Outcome {
 impl Global {
     /// Opens a model with these options, without the kernels that are known to be wrong, and tells what it has to tell.
     fn open(&self, model: &str) -> Result<Classifier, Error> {
-        self.tell(self.builder()?.model(model).faults(faults::known()).open()?)
+        self.open_builder(self.builder()?.model(model))
+    }
+
+    /// The same for a builder with these options and others.
+    fn open_builder(&self, builder: Builder) -> Result<Classifier, Error> {
+        let classifier = self.tell(builder.faults(faults::known()).open()?)?;
+        tuning::offer(self, classifier.device());
+        Ok(classifier)
     }
 
     /// These options.
@@ -152,7 +160,7 @@ impl Global {
                 PrecisionArg::F32 => Precision::F32,
                 PrecisionArg::F16 => Precision::F16,
             });
-        builder = builder.test_size(self.test_size).deterministic(self.deterministic);
+        builder = builder.test_size(self.test_size).deterministic(self.deterministic).tune(tuning::tune(self, None));
         if let Some(folder) = cache::folder() {
             builder = builder.cache(folder);
         }

@@ -23,6 +23,20 @@ pub(crate) struct Global {
     /// Give an image the same bits in batches of any size: kernels are chosen as for one image
     #[arg(long, global = true)]
     pub(crate) deterministic: bool,
+    /// First measure which kernels are the fastest on this device, where that is not known yet
+    ///
+    /// Takes about a minute for a large network. What was measured is kept in the cache (tuned-DEVICE.json), one file for each device
+    /// and driver, and used from then on without this option. Kernels are measured for batches of 1, of 2 to 16 and of more images;
+    /// with --batch N for that one, else for the first two, and on a GPU for all three. Only kernels that agree with the plain one
+    /// are chosen.
+    #[arg(long, global = true)]
+    pub(crate) tune: bool,
+    /// The same, also where it was measured before
+    #[arg(long, global = true, conflicts_with = "tune")]
+    pub(crate) retune: bool,
+    /// Choose kernels by rules alone, whatever was measured before or comes with residua
+    #[arg(long, global = true, conflicts_with_all = ["tune", "retune"])]
+    pub(crate) no_tune: bool,
     /// Use what is in the cache of the hub, and no network (also: the variable HF_HUB_OFFLINE)
     #[arg(long, global = true)]
     pub(crate) offline: bool,

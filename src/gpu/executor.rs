@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use super::{Clock, Device, connection::Connection, lock, session::Session, transfer};
+use super::{Clock, Device, Stopwatch, connection::Connection, lock, session::Session, transfer};
 use crate::{
     Error, Result,
     graph::ValueId,
@@ -147,26 +147,33 @@ impl Executor {
         lock(&self.weights).held.values().map(wgpu::Buffer::size).sum()
     }
 
+    /// A stopwatch for the values `wanted` of an input of shape `input`.
+    ///
+    /// # Errors
+    /// As [`Executor::run`].
+    pub async fn stopwatch(&self, input: Shape, wanted: &[ValueId]) -> Result<Stopwatch> {
+        let connection = self.device.connection().await?;
+        Ok(Stopwatch(self.new_session(&connection, input, wanted)?))
+    }
+
     /// The plan for `input`, and of each of its dispatches the median time of `runs` runs, by `clock`.
     ///
     /// # Errors
-    /// As [`Executor::run`]; [`Error::GpuFeature`] if the device does not have the clock, [`Error::GpuLimits`] if there are more dispatches than it can time.
+    /// Those of [`Stopwatch::times`].
     pub async fn profile(&self, input: &Tensor, runs: usize, clock: Clock) -> Result<(Plan, Vec<Duration>)> {
-        let connection = self.device.connection().await?;
-        let session = self.new_session(&connection, input.shape, &[self.network.graph().output()])?;
-        // Timed on what a whole run has left: some kernels are slower on zeros, and some on denormal numbers.
-        session.run(input).await?;
+        let stopwatch = self.stopwatch(input.shape, &[self.network.graph().output()]).await?;
+        stopwatch.run(input).await?;
         let mut times = Vec::with_capacity(runs);
         for _ in 0..runs.max(1) {
-            times.push(session.times(clock).await?);
+            times.push(stopwatch.times(clock).await?);
         }
         let median = |dispatch: usize| {
             let mut times: Vec<Duration> = times.iter().map(|run| run[dispatch]).collect();
             times.sort();
             times[times.len() / 2]
         };
-        let medians = (0..session.dispatches.len()).map(median).collect();
-        Ok((session.plan, medians))
+        let medians = (0..stopwatch.plan().steps.len()).map(median).collect();
+        Ok((stopwatch.plan().clone(), medians))
     }
 
     /// The outcome of `work` on the device, done once more if the device is lost under it.

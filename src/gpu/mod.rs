@@ -21,7 +21,7 @@ pub use device::Device;
 pub use executor::Executor;
 pub use inject::{Failure, Injection, Moment};
 pub use report::{AdapterReport, adapter_reports};
-pub use timing::Clock;
+pub use timing::{Clock, Stopwatch};
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)

@@ -10,7 +10,7 @@ use super::{
     connection::Connection,
     session::{Dispatch, Session},
 };
-use crate::{Error, Result};
+use crate::{Error, Result, plan::Plan, tensor::Tensor};
 
 /// What times dispatches, the best first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,6 +50,35 @@ impl Device {
             .into_iter()
             .find(|clock| self.features.contains(clock.feature()))
             .unwrap_or(Clock::Host)
+    }
+}
+
+/// A plan on a device, to be run and timed again and again.
+#[derive(Debug)]
+pub struct Stopwatch(pub(super) Session);
+
+impl Stopwatch {
+    /// The plan.
+    pub fn plan(&self) -> &Plan {
+        &self.0.plan
+    }
+
+    /// The wanted values for a normalised `input`, in one submission.
+    ///
+    /// # Errors
+    /// The device's (`gpu.*`).
+    pub async fn run(&self, input: &Tensor) -> Result<Vec<Tensor>> {
+        self.0.run(input).await
+    }
+
+    /// Runs every dispatch once more, on what the last run left (some kernels are slower on zeros, and some on denormal numbers),
+    /// and gives the time of each by `clock`.
+    ///
+    /// # Errors
+    /// As [`Stopwatch::run`]; [`Error::GpuFeature`] if the device does not have the clock, [`Error::GpuLimits`] if there are more
+    /// dispatches than it can time.
+    pub async fn times(&self, clock: Clock) -> Result<Vec<Duration>> {
+        self.0.times(clock).await
     }
 }
 

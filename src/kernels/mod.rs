@@ -199,8 +199,17 @@ impl ShaderId {
 
 /// A number that changes whenever the text of a shader does (64-bit FNV-1a), in hexadecimal.
 pub fn checksum() -> String {
-    let texts = ShaderId::ALL.iter().flat_map(|id| id.shader().parts).flat_map(|part| part.bytes());
-    let hash = texts
+    hash(ShaderId::ALL.iter().flat_map(|id| id.shader().parts).flat_map(|part| part.bytes()))
+}
+
+/// A number that changes whenever the final WGSL of one of `kernels` does, or a value that is compiled into it.
+pub fn checksum_of<'a>(kernels: impl Iterator<Item = &'a KernelKey>) -> String {
+    hash(kernels.flat_map(|key| format!("{}{:?}", key.wgsl(), key.overrides).into_bytes()))
+}
+
+/// 64-bit FNV-1a, in hexadecimal.
+fn hash(bytes: impl Iterator<Item = u8>) -> String {
+    let hash = bytes
         .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3));
     format!("{hash:016x}")
 }

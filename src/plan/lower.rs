@@ -1,7 +1,7 @@
 //! Layer to dispatches: each kernel with its uniform block, operands and grid.
 
 use super::{
-    Epilogue, Layer, LayerOp, Norm, Operand, Options, Part, Placed, Step, WeightsId,
+    Epilogue, Layer, LayerOp, Norm, Operand, Options, Part, Placed, Reason, Step, WeightsId,
     select::{self, Choice},
 };
 use crate::{
@@ -84,13 +84,13 @@ impl Context<'_> {
     fn step(
         &self,
         kernel: KernelKey,
-        reason: &'static str,
+        reason: impl Into<Reason>,
         uniform: &[u8],
         operands: Vec<Operand>,
         grid: [u32; 3],
         macs: u64,
     ) -> Step {
-        let (name, value) = (self.layer.name.clone(), self.layer.output);
+        let (name, value, reason) = (self.layer.name.clone(), self.layer.output, reason.into());
         Step { name, value, kernel, reason, uniform: uniform.to_vec(), operands, grid, macs, bytes: 0 }
     }
 

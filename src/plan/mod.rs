@@ -2,7 +2,9 @@
 //! with a reason, `place` gives every value a place in a buffer of `memory`, `lower` turns layers into dispatches, `fold` packs the
 //! weights. Nothing here touches a device, so a plan can be printed and tested without one.
 
+mod alone;
 mod bytes;
+mod candidates;
 mod commute;
 mod fold;
 mod fuse;
@@ -10,12 +12,16 @@ mod lower;
 mod memory;
 mod place;
 mod select;
+mod tuned;
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
+pub use alone::Alone;
+pub use candidates::Candidates;
 pub use fuse::{Addend, ConvWeights, Epilogue, Fused, Layer, LayerOp, Norm, Subsample, fuse};
 pub use memory::{Footprint, Layout, Lifetime, assign, live};
 use select::Choice;
+pub use tuned::{Case, Reason, Table, Timing, bucket, shipped};
 
 use crate::{
     Error, Result,
@@ -71,7 +77,7 @@ pub struct Step {
     /// The kernel.
     pub kernel: KernelKey,
     /// Why this kernel.
-    pub reason: &'static str,
+    pub reason: Reason,
     /// Contents of the uniform block, binding 0.
     pub uniform: Vec<u8>,
     /// Bindings 1, 2, ...
@@ -112,7 +118,7 @@ pub struct Plan {
 }
 
 /// How to plan.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Options {
     /// Type of stored activations and weights.
     pub stored: Precision,
@@ -122,12 +128,19 @@ pub struct Options {
     pub deterministic: bool,
     /// Kernels that are not chosen, with the storage precision in which they were found to be wrong on the device.
     pub faulty: Vec<(Variant, Precision)>,
+    /// What was measured on the device; the first table that knows a convolution overrules the rules.
+    pub tuned: Arc<Vec<Table>>,
 }
 
 impl Options {
     /// The ordinary plan: kernels are chosen.
     pub fn new(stored: Precision) -> Self {
-        Options { stored, conv2d: None, deterministic: false, faulty: Vec::new() }
+        Options { stored, conv2d: None, deterministic: false, faulty: Vec::new(), tuned: Arc::default() }
+    }
+
+    /// Whether `kernel` was found to be wrong.
+    fn is_faulty(&self, kernel: Variant) -> bool {
+        self.faulty.contains(&(kernel, self.stored))
     }
 }
 
@@ -208,6 +221,16 @@ impl Network {
         let shapes = self.graph.infer_shapes(input)?;
         let chosen = |layer: &Layer| Some((layer.output, select::choose(layer, &shapes, options, caps)?.variant));
         Ok(self.fused.layers.iter().filter_map(chosen).collect())
+    }
+
+    /// Every layer that is a convolution or runs as one, as its kernels are timed.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] if the network does not admit the shape.
+    pub fn cases(&self, input: Shape, stored: Precision) -> Result<Vec<Case>> {
+        let shapes = self.graph.infer_shapes(input)?;
+        let convolution = |layer| select::convolution(layer, &|id: ValueId| View::whole(shapes[id.0]));
+        Ok(self.fused.layers.iter().filter_map(convolution).map(|conv| Case::of(&conv, stored)).collect())
     }
 
     /// Plans the network for an input of shape `input`: all layers that the values of `keep` depend on, and no others.

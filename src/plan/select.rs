@@ -1,6 +1,6 @@
 //! Which kernel serves a convolution on a device, and why.
 
-use super::{Addend, Epilogue, Layer, LayerOp, Options};
+use super::{Addend, Epilogue, Layer, LayerOp, Options, Reason, candidates};
 use crate::{
     graph::{Conv2dParams, ValueId},
     kernels::{
@@ -24,7 +24,7 @@ pub(super) struct Choice {
     /// The kernel.
     pub(super) variant: Variant,
     /// Why this one.
-    pub(super) reason: &'static str,
+    pub(super) reason: Reason,
 }
 
 impl Choice {
@@ -90,21 +90,25 @@ pub(super) fn residual(epilogue: &Epilogue, view: &dyn Fn(ValueId) -> View) -> R
 }
 
 /// The variant for a convolution, and the reason.
-fn conv2d(conv: &Conv2d, caps: &Caps, options: &Options) -> (Variant, &'static str) {
+fn conv2d(conv: &Conv2d, caps: &Caps, options: &Options) -> (Variant, Reason) {
     let admits = |variant: &Variant| conv.admits(*variant, options.stored);
     if let Some(variant) = options.conv2d.filter(admits) {
-        return (variant, "asked for");
+        return (variant, "asked for".into());
     }
-    let faulty = |variant: &Variant| options.faulty.contains(&(*variant, options.stored));
+    if let Some(choice) = candidates::measured(conv, caps, options) {
+        return choice;
+    }
     let (variant, reason) = fastest(conv, caps, options);
-    match Variant::all(caps).into_iter().find(|other| admits(other) && !faulty(other)) {
-        Some(other) if faulty(&variant) => (other, "the faster one is wrong on this device, as verify found"),
-        _ => (variant, reason),
+    match Variant::all(caps).into_iter().find(|other| admits(other) && !options.is_faulty(*other)) {
+        Some(other) if options.is_faulty(variant) => {
+            (other, "the faster one is wrong on this device, as verify found".into())
+        }
+        _ => (variant, reason.into()),
     }
 }
 
 /// The variant that is thought to be the fastest.
-fn fastest(conv: &Conv2d, caps: &Caps, options: &Options) -> (Variant, &'static str) {
+pub(super) fn fastest(conv: &Conv2d, caps: &Caps, options: &Options) -> (Variant, &'static str) {
     if blocks(&conv.params) > 1 {
         let rows = conv.y.shape.n * conv.y.shape.h;
         let admitted = conv.admits(Variant::GroupedRows, options.stored) && rows <= caps.max_workgroups as usize;
@@ -119,7 +123,7 @@ fn fastest(conv: &Conv2d, caps: &Caps, options: &Options) -> (Variant, &'static 
     }
     if caps.cooperative
         && conv.admits(Variant::Cooperative, options.stored)
-        && !options.faulty.contains(&(Variant::Cooperative, options.stored))
+        && !options.is_faulty(Variant::Cooperative)
         && cooperative::workgroups(conv) >= ENOUGH / 4
     {
         return (Variant::Cooperative, "tensor cores");
@@ -181,7 +185,7 @@ fn tile(conv: &Conv2d, count: u32) -> (Tile, &'static str) {
 }
 
 /// Whether the device can bind the arrays of f32 that `variant` needs besides its operands, and Winograd's form of the weights.
-fn fits(conv: &Conv2d, variant: Variant, caps: &Caps) -> bool {
+pub(super) fn fits(conv: &Conv2d, variant: Variant, caps: &Caps) -> bool {
     let mut arrays = conv.scratch(variant);
     arrays.extend(match variant {
         Variant::Winograd { tile, .. } => Some(winograd::weights(conv, tile)),

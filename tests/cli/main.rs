@@ -8,6 +8,7 @@ mod pictures;
 mod profile;
 mod similar;
 mod terminal;
+mod tuning;
 
 use std::{
     fs,
@@ -411,4 +412,10 @@ fn the_benchmark_reports_failed_cases_in_their_places() {
     assert!(rows.len() == 4 && rows[2].contains("model.not_found") && rows[3].contains("builtin"), "{rows:?}");
     let columns = |row: &String| row.matches('|').count();
     assert!(rows.iter().all(|row| columns(row) == columns(&rows[0])), "{rows:?}");
+    let output = bench(&["-m", "no-such-model,builtin", "--batch", "1", "--device", "cpu", "--format", "csv"]);
+    assert_fails(&output, 1, "model.not_found");
+    let mut reader = csv::Reader::from_reader(&output.stdout[..]);
+    let rows: Vec<std::collections::HashMap<String, String>> = reader.deserialize().map(Result::unwrap).collect();
+    assert!(rows.len() == 1 && rows[0]["model"] == "builtin" && rows[0]["kernels"] == "tuned", "{rows:?}");
+    assert!(rows[0]["median_ms"].parse::<f64>().unwrap() > 0.0 && rows[0]["restart_ms"].is_empty(), "{rows:?}");
 }

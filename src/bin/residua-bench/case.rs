@@ -11,6 +11,7 @@ use residua::{
     hub::Hub,
     models::Architecture,
     tensor::{Shape, Tensor},
+    tune::{Measure, Tune},
 };
 use serde::{Deserialize, Serialize};
 
@@ -33,6 +34,8 @@ pub(crate) struct Row {
     pub(crate) model: String,
     pub(crate) batch: usize,
     pub(crate) precision: String,
+    /// `rules` with --no-tune, else `tuned`: by what was measured on the device or comes with the crate, by rules where nothing was.
+    pub(crate) kernels: String,
     pub(crate) device: String,
     pub(crate) driver: String,
     /// Median of the timed runs.
@@ -88,7 +91,12 @@ fn row(args: &Args, model: &str, batch: usize, started: SystemTime) -> Result<Ro
         PrecisionArg::F16 => Precision::F16,
     };
     let hub = Hub::from_vars(|name| env::var_os(name));
-    let builder = Classifier::builder().hub(hub).device(&args.device).precision(precision);
+    let tune = match (args.tune, args.no_tune) {
+        (true, _) => Tune::Measure(Measure { batches: vec![batch], size: args.input, ..Measure::default() }),
+        (false, true) => Tune::Never,
+        (false, false) => Tune::Known,
+    };
+    let builder = Classifier::builder().hub(hub).device(&args.device).precision(precision).tune(tune);
     let builder = match cache::folder() {
         Some(folder) => builder.cache(folder),
         None => builder,
@@ -130,6 +138,7 @@ fn row(args: &Args, model: &str, batch: usize, started: SystemTime) -> Result<Ro
         model: model.into(),
         batch,
         precision: classifier.precision().to_string(),
+        kernels: if args.no_tune { "rules" } else { "tuned" }.into(),
         device: classifier.device().name.clone(),
         driver: classifier.device().driver.clone(),
         median_ms,

@@ -23,13 +23,14 @@ use case::Case;
 use clap::{Parser, ValueEnum};
 
 /// Measure images/s and ms per batch.
-#[derive(Debug, Parser)]
+#[derive(Debug, Clone, Parser)]
 #[command(
     version,
     after_help = "Examples:
   residua-bench
   residua-bench -m resnet18,resnet50 --batch 1,8 --format markdown
   residua-bench -m resnet50 --batch 1 --cold
+  residua-bench -m resnet50 --batch 1,8 --tune --format csv > tuned.csv
   residua-bench --batch 1,2,4,8,16 --plot speed.svg --peak 125
   residua-bench -m model.safetensors --input 288x288 --precision f16
 
@@ -59,8 +60,14 @@ struct Args {
     /// Rows and columns of the input, instead of the network's own
     #[arg(long, value_name = "HxW", value_parser = size)]
     input: Option<(usize, usize)>,
-    /// Start each case with empty shader caches, and then once more with those that it left
+    /// First measure which kernels are the fastest, where that is not known yet, as `residua --tune` does
     #[arg(long)]
+    tune: bool,
+    /// Choose kernels by rules alone, whatever was measured before or comes with residua
+    #[arg(long, conflicts_with = "tune")]
+    no_tune: bool,
+    /// Start each case with empty shader caches, and then once more with those that it left
+    #[arg(long, conflicts_with = "tune")]
     cold: bool,
     /// Also draw images/s against the batch into this file
     #[arg(long, value_name = "FILE.svg")]
@@ -78,6 +85,7 @@ struct Args {
 enum Format {
     Text,
     Markdown,
+    Csv,
     Json,
 }
 
@@ -133,8 +141,12 @@ fn finish(printed: io::Result<()>, all: bool) -> ExitCode {
 
 /// Measures a case in a process of its own, with `--cold` in two.
 fn run(args: &Args, model: &str, batch: u32) -> io::Result<Case> {
+    if args.tune {
+        // In a process that is not timed.
+        child(args, model, batch, 0.0, None)?;
+    }
     if !args.cold {
-        return child(args, model, batch, args.min_time, None);
+        return child(&Args { tune: false, ..args.clone() }, model, batch, args.min_time, None);
     }
     let caches = Caches::new()?;
     let mut case = child(args, model, batch, args.min_time, Some(&caches.0))?;
@@ -156,6 +168,8 @@ fn child(args: &Args, model: &str, batch: u32, min_time: f64, caches: Option<&Pa
     if let Some((h, w)) = args.input {
         command.args(["--input", &format!("{h}x{w}")]);
     }
+    command
+        .args([("--tune", args.tune), ("--no-tune", args.no_tune)].iter().filter(|(_, on)| *on).map(|(name, _)| name));
     // Where residua, Mesa and NVIDIA's driver keep compiled shaders.
     if let Some(folder) = caches {
         for variable in ["XDG_CACHE_HOME", "MESA_SHADER_CACHE_DIR", "__GL_SHADER_DISK_CACHE_PATH"] {

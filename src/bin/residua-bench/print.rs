@@ -1,4 +1,4 @@
-//! The table, or JSON.
+//! The table, CSV or JSON.
 
 use std::io::{self, Write};
 
@@ -23,9 +23,13 @@ const COLUMNS: &[Column] = &[
 
 pub(crate) fn print(format: Format, cases: &[Case]) -> io::Result<()> {
     let mut out = io::stdout().lock();
-    if format == Format::Json {
-        serde_json::to_writer_pretty(&mut out, cases)?;
-        return writeln!(out);
+    match format {
+        Format::Json => {
+            serde_json::to_writer_pretty(&mut out, cases)?;
+            return writeln!(out);
+        }
+        Format::Csv => return csv(&mut out, cases),
+        Format::Text | Format::Markdown => {}
     }
     let rows = || cases.iter().filter_map(|case| if let Case::Measured(row) = case { Some(row) } else { None });
     if let Some(row) = rows().next() {
@@ -57,4 +61,15 @@ pub(crate) fn print(format: Format, cases: &[Case]) -> io::Result<()> {
         line(&mut out, model, &batch.to_string(), &cells)?;
     }
     Ok(())
+}
+
+/// The fields of the JSON, a row a case that was measured.
+fn csv(out: &mut dyn Write, cases: &[Case]) -> io::Result<()> {
+    let mut writer = csv::Writer::from_writer(out);
+    for case in cases {
+        if let Case::Measured(row) = case {
+            writer.serialize(row).map_err(io::Error::other)?;
+        }
+    }
+    writer.flush()
 }

@@ -1,0 +1,266 @@
+//! Kernels of one convolution after the other, run alone on made-up values, compared with the plain kernel and timed in turns.
+
+use std::{
+    collections::HashMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use crate::{
+    Error, Result,
+    gpu::{Device, Executor, Stopwatch},
+    graph::ValueId,
+    kernels::{Precision, conv2d::Variant, winograd},
+    plan::{Alone, Case, Options},
+    tensor::Tensor,
+    verify::relative_error,
+};
+
+/// A kernel that takes this many times as long as the best one is not timed again.
+const FAR: u32 = 3;
+/// One that takes no longer than this share more stays for the rounds.
+const NEAR: f64 = 1.5;
+/// Rounds in which the kernels that stay take turns: at least, at most, and the time after which no further one begins.
+const ROUNDS: (usize, usize) = (5, 25);
+const ROUNDS_TIME: Duration = Duration::from_millis(250);
+/// A kernel that has cost so much and was far behind at every convolution is given up.
+const COST: Duration = Duration::from_secs(2);
+
+/// Convolutions timed one after the other.
+pub(super) struct Trials<'a> {
+    device: &'a Arc<Device>,
+    /// What each kernel has cost, and whether it was ever near the best.
+    costs: HashMap<Variant, (Duration, bool)>,
+    /// The kernels that disagreed with the plain one.
+    pub(super) wrong: Vec<(Variant, Precision)>,
+}
+
+impl<'a> Trials<'a> {
+    /// None yet.
+    pub(super) fn new(device: &'a Arc<Device>) -> Self {
+        Trials { device, costs: HashMap::new(), wrong: Vec::new() }
+    }
+
+    /// The times of those of `kernels` that compute `case` as the plain kernel does, without those that are given up.
+    pub(super) fn times(&mut self, case: &Case, kernels: &[Variant]) -> Result<Vec<(Variant, Duration)>> {
+        let Trials { device, costs, wrong } = self;
+        let hopeful = |kernel: &Variant| costs.get(kernel).is_none_or(|(cost, near)| *near || *cost < COST);
+        let kernels: Vec<Variant> = kernels.iter().copied().filter(hopeful).collect();
+        let layer = Layer::new(device, case)?;
+        let clock = device.clock();
+        let times = contest(&kernels, &mut |kernel| {
+            let began = Instant::now();
+            let (stopwatch, error) = match layer.enter(kernel) {
+                Ok(entered) => entered,
+                // What a driver refuses or has no memory for does not take part.
+                Err(Error::GpuShader { .. } | Error::GpuMemory { .. } | Error::GpuLimits { .. }) => return Ok(None),
+                Err(error) => return Err(error),
+            };
+            if error > tolerance(case, kernel) {
+                wrong.push((kernel, case.stored));
+                return Ok(None);
+            }
+            costs.entry(kernel).or_default().0 += began.elapsed();
+            let value = layer.values[0];
+            Ok(Some(Box::new(move || {
+                let times = pollster::block_on(stopwatch.times(clock))?;
+                let steps = stopwatch.plan().steps.iter().zip(times);
+                Ok(steps.filter(|(step, _)| step.value == value).map(|(_, time)| time).sum())
+            })))
+        })?;
+        wrong.sort_by_key(|(kernel, _)| kernel.to_string());
+        wrong.dedup();
+        let best = times.iter().map(|(_, time)| *time).min().unwrap_or_default();
+        for (kernel, time) in &times {
+            costs.entry(*kernel).or_default().1 |= *time <= FAR * best;
+        }
+        Ok(times)
+    }
+}
+
+/// Takes the time of an entered kernel once.
+type Timer<'a> = Box<dyn FnMut() -> Result<Duration> + 'a>;
+
+/// Median times of those of `kernels` that can be entered: all once, then, in turns, those that are near the best.
+fn contest<'a>(
+    kernels: &[Variant],
+    enter: &mut dyn FnMut(Variant) -> Result<Option<Timer<'a>>>,
+) -> Result<Vec<(Variant, Duration)>> {
+    let mut entered: Vec<(Variant, Option<Timer<'a>>, Vec<Duration>)> = Vec::new();
+    let mut best = Duration::MAX;
+    for &kernel in kernels {
+        let Some(mut timer) = enter(kernel)? else { continue };
+        let time = timer()?;
+        best = best.min(time);
+        entered.push((kernel, Some(timer), vec![time]));
+        // What is out of the race frees its memory.
+        for (_, timer, times) in &mut entered {
+            timer.take_if(|_| times[0] > best.mul_f64(NEAR));
+        }
+    }
+    let (least, most) = ROUNDS;
+    let began = Instant::now();
+    for round in 0..most {
+        if round >= least && began.elapsed() > ROUNDS_TIME {
+            break;
+        }
+        for (_, timer, times) in &mut entered {
+            if let Some(timer) = timer {
+                times.push(timer()?);
+            }
+        }
+    }
+    let median = |mut times: Vec<Duration>| {
+        times.sort_unstable();
+        times[times.len() / 2]
+    };
+    Ok(entered.into_iter().map(|(kernel, _, times)| (kernel, median(times))).collect())
+}
+
+/// The convolution of a case alone, and what the plain kernel makes of its input.
+struct Layer {
+    executor: Executor,
+    input: Tensor,
+    values: [ValueId; 2],
+    expected: Tensor,
+}
+
+impl Layer {
+    fn new(device: &Arc<Device>, case: &Case) -> Result<Self> {
+        let Alone { network, values, input } = case.alone()?;
+        let plain = [Variant::Registers { pixels: 8 }, Variant::Grouped];
+        let plain = plain.into_iter().find(|kernel| case.conv().admits(*kernel, case.stored));
+        let executor = Executor::new(device.clone(), network, Options { conv2d: plain, ..Options::new(case.stored) });
+        let expected = pollster::block_on(executor.values(&input, &values))?.remove(0);
+        Ok(Layer { executor, input, values, expected })
+    }
+
+    /// `kernel` after its first run, and its largest difference from the plain one over the largest magnitude of that.
+    fn enter(&self, kernel: Variant) -> Result<(Stopwatch, f32)> {
+        let executor = self.executor.planned(Options { conv2d: Some(kernel), ..self.executor.options().clone() });
+        let stopwatch = pollster::block_on(executor.stopwatch(self.input.shape, &self.values))?;
+        let got = pollster::block_on(stopwatch.run(&self.input))?.remove(0);
+        let error = relative_error(&got.data, &self.expected.data);
+        Ok((stopwatch, error))
+    }
+}
+
+/// How far `kernel` may be from the plain one, over the largest output. Both sum the same products in f32, each in its order: an error
+/// of eps a term, and a few for bias, prologue and transforms (Higham 2002, section 3.1). The transforms of Winograd's convolution
+/// make numbers that cancel: if all terms were positive and equal, their sum over that of the nine products of the definition would be
+/// the square of the largest row of |A'| (|B'| 1 * |G| 1), over 9, which is 64 / 9 for F(2x2, 3x3) and 620 / 9 for F(4x4, 3x3). In f16
+/// the output is rounded in both (2^-11 each), and a prologue's output in one of them.
+fn tolerance(case: &Case, kernel: Variant) -> f32 {
+    let &Case { in_channels, kernel: side, groups, .. } = case;
+    let (terms, growth) = match kernel {
+        Variant::Winograd { tile: winograd::Tile::Two, .. } => (in_channels + 32, 64.0 / 9.0),
+        Variant::Winograd { tile: winograd::Tile::Four, .. } | Variant::WinogradTiled(_) => {
+            (in_channels + 32, 620.0 / 9.0)
+        }
+        _ => (side * side * in_channels / groups + 8, 1.0),
+    };
+    let rounded = if case.stored == Precision::F16 { 2.0_f32.powi(-9) } else { 0.0 };
+    f32::EPSILON * terms as f32 * growth + rounded
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        checkpoint::Synthetic,
+        kernels::tiled::Tile,
+        models::Architecture,
+        plan::{Candidates, Network},
+        tensor::Shape,
+    };
+
+    const KERNELS: [Variant; 3] =
+        [Variant::Registers { pixels: 8 }, Variant::Tiled(Tile::P32C32), Variant::Tiled(Tile::P128C128)];
+
+    /// Times in milliseconds, one after the other; the last one is repeated. None: it does not take part.
+    fn timed(script: [Option<&'static [u64]>; 3]) -> (Vec<(Variant, Duration)>, [usize; 3]) {
+        let calls: [std::cell::Cell<usize>; 3] = Default::default();
+        let times = contest(&KERNELS, &mut |kernel| {
+            let i = KERNELS.iter().position(|other| *other == kernel).unwrap();
+            let count = &calls[i];
+            Ok(script[i].map(|times| -> Timer<'_> {
+                Box::new(move || {
+                    count.set(count.get() + 1);
+                    Ok(Duration::from_millis(times[(count.get() - 1).min(times.len() - 1)]))
+                })
+            }))
+        });
+        (times.unwrap(), calls.map(|count| count.get()))
+    }
+
+    #[test]
+    fn kernels_take_turns_and_slow_or_wrong_ones_do_not() {
+        let ms = |i: usize, ms| (KERNELS[i], Duration::from_millis(ms));
+        let (times, calls) = timed([Some(&[8, 9, 1, 9, 9]), Some(&[10]), Some(&[100])]);
+        assert_eq!(times, [ms(0, 9), ms(1, 10), ms(2, 100)], "medians");
+        assert_eq!(calls[2], 1, "one that is far behind is timed once");
+        assert!(calls[0] > 5 && calls[0] == calls[1]);
+        let (times, calls) = timed([Some(&[100]), None, Some(&[10])]);
+        assert_eq!((times, calls[0]), (vec![ms(0, 100), ms(2, 10)], 1), "the first may be the slow one");
+    }
+
+    fn device() -> Arc<Device> {
+        Arc::new(pollster::block_on(Device::open("auto")).expect("the GPU tests need an adapter"))
+    }
+
+    fn network() -> Network {
+        let graph = Architecture::by_name("cifar_resnet20a").unwrap().graph();
+        let weights = Synthetic { salt: "tune".into(), damped: None, damp: 1.0 };
+        Network::new(graph.clone(), weights.checkpoint("tune", &graph.tensors()).unwrap())
+    }
+
+    /// The broadcast kernel for subgroups of twice the lanes that there are is wrong.
+    #[test]
+    fn a_wrong_kernel_has_no_time() {
+        let device = device();
+        let lanes = 2 * device.caps().subgroup.expect("lavapipe has subgroups of one size");
+        let wrong = Variant::Broadcast { lanes };
+        let case = network().cases(Shape::new(1, 3, 32, 32), Precision::F32).unwrap().pop().unwrap();
+        let mut trials = Trials::new(&device);
+        let times = trials.times(&case, &[wrong, KERNELS[1], KERNELS[0]]).unwrap();
+        assert_eq!(times.iter().map(|(kernel, _)| *kernel).collect::<Vec<_>>(), [KERNELS[1], KERNELS[0]]);
+        assert_eq!(trials.wrong, [(wrong, Precision::F32)]);
+    }
+
+    /// Every kernel that is there agrees with the plain one, on a convolution of each kind.
+    #[test]
+    fn right_kernels_have_times() {
+        let device = device();
+        let stem = Case {
+            in_channels: 20,
+            out_channels: 40,
+            kernel: 3,
+            stride: 1,
+            padding: 1,
+            groups: 1,
+            height: 9,
+            width: 10,
+            prologue: false,
+            images: 1,
+            stored: Precision::F32,
+        };
+        let half = if device.caps().f16 { Precision::F16 } else { Precision::F32 };
+        let others = [
+            stem,
+            Case { prologue: true, kernel: 1, padding: 0, images: 8, ..stem },
+            Case { groups: 5, stride: 2, stored: half, ..stem },
+            Case { height: 1, width: 1, kernel: 1, padding: 0, images: 8, stored: half, ..stem },
+        ];
+        for case in others {
+            let options = Options::new(case.stored);
+            let kernels = Candidates::of(&case, &options, device.caps()).kernels;
+            let mut trials = Trials::new(&device);
+            let times = trials.times(&case, &kernels).unwrap();
+            assert!(
+                kernels.len() > 1 && times.len() == kernels.len(),
+                "{case:?}: {kernels:?}, wrong {:?}",
+                trials.wrong
+            );
+        }
+    }
+}

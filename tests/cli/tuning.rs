@@ -1,0 +1,32 @@
+//! `--tune`: measured once, used from then on, told on stderr.
+
+use std::process::{Command, Output};
+
+use super::{Folder, err, out};
+
+#[test]
+fn kernels_are_measured_once_and_used_from_then_on() {
+    let folder = Folder::new();
+    let residua = |arguments: &[&str]| -> Output {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_residua"));
+        // The driver's compiled kernels stay where they are.
+        let home = std::env::home_dir().unwrap();
+        let kernels = std::env::var_os("XDG_CACHE_HOME").map_or_else(|| home.join(".cache"), Into::into);
+        command.env("MESA_SHADER_CACHE_DIR", kernels).env("XDG_CACHE_HOME", folder.path("cache"));
+        let output = command.args(arguments).output().unwrap();
+        assert!(output.status.success(), "{arguments:?}: {}", err(&output));
+        output
+    };
+    let measured = |arguments: &[&str]| out(&residua(arguments)).contains("measured with 1 image: ");
+    assert!(!measured(&["info", "-v"]));
+    let told = err(&residua(&["classify", "--tune", "--batch", "1", "tests/images/ship.png"]));
+    assert!(told.contains("measuring kernels of ") && told.contains(" measured in "), "{told}");
+    let told = err(&residua(&["classify", "--tune", "--batch", "1", "tests/images/ship.png"]));
+    assert!(told.contains("no measurement is missing"), "{told}");
+    assert!(measured(&["info", "-v"]));
+    assert!(!measured(&["info", "-v", "--no-tune"]));
+    let doctor = out(&residua(&["doctor"]));
+    assert!(doctor.contains("tuned-"), "{doctor}");
+    let both = Command::new(env!("CARGO_BIN_EXE_residua")).args(["info", "--tune", "--no-tune"]).output().unwrap();
+    assert_eq!(both.status.code(), Some(2));
+}
