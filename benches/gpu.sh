@@ -1,41 +1,81 @@
 #!/bin/sh
-# Everything that is to be known of a GPU, in one run: tests, every kernel against the reference, throughput, PyTorch beside it.
-# Usage: benches/gpu.sh [DEVICE]    raw results go to benches/runs/<date>-<device>/
-# Settings, by environment: MODELS, BATCHES, MIN_TIME (seconds a case), PROFILE (release or dev), TESTS (empty: none).
+# Everything that is to be known of a device, in one run: tests, every kernel against the reference, what the device can do, throughput
+# by rules and by measurement, and PyTorch and ncnn beside it where they are installed.
+# Usage: benches/gpu.sh [DEVICE]     DEVICE as for `residua --device`
+# Writes benches/runs/<date>-<device>.csv (throughput) and benches/runs/<date>-<device>/ (everything else, a file a step).
+# Settings, by environment:
+#   MODELS, BATCHES     lists with commas                           MIN_TIME     seconds a case
+#   STEPS               which steps, by name (default: all)         VERIFY       models to verify, with spaces
+#   PROFILE             release or dev                              SHORT=1      small sizes everywhere, for software adapters
+#   NCNN_GPU            ncnn's number of the device (default 0)     PYTHON       the Python that has torch or ncnn (default python3)
 set -u
 cd "$(dirname "$0")/.."
-device=${1:-auto} models=${MODELS:-resnet18,resnet50,resnext50_32x4d,densenet121} batches=${BATCHES:-1,8,64}
-seconds=${MIN_TIME:-3} profile=${PROFILE:-release}
+short=${SHORT:-} device=${1:-auto} profile=${PROFILE:-release} python=${PYTHON:-python3}
+if [ -n "$short" ]; then
+    : "${MODELS:=resnet18}" "${BATCHES:=1}" "${MIN_TIME:=0}" "${VERIFY:=builtin}"
+else
+    : "${MODELS:=resnet18,resnet50,resnext50_32x4d,densenet121,cifar_resnet20a}" "${BATCHES:=1,8,64}" "${MIN_TIME:=3}"
+    : "${VERIFY:=builtin resnet18 resnet50 resnext50_32x4d densenet121}"
+fi
 folder=$([ "$profile" = dev ] && echo debug || echo "$profile")
 cargo build --locked --profile "$profile" --bins || exit 2
 bin=target/$folder
-failed=0
-out=benches/runs/$(date +%F)-$(echo "$device" | tr -c 'A-Za-z0-9\n' -)
+slug=$("$bin/residua" devices --device "$device" | sed -n "s/^\* [0-9a-z]* *//p" | head -n 1 | cut -d"(" -f1 | tr -cs "A-Za-z0-9\n" - | sed "s/-*\$//")
+name=benches/runs/$(date +%F)-${slug:-$device}
+out=$name
 mkdir -p "$out"
+failed=0
 
-# step NAME COMMAND...: runs it, keeps what it prints, and goes on if it fails.
+wanted() {
+    case " ${STEPS:-$1} " in *" $1 "*) return 0 ;; *) return 1 ;; esac
+}
+
+# step NAME COMMAND...: runs it if it is wanted, keeps what it prints, and goes on if it fails.
 step() {
-    name=$1
+    step=$1
     shift
-    echo "== $name: $*" >&2
-    "$@" >"$out/$name.txt" 2>"$out/$name.err" || { echo "== $name FAILED, see $out/$name.err" >&2; failed=1; }
+    wanted "${step%%-*}" || return 0
+    echo "== $step: $*" >&2
+    "$@" >"$out/$step.txt" 2>"$out/$step.err" || { echo "== $step FAILED, see $out/$step.err" >&2; failed=1; }
+}
+
+# throughput KERNELS OPTION: both precisions, appended to the CSV.
+throughput() {
+    for precision in f32 f16; do
+        step "bench-$1-$precision" "$bin/residua-bench" -m "$MODELS" --batch "$BATCHES" --min-time "$MIN_TIME" --device "$device" \
+            --precision "$precision" --format csv "$2"
+        [ -s "$out/bench-$1-$precision.txt" ] || continue
+        if [ -s "$name.csv" ]; then tail -n +2 "$out/bench-$1-$precision.txt"; else cat "$out/bench-$1-$precision.txt"; fi >>"$name.csv"
+        rm "$out/bench-$1-$precision.txt"
+    done
 }
 
 step devices "$bin/residua" devices
-step doctor "$bin/residua" doctor
-if [ -n "${TESTS-all}" ]; then
-    step tests cargo test --locked
-fi
-for model in builtin; do
-    step "verify-$model" "$bin/residua" verify -m "$model" --device "$device"
+step doctor "$bin/residua" doctor --device "$device"
+step tests cargo test --locked
+for model in $VERIFY; do
+    # A small crop: the reference is slow, and every kernel runs in both precisions.
+    what=$([ "$model" = builtin ] && echo "-m builtin" || echo "--synthetic $model --crop 64")
+    # shellcheck disable=SC2086
+    step "verify-$model" "$bin/residua" verify $what --device "$device"
 done
-for precision in f32 f16; do
-    step "bench-$precision" "$bin/residua-bench" -m "$models" --batch "$batches" --min-time "$seconds" --device "$device" \
-        --precision "$precision" --format json
-done
-if python3 -c 'import torch, torchvision; assert torch.cuda.is_available()' 2>/dev/null; then
-    step torch python3 benches/torch_peer.py "$models" "$batches" "$seconds"
+step probe cargo bench --locked --profile "$profile" --bench probe -- ${short:+short} "$device"
+step kernels cargo bench --locked --profile "$profile" --bench kernels -- ${short:+--quick 'resnet18/.*b1 f32.*/broadcast'}
+if wanted bench; then rm -f "$name.csv"; fi
+throughput rules --no-tune
+throughput tuned --tune
+step profile "$bin/residua" profile -m builtin --device "$device" -o "$out/profile.json" --svg "$out/profile.svg"
+
+if "$python" -c 'import torch, torchvision; assert torch.cuda.is_available()' 2>/dev/null; then
+    step torch "$python" benches/torch_peer.py "$MODELS" "$BATCHES" "$MIN_TIME"
 else
-    echo "== no PyTorch with CUDA and torchvision: not compared" >&2
+    wanted torch && echo "== torch: no PyTorch with CUDA and torchvision, not compared" >&2
 fi
+if "$python" -c 'import ncnn, numpy; assert ncnn.get_gpu_count() > 0' 2>/dev/null; then
+    step ncnn "$python" benches/ncnn_peer.py "$MODELS" "$BATCHES" "$MIN_TIME" "${NCNN_GPU:-0}"
+    step ncnn-f16 "$python" benches/ncnn_peer.py "$MODELS" "$BATCHES" "$MIN_TIME" "${NCNN_GPU:-0}" --f16
+else
+    wanted ncnn && echo "== ncnn: no Python package ncnn with a Vulkan device, not compared" >&2
+fi
+echo "== written: $name.csv $out/" >&2
 exit $failed

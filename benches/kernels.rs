@@ -1,0 +1,114 @@
+//! Every kernel on every convolution of the real models, by the device's clock: `cargo bench --bench kernels -- [FILTER] [--quick]`.
+//!
+//! A benchmark is called `MODEL/CONVOLUTION BATCH PRECISION/KERNEL`, for example `resnet18/64x56x56 3x3 64 b1 f32/grouped`; FILTER is a
+//! regular expression on that. Convolutions that several models have are those of the first one. Each kernel is compared with the
+//! reference loops before it is timed, within the bounds of `residua verify`.
+#![allow(clippy::print_stderr, reason = "a bench talks to its reader")]
+#![allow(missing_docs, reason = "what criterion's macros make has none")]
+
+use std::{cell::OnceCell, collections::HashSet, sync::Arc, time::Duration};
+
+use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use residua::{
+    checkpoint::Checkpoint,
+    gpu::{Device, Executor, Stopwatch},
+    kernels::{Precision, conv2d::Variant},
+    models::Architecture,
+    plan::{Candidates, Case, Network, Options},
+    reference,
+    tensor::{Shape, Tensor},
+};
+
+const MODELS: [&str; 6] =
+    ["resnet18", "resnet50", "resnext50_32x4d", "densenet121", "wide_resnet50_2", "cifar_resnet20a"];
+const BATCHES: [usize; 3] = [1, 8, 64];
+
+fn kernels(criterion: &mut Criterion) {
+    let device = pollster::block_on(Device::open("auto")).unwrap_or_else(|error| panic!("{error}"));
+    let device = Arc::new(device);
+    // Planning needs the weights' shapes alone.
+    let nothing = Checkpoint::from_bytes("none", [&2_u64.to_le_bytes()[..], b"{}"].concat()).unwrap();
+    let mut seen = HashSet::new();
+    for model in MODELS {
+        let architecture = Architecture::by_name(model).unwrap();
+        let (h, w) = architecture.default_input();
+        let network = Network::new(architecture.graph(), nothing.clone());
+        for (images, stored) in BATCHES.into_iter().flat_map(|n| [(n, Precision::F32), (n, Precision::F16)]) {
+            if stored == Precision::F16 && !device.caps().f16 {
+                continue;
+            }
+            let cases = network.cases(Shape::new(images, 3, h, w), stored).unwrap();
+            for case in &cases {
+                if seen.insert(*case) {
+                    let times = cases.iter().filter(|other| *other == case).count();
+                    group(criterion, &device, model, case, times);
+                }
+            }
+        }
+    }
+}
+
+/// The kernels of a convolution that a model has so many `times`.
+fn group(criterion: &mut Criterion, device: &Arc<Device>, model: &str, case: &Case, times: usize) {
+    let &Case { in_channels, out_channels, kernel, stride, groups, height, width, prologue, images, stored, .. } = case;
+    let mut name = format!("{model}/{in_channels}x{height}x{width} {kernel}x{kernel} {out_channels}");
+    for (is, part) in
+        [(stride > 1, format!("/{stride}")), (groups > 1, format!(" g{groups}")), (prologue, " norm".into())]
+    {
+        name += if is { &part } else { "" };
+    }
+    let count = if times > 1 { format!(" x{times}") } else { String::new() };
+    let mut group = criterion.benchmark_group(format!("{name} b{images} {stored}{count}"));
+    group.throughput(Throughput::Elements(2 * case.conv().macs()));
+    // The input and the reference's output are made once, and only if a kernel of this convolution is timed.
+    let expected = OnceCell::new();
+    for variant in Candidates::of(case, &Options::new(stored), device.caps()).kernels {
+        let stopwatch = OnceCell::new();
+        group.bench_function(BenchmarkId::from_parameter(variant), |bencher| {
+            let expected = expected.get_or_init(|| reference(case));
+            let stopwatch = stopwatch.get_or_init(|| ready(device, case, variant, expected));
+            bencher.iter_custom(|runs| (0..runs).map(|_| time(device, stopwatch)).sum());
+        });
+    }
+    group.finish();
+}
+
+/// What the reference loops make of the case.
+fn reference(case: &Case) -> Tensor {
+    let alone = case.alone().unwrap();
+    reference::values(alone.network.graph(), alone.network.checkpoint(), &alone.input, &alone.values[..1])
+        .unwrap()
+        .remove(0)
+}
+
+/// The kernel, found right.
+fn ready(device: &Arc<Device>, case: &Case, variant: Variant, expected: &Tensor) -> Stopwatch {
+    let alone = case.alone().unwrap();
+    let options = Options { conv2d: Some(variant), ..Options::new(case.stored) };
+    let executor = Executor::new(device.clone(), alone.network, options);
+    let stopwatch = pollster::block_on(executor.stopwatch(alone.input.shape, &alone.values)).unwrap();
+    let got = pollster::block_on(stopwatch.run(&alone.input)).unwrap().remove(0);
+    let largest = expected.data.iter().fold(0.0_f32, |largest, value| largest.max(value.abs()));
+    let differences = got.data.iter().zip(&expected.data).map(|(a, b)| (a - b).abs());
+    let error = differences.fold(0.0, f32::max) / largest;
+    let bound = if case.stored == Precision::F32 { 1e-4 } else { 2e-2 };
+    assert!(error <= bound, "{variant} is wrong: off by {error:e}, bound {bound:e}");
+    stopwatch
+}
+
+/// The device's time of the convolution, the layer that reads it left out.
+fn time(device: &Device, stopwatch: &Stopwatch) -> Duration {
+    let times = pollster::block_on(stopwatch.times(device.clock())).unwrap();
+    let steps = stopwatch.plan().steps.iter().zip(times);
+    steps.filter(|(step, _)| step.name == "conv").map(|(_, time)| time).sum()
+}
+
+criterion_group! {
+    name = benches;
+    config = Criterion::default()
+        .sample_size(10)
+        .warm_up_time(Duration::from_millis(200))
+        .measurement_time(Duration::from_secs(1));
+    targets = kernels
+}
+criterion_main!(benches);
