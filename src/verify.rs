@@ -102,7 +102,7 @@ struct Verifier<'a> {
     executor: &'a Executor,
     input: Tensor,
     /// The reference's value of every layer.
-    expected: Vec<Tensor>,
+    expected: HashMap<ValueId, Tensor>,
     /// Row of each layer with each kernel and precision.
     rows: HashMap<(String, String, Precision), usize>,
     layers: Vec<LayerCheck>,
@@ -116,7 +116,9 @@ impl<'a> Verifier<'a> {
         let images = Synthetic { salt: "verify".into(), damped: None, damp: 1.0 };
         let input = Tensor::new(shape, images.input([shape.n, shape.c, shape.h, shape.w]));
         let network = executor.network();
-        let expected = reference::values(network.graph(), network.checkpoint(), &input, &network.values())?;
+        let values = network.values();
+        let expected = reference::values(network.graph(), network.checkpoint(), &input, &values)?;
+        let expected = values.into_iter().zip(expected).collect();
         let faulty = executor.options().faulty.clone();
         Ok(Verifier { executor, input, expected, rows: HashMap::new(), layers: Vec::new(), faulty })
     }
@@ -146,12 +148,13 @@ impl<'a> Verifier<'a> {
             let options = Options { conv2d: kernel, faulty, tuned, ..Options::new(stored) };
             let executor = self.executor.planned(options);
             let (network, caps) = (executor.network(), executor.device().caps());
-            let convolutions = network.convolutions(self.input.shape, executor.options(), caps)?;
-            let of = |id: ValueId| convolutions.iter().find(|(value, _)| *value == id).map(|(_, variant)| *variant);
-            if kernel.is_some() && !convolutions.iter().any(|(_, variant)| Some(*variant) == kernel) {
+            let kernels = network.kernels(self.input.shape, executor.options(), caps)?;
+            let of = |id: ValueId| kernels.iter().find(|(value, _)| *value == id).and_then(|(_, variant)| *variant);
+            if kernel.is_some() && !kernels.iter().any(|(_, variant)| *variant == kernel) {
                 return Ok(());
             }
-            let Some(wrong) = self.compare(&executor)? else { return Ok(()) };
+            let values: Vec<ValueId> = kernels.iter().map(|(value, _)| *value).collect();
+            let Some(wrong) = self.compare(&executor, &values)? else { return Ok(()) };
             match of(wrong) {
                 Some(variant) if !self.faulty.contains(&(variant, stored)) => {
                     self.faulty.push((variant, stored));
@@ -164,21 +167,19 @@ impl<'a> Verifier<'a> {
         }
     }
 
-    /// Adds a row for each layer that has none yet with its kernel, and returns the first layer that is wrong.
-    fn compare(&mut self, executor: &Executor) -> Result<Option<ValueId>> {
-        let plan = executor.network().plan(
-            self.input.shape,
-            &executor.network().values(),
-            executor.options(),
-            executor.device().caps(),
-        )?;
+    /// Adds a row for each of these layers that has none yet with its kernel, and returns the first layer that is wrong.
+    fn compare(&mut self, executor: &Executor, values: &[ValueId]) -> Result<Option<ValueId>> {
+        let (network, caps) = (executor.network(), executor.device().caps());
+        let plan = network.plan(self.input.shape, values, executor.options(), caps)?;
+        let traced = pollster::block_on(executor.values(&self.input, values))?;
         let stored = executor.stored();
         let bound = match stored {
             Precision::F32 => 1e-4,
             Precision::F16 => 2e-2,
         };
         let mut wrong = None;
-        for ((id, got), expected) in pollster::block_on(executor.trace(&self.input))?.iter().zip(&self.expected) {
+        for (id, got) in values.iter().zip(&traced) {
+            let expected = &self.expected[id];
             let Some(step) = plan.steps.iter().filter(|step| step.value == *id).max_by_key(|step| step.macs) else {
                 continue;
             };
@@ -263,11 +264,12 @@ mod tests {
 
         // Were it the usual choice, the next best would be taken.
         let caps = executor.device().caps();
-        let usual = executor.network().convolutions(shape, executor.options(), caps).unwrap();
-        let faulty: Vec<_> = usual.iter().map(|(_, variant)| (*variant, Precision::F32)).collect();
+        let usual = executor.network().kernels(shape, executor.options(), caps).unwrap();
+        let faulty: Vec<_> = usual.iter().filter_map(|(_, variant)| Some(((*variant)?, Precision::F32))).collect();
         let options = Options { faulty: faulty.clone(), ..Options::new(Precision::F32) };
-        let avoided = executor.network().convolutions(shape, &options, caps).unwrap();
-        assert!(avoided.iter().all(|(_, variant)| !faulty.contains(&(*variant, Precision::F32))), "{avoided:?}");
+        let avoided = executor.network().kernels(shape, &options, caps).unwrap();
+        let avoids = |variant: Variant| !faulty.contains(&(variant, Precision::F32));
+        assert!(avoided.iter().all(|(_, variant)| variant.is_none_or(avoids)), "{avoided:?}");
         let verified = verify(&executor.planned(options), shape, Coverage::Chosen).unwrap();
         assert!(verified.ok && verified.layers.iter().any(|layer| layer.kernel.contains("conv2d_registers")));
     }

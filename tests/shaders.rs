@@ -11,7 +11,7 @@ use residua::{
     checkpoint::Synthetic,
     graph::{Conv2dParams, PoolParams},
     kernels::{
-        Activation, Binding, Caps, KernelKey, Precision, ShaderId, View,
+        Activation, Binding, Caps, KernelKey, Precision, ShaderId, View, block,
         conv2d::{Conv2d, Residual, Variant},
         elementwise::{self, ElementwiseDims, Flags},
         linear, pool,
@@ -28,6 +28,7 @@ fn caps(software: bool) -> Caps {
         f16: true,
         subgroup: Some(8),
         cooperative: true,
+        workgroup_bytes: 1 << 15,
         max_binding_bytes: 1 << 27,
         max_workgroups: 65535,
     }
@@ -51,6 +52,19 @@ fn keys() -> Vec<KernelKey> {
                         keys.extend([stored, Precision::F32].into_iter().flat_map(dispatches).map(|step| step.key));
                     }
                 }
+            }
+        }
+        for variant in Variant::all(&caps(false)).into_iter().filter(|variant| variant.is_block()) {
+            for channels in [16, 32, 64] {
+                let x = View::whole(Shape::new(1, channels, 512 / channels, 512 / channels));
+                let params = Conv2dParams {
+                    in_channels: channels,
+                    out_channels: channels,
+                    ..conv2d(1, Residual::None, false).params
+                };
+                let conv = Conv2d { params, x, y: x, ..conv2d(1, Residual::Same(x), false) };
+                let dispatch = |output| block::dispatch(&conv, variant, stored, output, &caps(false));
+                keys.extend([stored, Precision::F32].into_iter().filter_map(dispatch).map(|step| step.key));
             }
         }
         for (max, prologue) in [(true, false), (true, true), (false, false), (false, true)] {

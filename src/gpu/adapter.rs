@@ -143,6 +143,7 @@ pub(super) async fn connect(info: &DeviceInfo, adapter: &wgpu::Adapter) -> Resul
             .then_some(adapter.subgroup_max_size),
         cooperative,
         max_binding_bytes: limits.max_storage_buffer_binding_size.min(limits.max_buffer_size),
+        workgroup_bytes: limits.max_compute_workgroup_storage_size,
         max_workgroups: limits.max_compute_workgroups_per_dimension,
     };
     Ok((device, queue, caps))

@@ -11,7 +11,7 @@ use crate::{
     Error, Result,
     graph::ValueId,
     kernels::Precision,
-    plan::{Network, Options, Part, Plan, WeightsId},
+    plan::{Network, Options, Plan, WeightsId},
     tensor::{Shape, Tensor},
 };
 
@@ -224,7 +224,7 @@ impl Executor {
             return Ok(buffer.clone());
         }
         let values = self.network.pack(id)?;
-        let stored = if id.part == Part::Weights { self.options.stored } else { Precision::F32 };
+        let stored = id.part.stored(self.options.stored);
         let bytes = transfer::encode(&values, stored);
         let buffer = connection.filled("weights", &bytes, wgpu::BufferUsages::STORAGE)?;
         lock(&self.weights).on(connection)?.insert(id, buffer.clone());

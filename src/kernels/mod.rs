@@ -4,6 +4,7 @@
 //! Activations are NHWC with channels padded to a multiple of four and stored as `vec4` along C; dense weights are
 //! `[kh][kw][cin][cout]`, both channel axes padded to four. Padding channels hold zeros.
 
+pub mod block;
 pub mod conv2d;
 pub mod cooperative;
 pub mod elementwise;
@@ -80,6 +81,8 @@ pub struct Caps {
     pub subgroup: Option<u32>,
     /// It multiplies cooperative matrices of 16x16, f16 into f32, with subgroups of 32 lanes and memory for [`cooperative`].
     pub cooperative: bool,
+    /// Workgroup memory, bytes.
+    pub workgroup_bytes: u32,
     /// Largest storage buffer binding, bytes.
     pub max_binding_bytes: u64,
     /// Largest number of workgroups along one axis of a dispatch.
@@ -129,6 +132,8 @@ pub struct KernelKey {
     reason = "each variant is the shader file of the same name, which opens with its own description"
 )]
 pub enum ShaderId {
+    BlockBroadcast,
+    BlockThreads,
     Conv2dRegisters,
     Conv2dBroadcast,
     Conv2dTiled,
@@ -151,7 +156,9 @@ pub enum ShaderId {
 
 impl ShaderId {
     /// Every shader of the catalogue.
-    pub const ALL: [ShaderId; 18] = [
+    pub const ALL: [ShaderId; 20] = [
+        ShaderId::BlockBroadcast,
+        ShaderId::BlockThreads,
         ShaderId::Conv2dRegisters,
         ShaderId::Conv2dBroadcast,
         ShaderId::Conv2dTiled,
@@ -175,6 +182,8 @@ impl ShaderId {
     /// The shader's text and interface.
     pub fn shader(self) -> &'static Shader {
         match self {
+            ShaderId::BlockBroadcast => &block::BROADCAST,
+            ShaderId::BlockThreads => &block::THREADS,
             ShaderId::Conv2dRegisters => &conv2d::REGISTERS,
             ShaderId::Conv2dBroadcast => &conv2d::BROADCAST,
             ShaderId::Conv2dTiled => &tiled::TILED,

@@ -51,6 +51,13 @@ pub enum Variant {
     },
     /// F(4x4, 3x3) without subgroups, with this tile for the products.
     WinogradTiled(Tile),
+    /// `block_threads`, for two convolutions at once: see [`super::block`].
+    Block,
+    /// `block_broadcast`, likewise, for subgroups of exactly this size.
+    BlockBroadcast {
+        /// Lanes of a subgroup, at least 8.
+        lanes: u32,
+    },
 }
 
 impl Variant {
@@ -59,15 +66,20 @@ impl Variant {
         let mut all = vec![Variant::Registers { pixels: 8 }];
         all.extend(Tile::ALL.map(Variant::Tiled));
         all.extend([Variant::Sliced { tile: Tile::P32C32, slices: 3 }, Variant::WinogradTiled(Tile::P64C64)]);
-        all.extend([Variant::Grouped, Variant::GroupedRows]);
+        all.extend([Variant::Grouped, Variant::GroupedRows, Variant::Block]);
         if caps.cooperative {
             all.push(Variant::Cooperative);
         }
         if let Some(lanes) = caps.subgroup.filter(|&lanes| lanes >= 8) {
-            all.push(Variant::Broadcast { lanes });
+            all.extend([Variant::Broadcast { lanes }, Variant::BlockBroadcast { lanes }]);
             all.extend(winograd::Tile::ALL.map(|tile| Variant::Winograd { lanes, tile }));
         }
         all
+    }
+
+    /// It serves residual blocks, not single convolutions.
+    pub fn is_block(self) -> bool {
+        matches!(self, Variant::Block | Variant::BlockBroadcast { .. })
     }
 
     /// It multiplies in Winograd's form, where integers are not exact.
@@ -88,6 +100,8 @@ impl fmt::Display for Variant {
             Variant::GroupedRows => write!(f, "grouped, along rows"),
             Variant::Winograd { lanes, tile } => write!(f, "winograd F({tile}), {lanes} lanes"),
             Variant::WinogradTiled(tile) => write!(f, "winograd F(4,3), tiled {tile}"),
+            Variant::Block => f.write_str("residual block"),
+            Variant::BlockBroadcast { lanes } => write!(f, "residual block, broadcast, {lanes} lanes"),
         }
     }
 }
@@ -101,6 +115,7 @@ impl Conv2d {
             Variant::Grouped => grouped,
             Variant::GroupedRows => grouped && (kernel, padding) == (3, 1) && stride <= 2,
             Variant::Cooperative => !grouped && stored == Precision::F16,
+            _ if variant.is_block() => false,
             _ if variant.is_winograd() => {
                 !grouped && (kernel, stride, padding) == (3, 1, 1) && !self.prologue && stored == Precision::F32
             }
@@ -108,7 +123,7 @@ impl Conv2d {
         }
     }
 
-    /// The dispatches of a `variant` that serves it (see [`Conv2d::admits`]), in order.
+    /// The dispatches of a `variant` that serves it (see [`Conv2d::admits`]), in order; none for a variant that serves blocks.
     pub fn dispatches(&self, variant: Variant, stored: Precision, output: Precision) -> Vec<Dispatch> {
         let mut overrides = self.overrides();
         let dims = self.dims();
@@ -137,6 +152,7 @@ impl Conv2d {
             Variant::Sliced { tile, slices } => return tile.sliced(slices, self, stored, output).into(),
             Variant::Winograd { lanes, tile } => return winograd::dispatches(self, lanes, tile).into(),
             Variant::WinogradTiled(tile) => return winograd::tiled(self, tile).into(),
+            Variant::Block | Variant::BlockBroadcast { .. } => return Vec::new(),
         };
         let key = KernelKey { shader, stored, output, consts, overrides };
         let grid = [dims.pixels.div_ceil(pixels), dims.oc4.div_ceil(vectors), 1];
@@ -178,6 +194,10 @@ pub enum Role {
     /// Weights in the form of [`super::winograd`].
     WinogradWeights(winograd::Tile),
     Bias,
+    /// Weights of both convolutions of a block.
+    BlockWeights,
+    /// Biases of both convolutions of a block.
+    BlockBias,
     Residual,
     Affine,
     Y,

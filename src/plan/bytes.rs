@@ -12,6 +12,9 @@ impl Network {
     /// Bytes of a packed array.
     pub(super) fn packed(&self, id: WeightsId, stored: Precision) -> u64 {
         let padded = |channels: usize| 4 * fours(channels);
+        if let Some(parts) = id.halves() {
+            return parts.into_iter().map(|id| self.packed(id, stored)).sum();
+        }
         let elements = match (&self.fused.layers[id.layer].op, id.part) {
             (LayerOp::Conv2d { params, .. }, Part::Weights) => {
                 let merged = params.groups / blocks(params);
@@ -32,8 +35,7 @@ impl Network {
             ) => 2 * padded(norm.channels),
             (op, part) => unreachable!("no {part:?} for {op:?}"),
         };
-        let precision = if id.part == Part::Weights { stored } else { Precision::F32 };
-        (elements * precision.bytes()) as u64
+        (elements * id.part.stored(stored).bytes()) as u64
     }
 
     /// Bytes of the values and weights that a dispatch of `layer` reads or writes, each counted once; `scratch` are the buffers of

@@ -35,6 +35,14 @@ pub enum LayerOp {
         /// What follows the sum.
         epilogue: Epilogue,
     },
+    /// Two convolutions of these extents with bias and ReLU, and the input added before the last ReLU: made by [`super::Network::plan`] out of
+    /// this layer and the one before.
+    Block {
+        /// Number of the layer that is the first of them.
+        first: usize,
+        /// Extents.
+        params: Conv2dParams,
+    },
     /// Maximum (`max`) or mean over a window.
     Pool2d {
         /// Batch norm and ReLU on what it reads.

@@ -7,7 +7,7 @@ use super::{
 use crate::{
     graph::ValueId,
     kernels::{
-        Caps, KernelKey, View,
+        Caps, KernelKey, View, block,
         conv2d::{Residual, Role},
         elementwise::{self, ElementwiseDims, Flags},
         linear, pool,
@@ -39,7 +39,7 @@ pub(super) fn lower(context: &Context<'_>, steps: &mut Vec<Step>) {
     }
     match &layer.op {
         // Always a choice.
-        LayerOp::Conv2d { .. } => {}
+        LayerOp::Conv2d { .. } | LayerOp::Block { .. } => {}
         LayerOp::Linear { inputs, outputs, .. } => {
             let x = context.placed(layer.inputs[0]);
             let (kernel, dims, grid) = linear::gemv(stored, context.caps, x.view, *outputs);
@@ -102,14 +102,26 @@ impl Context<'_> {
             _ => (None, &None),
         };
         let (x, y) = (self.placed(self.layer.inputs[0]), self.placed(self.layer.output));
-        let addend = epilogue.and_then(|epilogue| epilogue.residual.as_ref());
-        let residual = addend.map_or(Operand::Unused, |addend| self.placed(addend.value).operand());
-        for dispatch in conv.dispatches(variant, self.options.stored, y.stored) {
+        let addend = epilogue.and_then(|epilogue| epilogue.residual.as_ref()).map(|addend| addend.value);
+        let (addend, first) = match &self.layer.op {
+            LayerOp::Block { first, .. } => (Some(self.layer.inputs[0]), *first),
+            _ => (addend, self.index),
+        };
+        let residual = addend.map_or(Operand::Unused, |id| self.placed(id).operand());
+        let stored = self.options.stored;
+        let dispatches = if variant.is_block() {
+            block::dispatch(&conv, variant, stored, y.stored, self.caps).into_iter().collect()
+        } else {
+            conv.dispatches(variant, stored, y.stored)
+        };
+        for dispatch in dispatches {
             let operands = dispatch.operands.map(|role| match role {
                 Role::X => x.operand(),
                 Role::Weights => self.weights(Part::Weights),
                 Role::WinogradWeights(tile) => self.weights(Part::Winograd(tile)),
                 Role::Bias => self.weights(Part::Bias),
+                Role::BlockWeights => self.weights(Part::BlockWeights { first }),
+                Role::BlockBias => self.weights(Part::BlockBias { first }),
                 Role::Residual => residual,
                 Role::Affine => self.affine(prologue),
                 Role::Y => y.operand(),

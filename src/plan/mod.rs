@@ -1,8 +1,9 @@
 //! A graph made ready for a device, as data: `commute` and `fuse` make layers out of nodes, `select` chooses a kernel for each layer
-//! with a reason, `place` gives every value a place in a buffer of `memory`, `lower` turns layers into dispatches, `fold` packs the
-//! weights. Nothing here touches a device, so a plan can be printed and tested without one.
+//! with a reason, `block` makes one layer of two where one dispatch serves both, `place` gives every value a place in a buffer of `memory`,
+//! `lower` turns layers into dispatches, `fold` packs the weights. Nothing here touches a device, so a plan can be printed and tested without one.
 
 mod alone;
+mod block;
 mod bytes;
 mod candidates;
 mod commute;
@@ -63,8 +64,40 @@ pub enum Part {
     Winograd(Tile),
     /// One f32 an output channel.
     Bias,
+    /// [`Part::Weights`] of a residual block's first convolution, which is layer `first`, then its second's.
+    BlockWeights {
+        /// Number of the first layer.
+        first: usize,
+    },
+    /// [`Part::Bias`] of both likewise.
+    BlockBias {
+        /// Number of the first layer.
+        first: usize,
+    },
     /// Scales, then shifts, of a batch norm that is not folded into weights, f32.
     Affine,
+}
+
+impl Part {
+    /// The type in which it is stored where activations and weights are `stored`.
+    pub fn stored(self, stored: Precision) -> Precision {
+        match self {
+            Part::Weights | Part::BlockWeights { .. } => stored,
+            Part::Winograd(_) | Part::Bias | Part::BlockBias { .. } | Part::Affine => Precision::F32,
+        }
+    }
+}
+
+impl WeightsId {
+    /// The two arrays that it is made of, if it is that of a block.
+    fn halves(self) -> Option<[WeightsId; 2]> {
+        let (first, part) = match self.part {
+            Part::BlockWeights { first } => (first, Part::Weights),
+            Part::BlockBias { first } => (first, Part::Bias),
+            _ => return None,
+        };
+        Some([first, self.layer].map(|layer| WeightsId { layer, part }))
+    }
 }
 
 /// One dispatch.
@@ -185,6 +218,9 @@ impl Network {
     /// # Errors
     /// What [`Checkpoint::tensor`] finds wrong.
     pub(crate) fn pack(&self, id: WeightsId) -> Result<Vec<f32>> {
+        if let Some([first, second]) = id.halves() {
+            return Ok([self.pack(first)?, self.pack(second)?].concat());
+        }
         let checkpoint = &self.checkpoint;
         match (&self.fused.layers[id.layer].op, id.part) {
             (LayerOp::Conv2d { weights, params, .. }, Part::Weights) => fold::conv2d(checkpoint, weights, params),
@@ -213,14 +249,16 @@ impl Network {
         self.fused.layers.iter().map(|layer| layer.output).collect()
     }
 
-    /// The value and the kernel of every layer that is a convolution or runs as one.
+    /// The values that the layers of the plan for the logits yield, in execution order: all of [`Network::values`] but those inside of
+    /// residual blocks that one dispatch does. With each the kernel, where the layer is a convolution, runs as one, or is such a block.
     ///
     /// # Errors
     /// [`Error::Shape`] if the network does not admit the shape.
-    pub fn convolutions(&self, input: Shape, options: &Options, caps: &Caps) -> Result<Vec<(ValueId, Variant)>> {
+    pub fn kernels(&self, input: Shape, options: &Options, caps: &Caps) -> Result<Vec<(ValueId, Option<Variant>)>> {
         let shapes = self.graph.infer_shapes(input)?;
-        let chosen = |layer: &Layer| Some((layer.output, select::choose(layer, &shapes, options, caps)?.variant));
-        Ok(self.fused.layers.iter().filter_map(chosen).collect())
+        let layers = self.joined(&shapes, &[self.graph.output()], options, caps)?;
+        let kernel = |layer: &Layer| select::choose(layer, &shapes, options, caps).map(|choice| choice.variant);
+        Ok(layers.iter().map(|(_, layer)| (layer.output, kernel(layer))).collect())
     }
 
     /// Every layer that is a convolution or runs as one, as its kernels are timed.
@@ -240,7 +278,8 @@ impl Network {
     /// [`Error::GpuLimits`] if a buffer or a dispatch is too large for the device, in which case a smaller batch may fit.
     pub fn plan(&self, input: Shape, keep: &[ValueId], options: &Options, caps: &Caps) -> Result<Plan> {
         let shapes = self.graph.infer_shapes(input)?;
-        let layers = self.needed(keep)?;
+        let joined = self.joined(&shapes, keep, options, caps)?;
+        let layers: Vec<(usize, &Layer)> = joined.iter().map(|(index, layer)| (*index, layer.as_ref())).collect();
         let choices: Vec<Option<Choice>> =
             layers.iter().map(|(_, layer)| select::choose(layer, &shapes, options, caps)).collect();
         let scratch: Vec<Vec<u64>> =
@@ -289,6 +328,18 @@ impl Network {
         let footprint = self.footprint(&steps, &places, &exchanged, options.stored);
         let buffers = places.buffers.iter().map(|(bytes, _)| *bytes).collect();
         Ok(Plan { steps, input, kept, buffers, footprint })
+    }
+
+    /// The layers of a plan: those of [`Network::needed`], and blocks in place of two where that pays.
+    fn joined(
+        &self,
+        shapes: &[Shape],
+        keep: &[ValueId],
+        options: &Options,
+        caps: &Caps,
+    ) -> Result<Vec<block::Numbered<'_>>> {
+        let pays = |block: &Layer| select::choose(block, shapes, options, caps).is_some();
+        Ok(block::join(self.needed(keep)?, keep, pays))
     }
 
     /// The layers that the values of `keep` depend on, with their indices, in execution order.

@@ -4,7 +4,7 @@ use super::{Addend, Epilogue, Layer, LayerOp, Options, Reason, candidates};
 use crate::{
     graph::{Conv2dParams, ValueId},
     kernels::{
-        Activation, Caps, View,
+        Activation, Caps, View, block,
         conv2d::{Conv2d, Residual, Variant, blocks},
         cooperative,
         tiled::Tile,
@@ -34,15 +34,18 @@ impl Choice {
     }
 }
 
-/// The choice for `layer`; nothing where it is no convolution.
+/// The choice for `layer`; nothing where it is no convolution, and nothing for a block that is better done as two convolutions.
 pub(super) fn choose(layer: &Layer, shapes: &[Shape], options: &Options, caps: &Caps) -> Option<Choice> {
     let conv = convolution(layer, &|id| View::whole(shapes[id.0]))?;
-    if !options.deterministic {
-        let (variant, reason) = conv2d(&conv, caps, options);
-        return Some(Choice { conv, variant, reason });
-    }
     let one = |id: ValueId| View::whole(Shape { n: 1, ..shapes[id.0] });
-    let (variant, reason) = conv2d(&convolution(layer, &one)?, caps, options);
+    let decided = if options.deterministic { convolution(layer, &one)? } else { conv };
+    let (variant, reason) = match layer.op {
+        LayerOp::Block { .. } => block(&decided, caps, options).filter(|(kernel, _)| {
+            // Cut into parts, a batch is more workgroups than an image.
+            block::admits(&conv, *kernel, options.stored, caps)
+        })?,
+        _ => conv2d(&decided, caps, options),
+    };
     Some(Choice { conv, variant, reason })
 }
 
@@ -57,6 +60,11 @@ pub(super) fn convolution(layer: &Layer, view: &dyn Fn(ValueId) -> View) -> Opti
             residual: residual(epilogue, view),
             activation: epilogue.activation,
         }),
+        LayerOp::Block { params, .. } => {
+            let x = view(layer.inputs[0]);
+            let (residual, activation) = (Residual::Same(x), Activation::Relu);
+            Some(Conv2d { params: *params, x, y: view(layer.output), prologue: false, residual, activation })
+        }
         LayerOp::Linear { inputs, outputs, .. } if view(layer.output).shape.n >= GEMM_BATCH => {
             // Images become the pixels of one image, and the layer a 1x1 convolution over them.
             let params = Conv2dParams {
@@ -87,6 +95,30 @@ pub(super) fn residual(epilogue: &Epilogue, view: &dyn Fn(ValueId) -> View) -> R
             Residual::SubsamplePad { view: view(*value), step: subsample.stride, before: subsample.before }
         }
     }
+}
+
+/// Multiply-accumulates of each of a block's convolutions up to which one dispatch for both is faster. On llvmpipe, measured: that is one
+/// image of the CIFAR networks, while more of them keep the CPU busy with less to recompute. On hardware, by counts: 2 to 4 us for a
+/// dispatch against a third more of one convolution, and a kernel with less in registers than the tiled one's.
+const SOFTWARE_BLOCK: u64 = 1 << 22;
+const HARDWARE_BLOCK: u64 = 1 << 25;
+
+/// The variant for a residual block whose second convolution is `conv`, and the reason; nothing where two convolutions are better.
+fn block(conv: &Conv2d, caps: &Caps, options: &Options) -> Option<(Variant, Reason)> {
+    let serves =
+        |variant: &Variant| block::admits(conv, *variant, options.stored, caps) && !options.is_faulty(*variant);
+    if let Some(variant) = options.conv2d {
+        return Some((variant, "asked for".into())).filter(|(variant, _)| variant.is_block() && serves(variant));
+    }
+    let lanes = caps.subgroup.filter(|&lanes| lanes >= 8);
+    let (most, variant, reason) = match lanes.filter(|_| caps.software) {
+        Some(lanes) => {
+            let reason = "software adapter, few pixels: a dispatch costs more than what is recomputed";
+            (SOFTWARE_BLOCK, Variant::BlockBroadcast { lanes }, reason)
+        }
+        None => (HARDWARE_BLOCK, Variant::Block, "few pixels: a dispatch costs more than what is recomputed"),
+    };
+    Some((variant, reason.into())).filter(|(variant, _)| conv.macs() <= most && serves(variant))
 }
 
 /// The variant for a convolution, and the reason.

@@ -1,9 +1,9 @@
 //! Convolutions: each variant with each shape that it serves.
 
-use std::{collections::HashMap, sync::Arc};
+use std::sync::Arc;
 
 use residua::{
-    checkpoint::{Checkpoint, Synthetic},
+    checkpoint::Synthetic,
     gpu::Device,
     graph::{Conv2dParams, Graph, Op, ValueId},
     kernels::{
@@ -15,7 +15,7 @@ use residua::{
     tensor::{Shape, Tensor},
 };
 
-use crate::{common::device, exact, on_gpu};
+use crate::{common::device, exact, magnitudes, on_gpu, positive};
 
 pub(crate) struct Conv {
     pub(crate) x: (usize, usize, usize, usize),
@@ -187,18 +187,7 @@ fn conv2d_on_floats_is_within_the_bound_of_its_sum() {
         let input = Tensor::new(shape, weights.input([shape.n, shape.c, shape.h, shape.w]));
         let signed = weights.checkpoint("signed", &graph.tensors()).unwrap();
         let expected = reference::logits(&graph, &signed, &input).unwrap();
-        let magnitudes = |name: &str, shape: &Vec<usize>| {
-            weights.tensor(name, shape).into_iter().map(f32::abs).collect::<Vec<f32>>()
-        };
-        let tensors: HashMap<String, Vec<f32>> =
-            graph.tensors().iter().map(|(name, shape)| (name.clone(), magnitudes(name, shape))).collect();
-        let views = graph.tensors().into_iter().map(|(name, shape)| {
-            let bytes = bytemuck::cast_slice(&tensors[&name]);
-            (name, safetensors::tensor::TensorView::new(safetensors::Dtype::F32, shape, bytes).unwrap())
-        });
-        let absolute = Checkpoint::from_bytes("absolute", safetensors::serialize(views, None).unwrap()).unwrap();
-        let positive = Tensor::new(shape, input.data.iter().map(|v| v.abs()).collect());
-        let scale = reference::logits(&graph, &absolute, &positive).unwrap();
+        let scale = reference::logits(&graph, &magnitudes(&graph, &weights), &positive(&input)).unwrap();
         let got =
             on_gpu(device, &graph, &signed, &input, Options { conv2d: Some(variant), ..Options::new(Precision::F32) });
         let terms = (conv.x.1 * conv.kernel * conv.kernel + 4) as f32;

@@ -3,6 +3,7 @@
 //! Small integers are compared exactly: every product and partial sum is an integer below 2^11, which f32 and f16 hold
 //! exactly, so the order of a sum does not matter and any difference is an indexing error.
 
+mod block;
 #[path = "../common/mod.rs"]
 mod common;
 mod conv2d;
@@ -13,7 +14,7 @@ mod winograd;
 use std::{collections::HashMap, sync::Arc};
 
 use residua::{
-    checkpoint::Checkpoint,
+    checkpoint::{Checkpoint, Synthetic},
     gpu::{Device, Executor},
     graph::Graph,
     kernels::{Precision, conv2d::Variant},
@@ -36,6 +37,28 @@ fn checkpoint(tensors: &[(String, Vec<usize>)], value: impl Fn(usize) -> f32) ->
         (name, view.unwrap())
     });
     Checkpoint::from_bytes("test", safetensors::serialize(views, None).unwrap()).unwrap()
+}
+
+/// The made-up tensors of `graph`, each value by its magnitude.
+fn magnitudes(graph: &Graph, weights: &Synthetic) -> Checkpoint {
+    let tensors: HashMap<String, Vec<f32>> = graph
+        .tensors()
+        .into_iter()
+        .map(|(name, shape)| {
+            let values = weights.tensor(&name, &shape).into_iter().map(f32::abs).collect();
+            (name, values)
+        })
+        .collect();
+    let views = graph.tensors().into_iter().map(|(name, shape)| {
+        let bytes = bytemuck::cast_slice(&tensors[&name]);
+        (name, safetensors::tensor::TensorView::new(safetensors::Dtype::F32, shape, bytes).unwrap())
+    });
+    Checkpoint::from_bytes("magnitudes", safetensors::serialize(views, None).unwrap()).unwrap()
+}
+
+/// The magnitudes of `tensor`.
+fn positive(tensor: &Tensor) -> Tensor {
+    Tensor::new(tensor.shape, tensor.data.iter().map(|v| v.abs()).collect())
 }
 
 /// An integer in -2..=2 that looks random.

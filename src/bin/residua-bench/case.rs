@@ -15,7 +15,7 @@ use residua::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::{Args, PrecisionArg, cache};
+use crate::{Args, PrecisionArg, cache, gemm::Products};
 
 /// Largest input, in numbers: 1 GiB of f32.
 const MAX_ELEMENTS: usize = 1 << 28;
@@ -52,6 +52,9 @@ pub(crate) struct Row {
     /// The same of a second process that finds the shader caches of the first.
     pub(crate) restart_ms: Option<f64>,
     pub(crate) runs: usize,
+    /// Median time of bare matrix products in the shapes of the network's convolutions.
+    #[serde(default)]
+    pub(crate) gemm_ms: Option<f64>,
     /// Device memory of the plan; none on the CPU reference path.
     pub(crate) device_memory_mib: Option<f64>,
     /// Multiply-accumulates of one image; not known for an input of another size than the model's own.
@@ -122,7 +125,9 @@ fn row(args: &Args, model: &str, batch: usize, started: SystemTime) -> Result<Ro
     let expected = classifier.logits(&input)?;
     let first_ms = since_start();
     classifier.logits(&input)?;
-    let mut times = Vec::new();
+    let products = |stored| Products::new(classifier.network(), shape, &args.device, stored);
+    let products = args.gemm.then(|| products(classifier.precision())).transpose()?;
+    let (mut times, mut gemm_times) = (Vec::new(), Vec::new());
     let began = Instant::now();
     while times.len() < 5 || began.elapsed().as_secs_f64() < args.min_time {
         let run = Instant::now();
@@ -130,6 +135,9 @@ fn row(args: &Args, model: &str, batch: usize, started: SystemTime) -> Result<Ro
         times.push(ms(run.elapsed()));
         if logits != expected {
             return Err(Error::GpuLost { device: classifier.device().name.clone(), reason: "two runs differ".into() });
+        }
+        if let Some(products) = &products {
+            gemm_times.push(ms(products.time()?));
         }
     }
     let median_ms = median(&mut times);
@@ -148,6 +156,7 @@ fn row(args: &Args, model: &str, batch: usize, started: SystemTime) -> Result<Ro
         load_ms,
         first_ms,
         restart_ms: None,
+        gemm_ms: products.map(|_| median(&mut gemm_times)),
         runs: times.len(),
         device_memory_mib: classifier.footprint(shape)?.map(|memory| memory.total() as f64 / f64::from(1 << 20)),
         macs: args.input.is_none().then_some(classifier.model().macs),

@@ -5,6 +5,7 @@
 #[path = "../../cli/cache.rs"]
 mod cache;
 mod case;
+mod gemm;
 mod plot;
 mod print;
 // The writer that the pictures of `residua` use.
@@ -31,12 +32,14 @@ use clap::{Parser, ValueEnum};
   residua-bench -m resnet18,resnet50 --batch 1,8 --format markdown
   residua-bench -m resnet50 --batch 1 --cold
   residua-bench -m resnet50 --batch 1,8 --tune --format csv > tuned.csv
+  residua-bench -m resnet18,resnet50 --gemm
   residua-bench --batch 1,2,4,8,16 --plot speed.svg --peak 125
   residua-bench -m model.safetensors --input 288x288 --precision f16
 
 load ms is the time from the start of the process until the model is read (or made up) and the device open, first ms until the
 first logits: kernels compiled, weights packed and uploaded, one batch run, with the shader caches as they are. With --cold the
-caches are empty, and restart ms is first ms of a second process that finds them filled."
+caches are empty, and restart ms is first ms of a second process that finds them filled. With --gemm, GEMM ms is what the device
+takes for the network's multiply-accumulates as bare matrix products, and of GEMM what the network achieves of their rate."
 )]
 struct Args {
     /// Architectures (made-up weights), or .safetensors files, folders, models of the hub or builtin
@@ -69,6 +72,9 @@ struct Args {
     /// Start each case with empty shader caches, and then once more with those that it left
     #[arg(long, conflicts_with = "tune")]
     cold: bool,
+    /// Also time bare matrix products in the shapes of the network's convolutions, on the device, in turns with the network
+    #[arg(long)]
+    gemm: bool,
     /// Also draw images/s against the batch into this file
     #[arg(long, value_name = "FILE.svg")]
     plot: Option<PathBuf>,
@@ -165,6 +171,9 @@ fn child(args: &Args, model: &str, batch: u32, min_time: f64, caches: Option<&Pa
         command.args(["--precision", precision.get_name()]);
     }
     command.args(["--min-time", &min_time.to_string()]);
+    if args.gemm {
+        command.arg("--gemm");
+    }
     if let Some((h, w)) = args.input {
         command.args(["--input", &format!("{h}x{w}")]);
     }

@@ -17,6 +17,8 @@ const COLUMNS: &[Column] = &[
     ("load ms", |row| format!("{:.0}", row.load_ms)),
     ("first ms", |row| format!("{:.0}", row.first_ms)),
     ("restart ms", |row| row.restart_ms.map_or("-".into(), |ms| format!("{ms:.0}"))),
+    ("GEMM ms", |row| row.gemm_ms.map_or("-".into(), |ms| format!("{ms:.1}"))),
+    ("of GEMM", |row| row.gemm_ms.map_or("-".into(), |ms| format!("{:.0} %", 100.0 * ms / row.median_ms))),
     ("device MiB", |row| row.device_memory_mib.map_or("-".into(), |mib| format!("{mib:.0}"))),
     ("peak MiB", |row| row.peak_memory_mib.map_or("-".into(), |mib| mib.to_string())),
 ];
@@ -36,7 +38,9 @@ pub(crate) fn print(format: Format, cases: &[Case]) -> io::Result<()> {
         writeln!(out, "{} ({}), {}\n", row.device, row.driver, row.precision)?;
     }
     let restarted = rows().any(|row| row.restart_ms.is_some());
-    let columns: Vec<&Column> = COLUMNS.iter().filter(|(head, _)| restarted || *head != "restart ms").collect();
+    let multiplied = rows().any(|row| row.gemm_ms.is_some());
+    let shown = |head: &str| (restarted || head != "restart ms") && (multiplied || !head.contains("GEMM"));
+    let columns: Vec<&Column> = COLUMNS.iter().filter(|(head, _)| shown(head)).collect();
     let markdown = format == Format::Markdown;
     let line = |out: &mut dyn Write, model: &str, batch: &str, cells: &[String]| {
         let cells = [batch.to_string()].into_iter().chain(cells.iter().cloned()).map(|cell| format!("{cell:>10}"));
