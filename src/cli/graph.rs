@@ -236,6 +236,7 @@ fn describe(layer: &Layer) -> (usize, String) {
             let text = format!("{}{}{norm}{}", before(prologue.is_some()), convolution(params), after(epilogue));
             (0, text)
         }
+        LayerOp::Block { params, .. } => (0, format!("twice {} + add + relu", convolution(params))),
         LayerOp::Pool2d { prologue, max, params } => {
             let kind = if *max { "maximum" } else { "mean" };
             (2, format!("{}{kind} {}x{}/{}", before(prologue.is_some()), params.kernel, params.kernel, params.stride))
