@@ -137,7 +137,8 @@ fn what_was_measured_is_kept_in_a_file_and_used_from_then_on() {
     let folder = tempfile::tempdir().unwrap();
     let measured = |classifier: &Classifier| classifier.describe().unwrap().matches("measured with 1 image: ").count();
     let (classifier, total) = measure(folder.path(), false);
-    assert!(total > 4 && measured(&classifier) > total, "{total}: {}", classifier.describe().unwrap());
+    // Those of residual blocks are measured too, but one image is done in whole blocks.
+    assert!(total > 4 && measured(&classifier) > 4, "{total}: {}", classifier.describe().unwrap());
     let path = tune::path(folder.path(), classifier.device());
     let text = fs::read_to_string(&path).unwrap();
     let table = Table::parse(&text).unwrap();
