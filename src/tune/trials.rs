@@ -18,9 +18,9 @@ use crate::{
 
 /// A kernel that takes this many times as long as the best one is not timed again.
 const FAR: u32 = 3;
-/// One that takes no longer than this share more stays for the rounds.
-const NEAR: f64 = 1.5;
-/// Rounds in which the kernels that stay take turns: at least, at most, and the time after which no further one begins.
+/// One that takes this many times as long at best, when each has been timed three times, has no more turns.
+const BEHIND: f64 = 1.5;
+/// Rounds in which the others take turns: at least, at most, and the time after which no further one begins.
 const ROUNDS: (usize, usize) = (5, 25);
 const ROUNDS_TIME: Duration = Duration::from_millis(250);
 /// A kernel that has cost so much and was far behind at every convolution is given up.
@@ -81,7 +81,8 @@ impl<'a> Trials<'a> {
 /// Takes the time of an entered kernel once.
 type Timer<'a> = Box<dyn FnMut() -> Result<Duration> + 'a>;
 
-/// Median times of those of `kernels` that can be entered: all once, then, in turns, those that are near the best.
+/// Median times of those of `kernels` that can be entered. All are timed once, those that are not far behind twice more (one time alone
+/// may be disturbed), and in further turns those that are near the best.
 fn contest<'a>(
     kernels: &[Variant],
     enter: &mut dyn FnMut(Variant) -> Result<Option<Timer<'a>>>,
@@ -95,7 +96,7 @@ fn contest<'a>(
         entered.push((kernel, Some(timer), vec![time]));
         // What is out of the race frees its memory.
         for (_, timer, times) in &mut entered {
-            timer.take_if(|_| times[0] > best.mul_f64(NEAR));
+            timer.take_if(|_| times[0] > FAR * best);
         }
     }
     let (least, most) = ROUNDS;
@@ -107,6 +108,13 @@ fn contest<'a>(
         for (_, timer, times) in &mut entered {
             if let Some(timer) = timer {
                 times.push(timer()?);
+            }
+        }
+        if round == 1 {
+            let least = |times: &[Duration]| times.iter().copied().min().unwrap_or_default();
+            let best = entered.iter().map(|(_, _, times)| least(times)).min().unwrap_or_default();
+            for (_, timer, times) in &mut entered {
+                timer.take_if(|_| least(times) > best.mul_f64(BEHIND));
             }
         }
     }
@@ -202,6 +210,9 @@ mod tests {
         assert!(calls[0] > 5 && calls[0] == calls[1]);
         let (times, calls) = timed([Some(&[100]), None, Some(&[10])]);
         assert_eq!((times, calls[0]), (vec![ms(0, 100), ms(2, 10)], 1), "the first may be the slow one");
+        let (times, calls) = timed([Some(&[10]), Some(&[25, 8]), Some(&[20])]);
+        assert_eq!((times, calls[2]), (vec![ms(0, 10), ms(1, 8), ms(2, 20)], 3), "a first time may be disturbed");
+        assert!(calls[1] > 5);
     }
 
     fn device() -> Arc<Device> {
