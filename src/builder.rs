@@ -13,13 +13,13 @@ use crate::{
     Classifier, Error, Result,
     backend::Backend,
     cache::Cache,
-    checkpoint::{PreprocessConfig, ProblemType, published},
+    checkpoint::{Checkpoint, ModelConfig, PreprocessConfig, ProblemType, published},
     classifier::ModelInfo,
     gpu::{Device, DeviceInfo, Executor, Injection},
     image::{self, Preprocess},
     kernels::{Precision as Stored, conv2d::Variant},
     labels::{Labels, Scoring},
-    models::{Architecture, check_declared},
+    models::{Architecture, Shapes, check_declared},
     plan::{Network, Options},
     selftest,
     source::Source,
@@ -46,6 +46,7 @@ pub enum Precision {
 pub struct Builder {
     model: Option<String>,
     synthetic: Option<String>,
+    checkpoint: Option<(Checkpoint, Option<ModelConfig>)>,
     device: Option<String>,
     precision: Precision,
     resize: Option<usize>,
@@ -58,6 +59,8 @@ pub struct Builder {
     test_size: bool,
     deterministic: bool,
     tune: Tune,
+    allow_extra: bool,
+    allow_nonfinite: bool,
     cache: Option<Cache>,
     injection: Option<Injection>,
     #[cfg(feature = "hub")]
@@ -76,6 +79,13 @@ impl Builder {
     /// An architecture such as `resnet50` with made-up weights, for measuring and testing; wins over [`Builder::model`].
     pub fn synthetic(mut self, architecture: &str) -> Self {
         self.synthetic = Some(architecture.into());
+        self
+    }
+
+    /// A checkpoint that is in memory, with its configuration or the one that it carries in its metadata; wins over
+    /// [`Builder::model`] and [`Builder::synthetic`].
+    pub fn checkpoint(mut self, checkpoint: Checkpoint, config: Option<ModelConfig>) -> Self {
+        self.checkpoint = Some((checkpoint, config));
         self
     }
 
@@ -148,6 +158,20 @@ impl Builder {
         self
     }
 
+    /// Leaves out tensors that the architecture has no place for (a copy of all weights, an auxiliary head) and names them in
+    /// [`Classifier::notes`]; without this call they are an error.
+    pub fn allow_extra(mut self, allow: bool) -> Self {
+        self.allow_extra = allow;
+        self
+    }
+
+    /// Opens a checkpoint with weights that are NaN or infinite, to look at it, and names the tensors in [`Classifier::notes`];
+    /// without this call they are an error. What such a network makes of an image is an error still, unless it is finite.
+    pub fn allow_nonfinite(mut self, allow: bool) -> Self {
+        self.allow_nonfinite = allow;
+        self
+    }
+
     /// A folder to keep compiled pipelines and measurements in from one start to the next. Without this call nothing is kept.
     pub fn cache(mut self, folder: impl Into<PathBuf>) -> Self {
         self.cache = Some(Cache::new(folder));
@@ -192,15 +216,29 @@ impl Builder {
     }
 
     fn network(&self, notes: &mut Vec<String>) -> Result<(Network, ModelInfo)> {
-        let Source { checkpoint, config, name, origin, revision, published_top1 } = self.source()?;
+        let Source { mut checkpoint, config, name, origin, revision, published_top1 } = self.source()?;
+        if self.allow_nonfinite {
+            checkpoint = checkpoint.allow_nonfinite();
+        }
         if let Some(declared) = &config.architecture {
             check_declared(checkpoint.name(), declared)?;
         }
-        let architecture = Architecture::detect(checkpoint.name(), checkpoint.shapes())?
-            .downsample_in_bottleneck(config.downsample_in_bottleneck.unwrap_or(false));
+        let (architecture, extra) = self.detect(checkpoint.name(), checkpoint.shapes())?;
+        if !extra.is_empty() {
+            notes.push(format!("left out, as the architecture has no place for them: {}", some(&extra)));
+        }
+        let architecture = architecture.downsample_in_bottleneck(config.downsample_in_bottleneck.unwrap_or(false));
         let graph = architecture.graph();
+        let mut broken = Vec::new();
         for (name, shape) in graph.tensors() {
-            checkpoint.tensor(&name, &shape)?;
+            let values = checkpoint.tensor(&name, &shape)?;
+            let count = values.iter().filter(|value| !value.is_finite()).count();
+            if count > 0 {
+                broken.push(format!("{name} ({count} of {})", values.len()));
+            }
+        }
+        if !broken.is_empty() {
+            notes.push(format!("values that are not finite are in {}", some(&broken)));
         }
         let stated = config.preprocess.or_else(|| published(checkpoint.name(), &architecture.name()));
         let preprocess = self.preprocess(&architecture, stated.as_ref())?;
@@ -211,12 +249,26 @@ impl Builder {
         }
         let labels = match (&self.labels, config.labels) {
             (Some(labels), _) => labels.clone(),
+            (None, Some(names)) if names.len() > classes && classes > 0 => {
+                let named = names.len();
+                notes.push(format!(
+                    "the configuration names {named} classes, the weights have {classes}: its names are not used"
+                ));
+                Labels::new(Vec::new())
+            }
             (None, Some(names)) => Labels::new(names),
             (None, None) if classes == 1000 => Labels::imagenet(),
             (None, None) => Labels::new(Vec::new()),
         };
-        if !labels.is_empty() && labels.len() != classes && classes > 0 {
-            notes.push(format!("{} labels for {classes} classes: the others are named by their index", labels.len()));
+        match labels.len() {
+            0 => {}
+            few if few < classes => {
+                notes.push(format!("{few} labels for {classes} classes: the others are named by their index"))
+            }
+            many if many > classes && classes > 0 => {
+                notes.push(format!("{many} labels for {classes} classes: the rest is not used"))
+            }
+            _ => {}
         }
         if config.license.as_ref().is_some_and(|license| license.to_lowercase().starts_with("cc-by-nc")) {
             notes.push(format!("the licence of {name} does not allow commercial use"));
@@ -246,11 +298,25 @@ impl Builder {
         Ok((Network::new(graph, checkpoint), model))
     }
 
+    /// The architecture of tensors of these shapes, and the names of those that it has no place for, if there may be any.
+    fn detect<'a>(&self, model: &str, shapes: &'a Shapes) -> Result<(Architecture, Vec<&'a str>)> {
+        if self.allow_extra {
+            Architecture::detect_within(model, shapes)
+        } else {
+            Architecture::detect(model, shapes).map(|architecture| (architecture, Vec::new()))
+        }
+    }
+
     fn source(&self) -> Result<Source> {
+        if let Some((checkpoint, config)) = &self.checkpoint {
+            return Source::new(checkpoint.clone(), config.clone(), "memory");
+        }
         match (&self.synthetic, self.model.as_deref().unwrap_or("builtin")) {
             (Some(architecture), _) => Source::synthetic(architecture),
             (None, "builtin") => Source::builtin(),
-            (None, model) if Path::new(model).exists() => Source::path(Path::new(model)),
+            (None, model) if Path::new(model).exists() => {
+                Source::path(Path::new(model), &|model, shapes| self.detect(model, shapes).map(drop))
+            }
             (None, model) => self.hub_source(model),
         }
     }
@@ -258,7 +324,7 @@ impl Builder {
     #[cfg(feature = "hub")]
     fn hub_source(&self, model: &str) -> Result<Source> {
         match ModelId::parse(model) {
-            Some(id) => Source::hub(&id, &self.hub),
+            Some(id) => Source::hub(&id, &self.hub, &|model, shapes| self.detect(model, shapes).map(drop)),
             None => Err(not_found(model, &near(model))),
         }
     }
@@ -335,13 +401,21 @@ impl Builder {
         if info.software {
             notes.push(format!("{} is a software adapter: it runs on the CPU", info.name));
         }
-        let stored = match self.precision {
+        let mut stored = match self.precision {
             Precision::Auto | Precision::F32 => Stored::F32,
             Precision::F16 if device.caps().f16 => Stored::F16,
             Precision::F16 => {
                 return Err(Error::GpuFeature { device: info.name.clone(), feature: "shader-f16".into() });
             }
         };
+        if stored == Stored::F16
+            && let Some((layer, largest)) = network.beyond_f16()?
+        {
+            notes.push(format!(
+                "weights of {layer} reach {largest:.3e}, which f16 does not hold: everything is stored as f32"
+            ));
+            stored = Stored::F32;
+        }
         let faults = self.faults.iter().filter(|fault| fault.concerns(info));
         let mut faulty: Vec<_> = faults.map(|fault| (fault.kernel, fault.stored)).collect();
         if !faulty.is_empty() {
@@ -368,6 +442,13 @@ impl Builder {
 /// All adapters, in the order of their indices.
 pub fn devices() -> Vec<DeviceInfo> {
     pollster::block_on(crate::gpu::devices())
+}
+
+/// The first ten of `names`, and how many more there are.
+fn some(names: &[impl AsRef<str>]) -> String {
+    let listed: Vec<&str> = names.iter().take(10).map(AsRef::as_ref).collect();
+    let more = names.len() - listed.len();
+    listed.join(", ") + &if more > 0 { format!(" and {more} more") } else { String::new() }
 }
 
 fn not_found(model: &str, near: &[&str]) -> Error {

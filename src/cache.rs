@@ -28,9 +28,7 @@ impl Cache {
 
     /// The contents of the file `name`, if it is whole and was written for `key`.
     pub(crate) fn read(&self, name: &str, key: &str) -> Option<Vec<u8>> {
-        let bytes = self.read_bytes(name, LIMIT)?;
-        let (header, contents) = bytes.split_at_checked(HEADER)?;
-        (header == self::header(key, contents)).then(|| contents.to_vec())
+        contents(&self.read_bytes(name, LIMIT)?, key).map(<[u8]>::to_vec)
     }
 
     /// The text of the file `name`, whoever wrote it, of at most `limit` bytes.
@@ -88,6 +86,12 @@ impl Cache {
     }
 }
 
+/// The contents of a file of these bytes, if it is whole and was written for `key`.
+pub fn contents<'a>(file: &'a [u8], key: &str) -> Option<&'a [u8]> {
+    let (header, contents) = file.split_at_checked(HEADER)?;
+    (header == self::header(key, contents)).then_some(contents)
+}
+
 fn header(key: &str, contents: &[u8]) -> [u8; HEADER] {
     let mut header = [0; HEADER];
     header[..8].copy_from_slice(&MAGIC);
@@ -119,7 +123,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_was_written_for_the_key_is_read() {
+    fn row_52_only_what_was_written_for_the_key_is_read() {
         let folder = tempfile::tempdir().unwrap();
         let cache = Cache::new(folder.path().join("a/b"));
         assert_eq!(cache.read("file", "key"), None, "there is none");

@@ -1,4 +1,49 @@
 //! Every way in which residua can fail, with a stable code for programs and a sentence for people.
+//!
+//! # Codes
+//!
+//! | code | what happened | what to do |
+//! |---|---|---|
+//! | `io` | a file or folder cannot be read or written, or does not fit into memory | see path and reason |
+//! | `model.truncated` | a checkpoint ends early | fetch it again |
+//! | `model.header` | a checkpoint's header is malformed: JSON, offsets, lengths, bytes behind the end, a tensor named twice | fetch it again, or save it anew with safetensors |
+//! | `model.format` | a pickle, ONNX, GGUF, archive, git-LFS pointer or page in place of safetensors | convert or fetch it as the message says |
+//! | `model.unknown_architecture` | the tensors are those of no supported network | see the supported ones in the message |
+//! | `model.missing_tensor` | the network needs tensors that are not there | fetch the whole checkpoint |
+//! | `model.unexpected_tensor` | there are tensors that the network has no place for | `--allow-extra` leaves them out |
+//! | `model.shape` | a tensor has another shape than its place | the checkpoint is of another network |
+//! | `model.dtype` | weights are stored as integers, in 8 bits or complex | save them as F32, F16, BF16 or F64 |
+//! | `model.value` | a weight is NaN or infinite, or a variance negative | `--allow-nonfinite` opens it to look at it |
+//! | `model.no_classifier` | classes are wanted of a network that ends in features | use `embed` or `similar` |
+//! | `model.not_found` | there is no such file, folder, alias or name on the hub | see the names like it in the message |
+//! | `hub.not_cached` | the model is not in the cache and the network may not be used | `residua pull` it with network |
+//! | `hub.unauthorized` | the hub wants a token, or not this one (401) | set `HF_TOKEN` |
+//! | `hub.forbidden` | the token gives no access (403, gated) | ask for access on the model's page |
+//! | `hub.no_repository` | there is no such repository | check its name |
+//! | `hub.no_revision` | the repository has no such branch, tag or commit | check what follows `@` |
+//! | `hub.no_file` | the repository has no weights in safetensors | take another repository |
+//! | `hub.rate_limited` | too many requests (429) | wait as long as the message says |
+//! | `hub.network` | no connection, or one that breaks again and again | try again; see the proxy variables |
+//! | `hub.response` | the answer is not a hub's | sign in to the network; check `HF_ENDPOINT` |
+//! | `hub.checksum` | what came has another hash than was told | try again |
+//! | `hub.corrupt` | what is in the cache is damaged | `residua pull` it with network |
+//! | `hub.cache` | the cache cannot be read or written | see the path; `HF_HUB_CACHE` names another folder |
+//! | `config.value` | an option or a field of a configuration is out of its range | see field and range |
+//! | `config.path` | a file names another one by more than a plain name | do not trust that file |
+//! | `image.decode` | no image, or a broken one | look at the file |
+//! | `image.truncated` | an image ends early | fetch it again; `--allow-truncated` takes what is there of a JPEG |
+//! | `image.unsupported` | an image of a kind that is not read | convert it to JPEG or PNG |
+//! | `image.too_large` | an image announces more pixels than the limit | scale it down |
+//! | `image.folder` | a folder in place of an image | give `-r` |
+//! | `graph.shape` | a network cannot take an input of that size or shape | take a larger input, or the shape in the message |
+//! | `gpu.no_adapter` | there is no GPU and no driver | install one, or use `--device cpu` |
+//! | `gpu.unknown_device` | no adapter has that name or index | see `residua devices` |
+//! | `gpu.limits` | the network or batch does not fit the adapter | take a smaller batch |
+//! | `gpu.feature` | the adapter lacks what was asked for | leave the option out |
+//! | `gpu.shader` | the driver refused a kernel | update the driver; run `residua verify` |
+//! | `gpu.oom` | device memory ran out | take a smaller batch |
+//! | `gpu.lost` | the device was lost, or a result could not be read | try again |
+//! | `gpu.not_finite` | the network made NaN or infinity | `residua verify` tells whether it is the device or the weights |
 
 use std::path::PathBuf;
 
@@ -147,6 +192,15 @@ pub enum Error {
         expected: String,
     },
 
+    /// A file names another one by more than a plain file name, which could lead anywhere.
+    #[error("{place}: {path:?} is no plain file name")]
+    ConfigPath {
+        /// The file that names it.
+        place: String,
+        /// What it names.
+        path: String,
+    },
+
     /// The bytes are no image, or a broken one.
     #[error("not a readable image: {reason}")]
     ImageDecode {
@@ -278,6 +332,7 @@ impl Error {
             Error::ModelNotFound { .. } => "model.not_found",
             Error::Hub { failure, .. } => failure.code(),
             Error::ConfigValue { .. } => "config.value",
+            Error::ConfigPath { .. } => "config.path",
             Error::ImageDecode { .. } => "image.decode",
             Error::ImageTruncated { .. } => "image.truncated",
             Error::ImageUnsupported { .. } => "image.unsupported",

@@ -31,7 +31,7 @@
 //! | gpu | runs a plan in one submission; alone names `wgpu` | [`gpu`] | `graph`, `plan`, `kernels`, `cache` |
 //! | cache | files that make the next start faster | [`cache`] | nothing |
 //! | labels | scores, names | [`labels`] | nothing |
-//! | classifier | the whole path in order ([`Classifier`]), how to open it ([`Builder`]), what a model's name stands for, [`verify`] layer by layer, [`tune`] by measuring kernels, [`profile`] by time, [`explain`] by heat maps, exact search among features | `classifier`, `builder`, `backend`, `source`, `verify`, `tune`, `profile`, `explain`, `search` | everything |
+//! | classifier | the whole path in order ([`Classifier`]), how to open it ([`Builder`]), what a model's name stands for, [`verify`] layer by layer, [`tune`] by measuring kernels, [`profile`] by time, [`explain`] by heat maps, exact search among features and their [`index`] | `classifier`, `builder`, `backend`, `source`, `verify`, `tune`, `profile`, `explain`, `search`, `index` | everything |
 //!
 //! [`error`] and [`tensor`] are open to all. `tests/layering.rs` enforces the last column.
 
@@ -47,6 +47,7 @@ pub mod graph;
 #[cfg(feature = "hub")]
 pub mod hub;
 pub mod image;
+pub mod index;
 pub mod kernels;
 pub mod labels;
 pub mod models;

@@ -7,11 +7,17 @@ use crate::hub::{self, Hub, ModelId, Snapshot};
 use crate::{
     Error, Result,
     checkpoint::{Checkpoint, ModelConfig, Synthetic},
-    models::Architecture,
+    models::{Architecture, Shapes},
 };
 
 /// The network inside the library; `weights/README.md` is its model card.
 const BUILTIN: &[u8] = include_bytes!("../weights/builtin.safetensors");
+
+/// What a folder's weights are called, in the order in which they are looked for.
+const FILES: [&str; 2] = ["model.safetensors", "model.safetensors.index.json"];
+
+/// Whether the tensors of a model of this name are those of a network.
+type Fits<'a> = &'a dyn Fn(&str, &Shapes) -> Result<()>;
 
 /// A model's weights and what is said of them.
 pub(crate) struct Source {
@@ -28,7 +34,8 @@ pub(crate) struct Source {
 }
 
 impl Source {
-    fn new(checkpoint: Checkpoint, config: Option<ModelConfig>, origin: impl Into<String>) -> Result<Self> {
+    /// A checkpoint that is in memory; without a configuration it is the one in its metadata.
+    pub(crate) fn new(checkpoint: Checkpoint, config: Option<ModelConfig>, origin: impl Into<String>) -> Result<Self> {
         let config = match config {
             Some(config) => config,
             None => ModelConfig::from_metadata(checkpoint.metadata())?.unwrap_or_default(),
@@ -42,24 +49,25 @@ impl Source {
         Source::new(Checkpoint::from_bytes("builtin", BUILTIN)?, None, "inside the program")
     }
 
-    /// A `.safetensors` file, or a folder with `model.safetensors` and `config.json`.
-    pub(crate) fn path(path: &Path) -> Result<Self> {
+    /// A `.safetensors` file, or a folder with `model.safetensors`, or several files and their index, and `config.json`. What `fits`
+    /// refuses is not read.
+    pub(crate) fn path(path: &Path, fits: Fits<'_>) -> Result<Self> {
+        let open = |file: &Path| Checkpoint::open_if(file, |shapes| fits(&file.display().to_string(), shapes));
         if !path.is_dir() {
-            return Source::new(Checkpoint::open(path)?, None, path.display().to_string());
+            return Source::new(open(path)?, None, path.display().to_string());
         }
-        let file = path.join("model.safetensors");
-        if !file.is_file() {
-            let reason = "the folder has no model.safetensors".into();
+        let Some(file) = FILES.iter().map(|name| path.join(name)).find(|file| file.is_file()) else {
+            let reason = format!("the folder has no {}", FILES.join(" and no "));
             return Err(Error::ModelNotFound { model: path.display().to_string(), reason });
-        }
-        Source::new(Checkpoint::open(&file)?, ModelConfig::from_folder(path)?, file.display().to_string())
+        };
+        Source::new(open(&file)?, ModelConfig::from_folder(path)?, file.display().to_string())
     }
 
     /// A model of the hub.
     #[cfg(feature = "hub")]
-    pub(crate) fn hub(id: &ModelId, hub: &Hub) -> Result<Self> {
+    pub(crate) fn hub(id: &ModelId, hub: &Hub, fits: Fits<'_>) -> Result<Self> {
         let Snapshot { folder, commit } = hub.open(id)?;
-        let mut source = Source::path(&folder)?;
+        let mut source = Source::path(&folder, fits)?;
         source.name = id.repository().into();
         source.revision = Some(commit);
         if let Some(published) = hub::by_repository(id.repository()) {

@@ -1,4 +1,4 @@
-//! Configurations as timm and transformers write them, and bad ones (row 21 of the list of bad inputs).
+//! Configurations as timm and transformers write them, and bad ones.
 
 use std::{collections::BTreeMap, fs, path::Path};
 
@@ -144,7 +144,7 @@ fn problem_types() {
 }
 
 #[test]
-fn timm_values_out_of_range() {
+fn row_21_timm_values_out_of_range() {
     let cases = [
         ("mean", "[0.5]"),
         ("mean", "[0.5, 0.5, 0.5, 0.5]"),
@@ -251,7 +251,7 @@ fn transformers_without_normalisation() {
 }
 
 #[test]
-fn transformers_values_out_of_range() {
+fn row_21_transformers_values_out_of_range() {
     let cases = [
         ("size", r#"{"size": 0}"#),
         ("size", r#"{"size": null}"#),

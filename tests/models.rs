@@ -201,7 +201,7 @@ fn the_stride_of_bottlenecks_is_told_and_not_guessed() {
 }
 
 #[test]
-fn missing_tensors_are_listed() {
+fn row_10_missing_tensors_are_listed() {
     let mut one = shapes("resnet50");
     one.remove("layer3.5.bn2.running_var");
     let Err(Error::MissingTensor { architecture, count, names, .. }) = detect(&one) else { panic!() };
@@ -275,7 +275,7 @@ fn every_single_wrong_extent_is_noticed() {
 }
 
 #[test]
-fn a_wrong_shape_is_named_with_both() {
+fn row_12_a_wrong_shape_is_named_with_both() {
     let mut resnet = shapes("resnet50");
     resnet.insert("fc.weight".into(), vec![1000, 512]);
     let Err(Error::TensorShape { tensor, expected, got, .. }) = detect(&resnet) else { panic!() };
@@ -283,7 +283,7 @@ fn a_wrong_shape_is_named_with_both() {
 }
 
 #[test]
-fn extra_tensors_are_listed() {
+fn row_11_extra_tensors_are_listed() {
     for extra in ["aux.weight", "ema.conv1.weight", "layer5.0.conv1.weight.copy", "fc.scale", "layer1.0.conv1.bias"] {
         let mut resnet = shapes("resnet50");
         resnet.insert(extra.into(), vec![1]);
@@ -319,7 +319,7 @@ fn look_alikes_are_refused_by_name() {
 }
 
 #[test]
-fn stems_of_other_channels_and_kernels_are_refused() {
+fn row_12_stems_of_other_channels_and_kernels_are_refused() {
     for (shape, words) in [
         (vec![64, 1, 7, 7], "in_chans 1 not supported"),
         (vec![64, 4, 7, 7], "in_chans 4 not supported"),
@@ -340,7 +340,7 @@ fn a_network_without_its_last_stage_is_no_network() {
 }
 
 #[test]
-fn what_is_no_network_of_ours_is_shown_by_five_names() {
+fn row_09_what_is_no_network_of_ours_is_shown_by_five_names() {
     assert!(unknown(&Shapes::new()).contains("holds no tensors"));
     let llm: Shapes = (0..96).map(|i| (format!("layers.{i:02}.self_attn.q_proj.weight"), vec![8, 8])).collect();
     let reason = unknown(&llm);

@@ -169,7 +169,7 @@ fn every_clock_times_every_dispatch() {
 }
 
 #[test]
-fn pipelines_are_kept_on_disk_and_broken_files_do_no_harm() {
+fn row_52_pipelines_are_kept_on_disk_and_broken_files_do_no_harm() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("residua");
     let logits = || {

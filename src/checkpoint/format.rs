@@ -3,8 +3,8 @@
 
 use crate::{Error, Result};
 
-/// Largest header that the safetensors format allows.
-pub(super) const MAX_HEADER: u64 = 100_000_000;
+/// Largest header that is read: a tenth of what the format allows, and ten times that of the deepest supported network.
+pub(super) const MAX_HEADER: u64 = 10_000_000;
 
 const PICKLE: &str = "pickles run code when loaded and are never read; convert it once with Python: \
      safetensors.torch.save_file(torch.load(FILE, weights_only=True), 'model.safetensors')";
@@ -44,7 +44,11 @@ fn foreign(name: &str, bytes: &[u8]) -> Option<(&'static str, &'static str)> {
         (b"\xfd7zXZ\x00", "an xz file", COMPRESSED),
         (b"\x28\xb5\x2f\xfd", "a zstd file", COMPRESSED),
         (b"\x89HDF\r\n", "an HDF5 file, as Keras writes it", EXPORTED),
-        (b"{", "JSON text", "give the .safetensors file itself; checkpoints in several parts are not read"),
+        (
+            b"{",
+            "JSON text",
+            "give the .safetensors file itself, or of one in several files the one that ends in .index.json",
+        ),
     ];
     if let Some((_, found, hint)) = marks.iter().find(|(mark, ..)| bytes.starts_with(mark)) {
         return Some((found, hint));

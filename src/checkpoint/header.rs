@@ -21,37 +21,49 @@ pub(super) struct Header {
     pub(super) metadata: BTreeMap<String, String>,
 }
 
-/// One tensor of the file.
+/// One tensor.
 pub(super) struct TensorEntry {
     pub(super) name: String,
     pub(super) dtype: Dtype,
     pub(super) shape: Vec<usize>,
+    /// Which of a checkpoint's files it lies in.
+    pub(super) file: usize,
     /// Its place in the whole file.
     pub(super) bytes: Range<usize>,
 }
 
-/// Reads the header of `file`.
+/// Where the header of a file of `length` bytes ends, which begins with `bytes`: at least 8, if it has as many.
 ///
 /// # Errors
-/// [`Error::ModelTruncated`] if the file is shorter than the length field or than its tensors,
-/// [`Error::ModelHeader`] for everything else.
-pub(super) fn parse(model: &str, file: &[u8]) -> Result<Header> {
-    let truncated = |reason| Error::ModelTruncated { model: model.into(), reason };
+/// [`Error::ModelTruncated`] if the file is shorter than the length field, [`Error::ModelHeader`] for a length that cannot be.
+pub(super) fn end(model: &str, bytes: &[u8], length: u64) -> Result<usize> {
     let malformed = |reason| Error::ModelHeader { model: model.into(), reason };
-
-    let Some((length, rest)) = file.split_first_chunk::<8>() else {
-        return Err(truncated(format!("{} bytes, and the length of the header alone takes 8", file.len())));
+    let Some((announced, _)) = bytes.split_first_chunk::<8>() else {
+        let reason = format!("{length} bytes, and the length of the header alone takes 8");
+        return Err(Error::ModelTruncated { model: model.into(), reason });
     };
-    let length = u64::from_le_bytes(*length);
-    if length > MAX_HEADER {
-        return Err(malformed(format!("a header of {length} bytes, over the limit of {MAX_HEADER}")));
+    let announced = u64::from_le_bytes(*announced);
+    if announced > MAX_HEADER {
+        return Err(malformed(format!("a header of {announced} bytes, over the limit of {MAX_HEADER}")));
+    }
+    let have = length.saturating_sub(8);
+    if announced > have {
+        return Err(malformed(format!(
+            "announces a header of {announced} bytes and {have} follow; it may be cut short"
+        )));
     }
     // Below the limit, so it fits into usize.
-    let length = length as usize;
-    let Some((header, data)) = rest.split_at_checked(length) else {
-        let have = rest.len();
-        return Err(malformed(format!("announces a header of {length} bytes and {have} follow; it may be cut short")));
-    };
+    Ok(8 + announced as usize)
+}
+
+/// Reads `head`, the length field and the header of a file in which `data` bytes follow them.
+///
+/// # Errors
+/// [`Error::ModelTruncated`] if those are fewer than its tensors take, [`Error::ModelHeader`] for everything else.
+pub(super) fn parse(model: &str, head: &[u8], data: u64) -> Result<Header> {
+    let truncated = |reason| Error::ModelTruncated { model: model.into(), reason };
+    let malformed = |reason| Error::ModelHeader { model: model.into(), reason };
+    let header = &head[8..];
     if header.first() != Some(&b'{') {
         return Err(malformed("the header does not start with '{'".into()));
     }
@@ -60,21 +72,22 @@ pub(super) fn parse(model: &str, file: &[u8]) -> Result<Header> {
         return Err(malformed(format!("tensor {name} is there twice")));
     }
     let parsed: Metadata = serde_json::from_str(header).map_err(|e| malformed(e.to_string()))?;
-    let announced = parsed.data_len();
-    if data.len() < announced {
-        return Err(truncated(format!("{announced} bytes of tensors announced, {} found", data.len())));
+    let announced = parsed.data_len() as u64;
+    if data < announced {
+        return Err(truncated(format!("{announced} bytes of tensors announced, {data} found")));
     }
-    if data.len() > announced {
-        return Err(malformed(format!("{} bytes follow the last tensor", data.len() - announced)));
+    if data > announced {
+        return Err(malformed(format!("{} bytes follow the last tensor", data - announced)));
     }
 
-    let start = 8 + length;
+    let start = head.len();
     let mut tensors: Vec<TensorEntry> = parsed
         .tensors()
         .into_iter()
         .map(|(name, info)| {
             let (from, to) = info.data_offsets;
-            TensorEntry { name, dtype: info.dtype, shape: info.shape.clone(), bytes: start + from..start + to }
+            let bytes = start + from..start + to;
+            TensorEntry { name, dtype: info.dtype, shape: info.shape.clone(), file: 0, bytes }
         })
         .collect();
     tensors.sort_by(|a, b| (a.bytes.start, &a.name).cmp(&(b.bytes.start, &b.name)));

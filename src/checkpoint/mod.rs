@@ -1,51 +1,61 @@
 //! Checkpoints: names to tensors, and the configuration that lies beside them.
 //!
-//! A [`Checkpoint`] is a safetensors file in memory. Whatever library wrote it, its tensors answer to the names that
+//! A [`Checkpoint`] is a safetensors file in memory, or several. Whatever library wrote it, its tensors answer to the names that
 //! torchvision gives them, and their values come out as `f32`. It knows nothing of graphs: what it is asked for is a
 //! name and a shape.
 
 mod config;
+mod file;
 mod format;
 mod header;
 mod names;
 mod preprocess;
 mod published;
+mod shards;
 mod synthetic;
 mod timm;
 mod transformers;
 mod values;
 
-use std::{
-    borrow::Cow,
-    collections::BTreeMap,
-    fmt,
-    fs::{self, File},
-    io::Read,
-    ops::Range,
-    path::Path,
-    sync::Arc,
-};
+use std::{borrow::Cow, collections::BTreeMap, fmt, ops::Range, path::Path, sync::Arc};
 
 pub use config::{ModelConfig, ProblemType};
+use file::OpenFile;
+use header::{Header, TensorEntry};
 pub use preprocess::{Framing, PreprocessConfig};
 pub use published::published;
 use safetensors::Dtype;
+use shards::Shards;
 pub use synthetic::Synthetic;
 
 use crate::{Error, Result};
 
-/// Bytes that are looked at before a file is read as a whole.
-const HEAD: u64 = 512;
+/// The bytes of a safetensors file.
+type Bytes = Cow<'static, [u8]>;
 
-/// A safetensors file in memory. Clones share the bytes.
+/// The files that an index such as `model.safetensors.index.json` names, each once; `place` is the index in messages.
+///
+/// # Errors
+/// [`Error::ModelHeader`] for text that is no such index, [`Error::ConfigPath`] if it names anything but files beside it.
+pub fn shard_files(place: &str, index: &str) -> Result<Vec<String>> {
+    Ok(Shards::parse(place, index)?.files().into_iter().map(Into::into).collect())
+}
+
+/// A safetensors file in memory, or several that make one checkpoint. Clones share the bytes.
 #[derive(Clone)]
 pub struct Checkpoint {
     content: Arc<Content>,
+    nonfinite: bool,
 }
 
 struct Content {
+    files: Vec<Bytes>,
+    directory: Directory,
+}
+
+/// What the headers say, in torchvision's spelling.
+struct Directory {
     name: String,
-    bytes: Cow<'static, [u8]>,
     entries: BTreeMap<String, Entry>,
     shapes: BTreeMap<String, Vec<usize>>,
     metadata: BTreeMap<String, String>,
@@ -56,28 +66,51 @@ struct Entry {
     /// Its name in the file.
     source: String,
     dtype: Dtype,
+    file: usize,
     bytes: Range<usize>,
 }
 
 impl Checkpoint {
-    /// Reads the file at `path`, whose text becomes the checkpoint's name.
+    /// Reads the file at `path`, whose text becomes the checkpoint's name. A path that ends in `.index.json` stands for all files
+    /// that it names beside it.
     ///
     /// # Errors
-    /// [`Error::Io`], and those of [`Checkpoint::from_bytes`]. A file of another kind is recognised by its first bytes
-    /// and not read any further.
+    /// [`Error::Io`], those of [`Checkpoint::from_bytes`], and [`Error::ConfigPath`] if an index names a file elsewhere. A file of
+    /// another kind is recognised by its first bytes and not read any further.
     pub fn open(path: &Path) -> Result<Self> {
-        let name = path.display().to_string();
-        let found = fs::metadata(path).map_err(|e| Error::io(path, &e))?;
-        if !found.is_file() {
-            let kind = if found.is_dir() { "is a folder" } else { "is not a regular file" };
-            return Err(Error::Io { path: path.into(), reason: format!("{kind}; a checkpoint is one file") });
+        Self::open_if(path, |_| Ok(()))
+    }
+
+    /// As [`Checkpoint::open`], but `fits` sees the shapes of all tensors first, as [`Checkpoint::shapes`] gives them: if they are of
+    /// no use, nothing but headers is read.
+    ///
+    /// # Errors
+    /// Those of [`Checkpoint::open`] and of `fits`.
+    pub fn open_if(path: &Path, fits: impl FnOnce(&BTreeMap<String, Vec<usize>>) -> Result<()>) -> Result<Self> {
+        let (mut files, mut tensors, mut metadata) = (Vec::new(), Vec::new(), BTreeMap::new());
+        let mut add = |path: &Path, shards: Option<(&Shards, &str)>| -> Result<()> {
+            let (file, mut header) = OpenFile::open(path)?;
+            if let Some((shards, name)) = shards {
+                shards.check(name, &header.tensors)?;
+            }
+            header.tensors.iter_mut().for_each(|tensor| tensor.file = files.len());
+            tensors.append(&mut header.tensors);
+            metadata.append(&mut header.metadata);
+            files.push(file);
+            Ok(())
+        };
+        if path.as_os_str().to_string_lossy().ends_with(shards::ENDING) {
+            let shards = Shards::open(path)?;
+            for name in shards.files() {
+                add(&path.with_file_name(name), Some((&shards, name)))?;
+            }
+        } else {
+            add(path, None)?;
         }
-        let mut file = File::open(path).map_err(|e| Error::io(path, &e))?;
-        let mut bytes = Vec::new();
-        file.by_ref().take(HEAD).read_to_end(&mut bytes).map_err(|e| Error::io(path, &e))?;
-        format::refuse_foreign(&name, &bytes)?;
-        file.read_to_end(&mut bytes).map_err(|e| Error::io(path, &e))?;
-        Self::from_bytes(&name, bytes)
+        let directory = Directory::new(&path.display().to_string(), tensors, metadata)?;
+        fits(&directory.shapes)?;
+        let files = files.into_iter().map(|file| file.read().map(Cow::Owned)).collect::<Result<_>>()?;
+        Ok(Self::assemble(files, directory))
     }
 
     /// Takes the bytes of a safetensors file; `name` is used in messages.
@@ -87,52 +120,43 @@ impl Checkpoint {
     /// * [`Error::ModelTruncated`] when there are fewer than 8 or when the tensor data end early,
     /// * [`Error::ModelHeader`] for anything else that is wrong with the container, a tensor that is named twice and
     ///   two names that mean the same tensor.
-    pub fn from_bytes(name: &str, bytes: impl Into<Cow<'static, [u8]>>) -> Result<Self> {
+    pub fn from_bytes(name: &str, bytes: impl Into<Bytes>) -> Result<Self> {
         let bytes = bytes.into();
         format::refuse_foreign(name, &bytes)?;
-        let header = header::parse(name, &bytes)?;
-        Self::assemble(name, bytes, header.tensors, header.metadata)
+        let end = header::end(name, &bytes, bytes.len() as u64)?;
+        let Header { tensors, metadata } = header::parse(name, &bytes[..end], (bytes.len() - end) as u64)?;
+        Ok(Self::assemble(vec![bytes], Directory::new(name, tensors, metadata)?))
     }
 
-    /// A checkpoint over `bytes` in which `tensors` lie at the given places under the names of their file.
-    fn assemble(
-        name: &str,
-        bytes: Cow<'static, [u8]>,
-        tensors: Vec<header::TensorEntry>,
-        metadata: BTreeMap<String, String>,
-    ) -> Result<Self> {
-        let canonical = names::canonical(tensors.iter().map(|t| (t.name.as_str(), t.shape.as_slice())))
-            .map_err(|reason| Error::ModelHeader { model: name.into(), reason })?;
-        let mut entries = BTreeMap::new();
-        let mut shapes = BTreeMap::new();
-        for (tensor, canonical) in tensors.into_iter().zip(canonical) {
-            if let Some(canonical) = canonical {
-                shapes.insert(canonical.clone(), tensor.shape);
-                entries.insert(canonical, Entry { source: tensor.name, dtype: tensor.dtype, bytes: tensor.bytes });
-            }
-        }
-        Ok(Checkpoint { content: Arc::new(Content { name: name.into(), bytes, entries, shapes, metadata }) })
+    fn assemble(files: Vec<Bytes>, directory: Directory) -> Self {
+        Checkpoint { content: Arc::new(Content { files, directory }), nonfinite: false }
+    }
+
+    /// The same checkpoint, of which [`Checkpoint::tensor`] also gives values that are NaN or infinite.
+    pub fn allow_nonfinite(mut self) -> Self {
+        self.nonfinite = true;
+        self
     }
 
     /// The name it was opened under.
     pub fn name(&self) -> &str {
-        &self.content.name
+        &self.content.directory.name
     }
 
     /// Shape of every tensor, by its name in torchvision spelling. Counters of batches are left out.
     pub fn shapes(&self) -> &BTreeMap<String, Vec<usize>> {
-        &self.content.shapes
+        &self.content.directory.shapes
     }
 
     /// The free text that the file carries beside its tensors (`__metadata__`).
     pub fn metadata(&self) -> &BTreeMap<String, String> {
-        &self.content.metadata
+        &self.content.directory.metadata
     }
 
-    /// The 64-bit FNV-1a hash of the file's bytes.
+    /// The 64-bit FNV-1a hash of the file's bytes, of several files one after the other.
     pub fn fingerprint(&self) -> u64 {
         let step = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3);
-        self.content.bytes.iter().fold(0xcbf2_9ce4_8422_2325, step)
+        self.content.files.iter().flat_map(|file| file.iter()).fold(0xcbf2_9ce4_8422_2325, step)
     }
 
     /// The values of the tensor `name` (torchvision spelling), row-major. F32 is borrowed where the bytes are aligned,
@@ -143,11 +167,12 @@ impl Checkpoint {
     /// * [`Error::MissingTensor`] when there is none of that name,
     /// * [`Error::TensorShape`] when it has another shape,
     /// * [`Error::TensorDtype`] when it is stored in another type,
-    /// * [`Error::TensorValue`] for a value that is not finite as f32, or a running variance that batch normalisation
-    ///   cannot take the root of.
+    /// * [`Error::TensorValue`] for a value that is not finite as f32 (unless [`Checkpoint::allow_nonfinite`]), or a running variance
+    ///   that batch normalisation cannot take the root of.
     pub fn tensor(&self, name: &str, shape: &[usize]) -> Result<Cow<'_, [f32]>> {
-        let model = || self.content.name.clone();
-        let (Some(entry), Some(got)) = (self.content.entries.get(name), self.content.shapes.get(name)) else {
+        let Content { files, directory } = &*self.content;
+        let model = || directory.name.clone();
+        let (Some(entry), Some(got)) = (directory.entries.get(name), directory.shapes.get(name)) else {
             return Err(Error::MissingTensor {
                 model: model(),
                 architecture: "this network".into(),
@@ -164,18 +189,34 @@ impl Checkpoint {
                 got: got.clone(),
             });
         }
-        let bytes = &self.content.bytes[entry.bytes.clone()];
+        let bytes = &files[entry.file][entry.bytes.clone()];
         let values = values::widen(bytes, entry.dtype).ok_or_else(|| Error::TensorDtype {
             model: model(),
             tensor: tensor(),
             dtype: entry.dtype.to_string(),
         })?;
-        let bad = match values::first_bad(&values, name.ends_with("running_var")) {
+        let bad = match values::first_bad(&values, name.ends_with("running_var"), self.nonfinite) {
             Some(index) => index,
             None => return Ok(values),
         };
         let value = values::describe(bytes, entry.dtype, bad, values[bad]);
         Err(Error::TensorValue { model: model(), tensor: tensor(), index: bad, value })
+    }
+}
+
+impl Directory {
+    fn new(name: &str, tensors: Vec<TensorEntry>, metadata: BTreeMap<String, String>) -> Result<Self> {
+        let canonical = names::canonical(tensors.iter().map(|t| (t.name.as_str(), t.shape.as_slice())))
+            .map_err(|reason| Error::ModelHeader { model: name.into(), reason })?;
+        let mut entries = BTreeMap::new();
+        let mut shapes = BTreeMap::new();
+        for (TensorEntry { name, dtype, shape, file, bytes }, canonical) in tensors.into_iter().zip(canonical) {
+            if let Some(canonical) = canonical {
+                shapes.insert(canonical.clone(), shape);
+                entries.insert(canonical, Entry { source: name, dtype, file, bytes });
+            }
+        }
+        Ok(Directory { name: name.into(), entries, shapes, metadata })
     }
 }
 
@@ -187,9 +228,9 @@ fn without_ones(shape: &[usize]) -> &[usize] {
 impl fmt::Debug for Checkpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Checkpoint")
-            .field("name", &self.content.name)
-            .field("tensors", &self.content.entries.len())
-            .field("bytes", &self.content.bytes.len())
+            .field("name", &self.content.directory.name)
+            .field("tensors", &self.content.directory.entries.len())
+            .field("bytes", &self.content.files.iter().map(|file| file.len()).sum::<usize>())
             .finish()
     }
 }

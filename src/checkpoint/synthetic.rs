@@ -8,7 +8,7 @@ use std::{borrow::Cow, collections::BTreeMap, f64::consts::PI};
 
 use safetensors::Dtype;
 
-use super::{Checkpoint, header::TensorEntry};
+use super::{Checkpoint, Directory, TensorEntry};
 use crate::Result;
 
 /// A family of synthetic checkpoints.
@@ -47,10 +47,12 @@ impl Synthetic {
                 name: tensor.clone(),
                 dtype: Dtype::F32,
                 shape: shape.clone(),
+                file: 0,
                 bytes: start..bytes.len(),
             });
         }
-        Checkpoint::assemble(name, Cow::Owned(bytes), entries, BTreeMap::new())
+        let directory = Directory::new(name, entries, BTreeMap::new())?;
+        Ok(Checkpoint::assemble(vec![Cow::Owned(bytes)], directory))
     }
 
     /// An input `[N, C, H, W]`: noise in ±1 on top of a wave that differs from image to image and channel to channel.

@@ -27,10 +27,10 @@ fn elements<const N: usize>(bytes: &[u8], value: impl Fn([u8; N]) -> f32) -> Cow
     Cow::Owned(chunks.iter().map(|chunk| value(*chunk)).collect())
 }
 
-/// Index of the first value that is not finite, or, in a variance, so negative that `variance + eps` has no inverse
-/// root.
-pub(super) fn first_bad(values: &[f32], variance: bool) -> Option<usize> {
-    values.iter().position(|v| !v.is_finite() || (variance && *v <= -BATCH_NORM_EPS))
+/// Index of the first value that is not finite, unless `nonfinite` allows that, or, in a variance, so negative that
+/// `variance + eps` has no inverse root.
+pub(super) fn first_bad(values: &[f32], variance: bool, nonfinite: bool) -> Option<usize> {
+    values.iter().position(|v| (!nonfinite && !v.is_finite()) || (variance && *v <= -BATCH_NORM_EPS))
 }
 
 /// Element `index` as text: as stored where narrowing lost it.

@@ -1,4 +1,4 @@
-//! The features of a folder's images, in memory and as a safetensors file.
+//! The features of a folder's images, in memory and in a file.
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
@@ -8,8 +8,10 @@ use std::{
     time::UNIX_EPOCH,
 };
 
-use residua::{Classifier, Error};
-use safetensors::{Dtype, SafeTensors, tensor::TensorView};
+use residua::{
+    Classifier, Error,
+    index::{self, Indexed},
+};
 
 use super::{Stop, inputs::path_of, options::Global, pipeline::Work, progress::Progress, write_file};
 
@@ -104,72 +106,28 @@ impl Index {
     /// Reads the index at `path` into this one, which has none yet.
     ///
     /// # Errors
-    /// [`Error::Io`], [`Error::ModelHeader`] if it is no index, [`Error::ConfigValue`] if it is one of other features.
+    /// [`Error::Io`], and those of [`index::read`].
     pub(super) fn read(&mut self, path: &Path) -> Result<(), Error> {
-        let place = path.display().to_string();
-        let invalid =
-            |reason: String| Error::ModelHeader { model: place.clone(), reason: format!("no index: {reason}") };
         let bytes = fs::read(path).map_err(|error| Error::io(path, &error))?;
-        let header = |error: safetensors::SafeTensorError| invalid(error.to_string());
-        let (_, metadata) = SafeTensors::read_metadata(&bytes).map_err(header)?;
-        for key in ["format", "weights", "preprocess"] {
-            let (expected, found) = (&self.source[key], metadata.metadata().as_ref().and_then(|all| all.get(key)));
-            if found != Some(expected) {
-                return Err(Error::ConfigValue {
-                    place,
-                    field: key.into(),
-                    value: found.cloned().unwrap_or_else(|| "missing".into()),
-                    expected: format!(
-                        "{expected} of the model {}: give the index's own model, or another file",
-                        self.source["model"]
-                    ),
-                });
-            }
-        }
-        let file = SafeTensors::deserialize(&bytes).map_err(header)?;
-        let tensor = |name: &str| file.tensor(name).map_err(header);
-        let (paths, sizes, mtimes) = (tensor("paths")?, tensor("sizes")?, tensor("mtimes")?);
-        let embeddings = tensor("embeddings")?;
-        let images: Vec<&[u8]> = paths.data().split_inclusive(|&byte| byte == 0).collect();
-        let columns = match *embeddings.shape() {
-            [rows, columns] if rows == images.len() && columns > 0 && embeddings.dtype() == Dtype::F32 => columns,
-            ref other => return Err(invalid(format!("{} paths for embeddings {other:?}", images.len()))),
-        };
-        let numbers = |view: &TensorView<'_>| bytemuck::pod_collect_to_vec::<u8, i64>(view.data());
-        let (sizes, mtimes) = (numbers(&sizes), numbers(&mtimes));
-        if sizes.len() != images.len() || mtimes.len() != images.len() {
-            return Err(invalid(format!("{} paths, {} sizes, {} times", images.len(), sizes.len(), mtimes.len())));
-        }
-        let rows = embeddings.data().chunks_exact(4 * columns).zip(sizes.into_iter().zip(mtimes));
-        for (path, (features, stamp)) in images.into_iter().zip(rows) {
-            let features = bytemuck::pod_collect_to_vec(features);
-            self.rows.insert(path_of(path.strip_suffix(&[0]).unwrap_or(path)), Row { stamp, features });
+        // A model may be kept under another name.
+        let mut source = self.source.clone();
+        source.remove("model");
+        for Indexed { path, size, mtime, features } in index::read(&path.display().to_string(), &bytes, &source)? {
+            self.rows.insert(path_of(&path), Row { stamp: (size, mtime), features });
         }
         Ok(())
     }
 
     /// Writes the index to `path`.
     pub(super) fn write(&self, path: &Path, columns: usize) -> Result<(), Error> {
-        let rows = self.rows.len();
-        let paths: Vec<u8> =
-            self.rows.keys().flat_map(|path| path.as_os_str().as_encoded_bytes().iter().copied().chain([0])).collect();
-        let numbers =
-            |of: fn(&Row) -> i64| -> Vec<u8> { self.rows.values().flat_map(|row| of(row).to_le_bytes()).collect() };
-        let embeddings: Vec<u8> =
-            self.rows.values().flat_map(|row| &row.features).flat_map(|value| value.to_le_bytes()).collect();
-        let tensors = [
-            ("embeddings", Dtype::F32, vec![rows, columns], embeddings),
-            ("mtimes", Dtype::I64, vec![rows], numbers(|row| row.stamp.1)),
-            ("paths", Dtype::U8, vec![paths.len()], paths),
-            ("sizes", Dtype::I64, vec![rows], numbers(|row| row.stamp.0)),
-        ];
-        let failed = |error: safetensors::SafeTensorError| Error::Io { path: path.into(), reason: error.to_string() };
-        let views: Result<Vec<_>, _> = tensors
-            .iter()
-            .map(|(name, dtype, shape, bytes)| Ok((*name, TensorView::new(*dtype, shape.clone(), bytes)?)))
-            .collect();
-        let bytes = safetensors::serialize(views.map_err(failed)?, Some(self.source.clone())).map_err(failed)?;
-        write_file(path, &bytes)
+        let image = |(path, row): (&PathBuf, &Row)| Indexed {
+            path: path.as_os_str().as_encoded_bytes().into(),
+            size: row.stamp.0,
+            mtime: row.stamp.1,
+            features: row.features.clone(),
+        };
+        let images: Vec<Indexed> = self.rows.iter().map(image).collect();
+        write_file(path, &index::write(&images, columns, &self.source)?)
     }
 }
 

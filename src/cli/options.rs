@@ -37,6 +37,12 @@ pub(crate) struct Global {
     /// Choose kernels by rules alone, whatever was measured before or comes with residua
     #[arg(long, global = true, conflicts_with_all = ["tune", "retune"])]
     pub(crate) no_tune: bool,
+    /// Leave out tensors that the network has no place for, instead of refusing the model
+    #[arg(long, global = true)]
+    pub(crate) allow_extra: bool,
+    /// Open a model with weights that are NaN or infinite, to look at it
+    #[arg(long, global = true)]
+    pub(crate) allow_nonfinite: bool,
     /// Use what is in the cache of the hub, and no network (also: the variable HF_HUB_OFFLINE)
     #[arg(long, global = true)]
     pub(crate) offline: bool,

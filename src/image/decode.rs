@@ -87,6 +87,10 @@ fn decode_as(format: ImageFormat, bytes: &[u8], options: &DecodeOptions) -> Resu
     if u64::from(width) * u64::from(height) > limit {
         return Err(Error::ImageTooLarge { width, height, limit });
     }
+    if format == ImageFormat::Jpeg && !jpeg::can_hold(bytes, width, height) {
+        let reason = format!("{} bytes cannot hold {width}x{height} pixels", bytes.len());
+        return Err(Error::ImageTruncated { reason });
+    }
     let orientation = match options.exif {
         true => decoder.orientation().unwrap_or(Orientation::NoTransforms),
         false => Orientation::NoTransforms,
@@ -123,7 +127,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_panicking_decoder_is_an_error() {
+    fn row_30_a_panicking_decoder_is_an_error() {
         let error = contain::<()>(ImageFormat::Gif, || panic!("as a fuzzed file may make it")).unwrap_err();
         assert_eq!(error, Error::ImageDecode { reason: "the image/gif decoder panicked".into() });
         assert_eq!(contain(ImageFormat::Gif, || Ok(1)), Ok(1));

@@ -35,6 +35,11 @@ pub(super) fn missing(bytes: &[u8]) -> Option<&'static str> {
     })
 }
 
+/// Whether a JPEG can have this size: every 8x8 block of it takes a bit at least, however its Huffman codes are.
+pub(super) fn can_hold(bytes: &[u8], width: u32, height: u32) -> bool {
+    u64::from(width.div_ceil(8)) * u64::from(height.div_ceil(8)) <= 8 * bytes.len() as u64
+}
+
 /// The next marker at or after `at`, which moves behind it. Skips entropy-coded data, and garbage between segments.
 fn next_marker(bytes: &[u8], at: &mut usize) -> Option<u8> {
     loop {

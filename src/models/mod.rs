@@ -50,6 +50,23 @@ impl Architecture {
     /// * [`Error::UnknownArchitecture`] if the names or shapes are of no supported network,
     /// * [`Error::MissingTensor`], [`Error::UnexpectedTensor`], [`Error::TensorShape`] if they are nearly of one.
     pub fn detect(model: &str, shapes: &Shapes) -> Result<Self> {
+        let (architecture, extra) = Self::detect_within(model, shapes)?;
+        if extra.is_empty() {
+            return Ok(architecture);
+        }
+        Err(Error::UnexpectedTensor {
+            model: model.into(),
+            architecture: architecture.name(),
+            count: extra.len(),
+            names: list(&extra),
+        })
+    }
+
+    /// As [`Architecture::detect`], beside the tensors that it has no place for.
+    ///
+    /// # Errors
+    /// Those of [`Architecture::detect`] but [`Error::UnexpectedTensor`].
+    pub fn detect_within<'a>(model: &str, shapes: &'a Shapes) -> Result<(Self, Vec<&'a str>)> {
         let unknown = |reason| Error::UnknownArchitecture { model: model.into(), reason };
         if let Some(feature) = look_alike::feature(shapes) {
             return Err(unknown(format!("{feature} is not supported; supported are {SUPPORTED}")));
@@ -62,8 +79,8 @@ impl Architecture {
             Err(format!("{}; supported are {SUPPORTED}", sample(shapes)))
         };
         let architecture = architecture.map_err(unknown)?;
-        architecture.check(model, shapes)?;
-        Ok(architecture)
+        let extra = architecture.check(model, shapes)?;
+        Ok((architecture, extra))
     }
 
     /// The architecture of a name out of [`Architecture::names`].
@@ -159,8 +176,8 @@ impl Architecture {
         Ok(graph.nodes().iter().zip(&shapes).map(|(node, output)| of_node(&node.op, output)).sum())
     }
 
-    /// Compares what the graph reads with what the checkpoint has.
-    fn check(&self, model: &str, shapes: &Shapes) -> Result<()> {
+    /// Compares what the graph reads with what the checkpoint has, and gives the names of what it has beside that.
+    fn check<'a>(&self, model: &str, shapes: &'a Shapes) -> Result<Vec<&'a str>> {
         let expected: Shapes = self.graph().tensors().into_iter().collect();
         let missing: Vec<&str> =
             expected.keys().filter(|name| !shapes.contains_key(*name)).map(String::as_str).collect();
@@ -186,16 +203,7 @@ impl Architecture {
             let reason = format!("tensor {name} of shape {shape:?} holds nothing");
             return Err(Error::UnknownArchitecture { model: model.into(), reason });
         }
-        let extra: Vec<&str> = shapes.keys().filter(|name| !expected.contains_key(*name)).map(String::as_str).collect();
-        if !extra.is_empty() {
-            return Err(Error::UnexpectedTensor {
-                model: model.into(),
-                architecture: self.name(),
-                count: extra.len(),
-                names: list(&extra),
-            });
-        }
-        Ok(())
+        Ok(shapes.keys().filter(|name| !expected.contains_key(*name)).map(String::as_str).collect())
     }
 }
 

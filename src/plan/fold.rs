@@ -70,6 +70,16 @@ pub(super) fn conv2d(checkpoint: &Checkpoint, weights: &ConvWeights, params: &Co
     Ok(pack(source, &affine, params.kernel * params.kernel, inputs, inputs * merged, first_input))
 }
 
+/// The largest magnitude among the folded weights of a layer, whose tensor has this shape.
+pub(super) fn largest(checkpoint: &Checkpoint, weights: &ConvWeights, shape: &[usize]) -> Result<f64> {
+    let source = checkpoint.tensor(&weights.weight, shape)?;
+    let affine = output_affine(checkpoint, weights, shape[0])?;
+    let of_output = |(values, (scale, _)): (&[f32], &(f64, f64))| {
+        f64::from(values.iter().fold(0.0_f32, |largest, value| largest.max(value.abs()))) * scale.abs()
+    };
+    Ok(source.chunks(source.len() / shape[0]).zip(&affine).map(of_output).fold(0.0, f64::max))
+}
+
 /// The folded weights of a 3x3 convolution for Winograd's convolution, `[points][cin][cout]`, transformed in f64.
 pub(super) fn winograd(
     checkpoint: &Checkpoint,

@@ -20,6 +20,7 @@ use std::{fmt, sync::Arc};
 pub use alone::Alone;
 pub use candidates::Candidates;
 pub use fuse::{Addend, ConvWeights, Epilogue, Fused, Layer, LayerOp, Norm, Subsample, fuse};
+use half::f16;
 pub use memory::{Footprint, Layout, Lifetime, assign, live};
 use select::Choice;
 pub use tuned::{Case, Reason, Table, Timing, bucket, shipped};
@@ -34,6 +35,10 @@ use crate::{
 
 /// Rows of all images of a convolution's output: up to here `divide` of `shaders/lib/conv2d.wgsl` is exact.
 const MAX_ROWS: u64 = 1 << 22;
+
+/// How much larger than a 3x3 kernel's values its transform for [`crate::kernels::winograd`] can be: the largest row sum of
+/// magnitudes in the matrix G of F(2, 3), squared.
+const WINOGRAD_GROWTH: f64 = 1.5 * 1.5;
 
 /// What a step binds to one of its kernel's bindings (after the uniform block).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -217,7 +222,10 @@ impl Network {
     ///
     /// # Errors
     /// What [`Checkpoint::tensor`] finds wrong.
-    pub(crate) fn pack(&self, id: WeightsId) -> Result<Vec<f32>> {
+    ///
+    /// # Panics
+    /// If `id` is of no plan of this network.
+    pub fn pack(&self, id: WeightsId) -> Result<Vec<f32>> {
         if let Some([first, second]) = id.halves() {
             return Ok([self.pack(first)?, self.pack(second)?].concat());
         }
@@ -242,6 +250,26 @@ impl Network {
             ) => fold::affine(checkpoint, norm),
             (op, part) => unreachable!("no {part:?} for {op:?}"),
         }
+    }
+
+    /// A layer whose weights, batch norm folded in, do not fit into f16 in one of the forms that kernels take, with the largest of
+    /// them.
+    ///
+    /// # Errors
+    /// What [`Checkpoint::tensor`] finds wrong.
+    pub(crate) fn beyond_f16(&self) -> Result<Option<(&str, f64)>> {
+        for layer in &self.fused.layers {
+            let (weights, shape) = match &layer.op {
+                LayerOp::Conv2d { weights, params, .. } => (weights, params.weight_shape().to_vec()),
+                LayerOp::Linear { weights, inputs, outputs } => (weights, vec![*outputs, *inputs]),
+                _ => continue,
+            };
+            let largest = fold::largest(&self.checkpoint, weights, &shape)?;
+            if largest * WINOGRAD_GROWTH > f64::from(f16::MAX) {
+                return Ok(Some((&layer.name, largest)));
+            }
+        }
+        Ok(None)
     }
 
     /// The values that layers yield, in execution order: those that a plan can keep.

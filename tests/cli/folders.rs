@@ -140,7 +140,7 @@ fn resume_does_not_touch_files_of_another_kind() {
 }
 
 #[test]
-fn ctrl_c_leaves_complete_lines_and_exits_130() {
+fn row_48_ctrl_c_leaves_complete_lines_and_exits_130() {
     let album = album();
     let folder = tempfile::tempdir().unwrap();
     let target = folder.path().join("out.jsonl");
@@ -165,7 +165,7 @@ fn ctrl_c_leaves_complete_lines_and_exits_130() {
 }
 
 #[test]
-fn lists_on_stdin_and_odd_names() {
+fn row_37_lists_on_stdin_and_odd_names() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &[u8]| folder.path().join(OsStr::from_bytes(name));
     let (odd, newline): (PathBuf, PathBuf) = (path(b"odd\xff.png"), path(b"two\nlines.png"));

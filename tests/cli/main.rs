@@ -119,7 +119,7 @@ fn every_image_format_gives_the_same_best_class() {
 }
 
 #[test]
-fn bad_images_are_reported_and_the_others_served() {
+fn row_23_28_47_bad_images_are_reported_and_the_others_served() {
     let folder = Folder::new();
     let jpeg = fs::read(folder.image("whole.jpg", 200, 200)).unwrap();
     let bad = [
@@ -263,7 +263,7 @@ fn devices_are_listed_and_an_unknown_one_refused() {
 }
 
 #[test]
-fn without_an_adapter_the_cpu_path_serves_and_says_so() {
+fn row_39_without_an_adapter_the_cpu_path_serves_and_says_so() {
     let folder = Folder::new();
     let photo = folder.image("photo.png", 32, 32);
     let without = |arguments: &[&str]| {
@@ -336,7 +336,7 @@ fn info_verify_and_preprocess() {
 }
 
 #[test]
-fn a_closed_stdout_is_a_quiet_success() {
+fn row_38_a_closed_stdout_is_a_quiet_success() {
     let folder = Folder::new();
     let photo = folder.image("photo.png", 32, 32);
     let mut command = Command::new(env!("CARGO_BIN_EXE_residua"));
@@ -362,7 +362,7 @@ fn the_benchmark_prints_json() {
 
 #[cfg(unix)]
 #[test]
-fn special_files_are_neither_waited_for_nor_replaced() {
+fn row_36_special_files_are_neither_waited_for_nor_replaced() {
     use std::os::unix::{ffi::OsStrExt, fs::symlink};
     let folder = Folder::new();
     let photo = folder.image("z.png", 32, 32);

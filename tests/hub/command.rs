@@ -100,7 +100,7 @@ fn a_wrong_name_is_answered_with_right_ones() {
 }
 
 #[test]
-fn the_token_is_in_no_log() {
+fn row_51_the_token_is_in_no_log() {
     let bench = Bench::new();
     let mut command = bench.command(&["pull", "owner/net", "-v"]);
     let (status, out, err) =
@@ -114,7 +114,7 @@ fn the_token_is_in_no_log() {
 }
 
 #[test]
-fn a_killed_download_is_resumed_and_never_used_before() {
+fn row_48_a_killed_download_is_resumed_and_never_used_before() {
     let bench = Bench::new();
     bench.server.fault([Fault::Slow(WEIGHTS.len() / 50, Duration::from_millis(100))]);
     let mut child = bench.command(&["pull", "owner/net"]).spawn().unwrap();

@@ -56,7 +56,7 @@ fn the_token_goes_to_the_hub_alone() {
 }
 
 #[test]
-fn a_redirect_to_elsewhere_and_back_does_not_bring_the_token_back() {
+fn row_51_a_redirect_to_elsewhere_and_back_does_not_bring_the_token_back() {
     let mut bench = Bench::new();
     let other = Server::start();
     let leak: &str =

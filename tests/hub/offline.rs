@@ -79,7 +79,7 @@ fn files_without_links_are_taken_as_they_are() {
 }
 
 #[test]
-fn what_is_not_cached_is_named() {
+fn row_51_what_is_not_cached_is_named() {
     let nothing = Python::new(&[]);
     let missing = |python: &Python| {
         let error = python.open().unwrap_err();
@@ -112,7 +112,7 @@ fn damaged(damage: impl Fn(&Bench)) {
 }
 
 #[test]
-fn one_wrong_bit_is_seen_and_mended() {
+fn row_50_one_wrong_bit_is_seen_and_mended() {
     damaged(|bench| {
         let mut bytes = WEIGHTS.to_vec();
         bytes[WEIGHTS.len() / 2] ^= 1;
@@ -121,17 +121,17 @@ fn one_wrong_bit_is_seen_and_mended() {
 }
 
 #[test]
-fn a_shortened_file_is_seen_and_mended() {
+fn row_50_a_shortened_file_is_seen_and_mended() {
     damaged(|bench| fs::write(bench.blob(), &WEIGHTS[..1000]).unwrap());
 }
 
 #[test]
-fn a_dangling_link_is_seen_and_mended() {
+fn row_50_a_dangling_link_is_seen_and_mended() {
     damaged(|bench| fs::remove_file(bench.blob()).unwrap());
 }
 
 #[test]
-fn a_half_written_ref_is_seen_and_mended() {
+fn row_50_a_half_written_ref_is_seen_and_mended() {
     damaged(|bench| fs::write(bench.path("refs/main"), &COMMIT[..17]).unwrap());
     damaged(|bench| fs::write(bench.path("refs/main"), "").unwrap());
 }

@@ -13,7 +13,7 @@ fn what_is_not_there_is_told_apart() {
 }
 
 #[test]
-fn statuses_have_codes_of_their_own() {
+fn row_51_statuses_have_codes_of_their_own() {
     let cases = [
         (Fault::Status(401, "X-Nothing: 0"), "hub.unauthorized", "HF_TOKEN"),
         (Fault::Status(401, "X-Error-Code: GatedRepo"), "hub.forbidden", "ask for access"),
@@ -51,7 +51,7 @@ fn a_token_that_is_not_taken_is_not_told() {
 }
 
 #[test]
-fn a_web_page_instead_of_weights_is_refused() {
+fn row_51_a_web_page_instead_of_weights_is_refused() {
     let bench = Bench::new();
     bench.server.fault([Fault::Html]);
     let error = bench.open().unwrap_err();
@@ -101,7 +101,7 @@ fn weights_in_another_form_are_refused_with_the_way_out() {
 }
 
 #[test]
-fn a_cache_that_cannot_be_written_is_named() {
+fn row_49_a_cache_that_cannot_be_written_is_named() {
     let mut bench = Bench::new();
     let file = bench.folder.path().join("file");
     fs::write(&file, "").unwrap();

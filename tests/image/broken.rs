@@ -12,7 +12,7 @@ fn inputs() -> Vec<(String, Vec<u8>)> {
 
 /// Cut anywhere, a file is an error or, where only its tail is gone, the whole image: rows are never made up.
 #[test]
-fn a_cut_file_is_an_error() {
+fn row_29_a_cut_file_is_an_error() {
     let options = DecodeOptions::default();
     for (name, bytes) in inputs() {
         let whole = decode(&bytes, &options).unwrap();
@@ -29,7 +29,7 @@ fn a_cut_file_is_an_error() {
 }
 
 #[test]
-fn a_cut_jpeg_is_taken_only_on_request() {
+fn row_28_a_cut_jpeg_is_taken_only_on_request() {
     for name in ["baseline.jpg", "progressive.jpg", "restarts.jpg"] {
         let bytes = std::fs::read(golden("formats").join(name)).unwrap();
         let mut lenient = DecodeOptions::default();
@@ -64,7 +64,7 @@ fn a_cut_run_length_bmp_is_an_error() {
 }
 
 #[test]
-fn mutated_files_give_an_error_or_an_image() {
+fn row_30_mutated_files_give_an_error_or_an_image() {
     let mut options = DecodeOptions::default();
     options.max_pixels = 1 << 20;
     let mut state = 1_u64;
@@ -96,7 +96,7 @@ fn mutated_files_give_an_error_or_an_image() {
 }
 
 #[test]
-fn other_kinds_of_file_are_named() {
+fn row_23_35_other_kinds_of_file_are_named() {
     let random: Vec<u8> = (0..4096_u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8 | 0x80).collect();
     let long_text = "ä".repeat(2000);
     let cases: &[(&[u8], &str, &str)] = &[

@@ -18,7 +18,7 @@ fn bound(name: &str) -> Difference {
 }
 
 #[test]
-fn formats_decode_as_pillow_does() {
+fn row_31_33_formats_decode_as_pillow_does() {
     let inputs: Vec<_> =
         files(&golden("formats")).into_iter().filter(|(name, _)| name.matches('.').count() == 1).collect();
     assert_eq!(inputs.len(), 18);
@@ -53,7 +53,7 @@ fn png(image: impl Into<DynamicImage>) -> Vec<u8> {
 
 /// 16 bits become 8 by division by 257, rounded; the crop of an image of its own size shows the values.
 #[test]
-fn sixteen_bits_are_scaled() {
+fn row_32_sixteen_bits_are_scaled() {
     let values = |x: u32, y: u32| (x * 4099 + y * 21_001) as u16;
     let eight = |value: u16| ((u32::from(value) + 128) / 257) as u8;
     let grey: ImageBuffer<Luma<u16>, _> = ImageBuffer::from_fn(13, 3, |x, y| Luma([values(x, y)]));

@@ -50,12 +50,12 @@ pub(crate) fn check_folder(folder: &Path, recipe: impl Fn(&str) -> Preprocess) -
 }
 
 #[test]
-fn noise_of_extreme_sizes() {
+fn row_24_25_noise_of_extreme_sizes() {
     assert_eq!(check_folder(&golden("preprocess/png"), named), 12);
 }
 
 #[test]
-fn odd_sizes_colour_types_and_roundings() {
+fn row_32_odd_sizes_colour_types_and_roundings() {
     assert_eq!(check_folder(&golden("pixels"), spelled), 25);
 }
 

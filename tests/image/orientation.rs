@@ -64,7 +64,7 @@ fn every_orientation_is_turned_upright() {
 }
 
 #[test]
-fn a_broken_segment_is_no_orientation() {
+fn row_34_a_broken_segment_is_no_orientation() {
     let whole = exif(6);
     let plain = decoded(&photo(b"Exif\0\0"), true);
     let mut elsewhere = whole.clone();

@@ -1,4 +1,4 @@
-//! Checkpoints from good and bad bytes. The numbers are rows of the list of bad inputs in the project's notes.
+//! Checkpoints from good and bad bytes.
 
 use std::{fs, path::Path};
 
@@ -58,13 +58,13 @@ fn static_bytes_need_no_copy() {
 }
 
 #[test]
-fn row_1_too_short_for_a_length() {
+fn row_01_too_short_for_a_length() {
     assert_eq!(code([]), "model.truncated");
     assert_eq!(code([0; 7]), "model.truncated");
 }
 
 #[test]
-fn row_2_absurd_header_lengths() {
+fn row_02_absurd_header_lengths() {
     for length in [1u64 << 63, u64::MAX, 100_000_001, 1000, 3] {
         let mut bytes = length.to_le_bytes().to_vec();
         bytes.extend_from_slice(b"{}");
@@ -73,7 +73,7 @@ fn row_2_absurd_header_lengths() {
 }
 
 #[test]
-fn row_3_headers_that_are_no_header() {
+fn row_03_headers_that_are_no_header() {
     let deep = format!(r#"{{"a":{}{}}}"#, "[".repeat(3000), "]".repeat(3000));
     for header in
         ["[]", "{", r#"{"a":1}"#, r#"{"__metadata__":{"a":1}}"#, r#"{"a":{"dtype":"F32"}}"#, "", &deep, "{}{}"]
@@ -86,14 +86,14 @@ fn row_3_headers_that_are_no_header() {
 }
 
 #[test]
-fn row_4_a_header_that_starts_with_space() {
+fn row_04_a_header_that_starts_with_space() {
     let Err(Error::ModelHeader { reason, .. }) = parse(file(" {}", &[])) else { panic!() };
     assert!(reason.contains("start"), "{reason}");
     assert_eq!(code(file("{} ", &[])), "ok");
 }
 
 #[test]
-fn row_5_too_few_and_too_many_bytes() {
+fn row_05_too_few_and_too_many_bytes() {
     let whole = one("F32", "[2]", &le(&[1.0, 2.0]));
     assert_eq!(code(&whole[..]), "ok");
     let Err(Error::ModelTruncated { reason, .. }) = parse(&whole[..whole.len() - 1]) else { panic!() };
@@ -104,7 +104,7 @@ fn row_5_too_few_and_too_many_bytes() {
 }
 
 #[test]
-fn row_6_offsets_that_overlap_leave_holes_or_run_backwards() {
+fn row_06_offsets_that_overlap_leave_holes_or_run_backwards() {
     let two = |a: &str, b: &str| {
         let header = format!(
             r#"{{"a":{{"dtype":"F32","shape":[1],"data_offsets":{a}}},"b":{{"dtype":"F32","shape":[1],"data_offsets":{b}}}}}"#
@@ -118,7 +118,7 @@ fn row_6_offsets_that_overlap_leave_holes_or_run_backwards() {
 }
 
 #[test]
-fn row_7_a_tensor_named_twice() {
+fn row_07_a_tensor_named_twice() {
     for second in ["F32", "F16"] {
         let end = if second == "F32" { 8 } else { 6 };
         let header = format!(
@@ -132,7 +132,7 @@ fn row_7_a_tensor_named_twice() {
 }
 
 #[test]
-fn row_8_shapes_that_overflow_are_negative_or_do_not_fit() {
+fn row_08_shapes_that_overflow_are_negative_or_do_not_fit() {
     for shape in ["[4294967296,4294967296]", "[18446744073709551615,2]", "[-1]", "[3]", "[2,2]", "[1.0]", "[1e30]"] {
         assert_eq!(code(one("F32", shape, &[0; 8])), "model.header", "{shape}");
     }
@@ -221,7 +221,7 @@ fn row_19_other_formats_are_recognised_with_a_way_out() {
         (b"\xfd7zXZ\x00\x00\x04\xe6\xd6", "xz", "decompress"),
         (b"<!DOCTYPE html><html><head>", "HTML", "fetch"),
         (b"\n  <html><body>Sign in", "HTML", "fetch"),
-        (b"{\"metadata\": {}, \"weight_map\": {}}", "JSON", "several parts"),
+        (b"{\"metadata\": {}, \"weight_map\": {}}", "JSON", "several files"),
         (b"Not Found: no such repository", "text", ".safetensors"),
     ];
     for (bytes, kind, way) in cases {

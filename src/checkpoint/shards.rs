@@ -1,0 +1,85 @@
+//! Checkpoints in several files, as transformers writes large ones: `model.safetensors.index.json` says which tensor lies in which
+//! file beside it.
+
+use std::{collections::BTreeMap, fs::File, io::Read, path::Path};
+
+use serde::Deserialize;
+
+use super::{format::MAX_HEADER, header::TensorEntry};
+use crate::{Error, Result};
+
+/// How the names of such files end.
+pub(super) const ENDING: &str = ".index.json";
+
+/// Which tensor lies in which file.
+pub(super) struct Shards {
+    place: String,
+    file_of: BTreeMap<String, String>,
+}
+
+#[derive(Deserialize)]
+struct Raw {
+    weight_map: BTreeMap<String, String>,
+}
+
+impl Shards {
+    /// Reads the file at `path`.
+    ///
+    /// # Errors
+    /// [`Error::Io`], and those of [`Shards::parse`].
+    pub(super) fn open(path: &Path) -> Result<Self> {
+        let mut text = String::new();
+        let file = File::open(path).map_err(|error| Error::io(path, &error))?;
+        file.take(MAX_HEADER).read_to_string(&mut text).map_err(|error| Error::io(path, &error))?;
+        Self::parse(&path.display().to_string(), &text)
+    }
+
+    /// Takes the text of the file called `place`.
+    ///
+    /// # Errors
+    /// [`Error::ModelHeader`] for text that is no such file; [`Error::ConfigPath`] if it names anything but a file that lies beside it.
+    pub(super) fn parse(place: &str, text: &str) -> Result<Self> {
+        let malformed = |reason| Error::ModelHeader { model: place.into(), reason };
+        let raw: Raw = serde_json::from_str(text).map_err(|error| malformed(error.to_string()))?;
+        if raw.weight_map.is_empty() {
+            return Err(malformed("its weight_map is empty".into()));
+        }
+        match raw.weight_map.values().find(|file| !is_plain(file)) {
+            Some(file) => Err(Error::ConfigPath { place: place.into(), path: file.clone() }),
+            None => Ok(Shards { place: place.into(), file_of: raw.weight_map }),
+        }
+    }
+
+    /// The names of the files, each once.
+    pub(super) fn files(&self) -> Vec<&str> {
+        let mut files: Vec<&str> = self.file_of.values().map(String::as_str).collect();
+        files.sort_unstable();
+        files.dedup();
+        files
+    }
+
+    /// Whether `file` holds the tensors that the index says, and no others.
+    ///
+    /// # Errors
+    /// [`Error::ModelHeader`] with the first tensor that is elsewhere.
+    pub(super) fn check(&self, file: &str, tensors: &[TensorEntry]) -> Result<()> {
+        let wrong = |reason| Error::ModelHeader { model: self.place.clone(), reason };
+        if let Some(tensor) = tensors.iter().find(|tensor| self.file_of.get(&tensor.name).is_none_or(|of| of != file)) {
+            return Err(wrong(format!("{file} holds {}, which the index does not say", tensor.name)));
+        }
+        let announced = self.file_of.iter().filter(|(_, of)| *of == file).count();
+        if announced != tensors.len() {
+            return Err(wrong(format!(
+                "the index says that {file} holds {announced} tensors, it holds {}",
+                tensors.len()
+            )));
+        }
+        Ok(())
+    }
+}
+
+/// The name of a file and no path: nothing that leads out of the folder on any system.
+fn is_plain(name: &str) -> bool {
+    let only_dots = name.trim_matches('.').is_empty();
+    !only_dots && name.len() <= 255 && !name.contains(|c: char| matches!(c, '/' | '\\' | ':') || c.is_control())
+}

@@ -1,0 +1,98 @@
+//! The features of a folder's images as a safetensors file for any language: `embeddings` F32 `[N, features]`; `paths` U8, each path
+//! ended by NUL; `sizes` and `mtimes` I64 `[N]`; where the features come from in the metadata.
+
+use std::{collections::HashMap, fmt::Display};
+
+use bytemuck::pod_collect_to_vec;
+use safetensors::{Dtype, SafeTensorError, SafeTensors, tensor::TensorView};
+
+use crate::{Error, Result};
+
+/// An image of an index.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Indexed {
+    /// Its path as the system has it.
+    pub path: Vec<u8>,
+    /// Bytes of its file.
+    pub size: i64,
+    /// Time of the file's last change, nanoseconds since 1970.
+    pub mtime: i64,
+    /// Its features.
+    pub features: Vec<f32>,
+}
+
+/// The images of the index in `bytes`, whose metadata has to hold all of `source`; `place` names the file in messages.
+///
+/// # Errors
+/// [`Error::ModelHeader`] if it is no index, [`Error::ConfigValue`] if it is one of other features.
+pub fn read(place: &str, bytes: &[u8], source: &HashMap<String, String>) -> Result<Vec<Indexed>> {
+    let invalid =
+        |reason: &dyn Display| Error::ModelHeader { model: place.into(), reason: format!("no index: {reason}") };
+    let header = |error: SafeTensorError| invalid(&error);
+    let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(header)?;
+    for (key, expected) in source {
+        let found = metadata.metadata().as_ref().and_then(|all| all.get(key));
+        if found != Some(expected) {
+            return Err(Error::ConfigValue {
+                place: place.into(),
+                field: key.clone(),
+                value: found.cloned().unwrap_or_else(|| "missing".into()),
+                expected: format!("{expected}: give the index's own model, or another file"),
+            });
+        }
+    }
+    let file = SafeTensors::deserialize(bytes).map_err(header)?;
+    let column = |name: &str| {
+        let view = file.tensor(name).map_err(header)?;
+        let fits = view.dtype() == Dtype::I64;
+        fits.then(|| pod_collect_to_vec::<u8, i64>(view.data())).ok_or_else(|| invalid(&format!("{name} are not I64")))
+    };
+    let (sizes, mtimes) = (column("sizes")?, column("mtimes")?);
+    let (paths, embeddings) = (file.tensor("paths").map_err(header)?, file.tensor("embeddings").map_err(header)?);
+    let paths: Vec<&[u8]> = paths.data().split_inclusive(|&byte| byte == 0).collect();
+    let rows = match (embeddings.dtype(), embeddings.shape()) {
+        (Dtype::F32, [rows, columns]) if *rows == paths.len() && *columns > 0 => *rows,
+        (dtype, shape) => return Err(invalid(&format!("{} paths for embeddings {dtype} {shape:?}", paths.len()))),
+    };
+    if sizes.len() != rows || mtimes.len() != rows {
+        return Err(invalid(&format!("{rows} paths, {} sizes, {} times", sizes.len(), mtimes.len())));
+    }
+    // No row, no bytes: whatever the columns then are, none is read.
+    let row_bytes = embeddings.data().len().checked_div(rows).unwrap_or(1);
+    let features = embeddings.data().chunks_exact(row_bytes).map(pod_collect_to_vec);
+    let images = paths.into_iter().zip(features).zip(sizes.into_iter().zip(mtimes));
+    let image = |((path, features), (size, mtime))| {
+        let path: &[u8] = path;
+        Indexed { path: path.strip_suffix(&[0]).unwrap_or(path).into(), size, mtime, features }
+    };
+    Ok(images.map(image).collect())
+}
+
+/// The bytes of an index of `images`, each with `columns` features, with the metadata `source`.
+///
+/// # Errors
+/// [`Error::Shape`] if one of the images has another number of features.
+pub fn write(images: &[Indexed], columns: usize, source: &HashMap<String, String>) -> Result<Vec<u8>> {
+    let invalid = |reason: String| Error::Shape { node: "index".into(), reason };
+    if let Some(image) = images.iter().find(|image| image.features.len() != columns) {
+        return Err(invalid(format!("{} features, expected {columns}", image.features.len())));
+    }
+    let numbers =
+        |of: fn(&Indexed) -> i64| -> Vec<u8> { images.iter().flat_map(|image| of(image).to_le_bytes()).collect() };
+    let embeddings: Vec<u8> =
+        images.iter().flat_map(|image| &image.features).flat_map(|value| value.to_le_bytes()).collect();
+    let paths: Vec<u8> = images.iter().flat_map(|image| image.path.iter().copied().chain([0])).collect();
+    let rows = images.len();
+    let tensors = [
+        ("embeddings", Dtype::F32, vec![rows, columns], embeddings),
+        ("mtimes", Dtype::I64, vec![rows], numbers(|image| image.mtime)),
+        ("paths", Dtype::U8, vec![paths.len()], paths),
+        ("sizes", Dtype::I64, vec![rows], numbers(|image| image.size)),
+    ];
+    let views =
+        tensors.iter().map(|(name, dtype, shape, bytes)| Ok((*name, TensorView::new(*dtype, shape.clone(), bytes)?)));
+    views
+        .collect::<Result<Vec<_>, _>>()
+        .and_then(|views| safetensors::serialize(views, Some(source.clone())))
+        .map_err(|error: SafeTensorError| invalid(error.to_string()))
+}

@@ -1,0 +1,48 @@
+//! The table of codes in the documentation of `residua::error` against the codes that there are.
+
+use std::{collections::BTreeSet, fs, path::Path};
+
+use crate::sources;
+
+/// The codes in the first column of the table.
+fn documented() -> Vec<String> {
+    let source = include_str!("../../src/error.rs");
+    let rows = source.lines().filter_map(|line| line.strip_prefix("//! | `"));
+    rows.map(|row| row.split('`').next().unwrap().to_string()).collect()
+}
+
+/// The codes that `code()` gives.
+fn given() -> BTreeSet<String> {
+    let source = include_str!("../../src/error.rs");
+    let arms = source.lines().filter_map(|line| line.trim().split_once(" => \""));
+    arms.filter_map(|(_, code)| code.strip_suffix("\",")).map(String::from).collect()
+}
+
+#[test]
+fn the_table_names_every_code_once() {
+    let (documented, given) = (documented(), given());
+    assert!(given.len() > 30, "{given:?}");
+    assert_eq!(documented.len(), given.len());
+    assert_eq!(documented.into_iter().collect::<BTreeSet<_>>(), given);
+}
+
+/// A code that no test asks for may be one that nothing gives.
+#[test]
+fn every_code_is_asked_for_by_a_test() {
+    let in_src = |path: &Path| path.starts_with(Path::new(env!("CARGO_MANIFEST_DIR")).join("src"));
+    let mut tests = String::new();
+    for path in sources() {
+        let text = fs::read_to_string(&path).unwrap();
+        tests += if in_src(&path) { text.rsplit_once("#[cfg(test)]").map_or("", |(_, tests)| tests) } else { &text };
+    }
+    let variant = |code: &str| {
+        let source = include_str!("../../src/error.rs");
+        let arm = source.lines().find(|line| line.contains(&format!("=> \"{code}\","))).unwrap();
+        arm.trim().split([' ', '{']).next().unwrap().to_string()
+    };
+    let unasked: Vec<String> = given()
+        .into_iter()
+        .filter(|code| !tests.contains(&format!("\"{code}\"")) && !tests.contains(&variant(code)))
+        .collect();
+    assert!(unasked.is_empty(), "no test asks for {unasked:?}");
+}

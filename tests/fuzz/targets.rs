@@ -1,0 +1,173 @@
+//! What is done with the bytes of a fuzzed input: `fuzz/` runs this with bytes without end, `main.rs` with those that were worth
+//! keeping. A panic is a finding, and so is a broken assertion.
+
+use std::{collections::HashMap, path::Path};
+
+use residua::{
+    Classifier, Error, Result, cache,
+    checkpoint::{Checkpoint, ModelConfig, shard_files},
+    image::{DecodeOptions, Preprocess, decode},
+    index,
+    kernels::{Caps, Precision},
+    labels::Labels,
+    plan::{Operand, Options},
+    verify::Fault,
+};
+
+use crate::generated::Generated;
+
+/// A target's name, which is that of its folder of inputs, and what it does.
+pub(crate) type Target = (&'static str, fn(&[u8]));
+
+/// All of them.
+pub(crate) const TARGETS: [Target; 6] = [
+    ("checkpoint", checkpoint),
+    ("network", network),
+    ("image", image),
+    ("cache", cache_file),
+    ("index", index_file),
+    ("text", text),
+];
+
+/// Does what the target of this name does.
+pub(crate) fn run(name: &str, data: &[u8]) {
+    let (_, target) = TARGETS.iter().find(|(target, _)| *target == name).expect("a target");
+    target(data);
+}
+
+/// Largest network that is also run, in multiply-accumulates.
+const MACS: u64 = 1 << 20;
+
+/// `config.json`, NUL, `preprocessor_config.json`, NUL, a safetensors file; each of the texts may be empty.
+fn checkpoint(data: &[u8]) {
+    let mut parts = data.splitn(3, |byte| *byte == 0);
+    let (Some(config), Some(preprocessor), Some(file)) = (parts.next(), parts.next(), parts.next()) else { return };
+    let _ = configured(config, preprocessor).and_then(|config| load(file.to_vec(), config));
+}
+
+fn configured(config: &[u8], preprocessor: &[u8]) -> Result<Option<ModelConfig>> {
+    let [config, preprocessor] = [config, preprocessor].map(String::from_utf8_lossy);
+    if config.is_empty() {
+        return Ok(None);
+    }
+    ModelConfig::from_json("config.json", &config, (!preprocessor.is_empty()).then_some(&*preprocessor)).map(Some)
+}
+
+/// The checkpoint of a made-up network, whole or damaged in made-up ways.
+fn network(data: &[u8]) {
+    let Some(generated) = Generated::read(data) else { return };
+    let whole = generated.is_whole();
+    let outcome = load(generated.file(), None);
+    if whole {
+        outcome.unwrap_or_else(|error| panic!("a whole network is refused: {error}"));
+    }
+}
+
+/// From the bytes of a file to packed weights, and to scores if that is cheap.
+fn load(file: Vec<u8>, config: Option<ModelConfig>) -> Result<()> {
+    let checkpoint = Checkpoint::from_bytes("fuzzed", file)?;
+    let classifier = Classifier::builder().checkpoint(checkpoint, config).device("cpu").open()?;
+    let (network, shape) = (classifier.network(), classifier.input_shape(1));
+    let least = Caps {
+        device: "least".into(),
+        software: false,
+        f16: false,
+        subgroup: None,
+        cooperative: false,
+        max_binding_bytes: 128 << 20,
+        max_workgroups: 65_535,
+    };
+    let most = Caps {
+        device: "most".into(),
+        f16: true,
+        subgroup: Some(32),
+        cooperative: true,
+        max_binding_bytes: 1 << 40,
+        ..least.clone()
+    };
+    for (stored, caps) in [(Precision::F32, least), (Precision::F16, most)] {
+        let plan = network.plan(shape, &[network.graph().output()], &Options::new(stored), &caps)?;
+        for operand in plan.steps.iter().flat_map(|step| &step.operands) {
+            if let Operand::Weights(id) = operand {
+                network.pack(*id)?;
+            }
+        }
+    }
+    if classifier.model().macs < MACS {
+        let pixels = classifier.preprocess(&image::DynamicImage::new_rgb8(3, 2))?;
+        match classifier.predict(&[pixels]) {
+            Ok(predictions) => assert!(predictions[0].scores.iter().all(|score| score.is_finite())),
+            Err(Error::NotFinite { .. } | Error::NoClassifier { .. }) => {}
+            Err(error) => panic!("it was opened, and then {error}"),
+        }
+    }
+    Ok(())
+}
+
+/// An image file.
+fn image(data: &[u8]) {
+    let mut options = DecodeOptions::default();
+    options.max_pixels = 1 << 18;
+    options.allow_truncated = data.len() % 2 == 1;
+    match decode(data, &options) {
+        Ok(decoded) => {
+            let (width, height) = (decoded.image.width(), decoded.image.height());
+            assert!(u64::from(width) * u64::from(height) <= options.max_pixels, "{width}x{height}");
+            for preprocess in [Preprocess::torchvision(), Preprocess::square(32, [0.5; 3], [0.5; 3])] {
+                let pixels = preprocess.pixels(&decoded.image).expect("an image that was decoded has pixels");
+                assert!(preprocess.normalise(&[pixels]).expect("its own pixels").data.iter().all(|v| v.is_finite()));
+            }
+        }
+        Err(error) => assert!(error.code().starts_with("image."), "{error:?}"),
+    }
+}
+
+/// A file of the cache, and the faults that `verify` found.
+fn cache_file(data: &[u8]) {
+    if let Some(contents) = cache::contents(data, "key") {
+        assert!(contents.len() < data.len());
+    }
+    let Ok(faults) = serde_json::from_slice::<Vec<Fault>>(data) else { return };
+    let written = serde_json::to_vec(&faults).expect("what was read can be written");
+    assert_eq!(serde_json::from_slice::<Vec<Fault>>(&written).expect("and read again"), faults);
+}
+
+/// The file of features that a search reads.
+fn index_file(data: &[u8]) {
+    let source = HashMap::from([("format".to_string(), "residua index 1".to_string())]);
+    let Ok(images) = index::read("index", data, &source) else { return };
+    let columns = images.first().map_or(1, |image| image.features.len());
+    let written = index::write(&images, columns, &source).expect("what was read can be written");
+    let again = index::read("index", &written, &source).expect("and read again");
+    // NaN is not equal to itself.
+    let bits = |images: &[index::Indexed]| -> Vec<(Vec<u8>, [i64; 2], Vec<u32>)> {
+        let numbers = |features: &[f32]| features.iter().map(|feature| feature.to_bits()).collect();
+        images.iter().map(|image| (image.path.clone(), [image.size, image.mtime], numbers(&image.features))).collect()
+    };
+    assert_eq!(bits(&again), bits(&images));
+}
+
+/// Texts that users give: class names, configurations, names of models.
+fn text(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    if let Ok(labels) = Labels::parse("labels", &text) {
+        assert!(labels.len() <= 1 << 20 || labels.len() <= data.len(), "{} labels", labels.len());
+        assert!(!labels.name(labels.len()).is_empty());
+    }
+    for preprocessor in [None, Some(&*text)] {
+        let config = if preprocessor.is_some() { "{}" } else { &*text };
+        if let Ok(ModelConfig { preprocess: Some(stated), .. }) = ModelConfig::from_json("test", config, preprocessor) {
+            for framing in [Some(stated.framing), stated.test_framing].into_iter().flatten() {
+                assert!((1..=2048).contains(&framing.height) && (1..=2048).contains(&framing.width), "{framing:?}");
+            }
+            assert!(stated.std.iter().all(|std| *std > 0.0), "{stated:?}");
+        }
+    }
+    if let Ok(files) = shard_files("model.safetensors.index.json", &text) {
+        let plain = |file: &String| Path::new(file).file_name().is_some_and(|name| name == file.as_str());
+        assert!(!files.is_empty() && files.iter().all(plain), "{files:?}");
+    }
+    if let Some(id) = residua::hub::ModelId::parse(&text) {
+        assert!(!id.repository().contains(".."), "{id}");
+    }
+}
