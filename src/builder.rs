@@ -206,9 +206,9 @@ impl Builder {
         let mut notes = Vec::new();
         // Opening a device takes about as long as reading a checkpoint.
         thread::scope(|scope| {
-            let device = scope.spawn(|| self.open_device());
+            let device = (self.wanted() != "cpu").then(|| scope.spawn(|| self.open_device()));
             let (network, model) = self.network(&mut notes)?;
-            let device = device.join().unwrap_or_else(|cause| panic::resume_unwind(cause));
+            let device = device.map(|device| device.join().unwrap_or_else(|cause| panic::resume_unwind(cause)));
             let size = (model.preprocess.height, model.preprocess.width);
             let backend = self.backend(network, device, size, &mut notes)?;
             Ok(Classifier::new(backend, model, notes))
@@ -362,20 +362,18 @@ impl Builder {
         self.device.as_deref().unwrap_or("auto")
     }
 
-    /// The device; none for the CPU reference path.
-    fn open_device(&self) -> Option<Result<Device>> {
-        (self.wanted() != "cpu").then(|| {
-            let mut device = pollster::block_on(Device::open(self.wanted()))?;
-            if let Some(cache) = self.cache.clone() {
-                device.use_cache(cache);
-            }
-            if let Some(injection) = &self.injection {
-                device.inject(injection);
-            }
-            Ok(device)
-        })
+    fn open_device(&self) -> Result<Device> {
+        let mut device = pollster::block_on(Device::open(self.wanted()))?;
+        if let Some(cache) = self.cache.clone() {
+            device.use_cache(cache);
+        }
+        if let Some(injection) = &self.injection {
+            device.inject(injection);
+        }
+        Ok(device)
     }
 
+    /// What computes the network on `device`; without one that is the CPU reference path.
     fn backend(
         &self,
         network: Network,

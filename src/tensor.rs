@@ -21,9 +21,9 @@ impl Shape {
         Shape { n, c, h, w }
     }
 
-    /// Number of elements.
+    /// Number of elements; the largest number that there is for a shape that has more.
     pub const fn elements(&self) -> usize {
-        self.n * self.c * self.h * self.w
+        self.n.saturating_mul(self.c).saturating_mul(self.h).saturating_mul(self.w)
     }
 
     /// Rows times columns.

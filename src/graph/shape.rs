@@ -3,6 +3,9 @@
 use super::{Graph, Node, Op, PoolParams};
 use crate::{Error, Result, tensor::Shape};
 
+/// Most elements of a value: the sums and products of all that is computed from shapes then fit into 64 bits.
+const MOST_ELEMENTS: usize = 1 << 44;
+
 impl Graph {
     /// The shape of every value for an input of shape `input`, in node order.
     ///
@@ -13,6 +16,10 @@ impl Graph {
         for node in self.nodes() {
             let inputs: Vec<Shape> = node.inputs.iter().map(|id| shapes[id.0]).collect();
             let shape = output_shape(node, &inputs, input)
+                .and_then(|shape| match shape.elements() {
+                    ..=MOST_ELEMENTS => Ok(shape),
+                    _ => Err(format!("{shape} are too many values")),
+                })
                 .map_err(|reason| Error::Shape { node: node.name.clone(), reason })?;
             shapes.push(shape);
         }

@@ -75,18 +75,26 @@ fn contain<T>(format: ImageFormat, decoder: impl FnOnce() -> Result<T>) -> Resul
 
 fn decode_as(format: ImageFormat, bytes: &[u8], options: &DecodeOptions) -> Result<DynamicImage> {
     let most_bytes = options.max_pixels.saturating_mul(PIXEL_BYTES);
+    let check = |width: u32, height: u32, pixel_bytes: u64| {
+        let limit = options.max_pixels.min(most_bytes / pixel_bytes);
+        if u64::from(width) * u64::from(height) <= limit {
+            return Ok(());
+        }
+        Err(Error::ImageTooLarge { width, height, limit })
+    };
     let mut limits = Limits::no_limits();
     limits.max_alloc = Some(most_bytes.saturating_add(DECODER_BYTES));
+    if let (ImageFormat::Png, Some((width, height))) = (format, png_size(bytes)) {
+        check(width, height, 1)?;
+        // It bounds a row and what is packed beside the pixels, such as a colour profile, and not the pixels.
+        limits.max_alloc = Some(DECODER_BYTES);
+    }
     let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
     reader.limits(limits);
 
     let mut decoder = reader.into_decoder().map_err(error)?;
     let (width, height) = decoder.dimensions();
-    let pixel_bytes = u64::from(decoder.color_type().bytes_per_pixel());
-    let limit = options.max_pixels.min(most_bytes / pixel_bytes);
-    if u64::from(width) * u64::from(height) > limit {
-        return Err(Error::ImageTooLarge { width, height, limit });
-    }
+    check(width, height, decoder.color_type().bytes_per_pixel().into())?;
     if format == ImageFormat::Jpeg && !jpeg::can_hold(bytes, width, height) {
         let reason = format!("{} bytes cannot hold {width}x{height} pixels", bytes.len());
         return Err(Error::ImageTruncated { reason });
@@ -105,6 +113,12 @@ fn decode_as(format: ImageFormat, bytes: &[u8], options: &DecodeOptions) -> Resu
     };
     image.apply_orientation(orientation);
     Ok(image)
+}
+
+/// Columns and rows out of the header of a PNG, which comes first.
+fn png_size(bytes: &[u8]) -> Option<(u32, u32)> {
+    let (width, rest) = bytes.get(16..)?.split_first_chunk()?;
+    Some((u32::from_be_bytes(*width), u32::from_be_bytes(*rest.first_chunk()?)))
 }
 
 fn error(error: ImageError) -> Error {

@@ -191,9 +191,6 @@ impl Preprocess {
     pub fn normalise(&self, images: &[Pixels]) -> Result<Tensor> {
         self.check()?;
         let shape = Shape::new(images.len(), 3, self.height, self.width);
-        let mut data = Vec::with_capacity(shape.elements());
-        let tables: [[f32; 256]; 3] =
-            std::array::from_fn(|c| std::array::from_fn(|value| (value as f32 / 255.0 - self.mean[c]) / self.std[c]));
         for (i, image) in images.iter().enumerate() {
             if (image.height, image.width) != (self.height, self.width) || image.data.len() != 3 * shape.pixels() {
                 return Err(Error::Shape {
@@ -208,6 +205,11 @@ impl Preprocess {
                     ),
                 });
             }
+        }
+        let mut data = Vec::with_capacity(shape.elements());
+        let tables: [[f32; 256]; 3] =
+            std::array::from_fn(|c| std::array::from_fn(|value| (value as f32 / 255.0 - self.mean[c]) / self.std[c]));
+        for image in images {
             for (c, table) in tables.iter().enumerate() {
                 data.extend(image.data.iter().skip(c).step_by(3).map(|&value| table[usize::from(value)]));
             }

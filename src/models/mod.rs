@@ -173,7 +173,8 @@ impl Architecture {
             Op::Linear { in_features, out_features, .. } => *in_features as u64 * *out_features as u64,
             _ => 0,
         };
-        Ok(graph.nodes().iter().zip(&shapes).map(|(node, output)| of_node(&node.op, output)).sum())
+        let of_nodes = graph.nodes().iter().zip(&shapes).map(|(node, output)| of_node(&node.op, output));
+        Ok(of_nodes.fold(0, u64::saturating_add))
     }
 
     /// Compares what the graph reads with what the checkpoint has, and gives the names of what it has beside that.

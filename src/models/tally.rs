@@ -4,15 +4,20 @@ use std::collections::BTreeMap;
 
 use super::Shapes;
 
+/// Most channels that are believed of a tensor which may hold nothing: their sums over all layers do not overflow.
+const MOST_CHANNELS: usize = usize::MAX >> 16;
+
 /// Channels that a convolution yields and its batch normalisation takes.
 pub(super) fn outputs(shapes: &Shapes, conv: &str, norm: &str) -> Option<usize> {
     let norms = ["weight", "bias", "running_mean", "running_var"].map(|part| format!("{norm}.{part}"));
     most_frequent(rows(shapes, norms.into_iter().chain([format!("{conv}.weight")])))
 }
 
-/// First extents of those of the tensors that are there and hold something.
+/// First extents of those of the tensors that are there, if they are plausible.
 pub(super) fn rows(shapes: &Shapes, names: impl IntoIterator<Item = String>) -> impl Iterator<Item = usize> {
-    names.into_iter().filter_map(|name| shapes.get(&name)?.first().copied().filter(|channels| *channels > 0))
+    names.into_iter().filter_map(|name| {
+        shapes.get(&name)?.first().copied().filter(|channels| (1..=MOST_CHANNELS).contains(channels))
+    })
 }
 
 /// The most frequent value, the largest of several.

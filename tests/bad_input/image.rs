@@ -113,7 +113,7 @@ fn row_25_panoramas_cost_little() {
 fn row_26_27_bombs_cost_little() {
     image_costs("PNG of 100000x100000 in 1 KB", "image.too_large", png_bomb(100_000, 100_000));
     image_costs("JPEG of 65535x65535 in 2 KB", "image.too_large", jpeg_of(u16::MAX));
-    image_costs("PNG of 13000x13000 without data", "image.truncated", png_bomb(13_000, 13_000));
+    image_costs("PNG of 13000x13000 without data", "image.decode", png_bomb(13_000, 13_000));
     image_costs("JPEG of 13000x13000 in 2 KB", "image.truncated", jpeg_of(13_000));
     let mut bmp = golden_file("rgb.bmp");
     bmp[18..26].copy_from_slice(&[13_000_u32.to_le_bytes(), 13_000_u32.to_le_bytes()].concat());
@@ -148,7 +148,7 @@ fn row_29_broken_and_blown_up_pngs() {
     wrong_sum[data + 6] ^= 0x40;
     image_costs("PNG with a wrong checksum", "image.decode", wrong_sum);
     let short = chunk(b"IDAT", &zlib(&[0; 121 * 15]));
-    image_costs("PNG with half of its data", "image.truncated", [&start[..], &short, &chunk(b"IEND", b"")].concat());
+    image_costs("PNG with half of its data", "image.decode", [&start[..], &short, &chunk(b"IEND", b"")].concat());
     let text = [&b"Comment\0\0\0\0\0"[..], &vec![b'x'; 2 << 20]].concat();
     image_costs("PNG with 2 MiB of iTXt", "ok", [&start[..], &chunk(b"iTXt", &text), &rest].concat());
     let zeros = zlib(&vec![0; 256 << 20]);

@@ -10,6 +10,7 @@ mod model;
 
 use std::{
     fs,
+    ops::RangeInclusive,
     path::{Path, PathBuf},
     process::{Command, Stdio},
     time::{Duration, Instant},
@@ -17,6 +18,9 @@ use std::{
 
 /// The last row.
 const ROWS: usize = 52;
+
+/// Devices that fail while they work: `tests/faults.rs` and `tests/concurrency.rs`.
+const ROWS_OF_FAULTS: RangeInclusive<usize> = 42..=46;
 
 /// What no bad input takes more of.
 const MOST_TIME: Duration = Duration::from_secs(2);
@@ -129,6 +133,6 @@ fn every_row_has_a_test() {
             name.split('_').map_while(|part| part.parse::<usize>().ok()).for_each(|row| tested[row] = true);
         }
     }
-    let missing: Vec<usize> = (1..=ROWS).filter(|&row| !tested[row]).collect();
+    let missing: Vec<usize> = (1..=ROWS).filter(|row| !tested[*row] && !ROWS_OF_FAULTS.contains(row)).collect();
     assert!(missing.is_empty(), "rows without a test: {missing:?}");
 }

@@ -7,10 +7,11 @@ use std::{
 };
 
 use residua::{
-    Builder, Classifier, Error, Precision,
+    Builder, Classifier, Error, Pixels, Precision,
     checkpoint::{Checkpoint, ModelConfig, Synthetic},
+    image::Preprocess,
     models::Architecture,
-    tensor::Tensor,
+    tensor::{Shape, Tensor},
 };
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 
@@ -94,6 +95,39 @@ fn row_08_a_network_of_absurd_size_is_an_error() {
     let path = sparse(&folder, &tensors);
     let run = model_costs("ResNet-18 of 2^31 classes, 4 TiB", "io", &path, &[]);
     assert!(run.err.contains("do not fit into memory"), "{}", run.err);
+}
+
+/// Numbers that no arithmetic may overflow with, and no memory be taken for.
+#[test]
+fn row_08_absurd_shapes_of_inputs_and_layers_are_errors() {
+    let classifier = Classifier::builder().device("cpu").open().unwrap();
+    for n in [1 << 40, 1 << 62, usize::MAX] {
+        for shape in [Shape::new(n, 3, 32, 32), Shape::new(1, 3, n, 32), Shape::new(n, 3, n, n)] {
+            let input = Tensor { shape, data: Vec::new() };
+            assert_eq!(classifier.logits(&input).unwrap_err().code(), "graph.shape", "{shape}");
+            assert_eq!(classifier.network().graph().infer_shapes(shape).unwrap_err().code(), "graph.shape", "{shape}");
+        }
+    }
+    let mut large = Preprocess::torchvision();
+    (large.height, large.width) = (8192, 8192);
+    let small = Pixels { width: 1, height: 1, data: vec![0; 3] };
+    assert_eq!(large.normalise(&vec![small; 5000]).unwrap_err().code(), "graph.shape");
+
+    for name in ["cifar_densenet_bc_100_12", "cifar_resnet20a", "seresnet50"] {
+        let tensors = Architecture::by_name(name).unwrap().graph().tensors();
+        for extent in [usize::MAX, usize::MAX / 2, 1 << 32] {
+            for layer in
+                tensors.iter().filter_map(|(name, _)| name.strip_suffix(".running_var").or(name.strip_suffix(".bias")))
+            {
+                let damaged = |(name, shape): &(String, Vec<usize>)| {
+                    let hit = name.strip_prefix(layer).is_some_and(|rest| rest.starts_with('.'));
+                    (name.clone(), if hit { vec![extent, 0] } else { shape.clone() })
+                };
+                let error = Architecture::detect("absurd", &tensors.iter().map(damaged).collect()).unwrap_err();
+                assert!(error.code().starts_with("model."), "{name} {layer}: {error}");
+            }
+        }
+    }
 }
 
 #[test]

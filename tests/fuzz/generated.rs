@@ -38,6 +38,8 @@ enum Damage {
     Reshape(u16, Vec<Extent>),
     /// A shape that holds nothing, so that any extent needs no data.
     Hollow(u16, Extent),
+    /// The same for all tensors of a layer, which then agree with each other.
+    HollowLayer(u16, Extent),
     Retype(u16, u8),
     Shift(u16, i8, i8),
     /// A wrapper's prefix in front of all names.
@@ -150,6 +152,12 @@ impl Generated {
                 self.tensors[at(tensor)].shape = shape.into_iter().map(Extent::value).collect();
             }
             Damage::Hollow(tensor, extent) => self.tensors[at(tensor)].shape = vec![extent.value(), 0],
+            Damage::HollowLayer(tensor, extent) => {
+                let layer = self.tensors[at(tensor)].name.rsplit_once('.').map_or("", |(layer, _)| layer).to_string();
+                for tensor in self.tensors.iter_mut().filter(|tensor| tensor.name.starts_with(&layer)) {
+                    tensor.shape = vec![extent.value(), 0];
+                }
+            }
             Damage::Retype(tensor, dtype) => self.tensors[at(tensor)].dtype = dtype_of(dtype),
             Damage::Shift(tensor, from, to) => self.tensors[at(tensor)].shift = [from.into(), to.into()],
             _ => {}

@@ -137,6 +137,24 @@ fn row_48_a_killed_download_is_resumed_and_never_used_before() {
     assert_eq!(bench.server.ranges(), [Some(format!("bytes={left}-"))]);
 }
 
+/// As a full disk does: no file may grow.
+#[cfg(unix)]
+#[test]
+fn row_49_a_disk_that_takes_no_more_is_named() {
+    let bench = Bench::new();
+    let pull = bench.command(&["pull", "owner/net"]);
+    let mut command = Command::new("sh");
+    command.args(["-c", r#"trap "" XFSZ; ulimit -f 0; exec "$0" "$@""#]).arg(pull.get_program()).args(pull.get_args());
+    for (name, value) in pull.get_envs() {
+        match value {
+            Some(value) => command.env(name, value),
+            None => command.env_remove(name),
+        };
+    }
+    let (status, _, err) = told(command.output().unwrap());
+    assert!(status == Some(2) && err.contains("[hub.cache]") && err.contains("File too large"), "{err}");
+}
+
 #[test]
 fn two_processes_at_once_fetch_once() {
     let bench = Bench::new();
