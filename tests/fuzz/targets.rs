@@ -10,7 +10,7 @@ use residua::{
     index,
     kernels::{Caps, Precision},
     labels::Labels,
-    plan::{Operand, Options},
+    plan::{Operand, Options, Table},
     verify::Fault,
 };
 
@@ -122,8 +122,15 @@ fn image(data: &[u8]) {
     }
 }
 
-/// A file of the cache, and the faults that `verify` found.
+/// A file of the cache, the times of kernels, and the faults that `verify` found.
 fn cache_file(data: &[u8]) {
+    let table = |text: &str| Table::parse(text);
+    if let Some(read) = str::from_utf8(data).ok().and_then(table)
+        && let Some(again) = table(&read.text())
+    {
+        assert_eq!(again.timings().len(), read.timings().len());
+        assert!(read.timings().iter().all(|timing| read.get(&timing.case).is_some()));
+    }
     if let Some(contents) = cache::contents(data, "key") {
         assert!(contents.len() < data.len());
     }
