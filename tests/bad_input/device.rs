@@ -22,6 +22,7 @@ fn least() -> Caps {
         f16: false,
         subgroup: None,
         cooperative: false,
+        workgroup_bytes: 16 << 10,
         max_binding_bytes: 128 << 20,
         max_workgroups: 65_535,
     }

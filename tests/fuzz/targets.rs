@@ -74,6 +74,7 @@ fn load(file: Vec<u8>, config: Option<ModelConfig>) -> Result<()> {
         f16: false,
         subgroup: None,
         cooperative: false,
+        workgroup_bytes: 16 << 10,
         max_binding_bytes: 128 << 20,
         max_workgroups: 65_535,
     };
@@ -82,6 +83,7 @@ fn load(file: Vec<u8>, config: Option<ModelConfig>) -> Result<()> {
         f16: true,
         subgroup: Some(32),
         cooperative: true,
+        workgroup_bytes: 64 << 10,
         max_binding_bytes: 1 << 40,
         ..least.clone()
     };
