@@ -77,9 +77,10 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
         return;
     }
     let at = pixel * dims.y_stride + dims.y_offset + first / 4u;
-    // Four channels that another operator shares are kept: operators that fill one output run one after the other.
+    // The channels of a vector that another operator began are kept: operators that fill one output run one after the other. What lies
+    // behind them is cleared, since whoever reads the output multiplies it by zero, which makes NaN of what is not finite.
     var value = vec4<f32>();
-    if dims.offset % 4u != 0u {
+    if first < dims.offset {
         value = vec4<f32>(y[at]);
     }
     for (var i = 0u; i < 4u; i++) {

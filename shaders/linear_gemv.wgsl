@@ -5,11 +5,14 @@
 // 1        x        [n][x_stride], features from x_offset on
 // 2        weights  [4 * in4][out4]
 // 3        bias     [out4]
-// 4        y        [n][out4]
+// 4        y        [n][y_stride], outputs from y_offset on
 //
 // Workgroup: 16 output vectors x SLICES. Grid: x = out4 / 16, y = images.
 
-struct LinearDims { in4: u32, out4: u32, x_stride: u32, x_offset: u32 }
+struct LinearDims {
+    in4: u32, out4: u32, x_stride: u32, x_offset: u32,
+    y_stride: u32, y_offset: u32, pad0: u32, pad1: u32,
+}
 
 override SLICES: u32 = 16u;
 
@@ -39,6 +42,6 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_id) l
         for (var slice = 1u; slice < SLICES; slice++) {
             sum += sh_sums[slice * 16u + local.x];
         }
-        y[group.y * dims.out4 + out] = Output(sum + bias[out]);
+        y[group.y * dims.y_stride + dims.y_offset + out] = Output(sum + bias[out]);
     }
 }

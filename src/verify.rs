@@ -271,7 +271,7 @@ mod tests {
         let avoids = |variant: Variant| !faulty.contains(&(variant, Precision::F32));
         assert!(avoided.iter().all(|(_, variant)| variant.is_none_or(avoids)), "{avoided:?}");
         let verified = verify(&executor.planned(options), shape, Coverage::Chosen).unwrap();
-        assert!(verified.ok && verified.layers.iter().any(|layer| layer.kernel.contains("conv2d_registers")));
+        assert!(verified.ok, "{:?}", verified.layers);
     }
 
     #[test]

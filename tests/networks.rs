@@ -130,6 +130,9 @@ fn inputs_of_other_sizes() {
 
 #[test]
 fn f16_storage() {
+    if !common::precisions(&device(), "whole networks").contains(&Precision::F16) {
+        return;
+    }
     for name in ["resnet18", "cifar_resnet56a", "densenet121", "resnext50_32x4d", "seresnet50", "resnet50d"] {
         check(name, 1, Options::new(Precision::F16));
     }
@@ -154,7 +157,7 @@ fn given_values_are_those_of_the_trace_and_nothing_behind_them_runs() {
     let golden = Golden::load("cifar_resnet20a");
     let graph = Architecture::by_name("cifar_resnet20a").unwrap().graph();
     let checkpoint = golden.synthetic().checkpoint("cifar_resnet20a", &graph.tensors()).unwrap();
-    for stored in [Precision::F32, Precision::F16] {
+    for stored in common::precisions(&device(), "given values") {
         let network = Network::new(graph.clone(), checkpoint.clone());
         // A kernel that does not do whole residual blocks, which a trace forbids.
         let options = Options { conv2d: Some(Variant::Registers { pixels: 8 }), ..Options::new(stored) };

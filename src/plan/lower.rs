@@ -42,7 +42,7 @@ pub(super) fn lower(context: &Context<'_>, steps: &mut Vec<Step>) {
         LayerOp::Conv2d { .. } | LayerOp::Block { .. } => {}
         LayerOp::Linear { inputs, outputs, .. } => {
             let x = context.placed(layer.inputs[0]);
-            let (kernel, dims, grid) = linear::gemv(stored, context.caps, x.view, *outputs);
+            let (kernel, dims, grid) = linear::gemv(stored, y.stored, context.caps, x.view, y.view);
             let macs = (y.view.shape.n * inputs * outputs) as u64;
             let operands = vec![x.operand(), context.weights(Part::Weights), context.weights(Part::Bias), y.operand()];
             let reason = "few images: matrix-vector product";

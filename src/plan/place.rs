@@ -31,9 +31,14 @@ pub(super) fn place(
     keep: &[ValueId],
 ) -> Placement {
     let homes = Homes::new(graph, layers, shapes);
+    // All values in a buffer are of one type. A concatenation does not read what lies in its buffer already.
     let mut is_read = vec![false; shapes.len()];
-    layers.iter().flat_map(|(_, layer)| layer.reads()).for_each(|id| is_read[id.0] = true);
-    let type_of = |id: ValueId| if is_read[id.0] { stored } else { Precision::F32 };
+    for (_, layer) in layers {
+        let own = (layer.op == LayerOp::Concat).then(|| homes.of(layer.output).0);
+        let roots = layer.reads().map(|id| homes.of(id).0).filter(|root| Some(*root) != own);
+        roots.for_each(|root| is_read[root.0] = true);
+    }
+    let type_of = |root: ValueId| if is_read[root.0] { stored } else { Precision::F32 };
     // The life of a buffer is that of all values in it. The input is written in step 0, layer i is step i + 1.
     let mut lives: Vec<Option<Lifetime>> = vec![None; shapes.len()];
     let mut extend = |id: ValueId, step: usize| {

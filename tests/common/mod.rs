@@ -7,9 +7,11 @@ use residua::{
     checkpoint::{Checkpoint, Synthetic},
     gpu::Device,
     graph::{Graph, ValueId},
+    kernels::Precision,
     models::Architecture,
     tensor::{Shape, Tensor},
 };
+use safetensors::tensor::TensorView;
 use serde::Deserialize;
 
 /// Bound for f32: the largest difference over the largest golden magnitude.
@@ -148,10 +150,28 @@ pub(crate) fn compare(got: &[f32], want: &[f32], bound: f32) -> Result<f32, Stri
     }
 }
 
+/// A safetensors file of f32 tensors.
+pub(crate) fn safetensors(tensors: &[(String, Vec<usize>, Vec<f32>)]) -> Vec<u8> {
+    let views = tensors.iter().map(|(name, shape, values)| {
+        let view = TensorView::new(safetensors::Dtype::F32, shape.clone(), bytemuck::cast_slice(values));
+        (name, view.unwrap())
+    });
+    safetensors::serialize(views, None).unwrap()
+}
+
 /// The device that the tests run on: whatever `auto` picks. There is no test without one.
 pub(crate) fn device() -> Arc<Device> {
     let device = pollster::block_on(Device::open("auto"));
     Arc::new(device.unwrap_or_else(|error| panic!("the GPU tests need an adapter: {error}")))
+}
+
+/// The precisions that `device` stores values in; where one is missing, that `what` is skipped in it is said on stderr.
+pub(crate) fn precisions(device: &Device, what: &str) -> Vec<Precision> {
+    if device.caps().f16 {
+        return vec![Precision::F32, Precision::F16];
+    }
+    say(&format!("SKIPPED f16 part of {what}: {} has no shader-f16", device.info().name));
+    vec![Precision::F32]
 }
 
 /// Where weights and photos lie that may not be part of the project: `RESIDUA_REAL_DATA`, else `../shared`. Nothing, said on

@@ -17,7 +17,7 @@ use residua::{
     checkpoint::{Checkpoint, Synthetic},
     gpu::{Device, Executor},
     graph::Graph,
-    kernels::{Precision, conv2d::Variant},
+    kernels::conv2d::Variant,
     plan::{Network, Options},
     reference,
     tensor::{Shape, Tensor},
@@ -79,11 +79,7 @@ fn exact(device: &Arc<Device>, what: &str, graph: &Graph, input: Shape, conv2d: 
     let expected = reference::logits(graph, &checkpoint, &input).unwrap();
     assert!(expected.data.iter().any(|v| *v != 0.0), "{what}: nothing but zeros proves nothing");
     assert!(expected.data.iter().all(|v| v.abs() < 2048.0), "{what}: not exact in f16");
-    for stored in [Precision::F32, Precision::F16] {
-        if stored == Precision::F16 && !device.caps().f16 {
-            common::say(&format!("SKIPPED f16 part of {what}: {} has no shader-f16", device.info().name));
-            continue;
-        }
+    for stored in common::precisions(device, what) {
         let got = on_gpu(device, graph, &checkpoint, &input, Options { conv2d, ..Options::new(stored) });
         assert_eq!(got.shape, expected.shape, "{what} {stored}");
         let wrong = (0..got.data.len()).find(|&i| got.data[i] != expected.data[i]);

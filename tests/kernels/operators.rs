@@ -64,6 +64,35 @@ fn linear_for_one_image_and_for_batches() {
     }
 }
 
+/// A linear layer whose outputs a later one reads, and two whose outputs lie side by side: stored as any value between layers.
+#[test]
+fn linear_layers_inside_a_network() {
+    let device = device();
+    let linear = |graph: &mut Graph, x: ValueId, in_features: usize, out_features: usize| {
+        let name = format!("fc{}", graph.nodes().len());
+        let (weight, bias) = (format!("{name}.weight"), Some(format!("{name}.bias")));
+        graph.push(name, Op::Linear { weight, bias, in_features, out_features }, &[x])
+    };
+    for n in [1, 3, 9] {
+        let mut graph = Graph::new(9);
+        let [a, b] = [8, 12].map(|outputs| linear(&mut graph, ValueId(0), 9, outputs));
+        let both = graph.push("concat", Op::Concat, &[a, b]);
+        linear(&mut graph, both, 20, 7);
+        exact(&device, &format!("linear layers inside, {n} images"), &graph, Shape::new(n, 9, 1, 1), None);
+    }
+}
+
+/// What is asked for is a concatenation, f32 since nothing reads it, in whose buffer lies what another layer reads.
+#[test]
+fn a_concatenation_at_the_end_is_of_one_type() {
+    let (device, first) = (device(), conv((2, 5, 4, 3), 8, 3, 1, 1));
+    let mut graph = Graph::new(5);
+    let a = first.push(&mut graph, "a", ValueId(0));
+    let b = conv((2, 8, 4, 3), 4, 1, 1, 1).push(&mut graph, "b", a);
+    graph.push("concat", Op::Concat, &[a, b]);
+    exact(&device, "a concatenation at the end", &graph, first.shape(), None);
+}
+
 #[test]
 fn what_cannot_fuse_stands_alone() {
     let device = device();
