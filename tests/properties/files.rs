@@ -1,0 +1,350 @@
+//! Random checkpoints: a network of some family in a type and spelling that a file may have, and ways to damage the file.
+
+use half::{bf16, f16};
+use proptest::{
+    collection::vec,
+    prelude::*,
+    sample::{Index, select},
+};
+use residua::{
+    checkpoint::Synthetic,
+    models::{Architecture, Block, BlockKind, DenseNet, Head, ResNet, Shortcut, Stem},
+};
+use safetensors::{Dtype, tensor::TensorView};
+
+/// A checkpoint as a file.
+#[derive(Debug, Clone)]
+pub(crate) struct Recipe {
+    pub(crate) architecture: Architecture,
+    pub(crate) dtype: Dtype,
+    spelling: Spelling,
+    /// Counters of batches, as PyTorch writes them.
+    counters: bool,
+    salt: u8,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Spelling {
+    Torchvision,
+    /// Behind a prefix that every name has.
+    Wrapped(&'static str),
+    /// `resnet.encoder.stages.0...`; of other networks than plain ResNets as torchvision.
+    Transformers,
+    /// `layer2.0.shortcut.0.weight`, `denselayer1.norm.1.weight`.
+    Old,
+}
+
+pub(crate) fn recipe() -> impl Strategy<Value = Recipe> {
+    let wrapper = select(vec!["module.", "model.", "_orig_mod.", "state_dict.module."]);
+    let spelling = prop_oneof![
+        2 => Just(Spelling::Torchvision),
+        1 => wrapper.prop_map(Spelling::Wrapped),
+        2 => Just(Spelling::Transformers),
+        1 => Just(Spelling::Old),
+    ];
+    let dtype = select(vec![Dtype::F32, Dtype::F16, Dtype::BF16, Dtype::F64]);
+    (prop_oneof![3 => resnet(), 1 => densenet()], dtype, spelling, any::<bool>(), any::<u8>()).prop_map(
+        |(architecture, dtype, spelling, counters, salt)| Recipe { architecture, dtype, spelling, counters, salt },
+    )
+}
+
+fn head(names: &'static [&'static str]) -> impl Strategy<Value = Option<Head>> {
+    prop::option::weighted(0.8, (select(names), 1_usize..=12))
+        .prop_map(|head| head.map(|(name, classes)| Head { name: name.into(), classes }))
+}
+
+fn resnet() -> impl Strategy<Value = Architecture> {
+    let stem = prop_oneof![
+        Just(Stem::ImageNet),
+        (1_usize..=6, 1_usize..=6).prop_map(|(a, b)| Stem::Deep([a, b])),
+        Just(Stem::Cifar),
+    ];
+    // Blocks, channels in twos, width in units of the groups.
+    let stages = vec((1_usize..=2, 1_usize..=6, 1_usize..=3), 4);
+    let squeeze = prop::option::weighted(0.3, 1_usize..=4);
+    let flags = (any::<bool>(), any::<bool>(), any::<bool>());
+    let sizes = (stem, 1_usize..=5, stages, 1_usize..=4, 1_usize..=4);
+    (sizes, squeeze, flags, head(&["fc", "linear"])).prop_map(
+        |((stem, stem_twos, stages, groups, cifar_stages), squeeze, (bottleneck, pool_conv, other), head)| {
+            let kind = if bottleneck { BlockKind::Bottleneck } else { BlockKind::Basic };
+            let groups = if bottleneck { groups } else { 1 };
+            // A network with shortcut A has no projection at all, and never fewer channels.
+            let padded = stem == Stem::Cifar && other;
+            let change = match other {
+                _ if padded => Shortcut::SubsamplePad,
+                true => Shortcut::PooledProjection,
+                false => Shortcut::Projection,
+            };
+            let mut inputs = 2 * stem_twos;
+            let count = if stem == Stem::Cifar { cifar_stages } else { 4 };
+            let mut network = Vec::new();
+            for (s, (depth, twos, width)) in stages.into_iter().take(count).enumerate() {
+                let channels = if padded { (2 * twos).max(inputs) } else { 2 * twos };
+                let block = |b: usize, inputs: usize| {
+                    let reshapes = b == 0 && (s > 0 || inputs != channels);
+                    let shortcut = if reshapes { change } else { Shortcut::Identity };
+                    Block { width: width * groups, channels, squeeze, shortcut }
+                };
+                network.push((0..depth).map(|b| block(b, if b == 0 { inputs } else { channels })).collect());
+                inputs = channels;
+            }
+            Architecture::ResNet(ResNet {
+                stem,
+                stem_channels: 2 * stem_twos,
+                stem_pool_conv: pool_conv && stem != Stem::Cifar,
+                kind,
+                groups,
+                stages: network,
+                head,
+                downsample_in_bottleneck: false,
+            })
+        },
+    )
+}
+
+fn densenet() -> impl Strategy<Value = Architecture> {
+    let blocks = vec((1_usize..=3, 1_usize..=9), 1..=3);
+    let bottleneck = prop::option::of(1_usize..=9);
+    let norm = select(vec!["norm5", "norm4", "norm_final"]);
+    (any::<bool>(), 1_usize..=9, 1_usize..=6, bottleneck, blocks, norm, head(&["classifier"])).prop_map(
+        |(pooled_stem, stem_channels, growth, bottleneck, blocks, norm, head)| {
+            let transitions = blocks[1..].iter().map(|(_, outputs)| *outputs).collect();
+            let blocks = blocks.into_iter().map(|(layers, _)| layers).collect();
+            let last_norm = norm.into();
+            Architecture::DenseNet(DenseNet {
+                pooled_stem,
+                stem_channels,
+                growth,
+                bottleneck,
+                blocks,
+                transitions,
+                last_norm,
+                head,
+            })
+        },
+    )
+}
+
+/// A tensor of a file.
+#[derive(Clone)]
+pub(crate) struct Stored {
+    pub(crate) name: String,
+    pub(crate) dtype: Dtype,
+    pub(crate) shape: Vec<usize>,
+    pub(crate) bytes: Vec<u8>,
+}
+
+impl Recipe {
+    /// Name in torchvision's spelling, shape and values of all tensors: those that the file's type can hold.
+    pub(crate) fn tensors(&self) -> Vec<(String, Vec<usize>, Vec<f32>)> {
+        let weights = Synthetic { salt: self.salt.to_string(), damped: None, damp: 1.0 };
+        let rounded = |x: f32| match self.dtype {
+            Dtype::F16 => f16::from_f32(x).to_f32(),
+            Dtype::BF16 => bf16::from_f32(x).to_f32(),
+            _ => x,
+        };
+        let tensors = self.architecture.graph().tensors().into_iter();
+        tensors
+            .map(|(name, shape)| {
+                let values = weights.tensor(&name, &shape).into_iter().map(rounded).collect();
+                (name, shape, values)
+            })
+            .collect()
+    }
+
+    /// The tensors as the file has them.
+    pub(crate) fn stored(&self) -> Vec<Stored> {
+        let mut stored = Vec::new();
+        for (name, shape, values) in self.tensors() {
+            let bytes = values.iter().flat_map(|x| encode(*x, self.dtype)).collect();
+            let name = self.spelled(&name);
+            if let Some(prefix) = name.strip_suffix("running_var").filter(|_| self.counters) {
+                let name = format!("{prefix}num_batches_tracked");
+                stored.push(Stored { name, dtype: Dtype::I64, shape: vec![], bytes: vec![7, 0, 0, 0, 0, 0, 0, 0] });
+            }
+            stored.push(Stored { name, dtype: self.dtype, shape, bytes });
+        }
+        stored
+    }
+
+    fn spelled(&self, name: &str) -> String {
+        match self.spelling {
+            Spelling::Torchvision => name.into(),
+            Spelling::Wrapped(prefix) => format!("{prefix}{name}"),
+            Spelling::Transformers => self.transformers(name).unwrap_or_else(|| name.into()),
+            Spelling::Old => self.old(name),
+        }
+    }
+
+    /// In transformers' spelling, if transformers has this network.
+    fn transformers(&self, name: &str) -> Option<String> {
+        let Architecture::ResNet(net) = &self.architecture else { return None };
+        let blocks = || net.stages.iter().flatten();
+        let plain = blocks().all(|b| b.squeeze.is_none() && b.shortcut != Shortcut::PooledProjection);
+        if !(plain && net.stem == Stem::ImageNet && !net.stem_pool_conv) {
+            return None;
+        }
+        let (place, part) = name.rsplit_once('.')?;
+        let layer = |kind: &str| if kind.starts_with("bn") { "normalization" } else { "convolution" };
+        Some(match place.split('.').collect::<Vec<_>>()[..] {
+            ["conv1" | "bn1"] => format!("resnet.embedder.embedder.{}.{part}", layer(place)),
+            ["fc"] => format!("classifier.1.{part}"),
+            [stage, block, "downsample", which] => {
+                let kind = if which == "0" { "convolution" } else { "normalization" };
+                format!("resnet.encoder.stages.{}.layers.{block}.shortcut.{kind}.{part}", number(stage) - 1)
+            }
+            [stage, block, kind] => {
+                let (stage, position) = (number(stage) - 1, number(kind) - 1);
+                format!("resnet.encoder.stages.{stage}.layers.{block}.layer.{position}.{}.{part}", layer(kind))
+            }
+            _ => name.into(),
+        })
+    }
+
+    fn old(&self, name: &str) -> String {
+        let Architecture::ResNet(net) = &self.architecture else {
+            let layers = ["norm1", "conv1", "norm2", "conv2"].into_iter().filter(|_| name.contains(".denselayer"));
+            return layers.fold(name.into(), |name: String, layer| {
+                let (kind, position) = layer.split_at(4);
+                name.replace(&format!(".{layer}."), &format!(".{kind}.{position}."))
+            });
+        };
+        // A pooled shortcut has the pooling in place 0.
+        let pooled = net.stages.iter().flatten().any(|block| block.shortcut == Shortcut::PooledProjection);
+        if pooled { name.into() } else { name.replace(".downsample.", ".shortcut.") }
+    }
+}
+
+/// The number at the end.
+fn number(text: &str) -> usize {
+    text.trim_start_matches(|c: char| !c.is_ascii_digit()).parse().unwrap()
+}
+
+fn encode(x: f32, dtype: Dtype) -> Vec<u8> {
+    match dtype {
+        Dtype::F16 => f16::from_f32(x).to_le_bytes().to_vec(),
+        Dtype::BF16 => bf16::from_f32(x).to_le_bytes().to_vec(),
+        Dtype::F64 => f64::from(x).to_le_bytes().to_vec(),
+        _ => x.to_le_bytes().to_vec(),
+    }
+}
+
+/// The bytes of a file of these tensors.
+pub(crate) fn file(tensors: &[Stored]) -> Vec<u8> {
+    let views = tensors.iter().map(|t| (&t.name, TensorView::new(t.dtype, t.shape.clone(), &t.bytes).unwrap()));
+    safetensors::serialize(views, None).unwrap()
+}
+
+/// A way to damage a file.
+#[derive(Debug, Clone)]
+pub(crate) enum Damage {
+    /// A tensor is gone.
+    Drop(Index),
+    /// Its name has another character at some place.
+    Rename(Index, Index, char),
+    /// Its shape is another of as many elements: reversed, flat, or with an extent of one more.
+    Reshape(Index, u8),
+    /// It has a row more.
+    Grow(Index),
+    /// Its bytes are said to be of a type that is none of weights.
+    Retype(Index),
+    /// A value is replaced by one that is not finite.
+    NotFinite(Index, Index, f64),
+    /// A running variance is negative.
+    NegativeVariance(Index, Index),
+    /// A tensor is there that no network has.
+    Extra(String),
+    /// A byte of the length or the header is another.
+    Header(Index, u8),
+    /// The file ends early.
+    Cut(Index),
+    /// Bytes follow the last tensor.
+    Trailing(Vec<u8>),
+}
+
+pub(crate) fn damage() -> impl Strategy<Value = Damage> {
+    let index = any::<Index>;
+    prop_oneof![
+        1 => index().prop_map(Damage::Drop),
+        1 => (index(), index(), prop::char::range('!', '~')).prop_map(|(t, at, c)| Damage::Rename(t, at, c)),
+        1 => (index(), 0_u8..3).prop_map(|(t, how)| Damage::Reshape(t, how)),
+        1 => index().prop_map(Damage::Grow),
+        1 => index().prop_map(Damage::Retype),
+        1 => (index(), index(), select(vec![f64::NAN, f64::INFINITY, f64::NEG_INFINITY]))
+            .prop_map(|(t, at, value)| Damage::NotFinite(t, at, value)),
+        1 => (index(), index()).prop_map(|(t, at)| Damage::NegativeVariance(t, at)),
+        1 => "[a-z]{1,8}(\\.[a-z0-9]{1,8}){0,3}".prop_map(Damage::Extra),
+        4 => (index(), 1_u8..).prop_map(|(at, bits)| Damage::Header(at, bits)),
+        2 => index().prop_map(Damage::Cut),
+        1 => vec(any::<u8>(), 1..40).prop_map(Damage::Trailing),
+    ]
+}
+
+impl Damage {
+    /// The damaged file, and whether it may be harmless: then it must compute the same.
+    pub(crate) fn apply(&self, mut tensors: Vec<Stored>) -> (Vec<u8>, bool) {
+        let weights: Vec<usize> = (0..tensors.len()).filter(|i| tensors[*i].dtype != Dtype::I64).collect();
+        let variances: Vec<usize> =
+            weights.iter().copied().filter(|i| tensors[*i].name.ends_with("running_var")).collect();
+        let mut harmless = false;
+        match self {
+            Damage::Drop(t) => drop(tensors.remove(*t.get(&weights))),
+            Damage::Rename(t, at, c) => {
+                let name = &mut tensors[*t.get(&weights)].name;
+                let at = at.index(name.len());
+                harmless = name.as_bytes()[at] == *c as u8;
+                name.replace_range(at..=at, &c.to_string());
+            }
+            Damage::Reshape(t, how) => {
+                let shape = &mut tensors[*t.get(&weights)].shape;
+                let before = shape.clone();
+                match how {
+                    0 => shape.reverse(),
+                    1 => *shape = vec![shape.iter().product()],
+                    _ => shape.push(1),
+                }
+                harmless = *shape == before;
+            }
+            Damage::Grow(t) => {
+                let tensor = &mut tensors[*t.get(&weights)];
+                let row = tensor.bytes.len() / tensor.shape[0];
+                tensor.shape[0] += 1;
+                tensor.bytes.extend_from_within(..row);
+            }
+            Damage::Retype(t) => {
+                let tensor = &mut tensors[*t.get(&weights)];
+                tensor.dtype = match tensor.dtype {
+                    Dtype::F16 | Dtype::BF16 => Dtype::I16,
+                    Dtype::F64 => Dtype::U64,
+                    _ => Dtype::I32,
+                };
+            }
+            Damage::NotFinite(t, at, value) => tensors[*t.get(&weights)].replace(*at, *value as f32),
+            Damage::NegativeVariance(t, at) => tensors[*t.get(&variances)].replace(*at, -0.5),
+            Damage::Extra(name) => {
+                tensors.push(Stored { name: name.clone(), dtype: Dtype::F32, shape: vec![1], bytes: vec![0; 4] });
+            }
+            Damage::Header(..) | Damage::Cut(_) | Damage::Trailing(_) => {}
+        }
+        let mut bytes = file(&tensors);
+        match self {
+            Damage::Header(at, bits) => {
+                let length = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
+                bytes[at.index(8 + length)] ^= bits;
+                harmless = true;
+            }
+            Damage::Cut(at) => bytes.truncate(at.index(bytes.len())),
+            Damage::Trailing(more) => bytes.extend(more),
+            _ => {}
+        }
+        (bytes, harmless)
+    }
+}
+
+impl Stored {
+    fn replace(&mut self, at: Index, value: f32) {
+        let bytes = encode(value, self.dtype);
+        let at = at.index(self.bytes.len() / bytes.len()) * bytes.len();
+        self.bytes[at..at + bytes.len()].copy_from_slice(&bytes);
+    }
+}

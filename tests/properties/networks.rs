@@ -1,0 +1,134 @@
+//! Whole networks on the device: fused, unfused, in other batches, with other kernels and stored in f16, against the reference.
+
+use std::sync::Arc;
+
+use proptest::prelude::*;
+use residua::{
+    checkpoint::Checkpoint,
+    gpu::{Device, Executor},
+    graph::{Graph, Op, ValueId},
+    kernels::{Precision, conv2d::Variant},
+    plan::{Network, Options},
+    reference,
+    tensor::{Shape, Tensor},
+};
+
+use crate::{
+    bound, common, config,
+    recipe::{Recipe, recipe},
+};
+
+/// `graph` with two more readers for every value, past which nothing is fused: each node is a layer of its own.
+fn unfused(graph: &Graph) -> Graph {
+    let mut unfused = graph.clone();
+    for i in 0..graph.nodes().len() {
+        for _ in 0..2 {
+            unfused.push(format!("reader of %{i}"), Op::Relu, &[ValueId(i)]);
+        }
+    }
+    unfused
+}
+
+/// A network with what its values must be and how far off they may be.
+struct Case<'a> {
+    device: &'a Arc<Device>,
+    graph: &'a Graph,
+    checkpoint: &'a Checkpoint,
+    input: &'a Tensor,
+    expected: Vec<Tensor>,
+}
+
+impl Case<'_> {
+    fn executor(&self, graph: Graph, options: Options) -> Executor {
+        Executor::new(self.device.clone(), Network::new(graph, self.checkpoint.clone()), options)
+    }
+
+    /// Compares the values `wanted` of `executor` with the reference.
+    fn check(&self, what: &str, executor: &Executor, wanted: &[ValueId]) -> Result<Vec<Tensor>, TestCaseError> {
+        let stored = executor.stored();
+        let bounds = bound::bounds(self.graph, self.checkpoint, self.input, stored);
+        let plan = executor.network().plan(self.input.shape, wanted, executor.options(), executor.device().caps());
+        let plan = plan.unwrap();
+        let winograd = plan.steps.iter().any(|step| step.kernel.to_string().contains("winograd"));
+        let values = pollster::block_on(executor.values(self.input, wanted)).unwrap();
+        for (id, got) in wanted.iter().zip(&values) {
+            let (expected, bound) = (&self.expected[id.0], &bounds[id.0]);
+            let name = &self.graph.nodes()[id.0].name;
+            prop_assert_eq!(got.shape, expected.shape, "{}: {}", what, name);
+            // What Winograd's transforms mix is within the promise for whole networks, not within the bound of direct sums.
+            if winograd {
+                let worst = common::compare(&got.data, &expected.data, common::F32_BOUND);
+                prop_assert!(worst.is_ok() || expected.data.iter().all(|x| *x == 0.0), "{what}: {name}: {worst:?}");
+                continue;
+            }
+            let wrong = (0..got.data.len()).find(|&i| !((got.data[i] - expected.data[i]).abs() <= bound.data[i]));
+            if let Some(i) = wrong {
+                let (got, expected, bound) = (got.data[i], expected.data[i], bound.data[i]);
+                let values =
+                    format!("element {i} of {}: got {got}, expected {expected}, bound {bound:e}", bounds[id.0].shape);
+                prop_assert!(false, "{what}, {stored}: {name}: {values}\n{}{plan}", self.graph);
+            }
+        }
+        Ok(values)
+    }
+}
+
+fn check(device: &Arc<Device>, recipe: &Recipe, kernel: usize) -> Result<(), TestCaseError> {
+    let graph = recipe.graph();
+    let (checkpoint, input) = (recipe.checkpoint(&graph), recipe.images());
+    let expected = reference::run(&graph, &checkpoint, &input).unwrap();
+    let case = Case { device, graph: &graph, checkpoint: &checkpoint, input: &input, expected };
+    let output = [graph.output()];
+    prop_assume!(output[0] != graph.input());
+
+    let usual = Options::new(Precision::F32);
+    let fused = case.executor(graph.clone(), usual.clone());
+    // What `commute` exchanged is no value of the graph that was given.
+    let same = |id: &ValueId| fused.network().graph().nodes()[id.0].name == graph.nodes()[id.0].name;
+    let values: Vec<ValueId> = fused.network().values().into_iter().filter(|id| same(id) || *id == output[0]).collect();
+    case.check("every layer kept", &fused, &values)?;
+    case.check("fused", &fused, &output)?;
+    let footprint = fused.plan(input.shape).unwrap().footprint;
+    prop_assert_eq!(footprint.weights, fused.weight_bytes(), "weights that were made: {}", footprint);
+
+    let nodes: Vec<ValueId> = (1..graph.nodes().len()).map(ValueId).collect();
+    let separate = case.executor(unfused(&graph), usual.clone());
+    prop_assert_eq!(&separate.network().values()[..nodes.len()], &nodes[..], "something was fused");
+    case.check("unfused, every node kept", &separate, &nodes)?;
+    case.check("unfused", &separate, &output)?;
+
+    let variants = Variant::all(device.caps());
+    let conv2d = Some(variants[kernel % variants.len()]);
+    case.check(&format!("{conv2d:?}"), &fused.planned(Options { conv2d, ..usual.clone() }), &output)?;
+
+    let deterministic = fused.planned(Options { deterministic: true, ..usual });
+    let all = case.check("deterministic", &deterministic, &output)?.remove(0);
+    for n in 0..input.shape.n {
+        let image = Tensor::new(Shape { n: 1, ..input.shape }, input.image(n).to_vec());
+        let alone = pollster::block_on(deterministic.run(&image)).unwrap();
+        prop_assert_eq!(bits(&alone.data), bits(all.image(n)), "image {} alone", n);
+    }
+    let first = |value: &Tensor| Tensor::new(Shape { n: 1, ..value.shape }, value.image(0).to_vec());
+    let (image, expected) = (first(&input), case.expected.iter().map(first).collect());
+    Case { input: &image, expected, ..case }.check("one image", &fused, &output)?;
+
+    if device.caps().f16 {
+        let half = case.executor(graph.clone(), Options::new(Precision::F16));
+        case.check("fused", &half, &output)?;
+        let last = [*values.last().unwrap(), values[values.len() / 2]];
+        case.check("two kept", &half, &last)?;
+    }
+    Ok(())
+}
+
+fn bits(values: &[f32]) -> Vec<u32> {
+    values.iter().map(|value| value.to_bits()).collect()
+}
+
+#[test]
+fn fused_unfused_and_reference_agree() {
+    let device = common::device();
+    let mut runner = proptest::test_runner::TestRunner::new(config(60));
+    let outcome = runner.run(&(recipe(), any::<usize>()), |(recipe, kernel)| check(&device, &recipe, kernel));
+    outcome.unwrap_or_else(|error| panic!("{error}"));
+}

@@ -1,0 +1,70 @@
+//! Plans: no two values that are alive share a byte, and every byte that is read was written. No device is needed for it.
+
+use proptest::{prelude::*, sample::subsequence};
+use residua::{
+    graph::ValueId,
+    kernels::{Caps, Precision, conv2d::Variant},
+    plan::{Network, Options},
+};
+
+use crate::{config, machine, recipe::recipe};
+
+/// A software adapter, one without subgroups, a GPU, and one with cooperative matrices.
+fn adapters() -> Vec<Caps> {
+    let adapter = |software, subgroup, cooperative| Caps {
+        device: "imagined".into(),
+        software,
+        f16: true,
+        subgroup,
+        cooperative,
+        max_binding_bytes: 1 << 27,
+        max_workgroups: 65_535,
+    };
+    vec![
+        adapter(true, Some(8), false),
+        adapter(true, None, false),
+        adapter(false, Some(32), false),
+        adapter(false, Some(32), true),
+    ]
+}
+
+/// One of the adapters, a precision, `deterministic`, and a kernel for all convolutions that admit it, if any.
+fn planning() -> impl Strategy<Value = (Caps, Options)> {
+    let numbers = (0_usize..4, any::<bool>(), any::<bool>(), 0_usize..40);
+    numbers.prop_map(|(adapter, half, deterministic, kernel)| {
+        let caps = adapters().swap_remove(adapter);
+        let stored = if half { Precision::F16 } else { Precision::F32 };
+        let conv2d = Variant::all(&caps).into_iter().nth(kernel);
+        (caps, Options { conv2d, deterministic, ..Options::new(stored) })
+    })
+}
+
+proptest! {
+    #![proptest_config(config(600))]
+
+    #[test]
+    fn values_that_are_alive_share_no_byte_and_what_is_read_was_written(
+        recipe in recipe(),
+        (caps, options) in planning(),
+        kept in subsequence((0..64).collect::<Vec<usize>>(), 0..=4),
+    ) {
+        let graph = recipe.graph();
+        let checkpoint = recipe.checkpoint(&graph);
+        let network = Network::new(graph, checkpoint);
+        let values = network.values();
+        prop_assume!(!values.is_empty());
+        let mut keep: Vec<ValueId> = kept.iter().filter_map(|i| values.get(*i).copied()).collect();
+        if keep.is_empty() {
+            keep.push(network.graph().output());
+        }
+        let plan = network.plan(recipe.shape(), &keep, &options, &caps).unwrap();
+        if let Err(reason) = machine::run(&network, &plan, &keep) {
+            prop_assert!(false, "{reason}\nkept {keep:?}, {options:?}\n{}{plan}", network.graph());
+        }
+        let footprint = plan.footprint;
+        prop_assert_eq!(footprint.activations, plan.buffers.iter().sum::<u64>());
+        prop_assert!(footprint.live <= footprint.activations, "{footprint}");
+        let exchanged: u64 = plan.kept.iter().chain([&plan.input]).map(|placed| placed.buffer_bytes()).sum();
+        prop_assert_eq!(footprint.staging, exchanged);
+    }
+}

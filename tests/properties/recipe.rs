@@ -1,0 +1,384 @@
+//! Random networks: a recipe is a list of parts that always makes a valid graph, whatever the numbers in it.
+
+use proptest::{collection::vec, prelude::*, sample::select};
+use residua::{
+    checkpoint::{Checkpoint, Synthetic},
+    graph::{Conv2dParams, Graph, Op, PoolParams, ValueId},
+    tensor::{Shape, Tensor},
+};
+
+/// A network and the shape of its input.
+#[derive(Debug, Clone)]
+pub(crate) struct Recipe {
+    /// `[N, C, H, W]`.
+    pub(crate) input: [usize; 4],
+    pub(crate) parts: Vec<Part>,
+    /// Widths of the linear layers behind global pooling, with ReLUs between; none for a network that ends in a feature map.
+    pub(crate) head: Vec<usize>,
+    /// Sets the weights and the pixels.
+    pub(crate) salt: u8,
+}
+
+/// What follows what there is.
+#[derive(Debug, Clone)]
+pub(crate) enum Part {
+    /// Convolution, then batch norm and activation if wanted.
+    Conv {
+        conv: Window,
+        out: usize,
+        groups: usize,
+        bias: bool,
+        norm: bool,
+        activation: Activation,
+    },
+    /// Batch norm and ReLU, then a convolution or pooling: a prologue.
+    Prologue(Box<Part>),
+    Pool {
+        max: bool,
+        ceil: bool,
+        window: Window,
+    },
+    Norm,
+    Activation(Activation),
+    /// The value added to itself.
+    Twice,
+    Residual(Residual),
+    /// Dense layers of so many new channels each, with a bottleneck if its width is not zero.
+    Dense {
+        layers: usize,
+        growth: usize,
+        bottleneck: usize,
+    },
+    /// Side by side: the value itself so many times, then a convolution of it for each width.
+    Branches {
+        copies: usize,
+        widths: Vec<usize>,
+    },
+    /// 1x1 convolution, then 2x2 mean.
+    Transition {
+        out: usize,
+    },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Activation {
+    None,
+    Relu,
+    Sigmoid,
+}
+
+/// A block: one or two convolutions, gated if a squeeze is given, and a way around.
+#[derive(Debug, Clone)]
+pub(crate) struct Residual {
+    out: usize,
+    stride: usize,
+    groups: usize,
+    bottleneck: bool,
+    squeeze: Option<usize>,
+    shortcut: Shortcut,
+    /// Whether the way around is the first addend.
+    swapped: bool,
+    relu: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Shortcut {
+    /// The input, where shapes allow; else as `Padded`.
+    Identity,
+    Projection,
+    /// 2x2 mean, then projection, where the block strides by 2.
+    Pooled,
+    /// Every `stride`-th pixel behind zero channels, with zero channels after.
+    Padded,
+}
+
+/// A window; it shrinks to fit what it moves over.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Window {
+    kernel: usize,
+    stride: usize,
+    padding: usize,
+}
+
+impl Window {
+    fn fitting(self, shape: Shape) -> Window {
+        let padding = self.padding.min(self.kernel / 2);
+        let fits = shape.h.min(shape.w) + 2 * padding >= self.kernel;
+        if fits { Window { padding, ..self } } else { Window { kernel: 1, padding: 0, ..self } }
+    }
+}
+
+/// Channels: few, mostly no multiple of four; some that are.
+fn channels() -> impl Strategy<Value = usize> {
+    prop_oneof![4 => 1_usize..=10, 3 => select(vec![4, 8, 12, 16, 24]), 1 => select(vec![32, 64, 68])]
+}
+
+fn window() -> impl Strategy<Value = Window> {
+    (select(vec![1, 3, 3, 2, 5, 7]), 1_usize..=3, 0_usize..=3).prop_map(|(kernel, stride, padding)| Window {
+        kernel,
+        stride,
+        padding,
+    })
+}
+
+fn activation() -> impl Strategy<Value = Activation> {
+    prop_oneof![Just(Activation::None), Just(Activation::Relu), Just(Activation::Sigmoid)]
+}
+
+fn conv() -> impl Strategy<Value = Part> {
+    (window(), channels(), select(vec![1, 1, 2, 3, 4, 8]), any::<bool>(), any::<bool>(), activation()).prop_map(
+        |(conv, out, groups, bias, norm, activation)| Part::Conv { conv, out, groups, bias, norm, activation },
+    )
+}
+
+fn pool() -> impl Strategy<Value = Part> {
+    (any::<bool>(), any::<bool>(), window()).prop_map(|(max, ceil, window)| Part::Pool { max, ceil, window })
+}
+
+fn residual() -> impl Strategy<Value = Part> {
+    let shortcut =
+        select(vec![Shortcut::Identity, Shortcut::Identity, Shortcut::Projection, Shortcut::Pooled, Shortcut::Padded]);
+    let squeeze = prop::option::weighted(0.3, 1_usize..=5);
+    let flags = (any::<bool>(), any::<bool>(), any::<bool>());
+    (channels(), 1_usize..=2, select(vec![1, 1, 2, 4]), squeeze, shortcut, flags).prop_map(
+        |(out, stride, groups, squeeze, shortcut, (bottleneck, swapped, relu))| {
+            Part::Residual(Residual { out, stride, groups, bottleneck, squeeze, shortcut, swapped, relu })
+        },
+    )
+}
+
+fn part() -> impl Strategy<Value = Part> {
+    let bottleneck = prop_oneof![Just(0_usize), 1_usize..=12];
+    prop_oneof![
+        4 => conv(),
+        2 => prop_oneof![conv(), pool()].prop_map(|part| Part::Prologue(Box::new(part))),
+        1 => pool(),
+        1 => Just(Part::Norm),
+        1 => activation().prop_map(Part::Activation),
+        1 => Just(Part::Twice),
+        4 => residual(),
+        2 => (1_usize..=3, channels(), bottleneck)
+            .prop_map(|(layers, growth, bottleneck)| Part::Dense { layers, growth, bottleneck }),
+        2 => (0_usize..=2, vec(channels(), 1..=3)).prop_map(|(copies, widths)| Part::Branches { copies, widths }),
+        1 => channels().prop_map(|out| Part::Transition { out }),
+    ]
+}
+
+/// Networks of one to six parts over a few small images, often of odd extents; from eight on linear layers are matrix products.
+pub(crate) fn recipe() -> impl Strategy<Value = Recipe> {
+    let images = prop_oneof![6 => 1_usize..=3, 1 => Just(9)];
+    let input = (images, 1_usize..=9, 1_usize..=11, 1_usize..=11).prop_map(|(n, c, h, w)| [n, c, h, w]);
+    (input, vec(part(), 1..=6), vec(1_usize..=40, 0..=2), any::<u8>()).prop_map(|(input, parts, head, salt)| Recipe {
+        input,
+        parts,
+        head,
+        salt,
+    })
+}
+
+impl Recipe {
+    pub(crate) fn shape(&self) -> Shape {
+        let [n, c, h, w] = self.input;
+        Shape::new(n, c, h, w)
+    }
+
+    pub(crate) fn graph(&self) -> Graph {
+        let graph = Graph::new(self.input[1]);
+        let mut maker = Maker { value: graph.input(), graph, input: self.shape() };
+        self.parts.iter().for_each(|part| maker.part(part));
+        if !self.head.is_empty() {
+            maker.push(Op::GlobalAvgPool);
+        }
+        for (i, outputs) in self.head.iter().enumerate() {
+            if i > 0 {
+                maker.push(Op::Relu);
+            }
+            let (name, in_features) = (maker.name("linear"), maker.shape().c);
+            let (weight, bias) = (format!("{name}.weight"), Some(format!("{name}.bias")));
+            maker.push(Op::Linear { weight, bias, in_features, out_features: *outputs });
+        }
+        maker.graph
+    }
+
+    fn synthetic(&self) -> Synthetic {
+        Synthetic { salt: self.salt.to_string(), damped: None, damp: 1.0 }
+    }
+
+    pub(crate) fn checkpoint(&self, graph: &Graph) -> Checkpoint {
+        self.synthetic().checkpoint("recipe", &graph.tensors()).unwrap()
+    }
+
+    pub(crate) fn images(&self) -> Tensor {
+        Tensor::new(self.shape(), self.synthetic().input(self.input))
+    }
+}
+
+/// A graph that grows at its last value.
+struct Maker {
+    graph: Graph,
+    value: ValueId,
+    input: Shape,
+}
+
+impl Maker {
+    fn shape(&self) -> Shape {
+        self.shape_of(self.value)
+    }
+
+    fn shape_of(&self, value: ValueId) -> Shape {
+        self.graph.infer_shapes(self.input).unwrap()[value.0]
+    }
+
+    /// A name that no node has.
+    fn name(&self, what: &str) -> String {
+        format!("{what}{}", self.graph.nodes().len())
+    }
+
+    fn push(&mut self, op: Op) -> ValueId {
+        let value = self.value;
+        self.join(op, &[value])
+    }
+
+    fn join(&mut self, op: Op, inputs: &[ValueId]) -> ValueId {
+        let name = self.name(op.name());
+        self.value = self.graph.push(name, op, inputs);
+        self.value
+    }
+
+    fn conv(&mut self, window: Window, out: usize, groups: usize, bias: bool) -> ValueId {
+        let Shape { c, .. } = self.shape();
+        let Window { kernel, stride, padding } = window.fitting(self.shape());
+        let groups = (1..=groups).rev().find(|groups| c % groups == 0 && out % groups == 0).unwrap_or(1);
+        let params = Conv2dParams { in_channels: c, out_channels: out, kernel, stride, padding, groups };
+        let name = self.name("conv");
+        let (weight, bias) = (format!("{name}.weight"), bias.then(|| format!("{name}.bias")));
+        self.push(Op::Conv2d { weight, bias, params })
+    }
+
+    fn norm(&mut self) {
+        let (prefix, channels) = (self.name("norm"), self.shape().c);
+        self.push(Op::BatchNorm { prefix, channels, eps: 1e-5 });
+    }
+
+    fn norm_relu(&mut self) {
+        self.norm();
+        self.push(Op::Relu);
+    }
+
+    fn activation(&mut self, activation: Activation) {
+        match activation {
+            Activation::None => {}
+            Activation::Relu => {
+                self.push(Op::Relu);
+            }
+            Activation::Sigmoid => {
+                self.push(Op::Sigmoid);
+            }
+        }
+    }
+
+    fn pool(&mut self, max: bool, ceil: bool, window: Window) {
+        let Window { kernel, stride, padding } = window.fitting(self.shape());
+        let params = PoolParams { kernel, stride, padding, ceil };
+        self.push(if max { Op::MaxPool2d(params) } else { Op::AvgPool2d(params) });
+    }
+
+    fn part(&mut self, part: &Part) {
+        match part {
+            Part::Conv { conv, out, groups, bias, norm, activation } => {
+                self.conv(*conv, *out, *groups, *bias);
+                if *norm {
+                    self.norm();
+                }
+                self.activation(*activation);
+            }
+            Part::Prologue(part) => {
+                self.norm_relu();
+                self.part(part);
+            }
+            Part::Pool { max, ceil, window } => self.pool(*max, *ceil, *window),
+            Part::Norm => self.norm(),
+            Part::Activation(activation) => self.activation(*activation),
+            Part::Twice => {
+                self.join(Op::Add, &[self.value; 2]);
+            }
+            Part::Residual(block) => self.residual(block),
+            Part::Dense { layers, growth, bottleneck } => {
+                (0..*layers).for_each(|_| self.dense_layer(*growth, *bottleneck));
+            }
+            Part::Branches { copies, widths } => {
+                let from = self.value;
+                let mut branches = vec![from; *copies];
+                for width in widths {
+                    self.value = from;
+                    branches.push(self.conv(THREE, *width, 1, true));
+                }
+                self.join(Op::Concat, &branches);
+            }
+            Part::Transition { out } => {
+                self.conv(ONE, *out, 1, false);
+                self.pool(false, false, Window { kernel: 2, stride: 2, padding: 0 });
+            }
+        }
+    }
+
+    fn dense_layer(&mut self, growth: usize, bottleneck: usize) {
+        let before = self.value;
+        if bottleneck > 0 {
+            self.norm_relu();
+            self.conv(ONE, bottleneck, 1, false);
+        }
+        self.norm_relu();
+        let grown = self.conv(THREE, growth, 1, false);
+        self.join(Op::Concat, &[before, grown]);
+    }
+
+    fn residual(&mut self, block: &Residual) {
+        let (from, inputs) = (self.value, self.shape().c);
+        let stride = block.stride;
+        let grown = matches!(block.shortcut, Shortcut::Padded | Shortcut::Identity);
+        // Shortcut A cannot drop channels.
+        let out = if grown { block.out.max(inputs) } else { block.out };
+        if block.bottleneck {
+            self.conv(ONE, out, 1, false);
+            self.norm_relu();
+        }
+        self.conv(Window { stride, ..THREE }, out, block.groups, false);
+        self.norm();
+        if let Some(squeeze) = block.squeeze {
+            let value = self.value;
+            self.push(Op::GlobalAvgPool);
+            self.conv(ONE, squeeze, 1, true);
+            self.push(Op::Relu);
+            self.conv(ONE, out, 1, true);
+            let gate = self.push(Op::Sigmoid);
+            self.join(Op::Scale, &[value, gate]);
+        }
+        let long = self.value;
+        self.value = from;
+        match block.shortcut {
+            Shortcut::Identity if self.shape() == self.shape_of(long) => {}
+            Shortcut::Identity | Shortcut::Padded => {
+                let before = (out - inputs) / 2;
+                self.push(Op::SubsamplePad { stride, before, after: out - inputs - before });
+            }
+            Shortcut::Pooled if stride == 2 => {
+                self.pool(false, true, Window { kernel: 2, stride, padding: 0 });
+                self.conv(ONE, out, 1, false);
+                self.norm();
+            }
+            Shortcut::Pooled | Shortcut::Projection => {
+                self.conv(Window { stride, ..ONE }, out, 1, false);
+                self.norm();
+            }
+        }
+        let addends = if block.swapped { [self.value, long] } else { [long, self.value] };
+        self.join(Op::Add, &addends);
+        if block.relu {
+            self.push(Op::Relu);
+        }
+    }
+}
+
+const ONE: Window = Window { kernel: 1, stride: 1, padding: 0 };
+const THREE: Window = Window { kernel: 3, stride: 1, padding: 1 };
