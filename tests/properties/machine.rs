@@ -199,6 +199,11 @@ impl Machine<'_> {
                 self.exchanged(array(5, slices * pixels, oc4)?, step.value, index)?;
                 false
             }
+            // Both convolutions of a residual block: it reads what its second one adds.
+            BlockBroadcast | BlockThreads => {
+                self.read(x(step)?, addend(layer)?)?;
+                false
+            }
             other => return Err(format!("what {other:?} reads and writes is not known here")),
         };
         if whole {

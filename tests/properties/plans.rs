@@ -17,6 +17,7 @@ fn adapters() -> Vec<Caps> {
         f16: true,
         subgroup,
         cooperative,
+        workgroup_bytes: 32_768,
         max_binding_bytes: 1 << 27,
         max_workgroups: 65_535,
     };
