@@ -61,7 +61,9 @@ impl Case<'_> {
                 prop_assert!(worst.is_ok() || expected.data.iter().all(|x| *x == 0.0), "{what}: {name}: {worst:?}");
                 continue;
             }
-            let wrong = (0..got.data.len()).find(|&i| !((got.data[i] - expected.data[i]).abs() <= bound.data[i]));
+            // NaN is no number that is near.
+            let near = |i: usize| (got.data[i] - expected.data[i]).abs() <= bound.data[i];
+            let wrong = (0..got.data.len()).find(|&i| !near(i));
             if let Some(i) = wrong {
                 let (got, expected, bound) = (got.data[i], expected.data[i], bound.data[i]);
                 let values =

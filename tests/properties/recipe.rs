@@ -248,7 +248,8 @@ impl Maker {
     fn conv(&mut self, window: Window, out: usize, groups: usize, bias: bool) -> ValueId {
         let Shape { c, .. } = self.shape();
         let Window { kernel, stride, padding } = window.fitting(self.shape());
-        let groups = (1..=groups).rev().find(|groups| c % groups == 0 && out % groups == 0).unwrap_or(1);
+        let groups =
+            (1..=groups).rev().find(|groups| c.is_multiple_of(*groups) && out.is_multiple_of(*groups)).unwrap_or(1);
         let params = Conv2dParams { in_channels: c, out_channels: out, kernel, stride, padding, groups };
         let name = self.name("conv");
         let (weight, bias) = (format!("{name}.weight"), bias.then(|| format!("{name}.bias")));
