@@ -1,6 +1,14 @@
 //! What computes the values of a network: kernels on a device, or the reference loops.
 
-use crate::{Error, Result, gpu::Executor, graph::ValueId, plan::Network, reference, tensor::Tensor};
+use crate::{
+    Error, Result,
+    gpu::Executor,
+    graph::ValueId,
+    kernels::Precision,
+    plan::Network,
+    reference,
+    tensor::{Shape, Tensor},
+};
 
 /// What computes the values of a network.
 #[derive(Debug)]
@@ -38,17 +46,51 @@ impl Backend {
 
     /// What the network makes of a normalised input, finite throughout.
     pub(crate) fn output(&self, input: &Tensor) -> Result<Tensor> {
-        let output = self.values(input, &[self.network().graph().output()])?.remove(0);
-        check_output(&output)?;
-        Ok(output)
+        self.finite(input, self.network().graph().output())
     }
-}
 
-/// Whether what the network made of an input is finite throughout.
-pub(crate) fn check_output(output: &Tensor) -> Result<()> {
-    let len = output.shape.c * output.shape.pixels();
-    match output.data.iter().position(|value| !value.is_finite()) {
-        None => Ok(()),
-        Some(i) => Err(Error::NotFinite { image: i / len, index: i % len, value: output.data[i].to_string() }),
+    /// The value `wanted` for a normalised input, finite throughout.
+    ///
+    /// # Errors
+    /// [`Error::NotFinite`] if it is not, with the layer that it comes from.
+    pub(crate) fn finite(&self, input: &Tensor, wanted: ValueId) -> Result<Tensor> {
+        let output = self.values(input, &[wanted])?.remove(0);
+        let len = output.shape.c * output.shape.pixels();
+        let Some(at) = output.data.iter().position(|value| !value.is_finite()) else { return Ok(output) };
+        let (image, index) = (at / len, at % len);
+        let origin = self.origin(Tensor::new(Shape { n: 1, ..input.shape }, input.image(image).to_vec()));
+        Err(Error::NotFinite { image, index, value: output.data[at].to_string(), origin })
+    }
+
+    /// The first layer that makes NaN or infinity of one image, as a sentence.
+    fn origin(&self, image: Tensor) -> String {
+        let network = self.network();
+        let values = match self {
+            Backend::Gpu(executor) => pollster::block_on(executor.trace(&image)),
+            Backend::Reference(network) => {
+                let layers = network.values();
+                reference::values(network.graph(), network.checkpoint(), &image, &layers)
+                    .map(|values| layers.into_iter().zip(values).collect())
+            }
+        };
+        let values = match values {
+            Ok(values) => values,
+            Err(error) => {
+                return format!("where it arises is not known, as layer by layer there was an error: {error}");
+            }
+        };
+        let found =
+            values.iter().find_map(|(id, value)| Some((id, value.data.iter().find(|value| !value.is_finite())?)));
+        let Some((id, value)) = found else {
+            return "run alone and layer by layer, with the kernels that are chosen then, the image gives finite numbers".into();
+        };
+        let layer = network.layers().iter().find(|layer| layer.output == *id);
+        let mut text = format!("layer {} is the first to make {value}", layer.map_or("?", |layer| &layer.name));
+        if let Backend::Gpu(executor) = self
+            && executor.stored() == Precision::F16
+        {
+            text += ", where f16 holds no more than 65504; f32 may do";
+        }
+        text
     }
 }

@@ -9,7 +9,7 @@ use ::image::DynamicImage;
 
 use crate::{
     Builder, Error, Result,
-    backend::{Backend, check_output},
+    backend::Backend,
     checkpoint::PreprocessConfig,
     explain::{self, Explanation},
     gpu::DeviceInfo,
@@ -179,8 +179,7 @@ impl Classifier {
             return Ok(Vec::new());
         }
         let wanted = self.0.backend.network().graph().features();
-        let features = self.0.backend.values(&self.0.model.preprocess.normalise(pixels)?, &[wanted])?.remove(0);
-        check_output(&features)?;
+        let features = self.0.backend.finite(&self.0.model.preprocess.normalise(pixels)?, wanted)?;
         Ok((0..pixels.len()).map(|n| features.image(n).to_vec()).collect())
     }
 
@@ -221,7 +220,8 @@ impl Classifier {
     ///
     /// # Errors
     /// [`Error::Shape`] if it does not admit it, [`Error::ConfigValue`] if a number of the input is NaN or infinite, `gpu.*` if the
-    /// device fails, [`Error::NotFinite`] if a logit is NaN or infinite, [`Error::NoClassifier`] if the network ends in its features.
+    /// device fails, [`Error::NotFinite`] if a logit is NaN or infinite, with the first layer that made such a value,
+    /// [`Error::NoClassifier`] if the network ends in its features.
     pub fn logits(&self, input: &Tensor) -> Result<Tensor> {
         self.0.model.check_classes()?;
         check(input)?;
@@ -295,7 +295,8 @@ impl Classifier {
         let network = self.0.backend.network();
         let _ = writeln!(text, "graph\n{}", network.graph());
         if let Backend::Gpu(executor) = &self.0.backend {
-            let _ = writeln!(text, "plan\n{}\nfusions", executor.plan(self.input_shape(1))?);
+            let plan = executor.plan(self.input_shape(1))?;
+            let _ = writeln!(text, "plan\n{plan}submissions for one image: {}\n\nfusions", executor.submissions(&plan));
             network.report().iter().for_each(|line| text.extend([line, "\n"]));
         }
         Ok(text)
@@ -330,9 +331,13 @@ impl Classifier {
         &self.0.model
     }
 
-    /// What a user should be told about the choice of device and model.
-    pub fn notes(&self) -> &[String] {
-        &self.0.notes
+    /// What a user should be told about the choice of device and model, and of kernels that the driver has refused since.
+    pub fn notes(&self) -> Vec<String> {
+        let mut notes = self.0.notes.clone();
+        if let Backend::Gpu(executor) = &self.0.backend {
+            notes.extend(executor.device().notes());
+        }
+        notes
     }
 }
 

@@ -324,7 +324,7 @@ pub enum Error {
         reason: String,
     },
     /// The network made NaN or infinity out of a finite input.
-    #[error("the network's output for image {image} holds {value} at index {index}")]
+    #[error("the network's output for image {image} holds {value} at index {index}: {origin}")]
     NotFinite {
         /// Position in the batch.
         image: usize,
@@ -332,6 +332,8 @@ pub enum Error {
         index: usize,
         /// The value, as text.
         value: String,
+        /// The first layer that made NaN or infinity when the image was run once more, layer by layer.
+        origin: String,
     },
 }
 

@@ -119,7 +119,7 @@ impl<'a> Verifier<'a> {
         let values = network.values();
         let expected = reference::values(network.graph(), network.checkpoint(), &input, &values)?;
         let expected = values.into_iter().zip(expected).collect();
-        let faulty = executor.options().faulty.clone();
+        let faulty = executor.options().faulty;
         Ok(Verifier { executor, input, expected, rows: HashMap::new(), layers: Vec::new(), faulty })
     }
 
@@ -144,11 +144,11 @@ impl<'a> Verifier<'a> {
     /// of those that is wrong, it runs again without.
     fn run(&mut self, stored: Precision, kernel: Option<Variant>) -> Result<()> {
         loop {
-            let (faulty, tuned) = (self.faulty.clone(), self.executor.options().tuned.clone());
+            let (faulty, tuned) = (self.faulty.clone(), self.executor.options().tuned);
             let options = Options { conv2d: kernel, faulty, tuned, ..Options::new(stored) };
             let executor = self.executor.planned(options);
             let (network, caps) = (executor.network(), executor.device().caps());
-            let kernels = network.kernels(self.input.shape, executor.options(), caps)?;
+            let kernels = network.kernels(self.input.shape, &executor.options(), caps)?;
             let of = |id: ValueId| kernels.iter().find(|(value, _)| *value == id).and_then(|(_, variant)| *variant);
             if kernel.is_some() && !kernels.iter().any(|(_, variant)| *variant == kernel) {
                 return Ok(());
@@ -170,8 +170,9 @@ impl<'a> Verifier<'a> {
     /// Adds a row for each of these layers that has none yet with its kernel, and returns the first layer that is wrong.
     fn compare(&mut self, executor: &Executor, values: &[ValueId]) -> Result<Option<ValueId>> {
         let (network, caps) = (executor.network(), executor.device().caps());
-        let plan = network.plan(self.input.shape, values, executor.options(), caps)?;
         let traced = pollster::block_on(executor.values(&self.input, values))?;
+        // Behind the run, in which the driver may have refused kernels.
+        let plan = network.plan(self.input.shape, values, &executor.options(), caps)?;
         let stored = executor.stored();
         let bound = match stored {
             Precision::F32 => 1e-4,
@@ -264,7 +265,7 @@ mod tests {
 
         // Were it the usual choice, the next best would be taken.
         let caps = executor.device().caps();
-        let usual = executor.network().kernels(shape, executor.options(), caps).unwrap();
+        let usual = executor.network().kernels(shape, &executor.options(), caps).unwrap();
         let faulty: Vec<_> = usual.iter().filter_map(|(_, variant)| Some(((*variant)?, Precision::F32))).collect();
         let options = Options { faulty: faulty.clone(), ..Options::new(Precision::F32) };
         let avoided = executor.network().kernels(shape, &options, caps).unwrap();

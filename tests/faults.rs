@@ -3,21 +3,27 @@
 mod common;
 
 use std::{
+    collections::HashMap,
+    path::Path,
     sync::{Arc, mpsc},
     thread,
     time::Duration,
 };
 
+use common::compare;
 use image::DynamicImage;
 use residua::{
-    Classifier, Error,
+    Classifier, Error, Precision as Storage,
     checkpoint::Synthetic,
     gpu::{Device, Executor, Failure, Injection, Moment},
     graph::{Conv2dParams, Graph, Op},
     kernels::Precision,
+    models::Architecture,
     plan::{Network, Options},
+    reference,
     tensor::{Shape, Tensor},
 };
+use safetensors::{Dtype, tensor::TensorView};
 
 /// The result of `work`, which must come within a minute.
 fn in_time<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
@@ -53,10 +59,14 @@ fn graph() -> Graph {
 }
 
 fn executor(injection: &Injection) -> Executor {
+    of(graph(), Options::new(Precision::F32), injection)
+}
+
+fn of(graph: Graph, options: Options, injection: &Injection) -> Executor {
     let mut device = pollster::block_on(Device::open("auto")).expect("the GPU tests need an adapter");
     device.inject(injection);
-    let checkpoint = weights().checkpoint("faults", &graph().tensors()).unwrap();
-    Executor::new(Arc::new(device), Network::new(graph(), checkpoint), Options::new(Precision::F32))
+    let checkpoint = weights().checkpoint("faults", &graph.tensors()).unwrap();
+    Executor::new(Arc::new(device), Network::new(graph, checkpoint), options)
 }
 
 fn input(images: usize) -> Tensor {
@@ -198,6 +208,155 @@ fn a_classifier_and_its_heat_maps_outlive_their_device() {
             let explained = classifier.clone().explain(&photo, None).unwrap();
             assert_eq!((classifier.infer(&photo).unwrap().top(10), explained), before);
             assert_eq!(injection.seen(Moment::Open), nth as u64 + 1);
+        }
+    });
+}
+
+#[test]
+fn a_network_that_takes_long_is_cut_into_submissions_with_the_same_bits() {
+    in_time(|| {
+        let graph = Architecture::by_name("cifar_resnet110b").unwrap().graph();
+        let injection = Injection::default();
+        let executor = of(graph, Options { deterministic: true, ..Options::new(Precision::F32) }, &injection);
+        let all = Tensor::new(Shape::new(64, 3, 32, 32), weights().input([64, 3, 32, 32]));
+        let submissions = |images: usize| {
+            let plan = executor.plan(Shape { n: images, ..all.shape }).unwrap();
+            executor.submissions(&plan) as u64
+        };
+        // By the first guess, for a software adapter. On hardware there is nothing to cut.
+        assert_eq!(submissions(1), 1);
+        assert!(submissions(64) > 1 || !executor.device().info().software);
+        let logits = |images: usize| {
+            let shape = Shape { n: images, ..all.shape };
+            let batch = Tensor::new(shape, all.data[..shape.elements()].to_vec());
+            let (planned, before) = (submissions(images), injection.seen(Moment::Submit));
+            let logits = pollster::block_on(executor.run(&batch)).unwrap();
+            assert!(injection.seen(Moment::Submit) - before >= planned);
+            logits
+        };
+        let cut = logits(64);
+        let whole = logits(1);
+        assert_eq!(bits(cut.image(0)), bits(whole.image(0)));
+        assert_eq!(bits(&logits(64).data), bits(&cut.data));
+    });
+}
+
+#[test]
+fn memory_that_runs_out_is_an_error_and_leaves_nothing_behind() {
+    in_time(|| {
+        let expected = run(&executor(&Injection::default())).unwrap();
+        for moment in [Moment::Buffer, Moment::Submit, Moment::Submitted] {
+            for nth in 1.. {
+                let injection = Injection::default();
+                let executor = executor(&injection);
+                injection.plan(moment, nth, Failure::Memory);
+                let outcome = run(&executor);
+                if injection.happened() == 0 {
+                    assert!(nth > 2, "{moment:?} does not come");
+                    break;
+                }
+                assert_eq!(outcome.unwrap_err().code(), "gpu.oom", "at the {nth}th {moment:?}");
+                if moment == Moment::Buffer {
+                    assert_eq!(executor.weight_bytes(), 0, "at the {nth}th buffer");
+                }
+                assert_eq!(run(&executor).unwrap(), expected, "after the {nth}th {moment:?}");
+            }
+        }
+    });
+}
+
+#[test]
+fn what_is_kept_for_other_calls_makes_room() {
+    in_time(|| {
+        let injection = Injection::default();
+        let executor = executor(&injection);
+        let expected = run(&executor).unwrap();
+        injection.plan(Moment::Buffer, 2, Failure::Memory);
+        pollster::block_on(executor.run(&input(3))).unwrap();
+        assert_eq!(injection.happened(), 1);
+        assert_eq!(run(&executor).unwrap(), expected);
+    });
+}
+
+#[test]
+fn a_refused_kernel_gives_way_to_another() {
+    in_time(|| {
+        let expected = pollster::block_on(executor(&Injection::default()).run(&input(2))).unwrap();
+        let injection = Injection::default();
+        let executor = executor(&injection);
+        injection.plan(Moment::Pipeline, 1, Failure::Refused);
+        let got = pollster::block_on(executor.run(&input(2))).unwrap();
+        compare(&got.data, &expected.data, 1e-5).unwrap();
+        let notes = executor.device().notes();
+        assert!(notes.len() == 1 && notes[0].contains("is not used"), "{notes:?}");
+        let steps = executor.plan(input(2).shape).unwrap().to_string();
+        assert!(steps.contains("refused by its driver"), "{steps}");
+        assert_eq!(injection.happened(), 1);
+    });
+}
+
+#[test]
+fn a_driver_that_refuses_every_kernel_is_an_error() {
+    in_time(|| {
+        let injection = Injection::default();
+        let executor = executor(&injection);
+        (1..100).for_each(|nth| injection.plan(Moment::Pipeline, nth, Failure::Refused));
+        let error = run(&executor).unwrap_err();
+        assert_eq!(error.code(), "gpu.shader", "{error}");
+        assert!(injection.happened() < 20, "one other kernel a layer: {}", injection.happened());
+    });
+}
+
+/// `builtin` with the batch norms of one block scaled: all weights are finite, and the block's second convolution overflows.
+fn overflowing(path: &Path, factor: f32) {
+    let builtin = Classifier::builder().device("cpu").open().unwrap();
+    let checkpoint = builtin.network().checkpoint();
+    let values: HashMap<&String, Vec<f32>> = checkpoint
+        .shapes()
+        .iter()
+        .map(|(name, shape)| {
+            let scaled = ["layer2.0.bn1.weight", "layer2.0.bn2.weight"].contains(&&**name);
+            let factor = if scaled { factor } else { 1.0 };
+            (name, checkpoint.tensor(name, shape).unwrap().iter().map(|value| factor * value).collect())
+        })
+        .collect();
+    let view = |(name, shape): (&String, &Vec<usize>)| {
+        (name.clone(), TensorView::new(Dtype::F32, shape.clone(), bytemuck::cast_slice(&values[name])).unwrap())
+    };
+    safetensors::serialize_to_file(checkpoint.shapes().iter().map(view), None, path).unwrap();
+}
+
+#[test]
+fn numbers_that_overflow_name_their_layer() {
+    in_time(|| {
+        let folder = tempfile::tempdir().unwrap();
+        let photo = DynamicImage::ImageRgb8(image::RgbImage::from_fn(32, 32, |x, y| {
+            image::Rgb([x as u8 * 8, y as u8 * 8, 99])
+        }));
+        for (device, storage, factor, largest) in [
+            ("auto", Storage::F32, 1e20, f32::MAX),
+            ("cpu", Storage::F32, 1e20, f32::MAX),
+            ("auto", Storage::F16, 300.0, 65504.0),
+        ] {
+            let path = folder.path().join("overflowing.safetensors");
+            overflowing(&path, factor);
+            let model = path.to_str().unwrap();
+            let classifier = Classifier::builder().model(model).device(device).precision(storage).open().unwrap();
+            // The reference in f32 tells where the first value is that the storage does not hold.
+            let network = classifier.network();
+            let pixels = classifier.preprocess(&photo).unwrap();
+            let normalised = classifier.model().preprocess.normalise(&[pixels]).unwrap();
+            let values =
+                reference::values(network.graph(), network.checkpoint(), &normalised, &network.values()).unwrap();
+            let overflows = |value: &Tensor| value.data.iter().any(|x| x.is_nan() || x.abs() > largest);
+            let first = &network.layers()[values.iter().position(overflows).unwrap()].name;
+            assert_eq!(first, "layer2.0.conv2");
+            for error in [classifier.infer(&photo).unwrap_err(), classifier.embed(&photo).unwrap_err()] {
+                assert_eq!(error.code(), "gpu.not_finite");
+                let text = error.to_string();
+                assert!(text.contains(&format!("layer {first} is the first to make ")), "{device} {storage:?}: {text}");
+                assert_eq!(text.contains("65504"), storage == Storage::F16, "{text}");
+            }
         }
     });
 }

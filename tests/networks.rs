@@ -40,7 +40,7 @@ fn check_network(golden: &Golden, graph: Graph, checkpoint: Checkpoint, images: 
     let run = || -> Tensor { pollster::block_on(executor.run(&golden.input(images))).unwrap() };
     let logits = run();
     let network = executor.network();
-    let kernels = network.kernels(golden.input(images).shape, executor.options(), executor.device().caps()).unwrap();
+    let kernels = network.kernels(golden.input(images).shape, &executor.options(), executor.device().caps()).unwrap();
     if kernels.len() == network.values().len() {
         assert_eq!(Some(&logits), traced.as_ref(), "{name}: shared buffers change the result");
     } else {
@@ -182,7 +182,7 @@ fn given_values_are_those_of_the_trace_and_nothing_behind_them_runs() {
             }
         }
         let steps = |keep| {
-            let plan = executor.network().plan(input.shape, keep, executor.options(), executor.device().caps());
+            let plan = executor.network().plan(input.shape, keep, &executor.options(), executor.device().caps());
             plan.unwrap().steps.len()
         };
         assert_eq!(steps(&[map]) + 2, steps(&[graph.output()]), "pooling and head are left out");

@@ -26,6 +26,8 @@ pub(super) struct BatchSize {
     most: usize,
     auto: bool,
     settled: bool,
+    /// A batch did not fit.
+    halved: bool,
     /// Images a second of the size before this one.
     before: f64,
     /// Runs of this size so far, and images a second of the best of them.
@@ -49,7 +51,7 @@ impl BatchSize {
     }
 
     fn fixed(size: usize, auto: bool) -> Self {
-        BatchSize { size, most: size, auto, settled: true, before: 0.0, runs: 0, best: 0.0 }
+        BatchSize { size, most: size, auto, settled: true, halved: false, before: 0.0, runs: 0, best: 0.0 }
     }
 
     /// Images in the next batch.
@@ -72,10 +74,16 @@ impl BatchSize {
         self.auto && matches!(error, Error::GpuLimits { .. } | Error::GpuMemory { .. })
     }
 
+    /// What a user should be told, if a batch did not fit.
+    pub(super) fn note(&self) -> Option<String> {
+        self.halved.then(|| format!("the device's memory did not hold larger batches than of {} images", self.size))
+    }
+
     /// Takes note of a batch: its images, the most that ran at once, and how long they took.
     pub(super) fn ran(&mut self, images: usize, at_once: usize, time: Duration) {
         if self.auto && at_once < images {
-            (self.size, self.most, self.settled) = (at_once, at_once, true);
+            let size = self.size.min(at_once);
+            (self.size, self.most, self.settled, self.halved) = (size, size, true, true);
         }
         if self.settled || images != self.size {
             return;
@@ -128,10 +136,13 @@ mod tests {
         let mut batch = growing(256);
         batch.ran(4, 2, Duration::from_secs(1));
         assert_eq!((batch.size(), batch.settled()), (2, true));
+        assert!(batch.note().unwrap().ends_with("of 2 images"));
+        batch.ran(4, 3, Duration::from_secs(1));
+        assert_eq!(batch.size(), 2, "a batch that was under way already");
         let mut asked_for = BatchSize::fixed(8, false);
         let memory = Error::GpuMemory { device: String::new(), reason: String::new() };
         assert!(growing(8).splits(&memory) && !asked_for.splits(&memory));
         asked_for.ran(8, 8, Duration::from_secs(1));
-        assert_eq!(asked_for.size(), 8);
+        assert_eq!((asked_for.size(), asked_for.note()), (8, None));
     }
 }

@@ -45,6 +45,7 @@ impl Work<'_> {
         sink: &mut Sink<'_, T>,
     ) -> Result<(), Stop> {
         let Work { global, classifier, inputs, interrupt } = *self;
+        let told = classifier.notes().len();
         let mut device = Device { classifier, infer, batches: BatchSize::new(global.batch, classifier) };
         let (options, preprocess) = (global.decode_options(), classifier.clone());
         let prepare =
@@ -73,6 +74,8 @@ impl Work<'_> {
                 Err(_) => drop(batch.ran.join()),
             }
         }
+        let notes = classifier.notes().into_iter().skip(told);
+        notes.chain(device.batches.note()).for_each(|note| global.note(&note));
         ended
     }
 }
@@ -147,13 +150,15 @@ impl<T: Send + 'static> Device<'_, T> {
     }
 
     /// The results of images that met `error` together, by halves if that may help: what does not fit in one may fit in two, and
-    /// NaN in one image's output is that image's error alone. `at_once` becomes the largest part that fitted.
+    /// NaN in one image's output is that image's error alone, as is memory that runs out. `at_once` becomes the largest part that
+    /// was tried behind one that did not fit.
     fn halves(&self, pixels: &[Pixels], error: Error, at_once: &mut usize) -> Result<Vec<Result<T, Error>>, Error> {
         let not_finite = matches!(error, Error::NotFinite { .. });
-        if pixels.len() == 1 && not_finite {
-            return Ok(vec![Err(error)]);
+        let splits = pixels.len() > 1 && (not_finite || self.batches.splits(&error));
+        if !splits && (not_finite || matches!(error, Error::GpuMemory { .. })) {
+            return Ok(pixels.iter().map(|_| Err(error.clone())).collect());
         }
-        if pixels.len() <= 1 || !(not_finite || self.batches.splits(&error)) {
+        if !splits {
             return Err(error);
         }
         let half = pixels.len().div_ceil(2);
@@ -168,5 +173,58 @@ impl<T: Send + 'static> Device<'_, T> {
             }
         }
         Ok(results)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+    use image::{Rgb, RgbImage};
+    use residua::gpu::{Failure, Injection, Moment};
+
+    use super::*;
+    use crate::cli::args::{Args, Command};
+
+    /// What became of ten images, in order, in batches as `batch` says, where the first `failures` buffers are too many.
+    fn run(batch: &str, failures: u64) -> Vec<Result<usize, &'static str>> {
+        let folder = tempfile::tempdir().unwrap();
+        for i in 0..10_u8 {
+            let image = RgbImage::from_fn(32, 32, |x, y| Rgb([(x * u32::from(i)) as u8, 8 * y as u8, 25 * i]));
+            image.save(folder.path().join(format!("{i}.png"))).unwrap();
+        }
+        let path = folder.path().to_str().unwrap();
+        let args = Args::parse_from(["residua", "classify", "--quiet", "--batch", batch, "-r", path]);
+        let Command::Classify(command) = args.command else { panic!("it is not classify") };
+        let injection = Injection::default();
+        let classifier = Classifier::builder().deterministic(true).inject(&injection).open().unwrap();
+        (1..=failures).for_each(|nth| injection.plan(Moment::Buffer, nth, Failure::Memory));
+        let (mut paths, mut results) = (Vec::new(), Vec::new());
+        let interrupt = Interrupt::install();
+        let work =
+            Work { global: &args.global, classifier: &classifier, inputs: &command.inputs, interrupt: &interrupt };
+        let ended = work.run(|_| false, Classifier::predict, &mut |batch| {
+            for (path, result) in batch {
+                paths.push(path.file_name().unwrap().to_str().unwrap().to_string());
+                results.push(result.map(|prediction| prediction.top(1)[0].index).map_err(|error| error.code()));
+            }
+            Ok(())
+        });
+        assert!(ended.is_ok());
+        assert_eq!(injection.happened(), failures);
+        assert_eq!(paths, (0..10).map(|i| format!("{i}.png")).collect::<Vec<_>>(), "each image once");
+        results
+    }
+
+    #[test]
+    fn memory_that_runs_out_costs_the_images_concerned_alone() {
+        let expected = run("1", 0);
+        assert!(expected.iter().all(Result::is_ok));
+        assert_eq!(run("auto", 1), expected, "in halves it fits");
+        // Four images, two, one and one, two, one and one.
+        let errors = vec![Err("gpu.oom"); 4];
+        assert_eq!(run("auto", 7), [&errors, &expected[4..]].concat());
+        let plain = run("4", 1);
+        assert_eq!(plain.iter().filter(|result| result.is_err()).count(), 4, "{plain:?}");
+        assert!(plain.iter().zip(&expected).all(|(got, right)| got == right || *got == Err("gpu.oom")));
     }
 }

@@ -1,4 +1,5 @@
-//! One opening of a device: all that is made on it is gone when it is lost. Every call of the driver that can fail goes through here.
+//! One opening of a device: all that is made on it is gone when it is lost. Every call of the driver that can fail goes through
+//! here.
 
 use std::{
     collections::HashMap,
@@ -8,7 +9,6 @@ use std::{
         atomic::{AtomicU64, Ordering},
     },
     thread,
-    time::Duration,
 };
 
 use futures_channel::oneshot;
@@ -16,6 +16,7 @@ use futures_channel::oneshot;
 use super::{
     adapter::{DeviceInfo, connect},
     inject::{Failure, Injection, Moment},
+    pace::Pace,
     pipeline_cache::PipelineCache,
     pipelines::Pipeline,
 };
@@ -23,9 +24,6 @@ use crate::{
     Error, Result,
     kernels::{Caps, KernelKey},
 };
-
-/// How long the device may finish nothing before it is taken for lost. No submission comes near: they are cut to half a second.
-const PATIENCE: Duration = Duration::from_secs(120);
 
 /// An open adapter, until it is lost.
 #[derive(Debug)]
@@ -38,10 +36,12 @@ pub(super) struct Connection {
     pub(super) pipelines: Mutex<HashMap<KernelKey, Pipeline>>,
     pub(super) pipeline_cache: Option<PipelineCache>,
     pub(super) injection: Option<Injection>,
+    pub(super) pace: Arc<Pace>,
     info: DeviceInfo,
     /// Why it is lost.
     lost: Arc<OnceLock<String>>,
-    /// Submissions that are done.
+    /// Submissions that were made, and those that are done, as far as is known.
+    submitted: AtomicU64,
     finished: Arc<AtomicU64>,
 }
 
@@ -50,7 +50,7 @@ impl Connection {
     ///
     /// # Errors
     /// [`Error::NoAdapter`] if the driver does not open it.
-    pub(super) async fn open(number: u64, info: &DeviceInfo, adapter: &wgpu::Adapter) -> Result<Self> {
+    pub(super) async fn open(number: u64, info: &DeviceInfo, adapter: &wgpu::Adapter, pace: Arc<Pace>) -> Result<Self> {
         let (device, queue, caps) = connect(info, adapter).await?;
         let lost = Arc::new(OnceLock::new());
         let slot = lost.clone();
@@ -70,8 +70,10 @@ impl Connection {
             pipelines: Mutex::default(),
             pipeline_cache: None,
             injection: None,
+            pace,
             info: info.clone(),
             lost,
+            submitted: AtomicU64::new(0),
             finished: Arc::default(),
         })
     }
@@ -169,6 +171,7 @@ impl Connection {
             record(&mut encoder);
             self.queue.submit([encoder.finish()])
         })?;
+        self.submitted.fetch_add(1, Ordering::Relaxed);
         let finished = self.finished.clone();
         self.queue.on_submitted_work_done(move || {
             finished.fetch_add(1, Ordering::Relaxed);
@@ -177,39 +180,54 @@ impl Connection {
         Ok(index)
     }
 
+    /// Submissions that were made, and those that are done, as far as is known.
+    pub(super) fn counts(&self) -> (u64, u64) {
+        (self.submitted.load(Ordering::Relaxed), self.finished.load(Ordering::Relaxed))
+    }
+
     /// Waits until the device has done `submission`, or all that was submitted.
     ///
     /// # Errors
     /// [`Error::GpuLost`] if the device is lost, or finishes nothing at all for a long time.
     pub(super) fn wait(&self, submission: Option<wgpu::SubmissionIndex>) -> Result<()> {
         let injected = self.injection.as_ref().and_then(|injection| injection.at(Moment::Wait));
-        let patience = self.injection.as_ref().and_then(Injection::patient).unwrap_or(PATIENCE);
-        let poll = |poll_type| match injected {
-            Some(Failure::Silent) => {
-                thread::sleep(patience);
-                Err(wgpu::PollError::Timeout)
-            }
-            Some(Failure::Lost) => panic!("injected: waiting"),
-            _ => self.device.poll(poll_type),
-        };
+        let patience = self.injection.as_ref().and_then(Injection::patient);
+        let patience = patience.unwrap_or_else(|| self.pace.patience());
         if injected == Some(Failure::Destroyed) {
             self.device.destroy();
         }
         loop {
-            let before = self.finished.load(Ordering::Relaxed);
+            let (_, before) = self.counts();
             let submission_index = submission.clone();
-            let wait = wgpu::PollType::Wait { submission_index, timeout: Some(patience) };
-            // wgpu 30 panics where the driver reports a loss during the wait.
-            match panic::catch_unwind(AssertUnwindSafe(|| poll(wait))) {
-                Ok(Ok(_)) => return Ok(()),
-                Ok(Err(wgpu::PollError::Timeout)) if self.finished.load(Ordering::Relaxed) > before => {}
-                Ok(Err(wgpu::PollError::Timeout)) => {
-                    return Err(self.lose(format!("no answer within {} s", patience.as_secs_f64())));
+            let done = match injected {
+                Some(Failure::Silent) => {
+                    thread::sleep(patience);
+                    false
                 }
-                Ok(Err(error)) => return Err(self.lose(error)),
-                Err(_) => return Err(self.lose("the driver reported it in a wait")),
+                Some(Failure::Lost) => self.caught(|| panic!("injected: waiting"))?,
+                _ => self.poll(wgpu::PollType::Wait { submission_index, timeout: Some(patience) })?,
+            };
+            if done {
+                return Ok(());
+            }
+            if self.counts().1 == before {
+                return Err(self.lose(format!("no answer within {} s", patience.as_secs_f64())));
             }
         }
+    }
+
+    /// Lets wgpu see what the device has done, and runs the callbacks; `false` if the time is over.
+    fn poll(&self, poll_type: wgpu::PollType) -> Result<bool> {
+        match self.caught(|| self.device.poll(poll_type))? {
+            Ok(_) => Ok(true),
+            Err(wgpu::PollError::Timeout) => Ok(false),
+            Err(error) => Err(self.lose(error)),
+        }
+    }
+
+    /// What `poll` gives. wgpu 30 panics in it where the driver reports a loss.
+    fn caught<T>(&self, poll: impl FnOnce() -> T) -> Result<T> {
+        panic::catch_unwind(AssertUnwindSafe(poll)).map_err(|_| self.lose("the driver reported it in a wait"))
     }
 
     /// Maps a whole buffer that is used by nothing that was submitted after `submission`.
@@ -223,10 +241,16 @@ impl Connection {
         submission: Option<wgpu::SubmissionIndex>,
     ) -> Result<()> {
         self.at(Moment::Map, "mapping")?;
-        let (sender, receiver) = oneshot::channel();
+        let (sender, mut receiver) = oneshot::channel();
         self.guarded("mapping", || buffer.map_async(mode, .., move |result| drop(sender.send(result))))?;
-        self.wait(submission)?;
-        let mapped = receiver.await.map_err(|error| self.lose(error))?;
+        self.poll(wgpu::PollType::Poll)?;
+        let mapped = match receiver.try_recv().map_err(|error| self.lose(error))? {
+            Some(mapped) => mapped,
+            None => {
+                self.wait(submission)?;
+                receiver.await.map_err(|error| self.lose(error))?
+            }
+        };
         mapped.map_err(|error| self.lose(error))
     }
 }

@@ -1,27 +1,47 @@
 //! A device: an adapter that is opened once, and again whenever it is lost.
 
-use std::{sync::Arc, thread, time::Duration};
+use std::{
+    sync::{Arc, Mutex},
+    thread,
+    time::Duration,
+};
 
 use super::{
     adapter::{DeviceInfo, adapters, pick},
     connection::Connection,
     inject::{Injection, Moment},
+    lock,
+    pace::Pace,
     pipeline_cache::PipelineCache,
 };
-use crate::{Error, Result, cache::Cache, kernels::Caps};
+use crate::{
+    Error, Result,
+    cache::Cache,
+    kernels::{Caps, Precision, conv2d::Variant},
+};
 
 /// Pauses before the attempts to open a lost device again: a driver that has crashed needs a moment to start.
 const PAUSES: [Duration; 3] = [Duration::ZERO, Duration::from_millis(100), Duration::from_secs(1)];
 
-/// An open device. If the driver loses it, whatever is under way fails or is run once more, and the adapter is opened again, once for
-/// all that met the loss.
+/// An open device. If the driver loses it, whatever is under way fails or is run once more, and the adapter is opened again, once
+/// for all that met the loss.
 #[derive(Debug)]
 pub struct Device {
     info: DeviceInfo,
     caps: Caps,
     pub(super) features: wgpu::Features,
     cache: Option<Cache>,
+    pub(super) pace: Arc<Pace>,
+    refusals: Mutex<Vec<Refusal>>,
     connection: async_lock::Mutex<Arc<Connection>>,
+}
+
+/// A kernel that the driver has not compiled.
+#[derive(Debug)]
+struct Refusal {
+    variant: Variant,
+    stored: Precision,
+    error: Error,
 }
 
 impl Device {
@@ -34,9 +54,11 @@ impl Device {
         let infos: Vec<DeviceInfo> = adapters.iter().map(|(info, _)| info.clone()).collect();
         let (index, _) = pick(&infos, wanted)?;
         let (info, adapter) = adapters.swap_remove(index);
-        let connection = Connection::open(1, &info, &adapter).await?;
+        let pace = Arc::new(Pace::new(&info));
+        let connection = Connection::open(1, &info, &adapter, pace.clone()).await?;
         let (caps, features) = (connection.caps.clone(), connection.device.features());
-        Ok(Device { info, caps, features, cache: None, connection: async_lock::Mutex::new(Arc::new(connection)) })
+        let connection = async_lock::Mutex::new(Arc::new(connection));
+        Ok(Device { info, caps, features, cache: None, pace, refusals: Mutex::default(), connection })
     }
 
     /// Takes compiled pipelines out of `cache`, where the driver gives them away, and keeps new ones there.
@@ -62,6 +84,25 @@ impl Device {
     /// What kernels may use of it.
     pub fn caps(&self) -> &Caps {
         &self.caps
+    }
+
+    /// What a user should be told of it: the kernels that its driver has not compiled, in whose place others are used.
+    pub fn notes(&self) -> Vec<String> {
+        let note = |refusal: &Refusal| format!("the kernel {} is not used: {}", refusal.variant, refusal.error);
+        lock(&self.refusals).iter().map(note).collect()
+    }
+
+    /// Kernels that its driver has not compiled.
+    pub(super) fn refused(&self) -> Vec<(Variant, Precision)> {
+        lock(&self.refusals).iter().map(|refusal| (refusal.variant, refusal.stored)).collect()
+    }
+
+    /// Takes note that `variant` was refused with `error`.
+    pub(super) fn refuse(&self, variant: Variant, stored: Precision, error: Error) {
+        let mut refusals = lock(&self.refusals);
+        if !refusals.iter().any(|refusal| (refusal.variant, refusal.stored) == (variant, stored)) {
+            refusals.push(Refusal { variant, stored, error });
+        }
     }
 
     /// The connection that is good, as far as is known. All callers wait while one of them replaces a lost one.
@@ -99,7 +140,7 @@ impl Device {
         let Some((_, adapter)) = same else {
             return Err(Error::NoAdapter { reason: format!("{} is gone", self.info.name) });
         };
-        let mut connection = Connection::open(lost.number + 1, &self.info, adapter).await?;
+        let mut connection = Connection::open(lost.number + 1, &self.info, adapter, self.pace.clone()).await?;
         if connection.caps != self.caps {
             return Err(Error::NoAdapter { reason: format!("{} came back with other features", self.info.name) });
         }

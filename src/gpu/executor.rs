@@ -10,8 +10,8 @@ use super::{Clock, Device, Stopwatch, connection::Connection, lock, session::Ses
 use crate::{
     Error, Result,
     graph::ValueId,
-    kernels::Precision,
-    plan::{Network, Options, Plan, WeightsId},
+    kernels::{Precision, conv2d::Variant},
+    plan::{Network, Options, Plan, Step, WeightsId},
     tensor::{Shape, Tensor},
 };
 
@@ -84,9 +84,11 @@ impl Executor {
         &self.network
     }
 
-    /// How it is planned.
-    pub fn options(&self) -> &Options {
-        &self.options
+    /// How it is planned: as was asked for, without the kernels that the driver has refused since.
+    pub fn options(&self) -> Options {
+        let mut options = self.options.clone();
+        options.faulty.extend(self.device.refused());
+        options
     }
 
     /// Type of stored activations and weights.
@@ -99,10 +101,16 @@ impl Executor {
     /// # Errors
     /// Those of [`Network::plan`].
     pub fn plan(&self, input: Shape) -> Result<Plan> {
-        self.network.plan(input, &[self.network.graph().output()], &self.options, self.device.caps())
+        self.network.plan(input, &[self.network.graph().output()], &self.options(), self.device.caps())
     }
 
-    /// Logits `[N, classes, 1, 1]` of a normalised `input` `[N, C, H, W]`, in one submission.
+    /// Submissions that `plan` is cut into: one, unless that is estimated to take over 0.4 s, by the device's last runs, or by its
+    /// kind if there were none.
+    pub fn submissions(&self, plan: &Plan) -> usize {
+        self.device.pace.portions(&plan.steps).len()
+    }
+
+    /// Logits `[N, classes, 1, 1]` of a normalised `input` `[N, C, H, W]`.
     ///
     /// # Errors
     /// Those of [`Network::plan`], and the device's: [`Error::GpuLost`] if it is lost twice on the way or cannot be opened again,
@@ -112,8 +120,8 @@ impl Executor {
         Ok(values.remove(0))
     }
 
-    /// The values `wanted`, in that order, for a normalised `input` `[N, C, H, W]`, in one submission that goes no further than
-    /// the last of them. Buffers stay for the next call that wants the same values of an input of the same shape.
+    /// The values `wanted`, in that order, for a normalised `input` `[N, C, H, W]`, and nothing computed beyond the last of them.
+    /// Buffers stay for the next call that wants the same values of an input of the same shape.
     ///
     /// # Errors
     /// As [`Executor::run`]; [`Error::Shape`] for a value that is not one of [`Network::values`].
@@ -161,7 +169,7 @@ impl Executor {
     /// # Errors
     /// Those of [`Stopwatch::times`].
     pub async fn profile(&self, input: &Tensor, runs: usize, clock: Clock) -> Result<(Plan, Vec<Duration>)> {
-        let stopwatch = self.stopwatch(input.shape, &[self.network.graph().output()]).await?;
+        let mut stopwatch = self.stopwatch(input.shape, &[self.network.graph().output()]).await?;
         stopwatch.run(input).await?;
         let mut times = Vec::with_capacity(runs);
         for _ in 0..runs.max(1) {
@@ -209,13 +217,46 @@ impl Executor {
         Ok(session)
     }
 
+    /// A session; where the driver refuses the kernel of a convolution, with the next best.
     fn new_session(&self, connection: &Arc<Connection>, input: Shape, wanted: &[ValueId]) -> Result<Session> {
-        let plan = self.network.plan(input, wanted, &self.options, self.device.caps())?;
-        let session = Session::new(self, connection, plan);
-        if let Err(Error::GpuMemory { .. }) = session {
-            lock(&self.weights).on(connection)?.clear();
+        let mut replaced = Vec::new();
+        loop {
+            let options = self.options();
+            let plan = self.network.plan(input, wanted, &options, self.device.caps())?;
+            let kernel = |step: &Step| Some((step.kernel.to_string(), step.variant?, step.value));
+            let kernels = plan.steps.iter().filter_map(kernel).collect();
+            match Session::new(self, connection, plan) {
+                Err(error @ Error::GpuShader { .. }) => self.replace(error, &options, kernels, &mut replaced)?,
+                Err(error @ Error::GpuMemory { .. }) => {
+                    lock(&self.weights).on(connection)?.clear();
+                    return Err(error);
+                }
+                outcome => return outcome,
+            }
         }
-        session
+    }
+
+    /// Gives up the kernel that the driver has refused with `error`; `replaced` are the layers that had one given up already.
+    ///
+    /// # Errors
+    /// `error` if it is about no kernel of a convolution, or about the second one of a layer.
+    fn replace(
+        &self,
+        error: Error,
+        options: &Options,
+        kernels: Vec<(String, Variant, ValueId)>,
+        replaced: &mut Vec<ValueId>,
+    ) -> Result<()> {
+        let Error::GpuShader { kernel, .. } = &error else { return Err(error) };
+        let refused = kernels.iter().find(|(name, ..)| name == kernel).map(|(_, variant, value)| (*variant, *value));
+        let Some((variant, value)) = refused.filter(|_| options.conv2d.is_none()) else { return Err(error) };
+        if replaced.contains(&value) {
+            return Err(error);
+        }
+        replaced.extend(kernels.iter().filter(|(_, other, _)| *other == variant).map(|(.., value)| *value));
+        log::warn!("{error}; another kernel is used");
+        self.device.refuse(variant, options.stored, error);
+        Ok(())
     }
 
     /// The packed array `id` on the device.

@@ -5,6 +5,7 @@ mod connection;
 mod device;
 mod executor;
 mod inject;
+mod pace;
 mod pipeline_cache;
 mod pipelines;
 mod prepare;

@@ -1,8 +1,8 @@
-//! A plan on a device: its buffers, its bind groups, and running it in one submission.
+//! A plan on a device: its buffers, its bind groups, and running it.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
-use super::{Executor, connection::Connection, prepare::prepare, transfer};
+use super::{Executor, connection::Connection, pace::Portion, prepare::prepare, transfer};
 use crate::{
     Result,
     plan::{Operand, Plan},
@@ -19,6 +19,7 @@ pub(super) struct Session {
     /// One for each value that the plan keeps.
     readbacks: Vec<wgpu::Buffer>,
     pub(super) dispatches: Vec<Dispatch>,
+    has_run: bool,
 }
 
 #[derive(Debug)]
@@ -78,36 +79,60 @@ impl Session {
             let bind_group = connection.guarded(&step.name, || connection.device.create_bind_group(&descriptor))?;
             dispatches.push(Dispatch { pipeline, bind_group, grid: step.grid });
         }
-        Ok(Session { connection: connection.clone(), plan, buffers, upload, readbacks, dispatches })
+        Ok(Session { connection: connection.clone(), plan, buffers, upload, readbacks, dispatches, has_run: false })
     }
 
-    /// One submission: the input in, every dispatch in one pass, the kept values out.
-    pub(super) async fn run(&self, input: &Tensor) -> Result<Vec<Tensor>> {
+    /// The input in, every dispatch, the kept values out: in one submission, or in several where one would take long.
+    pub(super) async fn run(&mut self, input: &Tensor) -> Result<Vec<Tensor>> {
         let connection = &self.connection;
         connection.map(&self.upload, wgpu::MapMode::Write, None).await?;
         let range = self.upload.get_mapped_range_mut(..);
         range.map_err(|error| connection.lose(error))?.copy_from_slice(&transfer::to_device(input, &self.plan.input));
         self.upload.unmap();
-        let submission = connection.submit("batch", |encoder| {
-            let first = &self.buffers[self.plan.input.buffer];
-            encoder.copy_buffer_to_buffer(&self.upload, 0, first, 0, self.upload.size());
-            {
-                let mut pass = encoder.begin_compute_pass(&Default::default());
-                self.dispatches.iter().for_each(|dispatch| dispatch.record(&mut pass));
-            }
-            for (placed, readback) in self.plan.kept.iter().zip(&self.readbacks) {
-                encoder.copy_buffer_to_buffer(&self.buffers[placed.buffer], 0, readback, 0, readback.size());
-            }
-        })?;
+        let (before, done) = connection.counts();
+        let portions = connection.pace.portions(&self.plan.steps);
+        let submit = |portion: &Portion| connection.submit("batch", |encoder| self.record(encoder, portion));
+        let mut began = Instant::now();
+        let submissions: Vec<_> = portions.iter().map(submit).collect::<Result<_>>()?;
+        let mut times = Vec::with_capacity(portions.len());
+        for submission in &submissions {
+            connection.wait(Some(submission.clone()))?;
+            let now = Instant::now();
+            times.push(now - began);
+            began = now;
+        }
+        log::debug!("a batch of {} in submissions of {times:.3?}", input.shape.n);
+        // The first run may have waited for the driver's compiler.
+        let alone = done == before && connection.counts().0 == before + submissions.len() as u64;
+        if alone && self.has_run {
+            connection.pace.learn(&portions, &times);
+        }
         let mut values = Vec::with_capacity(self.readbacks.len());
         for (placed, readback) in self.plan.kept.iter().zip(&self.readbacks) {
-            connection.map(readback, wgpu::MapMode::Read, Some(submission.clone())).await?;
+            connection.map(readback, wgpu::MapMode::Read, submissions.last().cloned()).await?;
             let view = readback.get_mapped_range(..).map_err(|error| connection.lose(error))?;
             values.push(transfer::to_host(&view, placed));
             drop(view);
             readback.unmap();
         }
+        self.has_run = true;
         Ok(values)
+    }
+
+    fn record(&self, encoder: &mut wgpu::CommandEncoder, portion: &Portion) {
+        if portion.steps.start == 0 {
+            let first = &self.buffers[self.plan.input.buffer];
+            encoder.copy_buffer_to_buffer(&self.upload, 0, first, 0, self.upload.size());
+        }
+        {
+            let mut pass = encoder.begin_compute_pass(&Default::default());
+            self.dispatches[portion.steps.clone()].iter().for_each(|dispatch| dispatch.record(&mut pass));
+        }
+        if portion.steps.end == self.dispatches.len() {
+            for (placed, readback) in self.plan.kept.iter().zip(&self.readbacks) {
+                encoder.copy_buffer_to_buffer(&self.buffers[placed.buffer], 0, readback, 0, readback.size());
+            }
+        }
     }
 }
 

@@ -63,11 +63,11 @@ impl Stopwatch {
         &self.0.plan
     }
 
-    /// The wanted values for a normalised `input`, in one submission.
+    /// The wanted values for a normalised `input`.
     ///
     /// # Errors
     /// The device's (`gpu.*`).
-    pub async fn run(&self, input: &Tensor) -> Result<Vec<Tensor>> {
+    pub async fn run(&mut self, input: &Tensor) -> Result<Vec<Tensor>> {
         self.0.run(input).await
     }
 

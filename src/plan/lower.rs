@@ -91,7 +91,8 @@ impl Context<'_> {
         macs: u64,
     ) -> Step {
         let (name, value, reason) = (self.layer.name.clone(), self.layer.output, reason.into());
-        Step { name, value, kernel, reason, uniform: uniform.to_vec(), operands, grid, macs, bytes: 0 }
+        let variant = self.choice.map(|choice| choice.variant);
+        Step { name, value, variant, kernel, reason, uniform: uniform.to_vec(), operands, grid, macs, bytes: 0 }
     }
 
     fn convolution(&self, choice: Choice, steps: &mut Vec<Step>) {

@@ -112,6 +112,8 @@ pub struct Step {
     pub name: String,
     /// The graph value it yields (a concatenation takes several steps for one value).
     pub value: ValueId,
+    /// How its layer is computed, where there are several ways: for convolutions, what runs as one, and residual blocks.
+    pub variant: Option<Variant>,
     /// The kernel.
     pub kernel: KernelKey,
     /// Why this kernel.

@@ -133,7 +133,7 @@ fn conv2d(conv: &Conv2d, caps: &Caps, options: &Options) -> (Variant, Reason) {
     let (variant, reason) = fastest(conv, caps, options);
     match Variant::all(caps).into_iter().find(|other| admits(other) && !options.is_faulty(*other)) {
         Some(other) if options.is_faulty(variant) => {
-            (other, "the faster one is wrong on this device, as verify found".into())
+            (other, "the faster one is wrong on this device, as verify found, or refused by its driver".into())
         }
         _ => (variant, reason.into()),
     }

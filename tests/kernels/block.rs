@@ -127,7 +127,7 @@ fn a_value_inside_of_a_block_is_computed_where_it_is_wanted() {
         common::compare(&got.data, &expected.data, 1e-5).unwrap();
     }
     let has_block = |graph: &Graph, keep: &[ValueId]| {
-        let plan = plan(graph, input.shape, keep, executor.options(), device.caps());
+        let plan = plan(graph, input.shape, keep, &executor.options(), device.caps());
         plan.steps.iter().any(|step| step.name.contains(" + "))
     };
     assert!(has_block(&graph, &[graph.output()]) && !has_block(&graph, &wanted));
@@ -142,7 +142,8 @@ fn a_value_inside_of_a_block_is_computed_where_it_is_wanted() {
     let second = layer.push(&mut other_shortcut, "fourth", relu);
     let sum = other_shortcut.push("sum", Op::Add, &[second, projected]);
     other_shortcut.push("relu4", Op::Relu, &[sum]);
-    let steps = plan(&other_shortcut, input.shape, &[other_shortcut.output()], executor.options(), device.caps()).steps;
+    let steps =
+        plan(&other_shortcut, input.shape, &[other_shortcut.output()], &executor.options(), device.caps()).steps;
     assert_eq!(steps.iter().filter(|step| step.name.contains(" + ")).count(), 1);
 }
 
