@@ -72,7 +72,9 @@ fn keys() -> Vec<KernelKey> {
             keys.push(pool::window(stored, stored, pool::Window { max, params, prologue }, view, view).0);
         }
         keys.push(pool::global(stored, stored, view, view).0);
-        keys.extend([true, false].map(|software| linear::gemv(stored, output, &caps(software), view, view).0));
+        for output in [stored, Precision::F32] {
+            keys.extend([true, false].map(|software| linear::gemv(stored, output, &caps(software), view, view).0));
+        }
         let activations = [Activation::None, Activation::Relu, Activation::Sigmoid];
         for (bits, activation) in activations.into_iter().flat_map(|activation| (0..16).map(move |b| (b, activation))) {
             let [source, affine, gate, residual] = [1, 2, 4, 8].map(|bit| bits & bit > 0);

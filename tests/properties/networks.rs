@@ -47,7 +47,7 @@ impl Case<'_> {
     fn check(&self, what: &str, executor: &Executor, wanted: &[ValueId]) -> Result<Vec<Tensor>, TestCaseError> {
         let stored = executor.stored();
         let bounds = bound::bounds(self.graph, self.checkpoint, self.input, stored);
-        let plan = executor.network().plan(self.input.shape, wanted, executor.options(), executor.device().caps());
+        let plan = executor.network().plan(self.input.shape, wanted, &executor.options(), executor.device().caps());
         let plan = plan.unwrap();
         let winograd = plan.steps.iter().any(|step| step.kernel.to_string().contains("winograd"));
         let values = pollster::block_on(executor.values(self.input, wanted)).unwrap();
