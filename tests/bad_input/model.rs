@@ -208,7 +208,7 @@ fn row_20_labels_that_are_not_those_of_the_head() {
     assert_eq!(names, ["a", "1", "e", "9"]);
     assert!(classifier.notes()[0].contains("5 labels for 10 classes"), "{:?}", classifier.notes());
     let classifier = open("{}");
-    assert_eq!((classifier.model().labels.name(3).as_str(), classifier.notes()), ("3", &[][..]));
+    assert_eq!((classifier.model().labels.name(3).as_str(), classifier.notes()), ("3", Vec::new()));
 }
 
 /// The built-in weights in two files and their index, of which `change` makes another text.
