@@ -286,6 +286,15 @@ impl Classifier {
         }
     }
 
+    /// Bytes that all buffers on the device of this classifier take now, as its allocator counts them; none on the CPU reference path
+    /// and where the driver's memory is not suballocated.
+    pub fn device_memory(&self) -> Option<u64> {
+        match &self.0.backend {
+            Backend::Gpu(executor) => pollster::block_on(executor.device().memory()),
+            Backend::Reference(_) => None,
+        }
+    }
+
     /// The graph, and on a GPU the plan for one image with its fusions, as text.
     ///
     /// # Errors

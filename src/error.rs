@@ -323,6 +323,19 @@ pub enum Error {
         /// The driver's words.
         reason: String,
     },
+    /// The process that uses the device is a fork of the one that opened it: the driver's threads and locks are the parent's.
+    /// A child does best to `exec`; one that ends should do so by `_exit`, as exit handlers of drivers wait for threads that it lacks.
+    #[error(
+        "{device} was opened by process {opened_by} and is used by its fork {used_by}; open the model in the child"
+    )]
+    GpuForked {
+        /// Adapter name.
+        device: String,
+        /// The process that opened it.
+        opened_by: u32,
+        /// This process.
+        used_by: u32,
+    },
     /// The network made NaN or infinity out of a finite input.
     #[error("the network's output for image {image} holds {value} at index {index}: {origin}")]
     NotFinite {
@@ -369,6 +382,7 @@ impl Error {
             Error::GpuShader { .. } => "gpu.shader",
             Error::GpuMemory { .. } => "gpu.oom",
             Error::GpuLost { .. } => "gpu.lost",
+            Error::GpuForked { .. } => "gpu.forked",
             Error::NotFinite { .. } => "gpu.not_finite",
         }
     }

@@ -129,6 +129,32 @@ fn only_gpu_names_wgpu_and_one_file_is_unsafe() {
     }
 }
 
+/// The lint `unsafe_code` is denied for the whole package, so unsafe code needs an `allow`.
+#[test]
+fn unsafe_code_is_allowed_in_one_file_and_one_test() {
+    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut folders: Vec<PathBuf> = ["src", "tests", "examples", "benches"].map(|name| package.join(name)).into();
+    let mut allowing = Vec::new();
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).expect("a readable folder") {
+            let path = entry.expect("a readable folder").path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|e| e == "rs") {
+                let source = fs::read_to_string(&path).expect("a readable file");
+                // Put together, or this file would be found.
+                if source.contains(concat!("allow(unsafe", "_code")) {
+                    allowing.push(path.strip_prefix(package).expect("below the package").to_path_buf());
+                }
+            }
+        }
+    }
+    allowing.sort();
+    assert_eq!(allowing, [Path::new("src/gpu/trusted.rs"), Path::new("tests/fork.rs")]);
+    let manifest = fs::read_to_string(package.join("Cargo.toml")).expect("a readable file");
+    assert!(manifest.contains("unsafe_code = \"deny\""));
+}
+
 #[test]
 fn a_forbidden_name_is_found() {
     assert_eq!(forbidden("graph", "use crate::plan::Plan;"), ["plan"]);

@@ -21,6 +21,7 @@ mod info;
 mod inputs;
 mod interrupt;
 mod logits;
+mod mixture;
 mod npy;
 mod options;
 mod pipeline;
@@ -31,6 +32,7 @@ mod pull;
 mod records;
 mod resume;
 mod similar;
+mod soak;
 mod svg;
 mod tuning;
 mod verify;
@@ -131,6 +133,7 @@ fn dispatch(args: &Args, out: &mut dyn Write) -> Outcome {
         Command::Info { model, graph } => info::run(global, model, graph.as_deref(), out),
         Command::Verify(command) => verify::run(global, command, out),
         Command::Profile(command) => profile::run(global, command, out),
+        Command::Soak(command) => soak::run(global, command, out),
         Command::Pull { model } => pull::run(global, model, out),
         Command::Doctor { json } => doctor::run(global, *json, out),
         Command::Completions { shell } => completions::completions(*shell, out),

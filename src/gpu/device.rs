@@ -1,6 +1,7 @@
 //! A device: an adapter that is opened once, and again whenever it is lost.
 
 use std::{
+    mem, process,
     sync::{Arc, Mutex},
     thread,
     time::Duration,
@@ -33,6 +34,8 @@ pub struct Device {
     cache: Option<Cache>,
     pub(super) pace: Arc<Pace>,
     refusals: Mutex<Vec<Refusal>>,
+    /// The process that opened it.
+    process: Option<u32>,
     connection: async_lock::Mutex<Arc<Connection>>,
 }
 
@@ -58,7 +61,8 @@ impl Device {
         let connection = Connection::open(1, &info, &adapter, pace.clone()).await?;
         let (caps, features) = (connection.caps.clone(), connection.device.features());
         let connection = async_lock::Mutex::new(Arc::new(connection));
-        Ok(Device { info, caps, features, cache: None, pace, refusals: Mutex::default(), connection })
+        let refusals = Mutex::default();
+        Ok(Device { info, caps, features, cache: None, pace, refusals, process: process(), connection })
     }
 
     /// Takes compiled pipelines out of `cache`, where the driver gives them away, and keeps new ones there.
@@ -105,17 +109,36 @@ impl Device {
         }
     }
 
+    /// Bytes that all buffers on it take now, as wgpu's allocator counts them; none where wgpu does not count.
+    pub async fn memory(&self) -> Option<u64> {
+        self.check_process().ok()?;
+        let report = self.connection.lock().await.device.generate_allocator_report()?;
+        Some(report.total_allocated_bytes)
+    }
+
     /// The connection that is good, as far as is known. All callers wait while one of them replaces a lost one.
     ///
     /// # Errors
-    /// [`Error::GpuLost`] if the device cannot be opened again.
+    /// [`Error::GpuLost`] if the device cannot be opened again, [`Error::GpuForked`] in a fork of the process that opened it.
     pub(super) async fn connection(&self) -> Result<Arc<Connection>> {
+        self.check_process()?;
         let mut current = self.connection.lock().await;
         if let Some(reason) = current.lost() {
             log::warn!("{}: device lost: {reason}; it is opened again", self.info.name);
             *current = Arc::new(self.reopen(&current, reason).await?);
         }
         Ok(current.clone())
+    }
+
+    /// Whether this is the process that opened the device, and no fork of it: there nothing of it may be touched, not even a lock, since
+    /// the threads that would let go of it are the parent's.
+    pub(super) fn check_process(&self) -> Result<()> {
+        match (self.process, process()) {
+            (Some(opened_by), Some(used_by)) if opened_by != used_by => {
+                Err(Error::GpuForked { device: self.info.name.clone(), opened_by, used_by })
+            }
+            _ => Ok(()),
+        }
     }
 
     async fn reopen(&self, lost: &Connection, why: &str) -> Result<Connection> {
@@ -148,4 +171,18 @@ impl Device {
         connection.pipeline_cache = self.cache.clone().and_then(|cache| PipelineCache::open(&connection.device, cache));
         Ok(connection)
     }
+}
+
+impl Drop for Device {
+    fn drop(&mut self) {
+        if self.check_process().is_err() {
+            // Closing it would wait for the driver's threads. The child's end frees the memory.
+            mem::forget(self.connection.get_mut().clone());
+        }
+    }
+}
+
+/// This process, where there are forks.
+fn process() -> Option<u32> {
+    cfg!(unix).then(process::id)
 }

@@ -2,7 +2,8 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex},
+    mem,
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
@@ -21,7 +22,11 @@ const SESSIONS: usize = 3;
 /// What a session is made for: the shape of its input and the values that it reads back.
 type Purpose = (Shape, Vec<ValueId>);
 
-type Sessions = Vec<(Purpose, Arc<async_lock::Mutex<Session>>)>;
+/// The place of a kept session. It is empty before the first call and during one: a call that fails, or is dropped half-way, may
+/// leave buffers mapped, so its session is not used again.
+type Slot = Arc<async_lock::Mutex<Option<Session>>>;
+
+type Sessions = Vec<(Purpose, Slot)>;
 
 /// A network on a device. Weights are uploaded once, buffers made once for each input shape and set of wanted values; pipelines
 /// belong to the device. If the device is lost, all of that is made once more where it is opened again, and what was under way is
@@ -127,13 +132,22 @@ impl Executor {
     /// As [`Executor::run`]; [`Error::Shape`] for a value that is not one of [`Network::values`].
     pub async fn values(&self, input: &Tensor, wanted: &[ValueId]) -> Result<Vec<Tensor>> {
         self.recovering(async |connection| {
-            let session = self.session(&connection, (input.shape, wanted.to_vec()))?;
+            let slot = self.session(&connection, (input.shape, wanted.to_vec()))?;
             // One call at a time uses a session's buffers; the device runs one submission at a time anyway.
-            let outcome = session.lock().await.run(input).await;
-            if outcome.is_err() {
-                lock(&self.sessions).held.retain(|(_, kept)| !Arc::ptr_eq(kept, &session));
-            }
-            outcome
+            let mut kept = slot.lock().await;
+            let mut session = match kept.take() {
+                Some(session) => session,
+                None => match self.new_session(&connection, input.shape, wanted) {
+                    // Without what is kept for other calls there may be room.
+                    Err(Error::GpuMemory { .. }) if self.drop_others(&connection, &slot)? => {
+                        self.new_session(&connection, input.shape, wanted)?
+                    }
+                    outcome => outcome?,
+                },
+            };
+            let values = session.run(input).await?;
+            *kept = Some(session);
+            Ok(values)
         })
         .await
     }
@@ -192,29 +206,31 @@ impl Executor {
         }
     }
 
-    fn session(&self, connection: &Arc<Connection>, purpose: Purpose) -> Result<Arc<async_lock::Mutex<Session>>> {
+    /// The place of the session for `purpose`, which takes that of the session that was not used for longest.
+    fn session(&self, connection: &Connection, purpose: Purpose) -> Result<Slot> {
         let mut sessions = lock(&self.sessions);
         let sessions = sessions.on(connection)?;
         let entry = match sessions.iter().position(|(made_for, _)| *made_for == purpose) {
             Some(i) => sessions.remove(i),
             None => {
-                let session = match self.new_session(connection, purpose.0, &purpose.1) {
-                    // Without what is kept for other calls there may be room.
-                    Err(Error::GpuMemory { .. }) if !sessions.is_empty() && connection.lost().is_none() => {
-                        sessions.clear();
-                        self.new_session(connection, purpose.0, &purpose.1)?
-                    }
-                    outcome => outcome?,
-                };
                 if sessions.len() == SESSIONS {
                     sessions.remove(0);
                 }
-                (purpose, Arc::new(async_lock::Mutex::new(session)))
+                (purpose, Slot::default())
             }
         };
         let session = entry.1.clone();
         sessions.push(entry);
         Ok(session)
+    }
+
+    /// Lets go of all sessions but that of `slot`; whether there were any on a device that is not lost.
+    fn drop_others(&self, connection: &Connection, slot: &Slot) -> Result<bool> {
+        let mut sessions = lock(&self.sessions);
+        let sessions = sessions.on(connection)?;
+        let before = sessions.len();
+        sessions.retain(|(_, kept)| Arc::ptr_eq(kept, slot));
+        Ok(sessions.len() < before && connection.lost().is_none())
     }
 
     /// A session; where the driver refuses the kernel of a convolution, with the next best.
@@ -270,5 +286,15 @@ impl Executor {
         let buffer = connection.filled("weights", &bytes, wgpu::BufferUsages::STORAGE)?;
         lock(&self.weights).on(connection)?.insert(id, buffer.clone());
         Ok(buffer)
+    }
+}
+
+impl Drop for Executor {
+    fn drop(&mut self) {
+        if self.device.check_process().is_err() {
+            // As with the device: in a fork its buffers cannot be given back.
+            mem::forget(mem::take(self.sessions.get_mut().unwrap_or_else(PoisonError::into_inner)));
+            mem::forget(self.weights.clone());
+        }
     }
 }

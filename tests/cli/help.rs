@@ -24,8 +24,13 @@ fn examples(help: &str) -> Vec<String> {
     after.take_while(|line| line.starts_with("  ")).map(|line| line.trim().to_string()).collect()
 }
 
-/// Examples that want what a test does not have: the hub. `tests/hub` runs such commands against one of its own.
-const NOT_RUN: [&str; 2] = ["residua pull resnet50", "residua pull microsoft/resnet-50@main"];
+/// Examples that want what a test does not have: minutes, or the hub. `tests/hub` runs such commands against one of its own.
+const NOT_RUN: [&str; 4] = [
+    "residua pull resnet50",
+    "residua pull microsoft/resnet-50@main",
+    "residua soak",
+    "residua soak --minutes 60 --seed 7",
+];
 
 /// Commands that are about a GPU. The others run without a driver here, which would take seconds to compile kernels.
 const ON_GPU: [&str; 3] = ["residua devices", "residua verify", "residua profile"];
