@@ -42,6 +42,7 @@
 //! | `gpu.feature` | the adapter lacks what was asked for | leave the option out |
 //! | `gpu.shader` | the driver refused a kernel | update the driver; run `residua verify` |
 //! | `gpu.oom` | device memory ran out | take a smaller batch |
+//! | `gpu.forked` | the process is a child of the one that opened the device | open the model in the child |
 //! | `gpu.lost` | the device was lost, or a result could not be read | try again |
 //! | `gpu.not_finite` | the network made NaN or infinity | `residua verify` tells whether it is the device or the weights |
 //!

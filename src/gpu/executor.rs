@@ -228,9 +228,11 @@ impl Executor {
     fn drop_others(&self, connection: &Connection, slot: &Slot) -> Result<bool> {
         let mut sessions = lock(&self.sessions);
         let sessions = sessions.on(connection)?;
-        let before = sessions.len();
-        sessions.retain(|(_, kept)| Arc::ptr_eq(kept, slot));
-        Ok(sessions.len() < before && connection.lost().is_none())
+        let other = |kept: &Slot| !Arc::ptr_eq(kept, slot);
+        let holds = |kept: &Slot| kept.try_lock().is_none_or(|session| session.is_some());
+        let any = sessions.iter().any(|(_, kept)| other(kept) && holds(kept));
+        sessions.retain(|(_, kept)| !other(kept));
+        Ok(any && connection.lost().is_none())
     }
 
     /// A session; where the driver refuses the kernel of a convolution, with the next best.

@@ -16,8 +16,10 @@ const LONGEST: f64 = 0.4;
 /// Seconds below which a run tells of latencies, not of the pace.
 const SHORT: f64 = 0.005;
 
-/// Seconds that a device may finish nothing before it is taken for lost, at least, and as a multiple of its longest submission.
+/// Seconds that a device may finish nothing before it is taken for lost, at least, and as a multiple of its longest submission. One
+/// that is the CPU may have little of it on a busy machine, and compiles kernels in the same queue.
 const PATIENCE: f64 = 120.0;
+const PATIENCE_SOFTWARE: f64 = 900.0;
 const PATIENCE_TIMES: f64 = 20.0;
 
 /// Estimates the time of steps: by the kind of adapter at first, then by what runs have taken.
@@ -26,6 +28,8 @@ pub(super) struct Pace {
     /// Operations and bytes a second that the kind of adapter reaches at least.
     flops: f64,
     bandwidth: f64,
+    /// Seconds that it may finish nothing, at least.
+    patience: f64,
     measured: Mutex<Measured>,
 }
 
@@ -52,7 +56,8 @@ impl Pace {
             "integrated GPU" | "virtual GPU" => (1e11, 1e10),
             _ => (2e10, 4e9),
         };
-        Pace { flops, bandwidth, measured: Mutex::new(Measured { factor: 1.0, longest: 0.0 }) }
+        let patience = if device.software { PATIENCE_SOFTWARE } else { PATIENCE };
+        Pace { flops, bandwidth, patience, measured: Mutex::new(Measured { factor: 1.0, longest: 0.0 }) }
     }
 
     /// `steps` cut into portions, each but a single long step within [`LONGEST`].
@@ -89,7 +94,7 @@ impl Pace {
 
     /// How long the device may finish nothing before it is taken for lost.
     pub(super) fn patience(&self) -> Duration {
-        Duration::from_secs_f64(PATIENCE.max(PATIENCE_TIMES * self.measured().longest))
+        Duration::from_secs_f64(self.patience.max(PATIENCE_TIMES * self.measured().longest))
     }
 
     fn measured(&self) -> MutexGuard<'_, Measured> {
@@ -126,7 +131,8 @@ mod tests {
     }
 
     fn pace(kind: &str) -> Pace {
-        Pace::new(&DeviceInfo { kind: kind.into(), ..DeviceInfo::reference() })
+        let software = kind == "software (CPU)";
+        Pace::new(&DeviceInfo { kind: kind.into(), software, ..DeviceInfo::reference() })
     }
 
     #[test]
@@ -159,6 +165,7 @@ mod tests {
         assert!((10..15).contains(&run(4.0)), "four seconds in portions of 0.4 s");
         assert_eq!(settle(0.01), 1);
         assert_eq!(pace.patience(), Duration::from_secs(120));
+        assert_eq!(self::pace("software (CPU)").patience(), Duration::from_secs(900));
         settle(10_000.0);
         assert!(pace.patience() > Duration::from_secs(1000), "a layer of this network takes over a minute there");
     }
