@@ -42,7 +42,7 @@ const LARGEST_BATCH: usize = 8;
 const BAD_IMAGES: [(&[u8], &str); 4] = [
     (b"", "image.decode"),
     (b"neither this nor that", "image.decode"),
-    (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\xff\xff\xff\xff\xff\xff\xff\xff\x08\x02\0\0\0", "image.truncated"),
+    (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\xff\xff\xff\xff\xff\xff\xff\xff\x08\x02\0\0\0", "image.too_large"),
     (b"\xff\xd8\xff\xe0\0\x10JFIF\0\x01\x01\0\0\x01\0\x01\0\0", "image.truncated"),
 ];
 
