@@ -124,7 +124,7 @@ reaches in this profile, a 1x1 convolution of 512 channels to 512 over 56x56 pix
 
 Four threads classify, embed and explain in batches of 1 to 8 with several networks, open and close classifiers, drop calls half-way and
 give bad images and checkpoints. Exit status 1 if a result ever differs from that of the same call before, if an error comes that should
-not or does not come, if a call hangs, or if memory grows by more than 2 % from the first minute to the end.
+not or does not come, if a call hangs, or if memory grows by more than 2 % from the first five minutes to the last (medians).
 
 With glibc set MALLOC_ARENA_MAX=1: its malloc gives threads heaps of their own, and what the threads of a closed device leave in
 theirs looks like growth.")]

@@ -31,8 +31,12 @@ const THREADS: usize = 4;
 /// Seconds after which a call is said to hang. A slow machine compiles a network's kernels in far less.
 const PATIENCE: u32 = 300;
 
-/// Largest growth of memory, as a share of what it was after the first minute.
+/// Largest growth of memory, as a share of what it was in the first minutes.
 const GROWTH: f64 = 0.02;
+
+/// Most samples, one a minute, whose median stands for the first minutes, and for the last: a single one is off by some percent, by
+/// what lies free in the heap.
+const SAMPLES: usize = 5;
 
 /// Runs shorter than this do not judge the growth: what is cached for the first time would count.
 const JUDGED: Duration = Duration::from_secs(120);
@@ -96,13 +100,13 @@ pub(super) fn run(global: &Global, command: &args::Soak, out: &mut dyn Write) ->
         .collect();
     let began = Instant::now();
     let first_minute = Duration::from_secs(60).min(length / 2);
-    let mut first = None;
+    let mut samples = Vec::new();
     let mut due = first_minute;
     while began.elapsed() < length && interrupt.check().is_ok() {
         thread::sleep(TICK.min(length / 10));
         if began.elapsed() >= due && due < length {
             let memory = soak.sample();
-            first.get_or_insert(memory);
+            samples.push(memory);
             writeln!(out, "{:6.1} min: {}; {memory}", began.elapsed().as_secs_f64() / 60.0, soak.tally())?;
             out.flush()?;
             due += Duration::from_secs(60);
@@ -110,11 +114,8 @@ pub(super) fn run(global: &Global, command: &args::Soak, out: &mut dyn Write) ->
     }
     soak.over.store(true, Ordering::Relaxed);
     threads.into_iter().for_each(|thread| drop(thread.join()));
-    let last = soak.sample();
-    let steady = match first {
-        Some(first) => memory_rows(out, first, last, began.elapsed() >= JUDGED)?,
-        None => true,
-    };
+    samples.push(soak.sample());
+    let steady = memory_rows(out, &samples, began.elapsed() >= JUDGED)?;
     let tally = soak.tally().clone();
     verdict(out, &tally)?;
     interrupt.check()?;
@@ -193,15 +194,23 @@ impl std::fmt::Display for Memory {
 }
 
 /// Whether memory has not grown, as far as that is judged.
-fn memory_rows(out: &mut dyn Write, first: Memory, last: Memory, judged: bool) -> io::Result<bool> {
+fn memory_rows(out: &mut dyn Write, samples: &[Memory], judged: bool) -> io::Result<bool> {
+    let of = (samples.len() / 2).clamp(1, SAMPLES);
+    let (early, late) = (&samples[..of], &samples[samples.len() - of..]);
+    let host = |memory: &Memory| memory.host;
+    let device = |memory: &Memory| memory.device;
     let mut steady = true;
-    for (name, first, last) in [("host memory", first.host, last.host), ("device memory", first.device, last.device)] {
+    for (name, first, last) in [
+        ("host memory", median(early, host), median(late, host)),
+        ("device memory", median(early, device), median(late, device)),
+    ] {
         let growth = first.zip(last).map(|(first, last)| (last as f64 - first as f64) / first.max(1) as f64);
         let text = match growth {
             None => "not told by this system".into(),
             Some(growth) => {
                 steady &= growth <= GROWTH;
-                format!("{} at first, {} at the end: {:+.2} %", mib(first), mib(last), 100.0 * growth)
+                let (first, last) = (mib(first), mib(last));
+                format!("{first} at first, {last} at the end, medians of {of}: {:+.2} %", 100.0 * growth)
             }
         };
         row(out, name, text)?;
@@ -210,6 +219,13 @@ fn memory_rows(out: &mut dyn Write, first: Memory, last: Memory, judged: bool) -
         row(out, "", format!("too short a run to judge that: less than {} s", JUDGED.as_secs()))?;
     }
     Ok(steady || !judged)
+}
+
+/// The median of a figure of `samples`; none where one has none.
+fn median(samples: &[Memory], figure: impl Fn(&Memory) -> Option<u64>) -> Option<u64> {
+    let mut figures: Vec<u64> = samples.iter().map(figure).collect::<Option<_>>()?;
+    figures.sort_unstable();
+    Some(figures[figures.len() / 2])
 }
 
 fn verdict(out: &mut dyn Write, tally: &Tally) -> io::Result<()> {
