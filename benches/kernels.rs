@@ -86,7 +86,7 @@ fn ready(device: &Arc<Device>, case: &Case, variant: Variant, expected: &Tensor)
     let alone = case.alone().unwrap();
     let options = Options { conv2d: Some(variant), ..Options::new(case.stored) };
     let executor = Executor::new(device.clone(), alone.network, options);
-    let mut stopwatch = pollster::block_on(executor.stopwatch(alone.input.shape, &alone.values)).unwrap();
+    let stopwatch = pollster::block_on(executor.stopwatch(alone.input.shape, &alone.values)).unwrap();
     let got = pollster::block_on(stopwatch.run(&alone.input)).unwrap().remove(0);
     let largest = expected.data.iter().fold(0.0_f32, |largest, value| largest.max(value.abs()));
     let differences = got.data.iter().zip(&expected.data).map(|(a, b)| (a - b).abs());

@@ -249,7 +249,7 @@ fn product(device: &Arc<residua::gpu::Device>, case: &Case, kernel: Variant) {
     let measured = case.alone().and_then(|alone| {
         let options = Options { conv2d: Some(kernel), ..Options::new(case.stored) };
         let executor = Executor::new(device.clone(), alone.network, options);
-        let mut stopwatch = pollster::block_on(executor.stopwatch(alone.input.shape, &alone.values))?;
+        let stopwatch = pollster::block_on(executor.stopwatch(alone.input.shape, &alone.values))?;
         pollster::block_on(stopwatch.run(&alone.input))?;
         let mut times = Vec::new();
         for _ in 0..7 {

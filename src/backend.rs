@@ -7,7 +7,7 @@ use crate::{
     kernels::Precision,
     plan::Network,
     reference,
-    tensor::{Shape, Tensor},
+    tensor::{Input, Shape, Tensor},
 };
 
 /// What computes the values of a network.
@@ -36,29 +36,34 @@ impl Backend {
         }
     }
 
-    /// The values `wanted` for a normalised input, in that order.
-    pub(crate) fn values(&self, input: &Tensor, wanted: &[ValueId]) -> Result<Vec<Tensor>> {
-        match self {
-            Backend::Gpu(executor) => pollster::block_on(executor.values(input, wanted)),
-            Backend::Reference(network) => reference::values(network.graph(), network.checkpoint(), input, wanted),
-        }
+    /// The value `wanted`.
+    fn value(&self, input: Input<'_>, wanted: ValueId) -> Result<Tensor> {
+        let mut values = match self {
+            Backend::Gpu(executor) => pollster::block_on(executor.values(input, &[wanted]))?,
+            Backend::Reference(network) => {
+                reference::values(network.graph(), network.checkpoint(), &input.tensor(), &[wanted])?
+            }
+        };
+        Ok(values.remove(0))
     }
 
-    /// What the network makes of a normalised input, finite throughout.
-    pub(crate) fn output(&self, input: &Tensor) -> Result<Tensor> {
+    /// What the network makes of an input, finite throughout.
+    pub(crate) fn output<'a>(&self, input: impl Into<Input<'a>>) -> Result<Tensor> {
         self.finite(input, self.network().graph().output())
     }
 
-    /// The value `wanted` for a normalised input, finite throughout.
+    /// The value `wanted` for an input, finite throughout.
     ///
     /// # Errors
     /// [`Error::NotFinite`] if it is not, with the layer that it comes from.
-    pub(crate) fn finite(&self, input: &Tensor, wanted: ValueId) -> Result<Tensor> {
-        let output = self.values(input, &[wanted])?.remove(0);
+    pub(crate) fn finite<'a>(&self, input: impl Into<Input<'a>>, wanted: ValueId) -> Result<Tensor> {
+        let input = input.into();
+        let output = self.value(input, wanted)?;
         let len = output.shape.c * output.shape.pixels();
         let Some(at) = output.data.iter().position(|value| !value.is_finite()) else { return Ok(output) };
         let (image, index) = (at / len, at % len);
-        let origin = self.origin(Tensor::new(Shape { n: 1, ..input.shape }, input.image(image).to_vec()));
+        let values = input.tensor().image(image).to_vec();
+        let origin = self.origin(Tensor::new(Shape { n: 1, ..input.shape() }, values));
         Err(Error::NotFinite { image, index, value: output.data[at].to_string(), origin })
     }
 

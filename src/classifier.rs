@@ -142,7 +142,8 @@ impl Classifier {
         if pixels.is_empty() {
             return Ok(Vec::new());
         }
-        let logits = self.logits(&self.0.model.preprocess.normalise(pixels)?)?;
+        self.0.model.check_classes()?;
+        let logits = self.0.backend.output(&self.0.model.preprocess.batch(pixels)?)?;
         let prediction = |n| {
             let scores = self.0.model.scoring.scores(logits.image(n));
             Prediction::new(scores, self.0.model.labels.clone())
@@ -179,7 +180,7 @@ impl Classifier {
             return Ok(Vec::new());
         }
         let wanted = self.0.backend.network().graph().features();
-        let features = self.0.backend.finite(&self.0.model.preprocess.normalise(pixels)?, wanted)?;
+        let features = self.0.backend.finite(&self.0.model.preprocess.batch(pixels)?, wanted)?;
         Ok((0..pixels.len()).map(|n| features.image(n).to_vec()).collect())
     }
 
@@ -245,7 +246,7 @@ impl Classifier {
                 maps.get_or_init(|| made)
             }
         };
-        let input = model.preprocess.normalise(&[self.preprocess(image)?])?;
+        let input = model.preprocess.batch(&[self.preprocess(image)?])?;
         let maps = maps.output(&input)?;
         let biases = explain::biases(backend.network(), model.classes)?;
         explain::explanation(&maps, &biases, model, class, model.preprocess.region(image.width(), image.height()))

@@ -1,6 +1,6 @@
-//! Shapes and host tensors. Axes are named once here: n images, c channels, h rows, w columns.
+//! Shapes, host tensors and batches of pixels. Axes are named once here: n images, c channels, h rows, w columns.
 
-use std::fmt;
+use std::{borrow::Cow, fmt};
 
 /// Shape of an activation. A vector per image (features, logits) has `h = w = 1`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -66,5 +66,68 @@ impl Tensor {
     pub fn image(&self, n: usize) -> &[f32] {
         let len = self.shape.c * self.shape.pixels();
         &self.data[n * len..(n + 1) * len]
+    }
+}
+
+/// Images of eight bits a channel and, for each of the values that there can be, the number that a network reads for it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PixelBatch {
+    /// Extents of the four axes; three channels.
+    pub shape: Shape,
+    /// `[N, H, W, 3]`: red, green and blue interleaved.
+    pub bytes: Vec<u8>,
+    /// What each value of red, green and blue stands for.
+    pub table: [[f32; 256]; 3],
+}
+
+impl PixelBatch {
+    /// The numbers that the network reads.
+    pub fn tensor(&self) -> Tensor {
+        let mut data = Vec::with_capacity(self.shape.elements());
+        for image in self.bytes.chunks_exact((3 * self.shape.pixels()).max(1)) {
+            for (c, table) in self.table.iter().enumerate() {
+                data.extend(image.iter().skip(c).step_by(3).map(|&value| table[usize::from(value)]));
+            }
+        }
+        Tensor::new(self.shape, data)
+    }
+}
+
+/// What a network is run on.
+#[derive(Debug, Clone, Copy)]
+pub enum Input<'a> {
+    /// Normalised values.
+    Values(&'a Tensor),
+    /// Pixels, which the device normalises: a quarter of the bytes, or less, go there.
+    Pixels(&'a PixelBatch),
+}
+
+impl Input<'_> {
+    /// Its shape.
+    pub fn shape(&self) -> Shape {
+        match self {
+            Input::Values(tensor) => tensor.shape,
+            Input::Pixels(pixels) => pixels.shape,
+        }
+    }
+
+    /// The numbers that the network reads.
+    pub fn tensor(&self) -> Cow<'_, Tensor> {
+        match self {
+            Input::Values(tensor) => Cow::Borrowed(tensor),
+            Input::Pixels(pixels) => Cow::Owned(pixels.tensor()),
+        }
+    }
+}
+
+impl<'a> From<&'a Tensor> for Input<'a> {
+    fn from(tensor: &'a Tensor) -> Self {
+        Input::Values(tensor)
+    }
+}
+
+impl<'a> From<&'a PixelBatch> for Input<'a> {
+    fn from(pixels: &'a PixelBatch) -> Self {
+        Input::Pixels(pixels)
     }
 }

@@ -9,10 +9,10 @@ use crate::{
     checkpoint::Synthetic,
     gpu::{DeviceInfo, Executor},
     graph::ValueId,
-    kernels::{self, Precision, conv2d::Variant},
+    kernels::{self, Precision, View, conv2d::Variant},
     plan::Options,
     reference,
-    tensor::{Shape, Tensor},
+    tensor::{Input, PixelBatch, Shape, Tensor},
 };
 
 /// What is compared.
@@ -125,6 +125,7 @@ impl<'a> Verifier<'a> {
 
     fn verify(mut self, precisions: &[Precision], kernels: &[Variant]) -> Result<Verification> {
         for &stored in precisions {
+            self.pixels(stored)?;
             self.run(stored, None)?;
             for &kernel in kernels {
                 match self.run(stored, Some(kernel)) {
@@ -138,6 +139,35 @@ impl<'a> Verifier<'a> {
         let faults = self.faulty.iter().map(|(kernel, stored)| Fault::new(device, *kernel, *stored)).collect();
         let ok = self.layers.iter().all(|layer| layer.ok);
         Ok(Verification { layers: self.layers, faults, ok })
+    }
+
+    /// A row for the device's normalisation: of pixels, the network must make what it makes of their numbers.
+    fn pixels(&mut self, stored: Precision) -> Result<()> {
+        let shape = self.input.shape;
+        if shape.c != 3 {
+            return Ok(());
+        }
+        let executor = self.executor.planned(Options { stored, ..self.executor.options() });
+        let bytes = self.input.data.iter().map(|value| (64.0 * value + 128.0) as u8).collect();
+        let table = [0.4, 0.5, 0.6].map(|mean| std::array::from_fn(|value| (value as f32 / 255.0 - mean) / 0.25));
+        let batch = PixelBatch { shape, bytes, table };
+        let first = &executor.network().values()[..1];
+        let [expected, got] = [Input::Values(&batch.tensor()), Input::Pixels(&batch)]
+            .map(|input| pollster::block_on(executor.values(input, first)));
+        let (expected, got) = (expected?.remove(0), got?.remove(0));
+        let error = relative_error(&got.data, &expected.data);
+        let (kernel, ..) = kernels::pixels::normalise(stored, View::whole(shape));
+        self.layers.push(LayerCheck {
+            name: "pixels".into(),
+            kernel: kernel.to_string(),
+            stored,
+            shape: [shape.n, shape.c, shape.h, shape.w],
+            error,
+            bound: bound(stored),
+            ok: error <= bound(stored),
+            follows: false,
+        });
+        Ok(())
     }
 
     /// Runs the network with `kernel` for every convolution that admits it, and with the chosen ones for the others. Where it is one
@@ -174,10 +204,7 @@ impl<'a> Verifier<'a> {
         // Behind the run, in which the driver may have refused kernels.
         let plan = network.plan(self.input.shape, values, &executor.options(), caps)?;
         let stored = executor.stored();
-        let bound = match stored {
-            Precision::F32 => 1e-4,
-            Precision::F16 => 2e-2,
-        };
+        let bound = bound(stored);
         let mut wrong = None;
         for (id, got) in values.iter().zip(&traced) {
             let expected = &self.expected[id];
@@ -214,6 +241,14 @@ impl<'a> Verifier<'a> {
             ok: false,
             follows: false,
         });
+    }
+}
+
+/// What the error of a layer may be.
+fn bound(stored: Precision) -> f32 {
+    match stored {
+        Precision::F32 => 1e-4,
+        Precision::F16 => 2e-2,
     }
 }
 

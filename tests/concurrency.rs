@@ -27,11 +27,11 @@ use residua::{
     tensor::{Shape, Tensor},
 };
 
-/// The result of `work`, which has many times the time that it takes.
+/// The result of `work`, which has many times the time that it takes on a slow driver.
 fn in_time<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
     let (sender, receiver) = mpsc::channel();
     let worker = thread::spawn(move || sender.send(work()));
-    match receiver.recv_timeout(Duration::from_secs(600)) {
+    match receiver.recv_timeout(Duration::from_secs(3600)) {
         Ok(value) => value,
         Err(mpsc::RecvTimeoutError::Timeout) => panic!("it hangs"),
         Err(mpsc::RecvTimeoutError::Disconnected) => panic::resume_unwind(worker.join().unwrap_err()),

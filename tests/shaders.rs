@@ -14,7 +14,7 @@ use residua::{
         Activation, Binding, Caps, KernelKey, Precision, ShaderId, View, block,
         conv2d::{Conv2d, Residual, Variant},
         elementwise::{self, ElementwiseDims, Flags},
-        linear, pool,
+        linear, pixels, pool,
     },
     models::Architecture,
     plan::{Network, Options},
@@ -72,6 +72,7 @@ fn keys() -> Vec<KernelKey> {
             keys.push(pool::window(stored, stored, pool::Window { max, params, prologue }, view, view).0);
         }
         keys.push(pool::global(stored, stored, view, view).0);
+        keys.push(pixels::normalise(stored, View::whole(Shape::new(1, 3, 8, 8))).0);
         for output in [stored, Precision::F32] {
             keys.extend([true, false].map(|software| linear::gemv(stored, output, &caps(software), view, view).0));
         }

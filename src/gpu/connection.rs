@@ -4,11 +4,9 @@
 use std::{
     collections::HashMap,
     panic::{self, AssertUnwindSafe},
-    sync::{
-        Arc, Mutex, OnceLock,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, Mutex, OnceLock},
     thread,
+    time::{Duration, Instant},
 };
 
 use futures_channel::oneshot;
@@ -16,6 +14,7 @@ use futures_channel::oneshot;
 use super::{
     adapter::{DeviceInfo, connect},
     inject::{Failure, Injection, Moment},
+    lock,
     pace::Pace,
     pipeline_cache::PipelineCache,
     pipelines::Pipeline,
@@ -40,9 +39,29 @@ pub(super) struct Connection {
     info: DeviceInfo,
     /// Why it is lost.
     lost: Arc<OnceLock<String>>,
-    /// Submissions that were made, and those that are done, as far as is known.
-    submitted: AtomicU64,
-    finished: Arc<AtomicU64>,
+    finished: Arc<Mutex<Finished>>,
+}
+
+/// What the device has done, as far as is known.
+#[derive(Debug, Default)]
+struct Finished {
+    submissions: u64,
+    /// When the last of them was.
+    at: Option<Instant>,
+}
+
+/// Commands that the device has, or had.
+#[derive(Debug)]
+pub(super) struct Submission {
+    pub(super) index: wgpu::SubmissionIndex,
+    took: Arc<OnceLock<Duration>>,
+}
+
+impl Submission {
+    /// How long the device was at it; nothing before it is known to be done.
+    pub(super) fn time(&self) -> Option<Duration> {
+        self.took.get().copied()
+    }
 }
 
 impl Connection {
@@ -73,7 +92,6 @@ impl Connection {
             pace,
             info: info.clone(),
             lost,
-            submitted: AtomicU64::new(0),
             finished: Arc::default(),
         })
     }
@@ -160,29 +178,29 @@ impl Connection {
     }
 
     /// Submits what `record` records.
-    pub(super) fn submit(
-        &self,
-        what: &str,
-        record: impl FnOnce(&mut wgpu::CommandEncoder),
-    ) -> Result<wgpu::SubmissionIndex> {
+    pub(super) fn submit(&self, what: &str, record: impl FnOnce(&mut wgpu::CommandEncoder)) -> Result<Submission> {
         self.at(Moment::Submit, what)?;
         let index = self.guarded(what, || {
             let mut encoder = self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some(what) });
             record(&mut encoder);
             self.queue.submit([encoder.finish()])
         })?;
-        self.submitted.fetch_add(1, Ordering::Relaxed);
-        let finished = self.finished.clone();
+        let (submitted, took) = (Instant::now(), Arc::<OnceLock<Duration>>::default());
+        let (finished, time) = (self.finished.clone(), took.clone());
         self.queue.on_submitted_work_done(move || {
-            finished.fetch_add(1, Ordering::Relaxed);
+            let now = Instant::now();
+            let mut finished = lock(&finished);
+            // It came after what was submitted before it.
+            let began = finished.at.map_or(submitted, |before| before.max(submitted));
+            let _ = time.set(now.saturating_duration_since(began));
+            *finished = Finished { submissions: finished.submissions + 1, at: Some(now) };
         });
         self.at(Moment::Submitted, what)?;
-        Ok(index)
+        Ok(Submission { index, took })
     }
 
-    /// Submissions that were made, and those that are done, as far as is known.
-    pub(super) fn counts(&self) -> (u64, u64) {
-        (self.submitted.load(Ordering::Relaxed), self.finished.load(Ordering::Relaxed))
+    fn finished(&self) -> u64 {
+        lock(&self.finished).submissions
     }
 
     /// Waits until the device has done `submission`, or all that was submitted.
@@ -197,7 +215,7 @@ impl Connection {
             self.device.destroy();
         }
         loop {
-            let (_, before) = self.counts();
+            let before = self.finished();
             let submission_index = submission.clone();
             let done = match injected {
                 Some(Failure::Silent) => {
@@ -210,7 +228,7 @@ impl Connection {
             if done {
                 return Ok(());
             }
-            if self.counts().1 == before {
+            if self.finished() == before {
                 return Err(self.lose(format!("no answer within {} s", patience.as_secs_f64())));
             }
         }

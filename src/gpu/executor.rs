@@ -13,18 +13,25 @@ use crate::{
     graph::ValueId,
     kernels::{Precision, conv2d::Variant},
     plan::{Network, Options, Plan, Step, WeightsId},
-    tensor::{Shape, Tensor},
+    tensor::{Input, Shape, Tensor},
 };
 
 /// Sessions whose buffers are kept for the next call.
 const SESSIONS: usize = 3;
 
-/// What a session is made for: the shape of its input and the values that it reads back.
-type Purpose = (Shape, Vec<ValueId>);
+/// What a session is made for.
+#[derive(Debug, Clone, PartialEq)]
+struct Purpose {
+    /// Shape of its input.
+    input: Shape,
+    /// The input is pixels.
+    pixels: bool,
+    /// The values that it reads back.
+    wanted: Vec<ValueId>,
+}
 
-/// The place of a kept session. It is empty before the first call and during one: a call that fails, or is dropped half-way, may
-/// leave buffers mapped, so its session is not used again.
-type Slot = Arc<async_lock::Mutex<Option<Session>>>;
+/// The place of a kept session, empty before the first call and after one that failed.
+type Slot = Arc<async_lock::Mutex<Option<Arc<Session>>>>;
 
 type Sessions = Vec<(Purpose, Slot)>;
 
@@ -115,39 +122,35 @@ impl Executor {
         self.device.pace.portions(&plan.steps).len()
     }
 
-    /// Logits `[N, classes, 1, 1]` of a normalised `input` `[N, C, H, W]`.
+    /// Logits `[N, classes, 1, 1]` of an input: a normalised tensor `[N, C, H, W]`, or pixels.
     ///
     /// # Errors
     /// Those of [`Network::plan`], and the device's: [`Error::GpuLost`] if it is lost twice on the way or cannot be opened again,
     /// [`Error::GpuMemory`], [`Error::GpuShader`].
-    pub async fn run(&self, input: &Tensor) -> Result<Tensor> {
+    pub async fn run<'a>(&self, input: impl Into<Input<'a>>) -> Result<Tensor> {
         let mut values = self.values(input, &[self.network.graph().output()]).await?;
         Ok(values.remove(0))
     }
 
-    /// The values `wanted`, in that order, for a normalised `input` `[N, C, H, W]`, and nothing computed beyond the last of them.
-    /// Buffers stay for the next call that wants the same values of an input of the same shape.
+    /// The values `wanted`, in that order, for an input as [`Executor::run`] takes it, and nothing computed beyond the last of them.
+    /// Buffers stay for the next call that wants the same values of an input of the same kind and shape. Of two such calls at once
+    /// one is prepared or read back while the other runs; more of them wait.
     ///
     /// # Errors
     /// As [`Executor::run`]; [`Error::Shape`] for a value that is not one of [`Network::values`].
-    pub async fn values(&self, input: &Tensor, wanted: &[ValueId]) -> Result<Vec<Tensor>> {
+    pub async fn values<'a>(&self, input: impl Into<Input<'a>>, wanted: &[ValueId]) -> Result<Vec<Tensor>> {
+        let input = input.into();
+        let pixels = matches!(input, Input::Pixels(_));
+        let purpose = Purpose { input: input.shape(), pixels, wanted: wanted.to_vec() };
         self.recovering(async |connection| {
-            let slot = self.session(&connection, (input.shape, wanted.to_vec()))?;
-            // One call at a time uses a session's buffers; the device runs one submission at a time anyway.
-            let mut kept = slot.lock().await;
-            let mut session = match kept.take() {
-                Some(session) => session,
-                None => match self.new_session(&connection, input.shape, wanted) {
-                    // Without what is kept for other calls there may be room.
-                    Err(Error::GpuMemory { .. }) if self.drop_others(&connection, &slot)? => {
-                        self.new_session(&connection, input.shape, wanted)?
-                    }
-                    outcome => outcome?,
-                },
-            };
-            let values = session.run(input).await?;
-            *kept = Some(session);
-            Ok(values)
+            let slot = self.slot(&connection, &purpose)?;
+            let session = self.session(&connection, &slot, &purpose).await?;
+            let outcome = session.run(input).await;
+            if outcome.is_err() {
+                // What it holds of the device may be what the next call lacks.
+                slot.lock().await.take_if(|kept| Arc::ptr_eq(kept, &session));
+            }
+            outcome
         })
         .await
     }
@@ -159,7 +162,8 @@ impl Executor {
     pub async fn trace(&self, input: &Tensor) -> Result<Vec<(ValueId, Tensor)>> {
         let wanted = self.network.values();
         // Not among the kept sessions: it is large, and seldom wanted twice.
-        let run = async |connection| self.new_session(&connection, input.shape, &wanted)?.run(input).await;
+        let purpose = Purpose { input: input.shape, pixels: false, wanted: wanted.clone() };
+        let run = async |connection| self.new_session(&connection, &purpose)?.run(input.into()).await;
         let values = self.recovering(run).await?;
         Ok(wanted.into_iter().zip(values).collect())
     }
@@ -175,7 +179,8 @@ impl Executor {
     /// As [`Executor::run`].
     pub async fn stopwatch(&self, input: Shape, wanted: &[ValueId]) -> Result<Stopwatch> {
         let connection = self.device.connection().await?;
-        Ok(Stopwatch(self.new_session(&connection, input, wanted)?))
+        let purpose = Purpose { input, pixels: false, wanted: wanted.to_vec() };
+        Ok(Stopwatch(self.new_session(&connection, &purpose)?))
     }
 
     /// The plan for `input`, and of each of its dispatches the median time of `runs` runs, by `clock`.
@@ -183,7 +188,7 @@ impl Executor {
     /// # Errors
     /// Those of [`Stopwatch::times`].
     pub async fn profile(&self, input: &Tensor, runs: usize, clock: Clock) -> Result<(Plan, Vec<Duration>)> {
-        let mut stopwatch = self.stopwatch(input.shape, &[self.network.graph().output()]).await?;
+        let stopwatch = self.stopwatch(input.shape, &[self.network.graph().output()]).await?;
         stopwatch.run(input).await?;
         let mut times = Vec::with_capacity(runs);
         for _ in 0..runs.max(1) {
@@ -206,22 +211,38 @@ impl Executor {
         }
     }
 
+    /// The session for `purpose`, whose place is `slot`: the kept one, or one that is made.
+    async fn session(&self, connection: &Arc<Connection>, slot: &Slot, purpose: &Purpose) -> Result<Arc<Session>> {
+        let mut kept = slot.lock().await;
+        if let Some(session) = &*kept {
+            return Ok(session.clone());
+        }
+        let session = match self.new_session(connection, purpose) {
+            // Without what is kept for other calls there may be room.
+            Err(Error::GpuMemory { .. }) if self.drop_others(connection, slot)? => {
+                self.new_session(connection, purpose)
+            }
+            outcome => outcome,
+        };
+        Ok(kept.insert(Arc::new(session?)).clone())
+    }
+
     /// The place of the session for `purpose`, which takes that of the session that was not used for longest.
-    fn session(&self, connection: &Connection, purpose: Purpose) -> Result<Slot> {
+    fn slot(&self, connection: &Connection, purpose: &Purpose) -> Result<Slot> {
         let mut sessions = lock(&self.sessions);
         let sessions = sessions.on(connection)?;
-        let entry = match sessions.iter().position(|(made_for, _)| *made_for == purpose) {
+        let entry = match sessions.iter().position(|(made_for, _)| made_for == purpose) {
             Some(i) => sessions.remove(i),
             None => {
                 if sessions.len() == SESSIONS {
                     sessions.remove(0);
                 }
-                (purpose, Slot::default())
+                (purpose.clone(), Slot::default())
             }
         };
-        let session = entry.1.clone();
+        let slot = entry.1.clone();
         sessions.push(entry);
-        Ok(session)
+        Ok(slot)
     }
 
     /// Lets go of all sessions but that of `slot`; whether there were any on a device that is not lost.
@@ -236,11 +257,13 @@ impl Executor {
     }
 
     /// A session; where the driver refuses the kernel of a convolution, with the next best.
-    fn new_session(&self, connection: &Arc<Connection>, input: Shape, wanted: &[ValueId]) -> Result<Session> {
+    fn new_session(&self, connection: &Arc<Connection>, purpose: &Purpose) -> Result<Session> {
         let mut replaced = Vec::new();
         loop {
             let options = self.options();
-            let plan = self.network.plan(input, wanted, &options, self.device.caps())?;
+            let caps = self.device.caps();
+            let plan = self.network.plan(purpose.input, &purpose.wanted, &options, caps)?;
+            let plan = if purpose.pixels { plan.of_pixels(self.network.graph().input(), caps)? } else { plan };
             let kernel = |step: &Step| Some((step.kernel.to_string(), step.variant?, step.value));
             let kernels = plan.steps.iter().filter_map(kernel).collect();
             match Session::new(self, connection, plan) {

@@ -67,8 +67,8 @@ impl Stopwatch {
     ///
     /// # Errors
     /// The device's (`gpu.*`).
-    pub async fn run(&mut self, input: &Tensor) -> Result<Vec<Tensor>> {
-        self.0.run(input).await
+    pub async fn run(&self, input: &Tensor) -> Result<Vec<Tensor>> {
+        self.0.run(input.into()).await
     }
 
     /// Runs every dispatch once more, on what the last run left (some kernels are slower on zeros, and some on denormal numbers),
@@ -158,7 +158,7 @@ async fn read(
         encoder.resolve_query_set(set, 0..stamps as u32, &resolved, 0);
         encoder.copy_buffer_to_buffer(&resolved, 0, &host, 0, host.size());
     })?;
-    connection.map(&host, wgpu::MapMode::Read, Some(submission)).await?;
+    connection.map(&host, wgpu::MapMode::Read, Some(submission.index)).await?;
     let view = host.get_mapped_range(..).map_err(|error| connection.lose(error))?;
     Ok(bytemuck::pod_collect_to_vec(&view))
 }
@@ -167,6 +167,6 @@ fn host_time(connection: &Connection, dispatch: &Dispatch) -> Result<Duration> {
     let began = Instant::now();
     let submission =
         connection.submit("timing", |encoder| dispatch.record(&mut encoder.begin_compute_pass(&Default::default())))?;
-    connection.wait(Some(submission))?;
+    connection.wait(Some(submission.index))?;
     Ok(began.elapsed())
 }

@@ -3,9 +3,9 @@
 use half::f16;
 
 use crate::{
-    kernels::{Precision, View},
+    kernels::{Precision, View, pixels},
     plan::Placed,
-    tensor::Tensor,
+    tensor::{Input, PixelBatch, Tensor},
 };
 
 /// Bytes of the buffer that a value lies in.
@@ -21,8 +21,29 @@ pub(super) fn encode(values: &[f32], stored: Precision) -> Vec<u8> {
     }
 }
 
+/// `input` as it goes to the device, where the network reads it at `placed`.
+pub(super) fn to_device(input: Input<'_>, placed: &Placed) -> Vec<u8> {
+    match input {
+        Input::Values(tensor) => values(tensor, placed),
+        Input::Pixels(batch) => pixels(batch, placed),
+    }
+}
+
+/// The table, in numbers that the kernel need not round, and the bytes.
+fn pixels(batch: &PixelBatch, placed: &Placed) -> Vec<u8> {
+    let mut source = Vec::with_capacity(pixels::source_bytes(placed.view.pixels()));
+    let rounded = |&value: &f32| match placed.stored {
+        Precision::F32 => value,
+        Precision::F16 => f16::from_f32(value).to_f32(),
+    };
+    source.extend(batch.table.as_flattened().iter().map(rounded).flat_map(f32::to_le_bytes));
+    source.extend(&batch.bytes);
+    source.resize(pixels::source_bytes(placed.view.pixels()), 0);
+    source
+}
+
 /// `tensor` as the buffer of `placed` holds it.
-pub(super) fn to_device(tensor: &Tensor, placed: &Placed) -> Vec<u8> {
+fn values(tensor: &Tensor, placed: &Placed) -> Vec<u8> {
     let View { shape, stride, offset } = placed.view;
     let (stride, offset) = (4 * stride as usize, 4 * offset as usize);
     let mut values = vec![0.0; placed.view.buffer_elements()];
@@ -69,7 +90,7 @@ mod tests {
         let tensor = Tensor::new(shape, (0..shape.elements()).map(|i| i as f32).collect());
         for stored in [Precision::F32, Precision::F16] {
             let placed = Placed { buffer: 0, view: View { shape, stride: 4, offset: 1 }, stored };
-            let device = to_device(&tensor, &placed);
+            let device = to_device(Input::Values(&tensor), &placed);
             assert_eq!(device.len(), bytes(&placed));
             assert_eq!(to_host(&device, &placed), tensor);
         }

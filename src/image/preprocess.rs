@@ -8,7 +8,7 @@ use super::Pixels;
 use super::crop::{CropRounding, Window};
 use super::resample::{Axis, Filter, resize};
 use crate::error::{Error, Result};
-use crate::tensor::{Shape, Tensor};
+use crate::tensor::{PixelBatch, Shape, Tensor};
 
 /// Mean of the red, green and blue values of ImageNet's training photos, in units of 255.
 pub const IMAGENET_MEAN: [f32; 3] = [0.485, 0.456, 0.406];
@@ -182,13 +182,13 @@ impl Preprocess {
         }
     }
 
-    /// A batch `[N, 3, height, width]` of `(x / 255 - mean) / std`, each operation in f32, as torchvision's `ToTensor`
-    /// and `Normalize` compute it. No images make a batch of none.
+    /// A batch of `images` `[N, 3, height, width]` in which each value x stands for `(x / 255 - mean) / std`, each operation in
+    /// f32, as torchvision's `ToTensor` and `Normalize` compute it. No images make a batch of none.
     ///
     /// # Errors
-    /// [`Error::Shape`] if one of the images is not `height` by `width`, [`Error::ConfigValue`] as
-    /// [`Preprocess::check`].
-    pub fn normalise(&self, images: &[Pixels]) -> Result<Tensor> {
+    /// [`Error::Shape`] if one of the images is not `height` by `width`, [`Error::ConfigValue`] as [`Preprocess::check`], and if
+    /// what a value stands for is not finite in f32.
+    pub fn batch(&self, images: &[Pixels]) -> Result<PixelBatch> {
         self.check()?;
         let shape = Shape::new(images.len(), 3, self.height, self.width);
         for (i, image) in images.iter().enumerate() {
@@ -206,15 +206,22 @@ impl Preprocess {
                 });
             }
         }
-        let mut data = Vec::with_capacity(shape.elements());
-        let tables: [[f32; 256]; 3] =
+        let table: [[f32; 256]; 3] =
             std::array::from_fn(|c| std::array::from_fn(|value| (value as f32 / 255.0 - self.mean[c]) / self.std[c]));
-        for image in images {
-            for (c, table) in tables.iter().enumerate() {
-                data.extend(image.data.iter().skip(c).step_by(3).map(|&value| table[usize::from(value)]));
-            }
+        if !table.as_flattened().iter().all(|value| value.is_finite()) {
+            let value = format!("{:?} with the mean {:?}", self.std, self.mean);
+            return Err(out_of_range("std", value, "what makes finite numbers of pixels".into()));
         }
-        Ok(Tensor::new(shape, data))
+        let bytes = images.iter().map(|image| &*image.data).collect::<Vec<_>>().concat();
+        Ok(PixelBatch { shape, bytes, table })
+    }
+
+    /// The numbers `[N, 3, height, width]` that [`Preprocess::batch`] stands for.
+    ///
+    /// # Errors
+    /// As [`Preprocess::batch`].
+    pub fn normalise(&self, images: &[Pixels]) -> Result<Tensor> {
+        Ok(self.batch(images)?.tensor())
     }
 }
 

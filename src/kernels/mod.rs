@@ -9,6 +9,7 @@ pub mod conv2d;
 pub mod cooperative;
 pub mod elementwise;
 pub mod linear;
+pub mod pixels;
 pub mod pool;
 pub mod tiled;
 pub mod variant;
@@ -151,12 +152,13 @@ pub enum ShaderId {
     Elementwise,
     GlobalAvgPool,
     LinearGemv,
+    Pixels,
     Pool2d,
 }
 
 impl ShaderId {
     /// Every shader of the catalogue.
-    pub const ALL: [ShaderId; 20] = [
+    pub const ALL: [ShaderId; 21] = [
         ShaderId::BlockBroadcast,
         ShaderId::BlockThreads,
         ShaderId::Conv2dRegisters,
@@ -176,6 +178,7 @@ impl ShaderId {
         ShaderId::Elementwise,
         ShaderId::GlobalAvgPool,
         ShaderId::LinearGemv,
+        ShaderId::Pixels,
         ShaderId::Pool2d,
     ];
 
@@ -201,6 +204,7 @@ impl ShaderId {
             ShaderId::Elementwise => &elementwise::ELEMENTWISE,
             ShaderId::GlobalAvgPool => &pool::GLOBAL_AVG_POOL,
             ShaderId::LinearGemv => &linear::GEMV,
+            ShaderId::Pixels => &pixels::PIXELS,
             ShaderId::Pool2d => &pool::POOL2D,
         }
     }

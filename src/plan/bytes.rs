@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::{Footprint, Layer, LayerOp, Network, Operand, Part, Placed, Step, WeightsId, place::Placement};
+use super::{Footprint, Layer, LayerOp, Network, Operand, Part, Placed, RUNS, Step, WeightsId, place::Placement};
 use crate::{
     graph::ValueId,
     kernels::{Precision, conv2d::blocks, fours},
@@ -78,7 +78,7 @@ impl Network {
         Footprint {
             weights: arrays.map(|id| self.packed(id, stored)).sum(),
             activations: places.buffers.iter().map(|(bytes, _)| bytes).sum(),
-            staging: exchanged.iter().map(Placed::buffer_bytes).sum(),
+            staging: RUNS as u64 * exchanged.iter().map(Placed::buffer_bytes).sum::<u64>(),
             live: places.live,
         }
     }

@@ -32,7 +32,7 @@ pub struct Footprint {
     pub weights: u64,
     /// Buffers of activations.
     pub activations: u64,
-    /// Buffers through which the input and the results go.
+    /// Buffers through which the input and the results go, twice: for the next run while one is on the device.
     pub staging: u64,
     /// The most that is alive of the activations at once: no assignment of buffers needs less.
     pub live: u64,

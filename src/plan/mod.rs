@@ -11,6 +11,7 @@ mod fold;
 mod fuse;
 mod lower;
 mod memory;
+mod pixels;
 mod place;
 mod select;
 mod tuned;
@@ -35,6 +36,9 @@ use crate::{
 
 /// Rows of all images of a convolution's output: up to here `divide` of `shaders/lib/conv2d.wgsl` is exact.
 const MAX_ROWS: u64 = 1 << 22;
+
+/// Runs of a plan that may be under way at once: one on the device, and one whose input is written or whose results are read.
+pub(crate) const RUNS: usize = 2;
 
 /// How much larger than a 3x3 kernel's values its transform for [`crate::kernels::winograd`] can be: the largest row sum of
 /// magnitudes in the matrix G of F(2, 3), squared.
@@ -150,6 +154,8 @@ pub struct Plan {
     pub buffers: Vec<u64>,
     /// The network's input.
     pub input: Placed,
+    /// The buffer that pixels come in through, where the first step makes the input of them.
+    pub pixels: Option<usize>,
     /// The values that are there when the last step has run, in the order in which they were asked for. One that no step
     /// reads, such as the logits, is f32.
     pub kept: Vec<Placed>,
@@ -357,7 +363,7 @@ impl Network {
         let exchanged: Vec<Placed> = kept.iter().copied().chain([input]).collect();
         let footprint = self.footprint(&steps, &places, &exchanged, options.stored);
         let buffers = places.buffers.iter().map(|(bytes, _)| *bytes).collect();
-        Ok(Plan { steps, input, kept, buffers, footprint })
+        Ok(Plan { steps, input, pixels: None, kept, buffers, footprint })
     }
 
     /// The layers of a plan: those of [`Network::needed`], and blocks in place of two where that pays.

@@ -146,7 +146,7 @@ impl Layer {
     /// `kernel` after its first run, and its largest difference from the plain one over the largest magnitude of that.
     fn enter(&self, kernel: Variant) -> Result<(Stopwatch, f32)> {
         let executor = self.executor.planned(Options { conv2d: Some(kernel), ..self.executor.options() });
-        let mut stopwatch = pollster::block_on(executor.stopwatch(self.input.shape, &self.values))?;
+        let stopwatch = pollster::block_on(executor.stopwatch(self.input.shape, &self.values))?;
         let got = pollster::block_on(stopwatch.run(&self.input))?.remove(0);
         let error = relative_error(&got.data, &self.expected.data);
         Ok((stopwatch, error))

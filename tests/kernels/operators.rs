@@ -2,11 +2,12 @@
 
 use residua::{
     checkpoint::Synthetic,
-    graph::{Graph, Op, PoolParams, ValueId},
+    gpu::Executor,
+    graph::{Conv2dParams, Graph, Op, PoolParams, ValueId},
     kernels::{Precision, conv2d::Variant},
     plan::{Network, Options},
     reference,
-    tensor::{Shape, Tensor},
+    tensor::{PixelBatch, Shape, Tensor},
 };
 
 use crate::{
@@ -50,6 +51,35 @@ fn pooling() {
         let mut graph = Graph::new(x.c);
         graph.push("global", Op::GlobalAvgPool, &[graph.input()]);
         exact(&device, &format!("global mean {x}"), &graph, x, None);
+    }
+}
+
+/// A device that normalises pixels reads the same bits as one that is given numbers, and each pixel is where it belongs.
+#[test]
+fn pixels_stand_for_the_numbers_of_the_table() {
+    let device = device();
+    let mut graph = Graph::new(3);
+    let params = Conv2dParams { in_channels: 3, out_channels: 5, kernel: 1, stride: 1, padding: 0, groups: 1 };
+    graph.push("conv", Op::Conv2d { weight: "w".into(), bias: None, params }, &[graph.input()]);
+    let network = || Network::new(graph.clone(), checkpoint(&graph.tensors(), |i| 1.0 + (7 * i % 5) as f32));
+    for stored in common::precisions(&device, "pixels") {
+        let executor = Executor::new(device.clone(), network(), Options::new(stored));
+        // The last pixels fill three words, or do not.
+        for (n, h, w) in [(1, 1, 1), (1, 2, 1), (3, 1, 1), (2, 5, 7), (1, 32, 32), (5, 33, 31)] {
+            let shape = Shape::new(n, 3, h, w);
+            let bytes = (0..shape.elements()).map(|i| ((i * 2_654_435_761) >> 7) as u8).collect();
+            let table =
+                std::array::from_fn(|c| std::array::from_fn(|v| (v as f32 / 255.0 - 0.4) / (0.2 + 0.1 * c as f32)));
+            let pixels = PixelBatch { shape, bytes, table };
+            let bits = |tensor: Tensor| tensor.data.into_iter().map(f32::to_bits).collect::<Vec<_>>();
+            let numbers = pixels.tensor();
+            assert_eq!(
+                numbers.data[shape.pixels() - 1],
+                pixels.table[0][usize::from(pixels.bytes[3 * (shape.pixels() - 1)])]
+            );
+            let expected = bits(pollster::block_on(executor.run(&numbers)).unwrap());
+            assert!(bits(pollster::block_on(executor.run(&pixels)).unwrap()) == expected, "{shape} in {stored}");
+        }
     }
 }
 
