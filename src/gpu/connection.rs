@@ -37,6 +37,7 @@ pub(super) struct Connection {
     pub(super) injection: Option<Injection>,
     pub(super) pace: Arc<Pace>,
     info: DeviceInfo,
+    adapter: wgpu::Adapter,
     /// Why it is lost.
     lost: Arc<OnceLock<String>>,
     finished: Arc<Mutex<Finished>>,
@@ -91,9 +92,15 @@ impl Connection {
             injection: None,
             pace,
             info: info.clone(),
+            adapter: adapter.clone(),
             lost,
             finished: Arc::default(),
         })
+    }
+
+    /// The adapter, opened once more beside this.
+    pub(super) fn another(&self) -> Result<Self> {
+        pollster::block_on(Connection::open(self.number, &self.info, &self.adapter, self.pace.clone()))
     }
 
     /// Why nothing will come of it any more, if so.

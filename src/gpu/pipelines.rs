@@ -55,30 +55,24 @@ impl Connection {
         lock(&self.pipelines).contains_key(key)
     }
 
-    /// Dispatches no workgroup of each kernel. llvmpipe compiles a kernel when it first dispatches it, in the thread of the queue:
-    /// so it begins at once, not when the network runs.
-    pub(super) fn warm_up(&self, kernels: &[&KernelKey]) -> Result<()> {
-        let mut bound = Vec::with_capacity(kernels.len());
-        for key in kernels {
-            let (pipeline, layout) = self.pipeline(key)?;
-            let bindings = key.shader.shader().bindings;
-            let buffers: Vec<wgpu::Buffer> = bindings.iter().map(|b| self.placeholder(*b)).collect::<Result<_>>()?;
-            let entries: Vec<_> = (0..)
-                .zip(&buffers)
-                .map(|(binding, buffer)| wgpu::BindGroupEntry { binding, resource: buffer.as_entire_binding() })
-                .collect();
-            let descriptor = wgpu::BindGroupDescriptor { label: Some("unused"), layout: &layout, entries: &entries };
-            bound.push((pipeline, self.guarded("warm-up", || self.device.create_bind_group(&descriptor))?));
-        }
-        self.submit("warm-up", |encoder| {
-            for (pipeline, bind_group) in &bound {
-                let mut pass = encoder.begin_compute_pass(&Default::default());
-                pass.set_pipeline(pipeline);
-                pass.set_bind_group(0, bind_group, &[]);
-                pass.dispatch_workgroups(0, 1, 1);
-            }
-        })
-        .map(drop)
+    /// Dispatches no workgroup of the kernel, and waits for that: then the driver has compiled it.
+    pub(super) fn warm_up(&self, key: &KernelKey) -> Result<()> {
+        let (pipeline, layout) = self.pipeline(key)?;
+        let bindings = key.shader.shader().bindings;
+        let buffers: Vec<wgpu::Buffer> = bindings.iter().map(|b| self.placeholder(*b)).collect::<Result<_>>()?;
+        let entries: Vec<_> = (0..)
+            .zip(&buffers)
+            .map(|(binding, buffer)| wgpu::BindGroupEntry { binding, resource: buffer.as_entire_binding() })
+            .collect();
+        let descriptor = wgpu::BindGroupDescriptor { label: Some("unused"), layout: &layout, entries: &entries };
+        let bind_group = self.guarded("warm-up", || self.device.create_bind_group(&descriptor))?;
+        let submission = self.submit("warm-up", |encoder| {
+            let mut pass = encoder.begin_compute_pass(&Default::default());
+            pass.set_pipeline(&pipeline);
+            pass.set_bind_group(0, &bind_group, &[]);
+            pass.dispatch_workgroups(0, 1, 1);
+        })?;
+        self.wait(Some(submission.index))
     }
 
     /// The smallest buffer that may be bound there.
