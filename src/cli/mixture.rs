@@ -185,11 +185,14 @@ impl Mixture {
         calls
     }
 
-    /// Calls after which the same sessions are kept as after all earlier times.
+    /// Calls after which the same is on the devices as after all earlier times, whenever one of them was opened again: weights in
+    /// every form that any input takes, and the last sessions.
     pub(super) fn settling(&self) -> Vec<Call> {
         let each = |network| {
+            let logits = move |batch| SIDES.map(|side| Call::Logits { network, batch, side });
             let classify = |batch| Call::Classify { network, batch, photo: 0 };
-            [classify(1), classify(2), classify(LARGEST_BATCH), Call::Explain { network, photo: 0 }]
+            let last = [classify(1), classify(2), classify(LARGEST_BATCH), Call::Explain { network, photo: 0 }];
+            (1..=LARGEST_BATCH).flat_map(logits).chain(last)
         };
         let dropped = [1, 2, LARGEST_BATCH].map(|batch| Call::Drop { batch, polls: usize::MAX });
         let dropped = dropped.into_iter().filter(|_| self.executor.is_some());
