@@ -43,7 +43,7 @@ step() {
 throughput() {
     for precision in f32 f16; do
         step "bench-$1-$precision" "$bin/residua-bench" -m "$MODELS" --batch "$BATCHES" --min-time "$MIN_TIME" --device "$device" \
-            --precision "$precision" --format csv "$2"
+            --precision "$precision" --stream --format csv "$2"
         [ -s "$out/bench-$1-$precision.txt" ] || continue
         if [ -s "$name.csv" ]; then tail -n +2 "$out/bench-$1-$precision.txt"; else cat "$out/bench-$1-$precision.txt"; fi >>"$name.csv"
         rm "$out/bench-$1-$precision.txt"

@@ -20,7 +20,7 @@
 //!
 //! | stage | yields | module | knows |
 //! |---|---|---|---|
-//! | decode, resize, crop, normalise | [`Pixels`], [`Tensor`](tensor::Tensor) | [`image`] | nothing |
+//! | decode, resize, crop | [`Pixels`], [`PixelBatch`](tensor::PixelBatch): bytes, and the number that each stands for | [`image`] | nothing |
 //! | checkpoint | names to tensors, configuration | [`checkpoint`] | `image`, for the preprocessing a model wants |
 //! | hub | a folder with a checkpoint and its configuration, by name out of Python's cache or from the network | `hub` (feature `hub`) | nothing |
 //! | model | [`Graph`](graph::Graph), from the tensors' names and shapes | [`models`] | `graph` |
@@ -28,7 +28,7 @@
 //! | reference | every value of a graph by naive loops: the oracle, and the path without a GPU | [`reference`](mod@reference) | `graph`, `checkpoint` |
 //! | plan | [`Plan`](plan::Plan): fused layers, kernels with reasons, buffers, packed weights | [`plan`] | `graph`, `checkpoint`, `kernels` |
 //! | kernels | which WGSL serves an operator: key, extents, grid | [`kernels`] | `graph` |
-//! | gpu | runs a plan in one submission; alone names `wgpu` | [`gpu`] | `graph`, `plan`, `kernels`, `cache` |
+//! | gpu | runs a plan in one submission, or in several where that takes long, and gets the next run ready meanwhile; alone names `wgpu` | [`gpu`] | `graph`, `plan`, `kernels`, `cache` |
 //! | cache | files that make the next start faster | [`cache`] | nothing |
 //! | labels | scores, names | [`labels`] | nothing |
 //! | classifier | the whole path in order ([`Classifier`]), how to open it ([`Builder`]), what a model's name stands for, [`verify`] layer by layer, [`tune`] by measuring kernels, [`profile`] by time, [`explain`] by heat maps, exact search among features and their [`index`] | `classifier`, `builder`, `backend`, `source`, `verify`, `tune`, `profile`, `explain`, `search`, `index` | everything |

@@ -120,14 +120,14 @@ reaches in this profile, a 1x1 convolution of 512 channels to 512 over 56x56 pix
     /// Work at random for minutes or hours: results, memory and time must stay what they are
     #[command(after_help = "Examples:
   residua soak
-  MALLOC_ARENA_MAX=1 residua soak --minutes 60 --seed 7
+  MALLOC_ARENA_MAX=1 MALLOC_MMAP_THRESHOLD_=65536 residua soak --minutes 60 --seed 7
 
 Four threads classify, embed and explain in batches of 1 to 8 with several networks, open and close classifiers, drop calls half-way and
 give bad images and checkpoints. Exit status 1 if a result ever differs from that of the same call before, if an error comes that should
 not or does not come, if a call hangs, or if memory grows by more than 2 % from the first five minutes to the last (medians).
 
-With glibc set MALLOC_ARENA_MAX=1: its malloc gives threads heaps of their own, and what the threads of a closed device leave in
-theirs looks like growth.")]
+With glibc set MALLOC_ARENA_MAX=1 and MALLOC_MMAP_THRESHOLD_=65536: its malloc gives threads heaps of their own, and keeps what is
+freed; what a closed device leaves there looks like growth.")]
     Soak(Soak),
     /// Fetch a model of the hub into the cache, or its newest commit, and print its folder
     #[command(after_help = "Examples:

@@ -12,7 +12,7 @@ use residua::{Classifier, Error, Pixels};
 
 use super::{Stop, args::Inputs, batch::BatchSize, feed::Feed, inputs, interrupt::Interrupt, options::Global};
 
-/// Batches on their way at once: one runs while the next is normalised and waits.
+/// Batches on their way at once: one runs while the results of the last are read and the next is written.
 const DEPTH: usize = 2;
 
 /// Images of [`Feed`] that are ready or on their way, at least.

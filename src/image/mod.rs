@@ -1,8 +1,8 @@
-//! From the bytes of a photo to the numbers a network reads: decode, resize, crop, normalise.
+//! From the bytes of a photo to what a network reads: decode, resize, crop, normalise.
 //!
 //! [`decode`] turns the bytes of a JPEG, PNG, WebP, GIF or BMP file into an image; [`Preprocess::pixels`] resizes and
-//! crops it to [`Pixels`], bit for bit as Pillow does; [`Preprocess::normalise`] makes the batch that the first
-//! convolution takes.
+//! crops it to [`Pixels`], bit for bit as Pillow does; [`Preprocess::batch`] says what number each of their values stands
+//! for, and the device looks them up.
 
 mod crop;
 mod decode;

@@ -350,13 +350,17 @@ fn row_38_a_closed_stdout_is_a_quiet_success() {
 
 #[test]
 fn the_benchmark_prints_json() {
-    let arguments =
-        ["-m", "cifar_resnet20a,builtin,no-such-model", "--batch", "2", "--min-time", "0", "--format", "json"];
-    let output = Command::new(env!("CARGO_BIN_EXE_residua-bench")).args(arguments).output().unwrap();
+    let arguments = ["-m", "cifar_resnet20a,builtin,no-such-model", "--batch", "2", "--min-time", "0"];
+    let output = Command::new(env!("CARGO_BIN_EXE_residua-bench"))
+        .args(arguments)
+        .args(["--stream", "--format", "json"])
+        .output()
+        .unwrap();
     assert_eq!(output.status.code(), Some(1), "{}", err(&output));
     let rows: Vec<Value> = serde_json::from_str(&out(&output)).unwrap();
     assert_eq!(rows.len(), 3);
     assert!(rows[0]["median_ms"].as_f64().unwrap() > 0.0 && rows[0]["batch"] == 2, "{}", rows[0]);
+    assert!(rows[1]["streamed_images_per_s"].as_f64().unwrap() > 0.0, "{}", rows[1]);
     assert_eq!(rows[2]["code"], "model.not_found");
 }
 

@@ -1,7 +1,7 @@
 //! One case: a model at a batch size.
 
 use std::{
-    env, fs,
+    env, fs, panic, thread,
     time::{Duration, Instant, SystemTime},
 };
 
@@ -45,6 +45,9 @@ pub(crate) struct Row {
     /// Median distance from the median.
     pub(crate) spread_ms: f64,
     pub(crate) images_per_s: f64,
+    /// Images a second of two callers at once.
+    #[serde(default)]
+    pub(crate) streamed_images_per_s: Option<f64>,
     /// From the start of the process until the model is read (or made up) and the device open.
     pub(crate) load_ms: f64,
     /// From the start of the process to the first logits, shader compilation included.
@@ -134,7 +137,7 @@ fn row(args: &Args, model: &str, batch: usize, started: SystemTime) -> Result<Ro
         let logits = classifier.logits(&input)?;
         times.push(ms(run.elapsed()));
         if logits != expected {
-            return Err(Error::GpuLost { device: classifier.device().name.clone(), reason: "two runs differ".into() });
+            return Err(differ(&classifier));
         }
         if let Some(products) = &products {
             gemm_times.push(ms(products.time()?));
@@ -153,6 +156,10 @@ fn row(args: &Args, model: &str, batch: usize, started: SystemTime) -> Result<Ro
         min_ms: times[0],
         spread_ms: median(&mut distances),
         images_per_s: batch as f64 * 1e3 / median_ms,
+        streamed_images_per_s: args
+            .stream
+            .then(|| streamed(&classifier, &input, &expected, args.min_time))
+            .transpose()?,
         load_ms,
         first_ms,
         restart_ms: None,
@@ -162,6 +169,31 @@ fn row(args: &Args, model: &str, batch: usize, started: SystemTime) -> Result<Ro
         macs: args.input.is_none().then_some(classifier.model().macs),
         peak_memory_mib: peak_memory_mib(),
     })
+}
+
+/// Images a second of two callers who take `min_time` seconds, or at least five calls each.
+fn streamed(classifier: &Classifier, input: &Tensor, expected: &Tensor, min_time: f64) -> Result<f64, Error> {
+    let began = Instant::now();
+    let calls = || {
+        let mut calls = 0;
+        while calls < 5 || began.elapsed().as_secs_f64() < min_time {
+            if classifier.logits(input)? != *expected {
+                return Err(differ(classifier));
+            }
+            calls += 1;
+        }
+        Ok(calls)
+    };
+    let calls = thread::scope(|scope| {
+        let other = scope.spawn(calls);
+        let mine = calls();
+        Ok::<usize, Error>(mine? + other.join().unwrap_or_else(|cause| panic::resume_unwind(cause))?)
+    })?;
+    Ok((calls * input.shape.n) as f64 / began.elapsed().as_secs_f64())
+}
+
+fn differ(classifier: &Classifier) -> Error {
+    Error::GpuLost { device: classifier.device().name.clone(), reason: "two runs differ".into() }
 }
 
 fn ms(duration: Duration) -> f64 {

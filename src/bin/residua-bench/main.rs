@@ -33,6 +33,7 @@ use clap::{Parser, ValueEnum};
   residua-bench -m resnet50 --batch 1 --cold
   residua-bench -m resnet50 --batch 1,8 --tune --format csv > tuned.csv
   residua-bench -m resnet18,resnet50 --gemm
+  residua-bench -m resnet50 --batch 8,64 --stream
   residua-bench --batch 1,2,4,8,16 --plot speed.svg --peak 125
   residua-bench -m model.safetensors --input 288x288 --precision f16
 
@@ -75,6 +76,9 @@ struct Args {
     /// Also time bare matrix products in the shapes of the network's convolutions, on the device, in turns with the network
     #[arg(long)]
     gemm: bool,
+    /// Also measure images/s of two callers at once: the input of one is written, and its results read, while the other's run
+    #[arg(long)]
+    stream: bool,
     /// Also draw images/s against the batch into this file
     #[arg(long, value_name = "FILE.svg")]
     plot: Option<PathBuf>,
@@ -171,14 +175,11 @@ fn child(args: &Args, model: &str, batch: u32, min_time: f64, caches: Option<&Pa
         command.args(["--precision", precision.get_name()]);
     }
     command.args(["--min-time", &min_time.to_string()]);
-    if args.gemm {
-        command.arg("--gemm");
-    }
     if let Some((h, w)) = args.input {
         command.args(["--input", &format!("{h}x{w}")]);
     }
-    command
-        .args([("--tune", args.tune), ("--no-tune", args.no_tune)].iter().filter(|(_, on)| *on).map(|(name, _)| name));
+    let flags = [("--tune", args.tune), ("--no-tune", args.no_tune), ("--gemm", args.gemm), ("--stream", args.stream)];
+    command.args(flags.iter().filter(|(_, on)| *on).map(|(name, _)| name));
     // Where residua, Mesa and NVIDIA's driver keep compiled shaders.
     if let Some(folder) = caches {
         for variable in ["XDG_CACHE_HOME", "MESA_SHADER_CACHE_DIR", "__GL_SHADER_DISK_CACHE_PATH"] {

@@ -14,6 +14,7 @@ const COLUMNS: &[Column] = &[
     ("min ms", |row| format!("{:.1}", row.min_ms)),
     ("spread ms", |row| format!("{:.1}", row.spread_ms)),
     ("images/s", |row| format!("{:.1}", row.images_per_s)),
+    ("streamed/s", |row| row.streamed_images_per_s.map_or("-".into(), |images| format!("{images:.1}"))),
     ("load ms", |row| format!("{:.0}", row.load_ms)),
     ("first ms", |row| format!("{:.0}", row.first_ms)),
     ("restart ms", |row| row.restart_ms.map_or("-".into(), |ms| format!("{ms:.0}"))),
@@ -39,7 +40,12 @@ pub(crate) fn print(format: Format, cases: &[Case]) -> io::Result<()> {
     }
     let restarted = rows().any(|row| row.restart_ms.is_some());
     let multiplied = rows().any(|row| row.gemm_ms.is_some());
-    let shown = |head: &str| (restarted || head != "restart ms") && (multiplied || !head.contains("GEMM"));
+    let streamed = rows().any(|row| row.streamed_images_per_s.is_some());
+    let shown = |head: &str| match head {
+        "restart ms" => restarted,
+        "streamed/s" => streamed,
+        _ => multiplied || !head.contains("GEMM"),
+    };
     let columns: Vec<&Column> = COLUMNS.iter().filter(|(head, _)| shown(head)).collect();
     let markdown = format == Format::Markdown;
     let line = |out: &mut dyn Write, model: &str, batch: &str, cells: &[String]| {
