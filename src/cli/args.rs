@@ -124,7 +124,8 @@ reaches in this profile, a 1x1 convolution of 512 channels to 512 over 56x56 pix
 
 Four threads classify, embed and explain in batches of 1 to 8 with several networks, open and close classifiers, drop calls half-way and
 give bad images and checkpoints. Exit status 1 if a result ever differs from that of the same call before, if an error comes that should
-not or does not come, if a call hangs, or if memory grows by more than 2 % from the first five minutes to the last (medians).
+not or does not come, if a call hangs, or if memory grows by more than 2 % from the first third of the minutes to the last (medians;
+the host's memory in runs of at least half an hour, as single samples are off by up to 6 %).
 
 With glibc set MALLOC_ARENA_MAX=1 and MALLOC_MMAP_THRESHOLD_=65536: its malloc gives threads heaps of their own, and keeps what is
 freed; what a closed device leaves there looks like growth.")]

@@ -31,15 +31,14 @@ const THREADS: usize = 4;
 /// Seconds after which a call is said to hang. A slow machine compiles a network's kernels in far less.
 const PATIENCE: u32 = 300;
 
-/// Largest growth of memory, as a share of what it was in the first minutes.
+/// Largest growth of memory from the median of the first third of the samples, one a minute, to that of the last.
 const GROWTH: f64 = 0.02;
 
-/// Most samples, one a minute, whose median stands for the first minutes, and for the last: a single one is off by some percent, by
-/// what lies free in the heap.
-const SAMPLES: usize = 5;
+/// Shorter runs do not judge the growth of the device's memory: what is cached for the first time would count.
+const DEVICE_JUDGED: Duration = Duration::from_secs(120);
 
-/// Runs shorter than this do not judge the growth: what is cached for the first time would count.
-const JUDGED: Duration = Duration::from_secs(120);
+/// The same of the host's, whose single samples are off by up to 6 %, by what lies free in the heap.
+const HOST_JUDGED: Duration = Duration::from_secs(30 * 60);
 
 const TICK: Duration = Duration::from_secs(1);
 
@@ -115,7 +114,7 @@ pub(super) fn run(global: &Global, command: &args::Soak, out: &mut dyn Write) ->
     soak.over.store(true, Ordering::Relaxed);
     threads.into_iter().for_each(|thread| drop(thread.join()));
     samples.push(soak.sample());
-    let steady = memory_rows(out, &samples, began.elapsed() >= JUDGED)?;
+    let steady = memory_rows(out, &samples, began.elapsed())?;
     let tally = soak.tally().clone();
     verdict(out, &tally)?;
     interrupt.check()?;
@@ -193,32 +192,32 @@ impl std::fmt::Display for Memory {
     }
 }
 
-/// Whether memory has not grown, as far as that is judged.
-fn memory_rows(out: &mut dyn Write, samples: &[Memory], judged: bool) -> io::Result<bool> {
-    let of = (samples.len() / 2).clamp(1, SAMPLES);
+/// Whether memory has not grown, as far as that is judged after so long a run.
+fn memory_rows(out: &mut dyn Write, samples: &[Memory], length: Duration) -> io::Result<bool> {
+    let of = (samples.len() / 3).max(1);
     let (early, late) = (&samples[..of], &samples[samples.len() - of..]);
     let host = |memory: &Memory| memory.host;
     let device = |memory: &Memory| memory.device;
     let mut steady = true;
-    for (name, first, last) in [
-        ("host memory", median(early, host), median(late, host)),
-        ("device memory", median(early, device), median(late, device)),
+    for (name, first, last, judged) in [
+        ("host memory", median(early, host), median(late, host), HOST_JUDGED),
+        ("device memory", median(early, device), median(late, device), DEVICE_JUDGED),
     ] {
         let growth = first.zip(last).map(|(first, last)| (last as f64 - first as f64) / first.max(1) as f64);
-        let text = match growth {
+        let mut text = match growth {
             None => "not told by this system".into(),
             Some(growth) => {
-                steady &= growth <= GROWTH;
+                steady &= growth <= GROWTH || length < judged;
                 let (first, last) = (mib(first), mib(last));
                 format!("{first} at first, {last} at the end, medians of {of}: {:+.2} %", 100.0 * growth)
             }
         };
+        if length < judged {
+            text += &format!("; too short a run to judge that: less than {} s", judged.as_secs());
+        }
         row(out, name, text)?;
     }
-    if !judged {
-        row(out, "", format!("too short a run to judge that: less than {} s", JUDGED.as_secs()))?;
-    }
-    Ok(steady || !judged)
+    Ok(steady)
 }
 
 /// The median of a figure of `samples`; none where one has none.
