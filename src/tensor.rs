@@ -73,14 +73,23 @@ impl Tensor {
 #[derive(Debug, Clone, PartialEq)]
 pub struct PixelBatch {
     /// Extents of the four axes; three channels.
-    pub shape: Shape,
+    pub(crate) shape: Shape,
     /// `[N, H, W, 3]`: red, green and blue interleaved.
-    pub bytes: Vec<u8>,
+    pub(crate) bytes: Vec<u8>,
     /// What each value of red, green and blue stands for.
-    pub table: [[f32; 256]; 3],
+    pub(crate) table: [[f32; 256]; 3],
 }
 
 impl PixelBatch {
+    /// A batch of `bytes` `[N, H, W, 3]`, red, green and blue interleaved, with what each value of the three stands for.
+    ///
+    /// # Panics
+    /// If `shape` has not three channels, or `bytes` does not hold exactly `shape.elements()` values.
+    pub fn new(shape: Shape, bytes: Vec<u8>, table: [[f32; 256]; 3]) -> Self {
+        assert_eq!((shape.c, bytes.len()), (3, shape.elements()), "pixels against shape {shape}");
+        PixelBatch { shape, bytes, table }
+    }
+
     /// The numbers that the network reads.
     pub fn tensor(&self) -> Tensor {
         let mut data = Vec::with_capacity(self.shape.elements());

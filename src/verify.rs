@@ -150,7 +150,7 @@ impl<'a> Verifier<'a> {
         let executor = self.executor.planned(Options { stored, ..self.executor.options() });
         let bytes = self.input.data.iter().map(|value| (64.0 * value + 128.0) as u8).collect();
         let table = [0.4, 0.5, 0.6].map(|mean| std::array::from_fn(|value| (value as f32 / 255.0 - mean) / 0.25));
-        let batch = PixelBatch { shape, bytes, table };
+        let batch = PixelBatch::new(shape, bytes, table);
         let first = &executor.network().values()[..1];
         let [expected, got] = [Input::Values(&batch.tensor()), Input::Pixels(&batch)]
             .map(|input| pollster::block_on(executor.values(input, first)));

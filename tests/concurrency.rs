@@ -1,20 +1,20 @@
 //! Many threads, many classifiers, calls dropped half-way, devices lost under them: results are those of one call after the other, or
 //! there is a clean error, and nothing hangs.
 
+mod common;
+
 use std::{
     future::Future,
-    panic,
     pin::pin,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
-        mpsc,
     },
     task::{Context, Poll, Waker},
     thread,
-    time::Duration,
 };
 
+use common::in_time;
 use fastrand::Rng;
 use image::{DynamicImage, RgbImage};
 use residua::{
@@ -26,17 +26,6 @@ use residua::{
     plan::{Network, Options},
     tensor::{Shape, Tensor},
 };
-
-/// The result of `work`, which has many times the time that it takes on a slow driver.
-fn in_time<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
-    let (sender, receiver) = mpsc::channel();
-    let worker = thread::spawn(move || sender.send(work()));
-    match receiver.recv_timeout(Duration::from_secs(3600)) {
-        Ok(value) => value,
-        Err(mpsc::RecvTimeoutError::Timeout) => panic!("it hangs"),
-        Err(mpsc::RecvTimeoutError::Disconnected) => panic::resume_unwind(worker.join().unwrap_err()),
-    }
-}
 
 /// The result of `future` if it is ready at the first poll; else it is dropped.
 fn poll_once<T>(future: impl Future<Output = T>) -> Option<T> {

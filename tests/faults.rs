@@ -5,12 +5,12 @@ mod common;
 use std::{
     collections::HashMap,
     path::Path,
-    sync::{Arc, mpsc},
+    sync::Arc,
     thread,
     time::{Duration, Instant},
 };
 
-use common::compare;
+use common::{compare, in_time};
 use image::DynamicImage;
 use residua::{
     Classifier, Error, Precision as Storage,
@@ -24,17 +24,6 @@ use residua::{
     tensor::{Shape, Tensor},
 };
 use safetensors::{Dtype, tensor::TensorView};
-
-/// The result of `work`, which has many times the time that it takes on a slow driver.
-fn in_time<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
-    let (sender, receiver) = mpsc::channel();
-    let worker = thread::spawn(move || sender.send(work()));
-    match receiver.recv_timeout(Duration::from_secs(900)) {
-        Ok(value) => value,
-        Err(mpsc::RecvTimeoutError::Timeout) => panic!("it hangs"),
-        Err(mpsc::RecvTimeoutError::Disconnected) => panic!("it panicked: {:?}", worker.join().err()),
-    }
-}
 
 fn weights() -> Synthetic {
     Synthetic { salt: "faults".into(), damped: None, damp: 1.0 }

@@ -256,3 +256,26 @@ fn host_memory() -> Option<u64> {
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whether samples of the host's and the device's memory, in MiB, pass after so many minutes.
+    fn steady(host: &[u64], device: &[u64], minutes: u64) -> bool {
+        let samples = host.iter().zip(device).map(|(h, d)| Memory { host: Some(h << 20), device: Some(d << 20) });
+        let length = Duration::from_secs(60 * minutes);
+        memory_rows(&mut io::sink(), &samples.collect::<Vec<_>>(), length).unwrap()
+    }
+
+    #[test]
+    fn growth_is_seen_and_scatter_is_not() {
+        let (scattered, same) = ([1000, 1060, 980, 1040, 990, 1010, 1055, 985, 1005], [300; 9]);
+        assert!(steady(&scattered, &same, 60));
+        let growing: Vec<u64> = (0..9).map(|minute| 1000 + 5 * minute).collect();
+        assert!(!steady(&growing, &same, 60), "3 % from the second to the eighth sample");
+        assert!(steady(&growing, &same, 29) && steady(&same, &growing, 1), "too short to tell");
+        assert!(!steady(&scattered, &growing, 5), "the device's memory is told sooner");
+        assert!(memory_rows(&mut io::sink(), &[Memory { host: None, device: None }], Duration::MAX).unwrap());
+    }
+}

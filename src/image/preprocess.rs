@@ -96,7 +96,8 @@ impl Preprocess {
         Preprocess { resize, mean, std, ..Preprocess::centre_crop(size, size, Filter::Bilinear) }
     }
 
-    /// Whether every field is in its range: sides 1 to 8192 pixels, finite means, finite deviations above zero.
+    /// Whether every field is in its range: sides 1 to 8192 pixels, finite means, finite deviations above zero,
+    /// and finite numbers out of them.
     ///
     /// # Errors
     /// [`Error::ConfigValue`] with the first field that is not.
@@ -118,6 +119,10 @@ impl Preprocess {
         }
         if !self.std.iter().all(|s| s.is_finite() && *s > 0.0) {
             return Err(out_of_range("std", format!("{:?}", self.std), "three finite numbers above zero".into()));
+        }
+        if !self.table().as_flattened().iter().all(|value| value.is_finite()) {
+            let value = format!("{:?} with a mean of {:?}", self.std, self.mean);
+            return Err(out_of_range("std", value, "numbers so large that normalised pixels are finite".into()));
         }
         Ok(())
     }
@@ -186,8 +191,7 @@ impl Preprocess {
     /// f32, as torchvision's `ToTensor` and `Normalize` compute it. No images make a batch of none.
     ///
     /// # Errors
-    /// [`Error::Shape`] if one of the images is not `height` by `width`, [`Error::ConfigValue`] as [`Preprocess::check`], and if
-    /// what a value stands for is not finite in f32.
+    /// [`Error::Shape`] if one of the images is not `height` by `width`, [`Error::ConfigValue`] as [`Preprocess::check`].
     pub fn batch(&self, images: &[Pixels]) -> Result<PixelBatch> {
         self.check()?;
         let shape = Shape::new(images.len(), 3, self.height, self.width);
@@ -206,14 +210,13 @@ impl Preprocess {
                 });
             }
         }
-        let table: [[f32; 256]; 3] =
-            std::array::from_fn(|c| std::array::from_fn(|value| (value as f32 / 255.0 - self.mean[c]) / self.std[c]));
-        if !table.as_flattened().iter().all(|value| value.is_finite()) {
-            let value = format!("{:?} with the mean {:?}", self.std, self.mean);
-            return Err(out_of_range("std", value, "what makes finite numbers of pixels".into()));
-        }
         let bytes = images.iter().map(|image| &*image.data).collect::<Vec<_>>().concat();
-        Ok(PixelBatch { shape, bytes, table })
+        Ok(PixelBatch::new(shape, bytes, self.table()))
+    }
+
+    /// What each value of each channel stands for.
+    fn table(&self) -> [[f32; 256]; 3] {
+        std::array::from_fn(|c| std::array::from_fn(|value| (value as f32 / 255.0 - self.mean[c]) / self.std[c]))
     }
 
     /// The numbers `[N, 3, height, width]` that [`Preprocess::batch`] stands for.

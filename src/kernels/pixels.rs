@@ -14,7 +14,7 @@ pub const PIXELS: Shader = Shader {
 const WORKGROUP: usize = 64;
 
 /// Bytes of the table: an f32 for each value of red, green and blue.
-pub const TABLE_BYTES: usize = 3 * 256 * 4;
+const TABLE_BYTES: usize = 3 * 256 * 4;
 
 /// Uniform block of the kernel.
 #[repr(C)]

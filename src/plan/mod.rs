@@ -1,6 +1,7 @@
 //! A graph made ready for a device, as data: `commute` and `fuse` make layers out of nodes, `select` chooses a kernel for each layer
-//! with a reason, `block` makes one layer of two where one dispatch serves both, `place` gives every value a place in a buffer of `memory`,
-//! `lower` turns layers into dispatches, `fold` packs the weights. Nothing here touches a device, so a plan can be printed and tested without one.
+//! with a reason, `block` makes one layer of two where one dispatch serves both, `place` gives every value a place in a buffer of
+//! `memory`, `lower` turns layers into dispatches, `pixels` puts one in front for photos, `fold` packs the weights. Nothing here touches
+//! a device, so a plan can be printed and tested without one.
 
 mod alone;
 mod block;

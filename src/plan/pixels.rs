@@ -8,7 +8,8 @@ use crate::{
 };
 
 impl Plan {
-    /// The same plan for a [`PixelBatch`](crate::tensor::PixelBatch) in place of the input's numbers: a step in front that normalises it, and a buffer for it.
+    /// The same plan for a [`PixelBatch`](crate::tensor::PixelBatch) in place of the input's numbers: with a step in front that
+    /// normalises it, and a buffer for it.
     ///
     /// # Errors
     /// [`Error::GpuLimits`](crate::Error::GpuLimits) if the batch is too large for the device.

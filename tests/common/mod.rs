@@ -1,7 +1,16 @@
 //! Golden files and comparison, shared by the tests.
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
-use std::{collections::BTreeMap, fs, io::Write, path::PathBuf, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    fs,
+    io::Write,
+    panic,
+    path::PathBuf,
+    sync::{Arc, mpsc},
+    thread,
+    time::Duration,
+};
 
 use residua::{
     checkpoint::{Checkpoint, Synthetic},
@@ -157,6 +166,17 @@ pub(crate) fn safetensors(tensors: &[(String, Vec<usize>, Vec<f32>)]) -> Vec<u8>
         (name, view.unwrap())
     });
     safetensors::serialize(views, None).unwrap()
+}
+
+/// The result of `work`, which has many times the time that it takes on a slow driver: what comes later hangs.
+pub(crate) fn in_time<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    let (sender, receiver) = mpsc::channel();
+    let worker = thread::spawn(move || sender.send(work()));
+    match receiver.recv_timeout(Duration::from_secs(1800)) {
+        Ok(value) => value,
+        Err(mpsc::RecvTimeoutError::Timeout) => panic!("it hangs"),
+        Err(mpsc::RecvTimeoutError::Disconnected) => panic::resume_unwind(worker.join().unwrap_err()),
+    }
 }
 
 /// The device that the tests run on: whatever `auto` picks. There is no test without one.

@@ -50,7 +50,7 @@ fn pixels_of_another_size_are_refused() {
 #[test]
 fn impossible_recipes_are_refused() {
     type Change = fn(&mut Preprocess);
-    let cases: [(&str, Change); 11] = [
+    let cases: [(&str, Change); 12] = [
         ("height", |p| p.height = 0),
         ("width", |p| p.width = 8193),
         ("width", |p| p.width = usize::MAX),
@@ -62,6 +62,7 @@ fn impossible_recipes_are_refused() {
         ("std", |p| p.std[2] = 0.0),
         ("std", |p| p.std[0] = -1.0),
         ("std", |p| p.std[0] = f32::INFINITY),
+        ("std", |p| p.std[1] = 1e-40),
     ];
     let image = DynamicImage::from(RgbImage::new(4, 4));
     for (want, change) in cases {

@@ -67,16 +67,14 @@ fn pixels_stand_for_the_numbers_of_the_table() {
         // The last pixels fill their words, or do not; the last of all needs a second row of workgroups.
         for (n, h, w) in [(1, 1, 1), (1, 2, 1), (3, 1, 1), (2, 5, 7), (1, 32, 32), (5, 33, 31), (1, 1500, 1500)] {
             let shape = Shape::new(n, 3, h, w);
-            let bytes = (0..shape.elements()).map(|i| ((i * 2_654_435_761) >> 7) as u8).collect();
-            let table =
+            let bytes: Vec<u8> = (0..shape.elements()).map(|i| ((i * 2_654_435_761) >> 7) as u8).collect();
+            let table: [[f32; 256]; 3] =
                 std::array::from_fn(|c| std::array::from_fn(|v| (v as f32 / 255.0 - 0.4) / (0.2 + 0.1 * c as f32)));
-            let pixels = PixelBatch { shape, bytes, table };
+            let last_red = usize::from(bytes[3 * (shape.pixels() - 1)]);
+            let pixels = PixelBatch::new(shape, bytes, table);
             let bits = |tensor: Tensor| tensor.data.into_iter().map(f32::to_bits).collect::<Vec<_>>();
             let numbers = pixels.tensor();
-            assert_eq!(
-                numbers.data[shape.pixels() - 1],
-                pixels.table[0][usize::from(pixels.bytes[3 * (shape.pixels() - 1)])]
-            );
+            assert_eq!(numbers.data[shape.pixels() - 1], table[0][last_red]);
             let expected = bits(pollster::block_on(executor.run(&numbers)).unwrap());
             assert!(bits(pollster::block_on(executor.run(&pixels)).unwrap()) == expected, "{shape} in {stored}");
         }
