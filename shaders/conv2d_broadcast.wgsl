@@ -1,48 +1,49 @@
 // Convolution for software adapters, where loads cost most: each of the first 8 lanes of a subgroup loads the input of GROUPS
 // output pixels, and a broadcast, which is no load, hands it to all lanes.
 //
-// const GROUPS: output pixels of a workgroup, in eights, 1 to 7.
+// const GROUPS, INPUTS, STRIP: see lib/broadcast.wgsl; a workgroup has 8 GROUPS output pixels.
 // Workgroup: one subgroup of LANES (8 or more) lanes, 8 GROUPS output pixels x LANES output vectors; a lane keeps one output
-// vector of all the pixels. Grid: x = pixels / (8 GROUPS), y = oc4 / LANES.
+// vector of all the pixels. Grid: x times z = pixels / (8 GROUPS), y = oc4 / LANES.
 // No lane leaves early and nothing diverges: lanes past an edge compute a neighbour's value and do not store it.
 //
 // The last loop must stay a loop: unrolled, its loads and stores take the driver's compiler seven times as long as all the rest
 // (llvmpipe writes out each lane of each one with a branch). So it counts from a number that the compiler cannot know.
 
 @compute @workgroup_size(LANES)
-fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(subgroup_invocation_id) lane: u32) {
-    let first = group.x * 8u * GROUPS;
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
+        @builtin(subgroup_invocation_id) lane: u32) {
+    let first = (group.z * groups.x + group.x) * 8u * GROUPS;
     let oc = group.y * LANES + lane;
-    let column = min(oc, dims.oc4 - 1u);
-    var windows: array<Window, 7>;
-    for (var g = 0u; g < 7u; g++) {
+    let loaded = min(oc, dims.oc4 - 1u);
+    var windows: array<Window, 4>;
+    for (var g = 0u; g < 4u; g++) {
         windows[g] = window(first + 8u * g + lane % 8u);
     }
     var s: Sums;
-    var row = column;
+    var row = column(loaded, 4u * dims.kernel * dims.kernel * dims.c4);
     // The loops end with their tests: llvmpipe runs what follows a failed test at the beginning once more, with all lanes off.
     var ky = 0u;
     loop {
         var kx = 0u;
         loop {
-            var taps: array<Tap, 7>;
-            for (var g = 0u; g < 7u; g++) {
+            var taps: array<Tap, 4>;
+            for (var g = 0u; g < 4u; g++) {
                 taps[g] = tap(windows[g], ky, kx);
             }
             var c = 0u;
             loop {
-                let w = Rows(vec4<f32>(weights[row]), vec4<f32>(weights[row + dims.oc4]),
-                             vec4<f32>(weights[row + 2u * dims.oc4]), vec4<f32>(weights[row + 3u * dims.oc4]));
-                row += 4u * dims.oc4;
+                // Two inputs before the weights, and the others after them: fewer registers are spilled so than in any other order.
+                let v0 = load_input(taps[0].start, c, taps[0].inside);
+                var v1: vec4<f32>;
+                if GROUPS > 1u { v1 = load_input(taps[1].start, c, taps[1].inside); }
+                let w = rows(row);
+                row += 4u * STRIP;
                 // Not a loop: whether the driver unrolls one depends on more than its length, and not unrolled it is four times
                 // as slow, for then the sums are not registers.
-                add_group(&s, 0u, load_input(taps[0].start, c, taps[0].inside), w);
-                if GROUPS > 1u { add_group(&s, 1u, load_input(taps[1].start, c, taps[1].inside), w); }
+                add_group(&s, 0u, v0, w);
+                if GROUPS > 1u { add_group(&s, 1u, v1, w); }
                 if GROUPS > 2u { add_group(&s, 2u, load_input(taps[2].start, c, taps[2].inside), w); }
                 if GROUPS > 3u { add_group(&s, 3u, load_input(taps[3].start, c, taps[3].inside), w); }
-                if GROUPS > 4u { add_group(&s, 4u, load_input(taps[4].start, c, taps[4].inside), w); }
-                if GROUPS > 5u { add_group(&s, 5u, load_input(taps[5].start, c, taps[5].inside), w); }
-                if GROUPS > 6u { add_group(&s, 6u, load_input(taps[6].start, c, taps[6].inside), w); }
                 continuing {
                     c++;
                     break if c == dims.c4;
@@ -58,16 +59,16 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(subgroup_invocation_id
             break if ky == dims.kernel;
         }
     }
-    let b = bias[column];
+    let b = bias[loaded];
     let end = min(first + 8u * GROUPS, dims.pixels);
     var pixel = first;
     loop {
-        if oc < dims.oc4 {
+        if oc < dims.oc4 && pixel < end {
             finish(pixel, oc, s[pixel - first] + b);
         }
         continuing {
             pixel++;
-            break if pixel == end;
+            break if pixel >= end;
         }
     }
 }

@@ -1,17 +1,38 @@
 // The inner step of the kernels that share inputs by broadcast: each of the first 8 lanes of a subgroup holds an input vector, and
-// every lane adds its product with its own four weight rows to the sums of the eight.
+// every lane adds its product with its own weight rows to the sums of the eight.
 //
-// const GROUPS: sums of a lane, in eights.
+// const GROUPS: sums of a lane, in eights, 1 to 4. More would save weight loads, but the loop would outgrow the instruction cache.
+// const INPUTS: channels of an input vector that exist, 1 to 4: fewer than 4 in a network's first convolution.
+// const STRIP: output vectors that lie side by side in the weights, which are in `Packing::Strips`.
 
 override LANES: u32 = 8u;
 
-// The four weight rows of one input vector, for this lane's output vector.
+// The weight rows of one input vector, for this lane's output vector.
 struct Rows { a: vec4<f32>, b: vec4<f32>, c: vec4<f32>, d: vec4<f32> }
 
 alias Sums = array<vec4<f32>, 8u * GROUPS>;
 
+// Where the column of output vector `oc` starts in a matrix of `count` rows.
+fn column(oc: u32, count: u32) -> u32 {
+    let strip = oc / STRIP;
+    return strip * STRIP * count + oc - strip * STRIP;
+}
+
+fn rows(first: u32) -> Rows {
+    var w: Rows;
+    w.a = vec4<f32>(weights[first]);
+    if INPUTS > 1u { w.b = vec4<f32>(weights[first + STRIP]); }
+    if INPUTS > 2u { w.c = vec4<f32>(weights[first + 2u * STRIP]); }
+    if INPUTS > 3u { w.d = vec4<f32>(weights[first + 3u * STRIP]); }
+    return w;
+}
+
 fn add(sum: vec4<f32>, v: vec4<f32>, w: Rows) -> vec4<f32> {
-    return fma(vec4(v.w), w.d, fma(vec4(v.z), w.c, fma(vec4(v.y), w.b, fma(vec4(v.x), w.a, sum))));
+    var s = fma(vec4(v.x), w.a, sum);
+    if INPUTS > 1u { s = fma(vec4(v.y), w.b, s); }
+    if INPUTS > 2u { s = fma(vec4(v.z), w.c, s); }
+    if INPUTS > 3u { s = fma(vec4(v.w), w.d, s); }
+    return s;
 }
 
 // Adds the inputs of eight pixels, one a lane, to their sums.

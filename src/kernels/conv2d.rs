@@ -4,7 +4,7 @@
 use bytemuck::{Pod, Zeroable};
 
 pub use super::variant::{Dispatch, Role, Variant};
-use super::{Activation, Binding, Shader, View};
+use super::{Activation, Binding, Packing, Shader, View};
 use crate::graph::Conv2dParams;
 
 pub(super) const BINDINGS: &[Binding] = &[
@@ -82,8 +82,9 @@ pub struct Conv2dDims {
     pub slice: u32,
 }
 
-/// Largest number of output pixels that an invocation of `conv2d_broadcast` sums up, in eights.
-const MAX_GROUPS: usize = 7;
+/// Largest number of output pixels that an invocation of `conv2d_broadcast` sums up, in eights: measured on llvmpipe, whose code for more
+/// outgrows the instruction cache.
+const MAX_GROUPS: usize = 4;
 
 /// Second addend of the epilogue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -195,9 +196,15 @@ impl Conv2d {
     }
 }
 
-/// Pixels (or tiles) of a workgroup of the broadcast kernels, in eights: as many as registers hold, and no more than needed to spread
-/// them evenly over the workgroups.
+/// Pixels (or tiles) of a workgroup of the broadcast kernels, in eights: as many as pay, and no more than needed to spread them evenly
+/// over the workgroups.
 pub(super) fn eights(pixels: usize) -> u32 {
     let workgroups = pixels.div_ceil(8 * MAX_GROUPS);
     pixels.div_ceil(8 * workgroups) as u32
+}
+
+/// The constants of `shaders/lib/broadcast.wgsl` for `inputs` to `outputs` channels, with that many sums, in eights.
+pub(super) fn broadcast_consts(groups: u32, inputs: usize, outputs: usize) -> Vec<(&'static str, u32)> {
+    let strip = Packing::Strips.width(outputs) / 4;
+    vec![("GROUPS", groups), ("INPUTS", inputs.min(4) as u32), ("STRIP", strip as u32)]
 }

@@ -2,7 +2,7 @@
 //! Nothing here touches a device; `tests/shaders.rs` validates every kernel x key with naga.
 //!
 //! Activations are NHWC with channels padded to a multiple of four and stored as `vec4` along C; dense weights are
-//! `[kh][kw][cin][cout]`, both channel axes padded to four. Padding channels hold zeros.
+//! `[kh][kw][cin][cout]`, both channel axes padded to four, in one of two [`Packing`]s. Padding channels hold zeros.
 
 pub mod block;
 pub mod conv2d;
@@ -143,12 +143,11 @@ pub enum ShaderId {
     Conv2dGrouped,
     Conv2dGroupedRows,
     Conv2dWinograd2Input,
-    Conv2dWinograd2Output,
     Conv2dWinograd4Input,
-    Conv2dWinograd4Output,
     Conv2dWinogradGemm,
     Conv2dWinogradTiledInput,
-    Conv2dWinogradTiledOutput,
+    Conv2dWinograd2Output,
+    Conv2dWinograd4Output,
     Elementwise,
     GlobalAvgPool,
     LinearGemv,
@@ -158,7 +157,7 @@ pub enum ShaderId {
 
 impl ShaderId {
     /// Every shader of the catalogue.
-    pub const ALL: [ShaderId; 21] = [
+    pub const ALL: [ShaderId; 20] = [
         ShaderId::BlockBroadcast,
         ShaderId::BlockThreads,
         ShaderId::Conv2dRegisters,
@@ -169,12 +168,11 @@ impl ShaderId {
         ShaderId::Conv2dGrouped,
         ShaderId::Conv2dGroupedRows,
         ShaderId::Conv2dWinograd2Input,
-        ShaderId::Conv2dWinograd2Output,
         ShaderId::Conv2dWinograd4Input,
-        ShaderId::Conv2dWinograd4Output,
         ShaderId::Conv2dWinogradGemm,
         ShaderId::Conv2dWinogradTiledInput,
-        ShaderId::Conv2dWinogradTiledOutput,
+        ShaderId::Conv2dWinograd2Output,
+        ShaderId::Conv2dWinograd4Output,
         ShaderId::Elementwise,
         ShaderId::GlobalAvgPool,
         ShaderId::LinearGemv,
@@ -200,7 +198,6 @@ impl ShaderId {
             ShaderId::Conv2dWinograd4Output => &winograd::OUTPUT4,
             ShaderId::Conv2dWinogradGemm => &winograd::GEMM,
             ShaderId::Conv2dWinogradTiledInput => &winograd::TILED_INPUT,
-            ShaderId::Conv2dWinogradTiledOutput => &winograd::TILED_OUTPUT,
             ShaderId::Elementwise => &elementwise::ELEMENTWISE,
             ShaderId::GlobalAvgPool => &pool::GLOBAL_AVG_POOL,
             ShaderId::LinearGemv => &linear::GEMV,
@@ -294,6 +291,31 @@ impl View {
     /// Elements of the buffer that it lies in.
     pub fn buffer_elements(&self) -> usize {
         4 * self.stride as usize * self.pixels()
+    }
+}
+
+/// How the matrix of packed weights lies in memory, a row for each input of a sum, a column for each output channel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Packing {
+    /// Row by row.
+    Rows,
+    /// In strips of up to 32 columns, each row by row: what a workgroup of the broadcast kernels reads is one stretch of memory, where rows
+    /// would be a cache line or two out of each page.
+    Strips,
+}
+
+impl Packing {
+    /// Columns of a strip (of all rows, where there are none) for `channels` output channels.
+    pub fn width(self, channels: usize) -> usize {
+        match self {
+            Packing::Rows => 4 * fours(channels),
+            Packing::Strips => (4 * fours(channels)).min(32),
+        }
+    }
+
+    /// Columns with those that pad the last strip.
+    pub fn columns(self, channels: usize) -> usize {
+        channels.next_multiple_of(self.width(channels))
     }
 }
 

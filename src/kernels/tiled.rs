@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    KernelKey, Precision, Shader, ShaderId,
+    KernelKey, Packing, Precision, Shader, ShaderId,
     conv2d::{BINDINGS, Conv2d, Dispatch, Role, SHARED},
     winograd,
 };
@@ -91,9 +91,13 @@ impl Tile {
             }
             Parts::Slices(slice) => {
                 dims.slice = slice;
-                (1, vectors(conv).div_ceil(slice), [Role::X, Role::Weights, unused, unused, Role::Affine, sums])
+                (
+                    1,
+                    vectors(conv).div_ceil(slice),
+                    [Role::X, Role::Weights(Packing::Rows), unused, unused, Role::Affine, sums],
+                )
             }
-            Parts::Matrices(tile) => (2, tile.points() as u32, Role::products(tile)),
+            Parts::Matrices(tile) => (2, tile.points() as u32, Role::products(tile, Packing::Rows)),
         };
         overrides.push(("PARTS", kind));
         let key = KernelKey { shader: ShaderId::Conv2dTiled, stored, output, consts, overrides };

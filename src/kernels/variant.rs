@@ -5,8 +5,8 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Caps, KernelKey, Precision, ShaderId,
-    conv2d::{Conv2d, Conv2dDims, blocks, eights},
+    Caps, KernelKey, Packing, Precision, ShaderId,
+    conv2d::{Conv2d, Conv2dDims, blocks, broadcast_consts, eights},
     cooperative,
     tiled::Tile,
     winograd,
@@ -132,7 +132,13 @@ impl Conv2d {
             Variant::Broadcast { lanes } => {
                 overrides.push(("LANES", lanes));
                 let groups = eights(self.pixels());
-                (ShaderId::Conv2dBroadcast, vec![("GROUPS", groups)], 8 * groups, lanes)
+                let consts = broadcast_consts(groups, self.params.in_channels, self.params.out_channels);
+                let key = KernelKey { shader: ShaderId::Conv2dBroadcast, stored, output, consts, overrides };
+                // Devices take 65535 workgroups along an axis.
+                let workgroups = dims.pixels.div_ceil(8 * groups);
+                let rows = workgroups.div_ceil(1 << 15);
+                let grid = [workgroups.div_ceil(rows), dims.oc4.div_ceil(lanes), rows];
+                return vec![Dispatch { key, dims, grid, operands: Role::whole(Packing::Strips), macs: self.macs() }];
             }
             Variant::Grouped => {
                 let divides = |vectors: &u32| dims.group_oc4.is_multiple_of(*vectors);
@@ -190,9 +196,9 @@ pub struct Dispatch {
 #[allow(missing_docs, reason = "the bindings of shaders/lib/conv2d.wgsl")]
 pub enum Role {
     X,
-    Weights,
+    Weights(Packing),
     /// Weights in the form of [`super::winograd`].
-    WinogradWeights(winograd::Tile),
+    WinogradWeights(winograd::Tile, Packing),
     Bias,
     /// Weights of both convolutions of a block.
     BlockWeights,
@@ -208,7 +214,7 @@ pub enum Role {
 
 impl Role {
     /// A convolution in one dispatch.
-    pub(super) const WHOLE: [Role; 6] = [Role::X, Role::Weights, Role::Bias, Role::Residual, Role::Affine, Role::Y];
+    pub(super) const WHOLE: [Role; 6] = Role::whole(Packing::Rows);
     /// Winograd's input transform.
     pub(super) const WINDOWS: [Role; 6] =
         [Role::X, Role::Unused, Role::Unused, Role::Unused, Role::Unused, Role::Scratch(0)];
@@ -216,9 +222,14 @@ impl Role {
     pub(super) const OUTPUTS: [Role; 6] =
         [Role::Scratch(1), Role::Unused, Role::Bias, Role::Residual, Role::Unused, Role::Y];
 
+    /// A convolution in one dispatch, with its weights in this packing.
+    const fn whole(packing: Packing) -> [Role; 6] {
+        [Role::X, Role::Weights(packing), Role::Bias, Role::Residual, Role::Affine, Role::Y]
+    }
+
     /// Winograd's matrix products.
-    pub(super) fn products(tile: winograd::Tile) -> [Role; 6] {
+    pub(super) fn products(tile: winograd::Tile, packing: Packing) -> [Role; 6] {
         let unused = Role::Unused;
-        [Role::Scratch(0), Role::WinogradWeights(tile), unused, unused, unused, Role::Scratch(1)]
+        [Role::Scratch(0), Role::WinogradWeights(tile, packing), unused, unused, unused, Role::Scratch(1)]
     }
 }

@@ -10,17 +10,23 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Activation, KernelKey, Precision, Shader, ShaderId, View,
-    conv2d::{BINDINGS, Conv2d, Conv2dDims, Dispatch, Residual, Role, SHARED, SHARED_BROADCAST, eights},
-    tiled,
+    Activation, KernelKey, Packing, Precision, Shader, ShaderId, View,
+    conv2d::{
+        BINDINGS, Conv2d, Conv2dDims, Dispatch, Residual, Role, SHARED, SHARED_BROADCAST, broadcast_consts, eights,
+    },
+    fours, tiled,
 };
 use crate::{graph::Conv2dParams, tensor::Shape};
 
 macro_rules! transform_shader {
-    ($name:literal) => {
+    ($name:literal $(, after $lib:literal)?) => {
         Shader {
             name: $name,
-            parts: &[SHARED, include_str!(concat!("../../shaders/", $name, ".wgsl"))],
+            parts: &[
+                SHARED,
+                $(include_str!(concat!("../../shaders/lib/", $lib, ".wgsl")),)?
+                include_str!(concat!("../../shaders/", $name, ".wgsl")),
+            ],
             bindings: BINDINGS,
         }
     };
@@ -28,17 +34,14 @@ macro_rules! transform_shader {
 
 /// `shaders/conv2d_winograd2_input.wgsl`: 4x4 windows of the input to their 16 numbers.
 pub const INPUT2: Shader = transform_shader!("conv2d_winograd2_input");
-/// `shaders/conv2d_winograd2_output.wgsl`: 16 numbers to the 2x2 outputs, with the epilogue.
-pub const OUTPUT2: Shader = transform_shader!("conv2d_winograd2_output");
 /// `shaders/conv2d_winograd4_input.wgsl`: 6x6 windows of the input to their 36 numbers.
 pub const INPUT4: Shader = transform_shader!("conv2d_winograd4_input");
-/// `shaders/conv2d_winograd4_output.wgsl`: 36 numbers to the 4x4 outputs, with the epilogue.
-pub const OUTPUT4: Shader = transform_shader!("conv2d_winograd4_output");
-
 /// `shaders/conv2d_winograd_tiled_input.wgsl`: as [`INPUT4`], an invocation a window and vector.
 pub const TILED_INPUT: Shader = transform_shader!("conv2d_winograd_tiled_input");
-/// `shaders/conv2d_winograd_tiled_output.wgsl`: as [`OUTPUT4`], an invocation a tile and vector.
-pub const TILED_OUTPUT: Shader = transform_shader!("conv2d_winograd_tiled_output");
+/// `shaders/conv2d_winograd_output.wgsl`: 16 numbers to the 2x2 outputs, with the epilogue.
+pub const OUTPUT2: Shader = transform_shader!("conv2d_winograd_output", after "winograd2");
+/// The same file: 36 numbers to the 4x4 outputs.
+pub const OUTPUT4: Shader = transform_shader!("conv2d_winograd_output", after "winograd4");
 
 /// `shaders/conv2d_winograd_gemm.wgsl`: a matrix product for each number of a tile.
 pub const GEMM: Shader = Shader {
@@ -106,7 +109,7 @@ fn both_sides<const N: usize>(rows: &[[f64; 3]; N], g: [f64; 9]) -> Vec<f64> {
     (0..N * N).map(element).collect()
 }
 
-/// Channel vectors that a workgroup of the transforms takes one after the other (fixed in the shaders).
+/// Input vectors that a workgroup of [`INPUT2`] and [`INPUT4`] takes one after the other (fixed in the shaders).
 const CHANNELS: u32 = 16;
 
 /// The uniform block of all three steps.
@@ -116,9 +119,9 @@ pub fn dims(conv: &Conv2d, tile: Tile) -> Conv2dDims {
     Conv2dDims { tiles_w, tiles_h, tiles: conv.y.shape.n as u32 * tiles_h * tiles_w, ..conv.dims() }
 }
 
-/// Elements of the weights in Winograd's form, `[points][cin][cout]`, both channel axes padded to four.
-pub fn weights(conv: &Conv2d, tile: Tile) -> usize {
-    tile.points() * 16 * (conv.x.c4() * conv.y.c4()) as usize
+/// Elements of the weights in Winograd's form, `[points][cin][cout]`, both channel axes padded.
+pub fn weights(params: &Conv2dParams, tile: Tile, packing: Packing) -> usize {
+    tile.points() * 4 * fours(params.in_channels) * packing.columns(params.out_channels)
 }
 
 /// Elements of the two arrays between the steps, `[points][tiles][c4]` and `[points][tiles][oc4]` vectors of four.
@@ -136,22 +139,27 @@ pub(super) fn dispatches(conv: &Conv2d, lanes: u32, tile: Tile) -> [Dispatch; 3]
     };
     let lanes_only = vec![("LANES", lanes)];
     let groups = eights(dims.tiles as usize);
-    let mut epilogue = conv.overrides();
-    epilogue.extend(&lanes_only);
+    let consts = broadcast_consts(groups, conv.params.in_channels, conv.params.out_channels);
     let step = |shader, consts, overrides, grid, operands| {
         let key = KernelKey { shader, stored: Precision::F32, output: Precision::F32, consts, overrides };
         Dispatch { key, dims, grid, operands, macs: 0 }
     };
-    let transform = |vectors: u32| [dims.tiles, vectors.div_ceil(CHANNELS), 1];
+    let windows = [dims.tiles, dims.c4.div_ceil(CHANNELS), 1];
     let grid = [dims.tiles.div_ceil(8 * groups), dims.oc4.div_ceil(lanes), tile.points() as u32];
-    let products =
-        step(ShaderId::Conv2dWinogradGemm, vec![("GROUPS", groups)], lanes_only.clone(), grid, Role::products(tile));
+    let roles = Role::products(tile, Packing::Strips);
+    let products = step(ShaderId::Conv2dWinogradGemm, consts, lanes_only.clone(), grid, roles);
     let macs = (tile.points() * conv.params.in_channels * conv.params.out_channels) as u64 * u64::from(dims.tiles);
     [
-        step(input, Vec::new(), lanes_only, transform(dims.c4), Role::WINDOWS),
+        step(input, Vec::new(), lanes_only, windows, Role::WINDOWS),
         Dispatch { macs, ..products },
-        step(output, Vec::new(), epilogue, transform(dims.oc4), Role::OUTPUTS),
+        step(output, Vec::new(), vec![conv.subsampled()], per_invocation(dims.tiles * dims.oc4), Role::OUTPUTS),
     ]
+}
+
+/// The grid of a transform that takes an invocation for each tile and vector.
+fn per_invocation(count: u32) -> [u32; 3] {
+    let groups = count.div_ceil(64);
+    [groups.min(32768), groups.div_ceil(32768), 1]
 }
 
 /// The three dispatches without subgroups, F(4x4, 3x3): the products are those of a tiled 1x1 convolution over tiles.
@@ -160,14 +168,12 @@ pub(super) fn tiled(conv: &Conv2d, tile: tiled::Tile) -> [Dispatch; 3] {
     let step = |shader, overrides, vectors: u32, operands| {
         let (stored, output) = (Precision::F32, Precision::F32);
         let key = KernelKey { shader, stored, output, consts: Vec::new(), overrides };
-        let groups = (dims.tiles * vectors).div_ceil(64);
-        Dispatch { key, dims, grid: [groups.min(32768), groups.div_ceil(32768), 1], operands, macs: 0 }
+        Dispatch { key, dims, grid: per_invocation(dims.tiles * vectors), operands, macs: 0 }
     };
-    let epilogue = vec![conv.subsampled()];
     [
         step(ShaderId::Conv2dWinogradTiledInput, Vec::new(), dims.c4, Role::WINDOWS),
         tile.matrices(Tile::Four, &product(conv)),
-        step(ShaderId::Conv2dWinogradTiledOutput, epilogue, dims.oc4, Role::OUTPUTS),
+        step(ShaderId::Conv2dWinograd4Output, vec![conv.subsampled()], dims.oc4, Role::OUTPUTS),
     ]
 }
 

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use super::{Footprint, Layer, LayerOp, Network, Operand, Part, Placed, RUNS, Step, WeightsId, place::Placement};
 use crate::{
     graph::ValueId,
-    kernels::{Precision, conv2d::blocks, fours},
+    kernels::{Precision, conv2d::blocks, fours, winograd},
 };
 
 impl Network {
@@ -16,16 +16,16 @@ impl Network {
             return parts.into_iter().map(|id| self.packed(id, stored)).sum();
         }
         let elements = match (&self.fused.layers[id.layer].op, id.part) {
-            (LayerOp::Conv2d { params, .. }, Part::Weights) => {
+            (LayerOp::Conv2d { params, .. }, Part::Weights(packing)) => {
                 let merged = params.groups / blocks(params);
                 let inputs = padded(params.in_channels / params.groups * merged);
-                params.kernel * params.kernel * inputs * padded(params.out_channels)
+                params.kernel * params.kernel * inputs * packing.columns(params.out_channels)
             }
-            (LayerOp::Conv2d { params, .. }, Part::Winograd(tile)) => {
-                tile.points() * padded(params.in_channels) * padded(params.out_channels)
-            }
+            (LayerOp::Conv2d { params, .. }, Part::Winograd(tile, packing)) => winograd::weights(params, tile, packing),
             (LayerOp::Conv2d { params, .. }, Part::Bias) => padded(params.out_channels),
-            (LayerOp::Linear { inputs, outputs, .. }, Part::Weights) => padded(*inputs) * padded(*outputs),
+            (LayerOp::Linear { inputs, outputs, .. }, Part::Weights(packing)) => {
+                padded(*inputs) * packing.columns(*outputs)
+            }
             (LayerOp::Linear { outputs, .. }, Part::Bias) => padded(*outputs),
             (
                 LayerOp::Conv2d { prologue: Some(norm), .. }

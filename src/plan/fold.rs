@@ -7,7 +7,7 @@ use crate::{
     Result,
     checkpoint::Checkpoint,
     graph::Conv2dParams,
-    kernels::{conv2d::blocks, fours, winograd::Tile},
+    kernels::{Packing, conv2d::blocks, fours, winograd::Tile},
 };
 
 /// Output channels that are packed side by side: a cache line of the packed array, which is so written as a whole.
@@ -59,15 +59,21 @@ pub(super) fn affine(checkpoint: &Checkpoint, norm: &Norm) -> Result<Vec<f32>> {
     Ok([scale, shift].concat())
 }
 
-/// The folded weights of a convolution as `[kh][kw][cin / groups][cout]`, both channel axes padded to four with zeros. The groups are
-/// those of [`blocks`]: between groups that are taken together there are zeros.
-pub(super) fn conv2d(checkpoint: &Checkpoint, weights: &ConvWeights, params: &Conv2dParams) -> Result<Vec<f32>> {
+/// The folded weights of a convolution, `[kh][kw][cin / groups]` rows and `cout` columns, both channel axes padded with zeros. The groups
+/// are those of [`blocks`]: between groups that are taken together there are zeros.
+pub(super) fn conv2d(
+    checkpoint: &Checkpoint,
+    weights: &ConvWeights,
+    params: &Conv2dParams,
+    packing: Packing,
+) -> Result<Vec<f32>> {
     let source = checkpoint.tensor(&weights.weight, &params.weight_shape())?;
     let affine = output_affine(checkpoint, weights, params.out_channels)?;
     let (inputs, outputs) = (params.in_channels / params.groups, params.out_channels / params.groups);
     let merged = params.groups / blocks(params);
     let first_input = |o: usize| o / outputs % merged * inputs;
-    Ok(pack(source, &affine, params.kernel * params.kernel, inputs, inputs * merged, first_input))
+    let matrix = Matrix::new(params.kernel * params.kernel, inputs * merged, params.out_channels, packing);
+    Ok(pack(source, &affine, inputs, matrix, first_input))
 }
 
 /// The largest magnitude among the folded weights of a layer, whose tensor has this shape.
@@ -80,18 +86,20 @@ pub(super) fn largest(checkpoint: &Checkpoint, weights: &ConvWeights, shape: &[u
     Ok(source.chunks(source.len() / shape[0]).zip(&affine).map(of_output).fold(0.0, f64::max))
 }
 
-/// The folded weights of a 3x3 convolution for Winograd's convolution, `[points][cin][cout]`, transformed in f64.
+/// The folded weights of a 3x3 convolution for Winograd's convolution, `[points]` matrices of `cin` rows and `cout` columns, transformed in
+/// f64.
 pub(super) fn winograd(
     checkpoint: &Checkpoint,
     weights: &ConvWeights,
     params: &Conv2dParams,
     tile: Tile,
+    packing: Packing,
 ) -> Result<Vec<f32>> {
     let source = checkpoint.tensor(&weights.weight, &params.weight_shape())?;
     let affine = output_affine(checkpoint, weights, params.out_channels)?;
     let (inputs, outputs) = (params.in_channels, params.out_channels);
-    let (in_padded, out_padded) = (4 * fours(inputs), 4 * fours(outputs));
-    let mut packed = vec![0.0; tile.points() * in_padded * out_padded];
+    let matrix = Matrix::new(1, inputs, outputs, packing);
+    let mut packed = vec![0.0; tile.points() * matrix.elements()];
     for (first, affine) in (0..outputs).step_by(BLOCK).zip(affine.chunks(BLOCK)) {
         for i in 0..inputs {
             let points = |o: usize, scale: f64| {
@@ -100,45 +108,74 @@ pub(super) fn winograd(
             };
             let points: Vec<_> = affine.iter().zip(first..).map(|((scale, _), o)| points(o, *scale)).collect();
             for point in 0..tile.points() {
-                let row = &mut packed[(point * in_padded + i) * out_padded + first..][..points.len()];
-                row.iter_mut().zip(&points).for_each(|(packed, points)| *packed = points[point] as f32);
+                for (o, points) in (first..).zip(&points) {
+                    packed[point * matrix.elements() + matrix.at(0, i, o)] = points[point] as f32;
+                }
             }
         }
     }
     Ok(packed)
 }
 
-/// The weights of a linear layer as `[inputs][outputs]`, both padded to four with zeros.
+/// The weights of a linear layer, `inputs` rows and `outputs` columns, padded with zeros.
 pub(super) fn linear(
     checkpoint: &Checkpoint,
     weights: &ConvWeights,
     inputs: usize,
     outputs: usize,
+    packing: Packing,
 ) -> Result<Vec<f32>> {
     let source = checkpoint.tensor(&weights.weight, &[outputs, inputs])?;
-    Ok(pack(source, &output_affine(checkpoint, weights, outputs)?, 1, inputs, inputs, |_| 0))
+    let affine = output_affine(checkpoint, weights, outputs)?;
+    Ok(pack(source, &affine, inputs, Matrix::new(1, inputs, outputs, packing), |_| 0))
 }
 
-/// `[out][inputs][taps]` to `[taps][rows][out]`, scaled by output channel; the inputs of output channel `o` go to the rows from
+/// A packed matrix: `taps` times `inputs` rows, padded to four each, and `outputs` columns.
+struct Matrix {
+    taps: usize,
+    inputs: usize,
+    columns: usize,
+    width: usize,
+}
+
+impl Matrix {
+    fn new(taps: usize, inputs: usize, outputs: usize, packing: Packing) -> Self {
+        Matrix { taps, inputs: 4 * fours(inputs), columns: packing.columns(outputs), width: packing.width(outputs) }
+    }
+
+    fn rows(&self) -> usize {
+        self.taps * self.inputs
+    }
+
+    fn elements(&self) -> usize {
+        self.rows() * self.columns
+    }
+
+    /// Where the weight of an input at a tap for an output lies.
+    fn at(&self, tap: usize, input: usize, output: usize) -> usize {
+        let within = output % self.width;
+        (output - within) * self.rows() + (tap * self.inputs + input) * self.width + within
+    }
+}
+
+/// `[out][inputs][taps]` to a matrix, scaled by output channel; the inputs of output channel `o` go to the rows of a tap from
 /// `first_row(o)` on.
 fn pack(
     source: Cow<'_, [f32]>,
     affine: &[(f64, f64)],
-    taps: usize,
     inputs: usize,
-    rows: usize,
+    matrix: Matrix,
     first_row: impl Fn(usize) -> usize,
 ) -> Vec<f32> {
-    let (in_padded, out_padded) = (4 * fours(rows), 4 * fours(affine.len()));
     let first_rows: Vec<usize> = (0..affine.len()).map(first_row).collect();
-    let mut packed = vec![0.0; taps * in_padded * out_padded];
+    let mut packed = vec![0.0; matrix.elements()];
     for first in (0..affine.len()).step_by(BLOCK) {
         let outputs = first..affine.len().min(first + BLOCK);
-        for at in 0..inputs * taps {
-            let (i, tap) = (at / taps, at % taps);
+        for at in 0..inputs * matrix.taps {
+            let (i, tap) = (at / matrix.taps, at % matrix.taps);
             for o in outputs.clone() {
-                let value = f64::from(source[o * inputs * taps + at]) * affine[o].0;
-                packed[(tap * in_padded + first_rows[o] + i) * out_padded + o] = value as f32;
+                let value = f64::from(source[o * inputs * matrix.taps + at]) * affine[o].0;
+                packed[matrix.at(tap, first_rows[o] + i, o)] = value as f32;
             }
         }
     }

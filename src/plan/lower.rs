@@ -7,7 +7,7 @@ use super::{
 use crate::{
     graph::ValueId,
     kernels::{
-        Caps, KernelKey, View, block,
+        Caps, KernelKey, Packing, View, block,
         conv2d::{Residual, Role},
         elementwise::{self, ElementwiseDims, Flags},
         linear, pool,
@@ -44,7 +44,8 @@ pub(super) fn lower(context: &Context<'_>, steps: &mut Vec<Step>) {
             let x = context.placed(layer.inputs[0]);
             let (kernel, dims, grid) = linear::gemv(stored, y.stored, context.caps, x.view, y.view);
             let macs = (y.view.shape.n * inputs * outputs) as u64;
-            let operands = vec![x.operand(), context.weights(Part::Weights), context.weights(Part::Bias), y.operand()];
+            let weights = context.weights(Part::Weights(Packing::Rows));
+            let operands = vec![x.operand(), weights, context.weights(Part::Bias), y.operand()];
             let reason = "few images: matrix-vector product";
             steps.push(context.step(kernel, reason, bytemuck::bytes_of(&dims), operands, grid, macs));
         }
@@ -118,8 +119,8 @@ impl Context<'_> {
         for dispatch in dispatches {
             let operands = dispatch.operands.map(|role| match role {
                 Role::X => x.operand(),
-                Role::Weights => self.weights(Part::Weights),
-                Role::WinogradWeights(tile) => self.weights(Part::Winograd(tile)),
+                Role::Weights(packing) => self.weights(Part::Weights(packing)),
+                Role::WinogradWeights(tile, packing) => self.weights(Part::Winograd(tile, packing)),
                 Role::Bias => self.weights(Part::Bias),
                 Role::BlockWeights => self.weights(Part::BlockWeights { first }),
                 Role::BlockBias => self.weights(Part::BlockBias { first }),

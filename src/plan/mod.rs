@@ -31,7 +31,7 @@ use crate::{
     Error, Result,
     checkpoint::Checkpoint,
     graph::{Graph, ValueId},
-    kernels::{Caps, KernelKey, Precision, View, conv2d::Variant, winograd::Tile},
+    kernels::{Caps, KernelKey, Packing, Precision, View, conv2d::Variant, winograd::Tile},
     tensor::Shape,
 };
 
@@ -68,13 +68,13 @@ pub struct WeightsId {
 /// The arrays that a layer may need.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Part {
-    /// `[kh][kw][cin / groups][cout]` or `[inputs][outputs]`, in the storage precision.
-    Weights,
-    /// `[points][cin][cout]`: 3x3 kernels in the form of [`crate::kernels::winograd`].
-    Winograd(Tile),
+    /// A matrix of `[kh][kw][cin / groups]` rows and `cout` columns, or of `inputs` and `outputs`, in the storage precision.
+    Weights(Packing),
+    /// `[points]` matrices of `cin` rows and `cout` columns: 3x3 kernels in the form of [`crate::kernels::winograd`].
+    Winograd(Tile, Packing),
     /// One f32 an output channel.
     Bias,
-    /// [`Part::Weights`] of a residual block's first convolution, which is layer `first`, then its second's.
+    /// [`Part::Weights`] in rows, of a residual block's first convolution, which is layer `first`, then its second's.
     BlockWeights {
         /// Number of the first layer.
         first: usize,
@@ -92,8 +92,8 @@ impl Part {
     /// The type in which it is stored where activations and weights are `stored`.
     pub fn stored(self, stored: Precision) -> Precision {
         match self {
-            Part::Weights | Part::BlockWeights { .. } => stored,
-            Part::Winograd(_) | Part::Bias | Part::BlockBias { .. } | Part::Affine => Precision::F32,
+            Part::Weights(_) | Part::BlockWeights { .. } => stored,
+            Part::Winograd(..) | Part::Bias | Part::BlockBias { .. } | Part::Affine => Precision::F32,
         }
     }
 }
@@ -102,7 +102,7 @@ impl WeightsId {
     /// The two arrays that it is made of, if it is that of a block.
     fn halves(self) -> Option<[WeightsId; 2]> {
         let (first, part) = match self.part {
-            Part::BlockWeights { first } => (first, Part::Weights),
+            Part::BlockWeights { first } => (first, Part::Weights(Packing::Rows)),
             Part::BlockBias { first } => (first, Part::Bias),
             _ => return None,
         };
@@ -240,15 +240,17 @@ impl Network {
         }
         let checkpoint = &self.checkpoint;
         match (&self.fused.layers[id.layer].op, id.part) {
-            (LayerOp::Conv2d { weights, params, .. }, Part::Weights) => fold::conv2d(checkpoint, weights, params),
-            (LayerOp::Conv2d { weights, params, .. }, Part::Winograd(tile)) => {
-                fold::winograd(checkpoint, weights, params, tile)
+            (LayerOp::Conv2d { weights, params, .. }, Part::Weights(packing)) => {
+                fold::conv2d(checkpoint, weights, params, packing)
+            }
+            (LayerOp::Conv2d { weights, params, .. }, Part::Winograd(tile, packing)) => {
+                fold::winograd(checkpoint, weights, params, tile, packing)
             }
             (LayerOp::Conv2d { weights, params, .. }, Part::Bias) => {
                 fold::bias(checkpoint, weights, params.out_channels)
             }
-            (LayerOp::Linear { weights, inputs, outputs }, Part::Weights) => {
-                fold::linear(checkpoint, weights, *inputs, *outputs)
+            (LayerOp::Linear { weights, inputs, outputs }, Part::Weights(packing)) => {
+                fold::linear(checkpoint, weights, *inputs, *outputs, packing)
             }
             (LayerOp::Linear { weights, outputs, .. }, Part::Bias) => fold::bias(checkpoint, weights, *outputs),
             (

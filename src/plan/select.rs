@@ -4,7 +4,7 @@ use super::{Addend, Epilogue, Layer, LayerOp, Options, Reason, candidates};
 use crate::{
     graph::{Conv2dParams, ValueId},
     kernels::{
-        Activation, Caps, View, block,
+        Activation, Caps, Packing, View, block,
         conv2d::{Conv2d, Residual, Variant, blocks},
         cooperative,
         tiled::Tile,
@@ -220,8 +220,8 @@ fn tile(conv: &Conv2d, count: u32) -> (Tile, &'static str) {
 pub(super) fn fits(conv: &Conv2d, variant: Variant, caps: &Caps) -> bool {
     let mut arrays = conv.scratch(variant);
     arrays.extend(match variant {
-        Variant::Winograd { tile, .. } => Some(winograd::weights(conv, tile)),
-        Variant::WinogradTiled(_) => Some(winograd::weights(conv, winograd::Tile::Four)),
+        Variant::Winograd { tile, .. } => Some(winograd::weights(&conv.params, tile, Packing::Strips)),
+        Variant::WinogradTiled(_) => Some(winograd::weights(&conv.params, winograd::Tile::Four, Packing::Rows)),
         _ => None,
     });
     arrays.iter().all(|&elements| 4 * elements as u64 <= caps.max_binding_bytes)

@@ -190,7 +190,7 @@ impl Machine<'_> {
                 self.read(x(step)?, layer.inputs[0])?;
                 return self.scratch(array(6, points(step) * tiles, c4)?, step.value, index);
             }
-            Conv2dWinograd2Output | Conv2dWinograd4Output | Conv2dWinogradTiledOutput => {
+            Conv2dWinograd2Output | Conv2dWinograd4Output => {
                 self.exchanged(array(1, points(step) * tiles, oc4)?, step.value, index)?;
                 false
             }
