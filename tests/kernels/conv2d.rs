@@ -67,9 +67,9 @@ pub(crate) const fn conv(
     Conv { x, out, kernel, stride, groups }
 }
 
-/// Stem, 1x1, 3x3 with and without stride, channel counts that are no multiple of four or of a tile, one pixel, batches,
+/// Stem, fewer than four input channels, 1x1, 3x3 with and without stride, channel counts that are no multiple of four or of a tile, one pixel, batches,
 /// images narrower than the window.
-const DENSE: [Conv; 14] = [
+const DENSE: [Conv; 15] = [
     conv((1, 3, 32, 32), 16, 3, 1, 1),
     conv((2, 3, 37, 29), 24, 7, 2, 1),
     conv((1, 16, 9, 9), 16, 3, 1, 1),
@@ -78,6 +78,7 @@ const DENSE: [Conv; 14] = [
     conv((2, 32, 9, 7), 40, 1, 2, 1),
     conv((1, 5, 6, 6), 7, 3, 1, 1),
     conv((1, 1, 5, 5), 1, 3, 1, 1),
+    conv((1, 2, 5, 4), 6, 3, 1, 1),
     conv((1, 8, 1, 1), 8, 3, 1, 1),
     conv((1, 4, 2, 3), 4, 7, 2, 1),
     conv((2, 20, 17, 1), 36, 3, 2, 1),
