@@ -134,6 +134,17 @@ fn conv2d_is_exact_on_integers() {
     });
 }
 
+/// So many pixels that workgroups lie in more than one row of the grid, where a variant makes rows.
+#[test]
+fn a_million_pixels() {
+    let many = [conv((1, 1, 1025, 1025), 1, 1, 1, 1)];
+    each_exact_variant(&many, |device, variant, conv| {
+        let mut graph = Graph::new(1);
+        conv.push(&mut graph, "conv", ValueId(0));
+        exact(device, &label(conv), &graph, conv.shape(), Some(variant));
+    });
+}
+
 #[test]
 fn grouped_conv2d_is_exact_on_integers() {
     each_exact_variant(&GROUPED, |device, variant, conv| {
