@@ -32,18 +32,24 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
             }
             var c = 0u;
             loop {
+                // Every lane loads one of the two, as a load costs more than two broadcasts.
+                var a: Affine;
+                if PROLOGUE {
+                    let one = affine[c + select(0u, dims.c4, lane % 2u == 1u)];
+                    a = Affine(subgroupBroadcast(one, 0u), subgroupBroadcast(one, 1u));
+                }
                 // Two inputs before the weights, and the others after them: fewer registers are spilled so than in any other order.
-                let v0 = load_input(taps[0].start, c, taps[0].inside);
+                let v0 = load_with(a, taps[0].start, c, taps[0].inside);
                 var v1: vec4<f32>;
-                if GROUPS > 1u { v1 = load_input(taps[1].start, c, taps[1].inside); }
+                if GROUPS > 1u { v1 = load_with(a, taps[1].start, c, taps[1].inside); }
                 let w = rows(row);
                 row += 4u * STRIP;
                 // Not a loop: whether the driver unrolls one depends on more than its length, and not unrolled it is four times
                 // as slow, for then the sums are not registers.
                 add_group(&s, 0u, v0, w);
                 if GROUPS > 1u { add_group(&s, 1u, v1, w); }
-                if GROUPS > 2u { add_group(&s, 2u, load_input(taps[2].start, c, taps[2].inside), w); }
-                if GROUPS > 3u { add_group(&s, 3u, load_input(taps[3].start, c, taps[3].inside), w); }
+                if GROUPS > 2u { add_group(&s, 2u, load_with(a, taps[2].start, c, taps[2].inside), w); }
+                if GROUPS > 3u { add_group(&s, 3u, load_with(a, taps[3].start, c, taps[3].inside), w); }
                 continuing {
                     c++;
                     break if c == dims.c4;

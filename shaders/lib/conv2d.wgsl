@@ -51,11 +51,27 @@ fn clamp_at_zero(v: vec4<f32>) -> vec4<f32> {
     return select(v, vec4<f32>(), v < vec4<f32>());
 }
 
+// Scale and shift of the prologue.
+struct Affine { scale: vec4<f32>, shift: vec4<f32> }
+
+// Those of input vector c; nothing where there is no prologue.
+fn affine_of(c: u32) -> Affine {
+    var a: Affine;
+    if PROLOGUE {
+        a = Affine(affine[c], affine[dims.c4 + c]);
+    }
+    return a;
+}
+
 // Input vector c of the pixel whose channels start at `start`, times `inside`: 0.0 for a pixel of the padding, else 1.0.
 fn load_input(start: u32, c: u32, inside: f32) -> vec4<f32> {
+    return load_with(affine_of(c), start, c, inside);
+}
+
+fn load_with(a: Affine, start: u32, c: u32, inside: f32) -> vec4<f32> {
     var v = vec4<f32>(x[start + c]);
     if PROLOGUE {
-        v = clamp_at_zero(affine[c] * v + affine[dims.c4 + c]);
+        v = clamp_at_zero(a.scale * v + a.shift);
     }
     return inside * v;
 }
