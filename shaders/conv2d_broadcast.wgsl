@@ -38,7 +38,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
                     let one = affine[c + select(0u, dims.c4, lane % 2u == 1u)];
                     a = Affine(subgroupBroadcast(one, 0u), subgroupBroadcast(one, 1u));
                 }
-                // Two inputs before the weights, and the others after them: fewer registers are spilled so than in any other order.
+                // Two inputs before the weights, and the others after them: measured, the fastest order with two groups as with four.
                 let v0 = load_with(a, taps[0].start, c, taps[0].inside);
                 var v1: vec4<f32>;
                 if GROUPS > 1u { v1 = load_with(a, taps[1].start, c, taps[1].inside); }

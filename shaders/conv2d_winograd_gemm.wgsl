@@ -21,6 +21,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(subgroup_invocation_id
     var s: Sums;
     var c = 0u;
     loop {
+        // In the order of conv2d_broadcast.wgsl.
         let v0 = vec4<f32>(x[start[0] + c]);
         var v1: vec4<f32>;
         if GROUPS > 1u { v1 = vec4<f32>(x[start[1] + c]); }
