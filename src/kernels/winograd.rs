@@ -76,23 +76,30 @@ impl Tile {
         (self.outputs() + 2) * (self.outputs() + 2)
     }
 
-    /// `G g G'` of one 3x3 kernel `g` (row-major), row-major, [`Tile::points`] numbers.
-    pub fn transform(self, g: [f64; 9]) -> Vec<f64> {
+    /// `G`.
+    const fn rows(self) -> &'static [[f64; 3]] {
+        const S: f64 = std::f64::consts::SQRT_2;
         match self {
-            Tile::Two => both_sides(&[[1.0, 0.0, 0.0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0.0, 0.0, 1.0]], g),
-            Tile::Four => {
-                let s = std::f64::consts::SQRT_2;
-                let rows = [
-                    [1.0, 0.0, 0.0],
-                    [-2.0 / 3.0, -s / 3.0, -1.0 / 3.0],
-                    [-2.0 / 3.0, s / 3.0, -1.0 / 3.0],
-                    [1.0 / 6.0, s / 6.0, 1.0 / 3.0],
-                    [1.0 / 6.0, -s / 6.0, 1.0 / 3.0],
-                    [0.0, 0.0, 1.0],
-                ];
-                both_sides(&rows, g)
-            }
+            Tile::Two => &[[1.0, 0.0, 0.0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0.0, 0.0, 1.0]],
+            Tile::Four => &[
+                [1.0, 0.0, 0.0],
+                [-2.0 / 3.0, -S / 3.0, -1.0 / 3.0],
+                [-2.0 / 3.0, S / 3.0, -1.0 / 3.0],
+                [1.0 / 6.0, S / 6.0, 1.0 / 3.0],
+                [1.0 / 6.0, -S / 6.0, 1.0 / 3.0],
+                [0.0, 0.0, 1.0],
+            ],
         }
+    }
+
+    /// `G g G'` of one 3x3 kernel `g` (row-major), row-major, [`Tile::points`] numbers.
+    pub fn transform(self, g: [f64; 9]) -> impl Iterator<Item = f64> {
+        let dot = |a: [f64; 3], b: [f64; 3]| a[0] * b[0] + a[1] * b[1] + a[2] * b[2];
+        let column = move |j: usize| [g[j], g[3 + j], g[6 + j]];
+        self.rows().iter().flat_map(move |row| {
+            let half = [0, 1, 2].map(|j| dot(*row, column(j)));
+            self.rows().iter().map(move |other| dot(half, *other))
+        })
     }
 }
 
@@ -100,13 +107,6 @@ impl fmt::Display for Tile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{},3", self.outputs())
     }
-}
-
-/// `rows g rows'`, row-major.
-fn both_sides<const N: usize>(rows: &[[f64; 3]; N], g: [f64; 9]) -> Vec<f64> {
-    let half = rows.map(|row| [0, 1, 2].map(|j| (0..3).map(|k| row[k] * g[3 * k + j]).sum::<f64>()));
-    let element = |at: usize| (0..3).map(|k| half[at / N][k] * rows[at % N][k]).sum();
-    (0..N * N).map(element).collect()
 }
 
 /// Input vectors that a workgroup of [`INPUT2`] and [`INPUT4`] takes one after the other (fixed in the shaders).

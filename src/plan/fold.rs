@@ -100,17 +100,19 @@ pub(super) fn winograd(
     let (inputs, outputs) = (params.in_channels, params.out_channels);
     let matrix = Matrix::new(1, inputs, outputs, packing);
     let mut packed = vec![0.0; tile.points() * matrix.elements()];
+    // The numbers of a block's outputs, [points][BLOCK]. A strip has whole blocks.
+    let mut points = vec![0.0; tile.points() * BLOCK];
     for (first, affine) in (0..outputs).step_by(BLOCK).zip(affine.chunks(BLOCK)) {
         for i in 0..inputs {
-            let points = |o: usize, scale: f64| {
-                let at = 9 * (o * inputs + i);
-                tile.transform(std::array::from_fn(|tap| f64::from(source[at + tap]) * scale))
-            };
-            let points: Vec<_> = affine.iter().zip(first..).map(|((scale, _), o)| points(o, *scale)).collect();
-            for point in 0..tile.points() {
-                for (o, points) in (first..).zip(&points) {
-                    packed[point * matrix.elements() + matrix.at(0, i, o)] = points[point] as f32;
-                }
+            for (at, (scale, _)) in affine.iter().enumerate() {
+                let tap = 9 * ((first + at) * inputs + i);
+                let kernel = std::array::from_fn(|t| f64::from(source[tap + t]) * scale);
+                let column = points[at..].iter_mut().step_by(BLOCK);
+                column.zip(tile.transform(kernel)).for_each(|(point, value)| *point = value as f32);
+            }
+            for (point, values) in points.chunks(BLOCK).enumerate() {
+                let start = point * matrix.elements() + matrix.column(first) + matrix.row(0, i);
+                packed[start..][..affine.len()].copy_from_slice(&values[..affine.len()]);
             }
         }
     }
@@ -151,10 +153,15 @@ impl Matrix {
         self.rows() * self.columns
     }
 
-    /// Where the weight of an input at a tap for an output lies.
-    fn at(&self, tap: usize, input: usize, output: usize) -> usize {
+    /// Where the column of an output starts.
+    fn column(&self, output: usize) -> usize {
         let within = output % self.width;
-        (output - within) * self.rows() + (tap * self.inputs + input) * self.width + within
+        (output - within) * self.rows() + within
+    }
+
+    /// How far behind the start of a column its element for an input at a tap lies.
+    fn row(&self, tap: usize, input: usize) -> usize {
+        (tap * self.inputs + input) * self.width
     }
 }
 
@@ -167,15 +174,15 @@ fn pack(
     matrix: Matrix,
     first_row: impl Fn(usize) -> usize,
 ) -> Vec<f32> {
-    let first_rows: Vec<usize> = (0..affine.len()).map(first_row).collect();
+    let starts: Vec<usize> = (0..affine.len()).map(|o| matrix.column(o) + matrix.row(0, first_row(o))).collect();
     let mut packed = vec![0.0; matrix.elements()];
     for first in (0..affine.len()).step_by(BLOCK) {
         let outputs = first..affine.len().min(first + BLOCK);
         for at in 0..inputs * matrix.taps {
-            let (i, tap) = (at / matrix.taps, at % matrix.taps);
+            let row = matrix.row(at % matrix.taps, at / matrix.taps);
             for o in outputs.clone() {
                 let value = f64::from(source[o * inputs * matrix.taps + at]) * affine[o].0;
-                packed[matrix.at(tap, first_rows[o] + i, o)] = value as f32;
+                packed[starts[o] + row] = value as f32;
             }
         }
     }

@@ -53,7 +53,7 @@ fn scale(tile: Tile, input: &Tensor, weights: &[f32], outputs: usize) -> Tensor 
     let (b, a) = matrices(tile);
     let (points, side, step) = (tile.points(), b.len(), tile.outputs());
     let taps: Vec<Vec<f64>> =
-        (0..9).map(|tap| tile.transform(std::array::from_fn(|t| f64::from(u8::from(t == tap))))).collect();
+        (0..9).map(|tap| tile.transform(std::array::from_fn(|t| f64::from(u8::from(t == tap)))).collect()).collect();
     let kernel = |o: usize, i: usize, point: usize| -> f64 {
         (0..9).map(|tap| taps[tap][point].abs() * f64::from(weights[(o * c + i) * 9 + tap]).abs()).sum()
     };
