@@ -45,7 +45,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
                 let w = rows(row);
                 row += 4u * STRIP;
                 // Not a loop: whether the driver unrolls one depends on more than its length, and not unrolled it is four times
-                // as slow, for then the sums are not registers.
+                // as slow, for then llvmpipe addresses the sums lane by lane.
                 add_group(&s, 0u, v0, w);
                 if GROUPS > 1u { add_group(&s, 1u, v1, w); }
                 if GROUPS > 2u { add_group(&s, 2u, load_with(a, taps[2].start, c, taps[2].inside), w); }

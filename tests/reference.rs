@@ -168,6 +168,19 @@ fn gates() {
     assert!(graph.infer_shapes(Shape::new(1, 2, 1, 1)).is_ok());
 }
 
+/// No kernel and no packing of weights has to think of them.
+#[test]
+fn layers_without_outputs_are_refused() {
+    let params = Conv2dParams { in_channels: 2, out_channels: 0, kernel: 1, stride: 1, padding: 0, groups: 1 };
+    let conv = Op::Conv2d { weight: "w".into(), bias: None, params };
+    let linear = Op::Linear { weight: "w".into(), bias: None, in_features: 2, out_features: 0 };
+    for op in [conv, linear] {
+        let mut graph = Graph::new(2);
+        graph.push("layer", op, &[graph.input()]);
+        assert_eq!(graph.infer_shapes(Shape::new(1, 2, 1, 1)).unwrap_err().code(), "graph.shape");
+    }
+}
+
 #[test]
 fn linear_layer() {
     let op = Op::Linear { weight: "w".into(), bias: Some("b".into()), in_features: 2, out_features: 3 };

@@ -17,6 +17,7 @@ impl Graph {
             let inputs: Vec<Shape> = node.inputs.iter().map(|id| shapes[id.0]).collect();
             let shape = output_shape(node, &inputs, input)
                 .and_then(|shape| match shape.elements() {
+                    0 => Err(format!("{shape} is empty")),
                     ..=MOST_ELEMENTS => Ok(shape),
                     _ => Err(format!("{shape} are too many values")),
                 })
@@ -32,10 +33,7 @@ fn output_shape(node: &Node, inputs: &[Shape], network_input: Shape) -> Result<S
         if got.c == expected { Ok(got) } else { Err(format!("takes {expected} channels, got {got} (NCHW)")) }
     };
     match &node.op {
-        Op::Input { channels } => {
-            let shape = expect_channels(*channels, network_input)?;
-            if shape.elements() == 0 { Err(format!("empty input {shape}")) } else { Ok(shape) }
-        }
+        Op::Input { channels } => expect_channels(*channels, network_input),
         Op::Conv2d { params, .. } => {
             let x = expect_channels(params.in_channels, inputs[0])?;
             let window =
