@@ -18,7 +18,7 @@ impl Graph {
             let shape = output_shape(node, &inputs, input)
                 .and_then(|shape| match shape.elements() {
                     0 => Err(format!("{shape} is empty")),
-                    ..=MOST_ELEMENTS => Ok(shape),
+                    1..=MOST_ELEMENTS => Ok(shape),
                     _ => Err(format!("{shape} are too many values")),
                 })
                 .map_err(|reason| Error::Shape { node: node.name.clone(), reason })?;
