@@ -56,8 +56,12 @@ fn run(arguments: &[&str]) -> Run {
     Run { status: output.status.code(), err: text(output.stderr), out: text(output.stdout), time, memory }
 }
 
-/// The largest resident set of a process so far; nothing where there is no `/proc`, and from a process that has ended.
+/// The largest resident set of a run of the command so far; nothing where there is no `/proc`, and from a process that has ended
+/// or has not begun: until a child executes the command, what it shows is the memory of the tests.
 fn peak(process: &str) -> Option<u64> {
+    if fs::read_link(format!("{process}/exe")).ok()? != fs::canonicalize(env!("CARGO_BIN_EXE_residua")).ok()? {
+        return None;
+    }
     let status = fs::read_to_string(format!("{process}/status")).ok()?;
     let kilobytes = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
     Some(kilobytes.trim().trim_end_matches(" kB").parse::<u64>().ok()? << 10)
@@ -123,6 +127,13 @@ fn sources() -> Vec<PathBuf> {
         }
     }
     files
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn memory_is_that_of_the_command() {
+    assert_eq!(peak("/proc/self"), None, "these are the tests");
+    assert!(model_costs("no bad input", "ok", "builtin", &[]).memory > 1 << 20);
 }
 
 #[test]
