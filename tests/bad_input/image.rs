@@ -62,10 +62,15 @@ fn row_26_27_bombs_are_refused_from_the_header() {
         ("bmp", bmp, 32_768, 32_768),
         ("webp", webp, 15_000, 15_000),
     ] {
-        let start = Instant::now();
-        let error = decode(&bytes, &DecodeOptions::default()).unwrap_err();
-        assert_eq!(error, Error::ImageTooLarge { width, height, limit: 178_956_970 }, "{name}");
-        assert!(start.elapsed() < Duration::from_millis(200), "{name}: {:?}", start.elapsed());
+        let refused = || {
+            let start = Instant::now();
+            let error = decode(&bytes, &DecodeOptions::default()).unwrap_err();
+            assert_eq!(error, Error::ImageTooLarge { width, height, limit: 178_956_970 }, "{name}");
+            start.elapsed()
+        };
+        // The least of three: other tests use the cores as well.
+        let took = [refused(), refused(), refused()].into_iter().min().unwrap();
+        assert!(took < Duration::from_millis(200), "{name}: {took:?}");
     }
 }
 
