@@ -1,5 +1,7 @@
 //! Between host tensors (NCHW, f32) and device buffers (NHWC, channels padded to four, f32 or f16).
 
+use std::borrow::Cow;
+
 use half::f16;
 
 use crate::{
@@ -14,9 +16,9 @@ pub(super) fn bytes(placed: &Placed) -> usize {
 }
 
 /// Values as a buffer stores them.
-pub(super) fn encode(values: &[f32], stored: Precision) -> Vec<u8> {
+pub(super) fn encode(values: &[f32], stored: Precision) -> Cow<'_, [u8]> {
     match stored {
-        Precision::F32 => bytemuck::cast_slice(values).to_vec(),
+        Precision::F32 => bytemuck::cast_slice(values).into(),
         Precision::F16 => values.iter().flat_map(|&value| f16::from_f32(value).to_le_bytes()).collect(),
     }
 }
@@ -55,7 +57,7 @@ fn values(tensor: &Tensor, placed: &Placed) -> Vec<u8> {
             }
         }
     }
-    encode(&values, placed.stored)
+    encode(&values, placed.stored).into_owned()
 }
 
 /// The tensor that the bytes of the buffer of `placed` hold.
