@@ -5,7 +5,7 @@
 //! The points of F(4x4, 3x3) are 0, +-sqrt(1/2), +-sqrt(2) and infinity, which keep the rounding error near that of the direct sum; those
 //! of F(2x2, 3x3) are the usual 0, +-1 and infinity.
 
-use std::fmt;
+use std::{array, fmt};
 
 use serde::{Deserialize, Serialize};
 
@@ -92,13 +92,14 @@ impl Tile {
         }
     }
 
-    /// `G g G'` of one 3x3 kernel `g` (row-major), row-major, [`Tile::points`] numbers.
-    pub fn transform(self, g: [f64; 9]) -> impl Iterator<Item = f64> {
-        let dot = |a: [f64; 3], b: [f64; 3]| a[0] * b[0] + a[1] * b[1] + a[2] * b[2];
-        let column = move |j: usize| [g[j], g[3 + j], g[6 + j]];
+    /// `G g G'` of `N` 3x3 kernels `g` (row-major) side by side, row-major, [`Tile::points`] times `N` numbers.
+    pub fn transform<const N: usize>(self, g: [[f64; N]; 9]) -> impl Iterator<Item = [f64; N]> {
+        let dot = |row: [f64; 3], v: [[f64; N]; 3]| {
+            array::from_fn(|n| row[0] * v[0][n] + row[1] * v[1][n] + row[2] * v[2][n])
+        };
         self.rows().iter().flat_map(move |row| {
-            let half = [0, 1, 2].map(|j| dot(*row, column(j)));
-            self.rows().iter().map(move |other| dot(half, *other))
+            let half = [0, 1, 2].map(|j| dot(*row, [g[j], g[3 + j], g[6 + j]]));
+            self.rows().iter().map(move |other| dot(*other, half))
         })
     }
 }

@@ -100,19 +100,23 @@ pub(super) fn winograd(
     let (inputs, outputs) = (params.in_channels, params.out_channels);
     let matrix = Matrix::new(1, inputs, outputs, packing);
     let mut packed = vec![0.0; tile.points() * matrix.elements()];
-    // The numbers of a block's outputs, [points][BLOCK]. A strip has whole blocks.
-    let mut points = vec![0.0; tile.points() * BLOCK];
+    // A strip has whole blocks.
     for (first, affine) in (0..outputs).step_by(BLOCK).zip(affine.chunks(BLOCK)) {
         for i in 0..inputs {
+            let mut kernels = [[0.0; BLOCK]; 9];
             for (at, (scale, _)) in affine.iter().enumerate() {
                 let tap = 9 * ((first + at) * inputs + i);
-                let kernel = std::array::from_fn(|t| f64::from(source[tap + t]) * scale);
-                let column = points[at..].iter_mut().step_by(BLOCK);
-                column.zip(tile.transform(kernel)).for_each(|(point, value)| *point = value as f32);
+                kernels
+                    .iter_mut()
+                    .zip(&source[tap..])
+                    .for_each(|(kernel, value)| kernel[at] = f64::from(*value) * scale);
             }
-            for (point, values) in points.chunks(BLOCK).enumerate() {
+            for (point, values) in tile.transform(kernels).enumerate() {
                 let start = point * matrix.elements() + matrix.column(first) + matrix.row(0, i);
-                packed[start..][..affine.len()].copy_from_slice(&values[..affine.len()]);
+                packed[start..][..affine.len()]
+                    .iter_mut()
+                    .zip(values)
+                    .for_each(|(packed, value)| *packed = value as f32);
             }
         }
     }

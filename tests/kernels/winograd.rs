@@ -52,10 +52,10 @@ fn scale(tile: Tile, input: &Tensor, weights: &[f32], outputs: usize) -> Tensor 
     let Shape { n, c, h, w } = input.shape;
     let (b, a) = matrices(tile);
     let (points, side, step) = (tile.points(), b.len(), tile.outputs());
-    let taps: Vec<Vec<f64>> =
-        (0..9).map(|tap| tile.transform(std::array::from_fn(|t| f64::from(u8::from(t == tap)))).collect()).collect();
+    let one_tap = |t: usize| std::array::from_fn(|tap| f64::from(u8::from(t == tap)));
+    let taps: Vec<[f64; 9]> = tile.transform(std::array::from_fn(one_tap)).collect();
     let kernel = |o: usize, i: usize, point: usize| -> f64 {
-        (0..9).map(|tap| taps[tap][point].abs() * f64::from(weights[(o * c + i) * 9 + tap]).abs()).sum()
+        (0..9).map(|tap| taps[point][tap].abs() * f64::from(weights[(o * c + i) * 9 + tap]).abs()).sum()
     };
     let mut out = Tensor::zeros(Shape::new(n, outputs, h, w));
     for image in 0..n {
