@@ -31,6 +31,7 @@
 //! | gpu | runs a plan in one submission, or in several where that takes long, and gets the next run ready meanwhile; alone names `wgpu` | [`gpu`] | `graph`, `plan`, `kernels`, `cache` |
 //! | cache | files that make the next start faster | [`cache`] | nothing |
 //! | labels | scores, names | [`labels`] | nothing |
+//! | stream | many images: decoded ahead, run in batches, back in order, each with its result or its error | [`stream`] | `classifier`, `image` |
 //! | classifier | the whole path in order ([`Classifier`]), how to open it ([`Builder`]), what a model's name stands for, [`verify`] layer by layer, [`tune`] by measuring kernels, [`profile`] by time, [`explain`] by heat maps, exact search among features and their [`index`] | `classifier`, `builder`, `backend`, `source`, `verify`, `tune`, `profile`, `explain`, `search`, `index` | everything |
 //!
 //! [`error`] and [`tensor`] are open to all. `tests/layering.rs` enforces the last column.
@@ -57,6 +58,7 @@ pub mod reference;
 mod search;
 mod selftest;
 mod source;
+pub mod stream;
 pub mod tensor;
 pub mod tune;
 pub mod verify;

@@ -21,6 +21,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("plan", &["graph", "checkpoint", "kernels"]),
     ("cache", &[]),
     ("gpu", &["graph", "plan", "kernels", "cache"]),
+    ("stream", &["image", "classifier", "gpu"]),
 ];
 
 fn root() -> PathBuf {

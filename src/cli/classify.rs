@@ -12,10 +12,10 @@ use super::{
     args::{Classify, Format},
     interrupt::Interrupt,
     options::Global,
-    pipeline::Work,
     progress::Progress,
     records::{Output, Records},
     resume::{self, Done},
+    work::Work,
 };
 
 pub(super) fn run(global: &Global, command: &Classify, out: &mut dyn Write) -> Outcome {

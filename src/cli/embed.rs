@@ -18,9 +18,9 @@ use super::{
     interrupt::Interrupt,
     npy::NpyWriter,
     options::Global,
-    pipeline::Work,
     progress::Progress,
     records::{JsonFailure, Output},
+    work::Work,
 };
 
 #[derive(Serialize)]

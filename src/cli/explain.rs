@@ -9,16 +9,16 @@ use ::image::ImageFormat;
 use residua::{Error, Explanation, Labels};
 use serde_json::json;
 
-use super::{Outcome, args::Explain, heatmap, inputs, options::Global, write_file};
+use super::{Outcome, args::Explain, heatmap, options::Global, work::source_of, write_file};
 
 pub(super) fn run(global: &Global, command: &Explain, out: &mut dyn Write) -> Outcome {
     let Explain { model, image: path, output, class, json: numbers } = command;
     let classifier = global.open(&model.model)?;
     let info = classifier.model();
     let class = class.as_ref().map(|class| meant(class, &info.labels, info.classes)).transpose()?;
-    let explained = inputs::read(path, &global.decode_options()).and_then(|decoded| {
-        let explanation = classifier.explain(&decoded.image, class)?;
-        Ok((decoded.image, explanation))
+    let explained = source_of(path).decode(&global.decode_options()).and_then(|image| {
+        let explanation = classifier.explain(&image, class)?;
+        Ok((image, explanation))
     });
     let (photo, explanation) = match explained {
         Ok(explained) => explained,

@@ -3,19 +3,13 @@
 use std::{
     ffi::OsString,
     fs::{self, File},
-    io::{self, BufRead, BufReader, Read},
+    io::{self, BufRead, BufReader},
     path::{Path, PathBuf},
 };
 
-use residua::{
-    Error,
-    image::{self, DecodeOptions, Decoded},
-};
+use residua::Error;
 
 use super::args::Inputs;
-
-/// Largest image file that is read, in bytes.
-const MAX_BYTES: u64 = 1 << 30;
 
 /// Endings of the files that are taken out of a folder.
 const ENDINGS: [&str; 6] = ["bmp", "gif", "jpeg", "jpg", "png", "webp"];
@@ -112,19 +106,4 @@ pub(super) fn text_of(path: &Path) -> String {
         chunk.invalid().iter().for_each(|byte| text.push_str(&format!("\\x{byte:02x}")));
     }
     text
-}
-
-/// Reads and decodes the image at `path`, or on stdin for `-`.
-pub(super) fn read(path: &Path, options: &DecodeOptions) -> Result<Decoded, Error> {
-    let mut bytes = Vec::new();
-    let read = if path.as_os_str() == "-" {
-        io::stdin().lock().take(MAX_BYTES + 1).read_to_end(&mut bytes)
-    } else {
-        File::open(path).and_then(|file| file.take(MAX_BYTES + 1).read_to_end(&mut bytes))
-    };
-    read.map_err(|error| Error::io(path, &error))?;
-    if bytes.len() as u64 > MAX_BYTES {
-        return Err(Error::ImageUnsupported { reason: format!("the file has more than {MAX_BYTES} bytes") });
-    }
-    image::decode(&bytes, options)
 }

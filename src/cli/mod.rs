@@ -2,7 +2,6 @@
 //! 2 (usage, model or device); 130 after Ctrl-C.
 
 mod args;
-mod batch;
 mod cache;
 mod chart;
 mod classify;
@@ -12,7 +11,6 @@ mod doctor;
 mod embed;
 mod explain;
 mod faults;
-mod feed;
 mod files;
 mod graph;
 mod heatmap;
@@ -24,7 +22,6 @@ mod logits;
 mod mixture;
 mod npy;
 mod options;
-mod pipeline;
 mod preprocess;
 mod profile;
 mod progress;
@@ -36,6 +33,7 @@ mod soak;
 mod svg;
 mod tuning;
 mod verify;
+mod work;
 
 use std::{
     fmt, fs,

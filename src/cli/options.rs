@@ -1,8 +1,9 @@
 //! The options that every command takes.
 
-use std::path::PathBuf;
+use std::{num::NonZero, path::PathBuf};
 
 use clap::{Args, ValueEnum};
+use residua::stream::Batch;
 
 /// Options that every command takes.
 #[derive(Debug, Args)]
@@ -97,17 +98,10 @@ pub(crate) enum FilterArg {
     Bicubic,
 }
 
-/// Images per submission.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Batch {
-    Auto,
-    Of(usize),
-}
-
 fn batch(text: &str) -> Result<Batch, String> {
-    match text.parse() {
+    match text.parse::<NonZero<usize>>() {
         _ if text == "auto" => Ok(Batch::Auto),
-        Ok(n @ 1..=65536) => Ok(Batch::Of(n)),
+        Ok(n) if n.get() <= 65536 => Ok(Batch::Of(n)),
         _ => Err("a number from 1 to 65536, or auto".into()),
     }
 }

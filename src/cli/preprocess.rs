@@ -5,12 +5,12 @@ use std::{io::Cursor, path::Path};
 use ::image::{ImageFormat, RgbImage};
 use residua::Error;
 
-use super::{Outcome, inputs, options::Global, write_file};
+use super::{Outcome, options::Global, work::source_of, write_file};
 
 pub(super) fn run(global: &Global, model: &str, path: &Path, output: &Path) -> Outcome {
     let classifier = global.open(model)?;
-    let decoded = inputs::read(path, &global.decode_options());
-    let pixels = match decoded.and_then(|decoded| classifier.preprocess(&decoded.image)) {
+    let image = source_of(path).decode(&global.decode_options());
+    let pixels = match image.and_then(|image| classifier.preprocess(&image)) {
         Ok(pixels) => pixels,
         Err(error) => {
             global.complain_of(path, &error);

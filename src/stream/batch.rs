@@ -1,10 +1,8 @@
 //! How many images go to the device at once: a number that was asked for, or one found by measuring while the work goes on.
 
-use std::time::Duration;
+use std::{num::NonZero, time::Duration};
 
-use residua::{Classifier, Error};
-
-use super::options::Batch;
+use crate::{Classifier, Error};
 
 /// The first size of `auto`, and its largest.
 const FIRST: usize = 4;
@@ -19,6 +17,16 @@ const WORTHWHILE: f64 = 1.05;
 
 /// Timed runs of a size, after one that makes its buffers and pipelines.
 const RUNS: usize = 2;
+
+/// Images per batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Batch {
+    /// As many as pay, measured while the work goes on; a batch that does not fit onto the device is halved.
+    #[default]
+    Auto,
+    /// This many. A batch that does not fit is an error for each of its images.
+    Of(NonZero<usize>),
+}
 
 /// The size of the batches to come.
 pub(super) struct BatchSize {
@@ -38,7 +46,7 @@ pub(super) struct BatchSize {
 impl BatchSize {
     pub(super) fn new(wanted: Batch, classifier: &Classifier) -> Self {
         match wanted {
-            Batch::Of(n) => BatchSize::fixed(n, false),
+            Batch::Of(n) => BatchSize::fixed(n.get(), false),
             Batch::Auto if classifier.device().index.is_none() => BatchSize::fixed(1, true),
             Batch::Auto => {
                 let discrete = classifier.device().kind == "discrete GPU";
@@ -74,9 +82,9 @@ impl BatchSize {
         self.auto && matches!(error, Error::GpuLimits { .. } | Error::GpuMemory { .. })
     }
 
-    /// What a user should be told, if a batch did not fit.
-    pub(super) fn note(&self) -> Option<String> {
-        self.halved.then(|| format!("the device's memory did not hold larger batches than of {} images", self.size))
+    /// The size that was left, if a batch did not fit.
+    pub(super) fn halved_to(&self) -> Option<usize> {
+        self.halved.then_some(self.size)
     }
 
     /// Takes note of a batch: its images, the most that ran at once, and how long they took.
@@ -136,13 +144,13 @@ mod tests {
         let mut batch = growing(256);
         batch.ran(4, 2, Duration::from_secs(1));
         assert_eq!((batch.size(), batch.settled()), (2, true));
-        assert!(batch.note().unwrap().ends_with("of 2 images"));
+        assert_eq!(batch.halved_to(), Some(2));
         batch.ran(4, 3, Duration::from_secs(1));
         assert_eq!(batch.size(), 2, "a batch that was under way already");
         let mut asked_for = BatchSize::fixed(8, false);
         let memory = Error::GpuMemory { device: String::new(), reason: String::new() };
         assert!(growing(8).splits(&memory) && !asked_for.splits(&memory));
         asked_for.ran(8, 8, Duration::from_secs(1));
-        assert_eq!((asked_for.size(), asked_for.note()), (8, None));
+        assert_eq!((asked_for.size(), asked_for.halved_to()), (8, None));
     }
 }
