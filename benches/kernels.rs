@@ -24,7 +24,8 @@ const MODELS: [&str; 6] =
 const BATCHES: [usize; 3] = [1, 8, 64];
 
 fn kernels(criterion: &mut Criterion) {
-    let device = pollster::block_on(Device::open("auto")).unwrap_or_else(|error| panic!("{error}"));
+    let device =
+        pollster::block_on(Device::open("auto", residua::Threads::host())).unwrap_or_else(|error| panic!("{error}"));
     let device = Arc::new(device);
     // Planning needs the weights' shapes alone.
     let nothing = Checkpoint::from_bytes("none", [&2_u64.to_le_bytes()[..], b"{}"].concat()).unwrap();

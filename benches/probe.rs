@@ -212,7 +212,8 @@ impl Probe {
 
 /// A large matrix product, and the convolutions of ResNet-50 that cost most, with every kernel that serves them.
 fn products(wanted: &str, short: bool) {
-    let device = pollster::block_on(residua::gpu::Device::open(wanted)).unwrap_or_else(|error| panic!("{error}"));
+    let device = pollster::block_on(residua::gpu::Device::open(wanted, residua::Threads::host()))
+        .unwrap_or_else(|error| panic!("{error}"));
     let device = Arc::new(device);
     let case = |in_channels, out_channels, kernel, side, images, stored| Case {
         in_channels,

@@ -27,7 +27,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let shape = Shape::new(1, channels, 28, 28);
     let image = Tensor::new(shape, made_up.input([1, channels, 28, 28]));
 
-    let device = Arc::new(pollster::block_on(Device::open("auto"))?);
+    let device = Arc::new(pollster::block_on(Device::open("auto", residua::Threads::host()))?);
     let usual = Executor::new(device.clone(), Network::new(graph, checkpoint), Options::new(Precision::F32));
     let expected = pollster::block_on(usual.run(&image))?;
     for kernel in Variant::all(device.caps()) {

@@ -35,7 +35,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let image = Tensor::new(shape, made_up.input([1, 3, 32, 32]));
     let expected = reference::logits(&graph, &checkpoint, &image)?;
 
-    let device = Arc::new(pollster::block_on(Device::open("auto"))?);
+    let device = Arc::new(pollster::block_on(Device::open("auto", residua::Threads::host()))?);
     let executor = Executor::new(device, Network::new(graph, checkpoint), Options::new(Precision::F32));
     println!("{}", executor.plan(shape)?);
     let logits = pollster::block_on(executor.run(&image))?;

@@ -363,7 +363,7 @@ impl Builder {
     }
 
     fn open_device(&self) -> Result<Device> {
-        let mut device = pollster::block_on(Device::open(self.wanted()))?;
+        let mut device = pollster::block_on(Device::open(self.wanted(), crate::Threads::host()))?;
         if let Some(cache) = self.cache.clone() {
             device.use_cache(cache);
         }

@@ -37,6 +37,7 @@
 //! [`error`] and [`tensor`] are open to all. `tests/layering.rs` enforces the last column.
 
 mod backend;
+mod blocking;
 mod builder;
 pub mod cache;
 pub mod checkpoint;
@@ -63,6 +64,7 @@ pub mod tensor;
 pub mod tune;
 pub mod verify;
 
+pub use blocking::Threads;
 pub use builder::{Builder, Precision, devices};
 pub use classifier::{Classifier, ModelInfo};
 pub use error::{Error, Result};

@@ -76,7 +76,9 @@ mod tests {
 
     #[test]
     fn a_good_kernel_passes_on_the_device_and_a_bad_one_does_not() {
-        let device = Arc::new(pollster::block_on(Device::open("auto")).expect("the GPU tests need an adapter"));
+        let device = Arc::new(
+            pollster::block_on(Device::open("auto", crate::Threads::host())).expect("the GPU tests need an adapter"),
+        );
         let good = Variant::Tiled(Tile::P32C32);
         assert_eq!(doubt(&device, good, Precision::F32).unwrap(), None);
         // For subgroups of twice the lanes that there are.

@@ -281,7 +281,8 @@ mod tests {
     /// The broadcast kernel for subgroups of twice the lanes that there are is wrong where there are channels for all of them.
     #[test]
     fn a_kernel_that_is_wrong_is_found_and_not_chosen_again() {
-        let device = pollster::block_on(Device::open("auto")).expect("the GPU tests need an adapter");
+        let device =
+            pollster::block_on(Device::open("auto", crate::Threads::host())).expect("the GPU tests need an adapter");
         let lanes = 2 * device.caps().subgroup.expect("lavapipe has subgroups of one size");
         let wrong = Variant::Broadcast { lanes };
         let graph = Architecture::by_name("cifar_resnet20a").unwrap().graph();

@@ -52,7 +52,8 @@ fn executor(injection: &Injection) -> Executor {
 }
 
 fn of(graph: Graph, options: Options, injection: &Injection) -> Executor {
-    let mut device = pollster::block_on(Device::open("auto")).expect("the GPU tests need an adapter");
+    let mut device =
+        pollster::block_on(Device::open("auto", residua::Threads::host())).expect("the GPU tests need an adapter");
     device.inject(injection);
     let checkpoint = weights().checkpoint("faults", &graph.tensors()).unwrap();
     Executor::new(Arc::new(device), Network::new(graph, checkpoint), options)

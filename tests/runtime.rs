@@ -189,7 +189,7 @@ fn row_52_pipelines_are_kept_on_disk_and_broken_files_do_no_harm() {
         assert_eq!(fs::read(file).unwrap(), whole, "it is written anew");
     }
     // A folder that cannot be made is no error either.
-    let mut device = pollster::block_on(Device::open("auto")).unwrap();
+    let mut device = pollster::block_on(Device::open("auto", residua::Threads::host())).unwrap();
     device.use_cache(Cache::new(file.join("below a file")));
     let graph = Architecture::by_name("cifar_resnet20a").unwrap().graph();
     let input = images(1, &graph, 32);

@@ -382,6 +382,6 @@ fn executor(device: &str) -> Result<Executor> {
     let unknown = || Error::ModelNotFound { model: NETWORKS[0].0.into(), reason: "no such architecture".into() };
     let graph = Architecture::by_name(NETWORKS[0].0).ok_or_else(unknown)?.graph();
     let checkpoint = made_up().checkpoint("soak", &graph.tensors())?;
-    let device = Arc::new(pollster::block_on(Device::open(device))?);
+    let device = Arc::new(pollster::block_on(Device::open(device, residua::Threads::host()))?);
     Ok(Executor::new(device, Network::new(graph, checkpoint), Options::new(Precision::F32)))
 }

@@ -3,13 +3,13 @@
 use std::{
     mem, process,
     sync::{Arc, Mutex},
-    thread,
     time::Duration,
 };
 
 use super::{
     adapter::{DeviceInfo, adapters, pick},
     connection::Connection,
+    host::Host,
     inject::{Injection, Moment},
     lock,
     pace::Pace,
@@ -33,6 +33,7 @@ pub struct Device {
     pub(super) features: wgpu::Features,
     cache: Option<Cache>,
     pub(super) pace: Arc<Pace>,
+    host: Arc<dyn Host>,
     refusals: Mutex<Vec<Refusal>>,
     /// The process that opened it.
     process: Option<u32>,
@@ -52,17 +53,17 @@ impl Device {
     ///
     /// # Errors
     /// Those of [`pick`]; [`Error::NoAdapter`] if the driver does not open it.
-    pub async fn open(wanted: &str) -> Result<Self> {
+    pub async fn open(wanted: &str, host: Arc<dyn Host>) -> Result<Self> {
         let mut adapters = adapters().await;
         let infos: Vec<DeviceInfo> = adapters.iter().map(|(info, _)| info.clone()).collect();
         let (index, _) = pick(&infos, wanted)?;
         let (info, adapter) = adapters.swap_remove(index);
         let pace = Arc::new(Pace::new(&info));
-        let connection = Connection::open(1, &info, &adapter, pace.clone()).await?;
+        let connection = Connection::open(1, &info, &adapter, pace.clone(), host.clone()).await?;
         let (caps, features) = (connection.caps.clone(), connection.device.features());
         let connection = async_lock::Mutex::new(Arc::new(connection));
         let refusals = Mutex::default();
-        Ok(Device { info, caps, features, cache: None, pace, refusals, process: process(), connection })
+        Ok(Device { info, caps, features, cache: None, pace, host, refusals, process: process(), connection })
     }
 
     /// Takes compiled pipelines out of `cache`, where the driver gives them away, and keeps new ones there.
@@ -144,7 +145,7 @@ impl Device {
     async fn reopen(&self, lost: &Connection, why: &str) -> Result<Connection> {
         let mut reason = why.to_string();
         for pause in PAUSES {
-            thread::sleep(pause);
+            self.host.sleep(pause).await;
             match self.open_again(lost).await {
                 Ok(connection) => return Ok(connection),
                 Err(error) => reason = format!("{why}; and it cannot be opened again: {error}"),
@@ -163,7 +164,8 @@ impl Device {
         let Some((_, adapter)) = same else {
             return Err(Error::NoAdapter { reason: format!("{} is gone", self.info.name) });
         };
-        let mut connection = Connection::open(lost.number + 1, &self.info, adapter, self.pace.clone()).await?;
+        let mut connection =
+            Connection::open(lost.number + 1, &self.info, adapter, self.pace.clone(), self.host.clone()).await?;
         if connection.caps != self.caps {
             return Err(Error::NoAdapter { reason: format!("{} came back with other features", self.info.name) });
         }

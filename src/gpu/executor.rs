@@ -163,7 +163,7 @@ impl Executor {
         let wanted = self.network.values();
         // Not among the kept sessions: it is large, and seldom wanted twice.
         let purpose = Purpose { input: input.shape, pixels: false, wanted: wanted.clone() };
-        let run = async |connection| self.new_session(&connection, &purpose)?.run(input.into()).await;
+        let run = async |connection| self.new_session(&connection, &purpose).await?.run(input.into()).await;
         let values = self.recovering(run).await?;
         Ok(wanted.into_iter().zip(values).collect())
     }
@@ -180,7 +180,7 @@ impl Executor {
     pub async fn stopwatch(&self, input: Shape, wanted: &[ValueId]) -> Result<Stopwatch> {
         let connection = self.device.connection().await?;
         let purpose = Purpose { input, pixels: false, wanted: wanted.to_vec() };
-        Ok(Stopwatch(self.new_session(&connection, &purpose)?))
+        Ok(Stopwatch(self.new_session(&connection, &purpose).await?))
     }
 
     /// The plan for `input`, and of each of its dispatches the median time of `runs` runs, by `clock`.
@@ -217,10 +217,10 @@ impl Executor {
         if let Some(session) = &*kept {
             return Ok(session.clone());
         }
-        let session = match self.new_session(connection, purpose) {
+        let session = match self.new_session(connection, purpose).await {
             // Without what is kept for other calls there may be room.
             Err(Error::GpuMemory { .. }) if self.drop_others(connection, slot)? => {
-                self.new_session(connection, purpose)
+                self.new_session(connection, purpose).await
             }
             outcome => outcome,
         };
@@ -257,7 +257,7 @@ impl Executor {
     }
 
     /// A session; where the driver refuses the kernel of a convolution, with the next best.
-    fn new_session(&self, connection: &Arc<Connection>, purpose: &Purpose) -> Result<Session> {
+    async fn new_session(&self, connection: &Arc<Connection>, purpose: &Purpose) -> Result<Session> {
         let mut replaced = Vec::new();
         loop {
             let options = self.options();
@@ -266,7 +266,7 @@ impl Executor {
             let plan = if purpose.pixels { plan.of_pixels(self.network.graph().input(), caps)? } else { plan };
             let kernel = |step: &Step| Some((step.kernel.to_string(), step.variant?, step.value));
             let kernels = plan.steps.iter().filter_map(kernel).collect();
-            match Session::new(self, connection, plan) {
+            match Session::new(self, connection, plan).await {
                 Err(error @ Error::GpuShader { .. }) => self.replace(error, &options, kernels, &mut replaced)?,
                 Err(error @ Error::GpuMemory { .. }) => {
                     lock(&self.weights).on(connection)?.clear();
@@ -301,14 +301,14 @@ impl Executor {
     }
 
     /// The packed array `id` on the device.
-    pub(super) fn weights(&self, connection: &Connection, id: WeightsId) -> Result<wgpu::Buffer> {
+    pub(super) async fn weights(&self, connection: &Connection, id: WeightsId) -> Result<wgpu::Buffer> {
         if let Some(buffer) = lock(&self.weights).on(connection)?.get(&id) {
             return Ok(buffer.clone());
         }
         let values = self.network.pack(id)?;
         let stored = id.part.stored(self.options.stored);
         let bytes = transfer::encode(&values, stored);
-        let buffer = connection.filled("weights", &bytes, wgpu::BufferUsages::STORAGE)?;
+        let buffer = connection.filled("weights", &bytes, wgpu::BufferUsages::STORAGE).await?;
         lock(&self.weights).on(connection)?.insert(id, buffer.clone());
         Ok(buffer)
     }

@@ -1,9 +1,10 @@
-//! Runs plans on a GPU: the only module that names `wgpu`. Everything inside is asynchronous; the caller blocks if it wants to.
+//! Runs plans on a GPU: the only module that names `wgpu`. It is asynchronous; a [`Host`] tells the time, waits and has threads.
 
 mod adapter;
 mod connection;
 mod device;
 mod executor;
+mod host;
 mod inject;
 mod pace;
 mod pipeline_cache;
@@ -20,6 +21,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 pub use adapter::{DeviceInfo, devices, pick};
 pub use device::Device;
 pub use executor::Executor;
+pub use host::{Host, Task, Work};
 pub use inject::{Failure, Injection, Moment};
 pub use report::{AdapterReport, adapter_reports};
 pub use timing::{Clock, Stopwatch};

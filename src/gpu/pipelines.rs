@@ -11,13 +11,13 @@ pub(super) type Pipeline = (wgpu::ComputePipeline, wgpu::BindGroupLayout);
 
 impl Connection {
     /// The compiled kernel of `key`.
-    pub(super) fn pipeline(&self, key: &KernelKey) -> Result<Pipeline> {
+    pub(super) async fn pipeline(&self, key: &KernelKey) -> Result<Pipeline> {
         if let Some(pipeline) = lock(&self.pipelines).get(key) {
             return Ok(pipeline.clone());
         }
         let label = key.to_string();
         self.at(Moment::Pipeline, &label)?;
-        let compiled = self.guarded(&label, || self.compile(key, &label))?;
+        let compiled = self.guarded(&label, || self.compile(key, &label)).await?;
         lock(&self.pipelines).insert(key.clone(), compiled.clone());
         Ok(compiled)
     }
@@ -56,32 +56,36 @@ impl Connection {
     }
 
     /// Dispatches no workgroup of the kernel, and waits for that: then the driver has compiled it.
-    pub(super) fn warm_up(&self, key: &KernelKey) -> Result<()> {
-        let (pipeline, layout) = self.pipeline(key)?;
+    pub(super) async fn warm_up(&self, key: &KernelKey) -> Result<()> {
+        let (pipeline, layout) = self.pipeline(key).await?;
         let bindings = key.shader.shader().bindings;
-        let buffers: Vec<wgpu::Buffer> = bindings.iter().map(|b| self.placeholder(*b)).collect::<Result<_>>()?;
+        let mut buffers = Vec::with_capacity(bindings.len());
+        for binding in bindings {
+            buffers.push(self.placeholder(*binding).await?);
+        }
         let entries: Vec<_> = (0..)
             .zip(&buffers)
             .map(|(binding, buffer)| wgpu::BindGroupEntry { binding, resource: buffer.as_entire_binding() })
             .collect();
         let descriptor = wgpu::BindGroupDescriptor { label: Some("unused"), layout: &layout, entries: &entries };
-        let bind_group = self.guarded("warm-up", || self.device.create_bind_group(&descriptor))?;
-        let submission = self.submit("warm-up", |encoder| {
+        let bind_group = self.guarded("warm-up", || self.device.create_bind_group(&descriptor)).await?;
+        let record = |encoder: &mut wgpu::CommandEncoder| {
             let mut pass = encoder.begin_compute_pass(&Default::default());
             pass.set_pipeline(&pipeline);
             pass.set_bind_group(0, &bind_group, &[]);
             pass.dispatch_workgroups(0, 1, 1);
-        })?;
-        self.wait(Some(submission.index))
+        };
+        let submission = self.submit("warm-up", record).await?;
+        self.wait(Some(submission.index)).await
     }
 
     /// The smallest buffer that may be bound there.
-    fn placeholder(&self, binding: Binding) -> Result<wgpu::Buffer> {
+    async fn placeholder(&self, binding: Binding) -> Result<wgpu::Buffer> {
         let (size, usage) = match binding {
             Binding::Uniform(bytes) => (bytes, wgpu::BufferUsages::UNIFORM),
             Binding::Read | Binding::Write => (16, wgpu::BufferUsages::STORAGE),
         };
-        self.buffer("unused", size, usage)
+        self.buffer("unused", size, usage).await
     }
 }
 

@@ -31,11 +31,11 @@ pub(super) struct Session {
     pub(super) plan: Plan,
     buffers: Vec<wgpu::Buffer>,
     pub(super) dispatches: Vec<Dispatch>,
-    /// Those that no run has. A run that fails, or is dropped half-way, may leave its lane mapped, and does not give it back.
+    /// Idle lanes. A run that fails, or is dropped half-way, does not return its lane, which may still be mapped.
     lanes: Mutex<Vec<Lane>>,
     turns: Semaphore,
     /// Held while the commands of a run are submitted: those of two runs, which share the activations, do not mix.
-    order: Mutex<()>,
+    order: async_lock::Mutex<()>,
     has_run: AtomicBool,
 }
 
@@ -48,13 +48,16 @@ struct Lane {
 }
 
 impl Lane {
-    fn new(connection: &Connection, plan: &Plan) -> Result<Self> {
+    async fn new(connection: &Connection, plan: &Plan) -> Result<Self> {
         let from_host = wgpu::BufferUsages::MAP_WRITE | wgpu::BufferUsages::COPY_SRC;
         let size = plan.pixels.map_or_else(|| plan.input.buffer_bytes(), |buffer| plan.buffers[buffer]);
-        let upload = connection.buffer("upload", size, from_host)?;
+        let upload = connection.buffer("upload", size, from_host).await?;
         let to_host = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
-        let readback = |placed| connection.buffer("readback", transfer::bytes(placed) as u64, to_host);
-        Ok(Lane { upload, readbacks: plan.kept.iter().map(readback).collect::<Result<_>>()? })
+        let mut readbacks = Vec::with_capacity(plan.kept.len());
+        for placed in &plan.kept {
+            readbacks.push(connection.buffer("readback", transfer::bytes(placed) as u64, to_host).await?);
+        }
+        Ok(Lane { upload, readbacks })
     }
 }
 
@@ -76,26 +79,30 @@ impl Dispatch {
 
 impl Session {
     /// Makes buffers, pipelines and bind groups for `plan`.
-    pub(super) fn new(executor: &Executor, connection: &Arc<Connection>, plan: Plan) -> Result<Self> {
+    pub(super) async fn new(executor: &Executor, connection: &Arc<Connection>, plan: Plan) -> Result<Self> {
         let activation = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST | wgpu::BufferUsages::COPY_SRC;
-        let activations = plan.buffers.iter().map(|&size| connection.buffer("activations", size, activation));
-        let buffers: Vec<wgpu::Buffer> = activations.collect::<Result<_>>()?;
-        let lanes = (0..RUNS).map(|_| Lane::new(connection, &plan)).collect::<Result<_>>()?;
-        prepare(executor, connection, &plan)?;
+        let mut buffers = Vec::with_capacity(plan.buffers.len());
+        for &size in &plan.buffers {
+            buffers.push(connection.buffer("activations", size, activation).await?);
+        }
+        let mut lanes = Vec::with_capacity(RUNS);
+        for _ in 0..RUNS {
+            lanes.push(Lane::new(connection, &plan).await?);
+        }
+        prepare(executor, connection, &plan).await?;
         // As large as any element of a kernel's arrays.
-        let unused = connection.buffer("unused", 16, wgpu::BufferUsages::STORAGE)?;
-        let uniforms = Uniforms::new(connection, &plan)?;
+        let unused = connection.buffer("unused", 16, wgpu::BufferUsages::STORAGE).await?;
+        let uniforms = Uniforms::new(connection, &plan).await?;
         let mut dispatches = Vec::with_capacity(plan.steps.len());
         for (i, step) in plan.steps.iter().enumerate() {
-            let (pipeline, layout) = connection.pipeline(&step.kernel)?;
-            let weights: Vec<Option<wgpu::Buffer>> = step
-                .operands
-                .iter()
-                .map(|operand| match operand {
-                    Operand::Buffer(_) | Operand::Unused => Ok(None),
-                    Operand::Weights(id) => executor.weights(connection, *id).map(Some),
-                })
-                .collect::<Result<_>>()?;
+            let (pipeline, layout) = connection.pipeline(&step.kernel).await?;
+            let mut weights = Vec::with_capacity(step.operands.len());
+            for operand in &step.operands {
+                weights.push(match operand {
+                    Operand::Buffer(_) | Operand::Unused => None,
+                    Operand::Weights(id) => Some(executor.weights(connection, *id).await?),
+                });
+            }
             let mut entries =
                 vec![wgpu::BindGroupEntry { binding: 0, resource: uniforms.binding(i, step.uniform.len()) }];
             for (binding, (operand, weights)) in step.operands.iter().zip(&weights).enumerate() {
@@ -108,7 +115,8 @@ impl Session {
                 entries.push(wgpu::BindGroupEntry { binding: binding as u32 + 1, resource });
             }
             let descriptor = wgpu::BindGroupDescriptor { label: Some(&step.name), layout: &layout, entries: &entries };
-            let bind_group = connection.guarded(&step.name, || connection.device.create_bind_group(&descriptor))?;
+            let bind_group =
+                connection.guarded(&step.name, || connection.device.create_bind_group(&descriptor)).await?;
             dispatches.push(Dispatch { pipeline, bind_group, grid: step.grid });
         }
         Ok(Session {
@@ -118,7 +126,7 @@ impl Session {
             dispatches,
             lanes: Mutex::new(lanes),
             turns: Semaphore::new(RUNS),
-            order: Mutex::default(),
+            order: async_lock::Mutex::default(),
             has_run: AtomicBool::new(false),
         })
     }
@@ -129,36 +137,39 @@ impl Session {
         let bytes = transfer::to_device(input, &self.plan.input);
         let _turn = self.turns.acquire().await;
         let free = lock(&self.lanes).pop();
-        let lane = free.map_or_else(|| Lane::new(connection, &self.plan), Ok)?;
+        let lane = match free {
+            Some(lane) => lane,
+            None => Lane::new(connection, &self.plan).await?,
+        };
         connection.map(&lane.upload, wgpu::MapMode::Write, None).await?;
-        let range = lane.upload.get_mapped_range_mut(..);
-        range.map_err(|error| connection.lose(error))?.copy_from_slice(&bytes);
+        lane.upload.get_mapped_range_mut(..).map_err(|error| connection.lose(error))?.copy_from_slice(&bytes);
         lane.upload.unmap();
         let portions = connection.pace.portions(&self.plan.steps);
-        let submissions = self.submit(&portions, &lane)?;
+        let submissions = self.submit(&portions, &lane).await?;
         for submission in &submissions {
-            connection.wait(Some(submission.index.clone()))?;
+            connection.wait(Some(submission.index.clone())).await?;
         }
         self.learn(&portions, &submissions);
         let last = submissions.last().map(|submission| &submission.index);
         let mut values = Vec::with_capacity(lane.readbacks.len());
         for (placed, readback) in self.plan.kept.iter().zip(&lane.readbacks) {
             connection.map(readback, wgpu::MapMode::Read, last.cloned()).await?;
-            let view = readback.get_mapped_range(..).map_err(|error| connection.lose(error))?;
-            values.push(transfer::to_host(&view, placed));
-            drop(view);
+            let read = readback.get_mapped_range(..).map(|view| transfer::to_host(&view, placed));
+            values.push(read.map_err(|error| connection.lose(error))?);
             readback.unmap();
         }
         lock(&self.lanes).push(lane);
         Ok(values)
     }
 
-    fn submit(&self, portions: &[Portion], lane: &Lane) -> Result<Vec<Submission>> {
-        let _order = lock(&self.order);
-        portions
-            .iter()
-            .map(|portion| self.connection.submit("batch", |encoder| self.record(encoder, portion, lane)))
-            .collect()
+    async fn submit(&self, portions: &[Portion], lane: &Lane) -> Result<Vec<Submission>> {
+        let _order = self.order.lock().await;
+        let mut submissions = Vec::with_capacity(portions.len());
+        for portion in portions {
+            let record = |encoder: &mut wgpu::CommandEncoder| self.record(encoder, portion, lane);
+            submissions.push(self.connection.submit("batch", record).await?);
+        }
+        Ok(submissions)
     }
 
     fn learn(&self, portions: &[Portion], submissions: &[Submission]) {
@@ -194,7 +205,7 @@ struct Uniforms {
 }
 
 impl Uniforms {
-    fn new(connection: &Connection, plan: &Plan) -> Result<Self> {
+    async fn new(connection: &Connection, plan: &Plan) -> Result<Self> {
         let align = connection.device.limits().min_uniform_buffer_offset_alignment as usize;
         let largest = plan.steps.iter().map(|step| step.uniform.len()).max().unwrap_or(16);
         let stride = largest.next_multiple_of(align);
@@ -202,7 +213,7 @@ impl Uniforms {
         for (block, step) in blocks.chunks_exact_mut(stride).zip(&plan.steps) {
             block[..step.uniform.len()].copy_from_slice(&step.uniform);
         }
-        Ok(Uniforms { buffer: connection.filled("extents", &blocks, wgpu::BufferUsages::UNIFORM)?, stride })
+        Ok(Uniforms { buffer: connection.filled("extents", &blocks, wgpu::BufferUsages::UNIFORM).await?, stride })
     }
 
     fn binding(&self, step: usize, len: usize) -> wgpu::BindingResource<'_> {

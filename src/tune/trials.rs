@@ -216,7 +216,9 @@ mod tests {
     }
 
     fn device() -> Arc<Device> {
-        Arc::new(pollster::block_on(Device::open("auto")).expect("the GPU tests need an adapter"))
+        Arc::new(
+            pollster::block_on(Device::open("auto", crate::Threads::host())).expect("the GPU tests need an adapter"),
+        )
     }
 
     fn network() -> Network {

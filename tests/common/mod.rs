@@ -181,7 +181,7 @@ pub(crate) fn in_time<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'stat
 
 /// The device that the tests run on: whatever `auto` picks. There is no test without one.
 pub(crate) fn device() -> Arc<Device> {
-    let device = pollster::block_on(Device::open("auto"));
+    let device = pollster::block_on(Device::open("auto", residua::Threads::host()));
     Arc::new(device.unwrap_or_else(|error| panic!("the GPU tests need an adapter: {error}")))
 }
 

@@ -19,7 +19,7 @@ impl Products {
     /// Those of `network` for an input of shape `input`: rows are output pixels, columns output channels, and the sum runs over the kernel's
     /// taps and a group's input channels. Each is a 1x1 convolution with the kernel that is chosen for it.
     pub(crate) fn new(network: &Network, input: Shape, device: &str, stored: Precision) -> Result<Self> {
-        let device = Arc::new(pollster::block_on(Device::open(device))?);
+        let device = Arc::new(pollster::block_on(Device::open(device, residua::Threads::host()))?);
         let graph = network.graph();
         let shapes = graph.infer_shapes(input)?;
         let mut counts: BTreeMap<[usize; 3], u32> = BTreeMap::new();
