@@ -194,16 +194,12 @@ pub(crate) fn precisions(device: &Device, what: &str) -> Vec<Precision> {
     vec![Precision::F32]
 }
 
-/// Where weights and photos lie that may not be part of the project: `RESIDUA_REAL_DATA`, else `../shared`. Nothing, said on
-/// stderr, where there is no such folder.
-pub(crate) fn real_data(test: &str) -> Option<PathBuf> {
+/// The folder of the real weights and photos: `RESIDUA_REAL_DATA`, else `../shared`.
+pub(crate) fn real_data() -> PathBuf {
     let beside = || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared");
     let folder = std::env::var_os("RESIDUA_REAL_DATA").map_or_else(beside, PathBuf::from);
-    if folder.join("weights").is_dir() {
-        return Some(folder);
-    }
-    say(&format!("SKIPPED {test}: no {}; set RESIDUA_REAL_DATA", folder.display()));
-    None
+    assert!(folder.join("weights").is_dir(), "no real data in {}; set RESIDUA_REAL_DATA", folder.display());
+    folder
 }
 
 /// A line on stderr even if the test passes: the harness swallows what `eprintln!` prints.
