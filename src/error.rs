@@ -35,6 +35,7 @@
 //! | `image.unsupported` | an image of a kind that is not read | convert it to JPEG or PNG |
 //! | `image.too_large` | an image announces more pixels than the limit | scale it down |
 //! | `image.folder` | a folder in place of an image | give `-r` |
+//! | `image.none` | a folder without images | check its name, and what was left out of it |
 //! | `graph.shape` | a network cannot take an input of that size or shape | take a larger input, or the shape in the message |
 //! | `gpu.no_adapter` | there is no GPU and no driver | install one, or use `--device cpu` |
 //! | `gpu.unknown_device` | no adapter has that name or index | see `residua devices` |
@@ -254,6 +255,9 @@ pub enum Error {
     /// A folder was given where an image is expected.
     #[error("is a folder; give -r to classify what is in it")]
     ImageFolder,
+    /// A folder holds no image.
+    #[error("there is no image in this folder")]
+    ImageNone,
 
     /// A node of the graph cannot take its input.
     #[error("node {node}: {reason}")]
@@ -375,6 +379,7 @@ impl Error {
             Error::ImageUnsupported { .. } => "image.unsupported",
             Error::ImageTooLarge { .. } => "image.too_large",
             Error::ImageFolder => "image.folder",
+            Error::ImageNone => "image.none",
             Error::Shape { .. } => "graph.shape",
             Error::NoAdapter { .. } => "gpu.no_adapter",
             Error::UnknownDevice { .. } => "gpu.unknown_device",

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
-use super::options::Global;
+use super::{folder::FolderOptions, options::Global};
 
 /// Classify images with residual networks on any GPU.
 #[derive(Debug, Parser)]
@@ -34,7 +34,8 @@ pub(crate) enum Command {
   find photos -type f -mtime -7 -print0 | residua classify -0 @-
   cat photo.jpg | residua classify -
 
-Results come in the order of the inputs, a batch at a time; --batch 1 answers each image as it comes.")]
+Exit status 1 if an input failed: an image that cannot be read, or a folder without images. What is left out of a folder is counted on
+stderr. Results come in the order of the inputs, a batch at a time; --batch 1 answers each image as it comes.")]
     Classify(Classify),
     /// Draw where in a photo the evidence for a class lies
     #[command(after_help = "Examples:
@@ -220,9 +221,11 @@ pub(crate) struct Similar {
     /// Images to find the like of
     #[arg(required_unless_present = "duplicates", value_name = "QUERY")]
     pub(crate) queries: Vec<PathBuf>,
-    /// Where to look: a folder with all that is in it, or an index of one
+    /// Where to look: a folder with all images that are in it, or an index of one
     #[arg(long = "in", value_name = "FOLDER|INDEX")]
     pub(crate) place: PathBuf,
+    #[command(flatten)]
+    pub(crate) folders: FolderOptions,
     /// Keep the features of the folder in this file: next time only files with another size or time are read
     #[arg(long, value_name = "FILE")]
     pub(crate) index: Option<PathBuf>,
@@ -246,9 +249,11 @@ pub(crate) struct Similar {
 /// The choice of images.
 #[derive(Debug, Clone, ClapArgs)]
 pub(crate) struct Inputs {
-    /// Take folders, with all that is in them
+    /// Take folders, with all images that are in them and in the folders below
     #[arg(short, long)]
     pub(crate) recursive: bool,
+    #[command(flatten)]
+    pub(crate) folders: FolderOptions,
     /// Lists are separated by NUL instead of line ends (find -print0)
     #[arg(short = '0', long)]
     pub(crate) null: bool,

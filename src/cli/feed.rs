@@ -8,13 +8,13 @@ use std::{
         Arc, Mutex, PoisonError,
         mpsc::{self, Receiver, RecvTimeoutError, Sender, SyncSender},
     },
-    thread,
+    thread::{self, JoinHandle},
     time::Duration,
 };
 
 use residua::{Error, Pixels};
 
-use super::{Stop, args::Inputs, interrupt::Interrupt};
+use super::{Stop, args::Inputs, interrupt::Interrupt, left_out::LeftOut};
 
 /// How often a wait for the next image looks whether Ctrl-C was pressed.
 const PATIENCE: Duration = Duration::from_millis(50);
@@ -24,6 +24,8 @@ type Ready = Result<Pixels, Error>;
 /// The images of some inputs, in order.
 pub(super) struct Feed {
     ordered: Receiver<(PathBuf, Receiver<Ready>)>,
+    /// Walks the inputs, to their end if it may.
+    walk: JoinHandle<Option<LeftOut>>,
     interrupt: Interrupt,
 }
 
@@ -50,12 +52,19 @@ impl Feed {
                 }
             });
         }
-        thread::spawn(move || {
-            let _ = inputs.walk(&mut |path, error| {
+        let walk = thread::spawn(move || {
+            let walked = inputs.walk(&mut |path, error| {
                 if skip(&path) { Ok(()) } else { hand_over(path, error, &to_order, &to_decode) }
             });
+            walked.ok()
         });
-        Feed { ordered, interrupt }
+        Feed { ordered, walk, interrupt }
+    }
+
+    /// What was left out of the inputs, once all of them were walked; nothing if they were not.
+    pub(super) fn left_out(self) -> Option<LeftOut> {
+        drop(self.ordered);
+        self.walk.join().ok().flatten()
     }
 
     /// The next image, or what is wrong with it; nothing after the last one.

@@ -13,7 +13,7 @@ use residua::{
     index::{self, Indexed},
 };
 
-use super::{Stop, inputs::path_of, options::Global, pipeline::Work, progress::Progress, write_file};
+use super::{Stop, list::path_of, options::Global, pipeline::Work, progress::Progress, write_file};
 
 /// Images by path, each with its features.
 pub(super) struct Index {

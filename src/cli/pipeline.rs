@@ -75,7 +75,9 @@ impl Work<'_> {
             }
         }
         let notes = classifier.notes().into_iter().skip(told);
-        notes.chain(device.batches.note()).for_each(|note| global.note(&note));
+        let left_out = if ended.is_ok() { feed.left_out() } else { None };
+        let left_out = left_out.iter().flat_map(|left_out| left_out.notes());
+        notes.chain(device.batches.note()).chain(left_out).for_each(|note| global.note(&note));
         ended
     }
 }

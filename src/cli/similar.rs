@@ -96,7 +96,7 @@ fn index(
     if let Some(file) = command.index.as_deref().filter(|file| file.exists()) {
         index.read(file)?;
     }
-    let inputs = Inputs::folder(&command.place);
+    let inputs = Inputs::folder(&command.place, &command.folders);
     let (failed, ended) = index.refresh(&Work { global, classifier, inputs: &inputs, interrupt });
     if let (Some(file), Ok(()) | Err(Stop::Interrupted)) = (&command.index, &ended) {
         index.write(file, classifier.model().features)?;

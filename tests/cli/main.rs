@@ -4,6 +4,7 @@ mod embed;
 mod explain;
 mod folders;
 mod help;
+mod inputs;
 mod pictures;
 mod profile;
 mod similar;
