@@ -36,6 +36,14 @@ impl Backend {
         }
     }
 
+    /// How it stores weights and activations.
+    pub(crate) fn stored(&self) -> Precision {
+        match self {
+            Backend::Gpu(executor) => executor.stored(),
+            Backend::Reference(_) => Precision::F32,
+        }
+    }
+
     /// The value `wanted`.
     fn value(&self, input: Input<'_>, wanted: ValueId) -> Result<Tensor> {
         let mut values = match self {

@@ -18,7 +18,7 @@ use crate::{
     labels::{Labels, Prediction, Scoring},
     plan::{Footprint, Network},
     profile::{self, Profile},
-    search::{self, Products},
+    search::{self, Similarities},
     tensor::{Shape, Tensor},
     verify::{self, Coverage, Verification},
 };
@@ -184,20 +184,20 @@ impl Classifier {
         Ok((0..pixels.len()).map(|n| features.image(n).to_vec()).collect())
     }
 
-    /// Calls `each` with the dot products of all `queries` with all `vectors`, part by part: vectors in chunks that fit the device,
-    /// and for each of them the queries in batches. Of vectors of unit length these are cosine similarities. They may be of any
-    /// length, the same for all, and are stored on the device in its [`Classifier::precision`].
+    /// Calls `each` with the cosine similarities of all `queries` to all `vectors`, part by part: vectors in chunks that fit the device,
+    /// and for each of them the queries in batches. They may have any number of features, the same for all, and are stored on the device
+    /// in its [`Classifier::precision`]; [`cosine`](crate::cosine) gives the similarity of two of them to the last digit.
     ///
     /// # Errors
     /// [`Error::Shape`] if they differ in length, [`Error::TensorValue`] for a vector that is not finite, `gpu.*` if the device
     /// fails, and what `each` returns.
-    pub fn products<E: From<Error>>(
+    pub fn similarities<E: From<Error>>(
         &self,
         queries: &[&[f32]],
         vectors: &[&[f32]],
-        each: &mut dyn FnMut(Products) -> Result<(), E>,
+        each: &mut dyn FnMut(Similarities) -> Result<(), E>,
     ) -> Result<(), E> {
-        search::products(&self.0.backend, queries, vectors, each)
+        search::similarities(&self.0.backend, queries, vectors, each)
     }
 
     /// Which weights these are: the FNV-1a hash of the checkpoint's bytes. Files of other names with the same bytes are equal.
@@ -330,10 +330,7 @@ impl Classifier {
 
     /// Type of activations and weights on the device.
     pub fn precision(&self) -> Precision {
-        match &self.0.backend {
-            Backend::Gpu(executor) => executor.stored(),
-            Backend::Reference(_) => Precision::F32,
-        }
+        self.0.backend.stored()
     }
 
     /// What is known of the model.

@@ -68,4 +68,4 @@ pub use explain::Explanation;
 pub use gpu::DeviceInfo;
 pub use image::Pixels;
 pub use labels::{Class, Labels, Prediction};
-pub use search::Products;
+pub use search::{Similarities, cosine};

@@ -60,7 +60,11 @@ npy: a NumPy array [N, features] f32, a row an input in the order of the inputs;
   residua similar photo.jpg --in photos.index --format jsonl
   residua similar --duplicates --in photos/
 
-The score is the cosine similarity of the features (see embed): 1 for equal images. The search is exact.
+The score is the cosine similarity of the features (see embed): 1 for equal images. The search is exact. The score of a group is the
+lowest of any two images in it: two that are alike only through others may be less alike than --min-score.
+jsonl: an object a query, {\"path\", \"model\", \"neighbours\": [{\"path\", \"score\"}, ...]}; with --duplicates one a group or pair,
+{\"paths\": [...], \"score\"}.
+Exit status 1 if a query or an image of the folder failed, or if there is no image in it.
 An index is a safetensors file for any language: \"embeddings\" F32 [N, features], rows of unit length; \"paths\" U8, each path ended by
 NUL; \"sizes\" and \"mtimes\" I64 [N]; model and preprocessing in its metadata. An index of another model is refused.
   tensors = safetensors.numpy.load_file('photos.index')
@@ -235,12 +239,15 @@ pub(crate) struct Similar {
     /// Show only images of at least this similarity
     #[arg(long, value_name = "SCORE", allow_negative_numbers = true)]
     pub(crate) min_score: Option<f32>,
-    /// Instead of a search: all pairs in the folder of at least --min-score, or 0.95
+    /// Instead of a search: the groups of images in the folder that are alike, each linked to another one by at least --min-score, or 0.95
     ///
     /// What is like depends on the network. ResNet-18 gave 0.86 to 0.95 to copies at 60 % of the size and JPEG quality 60, and at most
     /// 0.68 to other photos; the small builtin network tells photos apart less well.
     #[arg(long, conflicts_with = "queries")]
     pub(crate) duplicates: bool,
+    /// With --duplicates: all pairs that are alike, instead of groups
+    #[arg(long, requires = "duplicates")]
+    pub(crate) pairs: bool,
     /// Form of the output
     #[arg(long, value_enum, default_value_t = SimilarFormat::Text)]
     pub(crate) format: SimilarFormat,

@@ -9,6 +9,7 @@ mod classify;
 mod completions;
 mod devices;
 mod doctor;
+mod duplicates;
 mod embed;
 mod explain;
 mod faults;
