@@ -83,12 +83,10 @@ IN holds a tensor \"input\" [N, 3, H, W] f32; OUT gets a tensor \"logits\" [N, c
     #[command(after_help = "Examples:
   residua info builtin
   residua info model.safetensors -v
-  residua info model.safetensors --graph network.svg")]
+  residua info -m model.safetensors --graph network.svg")]
     Info {
-        /// builtin, a .safetensors file, a folder with model.safetensors and config.json, or a model of the hub: a name such as resnet50,
-        /// or a hub id such as timm/resnet50.a1_in1k, with @REVISION after either
-        #[arg(default_value = "builtin")]
-        model: String,
+        #[command(flatten)]
+        model: NamedModel,
         /// Also draw the network into this file: layers, shapes, fusions, skip connections
         #[arg(long, value_name = "FILE.svg")]
         graph: Option<PathBuf>,
@@ -143,7 +141,11 @@ freed; what a closed device leaves there looks like growth.")]
 The cache is that of Python's huggingface_hub; HF_HOME, HF_HUB_CACHE, HF_ENDPOINT, HF_TOKEN and HF_HUB_OFFLINE mean what they mean there.")]
     Pull {
         /// A name such as resnet50, or a hub id such as timm/resnet50.a1_in1k, with @REVISION after either
-        model: String,
+        #[arg(required_unless_present = "option")]
+        model: Option<String>,
+        /// The same, as other commands take it
+        #[arg(id = "option", short = 'm', long = "model", value_name = "MODEL", conflicts_with = "model")]
+        option: Option<String>,
     },
     /// Tell all that a bug report needs: versions, adapters, limits, a test of the device, caches, environment
     #[command(after_help = "Examples:\n  residua doctor\n  residua doctor --json > report.json")]
@@ -182,6 +184,23 @@ pub(crate) struct Model {
     /// or a hub id such as timm/resnet50.a1_in1k, with @REVISION after either
     #[arg(short, long, default_value = "builtin", value_name = "MODEL")]
     pub(crate) model: String,
+}
+
+/// The choice of model, with or without -m.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct NamedModel {
+    /// The same as -m MODEL
+    #[arg(value_name = "MODEL", conflicts_with = "model")]
+    name: Option<String>,
+    #[command(flatten)]
+    option: Model,
+}
+
+impl NamedModel {
+    /// What was named, or the default.
+    pub(crate) fn name(&self) -> &str {
+        self.name.as_ref().unwrap_or(&self.option.model)
+    }
 }
 
 #[derive(Debug, ClapArgs)]
@@ -333,7 +352,7 @@ pub(crate) struct Logits {
     #[arg(long, value_name = "IN.safetensors")]
     pub(crate) input: PathBuf,
     /// safetensors file to write, with a tensor "logits" [N, classes] f32
-    #[arg(long, value_name = "OUT.safetensors")]
+    #[arg(short, long, value_name = "OUT.safetensors")]
     pub(crate) output: PathBuf,
 }
 

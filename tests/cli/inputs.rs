@@ -174,3 +174,26 @@ fn links_cannot_lead_in_a_circle() {
     let output = classify(&["-r", &folder.path("alias")]);
     assert_eq!(paths(&output, &folder), ["alias/a.jpg"]);
 }
+
+#[test]
+fn info_and_pull_take_a_model_as_the_other_commands_do() {
+    let folder = Folder::new();
+    let model = folder.checkpoint("m.safetensors", "cifar_resnet20a", |_, _, _| true);
+    let info = |arguments: &[&str]| {
+        let output = on_cpu(&[&["info"], arguments].concat());
+        assert_eq!(output.status.code(), Some(0), "{}", err(&output));
+        out(&output)
+    };
+    assert_eq!(info(&["-m", &model]), info(&[&model]));
+    assert_eq!(info(&["--model", "builtin"]), info(&[]));
+    assert_ne!(info(&["-m", &model]), info(&[]));
+    let both = on_cpu(&["info", "builtin", "-m", &model]);
+    assert!(both.status.code() == Some(2) && err(&both).contains("cannot be used with"), "{}", err(&both));
+    for arguments in [["pull", "no such model"].to_vec(), ["pull", "-m", "no such model"].to_vec()] {
+        assert_fails(&on_cpu(&arguments), 2, "model.not_found");
+    }
+    for arguments in [["pull"].to_vec(), ["pull", "a", "-m", "b"].to_vec()] {
+        let output = on_cpu(&arguments);
+        assert!(output.status.code() == Some(2) && err(&output).contains("Usage"), "{}", err(&output));
+    }
+}
