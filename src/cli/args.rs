@@ -48,10 +48,11 @@ network sees, and is laid over the photo in its own size.")]
     /// Give the features of images: what the network's head reads, averaged over all pixels
     #[command(after_help = "Examples:
   residua embed -m resnet18.safetensors photo.jpg
-  residua embed -r photos/ --format npy -o photos.npy
+  residua embed -r photos/ --format npy -o photos.npy --paths photos.txt
 
 jsonl: an object an image, {\"path\", \"model\", \"embedding\": [...]} or {\"path\", \"error\": {\"code\", \"message\"}}.
-npy: a NumPy array [N, features] f32, a row an input in the order of the inputs; the row of an input that failed is NaN.")]
+npy: a NumPy array [N, features] f32, a row an input in the order of the inputs; the row of an input that failed is NaN.
+Exit status 1 if an input failed: an image that cannot be read, or a folder without images.")]
     Embed(Embed),
     /// Find the images of a folder that are most like an image, or like each other
     #[command(after_help = "Examples:
@@ -233,6 +234,12 @@ pub(crate) struct Embed {
     /// Write to this file instead of stdout
     #[arg(short, long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
+    /// With --format npy: also write the paths of the rows to this file, one a line
+    ///
+    /// Every input has its line, also one that failed, whose row is NaN. In a path a line end is written as \n, and a byte that is not
+    /// UTF-8 as \xff; with -0 each path is as the system has it and ends with NUL.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) paths: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) inputs: Inputs,
 }

@@ -109,6 +109,15 @@ pub(super) fn text_of(path: &Path) -> String {
     text
 }
 
+/// A path in a list of paths: text that ends with a line end, which it has nowhere else, or with `null` as the system has it, ended by NUL.
+pub(super) fn line_of(path: &Path, null: bool) -> Vec<u8> {
+    if null {
+        [path.as_os_str().as_encoded_bytes(), b"\0"].concat()
+    } else {
+        format!("{}\n", text_of(path).replace('\n', "\\n")).into_bytes()
+    }
+}
+
 /// Reads and decodes the image at `path`, or on stdin for `-`.
 pub(super) fn read(path: &Path, options: &DecodeOptions) -> Result<Decoded, Error> {
     let mut bytes = Vec::new();
