@@ -10,6 +10,7 @@ mod profile;
 mod similar;
 mod terminal;
 mod tuning;
+mod variables;
 
 use std::{
     fs,
