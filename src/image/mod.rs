@@ -6,6 +6,7 @@
 
 mod crop;
 mod decode;
+mod format;
 mod jpeg;
 #[cfg(feature = "libjpeg")]
 mod libjpeg;
@@ -15,6 +16,7 @@ mod sniff;
 
 pub use crop::CropRounding;
 pub use decode::{DecodeOptions, Decoded, decode};
+pub use format::Format;
 pub use preprocess::{IMAGENET_MEAN, IMAGENET_STD, Preprocess, Region, Resize};
 pub use resample::Filter;
 
