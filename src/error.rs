@@ -32,7 +32,7 @@
 //! | `config.path` | a file names another one by more than a plain name | do not trust that file |
 //! | `image.decode` | no image, or a broken one | look at the file |
 //! | `image.truncated` | an image ends early | fetch it again; `--allow-truncated` takes what is there of a JPEG |
-//! | `image.unsupported` | an image of a kind that is not read | convert it to JPEG or PNG |
+//! | `image.unsupported` | an image of a kind that is not read, or by another build only | convert it to JPEG or PNG |
 //! | `image.too_large` | an image announces more pixels than the limit | scale it down |
 //! | `image.folder` | a folder in place of an image | give `-r` |
 //! | `graph.shape` | a network cannot take an input of that size or shape | take a larger input, or the shape in the message |
@@ -64,6 +64,9 @@
 //! | PNG of 13000x13000 without data | `image.decode` | 0.00 | 10 |
 //! | JPEG of 13000x13000 in 2 KB | `image.truncated` | 0.00 | 9 |
 //! | GIF of 13000x13000 in 1 KB | `image.decode` | 0.00 | 9 |
+//! | TIFF of 100000x100000 in 1 KB | `image.too_large` | 0.00 | 9 |
+//! | TIFF of 13000x13000, 1 MiB of it packed | `image.decode` | 0.00 | 9 |
+//! | JPEG of 5000 scans | `image.decode` | 0.00 | 9 |
 //! | PNG of 65535x1 | a class | 0.04 | 11 |
 //! | PNG with 2 MiB of iTXt | a class | 0.04 | 16 |
 //! | PNG with 256 MiB of packed profile | a class | 0.08 | 74 |

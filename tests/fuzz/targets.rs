@@ -111,8 +111,10 @@ fn image(data: &[u8]) {
     let mut options = DecodeOptions::default();
     options.max_pixels = 1 << 18;
     options.allow_truncated = data.len() % 2 == 1;
+    options.strict = data.len() % 3 == 1;
     match decode(data, &options) {
         Ok(decoded) => {
+            assert!(!options.strict || decoded.damage.is_none() && !decoded.truncated, "{:?}", decoded.damage);
             let (width, height) = (decoded.image.width(), decoded.image.height());
             assert!(u64::from(width) * u64::from(height) <= options.max_pixels, "{width}x{height}");
             for preprocess in [Preprocess::torchvision(), Preprocess::square(32, [0.5; 3], [0.5; 3])] {
