@@ -16,7 +16,7 @@ use crate::{
     checkpoint::{Checkpoint, ModelConfig, PreprocessConfig, ProblemType, published},
     classifier::ModelInfo,
     gpu::{Device, DeviceInfo, Executor, Injection},
-    image::{self, Preprocess},
+    image::{self, DecodeOptions, Preprocess},
     kernels::{Precision as Stored, conv2d::Variant},
     labels::{Labels, Scoring},
     models::{Architecture, Shapes, check_declared},
@@ -55,6 +55,7 @@ pub struct Builder {
     mean: Option<[f32; 3]>,
     std: Option<[f32; 3]>,
     labels: Option<Labels>,
+    decode: DecodeOptions,
     faults: Vec<Fault>,
     test_size: bool,
     deterministic: bool,
@@ -191,6 +192,12 @@ impl Builder {
         self
     }
 
+    /// How [`Classifier::infer_path`] and the others that take files decode them.
+    pub fn decode(mut self, options: DecodeOptions) -> Self {
+        self.decode = options;
+        self
+    }
+
     /// Failures of the device at moments that `injection` chooses, to test how they are met.
     pub fn inject(mut self, injection: &Injection) -> Self {
         self.injection = Some(injection.clone());
@@ -211,7 +218,7 @@ impl Builder {
             let device = device.map(|device| device.join().unwrap_or_else(|cause| panic::resume_unwind(cause)));
             let size = (model.preprocess.height, model.preprocess.width);
             let backend = self.backend(network, device, size, &mut notes)?;
-            Ok(Classifier::new(backend, model, notes))
+            Ok(Classifier::new(backend, model, self.decode.clone(), notes))
         })
     }
 

@@ -13,7 +13,7 @@ use crate::{
     checkpoint::PreprocessConfig,
     explain::{self, Explanation},
     gpu::DeviceInfo,
-    image::{Pixels, Preprocess},
+    image::{DecodeOptions, Pixels, Preprocess},
     kernels::Precision,
     labels::{Labels, Prediction, Scoring},
     plan::{Footprint, Network},
@@ -34,6 +34,7 @@ struct Inner {
     maps: OnceLock<Backend>,
     model: ModelInfo,
     device: DeviceInfo,
+    decode: DecodeOptions,
     notes: Vec<String>,
 }
 
@@ -100,12 +101,12 @@ impl Classifier {
         Builder::default()
     }
 
-    pub(crate) fn new(backend: Backend, model: ModelInfo, notes: Vec<String>) -> Self {
+    pub(crate) fn new(backend: Backend, model: ModelInfo, decode: DecodeOptions, notes: Vec<String>) -> Self {
         let device = match &backend {
             Backend::Gpu(executor) => executor.device().info().clone(),
             Backend::Reference(_) => DeviceInfo::reference(),
         };
-        Classifier(Arc::new(Inner { backend, maps: OnceLock::new(), model, device, notes }))
+        Classifier(Arc::new(Inner { backend, maps: OnceLock::new(), model, device, decode, notes }))
     }
 
     /// The classes of one image.
@@ -339,6 +340,11 @@ impl Classifier {
     /// What is known of the model.
     pub fn model(&self) -> &ModelInfo {
         &self.0.model
+    }
+
+    /// How files are decoded.
+    pub fn decode_options(&self) -> &DecodeOptions {
+        &self.0.decode
     }
 
     /// What a user should be told about the choice of device and model, and of kernels that the driver has refused since.

@@ -2,9 +2,8 @@
 //!
 //! ```
 //! # fn main() -> residua::Result<()> {
-//! let photo = image::DynamicImage::new_rgb8(640, 480); // or image::open("photo.jpg")
 //! let classifier = residua::Classifier::open("builtin")?;
-//! let prediction = classifier.infer(&photo)?;
+//! let prediction = classifier.infer_path("tests/images/ship.png")?;
 //! for class in prediction.top(3) {
 //!     println!("{:6.2} % {}", 100.0 * class.score, class.label);
 //! }
@@ -31,7 +30,7 @@
 //! | gpu | runs a plan in one submission, or in several where that takes long, and gets the next run ready meanwhile; alone names `wgpu` | [`gpu`] | `graph`, `plan`, `kernels`, `cache` |
 //! | cache | files that make the next start faster | [`cache`] | nothing |
 //! | labels | scores, names | [`labels`] | nothing |
-//! | classifier | the whole path in order ([`Classifier`]), how to open it ([`Builder`]), what a model's name stands for, [`verify`] layer by layer, [`tune`] by measuring kernels, [`profile`] by time, [`explain`] by heat maps, exact search among features and their [`index`] | `classifier`, `builder`, `backend`, `source`, `verify`, `tune`, `profile`, `explain`, `search`, `index` | everything |
+//! | classifier | the whole path in order ([`Classifier`]), how to open it ([`Builder`]), files as its input, what a model's name stands for, [`verify`] layer by layer, [`tune`] by measuring kernels, [`profile`] by time, [`explain`] by heat maps, exact search among features and their [`index`] | `classifier`, `builder`, `photos`, `backend`, `source`, `verify`, `tune`, `profile`, `explain`, `search`, `index` | everything |
 //!
 //! [`error`] and [`tensor`] are open to all. `tests/layering.rs` enforces the last column.
 
@@ -51,6 +50,7 @@ pub mod index;
 pub mod kernels;
 pub mod labels;
 pub mod models;
+mod photos;
 pub mod plan;
 pub mod profile;
 pub mod reference;

@@ -3,8 +3,9 @@
 use std::{fs, path::Path};
 
 use residua::{
-    Classifier,
+    Classifier, Error,
     checkpoint::{Checkpoint, Synthetic},
+    image::DecodeOptions,
     models::Architecture,
     tensor::{Shape, Tensor},
 };
@@ -129,4 +130,52 @@ fn products_are_those_of_all_vectors_with_all_queries() {
         let refused = classifier.products(&[&[0.0; 3]], &slices(&vectors), &mut |_| Ok::<_, residua::Error>(()));
         assert_eq!(refused.unwrap_err().code(), "graph.shape");
     });
+}
+
+#[test]
+fn files_are_decoded_as_the_command_does_and_give_an_error_each() {
+    let classifier = Classifier::builder().device("cpu").open().unwrap();
+    let golden = |name: &str| format!("{}/tests/golden/formats/{name}", env!("CARGO_MANIFEST_DIR"));
+    let (good, bad) = (golden("progressive.jpg"), golden("none.jpg"));
+    let bytes = std::fs::read(&good).unwrap();
+    let photo = residua::image::open(&good, &DecodeOptions::default()).unwrap().image;
+    let (classes, features) = (classifier.infer(&photo).unwrap(), classifier.embed(&photo).unwrap());
+    assert_eq!(classifier.infer_path(&good).unwrap(), classes);
+    assert_eq!(classifier.infer_bytes(&bytes).unwrap(), classes);
+    assert_eq!(classifier.embed_path(&good).unwrap(), features);
+    assert_eq!(classifier.embed_bytes(&bytes).unwrap(), features);
+
+    let paths = [bad.clone(), good.clone(), bad, good];
+    let files = [&b"text"[..], &bytes, b"", &bytes];
+    let codes = |results: [Option<&Error>; 4]| results.map(|error| error.map(Error::code));
+    let by_path = classifier.infer_path_batch(&paths).unwrap();
+    assert_eq!(codes(std::array::from_fn(|i| by_path[i].as_ref().err())), [Some("io"), None, Some("io"), None]);
+    assert_eq!((by_path[1].as_ref().unwrap(), by_path[3].as_ref().unwrap()), (&classes, &classes));
+    let decode = Some("image.decode");
+    let by_bytes = classifier.embed_bytes_batch(&files).unwrap();
+    assert_eq!(codes(std::array::from_fn(|i| by_bytes[i].as_ref().err())), [decode, None, decode, None]);
+    assert_eq!((by_bytes[1].as_ref().unwrap(), by_bytes[3].as_ref().unwrap()), (&features, &features));
+    assert_eq!(classifier.embed_path_batch(&paths).unwrap()[1].as_ref().unwrap(), &features);
+    assert_eq!(classifier.infer_bytes_batch(&files).unwrap()[3].as_ref().unwrap(), &classes);
+    assert!(classifier.infer_path_batch(&[] as &[&str]).unwrap().is_empty());
+}
+
+#[test]
+fn settings_say_how_files_are_decoded() {
+    let png = |image: &image::DynamicImage| {
+        let mut bytes = std::io::Cursor::new(Vec::new());
+        image.write_to(&mut bytes, image::ImageFormat::Png).unwrap();
+        bytes.into_inner()
+    };
+    let stored = png(&photo(5, 40, 30));
+    let whole = stored.len() - 12;
+    let cut = &stored[..whole];
+    let opened = |options: DecodeOptions| Classifier::builder().device("cpu").decode(options).open().unwrap();
+    let mut strict = DecodeOptions::default();
+    strict.strict = true;
+    assert!(opened(DecodeOptions::default()).infer_bytes(cut).is_ok());
+    assert_eq!(opened(strict).infer_bytes(cut).unwrap_err().code(), "image.decode");
+    let mut small = DecodeOptions::default();
+    small.max_pixels = 1199;
+    assert_eq!(opened(small).infer_bytes(&stored).unwrap_err().code(), "image.too_large");
 }
