@@ -3,22 +3,13 @@
 use std::{
     ffi::OsString,
     fs::{self, File},
-    io::{self, BufRead, BufReader, Read},
+    io::{self, BufRead, BufReader},
     path::{Path, PathBuf},
 };
 
-use residua::{
-    Error,
-    image::{self, DecodeOptions, Decoded},
-};
+use residua::{Error, image::Format};
 
 use super::args::Inputs;
-
-/// Largest image file that is read, in bytes.
-const MAX_BYTES: u64 = 1 << 30;
-
-/// Endings of the files that are taken out of a folder.
-const ENDINGS: [&str; 6] = ["bmp", "gif", "jpeg", "jpg", "png", "webp"];
 
 /// Takes an image, or what is wrong with a name, and may stop the walk.
 type Each<'a, E> = &'a mut dyn FnMut(PathBuf, Option<Error>) -> Result<(), E>;
@@ -78,12 +69,12 @@ impl Inputs {
         };
         names.sort();
         for path in names.iter().map(|name| path.join(name)) {
-            let ending = path.extension().map(|e| e.to_string_lossy().to_lowercase());
+            let format = path.extension().and_then(|ending| Format::of_extension(&ending.to_string_lossy()));
             // A link to a folder is not followed: it could lead back here. A pipe or a device is read only if it is named itself.
             let wanted = match path.metadata() {
                 Ok(meta) if meta.is_dir() => !path.is_symlink(),
                 Ok(meta) if !meta.is_file() => false,
-                _ => ending.is_some_and(|ending| ENDINGS.contains(&ending.as_str())),
+                _ => format.is_some_and(Format::is_read),
             };
             if wanted {
                 self.one(&path, each)?;
@@ -112,19 +103,4 @@ pub(super) fn text_of(path: &Path) -> String {
         chunk.invalid().iter().for_each(|byte| text.push_str(&format!("\\x{byte:02x}")));
     }
     text
-}
-
-/// Reads and decodes the image at `path`, or on stdin for `-`.
-pub(super) fn read(path: &Path, options: &DecodeOptions) -> Result<Decoded, Error> {
-    let mut bytes = Vec::new();
-    let read = if path.as_os_str() == "-" {
-        io::stdin().lock().take(MAX_BYTES + 1).read_to_end(&mut bytes)
-    } else {
-        File::open(path).and_then(|file| file.take(MAX_BYTES + 1).read_to_end(&mut bytes))
-    };
-    read.map_err(|error| Error::io(path, &error))?;
-    if bytes.len() as u64 > MAX_BYTES {
-        return Err(Error::ImageUnsupported { reason: format!("the file has more than {MAX_BYTES} bytes") });
-    }
-    image::decode(&bytes, options)
 }

@@ -50,7 +50,10 @@ pub(crate) use args::Args;
 use args::Command;
 use files::write_file;
 use options::{FilterArg, Global, PrecisionArg};
-use residua::{Builder, Classifier, Error, Labels, Precision, image};
+use residua::{
+    Builder, Classifier, Error, Labels, Precision,
+    image::{self, Decoded},
+};
 
 /// Why a command ended before its time.
 pub(crate) enum Stop {
@@ -204,7 +207,24 @@ impl Global {
         let mut options = image::DecodeOptions::default();
         options.exif = !self.no_exif;
         options.allow_truncated = self.allow_truncated;
+        options.strict = self.strict;
         options
+    }
+
+    /// Reads and decodes the image at `path`, or on stdin for `-`, and tells what is damaged.
+    fn photo(&self, path: &Path) -> Result<Decoded, Error> {
+        let options = self.decode_options();
+        let decoded = if path.as_os_str() == "-" {
+            image::read(io::stdin().lock(), path).and_then(|bytes| image::decode(&bytes, &options))
+        } else {
+            image::open(path, &options)
+        }?;
+        if decoded.truncated {
+            self.note(&format!("{}: it is truncated, and its last rows are made up", path.display()));
+        } else if let Some(damage) = &decoded.damage {
+            self.note(&format!("{}: it is damaged and decoded all the same: {damage}", path.display()));
+        }
+        Ok(decoded)
     }
 
     /// A sentence for people, on stderr, unless -q was given.

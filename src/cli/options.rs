@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 
 /// Options that every command takes.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(crate) struct Global {
     /// Where to run: auto, cpu (the reference path), an index or a part of a name out of `residua devices`
     #[arg(long, global = true, default_value = "auto", value_name = "auto|cpu|INDEX|NAME-PART")]
@@ -82,6 +82,14 @@ pub(crate) struct Global {
     /// Classify what is there of a truncated JPEG
     #[arg(long, global = true, help_heading = "Preprocessing, instead of the model's own")]
     pub(crate) allow_truncated: bool,
+    /// Refuse damaged images that can be decoded all the same
+    #[arg(
+        long,
+        global = true,
+        conflicts_with = "allow_truncated",
+        help_heading = "Preprocessing, instead of the model's own"
+    )]
+    pub(crate) strict: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

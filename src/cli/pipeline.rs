@@ -10,7 +10,7 @@ use std::{
 
 use residua::{Classifier, Error, Pixels};
 
-use super::{Stop, args::Inputs, batch::BatchSize, feed::Feed, inputs, interrupt::Interrupt, options::Global};
+use super::{Stop, args::Inputs, batch::BatchSize, feed::Feed, interrupt::Interrupt, options::Global};
 
 /// Batches on their way at once: one runs while the results of the last are read and the next is written.
 const DEPTH: usize = 2;
@@ -47,9 +47,8 @@ impl Work<'_> {
         let Work { global, classifier, inputs, interrupt } = *self;
         let told = classifier.notes().len();
         let mut device = Device { classifier, infer, batches: BatchSize::new(global.batch, classifier) };
-        let (options, preprocess) = (global.decode_options(), classifier.clone());
-        let prepare =
-            move |path: &Path| inputs::read(path, &options).and_then(|decoded| preprocess.preprocess(&decoded.image));
+        let (options, preprocess) = (global.clone(), classifier.clone());
+        let prepare = move |path: &Path| options.photo(path).and_then(|decoded| preprocess.preprocess(&decoded.image));
         let ahead = AHEAD.max(2 * device.batches.most());
         let feed = Feed::start(inputs.clone(), skip, prepare, ahead, interrupt.clone());
         let mut running = VecDeque::new();

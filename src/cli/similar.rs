@@ -9,7 +9,7 @@ use super::{
     Outcome, Stop,
     args::{Inputs, Similar, SimilarFormat},
     index::{Index, unit},
-    inputs::{self, text_of},
+    inputs::text_of,
     interrupt::Interrupt,
     options::Global,
     pipeline::Work,
@@ -110,7 +110,7 @@ fn index(
 
 /// The features of one image, of unit length.
 fn query(global: &Global, classifier: &Classifier, path: &Path) -> Result<Vec<f32>, Error> {
-    Ok(unit(classifier.embed(&inputs::read(path, &global.decode_options())?.image)?))
+    Ok(unit(classifier.embed(&global.photo(path)?.image)?))
 }
 
 fn neighbours(

@@ -423,3 +423,29 @@ fn the_benchmark_reports_failed_cases_in_their_places() {
     assert!(rows.len() == 1 && rows[0]["model"] == "builtin" && rows[0]["kernels"] == "tuned", "{rows:?}");
     assert!(rows[0]["median_ms"].parse::<f64>().unwrap() > 0.0 && rows[0]["restart_ms"].is_empty(), "{rows:?}");
 }
+
+/// A photo whose pixels are there and whose end is not: an answer with a note, and none with --strict.
+#[test]
+fn damage_is_told_on_stderr_and_refused_with_strict() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("cut.png");
+    image::RgbImage::new(40, 30).save(&path).unwrap();
+    let bytes = fs::read(&path).unwrap();
+    fs::write(&path, &bytes[..bytes.len() - 12]).unwrap();
+    let path = path.to_str().unwrap();
+    for command in ["classify", "embed"] {
+        let run = |options: &[&str]| {
+            let mut residua = Command::new(env!("CARGO_BIN_EXE_residua"));
+            residua.args([command, "--device", "cpu", path]).args(options).output().unwrap()
+        };
+        let err = |output: &Output| String::from_utf8_lossy(&output.stderr).into_owned();
+        let told = run(&[]);
+        let note = format!("{path}: it is damaged and decoded all the same: after its pixels: ");
+        assert!(told.status.success() && err(&told).contains(&note), "{}", err(&told));
+        assert!(!err(&run(&["-q"])).contains("damaged"));
+        let refused = run(&["--strict"]);
+        assert!(refused.status.code() == Some(1) && err(&refused).contains("it is damaged: "), "{}", err(&refused));
+        assert!(refused.stdout.is_empty() || command == "embed");
+        assert!(err(&run(&["--strict", "--allow-truncated"])).contains("cannot be used with"));
+    }
+}
