@@ -57,11 +57,8 @@ impl Format {
 
     /// Whether this build reads it.
     pub const fn is_read(self) -> bool {
-        match self {
-            Format::Avif => cfg!(feature = "avif"),
-            Format::Heic => cfg!(feature = "heic"),
-            _ => true,
-        }
+        let (avif, heic) = (cfg!(feature = "avif"), cfg!(feature = "heic"));
+        !(matches!(self, Format::Avif) && !avif || matches!(self, Format::Heic) && !heic)
     }
 
     /// The format of which files end so, in upper or lower case. What a file holds may be another one:

@@ -180,7 +180,8 @@ fn look_up(palette: &[u16], index: u8, pixel: &mut [u8]) {
 fn divide(colour: &[u8], pixel: &mut [u8]) {
     let alpha = u32::from(colour[3]);
     for (value, from) in pixel.iter_mut().zip(colour) {
-        *value = if alpha == 0 { *from } else { (u32::from(*from) * 255 / alpha).min(255) as u8 };
+        let divided = (u32::from(*from) * 255).checked_div(alpha);
+        *value = divided.map_or(*from, |value| value.min(255) as u8);
     }
 }
 
