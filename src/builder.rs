@@ -19,10 +19,10 @@ use crate::{
     image::{self, Preprocess},
     kernels::{Precision as Stored, conv2d::Variant},
     labels::{Labels, Scoring},
-    models::{Architecture, Shapes, check_declared},
+    models::{Architecture, Shapes},
     plan::{Network, Options},
     selftest,
-    source::Source,
+    source::{Reader, Source},
     tensor::Shape,
     tune::{self, Tune},
     verify::Fault,
@@ -60,6 +60,7 @@ pub struct Builder {
     deterministic: bool,
     tune: Tune,
     allow_extra: bool,
+    no_config: bool,
     allow_nonfinite: bool,
     cache: Option<Cache>,
     injection: Option<Injection>,
@@ -68,8 +69,8 @@ pub struct Builder {
 }
 
 impl Builder {
-    /// `builtin` (the default), a `.safetensors` file, a folder with `model.safetensors` and `config.json`, or, with the feature
-    /// `hub`, a model of the hub: an alias such as `resnet50` or a repository such as `timm/resnet50.a1_in1k`, with `@revision`
+    /// `builtin` (the default), a `.safetensors` file, a folder with `model.safetensors`, in both cases with the `config.json` that lies
+    /// beside the file, or, with the feature `hub`, a model of the hub: an alias such as `resnet50` or a repository such as `timm/resnet50.a1_in1k`, with `@revision`
     /// after either. What is there as a file or folder is not looked for on the hub.
     pub fn model(mut self, model: &str) -> Self {
         self.model = Some(model.into());
@@ -158,10 +159,17 @@ impl Builder {
         self
     }
 
-    /// Leaves out tensors that the architecture has no place for (a copy of all weights, an auxiliary head) and names them in
-    /// [`Classifier::notes`]; without this call they are an error.
+    /// Leaves out tensors that lie beside the network (a copy of all weights, an auxiliary head) and names them in
+    /// [`Classifier::notes`]; without this call they are an error. Tensors inside the modules of the network, such as the bias of a
+    /// convolution that has none, are always an error: with them it computes something else.
     pub fn allow_extra(mut self, allow: bool) -> Self {
         self.allow_extra = allow;
+        self
+    }
+
+    /// Takes no notice of the `config.json` that lies beside a checkpoint, which is read without this call.
+    pub fn no_config(mut self, no_config: bool) -> Self {
+        self.no_config = no_config;
         self
     }
 
@@ -216,12 +224,11 @@ impl Builder {
     }
 
     fn network(&self, notes: &mut Vec<String>) -> Result<(Network, ModelInfo)> {
-        let Source { mut checkpoint, config, name, origin, revision, published_top1 } = self.source()?;
+        let Source { mut checkpoint, config, name, origin, revision, published_top1, notes: disagreements } =
+            self.source()?;
+        notes.extend(disagreements);
         if self.allow_nonfinite {
             checkpoint = checkpoint.allow_nonfinite();
-        }
-        if let Some(declared) = &config.architecture {
-            check_declared(checkpoint.name(), declared)?;
         }
         let (architecture, extra) = self.detect(checkpoint.name(), checkpoint.shapes())?;
         if !extra.is_empty() {
@@ -247,10 +254,11 @@ impl Builder {
         if self.test_size && stated.as_ref().is_none_or(|stated| stated.test_framing.is_none()) {
             notes.push("no test size is stated for this model; photos get its ordinary size".into());
         }
+        let other_head = classes > 0 && config.claims.classes.is_some_and(|stated| stated != classes);
         let labels = match (&self.labels, config.labels) {
             (Some(labels), _) => labels.clone(),
-            (None, Some(names)) if names.len() > classes && classes > 0 => {
-                let named = names.len();
+            (None, Some(names)) if other_head || (names.len() > classes && classes > 0) => {
+                let named = if other_head { config.claims.classes.unwrap_or(names.len()) } else { names.len() };
                 notes.push(format!(
                     "the configuration names {named} classes, the weights have {classes}: its names are not used"
                 ));
@@ -308,29 +316,29 @@ impl Builder {
     }
 
     fn source(&self) -> Result<Source> {
+        let detect = |model: &str, shapes: &Shapes| self.detect(model, shapes).map(|(architecture, _)| architecture);
+        let reader = Reader { detect: &detect, beside: !self.no_config };
         if let Some((checkpoint, config)) = &self.checkpoint {
-            return Source::new(checkpoint.clone(), config.clone(), "memory");
+            return reader.memory(checkpoint.clone(), config.clone());
         }
         match (&self.synthetic, self.model.as_deref().unwrap_or("builtin")) {
             (Some(architecture), _) => Source::synthetic(architecture),
             (None, "builtin") => Source::builtin(),
-            (None, model) if Path::new(model).exists() => {
-                Source::path(Path::new(model), &|model, shapes| self.detect(model, shapes).map(drop))
-            }
-            (None, model) => self.hub_source(model),
+            (None, model) if Path::new(model).exists() => reader.path(Path::new(model)),
+            (None, model) => self.hub_source(model, &reader),
         }
     }
 
     #[cfg(feature = "hub")]
-    fn hub_source(&self, model: &str) -> Result<Source> {
+    fn hub_source(&self, model: &str, reader: &Reader<'_>) -> Result<Source> {
         match ModelId::parse(model) {
-            Some(id) => Source::hub(&id, &self.hub, &|model, shapes| self.detect(model, shapes).map(drop)),
+            Some(id) => reader.hub(&id, &self.hub),
             None => Err(not_found(model, &near(model))),
         }
     }
 
     #[cfg(not(feature = "hub"))]
-    fn hub_source(&self, model: &str) -> Result<Source> {
+    fn hub_source(&self, model: &str, _: &Reader<'_>) -> Result<Source> {
         Err(not_found(model, &[]))
     }
 

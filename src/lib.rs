@@ -21,7 +21,7 @@
 //! | stage | yields | module | knows |
 //! |---|---|---|---|
 //! | decode, resize, crop | [`Pixels`], [`PixelBatch`](tensor::PixelBatch): bytes, and the number that each stands for | [`image`] | nothing |
-//! | checkpoint | names to tensors, configuration | [`checkpoint`] | `image`, for the preprocessing a model wants |
+//! | checkpoint | names to tensors, configuration | [`checkpoint`] | `image`, for the preprocessing a model wants; `labels`, for the forms of class names |
 //! | hub | a folder with a checkpoint and its configuration, by name out of Python's cache or from the network | `hub` (feature `hub`) | nothing |
 //! | model | [`Graph`](graph::Graph), from the tensors' names and shapes | [`models`] | `graph` |
 //! | graph | nodes, shapes | [`graph`] | nothing |

@@ -14,7 +14,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("labels", &[]),
     ("graph", &[]),
     ("hub", &[]),
-    ("checkpoint", &["image"]),
+    ("checkpoint", &["image", "labels"]),
     ("models", &["graph"]),
     ("reference", &["graph", "checkpoint"]),
     ("kernels", &["graph"]),

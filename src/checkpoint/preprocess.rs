@@ -64,18 +64,19 @@ pub(super) fn resized(place: &str, field: &str, side: usize, crop_pct: f64) -> R
     Ok(resized as usize)
 }
 
-/// Three means in `0..=1`.
+/// Three means in `0..=1`, or one for all.
 pub(super) fn mean(place: &str, field: &str, values: &[f64]) -> Result<[f32; 3]> {
-    triple(place, field, values, "three numbers from 0 to 1", |v| (0.0..=1.0).contains(&v))
+    triple(place, field, values, "one number or three, from 0 to 1", |v| (0.0..=1.0).contains(&v))
 }
 
-/// Three standard deviations, above 0 and at most 1.
+/// Three standard deviations, above 0 and at most 1, or one for all.
 pub(super) fn std(place: &str, field: &str, values: &[f64]) -> Result<[f32; 3]> {
-    triple(place, field, values, "three numbers above 0 and at most 1", |v| v as f32 > 0.0 && v <= 1.0)
+    triple(place, field, values, "one number or three, above 0 and at most 1", |v| v as f32 > 0.0 && v <= 1.0)
 }
 
 fn triple(place: &str, field: &str, values: &[f64], expected: &str, fits: impl Fn(f64) -> bool) -> Result<[f32; 3]> {
     match values {
+        [all] if fits(*all) => Ok([*all as f32; 3]),
         [r, g, b] if values.iter().all(|v| fits(*v)) => Ok([*r as f32, *g as f32, *b as f32]),
         _ => Err(invalid(place, field, format!("{values:?}"), expected)),
     }

@@ -3,9 +3,10 @@
 //! Source: timm, `data/config.py` (`resolve_data_config`) and `data/transforms_factory.py` (`transforms_imagenet_eval`).
 
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::{
-    config::{Names, invalid},
+    config::{invalid, json, numbers},
     preprocess::{self, Framing, PreprocessConfig},
 };
 use crate::{
@@ -28,11 +29,29 @@ pub(super) struct PretrainedCfg {
     pub(super) crop_pct: Option<f64>,
     pub(super) test_crop_pct: Option<f64>,
     pub(super) crop_mode: Option<String>,
+    #[serde(default, deserialize_with = "numbers")]
     pub(super) mean: Option<Vec<f64>>,
+    #[serde(default, deserialize_with = "numbers")]
     pub(super) std: Option<Vec<f64>>,
     pub(super) license: Option<String>,
-    pub(super) label_names: Option<Names>,
-    pub(super) label_descriptions: Option<Names>,
+    pub(super) label_names: Option<Value>,
+    pub(super) label_descriptions: Option<Value>,
+}
+
+/// The fields of `pretrained_cfg` out of a `config.json` that has them at its top, as timm wrote it before 0.8. Nothing if it has
+/// none of them, or neither an architecture nor the size of the input: then it may be anything.
+///
+/// # Errors
+/// [`crate::Error::ConfigValue`] if one of them is of another type.
+pub(super) fn flat(place: &str, config: &str) -> Result<Option<PretrainedCfg>> {
+    let fields: Value = json(place, config)?;
+    let stated = |names: &[&str]| names.iter().any(|name| fields.get(name).is_some_and(|value| !value.is_null()));
+    let fields_of_it = ["input_size", "interpolation", "crop_pct", "crop_mode", "mean", "std"];
+    if stated(&["architecture", "input_size"]) && stated(&fields_of_it) {
+        json(place, config).map(Some)
+    } else {
+        Ok(None)
+    }
 }
 
 /// `model_args`, as far as they change what the tensors do not show.

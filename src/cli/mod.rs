@@ -164,7 +164,7 @@ impl Global {
                 PrecisionArg::F16 => Precision::F16,
             });
         builder = builder.test_size(self.test_size).deterministic(self.deterministic).tune(tuning::tune(self, None));
-        builder = builder.allow_extra(self.allow_extra).allow_nonfinite(self.allow_nonfinite);
+        builder = builder.allow_extra(self.allow_extra).allow_nonfinite(self.allow_nonfinite).no_config(self.no_config);
         if let Some(folder) = cache::folder() {
             builder = builder.cache(folder);
         }

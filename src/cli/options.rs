@@ -37,9 +37,12 @@ pub(crate) struct Global {
     /// Choose kernels by rules alone, whatever was measured before or comes with residua
     #[arg(long, global = true, conflicts_with_all = ["tune", "retune"])]
     pub(crate) no_tune: bool,
-    /// Leave out tensors that the network has no place for, instead of refusing the model
+    /// Leave out tensors that lie beside the network (another head, a copy of the weights), instead of refusing the model
     #[arg(long, global = true)]
     pub(crate) allow_extra: bool,
+    /// Take no notice of the config.json that lies beside a model's file
+    #[arg(long, global = true)]
+    pub(crate) no_config: bool,
     /// Open a model with weights that are NaN or infinite, to look at it
     #[arg(long, global = true)]
     pub(crate) allow_nonfinite: bool,
@@ -73,7 +76,7 @@ pub(crate) struct Global {
     /// Standard deviation of red, green and blue in 0..1
     #[arg(long, global = true, value_name = "R,G,B", value_parser = triple, help_heading = "Preprocessing, instead of the model's own")]
     pub(crate) std: Option<[f32; 3]>,
-    /// Class names: a name a line, a JSON list, or a JSON object from index to name
+    /// Class names: a name a line, a JSON list, a JSON object from index to name or from name to index, or imagenet_class_index.json
     #[arg(long, global = true, value_name = "FILE", help_heading = "Preprocessing, instead of the model's own")]
     pub(crate) labels: Option<PathBuf>,
     /// Leave photos as they are stored, whatever their EXIF orientation says (as timm and torchvision do)

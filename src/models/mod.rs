@@ -6,6 +6,7 @@
 mod densenet;
 mod densenet_detect;
 mod densenet_table;
+mod extra;
 mod head;
 mod look_alike;
 mod resnet;
@@ -17,7 +18,7 @@ use std::collections::BTreeMap;
 
 pub use densenet::DenseNet;
 pub use head::Head;
-pub use look_alike::check_declared;
+pub use look_alike::{Named, check_declared, named};
 pub use resnet::{Block, BlockKind, ResNet, Shortcut, Stem};
 
 use crate::{
@@ -62,10 +63,10 @@ impl Architecture {
         })
     }
 
-    /// As [`Architecture::detect`], beside the tensors that it has no place for.
+    /// As [`Architecture::detect`], with the names of the tensors that lie beside the network: another head, a copy of all weights.
     ///
     /// # Errors
-    /// Those of [`Architecture::detect`] but [`Error::UnexpectedTensor`].
+    /// Those of [`Architecture::detect`]; [`Error::UnexpectedTensor`] only for tensors inside the network's modules.
     pub fn detect_within<'a>(model: &str, shapes: &'a Shapes) -> Result<(Self, Vec<&'a str>)> {
         let unknown = |reason| Error::UnknownArchitecture { model: model.into(), reason };
         if let Some(feature) = look_alike::feature(shapes) {
@@ -79,7 +80,7 @@ impl Architecture {
             Err(format!("{}; supported are {SUPPORTED}", sample(shapes)))
         };
         let architecture = architecture.map_err(unknown)?;
-        let extra = architecture.check(model, shapes)?;
+        let extra = extra::beside(model, &architecture, architecture.check(model, shapes)?)?;
         Ok((architecture, extra))
     }
 

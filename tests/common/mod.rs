@@ -6,7 +6,7 @@ use std::{
     fs,
     io::Write,
     panic,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{Arc, mpsc},
     thread,
     time::Duration,
@@ -20,7 +20,7 @@ use residua::{
     models::Architecture,
     tensor::{Shape, Tensor},
 };
-use safetensors::tensor::TensorView;
+use safetensors::{Dtype, tensor::TensorView};
 use serde::Deserialize;
 
 /// Bound for f32: the largest difference over the largest golden magnitude.
@@ -210,4 +210,21 @@ pub(crate) fn real_data(test: &str) -> Option<PathBuf> {
 pub(crate) fn say(line: &str) {
     let mut stderr = std::io::stderr();
     writeln!(stderr, "{line}").unwrap();
+}
+
+/// Writes synthetic weights under these names.
+pub(crate) fn save(path: &Path, tensors: &[(String, Vec<usize>)]) {
+    let synthetic = Synthetic { salt: "residua".into(), damped: None, damp: 1.0 };
+    let bytes = |(name, shape): &(String, Vec<usize>)| -> Vec<u8> {
+        if shape.is_empty() {
+            return 1i64.to_le_bytes().to_vec();
+        }
+        synthetic.tensor(name, shape).iter().flat_map(|v| v.to_le_bytes()).collect()
+    };
+    let data: Vec<Vec<u8>> = tensors.iter().map(bytes).collect();
+    let views = tensors.iter().zip(&data).map(|((name, shape), data)| {
+        let dtype = if shape.is_empty() { Dtype::I64 } else { Dtype::F32 };
+        (name, TensorView::new(dtype, shape.clone(), data).unwrap())
+    });
+    safetensors::serialize_to_file(views, None, path).unwrap();
 }

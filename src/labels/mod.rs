@@ -1,11 +1,15 @@
 //! From logits to named classes: scores, the best of them, and what they are called.
 
+pub(crate) mod forms;
+
 use std::sync::Arc;
+
+use forms::Refused;
 
 use crate::{Error, Result};
 
 /// WordNet ids and names of the 1000 ImageNet classes, a class a line.
-const IMAGENET: &str = include_str!("../weights/imagenet1k.txt");
+const IMAGENET: &str = include_str!("../../weights/imagenet1k.txt");
 
 /// Class names by index. Cheap to clone. A class without a name is called by its index.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,42 +27,33 @@ impl Labels {
         Labels(rows.map(|line| line.split_once('\t').map_or(line, |(_, name)| name).to_string()).collect())
     }
 
-    /// Reads names out of the text of a label file: a JSON list, a JSON object from index to name, or a name a line.
+    /// Reads names out of the text of a label file: a name a line, a JSON list, a JSON object from index to name or from name to
+    /// index, Keras's `imagenet_class_index.json`, or a dictionary that Python printed, an entry a line.
     ///
     /// # Errors
     /// [`Error::ConfigValue`] if the text starts as JSON and is not one of these; `place` names the file in it.
     pub fn parse(place: &str, text: &str) -> Result<Self> {
-        let invalid = |value: String, expected: &str| Error::ConfigValue {
+        let invalid = |value: String, expected: String| Error::ConfigValue {
             place: place.into(),
             field: "labels".into(),
             value,
-            expected: expected.into(),
+            expected,
         };
+        let refused = |Refused { value, expected }| invalid(value, expected);
         let text = text.trim_start_matches('\u{feff}').trim();
-        if text.starts_with('[') {
-            let names =
-                serde_json::from_str(text).map_err(|error| invalid(error.to_string(), "a JSON list of names"))?;
-            return Ok(Labels::new(names));
-        }
-        if text.starts_with('{') {
-            let keyed: std::collections::BTreeMap<String, String> = serde_json::from_str(text)
-                .map_err(|error| invalid(error.to_string(), "a JSON object from index to name"))?;
-            let mut names = Vec::new();
-            for (key, name) in keyed {
-                let index: usize = key.parse().map_err(|_| invalid(key.clone(), "class indices as keys"))?;
-                if index >= 1 << 20 {
-                    return Err(invalid(key, "a class index below 1048576"));
-                }
-                if names.len() <= index {
-                    names.resize(index + 1, String::new());
-                }
-                names[index] = name;
-            }
-            return Ok(Labels::new(names));
+        if text.starts_with(['[', '{']) {
+            let names = match serde_json::from_str(text) {
+                Ok(json) => forms::names(&json),
+                Err(error) => forms::python_dictionary(text).unwrap_or_else(|| {
+                    let expected = "a JSON list of names, or a JSON object from index to name or from name to index";
+                    Err(Refused { value: error.to_string(), expected: expected.into() })
+                }),
+            };
+            return names.map(Labels::new).map_err(refused);
         }
         let names: Vec<String> = text.lines().map(|line| line.trim().to_string()).collect();
         if names.iter().all(String::is_empty) {
-            Err(invalid("nothing".into(), "a name a line"))
+            Err(invalid("nothing".into(), "a name a line".into()))
         } else {
             Ok(Labels::new(names))
         }
@@ -176,12 +171,28 @@ mod tests {
     }
 
     #[test]
-    fn label_files_in_three_forms() {
-        for text in ["cat\ndog\n", "[\"cat\", \"dog\"]", "{\"1\": \"dog\", \"0\": \"cat\"}"] {
-            assert_eq!(Labels::parse("f", text).unwrap(), Labels::new(vec!["cat".into(), "dog".into()]));
+    fn label_files_in_every_form() {
+        for text in [
+            "cat\ndog\n",
+            "\u{feff}cat\r\ndog",
+            "[\"cat\", \"dog\"]",
+            "{\"1\": \"dog\", \"0\": \"cat\"}",
+            "{\"cat\": 0, \"dog\": 1}",
+            "{\"0\": [\"n02121808\", \"cat\"], \"1\": [\"n02084071\", \"dog\"]}",
+            "{0: 'cat',\n 1: \"dog\"}",
+        ] {
+            assert_eq!(Labels::parse("f", text).unwrap(), Labels::new(vec!["cat".into(), "dog".into()]), "{text}");
         }
-        for text in ["", "[1]", "{\"x\": \"cat\"}", "{\"99999999999\": \"a\"}"] {
-            assert_eq!(Labels::parse("f", text).unwrap_err().code(), "config.value");
+        for text in [
+            "",
+            "[{}]",
+            "{\"x\": \"cat\"}",
+            "{\"99999999999\": \"a\"}",
+            "{0: cat}",
+            "{0: 'cat', 1: 'dog'}",
+            "{0: 'cat'}x",
+        ] {
+            assert_eq!(Labels::parse("f", text).unwrap_err().code(), "config.value", "{text}");
         }
     }
 }
