@@ -265,6 +265,11 @@ impl Builder {
                 Labels::new(Vec::new())
             }
             (None, Some(names)) => Labels::new(names),
+            (None, None) if other_head => {
+                let stated = config.claims.classes.unwrap_or(0);
+                notes.push(format!("the configuration is for {stated} classes, the weights have {classes}"));
+                Labels::new(Vec::new())
+            }
             (None, None) if classes == 1000 => Labels::imagenet(),
             (None, None) => Labels::new(Vec::new()),
         };

@@ -10,7 +10,7 @@
 //! | `model.format` | a pickle, ONNX, GGUF, archive, git-LFS pointer or page in place of safetensors | convert or fetch it as the message says |
 //! | `model.unknown_architecture` | the tensors are those of no supported network | see the supported ones in the message |
 //! | `model.missing_tensor` | the network needs tensors that are not there | fetch the whole checkpoint |
-//! | `model.unexpected_tensor` | there are tensors that the network has no place for | `--allow-extra` leaves them out |
+//! | `model.unexpected_tensor` | there are tensors that the network has no place for | `--allow-extra` leaves out those that lie beside the network |
 //! | `model.shape` | a tensor has another shape than its place | the checkpoint is of another network |
 //! | `model.dtype` | weights are stored as integers, in 8 bits or complex | save them as F32, F16, BF16 or F64 |
 //! | `model.value` | a weight is NaN or infinite, or a variance negative | `--allow-nonfinite` opens it to look at it |
@@ -28,7 +28,7 @@
 //! | `hub.checksum` | what came has another hash than was told | try again |
 //! | `hub.corrupt` | what is in the cache is damaged | `residua pull` it with network |
 //! | `hub.cache` | the cache cannot be read or written | see the path; `HF_HUB_CACHE` names another folder |
-//! | `config.value` | an option or a field of a configuration is out of its range | see field and range |
+//! | `config.value` | an option or a field of a configuration is out of its range, or contradicts the tensors | see field and range; `--no-config` opens a model without the configuration beside it |
 //! | `config.path` | a file names another one by more than a plain name | do not trust that file |
 //! | `image.decode` | no image, or a broken one | look at the file |
 //! | `image.truncated` | an image ends early | fetch it again; `--allow-truncated` takes what is there of a JPEG |

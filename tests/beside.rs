@@ -187,10 +187,13 @@ fn a_folder_with_the_configuration_of_another_network_is_refused() {
 #[test]
 fn names_of_classes_of_another_head_are_not_used() {
     let ids = r#"{"model_type": "resnet", "id2label": {"0": "x", "1": "y"}}"#;
+    let unnamed = r#"{"architecture": "resnet18", "num_classes": 1000}"#;
     let five = timm("resnet18").replace("\"num_classes\": 3", "\"num_classes\": 5");
-    for (config, size, note) in
-        [(ids, 224, "names 2 classes, the weights have 3"), (&five, 160, "names 5 classes, the weights have 3")]
-    {
+    for (config, size, note) in [
+        (ids, 224, "names 2 classes, the weights have 3"),
+        (unnamed, 224, "is for 1000 classes, the weights have 3"),
+        (&five, 160, "names 5 classes, the weights have 3"),
+    ] {
         let nets = folder(&[("model.safetensors", "resnet18")], config);
         check(nets.path(), ("1", size, note));
     }
@@ -286,15 +289,9 @@ fn a_part_of_the_network_is_never_left_out() {
         save(&path, &tensors);
         builder(&path).allow_extra(true).open()
     };
-    for extra in [
-        "conv1.bias",
-        "layer1.0.fc1.weight",
-        "layer2.0.gate.weight",
-        "layer5.0.bn1.weight",
-        "bn2.weight",
-        "avgpool.p",
-        "sa.conv1.weight",
-    ] {
+    for extra in
+        ["conv1.bias", "layer1.0.fc1.weight", "layer2.0.gate.weight", "bn2.weight", "avgpool.p", "sa.conv1.weight"]
+    {
         let error = with(&[(extra, 4), ("projector.weight", 4)]).map(|_| extra).unwrap_err();
         assert!(error.code() == "model.unexpected_tensor" && error.to_string().contains(extra), "{error}");
         assert!(!error.to_string().contains("projector"), "{error}");

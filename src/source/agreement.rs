@@ -63,7 +63,7 @@ impl Subject<'_> {
 
     /// The first claim that these tensors cannot have: its field, its value, and what the tensors say.
     fn contradiction(&self, claims: &Claims) -> Option<(&'static str, String, String)> {
-        let name = self.architecture.name();
+        let name = || self.architecture.name();
         if let Some(kind) =
             claims.model_type.as_ref().filter(|kind| !["resnet", "timm_wrapper"].contains(&kind.as_str()))
         {
@@ -74,7 +74,7 @@ impl Subject<'_> {
             let plain = declared.split('.').next().unwrap_or(declared);
             let known = Architecture::by_name(plain).map(|_| Named::Supported(plain.into()));
             if known.is_some_and(|known| !known.may_be(self.architecture)) {
-                return Some(("architecture", declared.clone(), format!("the tensors are those of {name}")));
+                return Some(("architecture", declared.clone(), format!("the tensors are those of {}", name())));
             }
         }
         let differs =
@@ -98,11 +98,11 @@ impl Subject<'_> {
                 let (said, found) = differs(claims.layer_type.as_ref()?, kind?)?;
                 Some(("layer_type", said, found))
             })
-            .or_else(|| numbers("num_features", claims.features, self.features()))
+            .or_else(|| numbers("num_features", claims.features, claims.features.and_then(|_| self.features())))
             .or_else(|| {
                 let conv =
                     claims.first_conv.as_ref().filter(|conv| !self.shapes.contains_key(&format!("{conv}.weight")))?;
-                Some(("first_conv", conv.clone(), format!("the tensors, those of {name}, have none of that name")))
+                Some(("first_conv", conv.clone(), format!("the tensors, those of {}, have none of that name", name())))
             })
     }
 
@@ -140,7 +140,7 @@ impl Subject<'_> {
                     );
                     return Err(Error::UnknownArchitecture { model: self.model.into(), reason });
                 }
-                _ if !named.may_be(self.architecture) => {
+                _ if !confirmed && !named.may_be(self.architecture) => {
                     note(format!("named {}, but its tensors are those of {}", named.name(), self.architecture.name()));
                 }
                 _ => {}

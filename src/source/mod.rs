@@ -144,11 +144,17 @@ fn beside(steps: &[PathBuf], notes: &mut Vec<String>) -> Result<Option<Stated>> 
         let place = files.place.clone();
         match (files.claims(), config) {
             (Some(claims), config) => return Ok(Some(Stated { place, claims, config, owned })),
-            (None, Err(error)) if owned => return Err(error),
+            // What is not even JSON may be a part of the model's own.
+            (None, Err(error)) if owned && !is_json(&files.config) => return Err(error),
+            (None, _) if files.config.trim() == "{}" => {}
             (None, _) => notes.push(format!("{place} is not used: it is not a model's configuration")),
         }
     }
     Ok(None)
+}
+
+fn is_json(text: &str) -> bool {
+    serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok()
 }
 
 /// The configuration in a checkpoint's metadata.

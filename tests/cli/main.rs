@@ -1,5 +1,6 @@
 //! The command as a person drives it.
 
+mod beside;
 mod embed;
 mod explain;
 mod folders;
