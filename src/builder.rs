@@ -22,7 +22,7 @@ use crate::{
     models::{Architecture, Shapes},
     plan::{Network, Options},
     selftest,
-    source::{Reader, Source},
+    source::{Reader, Source, class_names},
     tensor::Shape,
     tune::{self, Tune},
     verify::Fault,
@@ -70,8 +70,8 @@ pub struct Builder {
 
 impl Builder {
     /// `builtin` (the default), a `.safetensors` file, a folder with `model.safetensors`, in both cases with the `config.json` that lies
-    /// beside the file, or, with the feature `hub`, a model of the hub: an alias such as `resnet50` or a repository such as `timm/resnet50.a1_in1k`, with `@revision`
-    /// after either. What is there as a file or folder is not looked for on the hub.
+    /// beside the file, or, with the feature `hub`, a model of the hub: an alias such as `resnet50` or a repository such as
+    /// `timm/resnet50.a1_in1k`, with `@revision` after either. What is there as a file or folder is not looked for on the hub.
     pub fn model(mut self, model: &str) -> Self {
         self.model = Some(model.into());
         self
@@ -254,35 +254,7 @@ impl Builder {
         if self.test_size && stated.as_ref().is_none_or(|stated| stated.test_framing.is_none()) {
             notes.push("no test size is stated for this model; photos get its ordinary size".into());
         }
-        let other_head = classes > 0 && config.claims.classes.is_some_and(|stated| stated != classes);
-        let labels = match (&self.labels, config.labels) {
-            (Some(labels), _) => labels.clone(),
-            (None, Some(names)) if other_head || (names.len() > classes && classes > 0) => {
-                let named = if other_head { config.claims.classes.unwrap_or(names.len()) } else { names.len() };
-                notes.push(format!(
-                    "the configuration names {named} classes, the weights have {classes}: its names are not used"
-                ));
-                Labels::new(Vec::new())
-            }
-            (None, Some(names)) => Labels::new(names),
-            (None, None) if other_head => {
-                let stated = config.claims.classes.unwrap_or(0);
-                notes.push(format!("the configuration is for {stated} classes, the weights have {classes}"));
-                Labels::new(Vec::new())
-            }
-            (None, None) if classes == 1000 => Labels::imagenet(),
-            (None, None) => Labels::new(Vec::new()),
-        };
-        match labels.len() {
-            0 => {}
-            few if few < classes => {
-                notes.push(format!("{few} labels for {classes} classes: the others are named by their index"))
-            }
-            many if many > classes && classes > 0 => {
-                notes.push(format!("{many} labels for {classes} classes: the rest is not used"))
-            }
-            _ => {}
-        }
+        let labels = class_names(self.labels.as_ref(), config.labels, config.claims.classes, classes, notes);
         if config.license.as_ref().is_some_and(|license| license.to_lowercase().starts_with("cc-by-nc")) {
             notes.push(format!("the licence of {name} does not allow commercial use"));
         }

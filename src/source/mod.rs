@@ -1,11 +1,13 @@
 //! From a model's name to its weights, its configuration and where both come from.
 
 mod agreement;
+mod class_names;
 mod links;
 
 use std::path::{Path, PathBuf};
 
 use agreement::{Stated, Subject};
+pub(crate) use class_names::class_names;
 
 #[cfg(feature = "hub")]
 use crate::hub::{self, Hub, ModelId, Snapshot};
