@@ -409,7 +409,7 @@ fn row_21_transformers_values_out_of_range() {
         ("do_pad", r#"{"do_pad": true}"#),
         ("do_flip_channel_order", r#"{"do_flip_channel_order": true}"#),
         ("size", r#"{"size": {"shortest_edge": 224, "longest_edge": 300}}"#),
-        ("size", r#"{"crop_pct": null, "size": {"longest_edge": 300}}"#),
+        ("JSON", r#"{"crop_pct": null, "size": {"longest_edge": 300}}"#),
         ("image_processor_type", r#"{"image_processor_type": "LevitImageProcessor"}"#),
         ("do_center_crop", r#"{"do_center_crop": true, "crop_size": 192}"#),
         ("image_mean", r#"{"image_mean": null}"#),
