@@ -18,8 +18,15 @@ use residua::{
 fn main() -> Result<(), Box<dyn Error>> {
     let channels = 128;
     let mut graph = Graph::new(channels);
-    let params =
-        Conv2dParams { in_channels: channels, out_channels: channels, kernel: 3, stride: 1, padding: 1, groups: 1 };
+    let params = Conv2dParams {
+        in_channels: channels,
+        out_channels: channels,
+        kernel: 3,
+        stride: 1,
+        padding: 1,
+        dilation: 1,
+        groups: 1,
+    };
     let input = graph.input();
     graph.push("conv", Op::Conv2d { weight: "conv.weight".into(), bias: None, params }, &[input]);
     let made_up = Synthetic { salt: "example".into(), damped: None, damp: 1.0 };

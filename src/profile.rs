@@ -92,7 +92,8 @@ pub(crate) fn profile(executor: &Executor, input: Shape, runs: usize) -> Result<
     copy.push("relu", Op::Relu, &[copy.input()]);
     let (_, bytes, copied) = alone(copy, Shape::new(1, 64, 256, 512))?;
     let mut product = Graph::new(512);
-    let params = Conv2dParams { in_channels: 512, out_channels: 512, kernel: 1, stride: 1, padding: 0, groups: 1 };
+    let params =
+        Conv2dParams { in_channels: 512, out_channels: 512, kernel: 1, stride: 1, padding: 0, dilation: 1, groups: 1 };
     product.push("conv", Op::Conv2d { weight: "conv.weight".into(), bias: None, params }, &[product.input()]);
     let (flops, _, multiplied) = alone(product, Shape::new(1, 512, 56, 56))?;
     let best = |amount: fn(&Step) -> u64, other: f64| {

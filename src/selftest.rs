@@ -26,7 +26,7 @@ const CHANNELS: [usize; 2] = [64, 128];
 pub(crate) fn doubt(device: &Arc<Device>, kernel: Variant, stored: Precision) -> Result<Option<String>> {
     let [in_channels, out_channels] = CHANNELS;
     let mut graph = Graph::new(in_channels);
-    let params = Conv2dParams { in_channels, out_channels, kernel: 3, stride: 1, padding: 1, groups: 1 };
+    let params = Conv2dParams { in_channels, out_channels, kernel: 3, stride: 1, padding: 1, dilation: 1, groups: 1 };
     graph.push("conv", Op::Conv2d { weight: "weight".into(), bias: None, params }, &[ValueId(0)]);
     let weights = Synthetic { salt: "selftest".into(), damped: None, damp: 1.0 };
     let network = Network::new(graph.clone(), weights.checkpoint("selftest", &graph.tensors())?);

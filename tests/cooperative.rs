@@ -83,7 +83,15 @@ fn the_cooperative_kernel_is_exact_on_integers_with_its_matrices_written_out() {
         ((2, 4, 21, 18), 64, 7, 2),
     ];
     for ((n, c, h, w), out, kernel, stride) in cases {
-        let params = Conv2dParams { in_channels: c, out_channels: out, kernel, stride, padding: kernel / 2, groups: 1 };
+        let params = Conv2dParams {
+            in_channels: c,
+            out_channels: out,
+            kernel,
+            stride,
+            padding: kernel / 2,
+            dilation: 1,
+            groups: 1,
+        };
         let side = |size: usize| (size + 2 * (kernel / 2) - kernel) / stride + 1;
         let (x, y) = (View::whole(Shape::new(n, c, h, w)), View::whole(Shape::new(n, out, side(h), side(w))));
         let residual = Residual::Same(y);

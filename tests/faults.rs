@@ -34,8 +34,15 @@ fn graph() -> Graph {
     let mut graph = Graph::new(16);
     let mut value = graph.input();
     for (name, kernel) in [("conv1", 3), ("conv2", 1)] {
-        let params =
-            Conv2dParams { in_channels: 16, out_channels: 16, kernel, stride: 1, padding: kernel / 2, groups: 1 };
+        let params = Conv2dParams {
+            in_channels: 16,
+            out_channels: 16,
+            kernel,
+            stride: 1,
+            padding: kernel / 2,
+            dilation: 1,
+            groups: 1,
+        };
         value = graph.push(name, Op::Conv2d { weight: format!("{name}.weight"), bias: None, params }, &[value]);
     }
     let pooled = graph.push("pool", Op::GlobalAvgPool, &[value]);

@@ -54,7 +54,7 @@ fn bottleneck() -> Graph {
         [("conv1", 256, 64, 1), ("conv2", 64, 64, 3), ("conv3", 64, 256, 1)]
     {
         let padding = kernel / 2;
-        let params = Conv2dParams { in_channels, out_channels, kernel, stride: 1, padding, groups: 1 };
+        let params = Conv2dParams { in_channels, out_channels, kernel, stride: 1, padding, dilation: 1, groups: 1 };
         value = graph.push(name, Op::Conv2d { weight: format!("{name}.weight"), bias: None, params }, &[value]);
     }
     let sum = graph.push("add", Op::Add, &[value, input]);

@@ -9,9 +9,9 @@ use naga::{
 };
 use residua::{
     checkpoint::Synthetic,
-    graph::{Conv2dParams, PoolParams},
+    graph::{self, Conv2dParams, PoolParams},
     kernels::{
-        Activation, Binding, Caps, KernelKey, Precision, ShaderId, View, block,
+        Activation, Binding, Caps, KernelKey, Precision, ShaderId, View, activation, block,
         conv2d::{Conv2d, Residual, Variant},
         elementwise::{self, ElementwiseDims, Flags},
         linear, pixels, pool,
@@ -39,7 +39,8 @@ fn keys() -> Vec<KernelKey> {
     let mut keys = Vec::new();
     let view = View::whole(Shape::new(1, 64, 8, 8));
     let conv2d = |groups, residual, prologue| {
-        let params = Conv2dParams { in_channels: 64, out_channels: 64, kernel: 3, stride: 1, padding: 1, groups };
+        let params =
+            Conv2dParams { in_channels: 64, out_channels: 64, kernel: 3, stride: 1, padding: 1, dilation: 1, groups };
         Conv2d { params, x: view, y: view, prologue, residual, activation: Activation::Relu }
     };
     for stored in [Precision::F32, Precision::F16] {
@@ -72,6 +73,14 @@ fn keys() -> Vec<KernelKey> {
             keys.push(pool::window(stored, stored, pool::Window { max, params, prologue }, view, view).0);
         }
         keys.push(pool::global(stored, stored, view, view).0);
+        keys.extend([true, false].map(|mean| pool::global_max(stored, stored, mean, view, view).0));
+        for name in ["relu6", "leaky_relu", "silu", "mish", "gelu", "gelu_tanh", "quick_gelu", "tanh", "hard_sigmoid"]
+            .into_iter()
+            .chain(["hard_swish", "hard_mish", "elu", "celu", "selu", "relu", "sigmoid", "identity"])
+        {
+            let function = graph::Activation::parse(name).unwrap();
+            keys.push(activation::kernel(stored, stored, function, view, view).0);
+        }
         keys.push(pixels::normalise(stored, View::whole(Shape::new(1, 3, 8, 8))).0);
         for output in [stored, Precision::F32] {
             keys.extend([true, false].map(|software| linear::gemv(stored, output, &caps(software), view, view).0));

@@ -1,11 +1,13 @@
 //! A network as data: nodes in execution order, each yielding one value. It can be printed, and shapes can be inferred
 //! for any input size. It names weights and holds none; it knows nothing of files, kernels or devices.
 
+mod activation;
 mod op;
 mod shape;
 
 use std::fmt;
 
+pub use activation::Activation;
 pub use op::{Conv2dParams, Op, PoolParams};
 
 /// The value that the node of the same position yields.
@@ -107,6 +109,7 @@ impl Graph {
             kernel: 1,
             stride: 1,
             padding: 0,
+            dilation: 1,
             groups: 1,
         };
         graph.push("class_maps", Op::Conv2d { weight: weight.clone(), bias: None, params }, &pool.inputs);

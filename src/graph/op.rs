@@ -1,5 +1,7 @@
 //! The operators of the supported networks, each with its parameters. Weights are named, not held.
 
+use super::Activation;
+
 /// One operator. Weight names are those of the checkpoint in torchvision spelling.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
@@ -9,7 +11,7 @@ pub enum Op {
         /// Channels of the input.
         channels: usize,
     },
-    /// 2-D cross-correlation (`torch.nn.Conv2d`), weight `[out, in / groups, kh, kw]`, zero padding, no dilation.
+    /// 2-D cross-correlation (`torch.nn.Conv2d`), weight `[out, in / groups, kh, kw]`, zero padding.
     Conv2d {
         /// Name of the weight tensor.
         weight: String,
@@ -32,6 +34,8 @@ pub enum Op {
     Relu,
     /// `1 / (1 + exp(-x))`.
     Sigmoid,
+    /// Any other function of each element. See [`Op::activation`].
+    Activation(Activation),
     /// Elementwise sum of two values of one shape: the shortcut of He et al. 2015, equation 1.
     Add,
     /// `x * gate`, a value `[N, C, H, W]` and one gate an image and channel `[N, C, 1, 1]`: the excitation of Hu et al.
@@ -43,6 +47,10 @@ pub enum Op {
     AvgPool2d(PoolParams),
     /// Mean over all pixels: `[N, C, H, W]` to `[N, C, 1, 1]`.
     GlobalAvgPool,
+    /// Maximum over all pixels: `[N, C, H, W]` to `[N, C, 1, 1]`.
+    GlobalMaxPool,
+    /// The mean of [`Op::GlobalAvgPool`] and [`Op::GlobalMaxPool`] (timm's `avgmax`).
+    GlobalAvgMaxPool,
     /// Fully connected layer on `[N, in, 1, 1]`, weight `[out, in]`, bias `[out]`.
     Linear {
         /// Name of the weight tensor.
@@ -81,6 +89,8 @@ pub struct Conv2dParams {
     pub stride: usize,
     /// Zero rows and columns on each side.
     pub padding: usize,
+    /// Pixels from one tap of the kernel to the next (1: neighbours).
+    pub dilation: usize,
     /// Independent channel groups (1 = dense).
     pub groups: usize,
 }
@@ -89,6 +99,11 @@ impl Conv2dParams {
     /// Shape of the weight tensor, `[out, in / groups, kh, kw]`.
     pub fn weight_shape(&self) -> [usize; 4] {
         [self.out_channels, self.in_channels / self.groups, self.kernel, self.kernel]
+    }
+
+    /// Rows and columns of input that the kernel spans.
+    pub fn span(&self) -> usize {
+        self.kernel + self.kernel.saturating_sub(1) * self.dilation.saturating_sub(1)
     }
 }
 
@@ -106,6 +121,16 @@ pub struct PoolParams {
 }
 
 impl Op {
+    /// The operator of an activation; nothing for [`Activation::Identity`].
+    pub fn activation(activation: Activation) -> Option<Op> {
+        match activation {
+            Activation::Identity => None,
+            Activation::Relu => Some(Op::Relu),
+            Activation::Sigmoid => Some(Op::Sigmoid),
+            other => Some(Op::Activation(other)),
+        }
+    }
+
     /// The operator's name in listings.
     pub fn name(&self) -> &'static str {
         match self {
@@ -114,11 +139,14 @@ impl Op {
             Op::BatchNorm { .. } => "batch_norm",
             Op::Relu => "relu",
             Op::Sigmoid => "sigmoid",
+            Op::Activation(activation) => activation.name(),
             Op::Add => "add",
             Op::Scale => "scale",
             Op::MaxPool2d(_) => "max_pool2d",
             Op::AvgPool2d(_) => "avg_pool2d",
             Op::GlobalAvgPool => "global_avg_pool",
+            Op::GlobalMaxPool => "global_max_pool",
+            Op::GlobalAvgMaxPool => "global_avg_max_pool",
             Op::Linear { .. } => "linear",
             Op::SubsamplePad { .. } => "subsample_pad",
             Op::Concat => "concat",

@@ -80,6 +80,8 @@ pub struct Conv2dDims {
     pub tiles_h: u32,
     pub tiles: u32,
     pub slice: u32,
+    pub dilation: u32,
+    pub pad: [u32; 3],
 }
 
 /// Largest number of output pixels that an invocation of `conv2d_broadcast` sums up, in eights: measured on llvmpipe, whose code for more
@@ -183,6 +185,8 @@ impl Conv2d {
             tiles_h: 0,
             tiles: 0,
             slice: 0,
+            dilation: params.dilation as u32,
+            pad: [0; 3],
         }
     }
 

@@ -4,6 +4,7 @@
 //! Activations are NHWC with channels padded to a multiple of four and stored as `vec4` along C; dense weights are
 //! `[kh][kw][cin][cout]`, both channel axes padded to four, in one of two [`Packing`]s. Padding channels hold zeros.
 
+pub mod activation;
 pub mod block;
 pub mod conv2d;
 pub mod cooperative;
@@ -133,6 +134,7 @@ pub struct KernelKey {
     reason = "each variant is the shader file of the same name, which opens with its own description"
 )]
 pub enum ShaderId {
+    Activation,
     BlockBroadcast,
     BlockThreads,
     Conv2dRegisters,
@@ -150,6 +152,7 @@ pub enum ShaderId {
     Conv2dWinograd4Output,
     Elementwise,
     GlobalAvgPool,
+    GlobalMaxPool,
     LinearGemv,
     Pixels,
     Pool2d,
@@ -157,7 +160,8 @@ pub enum ShaderId {
 
 impl ShaderId {
     /// Every shader of the catalogue.
-    pub const ALL: [ShaderId; 20] = [
+    pub const ALL: [ShaderId; 22] = [
+        ShaderId::Activation,
         ShaderId::BlockBroadcast,
         ShaderId::BlockThreads,
         ShaderId::Conv2dRegisters,
@@ -175,6 +179,7 @@ impl ShaderId {
         ShaderId::Conv2dWinograd4Output,
         ShaderId::Elementwise,
         ShaderId::GlobalAvgPool,
+        ShaderId::GlobalMaxPool,
         ShaderId::LinearGemv,
         ShaderId::Pixels,
         ShaderId::Pool2d,
@@ -183,6 +188,7 @@ impl ShaderId {
     /// The shader's text and interface.
     pub fn shader(self) -> &'static Shader {
         match self {
+            ShaderId::Activation => &activation::ACTIVATION,
             ShaderId::BlockBroadcast => &block::BROADCAST,
             ShaderId::BlockThreads => &block::THREADS,
             ShaderId::Conv2dRegisters => &conv2d::REGISTERS,
@@ -200,6 +206,7 @@ impl ShaderId {
             ShaderId::Conv2dWinogradTiledInput => &winograd::TILED_INPUT,
             ShaderId::Elementwise => &elementwise::ELEMENTWISE,
             ShaderId::GlobalAvgPool => &pool::GLOBAL_AVG_POOL,
+            ShaderId::GlobalMaxPool => &pool::GLOBAL_MAX_POOL,
             ShaderId::LinearGemv => &linear::GEMV,
             ShaderId::Pixels => &pixels::PIXELS,
             ShaderId::Pool2d => &pool::POOL2D,

@@ -1,4 +1,4 @@
-//! Pooling kernels: a window (maximum or mean) and the mean over all pixels.
+//! Pooling kernels: a window (maximum or mean), and mean and maximum over all pixels.
 
 use bytemuck::{Pod, Zeroable};
 
@@ -19,10 +19,17 @@ pub const GLOBAL_AVG_POOL: Shader = Shader {
     bindings: &[Binding::Uniform(size_of::<PoolDims>() as u64), Binding::Read, Binding::Write],
 };
 
-/// Invocations of a workgroup of both kernels.
+/// `shaders/global_max_pool.wgsl`: one invocation yields four channels of one image.
+pub const GLOBAL_MAX_POOL: Shader = Shader {
+    name: "global_max_pool",
+    parts: &[include_str!("../../shaders/global_max_pool.wgsl")],
+    bindings: &[Binding::Uniform(size_of::<PoolDims>() as u64), Binding::Read, Binding::Write],
+};
+
+/// Invocations of a workgroup of the kernels.
 const WORKGROUP: usize = 64;
 
-/// Uniform block of both kernels.
+/// Uniform block of the kernels.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, Pod, Zeroable)]
 pub struct PoolDims {
@@ -105,4 +112,11 @@ pub fn window(stored: Precision, output: Precision, window: Window, x: View, y: 
 pub fn global(stored: Precision, output: Precision, x: View, y: View) -> Dispatch {
     let key = KernelKey { shader: ShaderId::GlobalAvgPool, stored, output, consts: Vec::new(), overrides: Vec::new() };
     (key, PoolDims::new(x, y), [x.c4().div_ceil(WORKGROUP as u32), x.shape.n as u32, 1])
+}
+
+/// Maximum over all pixels of `x`, or the mean of that and their `mean`, into `y` of one pixel.
+pub fn global_max(stored: Precision, output: Precision, mean: bool, x: View, y: View) -> Dispatch {
+    let (shader, overrides) = (ShaderId::GlobalMaxPool, vec![("MEAN", mean as u32)]);
+    let (_, dims, grid) = global(stored, output, x, y);
+    (KernelKey { shader, stored, output, consts: Vec::new(), overrides }, dims, grid)
 }

@@ -110,14 +110,15 @@ impl Conv2d {
     /// Whether `variant` computes this convolution.
     pub fn admits(&self, variant: Variant, stored: Precision) -> bool {
         let grouped = blocks(&self.params) > 1;
-        let Conv2dParams { kernel, stride, padding, groups, .. } = self.params;
+        let Conv2dParams { kernel, stride, padding, dilation, groups, .. } = self.params;
         match variant {
             Variant::Grouped => grouped,
-            Variant::GroupedRows => grouped && (kernel, padding) == (3, 1) && stride <= 2,
+            Variant::GroupedRows => grouped && (kernel, padding, dilation) == (3, 1, 1) && stride <= 2,
             Variant::Cooperative => !grouped && stored == Precision::F16,
             _ if variant.is_block() => false,
             _ if variant.is_winograd() => {
-                groups == 1 && (kernel, stride, padding) == (3, 1, 1) && !self.prologue && stored == Precision::F32
+                let neighbours = (kernel, stride, padding, dilation) == (3, 1, 1, 1);
+                groups == 1 && neighbours && !self.prologue && stored == Precision::F32
             }
             _ => !grouped,
         }

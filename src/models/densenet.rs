@@ -106,7 +106,7 @@ impl Builder<'_> {
 
     fn conv(&mut self, name: &str, channels: [usize; 2], kernel: usize, stride: usize, x: ValueId) -> ValueId {
         let [in_channels, out_channels] = channels;
-        let params = Conv2dParams { in_channels, out_channels, kernel, stride, padding: kernel / 2, groups: 1 };
+        let params = Conv2dParams { in_channels, out_channels, kernel, stride, padding: kernel / 2, dilation: 1, groups: 1 };
         self.graph.push(name, Op::Conv2d { weight: format!("{name}.weight"), bias: None, params }, &[x])
     }
 }

@@ -221,5 +221,5 @@ fn convolutions(net: &ResNet, block: &Block, inputs: usize, stride: usize) -> Ve
 
 /// A convolution that is padded so that only its stride changes the resolution.
 fn conv(in_channels: usize, out_channels: usize, kernel: usize, stride: usize, groups: usize) -> Conv2dParams {
-    Conv2dParams { in_channels, out_channels, kernel, stride, padding: kernel / 2, groups }
+    Conv2dParams { in_channels, out_channels, kernel, stride, padding: kernel / 2, dilation: 1, groups }
 }

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use crate::{
-    graph::{Conv2dParams, Graph, Op, PoolParams, ValueId},
+    graph::{self, Conv2dParams, Graph, Op, PoolParams, ValueId},
     kernels::Activation,
 };
 
@@ -54,6 +54,13 @@ pub enum LayerOp {
     },
     /// Mean over all pixels.
     GlobalAvgPool,
+    /// Maximum over all pixels, or the mean of that and the mean over all pixels.
+    GlobalMaxPool {
+        /// The latter.
+        mean: bool,
+    },
+    /// A function of each element that no other layer takes in.
+    Activation(graph::Activation),
     /// Fully connected layer.
     Linear {
         /// Where its weights come from.
@@ -163,6 +170,9 @@ pub fn fuse(graph: &Graph) -> Fused {
             Op::MaxPool2d(params) => (LayerOp::Pool2d { prologue, max: true, params: *params }, inputs),
             Op::AvgPool2d(params) => (LayerOp::Pool2d { prologue, max: false, params: *params }, inputs),
             Op::GlobalAvgPool => (LayerOp::GlobalAvgPool, inputs),
+            Op::GlobalMaxPool => (LayerOp::GlobalMaxPool { mean: false }, inputs),
+            Op::GlobalAvgMaxPool => (LayerOp::GlobalMaxPool { mean: true }, inputs),
+            Op::Activation(activation) => (LayerOp::Activation(*activation), inputs),
             Op::Concat => (LayerOp::Concat, inputs),
             Op::BatchNorm { prefix, channels, eps } => {
                 if let Some(reader) = chain.prologue_of() {

@@ -7,7 +7,7 @@ use super::{
 use crate::{
     graph::ValueId,
     kernels::{
-        Caps, KernelKey, Packing, View, block,
+        Caps, KernelKey, Packing, View, activation, block,
         conv2d::{Residual, Role},
         elementwise::{self, ElementwiseDims, Flags},
         linear, pool,
@@ -59,6 +59,16 @@ pub(super) fn lower(context: &Context<'_>, steps: &mut Vec<Step>) {
         LayerOp::GlobalAvgPool => {
             let x = context.placed(layer.inputs[0]);
             let (kernel, dims, grid) = pool::global(stored, y.stored, x.view, y.view);
+            steps.push(context.step(kernel, ONLY, bytemuck::bytes_of(&dims), vec![x.operand(), y.operand()], grid, 0));
+        }
+        LayerOp::GlobalMaxPool { mean } => {
+            let x = context.placed(layer.inputs[0]);
+            let (kernel, dims, grid) = pool::global_max(stored, y.stored, *mean, x.view, y.view);
+            steps.push(context.step(kernel, ONLY, bytemuck::bytes_of(&dims), vec![x.operand(), y.operand()], grid, 0));
+        }
+        LayerOp::Activation(function) => {
+            let x = context.placed(layer.inputs[0]);
+            let (kernel, dims, grid) = activation::kernel(stored, y.stored, *function, x.view, y.view);
             steps.push(context.step(kernel, ONLY, bytemuck::bytes_of(&dims), vec![x.operand(), y.operand()], grid, 0));
         }
         LayerOp::Elementwise { norm, gated, epilogue } => context.elementwise(norm, *gated, epilogue, steps),

@@ -73,6 +73,7 @@ pub(super) fn convolution(layer: &Layer, view: &dyn Fn(ValueId) -> View) -> Opti
                 kernel: 1,
                 stride: 1,
                 padding: 0,
+                dilation: 1,
                 groups: 1,
             };
             let row = |id: ValueId| {

@@ -84,6 +84,9 @@ pub struct Case {
     pub stride: usize,
     /// Zero rows and columns on each side.
     pub padding: usize,
+    /// Pixels from one tap of the kernel to the next.
+    #[serde(default = "neighbours")]
+    pub dilation: usize,
     /// Channel groups.
     pub groups: usize,
     /// Rows of the input.
@@ -98,26 +101,56 @@ pub struct Case {
     pub stored: Precision,
 }
 
+/// The dilation of cases that were written without one.
+fn neighbours() -> usize {
+    1
+}
+
 impl Case {
     /// What `conv` is.
     pub fn of(conv: &Conv2d, stored: Precision) -> Self {
-        let Conv2dParams { in_channels, out_channels, kernel, stride, padding, groups } = conv.params;
+        let Conv2dParams { in_channels, out_channels, kernel, stride, padding, dilation, groups } = conv.params;
         let Shape { n, h, w, .. } = conv.x.shape;
         // A linear layer's images are the pixels of a row.
         let (images, width) = if (kernel, h, n) == (1, 1, 1) { (w, 1) } else { (n, w) };
         let images = bucket(images);
         let prologue = conv.prologue;
-        Case { in_channels, out_channels, kernel, stride, padding, groups, height: h, width, prologue, images, stored }
+        Case {
+            in_channels,
+            out_channels,
+            kernel,
+            stride,
+            padding,
+            dilation,
+            groups,
+            height: h,
+            width,
+            prologue,
+            images,
+            stored,
+        }
     }
 
     /// The convolution, each value with a buffer to itself, without an epilogue.
     pub fn conv(&self) -> Conv2d {
         let &Case {
-            in_channels, out_channels, kernel, stride, padding, groups, height, width, prologue, images, ..
+            in_channels,
+            out_channels,
+            kernel,
+            stride,
+            padding,
+            dilation,
+            groups,
+            height,
+            width,
+            prologue,
+            images,
+            ..
         } = self;
-        let out = |extent: usize| (extent + 2 * padding - kernel) / stride + 1;
+        let params = Conv2dParams { in_channels, out_channels, kernel, stride, padding, dilation, groups };
+        let out = |extent: usize| (extent + 2 * padding - params.span()) / stride + 1;
         Conv2d {
-            params: Conv2dParams { in_channels, out_channels, kernel, stride, padding, groups },
+            params,
             x: View::whole(Shape::new(images, in_channels, height, width)),
             y: View::whole(Shape::new(images, out_channels, out(height), out(width))),
             prologue,
@@ -234,7 +267,8 @@ mod tests {
     const LARGE: Variant = Variant::Tiled(Tile::P128C128);
 
     fn timing(images: usize, times: &[(Variant, u64)]) -> Timing {
-        let params = Conv2dParams { in_channels: 8, out_channels: 16, kernel: 3, stride: 2, padding: 1, groups: 1 };
+        let params =
+            Conv2dParams { in_channels: 8, out_channels: 16, kernel: 3, stride: 2, padding: 1, dilation: 1, groups: 1 };
         let mut conv = Conv2d { params, ..any().conv() };
         (conv.x, conv.y) = (View::whole(Shape::new(images, 8, 9, 9)), View::whole(Shape::new(images, 16, 5, 5)));
         let times: Vec<_> = times.iter().map(|(kernel, us)| (*kernel, Duration::from_micros(*us))).collect();
@@ -248,6 +282,7 @@ mod tests {
             kernel: 1,
             stride: 1,
             padding: 0,
+            dilation: 1,
             groups: 1,
             height: 3,
             width: 3,

@@ -248,6 +248,7 @@ mod tests {
             kernel: 3,
             stride: 1,
             padding: 1,
+            dilation: 1,
             groups: 1,
             height: 9,
             width: 10,

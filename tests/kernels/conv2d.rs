@@ -23,12 +23,14 @@ pub(crate) struct Conv {
     pub(crate) kernel: usize,
     pub(crate) stride: usize,
     pub(crate) groups: usize,
+    pub(crate) dilation: usize,
 }
 
 impl Conv {
     pub(crate) fn params(&self) -> Conv2dParams {
-        let Conv { x: (_, in_channels, ..), out: out_channels, kernel, stride, groups } = *self;
-        Conv2dParams { in_channels, out_channels, kernel, stride, padding: kernel / 2, groups }
+        let Conv { x: (_, in_channels, ..), out: out_channels, kernel, stride, groups, dilation } = *self;
+        let padding = kernel / 2 * dilation;
+        Conv2dParams { in_channels, out_channels, kernel, stride, padding, dilation, groups }
     }
 
     /// Whether `variant` computes it.
@@ -64,7 +66,7 @@ pub(crate) const fn conv(
     stride: usize,
     groups: usize,
 ) -> Conv {
-    Conv { x, out, kernel, stride, groups }
+    Conv { x, out, kernel, stride, groups, dilation: 1 }
 }
 
 /// Stem, fewer than four input channels, 1x1, 3x3 with and without stride, channel counts that are no multiple of four or of a tile, one pixel, batches,
@@ -152,6 +154,31 @@ fn grouped_conv2d_is_exact_on_integers() {
         let y = conv.push(&mut graph, "conv", ValueId(0));
         graph.push("relu", Op::Relu, &[y]);
         exact(device, &label(conv), &graph, conv.shape(), Some(variant));
+    });
+}
+
+/// Taps two and four pixels apart, more than the image has, dense and in groups, with a stride, and a residual that is as large.
+#[test]
+fn dilated_conv2d_is_exact_on_integers() {
+    let dilated = |conv: Conv, dilation: usize| Conv { dilation, ..conv };
+    let convolutions = [
+        dilated(conv((2, 16, 9, 11), 24, 3, 1, 1), 2),
+        dilated(conv((1, 6, 13, 7), 10, 3, 1, 1), 4),
+        dilated(conv((1, 64, 3, 3), 32, 3, 1, 1), 4),
+        dilated(conv((2, 8, 9, 8), 8, 3, 2, 1), 2),
+        dilated(conv((1, 64, 8, 9), 64, 3, 1, 8), 2),
+        dilated(conv((2, 12, 7, 9), 12, 3, 1, 12), 3),
+    ];
+    each_variant(&convolutions, |device, variant, conv| {
+        assert!(!variant.is_winograd(), "{variant} takes neighbours only");
+        let mut graph = Graph::new(conv.x.1);
+        let first = conv.push(&mut graph, "first", ValueId(0));
+        let relu = graph.push("relu", Op::Relu, &[first]);
+        if (conv.stride, conv.out) == (1, conv.x.1) {
+            let second = conv.push(&mut graph, "second", relu);
+            graph.push("add", Op::Add, &[second, graph.input()]);
+        }
+        exact(device, &format!("dilated by {}, {}", conv.dilation, label(conv)), &graph, conv.shape(), Some(variant));
     });
 }
 

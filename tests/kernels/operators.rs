@@ -3,7 +3,7 @@
 use residua::{
     checkpoint::Synthetic,
     gpu::Executor,
-    graph::{Conv2dParams, Graph, Op, PoolParams, ValueId},
+    graph::{Activation, Conv2dParams, Graph, Op, PoolParams, ValueId},
     kernels::{Precision, conv2d::Variant},
     plan::{Network, Options},
     reference,
@@ -51,6 +51,75 @@ fn pooling() {
         let mut graph = Graph::new(x.c);
         graph.push("global", Op::GlobalAvgPool, &[graph.input()]);
         exact(&device, &format!("global mean {x}"), &graph, x, None);
+        for op in [Op::GlobalMaxPool, Op::GlobalAvgMaxPool] {
+            let mut graph = Graph::new(x.c);
+            graph.push(op.name(), op.clone(), &[graph.input()]);
+            exact(&device, &format!("{} {x}", op.name()), &graph, x, None);
+        }
+        let mut graph = Graph::new(x.c);
+        let [mean, max] = [Op::GlobalAvgPool, Op::GlobalMaxPool].map(|op| graph.push(op.name(), op, &[ValueId(0)]));
+        graph.push("both", Op::Concat, &[mean, max]);
+        exact(&device, &format!("mean and maximum {x}"), &graph, x, None);
+    }
+}
+
+/// Every activation that is an operator of its own.
+const ACTIVATIONS: [Activation; 18] = [
+    Activation::Identity,
+    Activation::Relu,
+    Activation::Relu6,
+    Activation::LeakyRelu(0.01),
+    Activation::LeakyRelu(-0.5),
+    Activation::Silu,
+    Activation::Mish,
+    Activation::Gelu,
+    Activation::GeluTanh,
+    Activation::QuickGelu,
+    Activation::Sigmoid,
+    Activation::Tanh,
+    Activation::HardSigmoid,
+    Activation::HardSwish,
+    Activation::HardMish,
+    Activation::Elu(0.5),
+    Activation::Celu(2.0),
+    Activation::Selu,
+];
+
+/// Vulkan gives exp 3 + 2|x| units in the last place, and division 2.5; formula 7.1.26 of Abramowitz and Stegun is off by 1.5e-7. So
+/// 1e-6 of what the input comes to holds for arguments up to 8, and beyond them the exponentials vanish.
+#[test]
+fn activations_are_those_of_their_definition() {
+    let device = device();
+    let shape = Shape::new(2, 6, 7, 9);
+    let data: Vec<f32> = (0..shape.elements()).map(|i| (i as f32 - 378.0) / 40.0).collect();
+    let mut input = Tensor::new(shape, data);
+    // Zero, tiny ones, and such that exponentials overflow.
+    let special = [0.0, -0.0, 1e-30, -1e-30, 1e-3, -1e-3, 100.0, -100.0, 1e4, -1e4];
+    input.data[..special.len()].copy_from_slice(&special);
+    for activation in ACTIVATIONS {
+        let mut graph = Graph::new(shape.c);
+        graph.push("activation", Op::Activation(activation), &[ValueId(0)]);
+        let checkpoint = checkpoint(&[], small);
+        let expected = reference::logits(&graph, &checkpoint, &input).unwrap();
+        let got = on_gpu(&device, &graph, &checkpoint, &input, Options::new(Precision::F32));
+        for ((x, got), expected) in input.data.iter().zip(&got.data).zip(&expected.data) {
+            let bound = 1e-6 * x.abs().max(1.0);
+            assert!((got - expected).abs() <= bound, "{activation} of {x}: {got}, expected {expected}");
+        }
+    }
+}
+
+/// Channels that are no multiple of four, between two convolutions, of which the second must not read what is beside them.
+#[test]
+fn activations_between_convolutions() {
+    let device = device();
+    for function in [Activation::Relu6, Activation::Identity, Activation::LeakyRelu(2.0)] {
+        let (first, second) = (conv((2, 5, 4, 3), 6, 3, 1, 1), conv((2, 6, 4, 3), 7, 1, 1, 1));
+        let mut graph = Graph::new(5);
+        let x = first.push(&mut graph, "first", ValueId(0));
+        let x = graph.push("activation", Op::Activation(function), &[x]);
+        second.push(&mut graph, "second", x);
+        exact(&device, &format!("{function} between convolutions"), &graph, first.shape(), None);
     }
 }
 
@@ -59,7 +128,8 @@ fn pooling() {
 fn pixels_stand_for_the_numbers_of_the_table() {
     let device = device();
     let mut graph = Graph::new(3);
-    let params = Conv2dParams { in_channels: 3, out_channels: 5, kernel: 1, stride: 1, padding: 0, groups: 1 };
+    let params =
+        Conv2dParams { in_channels: 3, out_channels: 5, kernel: 1, stride: 1, padding: 0, dilation: 1, groups: 1 };
     graph.push("conv", Op::Conv2d { weight: "w".into(), bias: None, params }, &[graph.input()]);
     let network = || Network::new(graph.clone(), checkpoint(&graph.tensors(), |i| 1.0 + (7 * i % 5) as f32));
     for stored in common::precisions(&device, "pixels") {
@@ -224,4 +294,16 @@ fn nan_stays_nan_through_relu_and_pooling() {
         graph.push("max", Op::MaxPool2d(PoolParams { kernel: 3, stride: 2, padding: 1, ceil: false }), &[ValueId(0)]);
     };
     check("max pool", &pool, None);
+    for op in [Op::GlobalMaxPool, Op::GlobalAvgMaxPool] {
+        let global = |graph: &mut Graph| {
+            graph.push("global", op.clone(), &[ValueId(0)]);
+        };
+        check(op.name(), &global, None);
+    }
+    for activation in ACTIVATIONS {
+        let activate = |graph: &mut Graph| {
+            graph.push("activation", Op::Activation(activation), &[ValueId(0)]);
+        };
+        check(activation.name(), &activate, None);
+    }
 }

@@ -97,8 +97,15 @@ fn winograd_is_within_the_bound_of_its_transforms() {
     }
     // Tiles that end past the edge, channels that are no multiple of four, several images, an image smaller than a tile.
     for (n, c, h, w, outputs) in [(2, 8, 9, 10, 12), (1, 64, 7, 7, 40), (3, 5, 4, 13, 6), (1, 20, 1, 3, 8)] {
-        let params =
-            Conv2dParams { in_channels: c, out_channels: outputs, kernel: 3, stride: 1, padding: 1, groups: 1 };
+        let params = Conv2dParams {
+            in_channels: c,
+            out_channels: outputs,
+            kernel: 3,
+            stride: 1,
+            padding: 1,
+            dilation: 1,
+            groups: 1,
+        };
         let mut graph = Graph::new(c);
         graph.push("conv", Op::Conv2d { weight: "conv.weight".into(), bias: None, params }, &[graph.input()]);
         let made_up = Synthetic { salt: "winograd".into(), damped: None, damp: 1.0 };

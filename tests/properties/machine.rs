@@ -6,8 +6,8 @@ use std::collections::HashMap;
 use residua::{
     graph::ValueId,
     kernels::{
-        Binding, Precision, ShaderId, conv2d::Conv2dDims, elementwise::ElementwiseDims, fours, linear::LinearDims,
-        pool::PoolDims,
+        Binding, Precision, ShaderId, activation::ActivationDims, conv2d::Conv2dDims, elementwise::ElementwiseDims,
+        fours, linear::LinearDims, pool::PoolDims,
     },
     plan::{Layer, LayerOp, Network, Operand, Placed, Plan, Step},
     tensor::Shape,
@@ -103,7 +103,7 @@ impl Machine<'_> {
         }
         match step.kernel.shader {
             ShaderId::Elementwise => self.elementwise(step),
-            ShaderId::Pool2d | ShaderId::GlobalAvgPool => {
+            ShaderId::Pool2d | ShaderId::GlobalAvgPool | ShaderId::GlobalMaxPool => {
                 let dims: PoolDims = block(step);
                 let [n, c4] = [dims.n, dims.c4].map(|extent| extent as usize);
                 let (pixels, outputs) = (n * (dims.h * dims.w) as usize, n * (dims.oh * dims.ow) as usize);
@@ -111,6 +111,13 @@ impl Machine<'_> {
                 self.read(x, self.layers[&step.value].inputs[0])?;
                 let y = bindings.len();
                 self.yields(region(step, y, outputs, [dims.y_stride, dims.y_offset], c4)?, step.value)
+            }
+            ShaderId::Activation => {
+                let dims: ActivationDims = block(step);
+                let [pixels, c4] = [dims.pixels, dims.c4].map(|extent| extent as usize);
+                let x = region(step, 1, pixels, [dims.x_stride, dims.x_offset], c4)?;
+                self.read(x, self.layers[&step.value].inputs[0])?;
+                self.yields(region(step, 2, pixels, [dims.y_stride, dims.y_offset], c4)?, step.value)
             }
             ShaderId::LinearGemv => {
                 let dims: LinearDims = block(step);

@@ -31,8 +31,15 @@ impl Products {
         }
         let product = |([terms, outputs, pixels], count): ([usize; 3], u32)| {
             let mut graph = Graph::new(terms);
-            let params =
-                Conv2dParams { in_channels: terms, out_channels: outputs, kernel: 1, stride: 1, padding: 0, groups: 1 };
+            let params = Conv2dParams {
+                in_channels: terms,
+                out_channels: outputs,
+                kernel: 1,
+                stride: 1,
+                padding: 0,
+                dilation: 1,
+                groups: 1,
+            };
             graph.push("product", Op::Conv2d { weight: "weight".into(), bias: None, params }, &[graph.input()]);
             let made_up = Synthetic { salt: "gemm".into(), damped: None, damp: 1.0 };
             let network = Network::new(graph.clone(), made_up.checkpoint("gemm", &graph.tensors())?);
