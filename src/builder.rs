@@ -19,10 +19,11 @@ use crate::{
     image::{self, Preprocess},
     kernels::{Precision as Stored, conv2d::Variant},
     labels::{Labels, Scoring},
-    models::{Architecture, Shapes, check_declared},
+    models::{Architecture, Property, Shapes, check_declared},
     plan::{Network, Options},
     selftest,
     source::Source,
+    structure::{GlobalPool, Structure},
     tensor::Shape,
     tune::{self, Tune},
     verify::Fault,
@@ -61,6 +62,7 @@ pub struct Builder {
     tune: Tune,
     allow_extra: bool,
     allow_nonfinite: bool,
+    structure: Structure,
     cache: Option<Cache>,
     injection: Option<Injection>,
     #[cfg(feature = "hub")]
@@ -172,6 +174,13 @@ impl Builder {
         self
     }
 
+    /// What no tensor shows of the network, in place of what the model's configuration states and of what is usual:
+    /// `"stem-pool=max,activation=silu".parse()?`. [`ModelInfo::structure`] has what was taken.
+    pub fn structure(mut self, structure: Structure) -> Self {
+        self.structure = structure;
+        self
+    }
+
     /// A folder to keep compiled pipelines and measurements in from one start to the next. Without this call nothing is kept.
     pub fn cache(mut self, folder: impl Into<PathBuf>) -> Self {
         self.cache = Some(Cache::new(folder));
@@ -223,11 +232,11 @@ impl Builder {
         if let Some(declared) = &config.architecture {
             check_declared(checkpoint.name(), declared)?;
         }
-        let (architecture, extra) = self.detect(checkpoint.name(), checkpoint.shapes())?;
+        let (architecture, extra) = self.detect(checkpoint.name(), checkpoint.shapes(), &config.structure)?;
         if !extra.is_empty() {
             notes.push(format!("left out, as the architecture has no place for them: {}", some(&extra)));
         }
-        let architecture = architecture.downsample_in_bottleneck(config.downsample_in_bottleneck.unwrap_or(false));
+        let structure = self.stated(&architecture, &config, notes);
         let graph = architecture.graph();
         let mut broken = Vec::new();
         for (name, shape) in graph.tensors() {
@@ -287,6 +296,7 @@ impl Builder {
             published_top1,
             source: origin,
             preprocess,
+            structure,
             stated,
             scoring: match config.problem_type {
                 Some(ProblemType::Regression) => Scoring::Logits,
@@ -298,13 +308,40 @@ impl Builder {
         Ok((Network::new(graph, checkpoint), model))
     }
 
-    /// The architecture of tensors of these shapes, and the names of those that it has no place for, if there may be any.
-    fn detect<'a>(&self, model: &str, shapes: &'a Shapes) -> Result<(Architecture, Vec<&'a str>)> {
-        if self.allow_extra {
-            Architecture::detect_within(model, shapes)
-        } else {
-            Architecture::detect(model, shapes).map(|architecture| (architecture, Vec::new()))
+    /// The architecture of tensors of these shapes, with what is `configured` of it, and the names of those that it has no place
+    /// for, if there may be any.
+    fn detect<'a>(
+        &self,
+        model: &str,
+        shapes: &'a Shapes,
+        configured: &Structure,
+    ) -> Result<(Architecture, Vec<&'a str>)> {
+        let (architecture, extra) = Architecture::detect_stated(model, shapes, &self.structure, configured)?;
+        if !self.allow_extra {
+            architecture.refuse_extra(model, &extra)?;
         }
+        Ok((architecture, extra))
+    }
+
+    /// The architecture that tensors of these shapes may be of, whatever its configuration states, which is not read yet.
+    fn recognise(&self, model: &str, shapes: &Shapes) -> Result<Architecture> {
+        // The head then has twice as many inputs.
+        let both = Structure { global_pool: Some(GlobalPool::CatAvgMax), ..Structure::default() };
+        match self.detect(model, shapes, &Structure::default()) {
+            Err(error @ Error::TensorShape { .. }) => self.detect(model, shapes, &both).map_err(|_| error),
+            outcome => outcome,
+        }
+        .map(|(architecture, _)| architecture)
+    }
+
+    /// What no tensor shows, each with the place where it is stated.
+    fn stated(&self, architecture: &Architecture, config: &ModelConfig, notes: &mut Vec<String>) -> Vec<Property> {
+        let places = [&self.structure, &config.structure];
+        let place = |key: &str| Some(places.into_iter().find(|stated| stated.decides(key))?.stated_in.clone());
+        // The name of a network for CIFAR says what its stem is.
+        let named = config.architecture.as_deref().is_some_and(|name| name.starts_with("cifar_"));
+        notes.extend(architecture.doubt(|key| named || place(key).is_some()));
+        architecture.unseen(place)
     }
 
     fn source(&self) -> Result<Source> {
@@ -315,7 +352,7 @@ impl Builder {
             (Some(architecture), _) => Source::synthetic(architecture),
             (None, "builtin") => Source::builtin(),
             (None, model) if Path::new(model).exists() => {
-                Source::path(Path::new(model), &|model, shapes| self.detect(model, shapes).map(drop))
+                Source::path(Path::new(model), &|model, shapes| self.recognise(model, shapes).map(drop))
             }
             (None, model) => self.hub_source(model),
         }
@@ -324,7 +361,7 @@ impl Builder {
     #[cfg(feature = "hub")]
     fn hub_source(&self, model: &str) -> Result<Source> {
         match ModelId::parse(model) {
-            Some(id) => Source::hub(&id, &self.hub, &|model, shapes| self.detect(model, shapes).map(drop)),
+            Some(id) => Source::hub(&id, &self.hub, &|model, shapes| self.recognise(model, shapes).map(drop)),
             None => Err(not_found(model, &near(model))),
         }
     }

@@ -16,6 +16,7 @@ use crate::{
     image::{Pixels, Preprocess},
     kernels::Precision,
     labels::{Labels, Prediction, Scoring},
+    models::Property,
     plan::{Footprint, Network},
     profile::{self, Profile},
     search::{self, Products},
@@ -72,6 +73,8 @@ pub struct ModelInfo {
     pub preprocess: Preprocess,
     /// What is stated of that beside the weights, or known by their name; without it `preprocess` is torchvision's recipe.
     pub stated: Option<PreprocessConfig>,
+    /// What no tensor shows of the network, stated or assumed.
+    pub structure: Vec<Property>,
     /// How logits become scores.
     pub scoring: Scoring,
 }

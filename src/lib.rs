@@ -21,15 +21,16 @@
 //! | stage | yields | module | knows |
 //! |---|---|---|---|
 //! | decode, resize, crop | [`Pixels`], [`PixelBatch`](tensor::PixelBatch): bytes, and the number that each stands for | [`image`] | nothing |
-//! | checkpoint | names to tensors, configuration | [`checkpoint`] | `image`, for the preprocessing a model wants |
+//! | checkpoint | names to tensors, configuration | [`checkpoint`] | `image`, for the preprocessing a model wants; `structure`, for what a configuration states |
 //! | hub | a folder with a checkpoint and its configuration, by name out of Python's cache or from the network | `hub` (feature `hub`) | nothing |
-//! | model | [`Graph`](graph::Graph), from the tensors' names and shapes | [`models`] | `graph` |
+//! | model | [`Graph`](graph::Graph), from the tensors' names and shapes, and from what they do not show | [`models`] | `graph`, `structure` |
 //! | graph | nodes, shapes | [`graph`] | nothing |
 //! | reference | every value of a graph by naive loops: the oracle, and the path without a GPU | [`reference`](mod@reference) | `graph`, `checkpoint` |
 //! | plan | [`Plan`](plan::Plan): fused layers, kernels with reasons, buffers, packed weights | [`plan`] | `graph`, `checkpoint`, `kernels` |
 //! | kernels | which WGSL serves an operator: key, extents, grid | [`kernels`] | `graph` |
 //! | gpu | runs a plan in one submission, or in several where that takes long, and gets the next run ready meanwhile; alone names `wgpu` | [`gpu`] | `graph`, `plan`, `kernels`, `cache` |
 //! | cache | files that make the next start faster | [`cache`] | nothing |
+//! | structure | what is stated of a network and no tensor shows | [`structure`] | `graph` |
 //! | labels | scores, names | [`labels`] | nothing |
 //! | classifier | the whole path in order ([`Classifier`]), how to open it ([`Builder`]), what a model's name stands for, [`verify`] layer by layer, [`tune`] by measuring kernels, [`profile`] by time, [`explain`] by heat maps, exact search among features and their [`index`] | `classifier`, `builder`, `backend`, `source`, `verify`, `tune`, `profile`, `explain`, `search`, `index` | everything |
 //!
@@ -57,6 +58,7 @@ pub mod reference;
 mod search;
 mod selftest;
 mod source;
+pub mod structure;
 pub mod tensor;
 pub mod tune;
 pub mod verify;
@@ -69,3 +71,4 @@ pub use gpu::DeviceInfo;
 pub use image::Pixels;
 pub use labels::{Class, Labels, Prediction};
 pub use search::Products;
+pub use structure::Structure;

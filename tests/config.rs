@@ -6,6 +6,7 @@ use residua::{
     Error,
     checkpoint::{Framing, ModelConfig, ProblemType, published},
     image::{CropRounding, Filter, Resize},
+    structure::{Activation, Dilation, GlobalPool, StrideIn, Structure},
 };
 
 fn hub(repository: &str) -> ModelConfig {
@@ -31,7 +32,7 @@ fn timm_configurations_of_the_hub() {
     let pixels = a1.preprocess.unwrap();
     assert_eq!(a1.architecture.as_deref(), Some("resnet50"));
     assert_eq!(a1.license.as_deref(), Some("apache-2.0"));
-    assert_eq!((a1.labels, a1.problem_type, a1.downsample_in_bottleneck), (None, None, None));
+    assert_eq!((a1.labels, a1.problem_type, a1.structure.stride_in), (None, None, None));
     assert_eq!((pixels.framing, pixels.test_framing), (square(224, 235), Some(square(288, 288))));
     assert_eq!((pixels.filter, pixels.rounding), (Filter::Bicubic, CropRounding::HalfEven));
     assert_eq!((pixels.mean, pixels.std), ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]));
@@ -52,7 +53,7 @@ fn transformers_configurations_of_the_hub() {
     let pixels = config.preprocess.unwrap();
     assert_eq!((pixels.framing, pixels.test_framing), (square(224, 256), None));
     assert_eq!((pixels.filter, pixels.rounding), (Filter::Bicubic, CropRounding::Floor));
-    assert_eq!(config.downsample_in_bottleneck, Some(false));
+    assert_eq!(config.structure.stride_in, Some(StrideIn::ThreeByThree));
     let labels = config.labels.unwrap();
     assert_eq!((labels.len(), labels[999].as_str()), (1000, "LABEL_999"));
     assert_eq!(hub("microsoft--resnet-18").architecture, None);
@@ -185,10 +186,11 @@ fn row_21_timm_values_out_of_range() {
 #[test]
 fn timm_networks_that_are_not_built() {
     let cases = [
-        ("global_pool", r#"{"global_pool": "max"}"#),
-        ("global_pool", r#"{"model_args": {"global_pool": "catavgmax"}}"#),
-        ("output_stride", r#"{"model_args": {"output_stride": 16}}"#),
-        ("act_layer", r#"{"model_args": {"act_layer": "silu"}}"#),
+        ("global_pool", r#"{"global_pool": "token"}"#),
+        ("output_stride", r#"{"model_args": {"output_stride": 4}}"#),
+        ("act_layer", r#"{"model_args": {"act_layer": "prelu"}}"#),
+        ("norm_layer", r#"{"model_args": {"norm_layer": "groupnorm"}}"#),
+        ("norm_eps", r#"{"model_args": {"bn_eps": 0.0}}"#),
         ("aa_layer", r#"{"model_args": {"aa_layer": "blur"}}"#),
     ];
     for (field, text) in cases {
@@ -196,6 +198,39 @@ fn timm_networks_that_are_not_built() {
     }
     let plain = r#"{"global_pool": "avg", "model_args": {"in_chans": 3, "num_classes": 7, "drop_rate": 0.1}}"#;
     assert!(ModelConfig::from_json("config.json", plain, None).is_ok());
+}
+
+/// What `config` states of the network.
+fn structure(config: &str) -> Structure {
+    ModelConfig::from_json("config.json", config, None).unwrap().structure
+}
+
+#[test]
+fn what_timm_states_of_a_network_is_read_and_model_args_win() {
+    let stated = structure(
+        r#"{"architecture": "resnet18", "global_pool": "avg", "pretrained_cfg": {},
+        "model_args": {"global_pool": "fastcatavgmax", "output_stride": 16, "act_layer": "leaky_relu", "norm_eps": 0.001,
+        "norm_layer": "BatchNorm2d"}}"#,
+    );
+    assert_eq!((stated.stated_in.as_str(), stated.global_pool), ("config.json", Some(GlobalPool::CatAvgMax)));
+    assert_eq!((stated.dilation, stated.norm_eps), (Some(Dilation::OutputStride(16)), Some(0.001)));
+    assert_eq!((stated.activation, stated.stem_pool), (Some(Activation::LeakyRelu(0.01)), None));
+    let top = structure(r#"{"global_pool": "", "act_layer": "hard_swish", "output_stride": 8}"#);
+    assert_eq!((top.global_pool, top.activation), (Some(GlobalPool::None), Some(Activation::HardSwish)));
+    assert_eq!(top.dilation, Some(Dilation::OutputStride(8)));
+    assert_eq!(structure(r#"{"global_pool": null, "model_args": {"act_layer": null}}"#).global_pool, None);
+}
+
+#[test]
+fn what_transformers_states_of_a_network_is_read() {
+    let stated = structure(
+        r#"{"model_type": "resnet", "hidden_act": "gelu_new", "downsample_in_first_stage": true, "downsample_in_bottleneck": true,
+        "batch_norm_eps": 0.01}"#,
+    );
+    assert_eq!((stated.activation, stated.layer1_stride), (Some(Activation::GeluTanh), Some(2)));
+    assert_eq!(stated.block_activation, Some(Activation::Relu), "as transformers builds its blocks");
+    assert_eq!((stated.stride_in, stated.norm_eps), (Some(StrideIn::OneByOne), Some(0.01)));
+    assert_eq!(structure(r#"{"model_type": "resnet", "downsample_in_first_stage": false}"#).layer1_stride, Some(1));
 }
 
 #[test]
@@ -208,9 +243,7 @@ fn timm_squash_keeps_both_sides() {
 #[test]
 fn transformers_networks_that_are_not_built() {
     assert_eq!(refused(r#"{"model_type": "convnext"}"#, None), "model_type");
-    assert_eq!(refused(r#"{"model_type": "resnet", "hidden_act": "gelu"}"#, None), "hidden_act");
-    let first = r#"{"model_type": "resnet", "downsample_in_first_stage": true}"#;
-    assert_eq!(refused(first, None), "downsample_in_first_stage");
+    assert_eq!(refused(r#"{"model_type": "resnet", "hidden_act": "laplace"}"#, None), "hidden_act");
 }
 
 /// A processor with everything given, and `change` on top.

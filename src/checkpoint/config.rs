@@ -9,7 +9,10 @@ use super::{
     timm::{self, PretrainedCfg},
     transformers,
 };
-use crate::{Error, Result};
+use crate::{
+    Error, Result,
+    structure::{Activation, StrideIn, Structure},
+};
 
 /// Key of a checkpoint's metadata under which it may carry its own configuration.
 const METADATA_KEY: &str = "config";
@@ -31,8 +34,8 @@ pub struct ModelConfig {
     pub license: Option<String>,
     /// How logits become scores.
     pub problem_type: Option<ProblemType>,
-    /// Whether a bottleneck strides in its first convolution instead of the second.
-    pub downsample_in_bottleneck: Option<bool>,
+    /// What no tensor shows of the network.
+    pub structure: Structure,
 }
 
 /// How logits become scores.
@@ -52,7 +55,8 @@ pub enum ProblemType {
 struct RawConfig {
     architecture: Option<String>,
     pretrained_cfg: Option<PretrainedCfg>,
-    global_pool: Option<String>,
+    #[serde(flatten)]
+    stated: timm::ModelArgs,
     model_args: Option<timm::ModelArgs>,
     label_names: Option<Names>,
     label_descriptions: Option<Names>,
@@ -100,7 +104,7 @@ impl ModelConfig {
     /// [`Error::ConfigValue`] for text that is no such configuration and for a value out of its range.
     pub fn from_json(place: &str, config: &str, preprocessor: Option<&str>) -> Result<Self> {
         let raw: RawConfig = json(place, config)?;
-        timm::check_model(place, raw.global_pool.as_deref(), raw.model_args.as_ref())?;
+        let structure = raw.structure(place)?;
         if let Some(pretrained) = &raw.pretrained_cfg {
             let names = raw.label_names.as_ref().or(pretrained.label_names.as_ref()).or(raw.id2label.as_ref());
             let descriptions = raw.label_descriptions.as_ref().or(pretrained.label_descriptions.as_ref());
@@ -110,7 +114,7 @@ impl ModelConfig {
                 license: pretrained.license.clone(),
                 architecture: raw.architecture,
                 problem_type: raw.problem_type,
-                downsample_in_bottleneck: raw.downsample_in_bottleneck,
+                structure,
             });
         }
         raw.check_transformers(place)?;
@@ -121,7 +125,7 @@ impl ModelConfig {
             license: None,
             architecture: raw.architecture,
             problem_type: raw.problem_type,
-            downsample_in_bottleneck: raw.downsample_in_bottleneck,
+            structure,
         })
     }
 }
@@ -133,13 +137,24 @@ impl RawConfig {
             None | Some("resnet" | "timm_wrapper") => {}
             Some(other) => return Err(invalid(place, "model_type", other, "resnet and timm_wrapper are supported")),
         }
-        if let Some(other) = self.hidden_act.as_deref().filter(|act| *act != "relu") {
-            return Err(invalid(place, "hidden_act", other, "only relu is supported"));
-        }
-        if self.downsample_in_first_stage == Some(true) {
-            return Err(invalid(place, "downsample_in_first_stage", true, "only false is supported"));
-        }
         Ok(())
+    }
+
+    /// What the configuration states of the network and no tensor shows.
+    fn structure(&self, place: &str) -> Result<Structure> {
+        let mut structure = Structure { stated_in: place.into(), ..Structure::default() };
+        self.stated.state(place, &mut structure)?;
+        self.model_args.as_ref().map_or(Ok(()), |args| args.state(place, &mut structure))?;
+        if let Some(name) = &self.hidden_act {
+            // Between the convolutions of a block transformers has ReLU all the same.
+            structure.activation = Some(timm::activation(place, "hidden_act", name)?);
+            structure.block_activation = Some(Activation::Relu);
+        }
+        let in_first =
+            self.downsample_in_bottleneck.map(|first| if first { StrideIn::OneByOne } else { StrideIn::ThreeByThree });
+        structure.stride_in = in_first.or(structure.stride_in);
+        structure.layer1_stride = self.downsample_in_first_stage.map(|strides| 1 + usize::from(strides));
+        Ok(structure)
     }
 }
 

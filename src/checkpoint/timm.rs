@@ -11,6 +11,7 @@ use super::{
 use crate::{
     Result,
     image::{CropRounding, Filter, Resize},
+    structure::{Activation, Dilation, GlobalPool, Structure, norm_eps, output_stride},
 };
 
 /// What timm takes where a file says nothing.
@@ -35,35 +36,60 @@ pub(super) struct PretrainedCfg {
     pub(super) label_descriptions: Option<Names>,
 }
 
-/// `model_args`, as far as they change what the tensors do not show.
+/// `model_args`, as far as they change what the tensors do not show. Older configurations state some of them at the top.
 #[derive(Deserialize)]
 pub(super) struct ModelArgs {
     global_pool: Option<String>,
     output_stride: Option<i64>,
     act_layer: Option<String>,
     aa_layer: Option<String>,
+    norm_layer: Option<String>,
+    #[serde(alias = "bn_eps", alias = "batch_norm_eps")]
+    norm_eps: Option<f64>,
 }
 
-/// Refuses what timm can configure and the names and shapes of the tensors do not show.
+impl ModelArgs {
+    /// Adds to `structure` what is stated here, in place of what is there.
+    ///
+    /// # Errors
+    /// [`crate::Error::ConfigValue`] for a value that is unknown or not supported.
+    pub(super) fn state(&self, place: &str, structure: &mut Structure) -> Result<()> {
+        if let Some(aa) = &self.aa_layer {
+            return Err(invalid(place, "aa_layer", aa, "anti-aliasing is not supported"));
+        }
+        if let Some(norm) = self.norm_layer.as_deref().filter(|norm| !is_batch_norm(norm)) {
+            return Err(invalid(place, "norm_layer", norm, "only batch normalisation is supported"));
+        }
+        if let Some(pool) = self.global_pool.as_deref() {
+            let known = if pool.is_empty() { Some(GlobalPool::None) } else { GlobalPool::parse(pool) };
+            let kinds = "avg, max, avgmax, catavgmax, each with or without fast before it, and nothing are supported";
+            structure.global_pool = Some(known.ok_or_else(|| invalid(place, "global_pool", pool, kinds))?);
+        }
+        if let Some(stride) = self.output_stride {
+            let known = output_stride(stride).map(Dilation::OutputStride);
+            structure.dilation = Some(known.ok_or_else(|| invalid(place, "output_stride", stride, "8, 16 or 32"))?);
+        }
+        if let Some(name) = &self.act_layer {
+            structure.activation = Some(activation(place, "act_layer", name)?);
+        }
+        if let Some(eps) = self.norm_eps {
+            let known = norm_eps(eps);
+            structure.norm_eps = Some(known.ok_or_else(|| invalid(place, "norm_eps", eps, "from 1e-12 to 1"))?);
+        }
+        Ok(())
+    }
+}
+
+fn is_batch_norm(norm: &str) -> bool {
+    ["batchnorm", "batchnorm2d", "frozenbatchnorm2d"].contains(&norm.to_lowercase().as_str())
+}
+
+/// The activation of a name in timm or transformers.
 ///
 /// # Errors
-/// [`crate::Error::ConfigValue`] with the first such field.
-pub(super) fn check_model(place: &str, global_pool: Option<&str>, args: Option<&ModelArgs>) -> Result<()> {
-    let pools = [global_pool, args.and_then(|args| args.global_pool.as_deref())];
-    if let Some(pool) = pools.into_iter().flatten().find(|pool| !["avg", "fast", "fastavg", ""].contains(pool)) {
-        return Err(invalid(place, "global_pool", pool, "only avg is supported"));
-    }
-    let Some(args) = args else { return Ok(()) };
-    if let Some(stride) = args.output_stride.filter(|stride| *stride != 32) {
-        return Err(invalid(place, "output_stride", stride, "only 32 is supported"));
-    }
-    if let Some(act) = args.act_layer.as_deref().filter(|act| *act != "relu") {
-        return Err(invalid(place, "act_layer", act, "only relu is supported"));
-    }
-    match args.aa_layer.as_deref() {
-        Some(aa) => Err(invalid(place, "aa_layer", aa, "anti-aliasing is not supported")),
-        None => Ok(()),
-    }
+/// [`crate::Error::ConfigValue`] for one that is unknown or not supported.
+pub(super) fn activation(place: &str, field: &str, name: &str) -> Result<Activation> {
+    Activation::parse(name).ok_or_else(|| invalid(place, field, name, "such an activation is not supported"))
 }
 
 /// The validated preprocessing.

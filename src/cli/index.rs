@@ -9,7 +9,7 @@ use std::{
 };
 
 use residua::{
-    Classifier, Error,
+    Classifier, Error, ModelInfo,
     index::{self, Indexed},
 };
 
@@ -55,7 +55,12 @@ impl Index {
             ("weights", format!("{:016x}", classifier.fingerprint())),
             (
                 "preprocess",
-                format!("{:?}{}", model.preprocess, if global.no_exif { ", EXIF orientation ignored" } else { "" }),
+                format!(
+                    "{:?}{}{}",
+                    model.preprocess,
+                    if global.no_exif { ", EXIF orientation ignored" } else { "" },
+                    unusual(model)
+                ),
             ),
         ];
         Index { rows: BTreeMap::new(), source: source.map(|(key, value)| (key.into(), value)).into() }
@@ -138,4 +143,9 @@ pub(super) fn unit(mut vector: Vec<f32>) -> Vec<f32> {
         vector.iter_mut().for_each(|value| *value = (f64::from(*value) / length) as f32);
     }
     vector
+}
+
+/// What no tensor shows and is not the usual: the same weights then give other features.
+fn unusual(model: &ModelInfo) -> String {
+    model.structure.iter().filter(|p| !p.usual).map(|p| format!(", {}={}", p.key, p.value)).collect()
 }

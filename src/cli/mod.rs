@@ -165,6 +165,9 @@ impl Global {
             });
         builder = builder.test_size(self.test_size).deterministic(self.deterministic).tune(tuning::tune(self, None));
         builder = builder.allow_extra(self.allow_extra).allow_nonfinite(self.allow_nonfinite);
+        if let Some(structure) = &self.structure {
+            builder = builder.structure(structure.clone());
+        }
         if let Some(folder) = cache::folder() {
             builder = builder.cache(folder);
         }

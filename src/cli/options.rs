@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
+use residua::Structure;
 
 /// Options that every command takes.
 #[derive(Debug, Args)]
@@ -43,6 +44,22 @@ pub(crate) struct Global {
     /// Open a model with weights that are NaN or infinite, to look at it
     #[arg(long, global = true)]
     pub(crate) allow_nonfinite: bool,
+    /// What no tensor of the model shows of its network: pairs such as stem-pool=max,stride-in=1x1
+    ///
+    /// It wins over the model's configuration, and that over what is usual; `info` tells what was taken, and from where.
+    ///
+    /// stem-pool=max|none: whether 3x3 max pooling of stride 2 follows the first convolutions.
+    /// stem-stride=1..4: stride of the first convolution.
+    /// layer1-stride=1|2: stride of the first stage of blocks.
+    /// stride-in=1x1|3x3: the convolution of a bottleneck that strides.
+    /// dilation=none|layer3+layer4: stages that dilate instead of striding (torchvision's replace_stride_with_dilation).
+    /// output-stride=8|16|32: the same, as timm says it.
+    /// global-pool=avg|max|avgmax|catavgmax|none: what becomes of the last map before the head.
+    /// norm-eps=1e-5: what batch normalisation adds to the variance.
+    /// activation=relu|leaky_relu:0.01|silu|gelu|hard_swish|elu|...: the names of timm, torch and transformers.
+    /// block-activation=...: the one between the convolutions of a block, where that is another.
+    #[arg(long, global = true, value_name = "KEY=VALUE,...", verbatim_doc_comment)]
+    pub(crate) structure: Option<Structure>,
     /// Use what is in the cache of the hub, and no network (also: the variable HF_HUB_OFFLINE)
     #[arg(long, global = true)]
     pub(crate) offline: bool,

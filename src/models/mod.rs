@@ -8,9 +8,11 @@ mod densenet_detect;
 mod densenet_table;
 mod head;
 mod look_alike;
+mod properties;
 mod resnet;
 mod resnet_detect;
 mod resnet_table;
+mod stated;
 mod tally;
 
 use std::collections::BTreeMap;
@@ -18,11 +20,14 @@ use std::collections::BTreeMap;
 pub use densenet::DenseNet;
 pub use head::Head;
 pub use look_alike::check_declared;
+pub use properties::Properties;
 pub use resnet::{Block, BlockKind, ResNet, Shortcut, Stem};
+pub use stated::Property;
 
 use crate::{
     Error, Result,
     graph::{Graph, Op},
+    structure::Structure,
     tensor::Shape,
 };
 
@@ -33,7 +38,7 @@ pub type Shapes = BTreeMap<String, Vec<usize>>;
 const LISTED: usize = 10;
 
 /// A network without its weights.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum Architecture {
     /// ResNet, Wide ResNet, ResNeXt and the CIFAR ResNets.
@@ -43,23 +48,16 @@ pub enum Architecture {
 }
 
 impl Architecture {
-    /// The architecture of a checkpoint; `model` is its name in messages. Where a bottleneck strides cannot be seen in
-    /// the tensors: it is taken to be the 3x3 convolution, see [`Architecture::downsample_in_bottleneck`].
+    /// The architecture of a checkpoint; `model` is its name in messages. What its tensors do not show is taken to be the usual,
+    /// see [`Properties::usual`] and [`Architecture::detect_stated`].
     ///
     /// # Errors
     /// * [`Error::UnknownArchitecture`] if the names or shapes are of no supported network,
     /// * [`Error::MissingTensor`], [`Error::UnexpectedTensor`], [`Error::TensorShape`] if they are nearly of one.
     pub fn detect(model: &str, shapes: &Shapes) -> Result<Self> {
         let (architecture, extra) = Self::detect_within(model, shapes)?;
-        if extra.is_empty() {
-            return Ok(architecture);
-        }
-        Err(Error::UnexpectedTensor {
-            model: model.into(),
-            architecture: architecture.name(),
-            count: extra.len(),
-            names: list(&extra),
-        })
+        architecture.refuse_extra(model, &extra)?;
+        Ok(architecture)
     }
 
     /// As [`Architecture::detect`], beside the tensors that it has no place for.
@@ -67,6 +65,21 @@ impl Architecture {
     /// # Errors
     /// Those of [`Architecture::detect`] but [`Error::UnexpectedTensor`].
     pub fn detect_within<'a>(model: &str, shapes: &'a Shapes) -> Result<(Self, Vec<&'a str>)> {
+        Self::detect_stated(model, shapes, &Structure::default(), &Structure::default())
+    }
+
+    /// As [`Architecture::detect_within`], with what is stated of what no tensor shows: `asked` wins over `configured`. Of
+    /// `configured`, what the network does not have is passed over, as a configuration names all that its library knows.
+    ///
+    /// # Errors
+    /// Those of [`Architecture::detect_within`], and [`Error::ConfigValue`] for what contradicts the tensors, and for what is
+    /// `asked` of a part that the network does not have.
+    pub fn detect_stated<'a>(
+        model: &str,
+        shapes: &'a Shapes,
+        asked: &Structure,
+        configured: &Structure,
+    ) -> Result<(Self, Vec<&'a str>)> {
         let unknown = |reason| Error::UnknownArchitecture { model: model.into(), reason };
         if let Some(feature) = look_alike::feature(shapes) {
             return Err(unknown(format!("{feature} is not supported; supported are {SUPPORTED}")));
@@ -78,9 +91,25 @@ impl Architecture {
         } else {
             Err(format!("{}; supported are {SUPPORTED}", sample(shapes)))
         };
-        let architecture = architecture.map_err(unknown)?;
+        let architecture = architecture.map_err(unknown)?.stated(asked, configured)?;
         let extra = architecture.check(model, shapes)?;
         Ok((architecture, extra))
+    }
+
+    /// [`Error::UnexpectedTensor`], if there are `extra` tensors.
+    ///
+    /// # Errors
+    /// That one.
+    pub fn refuse_extra(&self, model: &str, extra: &[&str]) -> Result<()> {
+        if extra.is_empty() {
+            return Ok(());
+        }
+        Err(Error::UnexpectedTensor {
+            model: model.into(),
+            architecture: self.name(),
+            count: extra.len(),
+            names: list(extra),
+        })
     }
 
     /// The architecture of a name out of [`Architecture::names`].
@@ -100,15 +129,6 @@ impl Architecture {
             Architecture::ResNet(net) => resnet_table::name(net),
             Architecture::DenseNet(net) => densenet_table::name(net),
         }
-    }
-
-    /// The same network with the stride of its bottlenecks in the first, 1x1 convolution (`true`: He et al. 2015, and
-    /// transformers' `downsample_in_bottleneck`) or in the 3x3 convolution (`false`: torchvision and timm, "v1.5").
-    pub fn downsample_in_bottleneck(mut self, first: bool) -> Self {
-        if let Architecture::ResNet(net) = &mut self {
-            net.downsample_in_bottleneck = first;
-        }
-        self
     }
 
     /// The same network for another number of classes. A network without a head stays without.
@@ -144,11 +164,17 @@ impl Architecture {
 
     /// Rows and columns of the input that the network was made for.
     pub fn default_input(&self) -> (usize, usize) {
-        let small = match self {
-            Architecture::ResNet(net) => net.stem == Stem::Cifar,
-            Architecture::DenseNet(net) => !net.pooled_stem,
-        };
-        if small { (32, 32) } else { (224, 224) }
+        // With stride and pooling, a 3x3 stem does what one of 7x7 does for large images.
+        let large = self.properties().stem_pool && self.properties().stem_stride == 2;
+        if self.small_stem() && !large { (32, 32) } else { (224, 224) }
+    }
+
+    /// What no tensor shows.
+    pub fn properties(&self) -> &Properties {
+        match self {
+            Architecture::ResNet(net) => &net.properties,
+            Architecture::DenseNet(net) => &net.properties,
+        }
     }
 
     /// Number of trained parameters: all weights but running means and variances.

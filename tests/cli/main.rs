@@ -7,6 +7,7 @@ mod help;
 mod pictures;
 mod profile;
 mod similar;
+mod structure;
 mod terminal;
 mod tuning;
 

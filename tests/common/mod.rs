@@ -71,7 +71,10 @@ impl Golden {
         assert_eq!(tensors.len(), self.row.tensors);
         let checkpoint = self.synthetic().checkpoint(&self.name, &tensors).unwrap();
         let architecture = Architecture::detect(&self.name, checkpoint.shapes()).unwrap();
-        let architecture = architecture.downsample_in_bottleneck(self.row.downsample_in_bottleneck.unwrap());
+        let stride_in = if self.row.downsample_in_bottleneck.unwrap() { "1x1" } else { "3x3" };
+        // A network of basic blocks has no such choice.
+        let structure = format!("stride-in={stride_in}").parse().unwrap();
+        let architecture = architecture.clone().with_structure(&structure).unwrap_or(architecture);
         (architecture.graph(), checkpoint)
     }
 
