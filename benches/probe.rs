@@ -50,8 +50,9 @@ impl Probe {
         let descriptor =
             wgpu::InstanceDescriptor { backends, ..wgpu::InstanceDescriptor::new_without_display_handle() };
         let mut adapters = wgpu::Instance::new(descriptor).enumerate_adapters(backends).await;
-        let devices = residua::gpu::devices().await;
-        let (index, _) = residua::gpu::pick(&devices, wanted).unwrap_or_else(|error| panic!("{error}"));
+        let wanted = residua::gpu::Wanted::from(wanted);
+        let devices = residua::gpu::devices(&wanted).await.unwrap_or_else(|error| panic!("{error}"));
+        let (index, _) = residua::gpu::pick(&devices, &wanted).unwrap_or_else(|error| panic!("{error}"));
         let adapter = adapters.swap_remove(index);
         let features = adapter.features() & wgpu::Features::SHADER_F16;
         let descriptor = wgpu::DeviceDescriptor {

@@ -5,7 +5,7 @@ use crate::{
     gpu::Executor,
     graph::ValueId,
     kernels::Precision,
-    plan::Network,
+    plan::{Network, Options},
     reference,
     tensor::{Input, Shape, Tensor},
 };
@@ -34,6 +34,13 @@ impl Backend {
             Backend::Gpu(executor) => Backend::Gpu(executor.with(network)),
             Backend::Reference(_) => Backend::Reference(network),
         }
+    }
+
+    /// The same network with kernels that are chosen as for a batch of `images`; nothing where that changes nothing.
+    pub(crate) fn chosen_for(&self, images: usize) -> Option<Self> {
+        let Backend::Gpu(executor) = self else { return None };
+        let options = Some(executor.options()).filter(|options| options.chosen_for.is_none())?;
+        Some(Backend::Gpu(executor.planned(Options { chosen_for: Some(images), ..options })))
     }
 
     /// The value `wanted`.

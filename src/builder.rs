@@ -15,7 +15,7 @@ use crate::{
     cache::Cache,
     checkpoint::{Checkpoint, ModelConfig, PreprocessConfig, ProblemType, published},
     classifier::ModelInfo,
-    gpu::{Device, DeviceInfo, Executor, Injection},
+    gpu::{Device, DeviceInfo, Executor, Injection, Wanted},
     image::{self, Preprocess},
     kernels::{Precision as Stored, conv2d::Variant},
     labels::{Labels, Scoring},
@@ -47,7 +47,8 @@ pub struct Builder {
     model: Option<String>,
     synthetic: Option<String>,
     checkpoint: Option<(Checkpoint, Option<ModelConfig>)>,
-    device: Option<String>,
+    wanted: Wanted,
+    untested: bool,
     precision: Precision,
     resize: Option<usize>,
     crop: Option<usize>,
@@ -89,9 +90,21 @@ impl Builder {
         self
     }
 
-    /// `auto` (the default), `cpu` (the reference path), an index, or a part of an adapter's name.
+    /// `auto` (the default), `cpu` (the reference path), an index, or a part of an adapter's name; a number is an index always.
     pub fn device(mut self, device: &str) -> Self {
-        self.device = Some(device.into());
+        self.wanted = self.wanted.device(device);
+        self
+    }
+
+    /// The adapter that is wanted, with what the environment says of it; instead of what [`Builder::device`] has named before.
+    pub fn adapter(mut self, wanted: Wanted) -> Self {
+        self.wanted = wanted;
+        self
+    }
+
+    /// Whether to do without the test of a device that is not known to be right, to look at one that is wrong. The default is `false`.
+    pub fn untested(mut self, untested: bool) -> Self {
+        self.untested = untested;
         self
     }
 
@@ -145,7 +158,7 @@ impl Builder {
     }
 
     /// Kernels are chosen as for one image, whatever the batch: an image then gets the same bits in batches of any size, which may
-    /// take longer.
+    /// take longer. See also [`Classifier::for_batches`].
     pub fn deterministic(mut self, deterministic: bool) -> Self {
         self.deterministic = deterministic;
         self
@@ -200,13 +213,14 @@ impl Builder {
     /// Loads the model and opens the device.
     ///
     /// # Errors
-    /// `model.*` and `config.*` for what is wrong with the model, `hub.*` for fetching it, `gpu.*` for the device. With device
-    /// `auto`, having no adapter is no error: the CPU reference path serves, and [`Classifier::notes`] says so.
+    /// `model.*` and `config.*` for what is wrong with the model, `hub.*` for fetching it, `gpu.*` for the device:
+    /// [`Error::GpuWrong`] for one that does not compute what it should. With device `auto` an adapter that is not there, or cannot be
+    /// opened, is not an error: the next one or the CPU reference path serves, and [`Classifier::notes`] says so.
     pub fn open(self) -> Result<Classifier> {
         let mut notes = Vec::new();
         // Opening a device takes about as long as reading a checkpoint.
         thread::scope(|scope| {
-            let device = (self.wanted() != "cpu").then(|| scope.spawn(|| self.open_device()));
+            let device = (!self.wanted.is_cpu()).then(|| scope.spawn(|| self.open_device()));
             let (network, model) = self.network(&mut notes)?;
             let device = device.map(|device| device.join().unwrap_or_else(|cause| panic::resume_unwind(cause)));
             let size = (model.preprocess.height, model.preprocess.width);
@@ -357,13 +371,8 @@ impl Builder {
         Ok(preprocess)
     }
 
-    /// The name of the device that is wanted.
-    fn wanted(&self) -> &str {
-        self.device.as_deref().unwrap_or("auto")
-    }
-
     fn open_device(&self) -> Result<Device> {
-        let mut device = pollster::block_on(Device::open(self.wanted()))?;
+        let mut device = pollster::block_on(Device::open(self.wanted.clone()))?;
         if let Some(cache) = self.cache.clone() {
             device.use_cache(cache);
         }
@@ -387,8 +396,8 @@ impl Builder {
                 return Err(Error::GpuFeature { device: "cpu".into(), feature: "f16 storage".into() });
             }
             None => return Ok(Backend::Reference(network)),
-            Some(Err(error @ Error::NoAdapter { .. }))
-                if self.wanted() == "auto" && self.precision != Precision::F16 =>
+            Some(Err(error @ (Error::NoAdapter { .. } | Error::GpuOpen { .. })))
+                if self.wanted.is_auto() && self.precision != Precision::F16 =>
             {
                 notes.push(format!("{error}; using the CPU reference path, which is slow"));
                 return Ok(Backend::Reference(network));
@@ -421,6 +430,9 @@ impl Builder {
             notes.push(format!("not used, as verify found them wrong on this device: {}", kernels.join("; ")));
         }
         let device = Arc::new(device);
+        if !self.untested {
+            selftest::check(&device, &faulty, self.cache.as_ref())?;
+        }
         let cooperative = (Variant::Cooperative, Stored::F16);
         if stored == Stored::F16
             && device.caps().cooperative
@@ -430,16 +442,16 @@ impl Builder {
             notes.push(format!("cooperative matrices are not used, they fail their test on this device: {doubt}"));
             faulty.push(cooperative);
         }
-        let options = Options { faulty, deterministic: self.deterministic, ..Options::new(stored) };
+        let options = Options { faulty, chosen_for: self.deterministic.then_some(1), ..Options::new(stored) };
         let tables = tune::tables(&self.tune, &device, &network, &options, size, self.cache.as_ref(), notes)?;
         let options = Options { tuned: Arc::new(tables), ..options };
         Ok(Backend::Gpu(Executor::new(device, network, options)))
     }
 }
 
-/// All adapters, in the order of their indices.
+/// All adapters, in the order of their indices; none where drivers cannot be loaded.
 pub fn devices() -> Vec<DeviceInfo> {
-    pollster::block_on(crate::gpu::devices())
+    pollster::block_on(crate::gpu::devices(&Wanted::default())).unwrap_or_default()
 }
 
 /// The first ten of `names`, and how many more there are.

@@ -200,6 +200,16 @@ impl Classifier {
         search::products(&self.0.backend, queries, vectors, each)
     }
 
+    /// The same network on the same device, with kernels that are chosen as for batches of `images`, whatever batch comes: an image then
+    /// gets the same bits in each of them, a last one that is not full among them. Weights are shared. What was asked for with
+    /// [`Builder::deterministic`] stays.
+    pub fn for_batches(&self, images: usize) -> Self {
+        let Inner { backend, model, device, notes, .. } = &*self.0;
+        let Some(backend) = backend.chosen_for(images.max(1)) else { return self.clone() };
+        let (maps, model, device, notes) = (OnceLock::new(), model.clone(), device.clone(), notes.clone());
+        Classifier(Arc::new(Inner { backend, maps, model, device, notes }))
+    }
+
     /// Which weights these are: the FNV-1a hash of the checkpoint's bytes. Files of other names with the same bytes are equal.
     pub fn fingerprint(&self) -> u64 {
         self.0.backend.network().checkpoint().fingerprint()
@@ -255,24 +265,22 @@ impl Classifier {
     /// Every layer on the device against the CPU reference, for `batch` images of made-up pixels, with the kernels of `coverage`.
     ///
     /// # Errors
-    /// [`Error::NoAdapter`] on the CPU reference path, which has nothing to compare itself with; `gpu.*` if the device fails.
+    /// [`Error::NeedsGpu`] on the CPU reference path, which has nothing to compare itself with; `gpu.*` if the device fails.
     pub fn verify(&self, batch: usize, coverage: Coverage) -> Result<Verification> {
         match &self.0.backend {
             Backend::Gpu(executor) => verify::verify(executor, self.input_shape(batch), coverage),
-            Backend::Reference(_) => {
-                Err(Error::NoAdapter { reason: "verify compares a GPU with the CPU reference".into() })
-            }
+            Backend::Reference(_) => Err(Error::NeedsGpu { what: "comparing a device with the CPU reference path" }),
         }
     }
 
     /// The time of every dispatch on the device, for `batch` images of made-up pixels: medians of `runs` runs.
     ///
     /// # Errors
-    /// [`Error::NoAdapter`] on the CPU reference path, which makes no dispatches; `gpu.*` if the device fails.
+    /// [`Error::NeedsGpu`] on the CPU reference path, which makes no dispatches; `gpu.*` if the device fails.
     pub fn profile(&self, batch: usize, runs: usize) -> Result<Profile> {
         match &self.0.backend {
             Backend::Gpu(executor) => profile::profile(executor, self.input_shape(batch), runs),
-            Backend::Reference(_) => Err(Error::NoAdapter { reason: "profile times the kernels of a GPU".into() }),
+            Backend::Reference(_) => Err(Error::NeedsGpu { what: "timing kernels" }),
         }
     }
 

@@ -37,6 +37,8 @@
 //! | `image.folder` | a folder in place of an image | give `-r` |
 //! | `graph.shape` | a network cannot take an input of that size or shape | take a larger input, or the shape in the message |
 //! | `gpu.no_adapter` | there is no GPU and no driver | install one, or use `--device cpu` |
+//! | `gpu.open` | an adapter is there and its driver does not open it | see the driver's words; take another device |
+//! | `gpu.needed` | what was asked for is about a GPU, and the CPU reference path is in use | take another device |
 //! | `gpu.unknown_device` | no adapter has that name or index | see `residua devices` |
 //! | `gpu.limits` | the network or batch does not fit the adapter | take a smaller batch |
 //! | `gpu.feature` | the adapter lacks what was asked for | leave the option out |
@@ -44,6 +46,7 @@
 //! | `gpu.oom` | device memory ran out | take a smaller batch |
 //! | `gpu.forked` | the process is a child of the one that opened the device | open the model in the child |
 //! | `gpu.lost` | the device was lost, or a result could not be read | try again |
+//! | `gpu.wrong` | the device reports work as done and has not done it, or has done it wrongly | update its driver, or take another device |
 //! | `gpu.not_finite` | the network made NaN or infinity | `residua verify` tells whether it is the device or the weights |
 //!
 //! # What bad input costs
@@ -265,10 +268,24 @@ pub enum Error {
     },
 
     /// No adapter at all.
-    #[error("no GPU adapter found ({reason}); install a Vulkan, Metal or DX12 driver, or use --device cpu")]
+    #[error("no GPU adapter found ({reason}); install a Vulkan, Metal or DX12 driver, or take the device 'cpu'")]
     NoAdapter {
         /// What was looked for.
         reason: String,
+    },
+    /// An adapter is there, and it cannot be opened.
+    #[error("{device} cannot be opened: {reason}")]
+    GpuOpen {
+        /// Adapter name.
+        device: String,
+        /// The driver's words, or why it was not tried.
+        reason: String,
+    },
+    /// Something that only a GPU can do was asked of the CPU reference path.
+    #[error("{what}: that needs a GPU, and the CPU reference path is in use")]
+    NeedsGpu {
+        /// What was asked for.
+        what: &'static str,
     },
     /// No adapter of that name or index.
     #[error("no device matches '{wanted}'; there are: {available}")]
@@ -324,6 +341,14 @@ pub enum Error {
         /// The driver's words.
         reason: String,
     },
+    /// The device reports work as done and has not done it, or has done it wrongly.
+    #[error("{device} computes wrong results: {reason}; update its driver, or take another device")]
+    GpuWrong {
+        /// Adapter name and driver.
+        device: String,
+        /// What was found.
+        reason: String,
+    },
     /// The process that uses the device is a fork of the one that opened it: the driver's threads and locks are the parent's.
     /// A child does best to `exec`; one that ends should do so by `_exit`, as exit handlers of drivers wait for threads that it lacks.
     #[error(
@@ -377,12 +402,15 @@ impl Error {
             Error::ImageFolder => "image.folder",
             Error::Shape { .. } => "graph.shape",
             Error::NoAdapter { .. } => "gpu.no_adapter",
+            Error::GpuOpen { .. } => "gpu.open",
+            Error::NeedsGpu { .. } => "gpu.needed",
             Error::UnknownDevice { .. } => "gpu.unknown_device",
             Error::GpuLimits { .. } => "gpu.limits",
             Error::GpuFeature { .. } => "gpu.feature",
             Error::GpuShader { .. } => "gpu.shader",
             Error::GpuMemory { .. } => "gpu.oom",
             Error::GpuLost { .. } => "gpu.lost",
+            Error::GpuWrong { .. } => "gpu.wrong",
             Error::GpuForked { .. } => "gpu.forked",
             Error::NotFinite { .. } => "gpu.not_finite",
         }

@@ -257,6 +257,14 @@ pub(crate) struct Inputs {
     pub(crate) inputs: Vec<PathBuf>,
 }
 
+impl Inputs {
+    /// How many images they are, where that is known without looking into folders and lists.
+    pub(crate) fn count(&self) -> Option<usize> {
+        let list = |input: &PathBuf| input.to_string_lossy().starts_with('@');
+        Some(self.inputs.len()).filter(|_| !self.recursive && !self.inputs.iter().any(list))
+    }
+}
+
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Explain {
     #[command(flatten)]

@@ -35,6 +35,7 @@ mod similar;
 mod soak;
 mod svg;
 mod tuning;
+mod variables;
 mod verify;
 
 use std::{
@@ -50,7 +51,7 @@ pub(crate) use args::Args;
 use args::Command;
 use files::write_file;
 use options::{FilterArg, Global, PrecisionArg};
-use residua::{Builder, Classifier, Error, Labels, Precision, image};
+use residua::{Builder, Classifier, Error, Labels, Precision, gpu::Wanted, image};
 
 /// Why a command ended before its time.
 pub(crate) enum Stop {
@@ -158,7 +159,7 @@ impl Global {
     /// These options.
     fn builder(&self) -> Result<Builder, Error> {
         let mut builder: Builder =
-            Classifier::builder().hub(self.hub()).device(&self.device).precision(match self.precision {
+            Classifier::builder().hub(self.hub()).adapter(self.wanted()?).precision(match self.precision {
                 PrecisionArg::Auto => Precision::Auto,
                 PrecisionArg::F32 => Precision::F32,
                 PrecisionArg::F16 => Precision::F16,
@@ -193,8 +194,14 @@ impl Global {
         Ok(builder)
     }
 
+    /// The adapter that is wanted, by option or by the environment.
+    fn wanted(&self) -> Result<Wanted, Error> {
+        variables::wanted(self.device.as_deref())
+    }
+
     /// Tells what a classifier has to tell.
     fn tell(&self, classifier: Classifier) -> Result<Classifier, Error> {
+        variables::note().iter().for_each(|note| self.note(note));
         classifier.notes().iter().for_each(|note| self.note(note));
         Ok(classifier)
     }

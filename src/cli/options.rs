@@ -7,20 +7,25 @@ use clap::{Args, ValueEnum};
 /// Options that every command takes.
 #[derive(Debug, Args)]
 pub(crate) struct Global {
-    /// Where to run: auto, cpu (the reference path), an index or a part of a name out of `residua devices`
-    #[arg(long, global = true, default_value = "auto", value_name = "auto|cpu|INDEX|NAME-PART")]
-    pub(crate) device: String,
+    /// Where to run: auto, cpu (the reference path), an index or a part of a name out of `residua devices` [default: auto]
+    ///
+    /// A number is an index, never a part of a name. auto takes the best adapter that can be opened, and cpu where there is none. Without
+    /// this option the variable WGPU_ADAPTER_NAME names the adapter, by a part of its name. WGPU_BACKEND (vulkan, metal, dx12) says in
+    /// which interfaces adapters are looked for.
+    #[arg(long, global = true, value_name = "auto|cpu|INDEX|NAME-PART")]
+    pub(crate) device: Option<String>,
     /// How weights and activations are stored on the device
     #[arg(long, global = true, value_enum, default_value_t = PrecisionArg::Auto)]
     pub(crate) precision: PrecisionArg,
     /// Images per submission: a number, or auto
     ///
-    /// auto is 1 with --device cpu. On an adapter it starts with 4 and doubles while that gains at least 5 % images a second, measured
-    /// on the images themselves, up to 256 and as long as the activations take no more than 1 GiB (4 GiB on a discrete GPU). A batch
-    /// that does not fit is halved.
+    /// auto goes by the network and the kind of device: 1 with --device cpu, else 4 to 256, fewer where fewer images are named or where
+    /// the activations would take more than 1 GiB (4 GiB on a discrete GPU). A batch that does not fit is halved. The same command with the same number of images a
+    /// batch gives the same bits each time, for an image alone, in a last batch that is not full, and after --resume; with another
+    /// number the last bits may differ (see --deterministic).
     #[arg(long, global = true, default_value = "auto", value_name = "N|auto", value_parser = batch)]
     pub(crate) batch: Batch,
-    /// Give an image the same bits in batches of any size: kernels are chosen as for one image
+    /// Give an image the same bits whatever --batch says: kernels are chosen as for one image, which is slower in large batches
     #[arg(long, global = true)]
     pub(crate) deterministic: bool,
     /// First measure which kernels are the fastest on this device, where that is not known yet

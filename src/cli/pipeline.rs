@@ -5,7 +5,6 @@ use std::{
     panic,
     path::{Path, PathBuf},
     thread::{self, JoinHandle},
-    time::{Duration, Instant},
 };
 
 use residua::{Classifier, Error, Pixels};
@@ -46,11 +45,14 @@ impl Work<'_> {
     ) -> Result<(), Stop> {
         let Work { global, classifier, inputs, interrupt } = *self;
         let told = classifier.notes().len();
-        let mut device = Device { classifier, infer, batches: BatchSize::new(global.batch, classifier) };
+        let batches = BatchSize::new(global.batch, classifier, inputs.count());
+        // So that an image has the same bits in a last batch that is not full, in the halves of one that did not fit, and after --resume.
+        let classifier = &classifier.for_batches(batches.size());
+        let mut device = Device { classifier, infer, batches };
         let (options, preprocess) = (global.decode_options(), classifier.clone());
         let prepare =
             move |path: &Path| inputs::read(path, &options).and_then(|decoded| preprocess.preprocess(&decoded.image));
-        let ahead = AHEAD.max(2 * device.batches.most());
+        let ahead = AHEAD.max(2 * device.batches.size());
         let feed = Feed::start(inputs.clone(), skip, prepare, ahead, interrupt.clone());
         let mut running = VecDeque::new();
         let mut ended = loop {
@@ -59,8 +61,7 @@ impl Work<'_> {
                 Ok(batch) => running.push_back(device.start(batch)),
                 Err(stop) => break Err(stop),
             }
-            // Sizes are measured one batch at a time.
-            if running.len() >= if device.batches.settled() { DEPTH } else { 1 } {
+            if running.len() >= DEPTH {
                 let oldest = running.pop_front().expect("one was pushed");
                 if let Err(stop) = device.finish(oldest).and_then(&mut *sink) {
                     break Err(stop);
@@ -106,7 +107,6 @@ struct Running<T> {
 struct Ran<T> {
     pixels: Vec<Pixels>,
     results: Result<Vec<T>, Error>,
-    time: Duration,
 }
 
 /// What runs batches.
@@ -125,22 +125,21 @@ impl<T: Send + 'static> Device<'_, T> {
         }
         let (classifier, infer) = (self.classifier.clone(), self.infer);
         let ran = thread::spawn(move || {
-            let start = Instant::now();
             let results = infer(&classifier, &pixels);
-            Ran { pixels, results, time: start.elapsed() }
+            Ran { pixels, results }
         });
         Running { inputs, ran }
     }
 
     /// Waits for a batch; one result an input.
     fn finish(&mut self, batch: Running<T>) -> Result<Results<T>, Stop> {
-        let Ran { pixels, results, time } = batch.ran.join().unwrap_or_else(|panicked| panic::resume_unwind(panicked));
+        let Ran { pixels, results } = batch.ran.join().unwrap_or_else(|panicked| panic::resume_unwind(panicked));
         let mut at_once = pixels.len();
         let results = match results {
             Ok(results) => results.into_iter().map(Ok).collect(),
             Err(error) => self.halves(&pixels, error, &mut at_once)?,
         };
-        self.batches.ran(pixels.len(), at_once, time);
+        self.batches.ran(pixels.len(), at_once);
         let mut results = results.into_iter();
         let result = |(path, error): (PathBuf, Option<Error>)| {
             let missing = || Err(Error::Shape { node: "output".into(), reason: "fewer rows than images".into() });
@@ -185,10 +184,10 @@ mod tests {
     use super::*;
     use crate::cli::args::{Args, Command};
 
-    /// What became of ten images, in order, in batches as `batch` says, where the first `failures` buffers are too many.
+    /// What became of eight images, of which `auto` makes one batch, in order, in batches as `batch` says, where the first `failures` buffers are too many.
     fn run(batch: &str, failures: u64) -> Vec<Result<usize, &'static str>> {
         let folder = tempfile::tempdir().unwrap();
-        for i in 0..10_u8 {
+        for i in 0..8_u8 {
             let image = RgbImage::from_fn(32, 32, |x, y| Rgb([(x * u32::from(i)) as u8, 8 * y as u8, 25 * i]));
             image.save(folder.path().join(format!("{i}.png"))).unwrap();
         }
@@ -211,7 +210,7 @@ mod tests {
         });
         assert!(ended.is_ok());
         assert_eq!(injection.happened(), failures);
-        assert_eq!(paths, (0..10).map(|i| format!("{i}.png")).collect::<Vec<_>>(), "each image once");
+        assert_eq!(paths, (0..8).map(|i| format!("{i}.png")).collect::<Vec<_>>(), "each image once");
         results
     }
 
@@ -220,9 +219,9 @@ mod tests {
         let expected = run("1", 0);
         assert!(expected.iter().all(Result::is_ok));
         assert_eq!(run("auto", 1), expected, "in halves it fits");
-        // Four images, two, one and one, two, one and one.
-        let errors = vec![Err("gpu.oom"); 4];
-        assert_eq!(run("auto", 7), [&errors, &expected[4..]].concat());
+        // Eight images, four, two, one and one, two, one.
+        let errors = vec![Err("gpu.oom"); 3];
+        assert_eq!(run("auto", 7), [&errors, &expected[3..]].concat());
         let plain = run("4", 1);
         assert_eq!(plain.iter().filter(|result| result.is_err()).count(), 4, "{plain:?}");
         assert!(plain.iter().zip(&expected).all(|(got, right)| got == right || *got == Err("gpu.oom")));

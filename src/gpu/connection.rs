@@ -18,6 +18,7 @@ use super::{
     pace::Pace,
     pipeline_cache::PipelineCache,
     pipelines::Pipeline,
+    space::Space,
 };
 use crate::{
     Error, Result,
@@ -36,7 +37,8 @@ pub(super) struct Connection {
     pub(super) pipeline_cache: Option<PipelineCache>,
     pub(super) injection: Option<Injection>,
     pub(super) pace: Arc<Pace>,
-    info: DeviceInfo,
+    pub(super) info: DeviceInfo,
+    space: Space,
     adapter: wgpu::Adapter,
     /// Why it is lost.
     lost: Arc<OnceLock<String>>,
@@ -69,7 +71,7 @@ impl Connection {
     /// Opens `adapter`, for the `number`th time.
     ///
     /// # Errors
-    /// [`Error::NoAdapter`] if the driver does not open it.
+    /// [`Error::GpuOpen`] if the driver does not open it.
     pub(super) async fn open(number: u64, info: &DeviceInfo, adapter: &wgpu::Adapter, pace: Arc<Pace>) -> Result<Self> {
         let (device, queue, caps) = connect(info, adapter).await?;
         let lost = Arc::new(OnceLock::new());
@@ -92,6 +94,7 @@ impl Connection {
             injection: None,
             pace,
             info: info.clone(),
+            space: Space::of_process(),
             adapter: adapter.clone(),
             lost,
             finished: Arc::default(),
@@ -147,24 +150,32 @@ impl Connection {
         Error::GpuShader { device: format!("{name} ({driver})"), kernel: what.into(), reason }
     }
 
-    /// What [`Injection`] has planned for `moment`, in the work on `what`.
-    pub(super) fn at(&self, moment: Moment, what: &str) -> Result<()> {
+    /// What [`Injection`] has planned for `moment`, in the work on `what`; `true` if the work is to be reported as done and not done.
+    pub(super) fn at(&self, moment: Moment, what: &str) -> Result<bool> {
         let reason = || format!("injected: {what}");
         match self.injection.as_ref().and_then(|injection| injection.at(moment)) {
-            None | Some(Failure::Silent) => Ok(()),
+            None | Some(Failure::Silent) => Ok(false),
+            Some(Failure::Idle) => Ok(true),
             Some(Failure::Lost) => Err(self.lose(reason())),
             Some(Failure::Memory) => Err(self.memory(reason())),
             Some(Failure::Refused) => Err(self.refused(what, reason())),
             Some(Failure::Destroyed) => {
                 self.device.destroy();
-                Ok(())
+                Ok(false)
             }
         }
+    }
+
+    /// The error that says that its results are wrong.
+    pub(super) fn wrong(&self, reason: &str) -> Error {
+        let DeviceInfo { name, driver, .. } = &self.info;
+        Error::GpuWrong { device: format!("{name} ({driver})"), reason: reason.into() }
     }
 
     /// A buffer of `size` bytes.
     pub(super) fn buffer(&self, label: &str, size: u64, usage: wgpu::BufferUsages) -> Result<wgpu::Buffer> {
         self.at(Moment::Buffer, label)?;
+        self.space.check_buffer(&self.info, size)?;
         let descriptor = wgpu::BufferDescriptor { label: Some(label), size, usage, mapped_at_creation: false };
         self.guarded(label, || self.device.create_buffer(&descriptor))
     }
@@ -176,6 +187,7 @@ impl Connection {
         let in_place = self.device.features().contains(wgpu::Features::MAPPABLE_PRIMARY_BUFFERS);
         let usage = if in_place { usage | wgpu::BufferUsages::MAP_WRITE } else { usage };
         let size = bytes.len() as u64;
+        self.space.check_buffer(&self.info, size)?;
         let descriptor = wgpu::BufferDescriptor { label: Some(label), size, usage, mapped_at_creation: true };
         let buffer = self.guarded(label, || self.device.create_buffer(&descriptor))?;
         let range = buffer.get_mapped_range_mut(..);
@@ -186,10 +198,12 @@ impl Connection {
 
     /// Submits what `record` records.
     pub(super) fn submit(&self, what: &str, record: impl FnOnce(&mut wgpu::CommandEncoder)) -> Result<Submission> {
-        self.at(Moment::Submit, what)?;
+        let idle = self.at(Moment::Submit, what)?;
         let index = self.guarded(what, || {
             let mut encoder = self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some(what) });
-            record(&mut encoder);
+            if !idle {
+                record(&mut encoder);
+            }
             self.queue.submit([encoder.finish()])
         })?;
         let (submitted, took) = (Instant::now(), Arc::<OnceLock<Duration>>::default());

@@ -155,7 +155,8 @@ impl Executor {
         .await
     }
 
-    /// The value of every layer for `input`, in order, for comparing layer by layer. Each value gets a buffer of its own.
+    /// The value of every layer for `input`, in order, for comparing layer by layer. Each value gets a buffer of its own. What a kernel
+    /// has not written is NaN.
     ///
     /// # Errors
     /// As [`Executor::run`].
@@ -163,7 +164,7 @@ impl Executor {
         let wanted = self.network.values();
         // Not among the kept sessions: it is large, and seldom wanted twice.
         let purpose = Purpose { input: input.shape, pixels: false, wanted: wanted.clone() };
-        let run = async |connection| self.new_session(&connection, &purpose)?.run(input.into()).await;
+        let run = async |connection| self.new_session(&connection, &purpose)?.attempt(input.into()).await;
         let values = self.recovering(run).await?;
         Ok(wanted.into_iter().zip(values).collect())
     }

@@ -11,18 +11,21 @@ mod pipelines;
 mod prepare;
 mod report;
 mod session;
+mod space;
 mod timing;
 mod transfer;
 mod trusted;
+mod wanted;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-pub use adapter::{DeviceInfo, devices, pick};
+pub use adapter::{DeviceInfo, devices};
 pub use device::Device;
 pub use executor::Executor;
 pub use inject::{Failure, Injection, Moment};
 pub use report::{AdapterReport, adapter_reports};
 pub use timing::{Clock, Stopwatch};
+pub use wanted::{Wanted, pick};
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)

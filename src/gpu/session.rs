@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Arc, Mutex,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU32, Ordering},
     },
     time::Duration,
 };
@@ -13,6 +13,7 @@ use async_lock::Semaphore;
 use super::{
     Executor,
     connection::{Connection, Submission},
+    inject::Moment,
     lock,
     pace::Portion,
     prepare::prepare,
@@ -37,9 +38,18 @@ pub(super) struct Session {
     /// Held while the commands of a run are submitted: those of two runs, which share the activations, do not mix.
     order: Mutex<()>,
     has_run: AtomicBool,
+    canary: wgpu::Buffer,
+    runs: AtomicU32,
 }
 
-/// The way of a run onto the device and back.
+/// Of the first and the last bytes of each kept value's buffer so many hold the canary when a run begins.
+const CANARY_BYTES: u64 = 16 << 10;
+
+/// Bytes that a run's stamp takes, after the input and after the first of the results.
+const STAMP_BYTES: u64 = 4;
+
+/// The way of a run onto the device and back. Behind the input comes a stamp, which the device copies behind the first of the results:
+/// another stamp there is that of an earlier run, and so are the results.
 #[derive(Debug)]
 struct Lane {
     upload: wgpu::Buffer,
@@ -51,9 +61,9 @@ impl Lane {
     fn new(connection: &Connection, plan: &Plan) -> Result<Self> {
         let from_host = wgpu::BufferUsages::MAP_WRITE | wgpu::BufferUsages::COPY_SRC;
         let size = plan.pixels.map_or_else(|| plan.input.buffer_bytes(), |buffer| plan.buffers[buffer]);
-        let upload = connection.buffer("upload", size, from_host)?;
+        let upload = connection.buffer("upload", size + STAMP_BYTES, from_host)?;
         let to_host = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
-        let readback = |placed| connection.buffer("readback", transfer::bytes(placed) as u64, to_host);
+        let readback = |placed| connection.buffer("readback", transfer::bytes(placed) as u64 + STAMP_BYTES, to_host);
         Ok(Lane { upload, readbacks: plan.kept.iter().map(readback).collect::<Result<_>>()? })
     }
 }
@@ -66,7 +76,11 @@ pub(super) struct Dispatch {
 }
 
 impl Dispatch {
-    pub(super) fn record(&self, pass: &mut wgpu::ComputePass<'_>) {
+    /// Records the dispatch, unless an injected failure has the device leave it out.
+    pub(super) fn record(&self, connection: &Connection, pass: &mut wgpu::ComputePass<'_>) {
+        if connection.at(Moment::Dispatch, "dispatch").unwrap_or(false) {
+            return;
+        }
         pass.set_pipeline(&self.pipeline);
         pass.set_bind_group(0, &self.bind_group, &[]);
         let [x, y, z] = self.grid;
@@ -84,6 +98,9 @@ impl Session {
         prepare(executor, connection, &plan)?;
         // As large as any element of a kernel's arrays.
         let unused = connection.buffer("unused", 16, wgpu::BufferUsages::STORAGE)?;
+        let largest = plan.kept.iter().map(|placed| plan.buffers[placed.buffer]).max().unwrap_or(0);
+        let canary = transfer::canary(largest.min(CANARY_BYTES));
+        let canary = connection.filled("canary", &canary, wgpu::BufferUsages::COPY_SRC)?;
         let uniforms = Uniforms::new(connection, &plan)?;
         let mut dispatches = Vec::with_capacity(plan.steps.len());
         for (i, step) in plan.steps.iter().enumerate() {
@@ -120,13 +137,34 @@ impl Session {
             turns: Semaphore::new(RUNS),
             order: Mutex::default(),
             has_run: AtomicBool::new(false),
+            canary,
+            runs: AtomicU32::new(0),
         })
     }
 
-    /// The input in, every dispatch, the kept values out: in one submission, or in several where one would take long.
+    /// The input in, every dispatch, the kept values out.
+    ///
+    /// # Errors
+    /// The device's (`gpu.*`); [`Error::GpuWrong`](crate::Error::GpuWrong) if what comes out was not made by this run.
     pub(super) async fn run(&self, input: Input<'_>) -> Result<Vec<Tensor>> {
+        let values = self.attempt(input).await?;
+        if values.iter().zip(&self.plan.kept).any(|(value, placed)| transfer::has_canary(value, placed)) {
+            return Err(self.connection.wrong("it reports the work as done, and no kernel has written the results"));
+        }
+        Ok(values)
+    }
+
+    /// The same for kernels that may be wrong: what they have not written is NaN. In one submission, or in several where one would take
+    /// long.
+    ///
+    /// # Errors
+    /// As [`Session::run`]; [`Error::GpuWrong`](crate::Error::GpuWrong) only if nothing at all was done.
+    pub(super) async fn attempt(&self, input: Input<'_>) -> Result<Vec<Tensor>> {
         let connection = &self.connection;
-        let bytes = transfer::to_device(input, &self.plan.input);
+        let mut bytes = transfer::to_device(input, &self.plan.input);
+        // Numbers that follow each other, and no memory is full of.
+        let stamp = (self.runs.fetch_add(1, Ordering::Relaxed) | (1 << 31)).to_le_bytes();
+        bytes.extend(stamp);
         let _turn = self.turns.acquire().await;
         let free = lock(&self.lanes).pop();
         let lane = free.map_or_else(|| Lane::new(connection, &self.plan), Ok)?;
@@ -145,7 +183,11 @@ impl Session {
         for (placed, readback) in self.plan.kept.iter().zip(&lane.readbacks) {
             connection.map(readback, wgpu::MapMode::Read, last.cloned()).await?;
             let view = readback.get_mapped_range(..).map_err(|error| connection.lose(error))?;
-            values.push(transfer::to_host(&view, placed));
+            let (results, mark) = view.split_at(transfer::bytes(placed));
+            if values.is_empty() && mark != stamp {
+                return Err(connection.wrong("it reports the work as done, and has not copied the results"));
+            }
+            values.push(transfer::to_host(results, placed));
             drop(view);
             readback.unmap();
         }
@@ -172,16 +214,30 @@ impl Session {
 
     fn record(&self, encoder: &mut wgpu::CommandEncoder, portion: &Portion, lane: &Lane) {
         if portion.steps.start == 0 {
+            for kept in self.plan.kept.iter().map(|placed| &self.buffers[placed.buffer]) {
+                let len = self.canary.size().min(kept.size());
+                encoder.copy_buffer_to_buffer(&self.canary, 0, kept, 0, len);
+                if kept.size() > len {
+                    encoder.copy_buffer_to_buffer(&self.canary, 0, kept, kept.size() - len, len);
+                }
+            }
             let first = &self.buffers[self.plan.pixels.unwrap_or(self.plan.input.buffer)];
-            encoder.copy_buffer_to_buffer(&lane.upload, 0, first, 0, lane.upload.size());
+            let bytes = lane.upload.size() - STAMP_BYTES;
+            encoder.copy_buffer_to_buffer(&lane.upload, 0, first, 0, bytes);
+            if let Some(readback) = lane.readbacks.first() {
+                let end = readback.size() - STAMP_BYTES;
+                encoder.copy_buffer_to_buffer(&lane.upload, bytes, readback, end, STAMP_BYTES);
+            }
         }
         {
             let mut pass = encoder.begin_compute_pass(&Default::default());
-            self.dispatches[portion.steps.clone()].iter().for_each(|dispatch| dispatch.record(&mut pass));
+            let dispatches = &self.dispatches[portion.steps.clone()];
+            dispatches.iter().for_each(|dispatch| dispatch.record(&self.connection, &mut pass));
         }
         if portion.steps.end == self.dispatches.len() {
             for (placed, readback) in self.plan.kept.iter().zip(&lane.readbacks) {
-                encoder.copy_buffer_to_buffer(&self.buffers[placed.buffer], 0, readback, 0, readback.size());
+                let bytes = readback.size() - STAMP_BYTES;
+                encoder.copy_buffer_to_buffer(&self.buffers[placed.buffer], 0, readback, 0, bytes);
             }
         }
     }

@@ -63,12 +63,12 @@ impl Stopwatch {
         &self.0.plan
     }
 
-    /// The wanted values for a normalised `input`.
+    /// The wanted values for a normalised `input`; what a kernel has not written is NaN.
     ///
     /// # Errors
     /// The device's (`gpu.*`).
     pub async fn run(&self, input: &Tensor) -> Result<Vec<Tensor>> {
-        self.0.run(input.into()).await
+        self.0.attempt(input.into()).await
     }
 
     /// Runs every dispatch once more, on what the last run left (some kernels are slower on zeros, and some on denormal numbers),
@@ -116,7 +116,7 @@ impl Session {
                 let mut pass = encoder.begin_compute_pass(&Default::default());
                 for (stamp, dispatch) in (0..).zip(&self.dispatches) {
                     pass.write_timestamp(&set, stamp);
-                    dispatch.record(&mut pass);
+                    dispatch.record(connection, &mut pass);
                 }
                 pass.write_timestamp(&set, self.dispatches.len() as u32);
             }
@@ -128,7 +128,7 @@ impl Session {
                         end_of_pass_write_index: Some(2 * i + 1),
                     };
                     let descriptor = wgpu::ComputePassDescriptor { label: None, timestamp_writes: Some(writes) };
-                    dispatch.record(&mut encoder.begin_compute_pass(&descriptor));
+                    dispatch.record(connection, &mut encoder.begin_compute_pass(&descriptor));
                 }
             }
         })
@@ -165,8 +165,9 @@ async fn read(
 
 fn host_time(connection: &Connection, dispatch: &Dispatch) -> Result<Duration> {
     let began = Instant::now();
-    let submission =
-        connection.submit("timing", |encoder| dispatch.record(&mut encoder.begin_compute_pass(&Default::default())))?;
+    let submission = connection.submit("timing", |encoder| {
+        dispatch.record(connection, &mut encoder.begin_compute_pass(&Default::default()));
+    })?;
     connection.wait(Some(submission.index))?;
     Ok(began.elapsed())
 }

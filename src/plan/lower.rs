@@ -97,7 +97,7 @@ impl Context<'_> {
     }
 
     fn convolution(&self, choice: Choice, steps: &mut Vec<Step>) {
-        let conv = select::convolution(self.layer, &|id| self.placed(id).view).unwrap_or(choice.conv);
+        let conv = select::as_convolution(self.layer, &|id| self.placed(id).view).unwrap_or(choice.conv);
         let Choice { variant, reason, .. } = choice;
         let (epilogue, prologue) = match &self.layer.op {
             LayerOp::Conv2d { epilogue, prologue, .. } => (Some(epilogue), prologue),

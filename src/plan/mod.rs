@@ -171,8 +171,9 @@ pub struct Options {
     pub stored: Precision,
     /// This kernel for every convolution, instead of the choice by shape and device.
     pub conv2d: Option<Variant>,
-    /// Kernels are chosen as for one image, so that the bits of an image do not depend on the batch it is in.
-    pub deterministic: bool,
+    /// Kernels are chosen as for a batch of so many images, whatever batch comes, so that the bits of an image do not depend on the
+    /// batch it is in; `None` chooses them for each batch.
+    pub chosen_for: Option<usize>,
     /// Kernels that are not chosen, with the storage precision in which they were found to be wrong on the device.
     pub faulty: Vec<(Variant, Precision)>,
     /// What was measured on the device; the first table that knows a convolution overrules the rules.
@@ -182,7 +183,7 @@ pub struct Options {
 impl Options {
     /// The ordinary plan: kernels are chosen.
     pub fn new(stored: Precision) -> Self {
-        Options { stored, conv2d: None, deterministic: false, faulty: Vec::new(), tuned: Arc::default() }
+        Options { stored, conv2d: None, chosen_for: None, faulty: Vec::new(), tuned: Arc::default() }
     }
 
     /// Whether `kernel` was found to be wrong.

@@ -52,7 +52,8 @@ pub(super) fn place(
         extend(layer.output, i + 1);
         layer.reads().for_each(|id| extend(id, i + 1));
     }
-    keep.iter().for_each(|id| extend(*id, usize::MAX));
+    // From the start: what is written there before a run, to tell whether the run wrote it, is written over by no other value.
+    keep.iter().for_each(|id| [0, usize::MAX].into_iter().for_each(|step| extend(*id, step)));
     let mut things: Vec<(Lifetime, Thing)> = Vec::new();
     for (i, life) in lives.into_iter().enumerate() {
         things.extend(life.map(|life| (life, Thing::Value(ValueId(i)))));

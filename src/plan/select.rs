@@ -36,9 +36,9 @@ impl Choice {
 
 /// The choice for `layer`; nothing where it is no convolution, and nothing for a block that is better done as two convolutions.
 pub(super) fn choose(layer: &Layer, shapes: &[Shape], options: &Options, caps: &Caps) -> Option<Choice> {
-    let conv = convolution(layer, &|id| View::whole(shapes[id.0]))?;
-    let one = |id: ValueId| View::whole(Shape { n: 1, ..shapes[id.0] });
-    let decided = if options.deterministic { convolution(layer, &one)? } else { conv };
+    let conv = as_convolution(layer, &|id| View::whole(shapes[id.0]))?;
+    let batch = |shape: Shape| Shape { n: options.chosen_for.unwrap_or(shape.n), ..shape };
+    let decided = convolution(layer, &|id| View::whole(batch(shapes[id.0])))?;
     let (variant, reason) = match layer.op {
         LayerOp::Block { .. } => block(&decided, caps, options).filter(|(kernel, _)| {
             // Cut into parts, a batch is more workgroups than an image.
@@ -49,8 +49,14 @@ pub(super) fn choose(layer: &Layer, shapes: &[Shape], options: &Options, caps: &
     Some(Choice { conv, variant, reason })
 }
 
-/// `layer` as a convolution between `view`s, if it is one, or a linear layer over enough images.
+/// `layer` as a convolution between `view`s, if it is one, or a linear layer over enough images to run as one.
 pub(super) fn convolution(layer: &Layer, view: &dyn Fn(ValueId) -> View) -> Option<Conv2d> {
+    let few = matches!(layer.op, LayerOp::Linear { .. }) && view(layer.output).shape.n < GEMM_BATCH;
+    if few { None } else { as_convolution(layer, view) }
+}
+
+/// `layer` as a convolution between `view`s, if it is one, or a linear layer.
+pub(super) fn as_convolution(layer: &Layer, view: &dyn Fn(ValueId) -> View) -> Option<Conv2d> {
     match &layer.op {
         LayerOp::Conv2d { prologue, params, epilogue, .. } => Some(Conv2d {
             params: *params,
@@ -65,7 +71,7 @@ pub(super) fn convolution(layer: &Layer, view: &dyn Fn(ValueId) -> View) -> Opti
             let (residual, activation) = (Residual::Same(x), Activation::Relu);
             Some(Conv2d { params: *params, x, y: view(layer.output), prologue: false, residual, activation })
         }
-        LayerOp::Linear { inputs, outputs, .. } if view(layer.output).shape.n >= GEMM_BATCH => {
+        LayerOp::Linear { inputs, outputs, .. } => {
             // Images become the pixels of one image, and the layer a 1x1 convolution over them.
             let params = Conv2dParams {
                 in_channels: *inputs,

@@ -162,7 +162,7 @@ fn cases(
     let usual = if device.software { &[1, 8][..] } else { &[1, 8, 64] };
     let mut batches: Vec<usize> = if measure.batches.is_empty() { usual } else { &measure.batches }
         .iter()
-        .map(|&images| if options.deterministic { 1 } else { bucket(images) })
+        .map(|&images| bucket(options.chosen_for.unwrap_or(images)))
         .collect();
     batches.sort_unstable();
     batches.dedup();

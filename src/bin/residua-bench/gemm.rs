@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use residua::{
     Result,
     checkpoint::Synthetic,
-    gpu::{Device, Executor},
+    gpu::{Device, Executor, Wanted},
     graph::{Conv2dParams, Graph, Op},
     kernels::Precision,
     plan::{Network, Options},
@@ -18,8 +18,8 @@ pub(crate) struct Products(Vec<(u32, Executor, Tensor)>);
 impl Products {
     /// Those of `network` for an input of shape `input`: rows are output pixels, columns output channels, and the sum runs over the kernel's
     /// taps and a group's input channels. Each is a 1x1 convolution with the kernel that is chosen for it.
-    pub(crate) fn new(network: &Network, input: Shape, device: &str, stored: Precision) -> Result<Self> {
-        let device = Arc::new(pollster::block_on(Device::open(device))?);
+    pub(crate) fn new(network: &Network, input: Shape, wanted: Wanted, stored: Precision) -> Result<Self> {
+        let device = Arc::new(pollster::block_on(Device::open(wanted))?);
         let graph = network.graph();
         let shapes = graph.infer_shapes(input)?;
         let mut counts: BTreeMap<[usize; 3], u32> = BTreeMap::new();
