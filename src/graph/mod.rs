@@ -49,13 +49,8 @@ impl Graph {
     pub fn push(&mut self, name: impl Into<String>, op: Op, inputs: &[ValueId]) -> ValueId {
         let name = name.into();
         assert!(inputs.iter().all(|id| id.0 < self.nodes.len()), "{name}: an input comes from a later node");
-        let arity_fits = match op {
-            Op::Input { .. } => false,
-            Op::Add | Op::Scale => inputs.len() == 2,
-            Op::Concat => !inputs.is_empty(),
-            _ => inputs.len() == 1,
-        };
-        assert!(arity_fits, "{name}: {} inputs for {}", inputs.len(), op.name());
+        let fits = op.takes(inputs.len()) && !matches!(op, Op::Input { .. });
+        assert!(fits, "{name}: {} inputs for {}", inputs.len(), op.name());
         self.nodes.push(Node { name, op, inputs: inputs.to_vec() });
         ValueId(self.nodes.len() - 1)
     }

@@ -1,5 +1,9 @@
 //! The operators of the supported networks, each with its parameters. Weights are named, not held.
 
+use serde::{Deserialize, Serialize};
+
+use crate::tensor::Shape;
+
 /// One operator. Weight names are those of the checkpoint in torchvision spelling.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
@@ -69,7 +73,7 @@ pub enum Op {
 }
 
 /// Extents of a convolution.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Conv2dParams {
     /// Input channels, all groups together.
     pub in_channels: usize,
@@ -93,7 +97,7 @@ impl Conv2dParams {
 }
 
 /// Extents of a pooling window.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct PoolParams {
     /// Window rows and columns (square).
     pub kernel: usize,
@@ -142,7 +146,40 @@ impl Op {
                 tensors.extend(bias.iter().map(|b| (b.clone(), vec![*out_features])));
                 tensors
             }
-            _ => Vec::new(),
+            Op::Input { .. }
+            | Op::Relu
+            | Op::Sigmoid
+            | Op::Add
+            | Op::Scale
+            | Op::MaxPool2d(_)
+            | Op::AvgPool2d(_)
+            | Op::GlobalAvgPool
+            | Op::SubsamplePad { .. }
+            | Op::Concat => Vec::new(),
         }
+    }
+
+    /// Whether it takes so many inputs.
+    pub fn takes(&self, inputs: usize) -> bool {
+        match self {
+            Op::Input { .. } => inputs == 0,
+            Op::Add | Op::Scale => inputs == 2,
+            Op::Concat => inputs > 0,
+            Op::Conv2d { .. }
+            | Op::BatchNorm { .. }
+            | Op::Relu
+            | Op::Sigmoid
+            | Op::MaxPool2d(_)
+            | Op::AvgPool2d(_)
+            | Op::GlobalAvgPool
+            | Op::Linear { .. }
+            | Op::SubsamplePad { .. } => inputs == 1,
+        }
+    }
+
+    /// Multiply-accumulates by weights, for an output of this shape: each output by each weight of its row.
+    pub fn macs(&self, output: Shape) -> u64 {
+        let rows = self.tensors().into_iter().filter(|(_, shape)| shape.len() > 1);
+        output.elements() as u64 * rows.map(|(_, shape)| shape[1..].iter().product::<usize>() as u64).sum::<u64>()
     }
 }

@@ -20,11 +20,7 @@ pub use head::Head;
 pub use look_alike::check_declared;
 pub use resnet::{Block, BlockKind, ResNet, Shortcut, Stem};
 
-use crate::{
-    Error, Result,
-    graph::{Graph, Op},
-    tensor::Shape,
-};
+use crate::{Error, Result, graph::Graph, tensor::Shape};
 
 /// Tensor names and shapes, in torchvision spelling.
 pub type Shapes = BTreeMap<String, Vec<usize>>;
@@ -165,15 +161,7 @@ impl Architecture {
     pub fn macs(&self, height: usize, width: usize) -> Result<u64> {
         let graph = self.graph();
         let shapes = graph.infer_shapes(Shape::new(1, 3, height, width))?;
-        let of_node = |op: &Op, output: &Shape| match op {
-            Op::Conv2d { params, .. } => {
-                let per_output = params.in_channels / params.groups * params.kernel * params.kernel;
-                output.elements() as u64 * per_output as u64
-            }
-            Op::Linear { in_features, out_features, .. } => *in_features as u64 * *out_features as u64,
-            _ => 0,
-        };
-        let of_nodes = graph.nodes().iter().zip(&shapes).map(|(node, output)| of_node(&node.op, output));
+        let of_nodes = graph.nodes().iter().zip(&shapes).map(|(node, output)| node.op.macs(*output));
         Ok(of_nodes.fold(0, u64::saturating_add))
     }
 
