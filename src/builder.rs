@@ -17,7 +17,7 @@ use crate::{
     classifier::ModelInfo,
     gpu::{Device, DeviceInfo, Executor, Injection},
     image::{self, Preprocess},
-    kernels::{Precision as Stored, conv2d::Variant},
+    kernels::{Precision as Stored, cooperative},
     labels::{Labels, Scoring},
     models::{Architecture, Shapes, check_declared},
     plan::{Network, Options},
@@ -421,14 +421,14 @@ impl Builder {
             notes.push(format!("not used, as verify found them wrong on this device: {}", kernels.join("; ")));
         }
         let device = Arc::new(device);
-        let cooperative = (Variant::Cooperative, Stored::F16);
+        let tensor_cores = (cooperative::ID, Stored::F16);
         if stored == Stored::F16
             && device.caps().cooperative
-            && !faulty.contains(&cooperative)
-            && let Some(doubt) = selftest::doubt(&device, Variant::Cooperative, Stored::F16)?
+            && !faulty.contains(&tensor_cores)
+            && let Some(doubt) = selftest::doubt(&device, cooperative::ID, Stored::F16)?
         {
             notes.push(format!("cooperative matrices are not used, they fail their test on this device: {doubt}"));
-            faulty.push(cooperative);
+            faulty.push(tensor_cores);
         }
         let options = Options { faulty, deterministic: self.deterministic, ..Options::new(stored) };
         let tables = tune::tables(&self.tune, &device, &network, &options, size, self.cache.as_ref(), notes)?;

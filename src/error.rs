@@ -303,7 +303,7 @@ pub enum Error {
     GpuShader {
         /// Adapter name and driver.
         device: String,
-        /// Kernel and key.
+        /// Id of the kernel, or what was being made of it.
         kernel: String,
         /// The driver's words.
         reason: String,

@@ -27,7 +27,7 @@
 //! | graph | nodes, shapes | [`graph`] | nothing |
 //! | reference | every value of a graph by naive loops: the oracle, and the path without a GPU | [`reference`](mod@reference) | `graph`, `checkpoint` |
 //! | plan | [`Plan`](plan::Plan): fused layers, kernels with reasons, buffers, packed weights | [`plan`] | `graph`, `checkpoint`, `kernels` |
-//! | kernels | which WGSL serves an operator: key, extents, grid | [`kernels`] | `graph` |
+//! | kernels | the catalogue: what each kernel computes, its id, what is compiled, extents, grid | [`kernels`] | `graph` |
 //! | gpu | runs a plan in one submission, or in several where that takes long, and gets the next run ready meanwhile; alone names `wgpu` | [`gpu`] | `graph`, `plan`, `kernels`, `cache` |
 //! | cache | files that make the next start faster | [`cache`] | nothing |
 //! | labels | scores, names | [`labels`] | nothing |

@@ -105,7 +105,7 @@ pub(crate) fn profile(executor: &Executor, input: Shape, runs: usize) -> Result<
     let row = |(step, &time): (&Step, &Duration)| {
         let (flops, bytes) = (2 * step.macs, step.bytes);
         let floor = (flops as f64 / limits.flops).max(bytes as f64 / limits.bandwidth);
-        let (layer, kernel) = (step.name.clone(), step.kernel.to_string());
+        let (layer, kernel) = (step.name.clone(), step.label());
         Row { layer, kernel, time, flops, bytes, floor: Duration::from_secs_f64(floor) }
     };
     let rows = plan.steps.iter().zip(&times).map(row).collect();

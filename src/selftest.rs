@@ -7,7 +7,10 @@ use crate::{
     checkpoint::Synthetic,
     gpu::{Device, Executor},
     graph::{Conv2dParams, Graph, Op, ValueId},
-    kernels::{Precision, conv2d::Variant, tiled::Tile},
+    kernels::{
+        KernelId, Precision,
+        tiled::{self, Tile},
+    },
     plan::{Network, Options},
     tensor::{Shape, Tensor},
     verify::relative_error,
@@ -23,7 +26,7 @@ const CHANNELS: [usize; 2] = [64, 128];
 ///
 /// # Errors
 /// The device's (`gpu.*`) other than its refusal of the kernel, which is a sentence.
-pub(crate) fn doubt(device: &Arc<Device>, kernel: Variant, stored: Precision) -> Result<Option<String>> {
+pub(crate) fn doubt(device: &Arc<Device>, kernel: KernelId, stored: Precision) -> Result<Option<String>> {
     let [in_channels, out_channels] = CHANNELS;
     let mut graph = Graph::new(in_channels);
     let params = Conv2dParams { in_channels, out_channels, kernel: 3, stride: 1, padding: 1, groups: 1 };
@@ -32,10 +35,10 @@ pub(crate) fn doubt(device: &Arc<Device>, kernel: Variant, stored: Precision) ->
     let network = Network::new(graph.clone(), weights.checkpoint("selftest", &graph.tensors())?);
     let shape = Shape::new(4, in_channels, 32, 32);
     let input = Tensor::new(shape, weights.input([shape.n, shape.c, shape.h, shape.w]));
-    let plain = Options { conv2d: Some(Variant::Tiled(Tile::P64C64)), ..Options::new(stored) };
+    let plain = Options { forced: Some(tiled::id(Tile::P64C64)), ..Options::new(stored) };
     let executor = Executor::new(device.clone(), network, plain);
     let expected = pollster::block_on(executor.run(&input))?;
-    let executor = executor.planned(Options { conv2d: Some(kernel), ..Options::new(stored) });
+    let executor = executor.planned(Options { forced: Some(kernel), ..Options::new(stored) });
     // Both sum the same products in f32, each in its order: an error of eps a term (Higham 2002, section 3.1).
     let bound = f32::EPSILON * (9 * in_channels) as f32;
     match disagreement(&expected, bound, (0..RUNS).map(|_| pollster::block_on(executor.run(&input)))) {
@@ -63,6 +66,7 @@ fn disagreement(expected: &Tensor, bound: f32, runs: impl Iterator<Item = Result
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kernels::broadcast;
 
     #[test]
     fn a_wrong_or_unsteady_kernel_is_doubted() {
@@ -77,11 +81,11 @@ mod tests {
     #[test]
     fn a_good_kernel_passes_on_the_device_and_a_bad_one_does_not() {
         let device = Arc::new(pollster::block_on(Device::open("auto")).expect("the GPU tests need an adapter"));
-        let good = Variant::Tiled(Tile::P32C32);
+        let good = tiled::id(Tile::P32C32);
         assert_eq!(doubt(&device, good, Precision::F32).unwrap(), None);
         // For subgroups of twice the lanes that there are.
         let lanes = 2 * device.caps().subgroup.expect("lavapipe has subgroups of one size");
-        let bad = doubt(&device, Variant::Broadcast { lanes }, Precision::F32).unwrap();
+        let bad = doubt(&device, broadcast::id(lanes), Precision::F32).unwrap();
         assert!(bad.unwrap().contains("run 0 is off"));
     }
 }

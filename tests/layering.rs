@@ -1,7 +1,7 @@
 //! Who may know whom: the table in the crate's documentation, enforced by reading the `use` lines of `src/`.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     fs,
     path::{Path, PathBuf},
 };
@@ -153,6 +153,83 @@ fn unsafe_code_is_allowed_in_one_file_and_one_test() {
     assert_eq!(allowing, [Path::new("src/gpu/trusted.rs"), Path::new("tests/fork.rs")]);
     let manifest = fs::read_to_string(package.join("Cargo.toml")).expect("a readable file");
     assert!(manifest.contains("unsafe_code = \"deny\""));
+}
+
+/// The identifiers of a source text, without comments and tests.
+fn identifiers(source: &str) -> BTreeSet<String> {
+    let code = source.split("#[cfg(test)]").next().unwrap_or("");
+    let code: Vec<&str> = code.lines().map(|line| line.split("//").next().unwrap_or("")).collect();
+    let code = code.join("\n");
+    let words = code.split(|c: char| !c.is_alphanumeric() && c != '_').filter(|word| !word.is_empty());
+    words.map(str::to_string).collect()
+}
+
+/// The files of a folder, without `mod.rs`, each with those that its `use super::` lines name, by themselves or by what `mod.rs` takes
+/// from them.
+fn neighbours(folder: &str) -> BTreeMap<String, BTreeSet<String>> {
+    let files = files(folder);
+    let read = |path: &PathBuf| fs::read_to_string(path).expect("a readable file");
+    let stem = |path: &PathBuf| path.file_stem().expect("a name").to_string_lossy().into_owned();
+    let stems: BTreeSet<String> = files.iter().map(stem).filter(|stem| stem != "mod").collect();
+    let root = files.iter().find(|path| stem(path) == "mod").map(read).expect("a mod.rs");
+    // What `mod.rs` takes from which file.
+    let mut owners: BTreeMap<String, String> = stems.iter().map(|stem| (stem.clone(), stem.clone())).collect();
+    for line in root.split(';').filter_map(|line| line.split("use ").nth(1)) {
+        let mut names = identifiers(line);
+        let owner = line.split("::").next().unwrap_or("").trim().to_string();
+        names.remove(&owner);
+        owners.extend(names.into_iter().filter(|_| stems.contains(&owner)).map(|name| (name, owner.clone())));
+    }
+    let named = |path: &PathBuf| {
+        let source = read(path);
+        let lists = source.split("use super::").skip(1).filter_map(|list| list.split(';').next());
+        let names = lists.flat_map(identifiers).filter_map(|name| owners.get(&name).cloned());
+        let stem = stem(path);
+        (stem.clone(), names.filter(|name| *name != stem).collect())
+    };
+    files.iter().filter(|path| stem(path) != "mod").map(named).collect()
+}
+
+/// Files that name each other in a circle, if there are any: what is left when those that name nobody are taken away again and again.
+fn circle(mut files: BTreeMap<String, BTreeSet<String>>) -> BTreeMap<String, BTreeSet<String>> {
+    while let Some(free) = files.iter().find(|(_, named)| named.is_empty()).map(|(file, _)| file.clone()) {
+        files.remove(&free);
+        for named in files.values_mut() {
+            named.remove(&free);
+        }
+    }
+    files
+}
+
+#[test]
+fn files_of_kernels_plan_and_tune_name_each_other_in_no_circle() {
+    for folder in ["kernels", "plan", "tune"] {
+        let files = neighbours(folder);
+        assert!(files.len() > 1 || folder == "tune");
+        let left = circle(files);
+        assert!(left.is_empty(), "{folder}: {left:?}");
+    }
+    let names = |names: &[&str]| names.iter().map(|name| name.to_string()).collect::<BTreeSet<String>>();
+    let round = BTreeMap::from([("a".into(), names(&["b"])), ("b".into(), names(&["a"])), ("c".into(), names(&["a"]))]);
+    assert_eq!(circle(round).len(), 3);
+}
+
+/// A new kernel needs its file, its line in the list, and at most a rule; `plan/pixels.rs` is the step in front of all others.
+#[test]
+fn kernels_are_named_in_the_list_and_in_the_rules_alone() {
+    let list = fs::read_to_string(root().join("kernels/mod.rs")).expect("a readable file");
+    let name = |line: &str| line.trim().strip_prefix('&')?.strip_suffix("::KERNEL,").map(str::to_string);
+    let list: Vec<String> = list.lines().filter_map(name).collect();
+    for path in ["plan", "tune", "verify", "gpu"].iter().flat_map(|module| files(module)) {
+        let source = fs::read_to_string(&path).expect("a readable file");
+        let code = source.split("#[cfg(test)]").next().unwrap_or("");
+        // What follows the kernel's module: its id.
+        let names = |kernel: &&String| ["::ID", "::id("].iter().any(|id| code.contains(&format!("{kernel}{id}")));
+        let found: Vec<&String> = list.iter().filter(names).collect();
+        let may = ["plan/rules.rs", "plan/pixels.rs"].iter().any(|file| path.ends_with(file));
+        assert!(may || found.is_empty(), "{} names {found:?}", path.display());
+    }
+    assert!(list.len() > 15, "{list:?}");
 }
 
 #[test]

@@ -64,8 +64,8 @@ fn bottleneck() -> Graph {
     graph
 }
 
-fn kernels(plan: &Plan) -> Vec<residua::kernels::ShaderId> {
-    plan.steps.iter().map(|step| step.kernel.shader).collect()
+fn kernels(plan: &Plan) -> Vec<residua::kernels::KernelId> {
+    plan.steps.iter().map(|step| step.kernel).collect()
 }
 
 #[test]

@@ -46,12 +46,12 @@ fn watch() -> Watch {
         let _ = match (done, total) {
             (_, 0) => writeln!(stderr, "residua: no measurement is missing"),
             _ if done == total => {
-                writeln!(stderr, "{start}residua: kernels of {total} convolutions measured in {seconds:.0} s")
+                writeln!(stderr, "{start}residua: kernels of {total} layers measured in {seconds:.0} s")
             }
             _ if terminal => {
-                write!(stderr, "\rresidua: measuring kernels of {total} convolutions: {done}, {seconds:.0} s")
+                write!(stderr, "\rresidua: measuring kernels of {total} layers: {done}, {seconds:.0} s")
             }
-            (0, _) => writeln!(stderr, "residua: measuring kernels of {total} convolutions"),
+            (0, _) => writeln!(stderr, "residua: measuring kernels of {total} layers"),
             _ => Ok(()),
         };
     })

@@ -2,7 +2,7 @@
 //! here.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     panic::{self, AssertUnwindSafe},
     sync::{Arc, Mutex, OnceLock},
     thread,
@@ -33,6 +33,8 @@ pub(super) struct Connection {
     pub(super) queue: wgpu::Queue,
     pub(super) caps: Caps,
     pub(super) pipelines: Mutex<HashMap<KernelKey, Pipeline>>,
+    /// What the driver has not compiled.
+    pub(super) refused: Mutex<HashSet<KernelKey>>,
     pub(super) pipeline_cache: Option<PipelineCache>,
     pub(super) injection: Option<Injection>,
     pub(super) pace: Arc<Pace>,
@@ -88,6 +90,7 @@ impl Connection {
             queue,
             caps,
             pipelines: Mutex::default(),
+            refused: Mutex::default(),
             pipeline_cache: None,
             injection: None,
             pace,

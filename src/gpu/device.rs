@@ -18,7 +18,7 @@ use super::{
 use crate::{
     Error, Result,
     cache::Cache,
-    kernels::{Caps, Precision, conv2d::Variant},
+    kernels::{Caps, KernelId, Precision},
 };
 
 /// Pauses before the attempts to open a lost device again: a driver that has crashed needs a moment to start.
@@ -42,7 +42,7 @@ pub struct Device {
 /// A kernel that the driver has not compiled.
 #[derive(Debug)]
 struct Refusal {
-    variant: Variant,
+    kernel: KernelId,
     stored: Precision,
     error: Error,
 }
@@ -92,20 +92,20 @@ impl Device {
 
     /// What a user should be told of it: the kernels that its driver has not compiled, in whose place others are used.
     pub fn notes(&self) -> Vec<String> {
-        let note = |refusal: &Refusal| format!("the kernel {} is not used: {}", refusal.variant, refusal.error);
+        let note = |refusal: &Refusal| format!("the kernel {} is not used: {}", refusal.kernel, refusal.error);
         lock(&self.refusals).iter().map(note).collect()
     }
 
     /// Kernels that its driver has not compiled.
-    pub(super) fn refused(&self) -> Vec<(Variant, Precision)> {
-        lock(&self.refusals).iter().map(|refusal| (refusal.variant, refusal.stored)).collect()
+    pub(super) fn refused(&self) -> Vec<(KernelId, Precision)> {
+        lock(&self.refusals).iter().map(|refusal| (refusal.kernel, refusal.stored)).collect()
     }
 
-    /// Takes note that `variant` was refused with `error`.
-    pub(super) fn refuse(&self, variant: Variant, stored: Precision, error: Error) {
+    /// Takes note that `kernel` was refused with `error`.
+    pub(super) fn refuse(&self, kernel: KernelId, stored: Precision, error: Error) {
         let mut refusals = lock(&self.refusals);
-        if !refusals.iter().any(|refusal| (refusal.variant, refusal.stored) == (variant, stored)) {
-            refusals.push(Refusal { variant, stored, error });
+        if !refusals.iter().any(|refusal| (refusal.kernel, refusal.stored) == (kernel, stored)) {
+            refusals.push(Refusal { kernel, stored, error });
         }
     }
 

@@ -11,7 +11,7 @@ use super::{Clock, Device, Stopwatch, connection::Connection, lock, session::Ses
 use crate::{
     Error, Result,
     graph::ValueId,
-    kernels::{Precision, conv2d::Variant},
+    kernels::Precision,
     plan::{Network, Options, Plan, Step, WeightsId},
     tensor::{Input, Shape, Tensor},
 };
@@ -256,7 +256,7 @@ impl Executor {
         Ok(any && connection.lost().is_none())
     }
 
-    /// A session; where the driver refuses the kernel of a convolution, with the next best.
+    /// A session; where the driver refuses the kernel of a layer, with the next best.
     fn new_session(&self, connection: &Arc<Connection>, purpose: &Purpose) -> Result<Session> {
         let mut replaced = Vec::new();
         loop {
@@ -264,10 +264,11 @@ impl Executor {
             let caps = self.device.caps();
             let plan = self.network.plan(purpose.input, &purpose.wanted, &options, caps)?;
             let plan = if purpose.pixels { plan.of_pixels(self.network.graph().input(), caps)? } else { plan };
-            let kernel = |step: &Step| Some((step.kernel.to_string(), step.variant?, step.value));
-            let kernels = plan.steps.iter().filter_map(kernel).collect();
+            let steps = plan.steps.clone();
             match Session::new(self, connection, plan) {
-                Err(error @ Error::GpuShader { .. }) => self.replace(error, &options, kernels, &mut replaced)?,
+                Err(error @ Error::GpuShader { .. }) => {
+                    self.replace(connection, error, purpose, &steps, &mut replaced)?;
+                }
                 Err(error @ Error::GpuMemory { .. }) => {
                     lock(&self.weights).on(connection)?.clear();
                     return Err(error);
@@ -277,26 +278,35 @@ impl Executor {
         }
     }
 
-    /// Gives up the kernel that the driver has refused with `error`; `replaced` are the layers that had one given up already.
+    /// Gives up the kernel of `steps` that the driver has refused with `error`; `replaced` are the layers that had one given up already.
     ///
     /// # Errors
-    /// `error` if it is about no kernel of a convolution, or about the second one of a layer.
+    /// `error`, with the kernel's id, if nothing else computes its layers, or if it is the second one of a layer.
     fn replace(
         &self,
+        connection: &Connection,
         error: Error,
-        options: &Options,
-        kernels: Vec<(String, Variant, ValueId)>,
+        purpose: &Purpose,
+        steps: &[Step],
         replaced: &mut Vec<ValueId>,
     ) -> Result<()> {
-        let Error::GpuShader { kernel, .. } = &error else { return Err(error) };
-        let refused = kernels.iter().find(|(name, ..)| name == kernel).map(|(_, variant, value)| (*variant, *value));
-        let Some((variant, value)) = refused.filter(|_| options.conv2d.is_none()) else { return Err(error) };
-        if replaced.contains(&value) {
+        let refused = steps.iter().find(|step| connection.refuses(&step.key)).map(|step| step.kernel);
+        let (Error::GpuShader { device, reason, .. }, Some(kernel)) = (&error, refused) else { return Err(error) };
+        let (device, reason) = (device.clone(), reason.clone());
+        let error = Error::GpuShader { device, kernel: kernel.to_string(), reason };
+        let mut options = self.options();
+        options.faulty.push((kernel, options.stored));
+        let plan = self.network.plan(purpose.input, &purpose.wanted, &options, self.device.caps())?;
+        let layers: Vec<ValueId> = steps.iter().filter(|step| step.kernel == kernel).map(|step| step.value).collect();
+        let unavoidable = plan.steps.iter().any(|step| step.kernel == kernel)
+            || layers.iter().any(|value| replaced.contains(value))
+            || options.forced.is_some();
+        if unavoidable {
             return Err(error);
         }
-        replaced.extend(kernels.iter().filter(|(_, other, _)| *other == variant).map(|(.., value)| *value));
+        replaced.extend(layers);
         log::warn!("{error}; another kernel is used");
-        self.device.refuse(variant, options.stored, error);
+        self.device.refuse(kernel, options.stored, error);
         Ok(())
     }
 
@@ -306,7 +316,7 @@ impl Executor {
             return Ok(buffer.clone());
         }
         let values = self.network.pack(id)?;
-        let stored = id.part.stored(self.options.stored);
+        let stored = id.array.stored(self.options.stored);
         let bytes = transfer::encode(&values, stored);
         let buffer = connection.filled("weights", &bytes, wgpu::BufferUsages::STORAGE)?;
         lock(&self.weights).on(connection)?.insert(id, buffer.clone());

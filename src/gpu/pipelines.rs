@@ -2,7 +2,7 @@
 
 use super::{connection::Connection, inject::Moment, lock, trusted};
 use crate::{
-    Result,
+    Error, Result,
     kernels::{Binding, KernelKey},
 };
 
@@ -16,15 +16,22 @@ impl Connection {
             return Ok(pipeline.clone());
         }
         let label = key.to_string();
-        self.at(Moment::Pipeline, &label)?;
-        let compiled = self.guarded(&label, || self.compile(key, &label))?;
-        lock(&self.pipelines).insert(key.clone(), compiled.clone());
-        Ok(compiled)
+        let compiled =
+            self.at(Moment::Pipeline, &label).and_then(|()| self.guarded(&label, || self.compile(key, &label)));
+        match &compiled {
+            Ok(pipeline) => {
+                lock(&self.pipelines).insert(key.clone(), pipeline.clone());
+                lock(&self.refused).remove(key);
+            }
+            Err(Error::GpuShader { .. }) => drop(lock(&self.refused).insert(key.clone())),
+            Err(_) => {}
+        }
+        compiled
     }
 
     fn compile(&self, key: &KernelKey, label: &str) -> Pipeline {
         let device = &self.device;
-        let shader = key.shader.shader();
+        let shader = key.shader;
         let entries: Vec<_> =
             shader.bindings.iter().enumerate().map(|(i, binding)| layout_entry(i, *binding)).collect();
         let layout = device
@@ -50,6 +57,11 @@ impl Connection {
         (pipeline, layout)
     }
 
+    /// Whether the driver has refused to compile `key`.
+    pub(super) fn refuses(&self, key: &KernelKey) -> bool {
+        lock(&self.refused).contains(key)
+    }
+
     /// Whether the kernel of `key` is compiled.
     pub(super) fn has(&self, key: &KernelKey) -> bool {
         lock(&self.pipelines).contains_key(key)
@@ -58,7 +70,7 @@ impl Connection {
     /// Dispatches no workgroup of the kernel, and waits for that: then the driver has compiled it.
     pub(super) fn warm_up(&self, key: &KernelKey) -> Result<()> {
         let (pipeline, layout) = self.pipeline(key)?;
-        let bindings = key.shader.shader().bindings;
+        let bindings = key.shader.bindings;
         let buffers: Vec<wgpu::Buffer> = bindings.iter().map(|b| self.placeholder(*b)).collect::<Result<_>>()?;
         let entries: Vec<_> = (0..)
             .zip(&buffers)

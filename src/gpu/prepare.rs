@@ -35,7 +35,7 @@ enum Job<'a> {
 pub(super) fn prepare(executor: &Executor, connection: &Connection, plan: &Plan) -> Result<()> {
     let mut seen = HashSet::new();
     let mut kernels: Vec<&KernelKey> =
-        plan.steps.iter().map(|step| &step.kernel).filter(|key| !connection.has(key) && seen.insert(*key)).collect();
+        plan.steps.iter().map(|step| &step.key).filter(|key| !connection.has(key) && seen.insert(*key)).collect();
     kernels.sort_by_cached_key(|key| Reverse(key.wgsl().len()));
     let mut arrays = HashSet::new();
     for operand in plan.steps.iter().flat_map(|step| &step.operands) {

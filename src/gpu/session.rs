@@ -87,7 +87,7 @@ impl Session {
         let uniforms = Uniforms::new(connection, &plan)?;
         let mut dispatches = Vec::with_capacity(plan.steps.len());
         for (i, step) in plan.steps.iter().enumerate() {
-            let (pipeline, layout) = connection.pipeline(&step.kernel)?;
+            let (pipeline, layout) = connection.pipeline(&step.key)?;
             let weights: Vec<Option<wgpu::Buffer>> = step
                 .operands
                 .iter()

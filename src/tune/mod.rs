@@ -1,4 +1,4 @@
-//! Which kernel is the fastest for each convolution of a network on its device, by measurement: the kernels that can serve it run on
+//! Which kernel is the fastest for each layer of a network on its device, by measurement: the kernels that can serve it run on
 //! made-up values, alone and in turns, and what agrees with the plain kernel has its time taken. The times are kept in a file of the
 //! cache, one for each device and driver, where they can be read.
 
@@ -52,13 +52,13 @@ pub struct Measure {
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[non_exhaustive]
 pub struct Progress {
-    /// Convolutions that are measured.
+    /// Layers that are measured.
     pub done: usize,
-    /// Convolutions to measure.
+    /// Layers to measure.
     pub total: usize,
 }
 
-/// Called with the [`Progress`] before each convolution and after the last one. The default does nothing.
+/// Called with the [`Progress`] before each layer and after the last one. The default does nothing.
 #[derive(Clone, Default)]
 pub struct Watch(Option<Arc<dyn Fn(Progress) + Send + Sync>>);
 
@@ -124,8 +124,9 @@ pub(crate) fn tables(
     let info = device.info();
     let mut table = own(cache, info);
     if let Tune::Measure(measure) = tune {
-        let cases = cases(measure, info, network, options, size)?;
         let candidates = |case: &Case| Candidates::of(case, options, device.caps());
+        let mut cases = cases(measure, info, network, options, size)?;
+        cases.retain(|case| candidates(case).kernels.len() > 1);
         let known = |case: &Case| table.get(case).is_some_and(|timing| timing.wgsl == candidates(case).wgsl);
         let missing: Vec<&Case> = cases.iter().filter(|case| measure.anew || !known(case)).collect();
         let mut trials = Trials::new(device);
@@ -150,7 +151,7 @@ pub(crate) fn tables(
     Ok(tables)
 }
 
-/// The distinct convolutions of the batches that are to be measured.
+/// The distinct layers of the batches that are to be measured.
 fn cases(
     measure: &Measure,
     device: &DeviceInfo,

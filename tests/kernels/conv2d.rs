@@ -1,4 +1,4 @@
-//! Convolutions: each variant with each shape that it serves.
+//! Convolutions: each kernel with each shape that it serves.
 
 use std::sync::Arc;
 
@@ -6,10 +6,7 @@ use residua::{
     checkpoint::Synthetic,
     gpu::Device,
     graph::{Conv2dParams, Graph, Op, ValueId},
-    kernels::{
-        Activation, Precision, View,
-        conv2d::{Conv2d, Residual, Variant},
-    },
+    kernels::{Activation, KernelId, Precision, Problem, Residual, View, candidates, conv2d::Conv2d},
     plan::Options,
     reference,
     tensor::{Shape, Tensor},
@@ -31,18 +28,20 @@ impl Conv {
         Conv2dParams { in_channels, out_channels, kernel, stride, padding: kernel / 2, groups }
     }
 
-    /// Whether `variant` computes it.
-    pub(crate) fn admits(&self, variant: Variant) -> bool {
-        let view = View::whole(self.shape());
-        let conv = Conv2d {
-            params: self.params(),
-            x: view,
-            y: view,
-            prologue: false,
-            residual: Residual::None,
-            activation: Activation::None,
-        };
-        conv.admits(variant, Precision::F32)
+    /// The layer as kernels see it.
+    pub(crate) fn problem(&self) -> Problem {
+        let Conv2dParams { out_channels, kernel, stride, padding, .. } = self.params();
+        let Shape { n, h, w, .. } = self.shape();
+        let [oh, ow] = [h, w].map(|extent| (extent + 2 * padding - kernel) / stride + 1);
+        let (x, y) = (View::whole(self.shape()), View::whole(Shape::new(n, out_channels, oh, ow)));
+        let (residual, activation) = (Residual::None, Activation::None);
+        Problem::Conv2d(Conv2d { params: self.params(), x, y, prologue: false, residual, activation })
+    }
+
+    /// The kernels that compute it in f32.
+    pub(crate) fn kernels(&self, device: &Device) -> Vec<KernelId> {
+        let serves = |kernel: &KernelId| kernel.serves(&self.problem(), Precision::F32, device.caps());
+        candidates(device.caps()).filter(serves).collect()
     }
 
     pub(crate) fn push(&self, graph: &mut Graph, name: &str, from: ValueId) -> ValueId {
@@ -101,22 +100,14 @@ const GROUPED: [Conv; 9] = [
     conv((1, 9, 4, 5), 6, 3, 1, 3),
 ];
 
-/// Calls `test` for each variant with each convolution that it serves.
-fn each_variant(convolutions: &[Conv], test: impl Fn(&Arc<Device>, Variant, &Conv)) {
+/// Calls `test` for each kernel with each convolution that it serves, but without Winograd's, whose sums are not of integers.
+fn each_exact_kernel(convolutions: &[Conv], test: impl Fn(&Arc<Device>, KernelId, &Conv)) {
     let device = device();
-    let serves = |variant: Variant, conv: &&Conv| conv.admits(variant);
-    for variant in Variant::all(device.caps()) {
-        convolutions.iter().filter(|conv| serves(variant, conv)).for_each(|conv| test(&device, variant, conv));
+    for conv in convolutions {
+        let kernels = conv.kernels(&device);
+        assert!(!kernels.is_empty(), "{}", label(conv));
+        kernels.into_iter().filter(|kernel| kernel.is_exact()).for_each(|kernel| test(&device, kernel, conv));
     }
-}
-
-/// The same without Winograd, whose sums are not of integers.
-fn each_exact_variant(convolutions: &[Conv], test: impl Fn(&Arc<Device>, Variant, &Conv)) {
-    each_variant(convolutions, |device, variant, conv| {
-        if !variant.is_winograd() {
-            test(device, variant, conv);
-        }
-    });
 }
 
 pub(crate) fn label(conv: &Conv) -> String {
@@ -126,45 +117,45 @@ pub(crate) fn label(conv: &Conv) -> String {
 
 #[test]
 fn conv2d_is_exact_on_integers() {
-    each_exact_variant(&DENSE, |device, variant, conv| {
+    each_exact_kernel(&DENSE, |device, kernel, conv| {
         let mut graph = Graph::new(conv.x.1);
         let y = conv.push(&mut graph, "conv", ValueId(0));
         graph.push("relu", Op::Relu, &[y]);
-        exact(device, &label(conv), &graph, conv.shape(), Some(variant));
+        exact(device, &label(conv), &graph, conv.shape(), Some(kernel));
     });
 }
 
-/// So many pixels that workgroups lie in more than one row of the grid, where a variant makes rows.
+/// So many pixels that workgroups lie in more than one row of the grid, where a kernel makes rows.
 #[test]
 fn a_million_pixels() {
     let many = [conv((1, 1, 1025, 1025), 1, 1, 1, 1)];
-    each_exact_variant(&many, |device, variant, conv| {
+    each_exact_kernel(&many, |device, kernel, conv| {
         let mut graph = Graph::new(1);
         conv.push(&mut graph, "conv", ValueId(0));
-        exact(device, &label(conv), &graph, conv.shape(), Some(variant));
+        exact(device, &label(conv), &graph, conv.shape(), Some(kernel));
     });
 }
 
 #[test]
 fn grouped_conv2d_is_exact_on_integers() {
-    each_exact_variant(&GROUPED, |device, variant, conv| {
+    each_exact_kernel(&GROUPED, |device, kernel, conv| {
         let mut graph = Graph::new(conv.x.1);
         let y = conv.push(&mut graph, "conv", ValueId(0));
         graph.push("relu", Op::Relu, &[y]);
-        exact(device, &label(conv), &graph, conv.shape(), Some(variant));
+        exact(device, &label(conv), &graph, conv.shape(), Some(kernel));
     });
 }
 
 #[test]
 fn conv2d_adds_a_residual() {
     let same: Vec<Conv> = DENSE.into_iter().skip(2).take(6).chain(GROUPED.into_iter().take(2)).collect();
-    each_exact_variant(&same, |device, variant, conv| {
+    each_exact_kernel(&same, |device, kernel, conv| {
         let mut graph = Graph::new(conv.x.1);
         let input = graph.input();
         let main = conv.push(&mut graph, "main", input);
         let shortcut = conv.push(&mut graph, "shortcut", input);
         graph.push("add", Op::Add, &[main, shortcut]);
-        exact(device, &format!("residual {}", label(conv)), &graph, conv.shape(), Some(variant));
+        exact(device, &format!("residual {}", label(conv)), &graph, conv.shape(), Some(kernel));
     });
 }
 
@@ -173,17 +164,14 @@ fn conv2d_adds_a_subsampled_padded_residual() {
     // Zero channels in front that are and are not a multiple of four.
     for (before, after) in [(8, 8), (3, 2), (0, 5)] {
         let device = device();
-        for variant in Variant::all(device.caps()) {
-            let conv = conv((2, 6, 9, 8), before + 6 + after, 3, 2, 1);
-            if !conv.admits(variant) {
-                continue;
-            }
+        let conv = conv((2, 6, 9, 8), before + 6 + after, 3, 2, 1);
+        for kernel in conv.kernels(&device) {
             let mut graph = Graph::new(6);
             let main = conv.push(&mut graph, "main", ValueId(0));
             let shortcut = graph.push("shortcut", Op::SubsamplePad { stride: 2, before, after }, &[graph.input()]);
             let sum = graph.push("add", Op::Add, &[main, shortcut]);
             graph.push("relu", Op::Relu, &[sum]);
-            exact(&device, &format!("shortcut A, {before} before"), &graph, conv.shape(), Some(variant));
+            exact(&device, &format!("shortcut A, {before} before"), &graph, conv.shape(), Some(kernel));
         }
     }
 }
@@ -191,7 +179,7 @@ fn conv2d_adds_a_subsampled_padded_residual() {
 #[test]
 fn conv2d_on_floats_is_within_the_bound_of_its_sum() {
     // |error| <= eps (K + 4) sum |x||w|: K products and sums, bias, and the folding of the weights (Higham 2002, section 3.1).
-    each_exact_variant(&DENSE[..6], |device, variant, conv| {
+    each_exact_kernel(&DENSE[..6], |device, kernel, conv| {
         let mut graph = Graph::new(conv.x.1);
         conv.push(&mut graph, "conv", ValueId(0));
         let weights = Synthetic { salt: "float".into(), damped: None, damp: 1.0 };
@@ -201,12 +189,12 @@ fn conv2d_on_floats_is_within_the_bound_of_its_sum() {
         let expected = reference::logits(&graph, &signed, &input).unwrap();
         let scale = reference::logits(&graph, &magnitudes(&graph, &weights), &positive(&input)).unwrap();
         let got =
-            on_gpu(device, &graph, &signed, &input, Options { conv2d: Some(variant), ..Options::new(Precision::F32) });
+            on_gpu(device, &graph, &signed, &input, Options { forced: Some(kernel), ..Options::new(Precision::F32) });
         let terms = (conv.x.1 * conv.kernel * conv.kernel + 4) as f32;
         for i in 0..got.data.len() {
             let bound = f32::EPSILON * terms * scale.data[i];
             let error = (got.data[i] - expected.data[i]).abs();
-            assert!(error <= bound, "{} {variant:?}: element {i}: error {error:e}, bound {bound:e}", label(conv));
+            assert!(error <= bound, "{} {kernel}: element {i}: error {error:e}, bound {bound:e}", label(conv));
         }
     });
 }

@@ -4,7 +4,7 @@ use residua::{
     checkpoint::Synthetic,
     gpu::Executor,
     graph::{Conv2dParams, Graph, Op, PoolParams, ValueId},
-    kernels::{Precision, conv2d::Variant},
+    kernels::{KernelId, Precision},
     plan::{Network, Options},
     reference,
     tensor::{PixelBatch, Shape, Tensor},
@@ -14,7 +14,7 @@ use crate::{
     checkpoint,
     common::{self, device},
     conv2d::conv,
-    exact, on_gpu, small,
+    each_exact, on_gpu, small,
 };
 
 #[test]
@@ -27,14 +27,14 @@ fn pooling() {
         let (n, c, h, w) = x;
         let mut graph = Graph::new(c);
         graph.push("max", Op::MaxPool2d(params), &[graph.input()]);
-        exact(&device, &format!("max pool {x:?} {params:?}"), &graph, Shape::new(n, c, h, w), None);
+        each_exact(&device, &format!("max pool {x:?} {params:?}"), &graph, Shape::new(n, c, h, w));
     }
     // Windows that hang over the edge hold fewer pixels: 4, 2 and 1 here.
     let over = PoolParams { kernel: 2, stride: 2, padding: 0, ceil: true };
     for op in [Op::MaxPool2d(over), Op::AvgPool2d(over)] {
         let mut graph = Graph::new(6);
         graph.push(op.name(), op.clone(), &[graph.input()]);
-        exact(&device, &format!("{} over the edge", op.name()), &graph, Shape::new(2, 6, 7, 5), None);
+        each_exact(&device, &format!("{} over the edge", op.name()), &graph, Shape::new(2, 6, 7, 5));
     }
     // Means of 2x2 and 4x4 integers are exact in binary.
     for (x, kernel) in [((2, 8, 6, 4), 2), ((1, 5, 8, 8), 4)] {
@@ -45,12 +45,12 @@ fn pooling() {
             Op::AvgPool2d(PoolParams { kernel, stride: kernel, padding: 0, ceil: false }),
             &[graph.input()],
         );
-        exact(&device, &format!("mean pool {x:?}"), &graph, Shape::new(n, c, h, w), None);
+        each_exact(&device, &format!("mean pool {x:?}"), &graph, Shape::new(n, c, h, w));
     }
     for x in [Shape::new(1, 512, 4, 4), Shape::new(3, 10, 8, 2), Shape::new(2, 64, 1, 1)] {
         let mut graph = Graph::new(x.c);
         graph.push("global", Op::GlobalAvgPool, &[graph.input()]);
-        exact(&device, &format!("global mean {x}"), &graph, x, None);
+        each_exact(&device, &format!("global mean {x}"), &graph, x);
     }
 }
 
@@ -81,6 +81,27 @@ fn pixels_stand_for_the_numbers_of_the_table() {
     }
 }
 
+/// What `verify` finds wrong is not chosen again where another kernel computes the layer.
+#[test]
+fn a_faulty_kernel_gives_way_in_other_layers_than_convolutions() {
+    let device = device();
+    let mut linear = Graph::new(24);
+    let (weight, bias) = ("fc.weight".into(), Some("fc.bias".into()));
+    linear.push("fc", Op::Linear { weight, bias, in_features: 24, out_features: 10 }, &[linear.input()]);
+    for (graph, shape) in [(linear, Shape::new(1, 24, 1, 1))] {
+        let checkpoint = checkpoint(&graph.tensors(), small);
+        let network = Network::new(graph.clone(), checkpoint.clone());
+        let kernel = |options: &Options| network.kernels(shape, options, device.caps()).unwrap()[0].1;
+        let mut options = Options::new(Precision::F32);
+        let usual = kernel(&options);
+        options.faulty = vec![(usual, Precision::F32)];
+        assert_ne!(kernel(&options), usual);
+        let input = Tensor::new(shape, (0..shape.elements()).map(|i| small(i + 7)).collect());
+        let expected = reference::logits(&graph, &checkpoint, &input).unwrap();
+        assert_eq!(on_gpu(&device, &graph, &checkpoint, &input, options).data, expected.data);
+    }
+}
+
 #[test]
 fn linear_for_one_image_and_for_batches() {
     let device = device();
@@ -88,7 +109,7 @@ fn linear_for_one_image_and_for_batches() {
         let (weight, bias) = ("fc.weight".into(), Some("fc.bias".into()));
         let mut graph = Graph::new(inputs);
         graph.push("fc", Op::Linear { weight, bias, in_features: inputs, out_features: outputs }, &[graph.input()]);
-        exact(&device, &format!("linear {n}: {inputs} -> {outputs}"), &graph, Shape::new(n, inputs, 1, 1), None);
+        each_exact(&device, &format!("linear {n}: {inputs} -> {outputs}"), &graph, Shape::new(n, inputs, 1, 1));
     }
 }
 
@@ -106,7 +127,7 @@ fn linear_layers_inside_a_network() {
         let [a, b] = [8, 12].map(|outputs| linear(&mut graph, ValueId(0), 9, outputs));
         let both = graph.push("concat", Op::Concat, &[a, b]);
         linear(&mut graph, both, 20, 7);
-        exact(&device, &format!("linear layers inside, {n} images"), &graph, Shape::new(n, 9, 1, 1), None);
+        each_exact(&device, &format!("linear layers inside, {n} images"), &graph, Shape::new(n, 9, 1, 1));
     }
 }
 
@@ -118,7 +139,7 @@ fn a_concatenation_at_the_end_is_of_one_type() {
     let a = first.push(&mut graph, "a", ValueId(0));
     let b = conv((2, 8, 4, 3), 4, 1, 1, 1).push(&mut graph, "b", a);
     graph.push("concat", Op::Concat, &[a, b]);
-    exact(&device, "a concatenation at the end", &graph, first.shape(), None);
+    each_exact(&device, "a concatenation at the end", &graph, first.shape());
 }
 
 #[test]
@@ -128,7 +149,7 @@ fn what_cannot_fuse_stands_alone() {
     let alone = |what: &str, build: &dyn Fn(&mut Graph) -> ValueId| {
         let mut graph = Graph::new(6);
         build(&mut graph);
-        exact(&device, what, &graph, shape, None);
+        each_exact(&device, what, &graph, shape);
     };
     alone("relu", &|g| g.push("relu", Op::Relu, &[g.input()]));
     alone("an addition of a value to itself", &|g| g.push("add", Op::Add, &[g.input(), g.input()]));
@@ -160,10 +181,10 @@ fn gates_scale_each_channel_of_each_image() {
         let mean = graph.push("mean", Op::GlobalAvgPool, &[input]);
         let scaled = graph.push("scale", Op::Scale, &[input, mean]);
         let shape = Shape::new(3, channels, 4, 4);
-        exact(&device, &format!("gates of {channels} channels"), &graph, shape, None);
+        each_exact(&device, &format!("gates of {channels} channels"), &graph, shape);
         let sum = graph.push("add", Op::Add, &[scaled, input]);
         graph.push("relu", Op::Relu, &[sum]);
-        exact(&device, &format!("gates of {channels} channels, addend and ReLU"), &graph, shape, None);
+        each_exact(&device, &format!("gates of {channels} channels, addend and ReLU"), &graph, shape);
         let network = Network::new(graph.clone(), checkpoint(&[], small));
         let plan = network.plan(shape, &[graph.output()], &Options::new(Precision::F32), device.caps()).unwrap();
         assert_eq!(plan.steps.len(), 2, "mean, and all else in one");
@@ -193,28 +214,28 @@ fn nan_stays_nan_through_relu_and_pooling() {
     let mut input = Tensor::new(shape, (0..shape.elements()).map(small).collect());
     input.data[100] = f32::NAN;
     let conv = conv((1, 8, 6, 6), 8, 3, 1, 1);
-    let check = |what: &str, build: &dyn Fn(&mut Graph), conv2d: Option<Variant>| {
+    let check = |what: &str, build: &dyn Fn(&mut Graph), forced: Option<KernelId>| {
         let mut graph = Graph::new(8);
         build(&mut graph);
         let checkpoint = checkpoint(&graph.tensors(), small);
         let nan = |tensor: Tensor| tensor.data.iter().map(|v| v.is_nan()).collect::<Vec<bool>>();
         let expected = nan(reference::logits(&graph, &checkpoint, &input).unwrap());
         assert!(expected.contains(&true) && expected.contains(&false), "{what}: the case shows nothing");
-        let got = on_gpu(&device, &graph, &checkpoint, &input, Options { conv2d, ..Options::new(Precision::F32) });
+        let got = on_gpu(&device, &graph, &checkpoint, &input, Options { forced, ..Options::new(Precision::F32) });
         let got = nan(got);
-        if conv2d.is_some_and(Variant::is_winograd) {
+        if forced.is_some_and(|kernel| !kernel.is_exact()) {
             // A tile's outputs share their sums.
-            assert!(expected.iter().zip(&got).all(|(expected, got)| *got || !expected), "{what} {conv2d:?}");
+            assert!(expected.iter().zip(&got).all(|(expected, got)| *got || !expected), "{what} {forced:?}");
         } else {
-            assert_eq!(got, expected, "{what} {conv2d:?}");
+            assert_eq!(got, expected, "{what} {forced:?}");
         }
     };
-    for variant in Variant::all(device.caps()) {
+    for kernel in conv.kernels(&device) {
         let convolution = |graph: &mut Graph| {
             let y = conv.push(graph, "conv", ValueId(0));
             graph.push("relu", Op::Relu, &[y]);
         };
-        check("conv2d and relu", &convolution, Some(variant));
+        check("conv2d and relu", &convolution, Some(kernel));
     }
     let relu = |graph: &mut Graph| {
         graph.push("relu", Op::Relu, &[ValueId(0)]);

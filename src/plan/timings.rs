@@ -1,4 +1,4 @@
-//! What was measured of the kernels of convolutions on a device, and what it says for their choice. A [`Table`] is a JSON file that
+//! What was measured of the kernels of layers on a device, and what it says for their choice. A [`Table`] is a JSON file that
 //! people can read; nothing in it is believed that does not fit the kernels that are there.
 
 use std::{collections::BTreeMap, fmt, time::Duration};
@@ -6,11 +6,7 @@ use std::{collections::BTreeMap, fmt, time::Duration};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    graph::Conv2dParams,
-    kernels::{
-        Activation, Precision, View,
-        conv2d::{Conv2d, Residual, Variant},
-    },
+    kernels::{Activation, KernelId, Precision, Problem, Residual, View},
     tensor::Shape,
 };
 
@@ -18,7 +14,7 @@ use crate::{
 const SHIPPED: &[&str] = &[];
 
 /// Version of the file.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 /// Largest file that is read, bytes.
 const MAX_BYTES: usize = 4 << 20;
 /// Most timings of a table; the oldest go first.
@@ -71,77 +67,44 @@ pub fn bucket(images: usize) -> usize {
     }
 }
 
-/// A convolution as far as timings tell them apart. What an epilogue adds is the same for all kernels.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+/// A layer as far as timings tell them apart. What an epilogue adds is the same for all kernels.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Case {
-    /// Input channels.
-    pub in_channels: usize,
-    /// Output channels.
-    pub out_channels: usize,
-    /// Rows and columns of the kernel.
-    pub kernel: usize,
-    /// Step of the window.
-    pub stride: usize,
-    /// Zero rows and columns on each side.
-    pub padding: usize,
-    /// Channel groups.
-    pub groups: usize,
-    /// Rows of the input.
-    pub height: usize,
-    /// Columns of the input.
-    pub width: usize,
-    /// Batch norm and ReLU come before it.
-    pub prologue: bool,
-    /// Images, one of the numbers that [`bucket`] gives.
-    pub images: usize,
+    /// The layer without an epilogue, each value with a buffer to itself, with one of the numbers of images that [`bucket`] gives.
+    #[serde(flatten)]
+    pub problem: Problem,
     /// Type of activations and weights.
     pub stored: Precision,
 }
 
 impl Case {
-    /// What `conv` is.
-    pub fn of(conv: &Conv2d, stored: Precision) -> Self {
-        let Conv2dParams { in_channels, out_channels, kernel, stride, padding, groups } = conv.params;
-        let Shape { n, h, w, .. } = conv.x.shape;
-        // A linear layer's images are the pixels of a row.
-        let (images, width) = if (kernel, h, n) == (1, 1, 1) { (w, 1) } else { (n, w) };
-        let images = bucket(images);
-        let prologue = conv.prologue;
-        Case { in_channels, out_channels, kernel, stride, padding, groups, height: h, width, prologue, images, stored }
-    }
-
-    /// The convolution, each value with a buffer to itself, without an epilogue.
-    pub fn conv(&self) -> Conv2d {
-        let &Case {
-            in_channels, out_channels, kernel, stride, padding, groups, height, width, prologue, images, ..
-        } = self;
-        let out = |extent: usize| (extent + 2 * padding - kernel) / stride + 1;
-        Conv2d {
-            params: Conv2dParams { in_channels, out_channels, kernel, stride, padding, groups },
-            x: View::whole(Shape::new(images, in_channels, height, width)),
-            y: View::whole(Shape::new(images, out_channels, out(height), out(width))),
-            prologue,
-            residual: Residual::None,
-            activation: Activation::None,
+    /// What `problem` is. None for what is not timed: a block, whose convolutions are, and what works on each element alone.
+    pub fn of(problem: &Problem, stored: Precision) -> Option<Self> {
+        let mut problem = problem.map_views(|_, view| View::whole(Shape { n: bucket(view.shape.n), ..view.shape }));
+        match &mut problem {
+            Problem::Conv2d(conv) => (conv.residual, conv.activation) = (Residual::None, Activation::None),
+            Problem::Linear(_) | Problem::Pool2d(_) | Problem::GlobalAvgPool(_) => {}
+            Problem::Block(_) | Problem::Elementwise(_) | Problem::Pixels(_) => return None,
         }
+        Some(Case { problem, stored })
     }
 }
 
 /// The times of the kernels of a case.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Timing {
-    /// The convolution.
+    /// The layer.
     #[serde(flatten)]
     pub case: Case,
     /// Checksum of the final WGSL of all kernels that could serve it: other kernels, other times.
     pub wgsl: String,
-    /// Milliseconds of each kernel that was timed, by its name.
+    /// Milliseconds of each kernel that was timed, by its id.
     pub ms: BTreeMap<String, f64>,
 }
 
 impl Timing {
     /// A timing with these times.
-    pub fn new(case: Case, wgsl: String, times: &[(Variant, Duration)]) -> Self {
+    pub fn new(case: Case, wgsl: String, times: &[(KernelId, Duration)]) -> Self {
         // A clock may be too coarse for a small kernel.
         let ms = |time: &Duration| time.as_nanos().max(1) as f64 / 1e6;
         let ms = times.iter().map(|(kernel, time)| (kernel.to_string(), ms(time))).collect();
@@ -149,15 +112,16 @@ impl Timing {
     }
 
     /// The fastest of `kernels`, if it is clearly faster than `rule`; else `rule`, if that was timed.
-    pub(super) fn winner(&self, rule: Variant, kernels: &[Variant]) -> Option<(Variant, Reason)> {
-        let ms = |kernel: Variant| self.ms.get(&kernel.to_string()).copied();
-        let mut timed: Vec<(Variant, f64)> = kernels.iter().filter_map(|&kernel| Some((kernel, ms(kernel)?))).collect();
+    pub(super) fn winner(&self, rule: KernelId, kernels: &[KernelId]) -> Option<(KernelId, Reason)> {
+        let ms = |kernel: KernelId| self.ms.get(&kernel.to_string()).copied();
+        let mut timed: Vec<(KernelId, f64)> =
+            kernels.iter().filter_map(|&kernel| Some((kernel, ms(kernel)?))).collect();
         timed.sort_by(|a, b| a.1.total_cmp(&b.1));
         let best = *timed.first()?;
         let ruled = timed.iter().find(|(kernel, _)| *kernel == rule);
         let (kernel, ms) = ruled.filter(|(_, ms)| best.1 > SHARE * ms).copied().unwrap_or(best);
         let next_ms = timed.iter().find(|(other, _)| *other != kernel).map(|(_, ms)| *ms);
-        Some((kernel, Reason::Measured { images: self.case.images, ms, next_ms }))
+        Some((kernel, Reason::Measured { images: self.case.problem.images(), ms, next_ms }))
     }
 }
 
@@ -227,40 +191,37 @@ pub fn shipped(device: &str) -> Vec<Table> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernels::tiled::Tile;
+    use crate::{
+        graph::{Conv2dParams, PoolParams},
+        kernels::{
+            GlobalAvgPool, Linear, Pool2d,
+            conv2d::{Conv2d, pointwise},
+            registers,
+            tiled::{self, Tile},
+        },
+    };
 
-    const PLAIN: Variant = Variant::Registers { pixels: 8 };
-    const SMALL: Variant = Variant::Tiled(Tile::P32C32);
-    const LARGE: Variant = Variant::Tiled(Tile::P128C128);
+    const PLAIN: KernelId = registers::ID;
+    const SMALL: KernelId = tiled::id(Tile::P32C32);
+    const LARGE: KernelId = tiled::id(Tile::P128C128);
 
-    fn timing(images: usize, times: &[(Variant, u64)]) -> Timing {
-        let params = Conv2dParams { in_channels: 8, out_channels: 16, kernel: 3, stride: 2, padding: 1, groups: 1 };
-        let mut conv = Conv2d { params, ..any().conv() };
-        (conv.x, conv.y) = (View::whole(Shape::new(images, 8, 9, 9)), View::whole(Shape::new(images, 16, 5, 5)));
-        let times: Vec<_> = times.iter().map(|(kernel, us)| (*kernel, Duration::from_micros(*us))).collect();
-        Timing::new(Case::of(&conv, Precision::F32), "sum".into(), &times)
+    fn conv(images: usize, rows: usize) -> Problem {
+        let params = Conv2dParams { kernel: 3, stride: 2, padding: 1, ..pointwise(8, 16) };
+        let [x, y] = [(8, 9), (16, 5)].map(|(c, side)| View::whole(Shape::new(images, c, rows * side, side)));
+        let (residual, activation) = (Residual::Same(y), Activation::Relu);
+        Problem::Conv2d(Conv2d { params, x, y, prologue: false, residual, activation })
     }
 
-    fn any() -> Case {
-        Case {
-            in_channels: 4,
-            out_channels: 4,
-            kernel: 1,
-            stride: 1,
-            padding: 0,
-            groups: 1,
-            height: 3,
-            width: 3,
-            prologue: false,
-            images: 1,
-            stored: Precision::F32,
-        }
+    fn timing(images: usize, times: &[(KernelId, u64)]) -> Timing {
+        let times: Vec<_> = times.iter().map(|(kernel, us)| (*kernel, Duration::from_micros(*us))).collect();
+        Timing::new(Case::of(&conv(images, 1), Precision::F32).unwrap(), "sum".into(), &times)
     }
 
     #[test]
     fn the_fastest_wins_if_it_is_clearly_faster_than_the_rule() {
         let all = [PLAIN, SMALL, LARGE];
-        let kernel = |times: &[(Variant, u64)], kernels: &[Variant]| timing(1, times).winner(SMALL, kernels).unwrap().0;
+        let kernel =
+            |times: &[(KernelId, u64)], kernels: &[KernelId]| timing(1, times).winner(SMALL, kernels).unwrap().0;
         let times = [(PLAIN, 900), (SMALL, 1000), (LARGE, 700)];
         assert_eq!(kernel(&times, &all), LARGE);
         assert_eq!(kernel(&times, &[PLAIN, SMALL]), PLAIN, "one that may not be used does not win");
@@ -272,14 +233,21 @@ mod tests {
     }
 
     #[test]
-    fn a_case_is_a_bucket_of_batches_and_its_convolution() {
+    fn a_case_is_a_bucket_of_batches_and_its_layer() {
         let case = timing(5, &[]).case;
-        assert_eq!((case.images, case), (8, timing(16, &[]).case));
+        assert_eq!((case.problem.images(), case), (8, timing(16, &[]).case));
         assert_ne!(case, timing(17, &[]).case);
-        assert_eq!(case.conv().y.shape, Shape::new(8, 16, 5, 5));
-        assert_eq!(Case::of(&case.conv(), case.stored), case);
-        let row = Conv2d { x: View::whole(Shape::new(1, 4, 1, 12)), ..any().conv() };
-        assert_eq!(Case::of(&row, Precision::F32), Case { height: 1, width: 1, images: 8, ..any() });
+        let [x, y] = [5, 7].map(|c| View { stride: 9, offset: 1, ..View::whole(Shape::new(3, c, 1, 1)) });
+        let window = PoolParams { kernel: 1, stride: 1, padding: 0, ceil: true };
+        let layers = [
+            Problem::Linear(Linear { inputs: 5, outputs: 7, x, y }),
+            Problem::Pool2d(Pool2d { max: true, params: window, prologue: true, x, y: x }),
+            Problem::GlobalAvgPool(GlobalAvgPool { x, y: x }),
+        ];
+        for case in layers.map(|layer| Case::of(&layer, Precision::F16).unwrap()).into_iter().chain([case]) {
+            assert_eq!(Case::of(&case.problem, case.stored), Some(case), "nothing is left to take away");
+            assert_eq!(serde_json::from_str::<Case>(&serde_json::to_string(&case).unwrap()).unwrap(), case);
+        }
     }
 
     #[test]
@@ -296,7 +264,7 @@ mod tests {
             assert_eq!(Table::parse(&text[..end]), None, "{end} bytes of it");
         }
         for (from, to) in [
-            ("\"format\": 1", "\"format\": 2"),
+            ("\"format\": 2", "\"format\": 1"),
             ("0.004", "0.0"),
             ("0.004", "-1"),
             ("0.004", "1e999"),
@@ -310,9 +278,9 @@ mod tests {
         }
         assert_eq!(Table::parse(&" ".repeat(MAX_BYTES + 1)), None);
         assert_eq!(Table::parse(&"[".repeat(100_000)), None);
-        let one = |i: usize| Timing { case: Case { height: i + 1, ..any() }, ..timing(1, &[]) };
+        let one = |i: usize| Timing { case: Case::of(&conv(1, i + 1), Precision::F32).unwrap(), ..timing(1, &[]) };
         (0..MAX_TIMINGS + 10).for_each(|i| table.insert(one(i)));
         assert_eq!(table.timings().len(), MAX_TIMINGS);
-        assert_eq!(table.timings()[0].case.height, 11, "the oldest go");
+        assert_eq!(Some(table.timings()[0].case), Case::of(&conv(1, 11), Precision::F32), "the oldest go");
     }
 }

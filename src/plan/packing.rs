@@ -1,14 +1,96 @@
-//! Weights as the kernels want them: batch norm folded in f64, channels padded to four, repacked.
+//! What is in packed arrays of weights: batch norm folded in f64, channels padded to four, in the layout and of the length that
+//! [`Array`] describes.
 
 use std::borrow::Cow;
 
-use super::fuse::{ConvWeights, Norm};
+use half::f16;
+
+use super::{
+    Network, WeightsId,
+    fuse::{ConvWeights, LayerOp, Norm},
+};
 use crate::{
     Result,
     checkpoint::Checkpoint,
     graph::Conv2dParams,
-    kernels::{Packing, conv2d::blocks, fours, winograd::Tile},
+    kernels::{Array, Packing, Precision, conv2d::pointwise, fours, kernel_groups, winograd_tile::Tile},
 };
+
+/// How much larger than a 3x3 kernel's values its transform for [`crate::kernels::winograd`] can be: the largest row sum of
+/// magnitudes in the matrix G of F(2, 3), squared.
+const WINOGRAD_GROWTH: f64 = 1.5 * 1.5;
+
+impl Network {
+    /// The layers whose arrays `id` holds one after the other: both of a block, else one.
+    fn packed_layers(&self, id: WeightsId) -> impl Iterator<Item = &LayerOp> {
+        id.first.into_iter().chain([id.layer]).map(|layer| &self.layers()[layer].op)
+    }
+
+    /// Bytes of a packed array.
+    pub(super) fn packed(&self, id: WeightsId, stored: Precision) -> u64 {
+        let elements = self.packed_layers(id).map(|op| elements(op, id.array)).sum::<usize>();
+        (elements * id.array.stored(stored).bytes()) as u64
+    }
+
+    /// The packed array that `id` names, in f32.
+    ///
+    /// # Errors
+    /// What [`Checkpoint::tensor`] finds wrong.
+    ///
+    /// # Panics
+    /// If `id` is of no plan of this network.
+    pub fn pack(&self, id: WeightsId) -> Result<Vec<f32>> {
+        let mut arrays = self.packed_layers(id).map(|op| contents(op, id.array, self.checkpoint()));
+        let mut values = arrays.next().expect("an array is of a layer")?;
+        for more in arrays {
+            values.append(&mut more?);
+        }
+        Ok(values)
+    }
+
+    /// A layer whose weights, batch norm folded in, do not fit into f16 in one of the forms that kernels take, with the largest of
+    /// them.
+    ///
+    /// # Errors
+    /// What [`Checkpoint::tensor`] finds wrong.
+    pub(crate) fn beyond_f16(&self) -> Result<Option<(&str, f64)>> {
+        for layer in self.layers() {
+            let Some((weights, _, shape)) = layer.op.weights() else { continue };
+            let largest = largest(self.checkpoint(), weights, &shape)?;
+            if largest * WINOGRAD_GROWTH > f64::from(f16::MAX) {
+                return Ok(Some((&layer.name, largest)));
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// Elements of an array of a layer.
+fn elements(op: &LayerOp, array: Array) -> usize {
+    let of_norm = || op.norm().map(|norm| pointwise(norm.channels, norm.channels));
+    let params = op.weights().map(|(_, params, _)| params).or_else(of_norm);
+    array.elements(&params.expect("a layer that has arrays has weights or a norm"))
+}
+
+/// An array of a layer, in f32.
+fn contents(op: &LayerOp, array: Array, checkpoint: &Checkpoint) -> Result<Vec<f32>> {
+    let weights = || op.weights().expect("a layer with this array has weights");
+    match array {
+        Array::Affine => affine(checkpoint, op.norm().expect("a layer with this array has a norm")),
+        Array::Bias => {
+            let (weights, params, _) = weights();
+            bias(checkpoint, weights, params.out_channels)
+        }
+        Array::Weights(packing) => {
+            let (weights, params, shape) = weights();
+            matrix(checkpoint, weights, &params, &shape, packing)
+        }
+        Array::Winograd(tile, packing) => {
+            let (weights, params, _) = weights();
+            winograd(checkpoint, weights, &params, tile, packing)
+        }
+    }
+}
 
 /// Output channels that are packed side by side: a cache line of the packed array, which is so written as a whole.
 const BLOCK: usize = 16;
@@ -46,38 +128,39 @@ fn padded(values: impl Iterator<Item = f64>, len: usize) -> Vec<f32> {
 }
 
 /// The folded bias of a layer, `[outputs]` padded to four.
-pub(super) fn bias(checkpoint: &Checkpoint, weights: &ConvWeights, outputs: usize) -> Result<Vec<f32>> {
+fn bias(checkpoint: &Checkpoint, weights: &ConvWeights, outputs: usize) -> Result<Vec<f32>> {
     let affine = output_affine(checkpoint, weights, outputs)?;
     Ok(padded(affine.iter().map(|(_, shift)| *shift), outputs))
 }
 
 /// A batch norm that is not folded into weights: all scales, then all shifts, each padded to four.
-pub(super) fn affine(checkpoint: &Checkpoint, norm: &Norm) -> Result<Vec<f32>> {
+fn affine(checkpoint: &Checkpoint, norm: &Norm) -> Result<Vec<f32>> {
     let affine = scale_shift(checkpoint, norm)?;
     let scale = padded(affine.iter().map(|(scale, _)| *scale), norm.channels);
     let shift = padded(affine.iter().map(|(_, shift)| *shift), norm.channels);
     Ok([scale, shift].concat())
 }
 
-/// The folded weights of a convolution, `[kh][kw][cin / groups]` rows and `cout` columns, both channel axes padded with zeros. The groups
-/// are those of [`blocks`]: between groups that are taken together there are zeros.
-pub(super) fn conv2d(
+/// The folded weights of a layer, `[kh][kw][cin / groups]` rows and `cout` columns, both channel axes padded with zeros. The groups are
+/// those of [`kernel_groups`]: between groups that are taken together there are zeros.
+fn matrix(
     checkpoint: &Checkpoint,
     weights: &ConvWeights,
     params: &Conv2dParams,
+    shape: &[usize],
     packing: Packing,
 ) -> Result<Vec<f32>> {
-    let source = checkpoint.tensor(&weights.weight, &params.weight_shape())?;
+    let source = checkpoint.tensor(&weights.weight, shape)?;
     let affine = output_affine(checkpoint, weights, params.out_channels)?;
     let (inputs, outputs) = (params.in_channels / params.groups, params.out_channels / params.groups);
-    let merged = params.groups / blocks(params);
+    let merged = params.groups / kernel_groups(params);
     let first_input = |o: usize| o / outputs % merged * inputs;
     let matrix = Matrix::new(params.kernel * params.kernel, inputs * merged, params.out_channels, packing);
     Ok(pack(source, &affine, inputs, matrix, first_input))
 }
 
 /// The largest magnitude among the folded weights of a layer, whose tensor has this shape.
-pub(super) fn largest(checkpoint: &Checkpoint, weights: &ConvWeights, shape: &[usize]) -> Result<f64> {
+fn largest(checkpoint: &Checkpoint, weights: &ConvWeights, shape: &[usize]) -> Result<f64> {
     let source = checkpoint.tensor(&weights.weight, shape)?;
     let affine = output_affine(checkpoint, weights, shape[0])?;
     let of_output = |(values, (scale, _)): (&[f32], &(f64, f64))| {
@@ -88,7 +171,7 @@ pub(super) fn largest(checkpoint: &Checkpoint, weights: &ConvWeights, shape: &[u
 
 /// The folded weights of a 3x3 convolution for Winograd's convolution, `[points]` matrices of `cin` rows and `cout` columns, transformed in
 /// f64.
-pub(super) fn winograd(
+fn winograd(
     checkpoint: &Checkpoint,
     weights: &ConvWeights,
     params: &Conv2dParams,
@@ -123,19 +206,6 @@ pub(super) fn winograd(
     Ok(packed)
 }
 
-/// The weights of a linear layer, `inputs` rows and `outputs` columns, padded with zeros.
-pub(super) fn linear(
-    checkpoint: &Checkpoint,
-    weights: &ConvWeights,
-    inputs: usize,
-    outputs: usize,
-    packing: Packing,
-) -> Result<Vec<f32>> {
-    let source = checkpoint.tensor(&weights.weight, &[outputs, inputs])?;
-    let affine = output_affine(checkpoint, weights, outputs)?;
-    Ok(pack(source, &affine, inputs, Matrix::new(1, inputs, outputs, packing), |_| 0))
-}
-
 /// A packed matrix: `taps` times `inputs` rows, padded to four each, and `outputs` columns.
 struct Matrix {
     taps: usize,
@@ -163,7 +233,7 @@ impl Matrix {
         (output - within) * self.rows() + within
     }
 
-    /// How far behind the start of a column its element for an input at a tap lies.
+    /// How far after the start of a column its element for an input at a tap lies.
     fn row(&self, tap: usize, input: usize) -> usize {
         (tap * self.inputs + input) * self.width
     }
