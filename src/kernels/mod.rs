@@ -26,6 +26,7 @@ mod dispatch;
 pub mod elementwise;
 pub mod gemv;
 pub mod global_avg_pool;
+pub mod global_avg_pool_slices;
 pub mod grouped;
 pub mod grouped_rows;
 mod kernel;
@@ -67,6 +68,7 @@ pub const KERNELS: &[&Kernel] = &[
     &gemv::KERNEL,
     &pool2d::KERNEL,
     &global_avg_pool::KERNEL,
+    &global_avg_pool_slices::KERNEL,
     &elementwise::KERNEL,
     &pixels::KERNEL,
 ];

@@ -88,7 +88,9 @@ fn a_faulty_kernel_gives_way_in_other_layers_than_convolutions() {
     let mut linear = Graph::new(24);
     let (weight, bias) = ("fc.weight".into(), Some("fc.bias".into()));
     linear.push("fc", Op::Linear { weight, bias, in_features: 24, out_features: 10 }, &[linear.input()]);
-    for (graph, shape) in [(linear, Shape::new(1, 24, 1, 1))] {
+    let mut pooling = Graph::new(24);
+    pooling.push("global", Op::GlobalAvgPool, &[pooling.input()]);
+    for (graph, shape) in [(linear, Shape::new(1, 24, 1, 1)), (pooling, Shape::new(2, 24, 8, 8))] {
         let checkpoint = checkpoint(&graph.tensors(), small);
         let network = Network::new(graph.clone(), checkpoint.clone());
         let kernel = |options: &Options| network.kernels(shape, options, device.caps()).unwrap()[0].1;

@@ -102,7 +102,7 @@ impl Machine<'_> {
         }
         match step.key.shader.name {
             "elementwise" => self.elementwise(step),
-            "pool2d" | "global_avg_pool" => {
+            "pool2d" | "global_avg_pool" | "global_avg_pool_slices" => {
                 let dims: PoolDims = block(step);
                 let [n, c4] = [dims.n, dims.c4].map(|extent| extent as usize);
                 let (pixels, outputs) = (n * (dims.h * dims.w) as usize, n * (dims.oh * dims.ow) as usize);
