@@ -1,20 +1,20 @@
-//! Every kernel on every convolution of the real models, by the device's clock: `cargo bench --bench kernels -- [FILTER] [--quick]`.
+//! Every kernel on every layer of the real models, by the device's clock: `cargo bench --bench kernels -- [FILTER] [--quick]`.
 //!
-//! A benchmark is called `MODEL/CONVOLUTION BATCH PRECISION/KERNEL`, for example `resnet18/64x56x56 3x3 64 b1 f32/grouped`; FILTER is a
-//! regular expression on that. Convolutions that several models have are those of the first one. Each kernel is compared with the
+//! A benchmark is called `MODEL/LAYER BATCH PRECISION/KERNEL`, for example `resnet18/64x56x56 3x3 64 b1 f32/conv2d.registers`; FILTER is a
+//! regular expression on that. Layers that several models have are those of the first one. Each kernel is compared with the
 //! reference loops before it is timed, within the bounds of `residua verify`.
 #![allow(clippy::print_stderr, reason = "a bench talks to its reader")]
 #![allow(missing_docs, reason = "what criterion's macros make has none")]
 
-use std::{cell::OnceCell, collections::HashSet, sync::Arc, time::Duration};
+use std::{cell::OnceCell, sync::Arc, time::Duration};
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use residua::{
     checkpoint::Checkpoint,
     gpu::{Device, Executor, Stopwatch},
-    kernels::{Precision, conv2d::Variant},
+    kernels::{KernelId, Precision, Problem, View, conv2d::Conv2d},
     models::Architecture,
-    plan::{Candidates, Case, Network, Options},
+    plan::{Candidates, Case, Network, Options, SingleLayer},
     reference,
     tensor::{Shape, Tensor},
 };
@@ -24,11 +24,12 @@ const MODELS: [&str; 6] =
 const BATCHES: [usize; 3] = [1, 8, 64];
 
 fn kernels(criterion: &mut Criterion) {
-    let device = pollster::block_on(Device::open("auto")).unwrap_or_else(|error| panic!("{error}"));
+    let device =
+        pollster::block_on(Device::open("auto", residua::Threads::host())).unwrap_or_else(|error| panic!("{error}"));
     let device = Arc::new(device);
     // Planning needs the weights' shapes alone.
     let nothing = Checkpoint::from_bytes("none", [&2_u64.to_le_bytes()[..], b"{}"].concat()).unwrap();
-    let mut seen = HashSet::new();
+    let mut seen = Vec::new();
     for model in MODELS {
         let architecture = Architecture::by_name(model).unwrap();
         let (h, w) = architecture.default_input();
@@ -39,7 +40,8 @@ fn kernels(criterion: &mut Criterion) {
             }
             let cases = network.cases(Shape::new(images, 3, h, w), stored).unwrap();
             for case in &cases {
-                if seen.insert(*case) {
+                if !seen.contains(case) {
+                    seen.push(*case);
                     let times = cases.iter().filter(|other| *other == case).count();
                     group(criterion, &device, model, case, times);
                 }
@@ -48,25 +50,44 @@ fn kernels(criterion: &mut Criterion) {
     }
 }
 
-/// The kernels of a convolution that a model has so many `times`.
-fn group(criterion: &mut Criterion, device: &Arc<Device>, model: &str, case: &Case, times: usize) {
-    let &Case { in_channels, out_channels, kernel, stride, groups, height, width, prologue, images, stored, .. } = case;
-    let mut name = format!("{model}/{in_channels}x{height}x{width} {kernel}x{kernel} {out_channels}");
-    for (is, part) in
-        [(stride > 1, format!("/{stride}")), (groups > 1, format!(" g{groups}")), (prologue, " norm".into())]
-    {
-        name += if is { &part } else { "" };
+/// The layer in words.
+fn name(case: &Case) -> String {
+    let extents = |view: &View| format!("{}x{}x{}", view.shape.c, view.shape.h, view.shape.w);
+    match &case.problem {
+        Problem::Conv2d(Conv2d { params, x, prologue, .. }) => {
+            let mut name = format!("{} {}x{} {}", extents(x), params.kernel, params.kernel, params.out_channels);
+            for (is, part) in [
+                (params.stride > 1, format!("/{}", params.stride)),
+                (params.groups > 1, format!(" g{}", params.groups)),
+                (*prologue, " norm".into()),
+            ] {
+                name += if is { &part } else { "" };
+            }
+            name
+        }
+        Problem::Linear(linear) => format!("{} linear {}", linear.inputs, linear.outputs),
+        Problem::Pool2d(pool) => {
+            let kind = if pool.max { "maximum" } else { "mean" };
+            format!("{} {kind} {}/{}", extents(&pool.x), pool.params.kernel, pool.params.stride)
+        }
+        other => format!("{} elements", extents(&other.output())),
     }
+}
+
+/// The kernels of a layer that a model has so many `times`.
+fn group(criterion: &mut Criterion, device: &Arc<Device>, model: &str, case: &Case, times: usize) {
+    let (images, stored) = (case.problem.images(), case.stored);
+    let name = format!("{model}/{}", name(case));
     let count = if times > 1 { format!(" x{times}") } else { String::new() };
     let mut group = criterion.benchmark_group(format!("{name} b{images} {stored}{count}"));
-    group.throughput(Throughput::Elements(2 * case.conv().macs()));
-    // The input and the reference's output are made once, and only if a kernel of this convolution is timed.
+    group.throughput(Throughput::Elements(2 * (case.problem.output().shape.elements() * case.problem.terms()) as u64));
+    // The input and the reference's output are made once, and only if a kernel of this layer is timed.
     let expected = OnceCell::new();
-    for variant in Candidates::of(case, &Options::new(stored), device.caps()).kernels {
+    for kernel in Candidates::of(case, &Options::new(stored), device.caps()).kernels {
         let stopwatch = OnceCell::new();
-        group.bench_function(BenchmarkId::from_parameter(variant), |bencher| {
+        group.bench_function(BenchmarkId::from_parameter(kernel), |bencher| {
             let expected = expected.get_or_init(|| reference(case));
-            let stopwatch = stopwatch.get_or_init(|| ready(device, case, variant, expected));
+            let stopwatch = stopwatch.get_or_init(|| ready(device, case, kernel, expected));
             bencher.iter_custom(|runs| (0..runs).map(|_| time(device, stopwatch)).sum());
         });
     }
@@ -75,16 +96,16 @@ fn group(criterion: &mut Criterion, device: &Arc<Device>, model: &str, case: &Ca
 
 /// What the reference loops make of the case.
 fn reference(case: &Case) -> Tensor {
-    let alone = case.alone().unwrap();
+    let alone = SingleLayer::new(case).unwrap();
     reference::values(alone.network.graph(), alone.network.checkpoint(), &alone.input, &alone.values[..1])
         .unwrap()
         .remove(0)
 }
 
 /// The kernel, found right.
-fn ready(device: &Arc<Device>, case: &Case, variant: Variant, expected: &Tensor) -> Stopwatch {
-    let alone = case.alone().unwrap();
-    let options = Options { conv2d: Some(variant), ..Options::new(case.stored) };
+fn ready(device: &Arc<Device>, case: &Case, kernel: KernelId, expected: &Tensor) -> Stopwatch {
+    let alone = SingleLayer::new(case).unwrap();
+    let options = Options { forced: Some(kernel), ..Options::new(case.stored) };
     let executor = Executor::new(device.clone(), alone.network, options);
     let stopwatch = pollster::block_on(executor.stopwatch(alone.input.shape, &alone.values)).unwrap();
     let got = pollster::block_on(stopwatch.run(&alone.input)).unwrap().remove(0);
@@ -92,15 +113,15 @@ fn ready(device: &Arc<Device>, case: &Case, variant: Variant, expected: &Tensor)
     let differences = got.data.iter().zip(&expected.data).map(|(a, b)| (a - b).abs());
     let error = differences.fold(0.0, f32::max) / largest;
     let bound = if case.stored == Precision::F32 { 1e-4 } else { 2e-2 };
-    assert!(error <= bound, "{variant} is wrong: off by {error:e}, bound {bound:e}");
+    assert!(error <= bound, "{kernel} is wrong: off by {error:e}, bound {bound:e}");
     stopwatch
 }
 
-/// The device's time of the convolution, the layer that reads it left out.
+/// The device's time of the layer, the one that reads it left out.
 fn time(device: &Device, stopwatch: &Stopwatch) -> Duration {
     let times = pollster::block_on(stopwatch.times(device.clock())).unwrap();
     let steps = stopwatch.plan().steps.iter().zip(times);
-    steps.filter(|(step, _)| step.name == "conv").map(|(_, time)| time).sum()
+    steps.filter(|(step, _)| step.name == "layer").map(|(_, time)| time).sum()
 }
 
 criterion_group! {

@@ -11,8 +11,13 @@ use std::{
 
 use residua::{
     gpu::Executor,
-    kernels::{Precision, conv2d::Variant},
-    plan::{Candidates, Case, Options},
+    graph::Conv2dParams,
+    kernels::{
+        Activation, KernelId, Precision, Problem, Residual, View,
+        conv2d::{Conv2d, pointwise},
+    },
+    plan::{Candidates, Case, Options, SingleLayer},
+    tensor::Shape,
 };
 
 fn main() {
@@ -50,8 +55,9 @@ impl Probe {
         let descriptor =
             wgpu::InstanceDescriptor { backends, ..wgpu::InstanceDescriptor::new_without_display_handle() };
         let mut adapters = wgpu::Instance::new(descriptor).enumerate_adapters(backends).await;
-        let devices = residua::gpu::devices().await;
-        let (index, _) = residua::gpu::pick(&devices, wanted).unwrap_or_else(|error| panic!("{error}"));
+        let wanted = residua::gpu::Wanted::from(wanted);
+        let devices = residua::gpu::devices(&wanted).await.unwrap_or_else(|error| panic!("{error}"));
+        let (index, _) = residua::gpu::pick(&devices, &wanted).unwrap_or_else(|error| panic!("{error}"));
         let adapter = adapters.swap_remove(index);
         let features = adapter.features() & wgpu::Features::SHADER_F16;
         let descriptor = wgpu::DeviceDescriptor {
@@ -212,20 +218,15 @@ impl Probe {
 
 /// A large matrix product, and the convolutions of ResNet-50 that cost most, with every kernel that serves them.
 fn products(wanted: &str, short: bool) {
-    let device = pollster::block_on(residua::gpu::Device::open(wanted)).unwrap_or_else(|error| panic!("{error}"));
+    let device = pollster::block_on(residua::gpu::Device::open(wanted, residua::Threads::host()))
+        .unwrap_or_else(|error| panic!("{error}"));
     let device = Arc::new(device);
-    let case = |in_channels, out_channels, kernel, side, images, stored| Case {
-        in_channels,
-        out_channels,
-        kernel,
-        stride: 1,
-        padding: kernel / 2,
-        groups: 1,
-        height: side,
-        width: side,
-        prologue: false,
-        images,
-        stored,
+    let case = |in_channels, out_channels, kernel, side, images, stored| {
+        let params = Conv2dParams { kernel, padding: kernel / 2, ..pointwise(in_channels, out_channels) };
+        let [x, y] = [in_channels, out_channels].map(|c| View::whole(Shape::new(images, c, side, side)));
+        let (residual, activation) = (Residual::None, Activation::None);
+        let problem = Problem::Conv2d(Conv2d { params, x, y, prologue: false, residual, activation });
+        Case { problem, stored }
     };
     let resnet50 = [(64, 64, 3, 56), (128, 128, 3, 28), (256, 256, 3, 14), (512, 512, 3, 7), (256, 1024, 1, 14)];
     let mut precisions = vec![Precision::F32];
@@ -245,9 +246,9 @@ fn products(wanted: &str, short: bool) {
 }
 
 /// Operations of the definition a second, by the device's clock: Winograd's convolution does fewer.
-fn product(device: &Arc<residua::gpu::Device>, case: &Case, kernel: Variant) {
-    let measured = case.alone().and_then(|alone| {
-        let options = Options { conv2d: Some(kernel), ..Options::new(case.stored) };
+fn product(device: &Arc<residua::gpu::Device>, case: &Case, kernel: KernelId) {
+    let measured = SingleLayer::new(case).and_then(|alone| {
+        let options = Options { forced: Some(kernel), ..Options::new(case.stored) };
         let executor = Executor::new(device.clone(), alone.network, options);
         let stopwatch = pollster::block_on(executor.stopwatch(alone.input.shape, &alone.values))?;
         pollster::block_on(stopwatch.run(&alone.input))?;
@@ -255,16 +256,16 @@ fn product(device: &Arc<residua::gpu::Device>, case: &Case, kernel: Variant) {
         for _ in 0..7 {
             let all = pollster::block_on(stopwatch.times(device.clock()))?;
             let steps = stopwatch.plan().steps.iter().zip(all);
-            times.push(steps.filter(|(step, _)| step.name == "conv").map(|(_, time)| time).sum::<Duration>());
+            times.push(steps.filter(|(step, _)| step.name == "layer").map(|(_, time)| time).sum::<Duration>());
         }
         times.sort_unstable();
         Ok(times[3])
     });
-    let &Case { in_channels, out_channels, kernel: side, height, images, stored, .. } = case;
-    let name = format!("{in_channels}x{height}x{height} {side}x{side} {out_channels} b{images} {stored}, {kernel}");
+    let (y, terms, stored) = (case.problem.output().shape, case.problem.terms(), case.stored);
+    let name = format!("{y} of {terms} terms, {stored}, {kernel}");
     match measured {
         Ok(time) => {
-            let flops = 2.0 * case.conv().macs() as f64 / time.as_secs_f64().max(1e-9);
+            let flops = 2.0 * (y.elements() * terms) as f64 / time.as_secs_f64().max(1e-9);
             row(&name, format!("{:.1}", flops / 1e9), "GFLOP/s");
         }
         Err(error) => eprintln!("{name}: {error}"),

@@ -1,6 +1,6 @@
 //! The kernels of a convolution, each timed on this device: `cargo run --example choose_kernel`.
 //!
-//! Kernels are part of the crate, since a plan must know their grids and how they want weights packed (the README says how to add one).
+//! Kernels are part of the crate, since a plan must know their grids and how they want weights packed (see the documentation of `residua::kernels`).
 //! What a program can do is to overrule the choice, as here.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "an example talks to its reader")]
 
@@ -10,7 +10,7 @@ use residua::{
     checkpoint::Synthetic,
     gpu::{Device, Executor},
     graph::{Conv2dParams, Graph, Op},
-    kernels::{Precision, conv2d::Variant},
+    kernels::{Precision, candidates},
     plan::{Network, Options},
     tensor::{Shape, Tensor},
 };
@@ -18,8 +18,15 @@ use residua::{
 fn main() -> Result<(), Box<dyn Error>> {
     let channels = 128;
     let mut graph = Graph::new(channels);
-    let params =
-        Conv2dParams { in_channels: channels, out_channels: channels, kernel: 3, stride: 1, padding: 1, groups: 1 };
+    let params = Conv2dParams {
+        in_channels: channels,
+        out_channels: channels,
+        kernel: 3,
+        stride: 1,
+        padding: 1,
+        dilation: 1,
+        groups: 1,
+    };
     let input = graph.input();
     graph.push("conv", Op::Conv2d { weight: "conv.weight".into(), bias: None, params }, &[input]);
     let made_up = Synthetic { salt: "example".into(), damped: None, damp: 1.0 };
@@ -27,11 +34,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     let shape = Shape::new(1, channels, 28, 28);
     let image = Tensor::new(shape, made_up.input([1, channels, 28, 28]));
 
-    let device = Arc::new(pollster::block_on(Device::open("auto"))?);
+    let device = Arc::new(pollster::block_on(Device::open("auto", residua::Threads::host()))?);
     let usual = Executor::new(device.clone(), Network::new(graph, checkpoint), Options::new(Precision::F32));
     let expected = pollster::block_on(usual.run(&image))?;
-    for kernel in Variant::all(device.caps()) {
-        let executor = usual.planned(Options { conv2d: Some(kernel), ..Options::new(Precision::F32) });
+    for kernel in candidates(device.caps()) {
+        let executor = usual.planned(Options { forced: Some(kernel), ..Options::new(Precision::F32) });
         let step = executor.plan(shape)?.steps.remove(0);
         if step.reason != "asked for".into() {
             continue;

@@ -35,7 +35,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let image = Tensor::new(shape, made_up.input([1, 3, 32, 32]));
     let expected = reference::logits(&graph, &checkpoint, &image)?;
 
-    let device = Arc::new(pollster::block_on(Device::open("auto"))?);
+    let device = Arc::new(pollster::block_on(Device::open("auto", residua::Threads::host()))?);
     let executor = Executor::new(device, Network::new(graph, checkpoint), Options::new(Precision::F32));
     println!("{}", executor.plan(shape)?);
     let logits = pollster::block_on(executor.run(&image))?;
@@ -47,7 +47,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 /// A 3x3 convolution with its batch norm.
 fn convolution(graph: &mut Graph, name: &str, [in_channels, out_channels]: [usize; 2], x: ValueId) -> ValueId {
-    let params = Conv2dParams { in_channels, out_channels, kernel: 3, stride: 1, padding: 1, groups: 1 };
+    let params = Conv2dParams { in_channels, out_channels, kernel: 3, stride: 1, padding: 1, dilation: 1, groups: 1 };
     let x = graph.push(name, Op::Conv2d { weight: format!("{name}.weight"), bias: None, params }, &[x]);
     let norm = Op::BatchNorm { prefix: format!("{name}.norm"), channels: out_channels, eps: 1e-5 };
     graph.push(format!("{name}.norm"), norm, &[x])

@@ -5,7 +5,7 @@
 
 use std::{error::Error, fs, path::PathBuf};
 
-use residua::{Classifier, image::DecodeOptions};
+use residua::Classifier;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1);
@@ -31,8 +31,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 /// Features of the photo at `path`, of length one, so that their products are cosines.
 fn features(classifier: &Classifier, path: &PathBuf) -> Result<Vec<f32>, Box<dyn Error>> {
-    let photo = residua::image::decode(&fs::read(path)?, &DecodeOptions::default())?.image;
-    let features = classifier.embed(&photo)?;
+    let features = classifier.embed_path(path)?;
     let length = features.iter().map(|f| f * f).sum::<f32>().sqrt().max(f32::MIN_POSITIVE);
     Ok(features.into_iter().map(|f| f / length).collect())
 }

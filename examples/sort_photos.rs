@@ -5,7 +5,7 @@
 
 use std::{error::Error, fs, path::PathBuf};
 
-use residua::{Classifier, image::DecodeOptions};
+use residua::Classifier;
 
 /// Least score of a class that a photo is filed under.
 const SURE: f32 = 0.5;
@@ -21,9 +21,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     paths.retain(|path| path.is_file());
     paths.sort();
     for path in paths {
-        // Decoded by residua, the photo stands upright and its size is bounded.
-        let decoded = residua::image::decode(&fs::read(&path)?, &DecodeOptions::default());
-        let best = match decoded.and_then(|decoded| classifier.infer(&decoded.image)) {
+        let best = match classifier.infer_path(&path) {
             Ok(prediction) => prediction.top(1).remove(0),
             Err(error) => {
                 eprintln!("{}: {error}", path.display());

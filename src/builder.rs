@@ -1,28 +1,27 @@
 //! What to open, on which device, and how: the settings of a [`Classifier`], and the way from a model's name to its parts.
 
 use std::{
-    panic,
     path::{Path, PathBuf},
     sync::Arc,
-    thread,
 };
 
 #[cfg(feature = "hub")]
 use crate::hub::{Hub, ModelId, near};
 use crate::{
     Classifier, Error, Result,
-    backend::Backend,
     cache::Cache,
     checkpoint::{Checkpoint, ModelConfig, PreprocessConfig, ProblemType, published},
     classifier::ModelInfo,
-    gpu::{Device, DeviceInfo, Executor, Injection},
-    image::{self, Preprocess},
-    kernels::{Precision as Stored, conv2d::Variant},
+    executor::{Executor, Reference},
+    gpu::{self, Device, Host, Injection, Wanted, Work},
+    image::{self, DecodeOptions, Preprocess},
+    kernels::{Precision as Stored, cooperative},
     labels::{Labels, Scoring},
-    models::{Architecture, Shapes, check_declared},
+    models::{Architecture, Property, Shapes},
     plan::{Network, Options},
     selftest,
-    source::Source,
+    source::{Reader, Source, class_names, not_found},
+    structure::{GlobalPool, Structure},
     tensor::Shape,
     tune::{self, Tune},
     verify::Fault,
@@ -47,7 +46,8 @@ pub struct Builder {
     model: Option<String>,
     synthetic: Option<String>,
     checkpoint: Option<(Checkpoint, Option<ModelConfig>)>,
-    device: Option<String>,
+    wanted: Wanted,
+    untested: bool,
     precision: Precision,
     resize: Option<usize>,
     crop: Option<usize>,
@@ -55,12 +55,15 @@ pub struct Builder {
     mean: Option<[f32; 3]>,
     std: Option<[f32; 3]>,
     labels: Option<Labels>,
+    decode: DecodeOptions,
     faults: Vec<Fault>,
     test_size: bool,
     deterministic: bool,
     tune: Tune,
     allow_extra: bool,
+    no_config: bool,
     allow_nonfinite: bool,
+    structure: Structure,
     cache: Option<Cache>,
     injection: Option<Injection>,
     #[cfg(feature = "hub")]
@@ -68,9 +71,9 @@ pub struct Builder {
 }
 
 impl Builder {
-    /// `builtin` (the default), a `.safetensors` file, a folder with `model.safetensors` and `config.json`, or, with the feature
-    /// `hub`, a model of the hub: an alias such as `resnet50` or a repository such as `timm/resnet50.a1_in1k`, with `@revision`
-    /// after either. What is there as a file or folder is not looked for on the hub.
+    /// `builtin` (the default), a `.safetensors` file, a folder with `model.safetensors`, in both cases with the `config.json` that lies
+    /// beside the file, or, with the feature `hub`, a model of the hub: an alias such as `resnet50` or a repository such as
+    /// `timm/resnet50.a1_in1k`, with `@revision` after either. What is there as a file or folder is not looked for on the hub.
     pub fn model(mut self, model: &str) -> Self {
         self.model = Some(model.into());
         self
@@ -89,9 +92,21 @@ impl Builder {
         self
     }
 
-    /// `auto` (the default), `cpu` (the reference path), an index, or a part of an adapter's name.
+    /// `auto` (the default), `cpu` (the reference path), an index, or a part of an adapter's name; a number is an index always.
     pub fn device(mut self, device: &str) -> Self {
-        self.device = Some(device.into());
+        self.wanted = self.wanted.device(device);
+        self
+    }
+
+    /// The adapter that is wanted, with what the environment says of it; instead of what [`Builder::device`] has named before.
+    pub fn adapter(mut self, wanted: Wanted) -> Self {
+        self.wanted = wanted;
+        self
+    }
+
+    /// Whether to do without the test of a device that is not known to be right, to look at one that is wrong. The default is `false`.
+    pub fn untested(mut self, untested: bool) -> Self {
+        self.untested = untested;
         self
     }
 
@@ -145,7 +160,7 @@ impl Builder {
     }
 
     /// Kernels are chosen as for one image, whatever the batch: an image then gets the same bits in batches of any size, which may
-    /// take longer.
+    /// take longer. See also [`Classifier::for_batches`].
     pub fn deterministic(mut self, deterministic: bool) -> Self {
         self.deterministic = deterministic;
         self
@@ -158,10 +173,17 @@ impl Builder {
         self
     }
 
-    /// Leaves out tensors that the architecture has no place for (a copy of all weights, an auxiliary head) and names them in
-    /// [`Classifier::notes`]; without this call they are an error.
+    /// Leaves out tensors that lie beside the network (a copy of all weights, an auxiliary head) and names them in
+    /// [`Classifier::notes`]; without this call they are an error. Tensors inside the modules of the network, such as the bias of a
+    /// convolution that has none, are always an error: with them it computes something else.
     pub fn allow_extra(mut self, allow: bool) -> Self {
         self.allow_extra = allow;
+        self
+    }
+
+    /// Takes no notice of the `config.json` that lies beside a checkpoint, which is read without this call.
+    pub fn no_config(mut self, no_config: bool) -> Self {
+        self.no_config = no_config;
         self
     }
 
@@ -169,6 +191,13 @@ impl Builder {
     /// without this call they are an error. What such a network makes of an image is an error still, unless it is finite.
     pub fn allow_nonfinite(mut self, allow: bool) -> Self {
         self.allow_nonfinite = allow;
+        self
+    }
+
+    /// What no tensor shows of the network, in place of what the model's configuration states and of what is usual:
+    /// `"stem-pool=max,activation=silu".parse()?`. [`ModelInfo::structure`] has what was taken.
+    pub fn structure(mut self, structure: Structure) -> Self {
+        self.structure = structure;
         self
     }
 
@@ -191,6 +220,12 @@ impl Builder {
         self
     }
 
+    /// How [`Classifier::infer_path`] and the others that take files decode them.
+    pub fn decode(mut self, options: DecodeOptions) -> Self {
+        self.decode = options;
+        self
+    }
+
     /// Failures of the device at moments that `injection` chooses, to test how they are met.
     pub fn inject(mut self, injection: &Injection) -> Self {
         self.injection = Some(injection.clone());
@@ -200,34 +235,39 @@ impl Builder {
     /// Loads the model and opens the device.
     ///
     /// # Errors
-    /// `model.*` and `config.*` for what is wrong with the model, `hub.*` for fetching it, `gpu.*` for the device. With device
-    /// `auto`, having no adapter is no error: the CPU reference path serves, and [`Classifier::notes`] says so.
-    pub fn open(self) -> Result<Classifier> {
-        let mut notes = Vec::new();
-        // Opening a device takes about as long as reading a checkpoint.
-        thread::scope(|scope| {
-            let device = (self.wanted() != "cpu").then(|| scope.spawn(|| self.open_device()));
-            let (network, model) = self.network(&mut notes)?;
-            let device = device.map(|device| device.join().unwrap_or_else(|cause| panic::resume_unwind(cause)));
-            let size = (model.preprocess.height, model.preprocess.width);
-            let backend = self.backend(network, device, size, &mut notes)?;
-            Ok(Classifier::new(backend, model, notes))
-        })
+    /// `model.*` and `config.*` for what is wrong with the model, `hub.*` for fetching it, `gpu.*` for the device:
+    /// [`Error::GpuWrong`] for one that does not compute what it should. With device `auto` an adapter that is not there, or cannot be
+    /// opened, is not an error: the next one or the CPU reference path serves, and [`Classifier::notes`] says so.
+    pub async fn open_async(self, host: Arc<dyn Host>) -> Result<Classifier> {
+        let (mut device, mut network, mut notes) = (None, None, Vec::new());
+        {
+            let open = async { device = Some(self.open_device(host.clone()).await) };
+            let read = async { network = Some(self.network(&mut notes)) };
+            // Opening a device takes about as long as reading a checkpoint.
+            let mut works: Vec<Work<'_>> = vec![Box::pin(read)];
+            if !self.wanted.is_cpu() {
+                works.push(Box::pin(open));
+            }
+            host.all(works).await;
+        }
+        let (network, model) = network.ok_or_else(|| stopped("reading the model"))??;
+        let size = (model.preprocess.height, model.preprocess.width);
+        let executor = self.executor(network, device, size, &mut notes).await?;
+        Ok(Classifier::new(executor, model, self.decode.clone(), notes))
     }
 
     fn network(&self, notes: &mut Vec<String>) -> Result<(Network, ModelInfo)> {
-        let Source { mut checkpoint, config, name, origin, revision, published_top1 } = self.source()?;
+        let Source { mut checkpoint, config, name, origin, revision, published_top1, notes: disagreements } =
+            self.source()?;
+        notes.extend(disagreements);
         if self.allow_nonfinite {
             checkpoint = checkpoint.allow_nonfinite();
         }
-        if let Some(declared) = &config.architecture {
-            check_declared(checkpoint.name(), declared)?;
-        }
-        let (architecture, extra) = self.detect(checkpoint.name(), checkpoint.shapes())?;
+        let (architecture, extra) = self.detect(checkpoint.name(), checkpoint.shapes(), &config.structure)?;
         if !extra.is_empty() {
             notes.push(format!("left out, as the architecture has no place for them: {}", some(&extra)));
         }
-        let architecture = architecture.downsample_in_bottleneck(config.downsample_in_bottleneck.unwrap_or(false));
+        let structure = self.stated(&architecture, &config, notes);
         let graph = architecture.graph();
         let mut broken = Vec::new();
         for (name, shape) in graph.tensors() {
@@ -247,29 +287,7 @@ impl Builder {
         if self.test_size && stated.as_ref().is_none_or(|stated| stated.test_framing.is_none()) {
             notes.push("no test size is stated for this model; photos get its ordinary size".into());
         }
-        let labels = match (&self.labels, config.labels) {
-            (Some(labels), _) => labels.clone(),
-            (None, Some(names)) if names.len() > classes && classes > 0 => {
-                let named = names.len();
-                notes.push(format!(
-                    "the configuration names {named} classes, the weights have {classes}: its names are not used"
-                ));
-                Labels::new(Vec::new())
-            }
-            (None, Some(names)) => Labels::new(names),
-            (None, None) if classes == 1000 => Labels::imagenet(),
-            (None, None) => Labels::new(Vec::new()),
-        };
-        match labels.len() {
-            0 => {}
-            few if few < classes => {
-                notes.push(format!("{few} labels for {classes} classes: the others are named by their index"))
-            }
-            many if many > classes && classes > 0 => {
-                notes.push(format!("{many} labels for {classes} classes: the rest is not used"))
-            }
-            _ => {}
-        }
+        let labels = class_names(self.labels.as_ref(), config.labels, config.claims.classes, classes, notes);
         if config.license.as_ref().is_some_and(|license| license.to_lowercase().starts_with("cc-by-nc")) {
             notes.push(format!("the licence of {name} does not allow commercial use"));
         }
@@ -287,6 +305,7 @@ impl Builder {
             published_top1,
             source: origin,
             preprocess,
+            structure,
             stated,
             scoring: match config.problem_type {
                 Some(ProblemType::Regression) => Scoring::Logits,
@@ -298,46 +317,73 @@ impl Builder {
         Ok((Network::new(graph, checkpoint), model))
     }
 
-    /// The architecture of tensors of these shapes, and the names of those that it has no place for, if there may be any.
-    fn detect<'a>(&self, model: &str, shapes: &'a Shapes) -> Result<(Architecture, Vec<&'a str>)> {
-        if self.allow_extra {
-            Architecture::detect_within(model, shapes)
-        } else {
-            Architecture::detect(model, shapes).map(|architecture| (architecture, Vec::new()))
+    /// The architecture of tensors of these shapes, with what is `configured` of it, and the names of those that it has no place
+    /// for, if there may be any.
+    fn detect<'a>(
+        &self,
+        model: &str,
+        shapes: &'a Shapes,
+        configured: &Structure,
+    ) -> Result<(Architecture, Vec<&'a str>)> {
+        let (architecture, extra) = Architecture::detect_stated(model, shapes, &self.structure, configured)?;
+        if !self.allow_extra {
+            architecture.refuse_extra(model, &extra)?;
         }
+        Ok((architecture, extra))
+    }
+
+    /// The architecture that tensors of these shapes may be of, whatever its configuration states, which is not read yet.
+    fn recognise(&self, model: &str, shapes: &Shapes) -> Result<Architecture> {
+        // The head then has twice as many inputs.
+        let both = Structure { global_pool: Some(GlobalPool::CatAvgMax), ..Structure::default() };
+        match self.detect(model, shapes, &Structure::default()) {
+            Err(error @ Error::TensorShape { .. }) => self.detect(model, shapes, &both).map_err(|_| error),
+            outcome => outcome,
+        }
+        .map(|(architecture, _)| architecture)
+    }
+
+    /// What no tensor shows, each with the place where it is stated.
+    fn stated(&self, architecture: &Architecture, config: &ModelConfig, notes: &mut Vec<String>) -> Vec<Property> {
+        let places = [&self.structure, &config.structure];
+        let place = |key: &str| Some(places.into_iter().find(|stated| stated.decides(key))?.stated_in.clone());
+        // The name of a network for CIFAR says what its stem is.
+        let named = config.architecture.as_deref().is_some_and(|name| name.starts_with("cifar_"));
+        notes.extend(architecture.doubt(|key| named || place(key).is_some()));
+        architecture.unseen(place)
     }
 
     fn source(&self) -> Result<Source> {
+        let detect = |model: &str, shapes: &Shapes| self.recognise(model, shapes);
+        let reader = Reader { detect: &detect, beside: !self.no_config };
         if let Some((checkpoint, config)) = &self.checkpoint {
-            return Source::new(checkpoint.clone(), config.clone(), "memory");
+            return reader.memory(checkpoint.clone(), config.clone());
         }
         match (&self.synthetic, self.model.as_deref().unwrap_or("builtin")) {
             (Some(architecture), _) => Source::synthetic(architecture),
             (None, "builtin") => Source::builtin(),
-            (None, model) if Path::new(model).exists() => {
-                Source::path(Path::new(model), &|model, shapes| self.detect(model, shapes).map(drop))
-            }
-            (None, model) => self.hub_source(model),
+            (None, model) if Path::new(model).exists() => reader.path(Path::new(model)),
+            (None, model) => self.hub_source(model, &reader),
         }
     }
 
     #[cfg(feature = "hub")]
-    fn hub_source(&self, model: &str) -> Result<Source> {
+    fn hub_source(&self, model: &str, reader: &Reader<'_>) -> Result<Source> {
         match ModelId::parse(model) {
-            Some(id) => Source::hub(&id, &self.hub, &|model, shapes| self.detect(model, shapes).map(drop)),
+            Some(id) => reader.hub(&id, &self.hub),
             None => Err(not_found(model, &near(model))),
         }
     }
 
     #[cfg(not(feature = "hub"))]
-    fn hub_source(&self, model: &str) -> Result<Source> {
+    fn hub_source(&self, model: &str, _: &Reader<'_>) -> Result<Source> {
         Err(not_found(model, &[]))
     }
 
     fn preprocess(&self, architecture: &Architecture, stated: Option<&PreprocessConfig>) -> Result<Preprocess> {
         let (height, width) = architecture.default_input();
         let mut preprocess = match stated {
-            Some(stated) => of_config(stated, self.test_size),
+            Some(stated) => stated.preprocess(self.test_size),
             None if (height, width) == (224, 224) => Preprocess::torchvision(),
             None => Preprocess::square(height, image::IMAGENET_MEAN, image::IMAGENET_STD),
         };
@@ -357,13 +403,8 @@ impl Builder {
         Ok(preprocess)
     }
 
-    /// The name of the device that is wanted.
-    fn wanted(&self) -> &str {
-        self.device.as_deref().unwrap_or("auto")
-    }
-
-    fn open_device(&self) -> Result<Device> {
-        let mut device = pollster::block_on(Device::open(self.wanted()))?;
+    async fn open_device(&self, host: Arc<dyn Host>) -> Result<Device> {
+        let mut device = Device::open(self.wanted.clone(), host).await?;
         if let Some(cache) = self.cache.clone() {
             device.use_cache(cache);
         }
@@ -374,24 +415,24 @@ impl Builder {
     }
 
     /// What computes the network on `device`; without one that is the CPU reference path.
-    fn backend(
+    async fn executor(
         &self,
         network: Network,
         device: Option<Result<Device>>,
         size: (usize, usize),
         notes: &mut Vec<String>,
-    ) -> Result<Backend> {
+    ) -> Result<Box<dyn Executor>> {
         let device = match device {
             Some(Ok(device)) => device,
             None if self.precision == Precision::F16 => {
                 return Err(Error::GpuFeature { device: "cpu".into(), feature: "f16 storage".into() });
             }
-            None => return Ok(Backend::Reference(network)),
-            Some(Err(error @ Error::NoAdapter { .. }))
-                if self.wanted() == "auto" && self.precision != Precision::F16 =>
+            None => return Ok(Box::new(Reference::new(network))),
+            Some(Err(error @ (Error::NoAdapter { .. } | Error::GpuOpen { .. })))
+                if self.wanted.is_auto() && self.precision != Precision::F16 =>
             {
                 notes.push(format!("{error}; using the CPU reference path, which is slow"));
-                return Ok(Backend::Reference(network));
+                return Ok(Box::new(Reference::new(network)));
             }
             Some(Err(error)) => return Err(error),
         };
@@ -421,25 +462,28 @@ impl Builder {
             notes.push(format!("not used, as verify found them wrong on this device: {}", kernels.join("; ")));
         }
         let device = Arc::new(device);
-        let cooperative = (Variant::Cooperative, Stored::F16);
+        if !self.untested {
+            selftest::check(&device, &faulty, self.cache.as_ref()).await?;
+        }
+        let tensor_cores = (cooperative::ID, Stored::F16);
         if stored == Stored::F16
             && device.caps().cooperative
-            && !faulty.contains(&cooperative)
-            && let Some(doubt) = selftest::doubt(&device, Variant::Cooperative, Stored::F16)?
+            && !faulty.contains(&tensor_cores)
+            && let Some(doubt) = selftest::doubt(&device, cooperative::ID, Stored::F16).await?
         {
             notes.push(format!("cooperative matrices are not used, they fail their test on this device: {doubt}"));
-            faulty.push(cooperative);
+            faulty.push(tensor_cores);
         }
-        let options = Options { faulty, deterministic: self.deterministic, ..Options::new(stored) };
-        let tables = tune::tables(&self.tune, &device, &network, &options, size, self.cache.as_ref(), notes)?;
+        let options = Options { faulty, chosen_for: self.deterministic.then_some(1), ..Options::new(stored) };
+        let tables = tune::tables(&self.tune, &device, &network, &options, size, self.cache.as_ref(), notes).await?;
         let options = Options { tuned: Arc::new(tables), ..options };
-        Ok(Backend::Gpu(Executor::new(device, network, options)))
+        Ok(Box::new(gpu::Executor::new(device, network, options)))
     }
 }
 
-/// All adapters, in the order of their indices.
-pub fn devices() -> Vec<DeviceInfo> {
-    pollster::block_on(crate::gpu::devices())
+/// A host that has not done its work.
+fn stopped(work: &str) -> Error {
+    Error::ModelNotFound { model: work.into(), reason: "the host stopped it".into() }
 }
 
 /// The first ten of `names`, and how many more there are.
@@ -447,23 +491,4 @@ fn some(names: &[impl AsRef<str>]) -> String {
     let listed: Vec<&str> = names.iter().take(10).map(AsRef::as_ref).collect();
     let more = names.len() - listed.len();
     listed.join(", ") + &if more > 0 { format!(" and {more} more") } else { String::new() }
-}
-
-fn not_found(model: &str, near: &[&str]) -> Error {
-    let mut reason = String::from("there is no such file or folder, and it is no name on the hub");
-    if !near.is_empty() {
-        reason += &format!("; names like it: {}", near.join(", "));
-    }
-    reason += "; give builtin, a .safetensors file, a folder with model.safetensors and config.json, a name such as resnet50 or a hub id such as timm/resnet50.a1_in1k";
-    Error::ModelNotFound { model: model.into(), reason }
-}
-
-fn of_config(config: &PreprocessConfig, test_size: bool) -> Preprocess {
-    let mut preprocess = Preprocess::torchvision();
-    let framing = config.test_framing.filter(|_| test_size).unwrap_or(config.framing);
-    (preprocess.height, preprocess.width) = (framing.height, framing.width);
-    preprocess.resize = framing.resize;
-    (preprocess.filter, preprocess.rounding) = (config.filter, config.rounding);
-    (preprocess.mean, preprocess.std) = (config.mean, config.std);
-    preprocess
 }

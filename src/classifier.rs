@@ -1,26 +1,24 @@
 //! The whole path in order: image, pixels, normalised input, logits, scores, names.
 
-use std::{
-    fmt::Write,
-    sync::{Arc, OnceLock},
-};
+use std::sync::{Arc, OnceLock};
 
 use ::image::DynamicImage;
 
 use crate::{
     Builder, Error, Result,
-    backend::Backend,
     checkpoint::PreprocessConfig,
+    executor::Executor,
     explain::{self, Explanation},
     gpu::DeviceInfo,
-    image::{Pixels, Preprocess},
+    image::{DecodeOptions, Pixels, Preprocess},
     kernels::Precision,
     labels::{Labels, Prediction, Scoring},
+    models::Property,
     plan::{Footprint, Network},
-    profile::{self, Profile},
-    search::{self, Products},
+    profile::Profile,
+    search::{self, Similarities},
     tensor::{Shape, Tensor},
-    verify::{self, Coverage, Verification},
+    verify::{Coverage, Verification},
 };
 
 /// A network on a device, ready to classify. A handle: clones share the network, and all of them may be used from many threads.
@@ -29,16 +27,19 @@ pub struct Classifier(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    backend: Backend,
+    executor: Box<dyn Executor>,
     /// The network up to its head, which yields class maps; made when it is first wanted.
-    maps: OnceLock<Backend>,
+    maps: OnceLock<Box<dyn Executor>>,
     model: ModelInfo,
-    device: DeviceInfo,
+    decode: DecodeOptions,
     notes: Vec<String>,
 }
 
-const fn assert_shareable<T: Send + Sync + Clone>() {}
-const _: () = assert_shareable::<Classifier>();
+#[cfg(not(target_family = "wasm"))]
+const _: () = {
+    const fn assert_shareable<T: Send + Sync + Clone>() {}
+    assert_shareable::<Classifier>();
+};
 
 /// What is known of an opened model.
 #[derive(Debug, Clone, PartialEq)]
@@ -72,6 +73,8 @@ pub struct ModelInfo {
     pub preprocess: Preprocess,
     /// What is stated of that beside the weights, or known by their name; without it `preprocess` is torchvision's recipe.
     pub stated: Option<PreprocessConfig>,
+    /// What no tensor shows of the network, stated or assumed.
+    pub structure: Vec<Property>,
     /// How logits become scores.
     pub scoring: Scoring,
 }
@@ -87,33 +90,26 @@ impl ModelInfo {
 }
 
 impl Classifier {
-    /// Opens `builtin`, a `.safetensors` file or a folder on the best device there is. See [`Builder`] for choices.
-    ///
-    /// # Errors
-    /// Those of [`Builder::open`].
-    pub fn open(model: &str) -> Result<Self> {
-        Self::builder().model(model).open()
-    }
-
     /// Settings to open a classifier with.
     pub fn builder() -> Builder {
         Builder::default()
     }
 
-    pub(crate) fn new(backend: Backend, model: ModelInfo, notes: Vec<String>) -> Self {
-        let device = match &backend {
-            Backend::Gpu(executor) => executor.device().info().clone(),
-            Backend::Reference(_) => DeviceInfo::reference(),
-        };
-        Classifier(Arc::new(Inner { backend, maps: OnceLock::new(), model, device, notes }))
+    pub(crate) fn new(
+        executor: Box<dyn Executor>,
+        model: ModelInfo,
+        decode: DecodeOptions,
+        notes: Vec<String>,
+    ) -> Self {
+        Classifier(Arc::new(Inner { executor, maps: OnceLock::new(), model, decode, notes }))
     }
 
     /// The classes of one image.
     ///
     /// # Errors
     /// `image.*` if it has no pixels, `gpu.*` if the device fails.
-    pub fn infer(&self, image: &DynamicImage) -> Result<Prediction> {
-        let mut predictions = self.infer_batch(std::slice::from_ref(image))?;
+    pub async fn infer_async(&self, image: &DynamicImage) -> Result<Prediction> {
+        let mut predictions = self.infer_batch_async(std::slice::from_ref(image)).await?;
         predictions.pop().ok_or_else(|| Error::Shape { node: "logits".into(), reason: "none for one image".into() })
     }
 
@@ -121,9 +117,9 @@ impl Classifier {
     ///
     /// # Errors
     /// As [`Classifier::infer`]; [`Error::GpuLimits`] if the batch does not fit onto the device.
-    pub fn infer_batch(&self, images: &[DynamicImage]) -> Result<Vec<Prediction>> {
+    pub async fn infer_batch_async(&self, images: &[DynamicImage]) -> Result<Vec<Prediction>> {
         let pixels: Vec<Pixels> = images.iter().map(|image| self.preprocess(image)).collect::<Result<_>>()?;
-        self.predict(&pixels)
+        self.predict_async(&pixels).await
     }
 
     /// What the network will see of an image: resized, cropped, not yet normalised.
@@ -138,12 +134,12 @@ impl Classifier {
     ///
     /// # Errors
     /// As [`Classifier::infer_batch`]; [`Error::Shape`] if the pixels are not of the size that [`Classifier::preprocess`] gives.
-    pub fn predict(&self, pixels: &[Pixels]) -> Result<Vec<Prediction>> {
+    pub async fn predict_async(&self, pixels: &[Pixels]) -> Result<Vec<Prediction>> {
         if pixels.is_empty() {
             return Ok(Vec::new());
         }
         self.0.model.check_classes()?;
-        let logits = self.0.backend.output(&self.0.model.preprocess.batch(pixels)?)?;
+        let logits = self.0.executor.output(&self.0.model.preprocess.batch(pixels)?).await?;
         let prediction = |n| {
             let scores = self.0.model.scoring.scores(logits.image(n));
             Prediction::new(scores, self.0.model.labels.clone())
@@ -157,8 +153,8 @@ impl Classifier {
     ///
     /// # Errors
     /// As [`Classifier::infer`].
-    pub fn embed(&self, image: &DynamicImage) -> Result<Vec<f32>> {
-        let mut features = self.features(&[self.preprocess(image)?])?;
+    pub async fn embed_async(&self, image: &DynamicImage) -> Result<Vec<f32>> {
+        let mut features = self.features_async(&[self.preprocess(image)?]).await?;
         Ok(features.remove(0))
     }
 
@@ -166,43 +162,54 @@ impl Classifier {
     ///
     /// # Errors
     /// As [`Classifier::infer_batch`].
-    pub fn embed_batch(&self, images: &[DynamicImage]) -> Result<Vec<Vec<f32>>> {
+    pub async fn embed_batch_async(&self, images: &[DynamicImage]) -> Result<Vec<Vec<f32>>> {
         let pixels: Vec<Pixels> = images.iter().map(|image| self.preprocess(image)).collect::<Result<_>>()?;
-        self.features(&pixels)
+        self.features_async(&pixels).await
     }
 
     /// The features of preprocessed images, in one batch.
     ///
     /// # Errors
     /// As [`Classifier::predict`].
-    pub fn features(&self, pixels: &[Pixels]) -> Result<Vec<Vec<f32>>> {
+    pub async fn features_async(&self, pixels: &[Pixels]) -> Result<Vec<Vec<f32>>> {
         if pixels.is_empty() {
             return Ok(Vec::new());
         }
-        let wanted = self.0.backend.network().graph().features();
-        let features = self.0.backend.finite(&self.0.model.preprocess.batch(pixels)?, wanted)?;
+        let wanted = self.network().graph().features();
+        let features = self.0.executor.finite(&self.0.model.preprocess.batch(pixels)?, wanted).await?;
         Ok((0..pixels.len()).map(|n| features.image(n).to_vec()).collect())
     }
 
-    /// Calls `each` with the dot products of all `queries` with all `vectors`, part by part: vectors in chunks that fit the device,
-    /// and for each of them the queries in batches. Of vectors of unit length these are cosine similarities. They may be of any
-    /// length, the same for all, and are stored on the device in its [`Classifier::precision`].
+    /// Calls `each` with the cosine similarities of all `queries` to all `vectors`, part by part: vectors in chunks that fit the device,
+    /// and for each of them the queries in batches. They may have any number of features, the same for all, and are stored on the device
+    /// in its [`Classifier::precision`]; [`cosine`](crate::cosine) gives the similarity of two of them to the last digit.
     ///
     /// # Errors
     /// [`Error::Shape`] if they differ in length, [`Error::TensorValue`] for a vector that is not finite, `gpu.*` if the device
     /// fails, and what `each` returns.
-    pub fn products<E: From<Error>>(
+    pub async fn similarities_async<E: From<Error>>(
         &self,
         queries: &[&[f32]],
         vectors: &[&[f32]],
-        each: &mut dyn FnMut(Products) -> Result<(), E>,
+        each: &mut dyn FnMut(Similarities) -> Result<(), E>,
     ) -> Result<(), E> {
-        search::products(&self.0.backend, queries, vectors, each)
+        search::similarities(&*self.0.executor, queries, vectors, each).await
+    }
+
+    /// The same network on the same device, with kernels that are chosen as for batches of `images`, whatever batch comes: an image then
+    /// gets the same bits in each of them, a last one that is not full among them. Weights are shared. What was asked for with
+    /// [`Builder::deterministic`] stays.
+    pub fn for_batches(&self, images: usize) -> Self {
+        let Inner { executor, model, decode, notes, .. } = &*self.0;
+        match executor.chosen_for(images.max(1)) {
+            Some(executor) => Classifier::new(executor, model.clone(), decode.clone(), notes.clone()),
+            None => self.clone(),
+        }
     }
 
     /// Which weights these are: the FNV-1a hash of the checkpoint's bytes. Files of other names with the same bytes are equal.
     pub fn fingerprint(&self) -> u64 {
-        self.0.backend.network().checkpoint().fingerprint()
+        self.network().checkpoint().fingerprint()
     }
 
     /// Bytes of the buffers that hold the activations of `batch` images on the device, weights not counted; 0 on the CPU
@@ -211,10 +218,7 @@ impl Classifier {
     /// # Errors
     /// Those of [`Network::plan`].
     pub fn activation_bytes(&self, batch: usize) -> Result<u64> {
-        match &self.0.backend {
-            Backend::Gpu(executor) => Ok(executor.plan(self.input_shape(batch))?.buffers.iter().sum()),
-            Backend::Reference(_) => Ok(0),
-        }
+        self.0.executor.activation_bytes(self.input_shape(batch))
     }
 
     /// Logits `[N, classes, 1, 1]` of a normalised input `[N, 3, H, W]` of any size that the network admits.
@@ -223,10 +227,10 @@ impl Classifier {
     /// [`Error::Shape`] if it does not admit it, [`Error::ConfigValue`] if a number of the input is NaN or infinite, `gpu.*` if the
     /// device fails, [`Error::NotFinite`] if a logit is NaN or infinite, with the first layer that made such a value,
     /// [`Error::NoClassifier`] if the network ends in its features.
-    pub fn logits(&self, input: &Tensor) -> Result<Tensor> {
+    pub async fn logits_async(&self, input: &Tensor) -> Result<Tensor> {
         self.0.model.check_classes()?;
         check(input)?;
-        self.0.backend.output(input)
+        self.0.executor.output(input).await
     }
 
     /// Where in an image the evidence for `class` lies, or for the class of the highest score.
@@ -236,44 +240,36 @@ impl Classifier {
     /// # Errors
     /// As [`Classifier::infer`]; [`Error::ConfigValue`] if there is no such class, [`Error::Shape`] if the network's head does not
     /// act on global average pooling.
-    pub fn explain(&self, image: &DynamicImage, class: Option<usize>) -> Result<Explanation> {
-        let Inner { backend, maps, model, .. } = &*self.0;
+    pub async fn explain_async(&self, image: &DynamicImage, class: Option<usize>) -> Result<Explanation> {
+        let Inner { executor, maps, model, .. } = &*self.0;
         model.check_classes()?;
         let maps = match maps.get() {
             Some(maps) => maps,
             None => {
-                let made = explain::maps_of(backend)?;
+                let made = explain::maps_of(&**executor)?;
                 maps.get_or_init(|| made)
             }
         };
         let input = model.preprocess.batch(&[self.preprocess(image)?])?;
-        let maps = maps.output(&input)?;
-        let biases = explain::biases(backend.network(), model.classes)?;
+        let maps = maps.output(&input).await?;
+        let biases = explain::biases(executor.network(), model.classes)?;
         explain::explanation(&maps, &biases, model, class, model.preprocess.region(image.width(), image.height()))
     }
 
     /// Every layer on the device against the CPU reference, for `batch` images of made-up pixels, with the kernels of `coverage`.
     ///
     /// # Errors
-    /// [`Error::NoAdapter`] on the CPU reference path, which has nothing to compare itself with; `gpu.*` if the device fails.
-    pub fn verify(&self, batch: usize, coverage: Coverage) -> Result<Verification> {
-        match &self.0.backend {
-            Backend::Gpu(executor) => verify::verify(executor, self.input_shape(batch), coverage),
-            Backend::Reference(_) => {
-                Err(Error::NoAdapter { reason: "verify compares a GPU with the CPU reference".into() })
-            }
-        }
+    /// [`Error::NeedsGpu`] on the CPU reference path, which has nothing to compare itself with; `gpu.*` if the device fails.
+    pub async fn verify_async(&self, batch: usize, coverage: Coverage) -> Result<Verification> {
+        self.0.executor.verify(self.input_shape(batch), coverage).await
     }
 
     /// The time of every dispatch on the device, for `batch` images of made-up pixels: medians of `runs` runs.
     ///
     /// # Errors
-    /// [`Error::NoAdapter`] on the CPU reference path, which makes no dispatches; `gpu.*` if the device fails.
-    pub fn profile(&self, batch: usize, runs: usize) -> Result<Profile> {
-        match &self.0.backend {
-            Backend::Gpu(executor) => profile::profile(executor, self.input_shape(batch), runs),
-            Backend::Reference(_) => Err(Error::NoAdapter { reason: "profile times the kernels of a GPU".into() }),
-        }
+    /// [`Error::NeedsGpu`] on the CPU reference path, which makes no dispatches; `gpu.*` if the device fails.
+    pub async fn profile_async(&self, batch: usize, runs: usize) -> Result<Profile> {
+        self.0.executor.profile(self.input_shape(batch), runs).await
     }
 
     /// Device memory for an input of shape `input`; none on the CPU reference path.
@@ -281,19 +277,13 @@ impl Classifier {
     /// # Errors
     /// Those of [`Network::plan`].
     pub fn footprint(&self, input: Shape) -> Result<Option<Footprint>> {
-        match &self.0.backend {
-            Backend::Gpu(executor) => Ok(Some(executor.plan(input)?.footprint)),
-            Backend::Reference(_) => Ok(None),
-        }
+        self.0.executor.footprint(input)
     }
 
     /// Bytes that all buffers on the device of this classifier take now, as its allocator counts them; none on the CPU reference path
     /// and where the driver's memory is not suballocated.
-    pub fn device_memory(&self) -> Option<u64> {
-        match &self.0.backend {
-            Backend::Gpu(executor) => pollster::block_on(executor.device().memory()),
-            Backend::Reference(_) => None,
-        }
+    pub async fn device_memory_async(&self) -> Option<u64> {
+        self.0.executor.memory().await
     }
 
     /// The graph, and on a GPU the plan for one image with its fusions, as text.
@@ -301,20 +291,12 @@ impl Classifier {
     /// # Errors
     /// Those of [`Network::plan`].
     pub fn describe(&self) -> Result<String> {
-        let mut text = String::new();
-        let network = self.0.backend.network();
-        let _ = writeln!(text, "graph\n{}", network.graph());
-        if let Backend::Gpu(executor) = &self.0.backend {
-            let plan = executor.plan(self.input_shape(1))?;
-            let _ = writeln!(text, "plan\n{plan}submissions for one image: {}\n\nfusions", executor.submissions(&plan));
-            network.report().iter().for_each(|line| text.extend([line, "\n"]));
-        }
-        Ok(text)
+        Ok(format!("graph\n{}\n{}", self.network().graph(), self.0.executor.describe(self.input_shape(1))?))
     }
 
     /// The network: its graph, its layers and what was fused into them.
     pub fn network(&self) -> &Network {
-        self.0.backend.network()
+        self.0.executor.network()
     }
 
     /// The shape of `batch` preprocessed images.
@@ -325,15 +307,12 @@ impl Classifier {
 
     /// The device that is used.
     pub fn device(&self) -> &DeviceInfo {
-        &self.0.device
+        self.0.executor.device()
     }
 
     /// Type of activations and weights on the device.
     pub fn precision(&self) -> Precision {
-        match &self.0.backend {
-            Backend::Gpu(executor) => executor.stored(),
-            Backend::Reference(_) => Precision::F32,
-        }
+        self.0.executor.stored()
     }
 
     /// What is known of the model.
@@ -341,13 +320,14 @@ impl Classifier {
         &self.0.model
     }
 
+    /// How files are decoded.
+    pub fn decode_options(&self) -> &DecodeOptions {
+        &self.0.decode
+    }
+
     /// What a user should be told about the choice of device and model, and of kernels that the driver has refused since.
     pub fn notes(&self) -> Vec<String> {
-        let mut notes = self.0.notes.clone();
-        if let Backend::Gpu(executor) = &self.0.backend {
-            notes.extend(executor.device().notes());
-        }
-        notes
+        self.0.notes.iter().cloned().chain(self.0.executor.notes()).collect()
     }
 }
 

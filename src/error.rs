@@ -10,7 +10,7 @@
 //! | `model.format` | a pickle, ONNX, GGUF, archive, git-LFS pointer or page in place of safetensors | convert or fetch it as the message says |
 //! | `model.unknown_architecture` | the tensors are those of no supported network | see the supported ones in the message |
 //! | `model.missing_tensor` | the network needs tensors that are not there | fetch the whole checkpoint |
-//! | `model.unexpected_tensor` | there are tensors that the network has no place for | `--allow-extra` leaves them out |
+//! | `model.unexpected_tensor` | there are tensors that the network has no place for | `--allow-extra` leaves out those that lie beside the network |
 //! | `model.shape` | a tensor has another shape than its place | the checkpoint is of another network |
 //! | `model.dtype` | weights are stored as integers, in 8 bits or complex | save them as F32, F16, BF16 or F64 |
 //! | `model.value` | a weight is NaN or infinite, or a variance negative | `--allow-nonfinite` opens it to look at it |
@@ -28,15 +28,18 @@
 //! | `hub.checksum` | what came has another hash than was told | try again |
 //! | `hub.corrupt` | what is in the cache is damaged | `residua pull` it with network |
 //! | `hub.cache` | the cache cannot be read or written | see the path; `HF_HUB_CACHE` names another folder |
-//! | `config.value` | an option or a field of a configuration is out of its range | see field and range |
+//! | `config.value` | an option or a field of a configuration is out of its range, or contradicts the tensors | see field and range; `--no-config` opens a model without the configuration beside it |
 //! | `config.path` | a file names another one by more than a plain name | do not trust that file |
 //! | `image.decode` | no image, or a broken one | look at the file |
 //! | `image.truncated` | an image ends early | fetch it again; `--allow-truncated` takes what is there of a JPEG |
-//! | `image.unsupported` | an image of a kind that is not read | convert it to JPEG or PNG |
+//! | `image.unsupported` | an image of a kind that is not read, or by another build only | convert it to JPEG or PNG |
 //! | `image.too_large` | an image announces more pixels than the limit | scale it down |
 //! | `image.folder` | a folder in place of an image | give `-r` |
+//! | `image.none` | a folder without images | check its name, and what was left out of it |
 //! | `graph.shape` | a network cannot take an input of that size or shape | take a larger input, or the shape in the message |
 //! | `gpu.no_adapter` | there is no GPU and no driver | install one, or use `--device cpu` |
+//! | `gpu.open` | an adapter is there and its driver does not open it | see the driver's words; take another device |
+//! | `gpu.needed` | what was asked for is about a GPU, and the CPU reference path is in use | take another device |
 //! | `gpu.unknown_device` | no adapter has that name or index | see `residua devices` |
 //! | `gpu.limits` | the network or batch does not fit the adapter | take a smaller batch |
 //! | `gpu.feature` | the adapter lacks what was asked for | leave the option out |
@@ -44,6 +47,7 @@
 //! | `gpu.oom` | device memory ran out | take a smaller batch |
 //! | `gpu.forked` | the process is a child of the one that opened the device | open the model in the child |
 //! | `gpu.lost` | the device was lost, or a result could not be read | try again |
+//! | `gpu.wrong` | the device reports work as done and has not done it, or has done it wrongly | update its driver, or take another device |
 //! | `gpu.not_finite` | the network made NaN or infinity | `residua verify` tells whether it is the device or the weights |
 //!
 //! # What bad input costs
@@ -64,6 +68,9 @@
 //! | PNG of 13000x13000 without data | `image.decode` | 0.00 | 10 |
 //! | JPEG of 13000x13000 in 2 KB | `image.truncated` | 0.00 | 9 |
 //! | GIF of 13000x13000 in 1 KB | `image.decode` | 0.00 | 9 |
+//! | TIFF of 100000x100000 in 1 KB | `image.too_large` | 0.00 | 9 |
+//! | TIFF of 13000x13000, 1 MiB of it packed | `image.decode` | 0.00 | 9 |
+//! | JPEG of 5000 scans | `image.decode` | 0.00 | 9 |
 //! | PNG of 65535x1 | a class | 0.04 | 11 |
 //! | PNG with 2 MiB of iTXt | a class | 0.04 | 16 |
 //! | PNG with 256 MiB of packed profile | a class | 0.08 | 74 |
@@ -254,6 +261,9 @@ pub enum Error {
     /// A folder was given where an image is expected.
     #[error("is a folder; give -r to classify what is in it")]
     ImageFolder,
+    /// A folder holds no image.
+    #[error("there is no image in this folder")]
+    ImageNone,
 
     /// A node of the graph cannot take its input.
     #[error("node {node}: {reason}")]
@@ -265,10 +275,24 @@ pub enum Error {
     },
 
     /// No adapter at all.
-    #[error("no GPU adapter found ({reason}); install a Vulkan, Metal or DX12 driver, or use --device cpu")]
+    #[error("no GPU adapter found ({reason}); install a Vulkan, Metal or DX12 driver, or take the device 'cpu'")]
     NoAdapter {
         /// What was looked for.
         reason: String,
+    },
+    /// An adapter is there, and it cannot be opened.
+    #[error("{device} cannot be opened: {reason}")]
+    GpuOpen {
+        /// Adapter name.
+        device: String,
+        /// The driver's words, or why it was not tried.
+        reason: String,
+    },
+    /// Something that only a GPU can do was asked of the CPU reference path.
+    #[error("{what}: that needs a GPU, and the CPU reference path is in use")]
+    NeedsGpu {
+        /// What was asked for.
+        what: &'static str,
     },
     /// No adapter of that name or index.
     #[error("no device matches '{wanted}'; there are: {available}")]
@@ -303,7 +327,7 @@ pub enum Error {
     GpuShader {
         /// Adapter name and driver.
         device: String,
-        /// Kernel and key.
+        /// Id of the kernel, or what was being made of it.
         kernel: String,
         /// The driver's words.
         reason: String,
@@ -322,6 +346,14 @@ pub enum Error {
         /// Adapter name.
         device: String,
         /// The driver's words.
+        reason: String,
+    },
+    /// The device reports work as done and has not done it, or has done it wrongly.
+    #[error("{device} computes wrong results: {reason}; update its driver, or take another device")]
+    GpuWrong {
+        /// Adapter name and driver.
+        device: String,
+        /// What was found.
         reason: String,
     },
     /// The process that uses the device is a fork of the one that opened it: the driver's threads and locks are the parent's.
@@ -375,14 +407,18 @@ impl Error {
             Error::ImageUnsupported { .. } => "image.unsupported",
             Error::ImageTooLarge { .. } => "image.too_large",
             Error::ImageFolder => "image.folder",
+            Error::ImageNone => "image.none",
             Error::Shape { .. } => "graph.shape",
             Error::NoAdapter { .. } => "gpu.no_adapter",
+            Error::GpuOpen { .. } => "gpu.open",
+            Error::NeedsGpu { .. } => "gpu.needed",
             Error::UnknownDevice { .. } => "gpu.unknown_device",
             Error::GpuLimits { .. } => "gpu.limits",
             Error::GpuFeature { .. } => "gpu.feature",
             Error::GpuShader { .. } => "gpu.shader",
             Error::GpuMemory { .. } => "gpu.oom",
             Error::GpuLost { .. } => "gpu.lost",
+            Error::GpuWrong { .. } => "gpu.wrong",
             Error::GpuForked { .. } => "gpu.forked",
             Error::NotFinite { .. } => "gpu.not_finite",
         }

@@ -6,8 +6,8 @@
 
 use crate::{
     Error, Result,
-    backend::Backend,
     classifier::ModelInfo,
+    executor::Executor,
     graph::{Graph, Op},
     image::Region,
     labels::{Class, Prediction},
@@ -71,11 +71,11 @@ fn between(place: f64, cells: usize) -> (usize, usize, f32) {
     (first, (first + 1).min(cells - 1), (at - first as f64) as f32)
 }
 
-/// What computes the class-activation maps of the network of `backend`, on the same device.
-pub(crate) fn maps_of(backend: &Backend) -> Result<Backend> {
-    let from = backend.network();
+/// Computes the class-activation maps of the network of `executor`, on the same device.
+pub(crate) fn maps_of(executor: &dyn Executor) -> Result<Box<dyn Executor>> {
+    let from = executor.network();
     let graph = from.graph().class_maps().ok_or_else(|| no_maps(from.graph()))?;
-    Ok(backend.with(Network::new(graph, from.checkpoint().clone())))
+    Ok(executor.with(Network::new(graph, from.checkpoint().clone())))
 }
 
 fn no_maps(graph: &Graph) -> Error {

@@ -5,9 +5,9 @@ use std::time::Duration;
 use crate::{
     Result,
     checkpoint::Synthetic,
-    gpu::Executor,
+    gpu::{Clock, Executor},
     graph::{Conv2dParams, Graph, Op},
-    plan::{Footprint, Network, Step},
+    plan::{Footprint, Network, Plan, Step},
     tensor::{Shape, Tensor},
 };
 
@@ -69,32 +69,21 @@ impl Profile {
 }
 
 /// Profiles `runs` runs on made-up images of shape `input`.
-pub(crate) fn profile(executor: &Executor, input: Shape, runs: usize) -> Result<Profile> {
+pub(crate) async fn profile(executor: &Executor, input: Shape, runs: usize) -> Result<Profile> {
     let clock = executor.device().clock();
     // Planned first: a batch that the device cannot hold is refused before its pixels are made.
     let memory = executor.plan(input)?.footprint;
-    let time = |executor: &Executor, input: Shape| {
-        let images = Synthetic { salt: "profile".into(), damped: None, damp: 1.0 };
-        let input = Tensor::new(input, images.input([input.n, input.c, input.h, input.w]));
-        pollster::block_on(executor.profile(&input, runs, clock))
-    };
-    let (plan, times) = time(executor, input)?;
+    let (plan, times) = times(executor, input, runs, clock).await?;
     let per_second = |amount: u64, time: Duration| amount as f64 / time.as_secs_f64().max(1e-9);
 
-    let alone = |graph: Graph, input: Shape| -> Result<(u64, u64, Duration)> {
-        let weights = Synthetic { salt: "profile".into(), damped: None, damp: 1.0 };
-        let network = Network::new(graph.clone(), weights.checkpoint("profile", &graph.tensors())?);
-        let (plan, times) = time(&executor.with(network), input)?;
-        let sum = |amount: fn(&Step) -> u64| plan.steps.iter().map(amount).sum();
-        Ok((sum(|step| 2 * step.macs), sum(|step| step.bytes), times.iter().sum()))
-    };
     let mut copy = Graph::new(64);
     copy.push("relu", Op::Relu, &[copy.input()]);
-    let (_, bytes, copied) = alone(copy, Shape::new(1, 64, 256, 512))?;
+    let (_, bytes, copied) = alone(executor, copy, Shape::new(1, 64, 256, 512), runs, clock).await?;
     let mut product = Graph::new(512);
-    let params = Conv2dParams { in_channels: 512, out_channels: 512, kernel: 1, stride: 1, padding: 0, groups: 1 };
+    let params =
+        Conv2dParams { in_channels: 512, out_channels: 512, kernel: 1, stride: 1, padding: 0, dilation: 1, groups: 1 };
     product.push("conv", Op::Conv2d { weight: "conv.weight".into(), bias: None, params }, &[product.input()]);
-    let (flops, _, multiplied) = alone(product, Shape::new(1, 512, 56, 56))?;
+    let (flops, _, multiplied) = alone(executor, product, Shape::new(1, 512, 56, 56), runs, clock).await?;
     let best = |amount: fn(&Step) -> u64, other: f64| {
         plan.steps.iter().zip(&times).map(|(step, time)| per_second(amount(step), *time)).fold(other, f64::max)
     };
@@ -105,9 +94,31 @@ pub(crate) fn profile(executor: &Executor, input: Shape, runs: usize) -> Result<
     let row = |(step, &time): (&Step, &Duration)| {
         let (flops, bytes) = (2 * step.macs, step.bytes);
         let floor = (flops as f64 / limits.flops).max(bytes as f64 / limits.bandwidth);
-        let (layer, kernel) = (step.name.clone(), step.kernel.to_string());
+        let (layer, kernel) = (step.name.clone(), step.label());
         Row { layer, kernel, time, flops, bytes, floor: Duration::from_secs_f64(floor) }
     };
     let rows = plan.steps.iter().zip(&times).map(row).collect();
     Ok(Profile { rows, clock: clock.to_string(), runs, memory, limits })
+}
+
+/// The plan for made-up images of shape `input`, and the median time of each of its dispatches.
+async fn times(executor: &Executor, input: Shape, runs: usize, clock: Clock) -> Result<(Plan, Vec<Duration>)> {
+    let images = Synthetic { salt: "profile".into(), damped: None, damp: 1.0 };
+    let input = Tensor::new(input, images.input([input.n, input.c, input.h, input.w]));
+    executor.profile(&input, runs, clock).await
+}
+
+/// Operations, bytes and time of `graph` on the device of `executor`.
+async fn alone(
+    executor: &Executor,
+    graph: Graph,
+    input: Shape,
+    runs: usize,
+    clock: Clock,
+) -> Result<(u64, u64, Duration)> {
+    let weights = Synthetic { salt: "profile".into(), damped: None, damp: 1.0 };
+    let network = Network::new(graph.clone(), weights.checkpoint("profile", &graph.tensors())?);
+    let (plan, times) = times(&executor.with(network), input, runs, clock).await?;
+    let sum = |amount: fn(&Step) -> u64| plan.steps.iter().map(amount).sum();
+    Ok((sum(|step| 2 * step.macs), sum(|step| step.bytes), times.iter().sum()))
 }

@@ -9,10 +9,10 @@ use crate::{
     checkpoint::Synthetic,
     gpu::{DeviceInfo, Executor},
     graph::ValueId,
-    kernels::{self, Precision, View, conv2d::Variant},
+    kernels::{self, KernelId, Precision},
     plan::Options,
     reference,
-    tensor::{Input, PixelBatch, Shape, Tensor},
+    tensor::{PixelBatch, Shape, Tensor},
 };
 
 /// What is compared.
@@ -43,7 +43,7 @@ pub struct Verification {
 pub struct LayerCheck {
     /// Name of the layer.
     pub name: String,
-    /// The kernel that computed it, with its key; of several dispatches the one with the most multiplications.
+    /// The kernel that computed it, and what is compiled of it; of several dispatches the one with the most multiplications.
     pub kernel: String,
     /// Type of stored activations and weights.
     pub stored: Precision,
@@ -69,13 +69,13 @@ pub struct Fault {
     /// [`kernels::checksum`] of the shaders that were verified.
     pub shaders: String,
     /// The kernel.
-    pub kernel: Variant,
+    pub kernel: KernelId,
     /// The storage precision in which it is wrong.
     pub stored: Precision,
 }
 
 impl Fault {
-    fn new(device: &DeviceInfo, kernel: Variant, stored: Precision) -> Self {
+    fn new(device: &DeviceInfo, kernel: KernelId, stored: Precision) -> Self {
         let DeviceInfo { name, driver, .. } = device;
         Fault { device: name.clone(), driver: driver.clone(), shaders: kernels::checksum(), kernel, stored }
     }
@@ -87,13 +87,13 @@ impl Fault {
 }
 
 /// Runs made-up images of shape `input` on the device and on the reference.
-pub(crate) fn verify(executor: &Executor, input: Shape, coverage: Coverage) -> Result<Verification> {
+pub(crate) async fn verify(executor: &Executor, input: Shape, coverage: Coverage) -> Result<Verification> {
     let caps = executor.device().caps();
     match coverage {
-        Coverage::Chosen => Verifier::new(executor, input)?.verify(&[executor.stored()], &[]),
+        Coverage::Chosen => Verifier::new(executor, input)?.verify(&[executor.stored()], &[]).await,
         Coverage::Every => {
             let precisions = if caps.f16 { &[Precision::F32, Precision::F16][..] } else { &[Precision::F32] };
-            Verifier::new(executor, input)?.verify(precisions, &Variant::all(caps))
+            Verifier::new(executor, input)?.verify(precisions, &kernels::candidates(caps).collect::<Vec<_>>()).await
         }
     }
 }
@@ -106,7 +106,7 @@ struct Verifier<'a> {
     /// Row of each layer with each kernel and precision.
     rows: HashMap<(String, String, Precision), usize>,
     layers: Vec<LayerCheck>,
-    faulty: Vec<(Variant, Precision)>,
+    faulty: Vec<(KernelId, Precision)>,
 }
 
 impl<'a> Verifier<'a> {
@@ -123,12 +123,12 @@ impl<'a> Verifier<'a> {
         Ok(Verifier { executor, input, expected, rows: HashMap::new(), layers: Vec::new(), faulty })
     }
 
-    fn verify(mut self, precisions: &[Precision], kernels: &[Variant]) -> Result<Verification> {
+    async fn verify(mut self, precisions: &[Precision], kernels: &[KernelId]) -> Result<Verification> {
         for &stored in precisions {
-            self.pixels(stored)?;
-            self.run(stored, None)?;
+            self.pixels(stored).await?;
+            self.run(stored, None).await?;
             for &kernel in kernels {
-                match self.run(stored, Some(kernel)) {
+                match self.run(stored, Some(kernel)).await {
                     // The run before had every other kernel of this one, so it is this one that the driver refuses.
                     Err(Error::GpuShader { kernel: name, .. }) => self.refused(stored, kernel, name),
                     outcome => outcome?,
@@ -142,7 +142,7 @@ impl<'a> Verifier<'a> {
     }
 
     /// A row for the device's normalisation: of pixels, the network must make what it makes of their numbers.
-    fn pixels(&mut self, stored: Precision) -> Result<()> {
+    async fn pixels(&mut self, stored: Precision) -> Result<()> {
         let shape = self.input.shape;
         if shape.c != 3 {
             return Ok(());
@@ -152,14 +152,13 @@ impl<'a> Verifier<'a> {
         let table = [0.4, 0.5, 0.6].map(|mean| std::array::from_fn(|value| (value as f32 / 255.0 - mean) / 0.25));
         let batch = PixelBatch::new(shape, bytes, table);
         let first = &executor.network().values()[..1];
-        let [expected, got] = [Input::Values(&batch.tensor()), Input::Pixels(&batch)]
-            .map(|input| pollster::block_on(executor.values(input, first)));
-        let (expected, got) = (expected?.remove(0), got?.remove(0));
+        let expected = executor.values(&batch.tensor(), first).await?.remove(0);
+        let got = executor.values(&batch, first).await?.remove(0);
         let error = relative_error(&got.data, &expected.data);
-        let (kernel, ..) = kernels::pixels::normalise(stored, View::whole(shape));
+        let plan = executor.plan(shape)?.of_pixels(first[0], executor.device().caps())?;
         self.layers.push(LayerCheck {
             name: "pixels".into(),
-            kernel: kernel.to_string(),
+            kernel: plan.steps[0].label(),
             stored,
             shape: [shape.n, shape.c, shape.h, shape.w],
             error,
@@ -170,38 +169,40 @@ impl<'a> Verifier<'a> {
         Ok(())
     }
 
-    /// Runs the network with `kernel` for every convolution that admits it, and with the chosen ones for the others. Where it is one
-    /// of those that is wrong, it runs again without.
-    fn run(&mut self, stored: Precision, kernel: Option<Variant>) -> Result<()> {
+    /// Runs the network with `kernel` for every layer that it serves, and with the chosen ones for the others. Where it is one
+    /// of those that is wrong, it runs again without, if another can take its place.
+    async fn run(&mut self, stored: Precision, kernel: Option<KernelId>) -> Result<()> {
+        let (network, caps) = (self.executor.network(), self.executor.device().caps());
+        let shape = self.input.shape;
         loop {
             let (faulty, tuned) = (self.faulty.clone(), self.executor.options().tuned);
-            let options = Options { conv2d: kernel, faulty, tuned, ..Options::new(stored) };
-            let executor = self.executor.planned(options);
-            let (network, caps) = (executor.network(), executor.device().caps());
-            let kernels = network.kernels(self.input.shape, &executor.options(), caps)?;
-            let of = |id: ValueId| kernels.iter().find(|(value, _)| *value == id).and_then(|(_, variant)| *variant);
-            if kernel.is_some() && !kernels.iter().any(|(_, variant)| *variant == kernel) {
+            let options = Options { forced: kernel, faulty, tuned, ..Options::new(stored) };
+            let executor = self.executor.planned(options.clone());
+            let kernels = network.kernels(shape, &executor.options(), caps)?;
+            if kernel.is_some_and(|forced| !kernels.iter().any(|(_, kernel)| *kernel == forced)) {
                 return Ok(());
             }
             let values: Vec<ValueId> = kernels.iter().map(|(value, _)| *value).collect();
-            let Some(wrong) = self.compare(&executor, &values)? else { return Ok(()) };
-            match of(wrong) {
-                Some(variant) if !self.faulty.contains(&(variant, stored)) => {
-                    self.faulty.push((variant, stored));
-                    if Some(variant) == kernel {
-                        return Ok(());
-                    }
-                }
-                _ => return Ok(()),
+            let Some(wrong) = self.compare(&executor, &values).await? else { return Ok(()) };
+            let Some((_, culprit)) = kernels.iter().find(|(value, _)| *value == wrong) else { return Ok(()) };
+            let fault = (*culprit, stored);
+            let without = Options { forced: None, faulty: [&self.faulty[..], &[fault]].concat(), ..options };
+            let still = |(value, other): &(ValueId, KernelId)| *value == wrong && other == culprit;
+            if self.faulty.contains(&fault) || network.kernels(shape, &without, caps)?.iter().any(still) {
+                return Ok(());
+            }
+            self.faulty.push(fault);
+            if Some(*culprit) == kernel {
+                return Ok(());
             }
         }
     }
 
     /// Adds a row for each of these layers that has none yet with its kernel, and returns the first layer that is wrong.
-    fn compare(&mut self, executor: &Executor, values: &[ValueId]) -> Result<Option<ValueId>> {
+    async fn compare(&mut self, executor: &Executor, values: &[ValueId]) -> Result<Option<ValueId>> {
         let (network, caps) = (executor.network(), executor.device().caps());
-        let traced = pollster::block_on(executor.values(&self.input, values))?;
-        // Behind the run, in which the driver may have refused kernels.
+        let traced = executor.attempt(&self.input, values).await?;
+        // After the run, in which the driver may have refused kernels.
         let plan = network.plan(self.input.shape, values, &executor.options(), caps)?;
         let stored = executor.stored();
         let bound = bound(stored);
@@ -211,7 +212,7 @@ impl<'a> Verifier<'a> {
             let Some(step) = plan.steps.iter().filter(|step| step.value == *id).max_by_key(|step| step.macs) else {
                 continue;
             };
-            let (name, kernel) = (step.name.clone(), step.kernel.to_string());
+            let (name, kernel) = (step.name.clone(), step.label());
             let error = relative_error(&got.data, &expected.data);
             let ok = error <= bound;
             let Shape { n, c, h, w } = got.shape;
@@ -229,7 +230,7 @@ impl<'a> Verifier<'a> {
         Ok(wrong)
     }
 
-    fn refused(&mut self, stored: Precision, kernel: Variant, name: String) {
+    fn refused(&mut self, stored: Precision, kernel: KernelId, name: String) {
         self.faulty.push((kernel, stored));
         self.layers.push(LayerCheck {
             name: "(refused by the driver)".into(),
@@ -265,10 +266,14 @@ mod tests {
 
     use super::*;
     use crate::{
+        Threads, blocking,
         gpu::Device,
-        kernels::tiled::Tile,
+        kernels::{
+            broadcast, registers,
+            tiled::{self, Tile},
+        },
         models::Architecture,
-        plan::{Network, Options},
+        plan::{Layer, LayerOp, Network, Options},
     };
 
     #[test]
@@ -281,15 +286,16 @@ mod tests {
     /// The broadcast kernel for subgroups of twice the lanes that there are is wrong where there are channels for all of them.
     #[test]
     fn a_kernel_that_is_wrong_is_found_and_not_chosen_again() {
-        let device = pollster::block_on(Device::open("auto")).expect("the GPU tests need an adapter");
+        let device = blocking::wait(Device::open("auto", Threads::host())).expect("the GPU tests need an adapter");
         let lanes = 2 * device.caps().subgroup.expect("lavapipe has subgroups of one size");
-        let wrong = Variant::Broadcast { lanes };
+        let wrong = broadcast::id(lanes);
         let graph = Architecture::by_name("cifar_resnet20a").unwrap().graph();
         let weights = Synthetic { salt: "wrong".into(), damped: Some("bn2.weight".into()), damp: 0.3 };
         let network = Network::new(graph.clone(), weights.checkpoint("wrong", &graph.tensors()).unwrap());
         let executor = Executor::new(Arc::new(device), network, Options::new(Precision::F32));
-        let (shape, right) = (Shape::new(1, 3, 32, 32), Variant::Registers { pixels: 8 });
-        let verification = Verifier::new(&executor, shape).unwrap().verify(&[Precision::F32], &[right, wrong]).unwrap();
+        let (shape, right) = (Shape::new(1, 3, 32, 32), registers::ID);
+        let verifier = Verifier::new(&executor, shape).unwrap();
+        let verification = blocking::wait(verifier.verify(&[Precision::F32], &[right, wrong])).unwrap();
         assert!(!verification.ok);
         assert_eq!(verification.faults, [Fault::new(executor.device().info(), wrong, Precision::F32)]);
         let (rows, others): (Vec<&LayerCheck>, Vec<&LayerCheck>) =
@@ -301,22 +307,33 @@ mod tests {
         // Were it the usual choice, the next best would be taken.
         let caps = executor.device().caps();
         let usual = executor.network().kernels(shape, &executor.options(), caps).unwrap();
-        let faulty: Vec<_> = usual.iter().filter_map(|(_, variant)| Some(((*variant)?, Precision::F32))).collect();
+        let faulty: Vec<_> = usual.iter().map(|(_, kernel)| (*kernel, Precision::F32)).collect();
         let options = Options { faulty: faulty.clone(), ..Options::new(Precision::F32) };
         let avoided = executor.network().kernels(shape, &options, caps).unwrap();
-        let avoids = |variant: Variant| !faulty.contains(&(variant, Precision::F32));
-        assert!(avoided.iter().all(|(_, variant)| variant.is_none_or(avoids)), "{avoided:?}");
-        let verified = verify(&executor.planned(options), shape, Coverage::Chosen).unwrap();
+        let others = |(id, _): &&(ValueId, KernelId)| {
+            let is_it = |layer: &&Layer| layer.output == *id;
+            let layer = executor.network().layers().iter().find(is_it).unwrap();
+            matches!(layer.op, LayerOp::Conv2d { .. } | LayerOp::Linear { .. })
+        };
+        let avoids = |(_, kernel): &(ValueId, KernelId)| !faulty.contains(&(*kernel, Precision::F32));
+        assert!(avoided.iter().filter(others).all(avoids), "{avoided:?}");
+        let verified = blocking::wait(verify(&executor.planned(options), shape, Coverage::Chosen)).unwrap();
         assert!(verified.ok, "{:?}", verified.layers);
     }
 
     #[test]
     fn a_fault_concerns_its_device_driver_and_shaders() {
         let device = DeviceInfo::reference();
-        let fault = Fault::new(&device, Variant::Tiled(Tile::P64C64), Precision::F16);
+        let fault = Fault::new(&device, tiled::id(Tile::P64C64), Precision::F16);
         assert!(fault.concerns(&device));
         assert!(!Fault { driver: "other".into(), ..fault.clone() }.concerns(&device));
         assert!(!Fault { shaders: "other".into(), ..fault.clone() }.concerns(&device));
-        assert_eq!(serde_json::from_str::<Fault>(&serde_json::to_string(&fault).unwrap()).unwrap(), fault);
+        let text = serde_json::to_string(&fault).unwrap();
+        assert_eq!(serde_json::from_str::<Fault>(&text).unwrap(), fault);
+        // A kernel that is not there, and one in the spelling of earlier versions.
+        for other in ["\"conv2d.tilted.64x64\"", "{\"registers\":{\"pixels\":8}}"] {
+            let foreign = text.replace("\"conv2d.tiled.64x64\"", other);
+            assert!(foreign != text && serde_json::from_str::<Fault>(&foreign).is_err(), "{foreign}");
+        }
     }
 }

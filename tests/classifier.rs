@@ -3,8 +3,9 @@
 use std::{fs, path::Path};
 
 use residua::{
-    Classifier,
+    Classifier, Error,
     checkpoint::{Checkpoint, Synthetic},
+    image::DecodeOptions,
     models::Architecture,
     tensor::{Shape, Tensor},
 };
@@ -103,9 +104,8 @@ fn slices(of: &[Vec<f32>]) -> Vec<&[f32]> {
 }
 
 #[test]
-fn products_are_those_of_all_vectors_with_all_queries() {
-    // Small integers: every sum is exact. More vectors than a workgroup has, more queries than a batch, a length that is no
-    // multiple of four.
+fn similarities_are_those_of_all_vectors_to_all_queries() {
+    // More vectors than a workgroup has, more queries than a batch, a length that is not a multiple of four.
     let vectors = |salt: usize, count: usize| -> Vec<Vec<f32>> {
         (0..count).map(|i| (0..37).map(|j| ((i * 7 + j * 3 + salt) % 9) as f32 - 4.0).collect()).collect()
     };
@@ -113,20 +113,68 @@ fn products_are_those_of_all_vectors_with_all_queries() {
     on_each_path(|classifier| {
         let mut seen = 0;
         for queries in [&queries[..], &queries[..1]] {
-            let mut each = |part: residua::Products| {
+            let mut each = |part: residua::Similarities| {
                 for (query, row) in queries[part.query..].iter().zip(&part.rows) {
                     for (vector, got) in vectors[part.vector..].iter().zip(row) {
-                        let expected: f32 = query.iter().zip(vector).map(|(a, b)| a * b).sum();
-                        assert_eq!(*got, expected);
+                        let expected = residua::cosine(query, vector);
+                        assert!((got - expected).abs() <= part.error && got.abs() <= 1.0, "{got}, {expected}");
                         seen += 1;
                     }
                 }
                 Ok::<_, residua::Error>(())
             };
-            classifier.products(&slices(queries), &slices(&vectors), &mut each).unwrap();
+            classifier.similarities(&slices(queries), &slices(&vectors), &mut each).unwrap();
         }
         assert_eq!(seen, 301 * 1001);
-        let refused = classifier.products(&[&[0.0; 3]], &slices(&vectors), &mut |_| Ok::<_, residua::Error>(()));
+        let refused = classifier.similarities(&[&[0.0; 3]], &slices(&vectors), &mut |_| Ok::<_, residua::Error>(()));
         assert_eq!(refused.unwrap_err().code(), "graph.shape");
     });
+}
+
+#[test]
+fn files_are_decoded_as_the_command_does_and_give_an_error_each() {
+    let classifier = Classifier::builder().device("cpu").open().unwrap();
+    let golden = |name: &str| format!("{}/tests/golden/formats/{name}", env!("CARGO_MANIFEST_DIR"));
+    let (good, bad) = (golden("progressive.jpg"), golden("none.jpg"));
+    let bytes = std::fs::read(&good).unwrap();
+    let photo = residua::image::open(&good, &DecodeOptions::default()).unwrap().image;
+    let (classes, features) = (classifier.infer(&photo).unwrap(), classifier.embed(&photo).unwrap());
+    assert_eq!(classifier.infer_path(&good).unwrap(), classes);
+    assert_eq!(classifier.infer_bytes(&bytes).unwrap(), classes);
+    assert_eq!(classifier.embed_path(&good).unwrap(), features);
+    assert_eq!(classifier.embed_bytes(&bytes).unwrap(), features);
+
+    let paths = [bad.clone(), good.clone(), bad, good];
+    let files = [&b"text"[..], &bytes, b"", &bytes];
+    let codes = |results: [Option<&Error>; 4]| results.map(|error| error.map(Error::code));
+    let by_path = classifier.infer_path_batch(&paths).unwrap();
+    assert_eq!(codes(std::array::from_fn(|i| by_path[i].as_ref().err())), [Some("io"), None, Some("io"), None]);
+    assert_eq!((by_path[1].as_ref().unwrap(), by_path[3].as_ref().unwrap()), (&classes, &classes));
+    let decode = Some("image.decode");
+    let by_bytes = classifier.embed_bytes_batch(&files).unwrap();
+    assert_eq!(codes(std::array::from_fn(|i| by_bytes[i].as_ref().err())), [decode, None, decode, None]);
+    assert_eq!((by_bytes[1].as_ref().unwrap(), by_bytes[3].as_ref().unwrap()), (&features, &features));
+    assert_eq!(classifier.embed_path_batch(&paths).unwrap()[1].as_ref().unwrap(), &features);
+    assert_eq!(classifier.infer_bytes_batch(&files).unwrap()[3].as_ref().unwrap(), &classes);
+    assert!(classifier.infer_path_batch(&[] as &[&str]).unwrap().is_empty());
+}
+
+#[test]
+fn settings_say_how_files_are_decoded() {
+    let png = |image: &image::DynamicImage| {
+        let mut bytes = std::io::Cursor::new(Vec::new());
+        image.write_to(&mut bytes, image::ImageFormat::Png).unwrap();
+        bytes.into_inner()
+    };
+    let stored = png(&photo(5, 40, 30));
+    let whole = stored.len() - 12;
+    let cut = &stored[..whole];
+    let opened = |options: DecodeOptions| Classifier::builder().device("cpu").decode(options).open().unwrap();
+    let mut strict = DecodeOptions::default();
+    strict.strict = true;
+    assert!(opened(DecodeOptions::default()).infer_bytes(cut).is_ok());
+    assert_eq!(opened(strict).infer_bytes(cut).unwrap_err().code(), "image.decode");
+    let mut small = DecodeOptions::default();
+    small.max_pixels = 1199;
+    assert_eq!(opened(small).infer_bytes(&stored).unwrap_err().code(), "image.too_large");
 }

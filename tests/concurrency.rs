@@ -43,7 +43,8 @@ fn weights() -> Synthetic {
 fn executor(injection: &Injection) -> Executor {
     let graph = Architecture::by_name("cifar_resnet20a").unwrap().graph();
     let checkpoint = weights().checkpoint("concurrency", &graph.tensors()).unwrap();
-    let mut device = pollster::block_on(Device::open("auto")).expect("the GPU tests need an adapter");
+    let mut device =
+        pollster::block_on(Device::open("auto", residua::Threads::host())).expect("the GPU tests need an adapter");
     device.inject(injection);
     Executor::new(Arc::new(device), Network::new(graph, checkpoint), Options::new(Precision::F32))
 }

@@ -4,8 +4,9 @@ use std::{collections::BTreeMap, fs, path::Path};
 
 use residua::{
     Error,
-    checkpoint::{Framing, ModelConfig, ProblemType, published},
+    checkpoint::{Claims, Framing, ModelConfig, ProblemType, published},
     image::{CropRounding, Filter, Resize},
+    structure::{Activation, Dilation, GlobalPool, StrideIn, Structure},
 };
 
 fn hub(repository: &str) -> ModelConfig {
@@ -31,7 +32,7 @@ fn timm_configurations_of_the_hub() {
     let pixels = a1.preprocess.unwrap();
     assert_eq!(a1.architecture.as_deref(), Some("resnet50"));
     assert_eq!(a1.license.as_deref(), Some("apache-2.0"));
-    assert_eq!((a1.labels, a1.problem_type, a1.downsample_in_bottleneck), (None, None, None));
+    assert_eq!((a1.labels, a1.problem_type, a1.structure.stride_in), (None, None, None));
     assert_eq!((pixels.framing, pixels.test_framing), (square(224, 235), Some(square(288, 288))));
     assert_eq!((pixels.filter, pixels.rounding), (Filter::Bicubic, CropRounding::HalfEven));
     assert_eq!((pixels.mean, pixels.std), ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]));
@@ -52,7 +53,7 @@ fn transformers_configurations_of_the_hub() {
     let pixels = config.preprocess.unwrap();
     assert_eq!((pixels.framing, pixels.test_framing), (square(224, 256), None));
     assert_eq!((pixels.filter, pixels.rounding), (Filter::Bicubic, CropRounding::Floor));
-    assert_eq!(config.downsample_in_bottleneck, Some(false));
+    assert_eq!(config.structure.stride_in, Some(StrideIn::ThreeByThree));
     let labels = config.labels.unwrap();
     assert_eq!((labels.len(), labels[999].as_str()), (1000, "LABEL_999"));
     assert_eq!(hub("microsoft--resnet-18").architecture, None);
@@ -105,8 +106,26 @@ fn a_configuration_in_the_metadata() {
     assert_eq!(config.labels.unwrap(), ["cat", "dog"]);
     assert_eq!(config.preprocess.unwrap().framing, square(32, 32));
     assert_eq!(ModelConfig::from_metadata(&BTreeMap::new()), Ok(None));
-    let broken = BTreeMap::from([("config".to_string(), "{".to_string())]);
+    let broken = r#"{"pretrained_cfg": {"crop_pct": 7}}"#;
+    let broken = BTreeMap::from([("config".to_string(), broken.to_string())]);
     assert_eq!(ModelConfig::from_metadata(&broken).unwrap_err().code(), "config.value");
+}
+
+#[test]
+fn text_in_the_metadata_that_is_not_a_configuration_says_nothing() {
+    for text in [
+        "{",
+        "",
+        "resnet18, trained by me",
+        "[1, 2]",
+        "7",
+        "null",
+        r#"{"lr": 0.1, "epochs": 90}"#,
+        "lr: 0.1\nmodel: resnet18",
+    ] {
+        let metadata = ["config", "notes", "pretrained_cfg"].map(|key| (key.to_string(), text.to_string()));
+        assert_eq!(ModelConfig::from_metadata(&BTreeMap::from(metadata)), Ok(None), "{text}");
+    }
 }
 
 #[test]
@@ -128,6 +147,21 @@ fn labels_in_every_form() {
     );
     assert_eq!(labels("{}"), None);
     assert_eq!(labels(r#"{"label_names": []}"#), None);
+    assert_eq!(labels(r#"{"id2label": {"0": 7, "1": 0.5, "2": true, "3": null}}"#).unwrap(), ["7", "0.5", "true", "3"]);
+    assert_eq!(labels(r#"{"label2id": {"b": 1, "a": 0}}"#).unwrap(), ["a", "b"]);
+    assert_eq!(labels(r#"{"label_names": {"0": "a", "1": "b"}}"#).unwrap(), ["a", "b"]);
+    assert_eq!(labels(r#"{"architecture": "resnet18", "labels": ["a", 2]}"#).unwrap(), ["a", "2"]);
+    assert_eq!(labels(r#"{"architecture": "resnet18", "labels": 5}"#), None);
+    assert_eq!(
+        labels(r#"{"pretrained_cfg": {"label_names": ["n01", "n02"], "label_descriptions": ["tench", "goldfish"]}}"#)
+            .unwrap(),
+        ["tench", "goldfish"]
+    );
+    assert_eq!(
+        labels(r#"{"pretrained_cfg": {}, "label_names": ["timm"], "id2label": {"0": "other"}}"#).unwrap(),
+        ["timm"]
+    );
+    assert_eq!(labels(r#"{"label_names": ["other"], "id2label": {"0": "transformers"}}"#).unwrap(), ["transformers"]);
     for key in ["-1", "x", "4000000000"] {
         assert_eq!(refused(&format!(r#"{{"id2label": {{"{key}": "a"}}}}"#), None), "id2label");
     }
@@ -146,7 +180,8 @@ fn problem_types() {
 #[test]
 fn row_21_timm_values_out_of_range() {
     let cases = [
-        ("mean", "[0.5]"),
+        ("mean", "[0.5, 0.5]"),
+        ("mean", "7"),
         ("mean", "[0.5, 0.5, 0.5, 0.5]"),
         ("mean", "[-0.1, 0.5, 0.5]"),
         ("mean", "[123.7, 116.3, 103.5]"),
@@ -185,10 +220,11 @@ fn row_21_timm_values_out_of_range() {
 #[test]
 fn timm_networks_that_are_not_built() {
     let cases = [
-        ("global_pool", r#"{"global_pool": "max"}"#),
-        ("global_pool", r#"{"model_args": {"global_pool": "catavgmax"}}"#),
-        ("output_stride", r#"{"model_args": {"output_stride": 16}}"#),
-        ("act_layer", r#"{"model_args": {"act_layer": "silu"}}"#),
+        ("global_pool", r#"{"global_pool": "token"}"#),
+        ("output_stride", r#"{"model_args": {"output_stride": 4}}"#),
+        ("act_layer", r#"{"model_args": {"act_layer": "prelu"}}"#),
+        ("norm_layer", r#"{"model_args": {"norm_layer": "groupnorm"}}"#),
+        ("norm_eps", r#"{"model_args": {"bn_eps": 0.0}}"#),
         ("aa_layer", r#"{"model_args": {"aa_layer": "blur"}}"#),
     ];
     for (field, text) in cases {
@@ -196,6 +232,86 @@ fn timm_networks_that_are_not_built() {
     }
     let plain = r#"{"global_pool": "avg", "model_args": {"in_chans": 3, "num_classes": 7, "drop_rate": 0.1}}"#;
     assert!(ModelConfig::from_json("config.json", plain, None).is_ok());
+}
+
+/// As timm wrote it before 0.8: no `pretrained_cfg`, and all fields at the top.
+#[test]
+fn timm_configurations_with_all_fields_at_the_top() {
+    let text = r#"{"architecture": "resnet18", "num_classes": 2, "num_features": 512, "input_size": [3, 160, 160], "crop_pct": 0.95,
+        "interpolation": "bilinear", "mean": [0.5, 0.5, 0.5], "std": 0.25, "pool_size": [5, 5], "first_conv": "conv1",
+        "classifier": "fc", "labels": ["cat", "dog"], "license": "mit", "fixed_input_size": false, "custom_load": false}"#;
+    let flat = ModelConfig::from_json("config.json", text, None).unwrap();
+    let pixels = flat.preprocess.unwrap();
+    assert_eq!((pixels.framing, pixels.filter), (square(160, 168), Filter::Bilinear));
+    assert_eq!((pixels.mean, pixels.std), ([0.5; 3], [0.25; 3]));
+    assert_eq!((flat.labels.unwrap().join(" ").as_str(), flat.license.as_deref()), ("cat dog", Some("mit")));
+    assert_eq!(
+        (flat.claims.classes, flat.claims.features, flat.claims.first_conv.as_deref()),
+        (Some(2), Some(512), Some("conv1"))
+    );
+    // Only what is timm's is read so.
+    let other = ModelConfig::from_json("config.json", r#"{"architecture": "amd64", "std": "c++20"}"#, None);
+    assert_eq!(other.unwrap_err().code(), "config.value");
+    for text in [r#"{"architecture": "amd64"}"#, r#"{"mean": [0.1, 0.1, 0.1], "std": 7}"#] {
+        assert_eq!(ModelConfig::from_json("config.json", text, None).unwrap().preprocess, None, "{text}");
+    }
+    let nested = text.replace("\"input_size\"", "\"default_cfg\": {\"crop_pct\": 0.5}, \"input_size\"");
+    let nested = ModelConfig::from_json("config.json", &nested, None).unwrap();
+    assert_eq!(nested.preprocess.unwrap().framing, square(224, 448));
+}
+
+#[test]
+fn claims_are_what_a_configuration_says_of_the_tensors() {
+    let timm = r#"{"architecture": "resnet34", "num_classes": 10, "pretrained_cfg": {"num_classes": 1000, "first_conv": "conv1.0"}}"#;
+    let claims = Claims::of(timm).unwrap();
+    assert_eq!((claims.architecture.as_deref(), claims.classes), (Some("resnet34"), Some(10)));
+    assert_eq!(claims.first_conv.as_deref(), Some("conv1.0"));
+    let transformers = r#"{"model_type": "resnet", "depths": [3, 4], "hidden_sizes": [8, 16], "embedding_size": 4,
+        "layer_type": "basic", "id2label": {"0": "a", "1": "b"}}"#;
+    let claims = Claims::of(transformers).unwrap();
+    assert_eq!((claims.depths, claims.hidden_sizes), (Some(vec![3, 4]), Some(vec![8, 16])));
+    assert_eq!(
+        (claims.embedding_size, claims.layer_type.as_deref(), claims.classes),
+        (Some(4), Some("basic"), Some(2))
+    );
+    let gaps = Claims::of(r#"{"id2label": {"0": "a", "7": "b"}}"#).unwrap();
+    assert_eq!(gaps.classes, None);
+    for text in ["", "{}", "[]", "not JSON", r#"{"name": "my-app", "port": 80}"#] {
+        assert_eq!(Claims::of(text), None, "{text}");
+    }
+}
+
+/// What `config` states of the network.
+fn structure(config: &str) -> Structure {
+    ModelConfig::from_json("config.json", config, None).unwrap().structure
+}
+
+#[test]
+fn what_timm_states_of_a_network_is_read_and_model_args_win() {
+    let stated = structure(
+        r#"{"architecture": "resnet18", "global_pool": "avg", "pretrained_cfg": {},
+        "model_args": {"global_pool": "fastcatavgmax", "output_stride": 16, "act_layer": "leaky_relu", "norm_eps": 0.001,
+        "norm_layer": "BatchNorm2d"}}"#,
+    );
+    assert_eq!((stated.stated_in.as_str(), stated.global_pool), ("config.json", Some(GlobalPool::CatAvgMax)));
+    assert_eq!((stated.dilation, stated.norm_eps), (Some(Dilation::OutputStride(16)), Some(0.001)));
+    assert_eq!((stated.activation, stated.stem_pool), (Some(Activation::LeakyRelu(0.01)), None));
+    let top = structure(r#"{"global_pool": "", "act_layer": "hard_swish", "output_stride": 8}"#);
+    assert_eq!((top.global_pool, top.activation), (Some(GlobalPool::None), Some(Activation::HardSwish)));
+    assert_eq!(top.dilation, Some(Dilation::OutputStride(8)));
+    assert_eq!(structure(r#"{"global_pool": null, "model_args": {"act_layer": null}}"#).global_pool, None);
+}
+
+#[test]
+fn what_transformers_states_of_a_network_is_read() {
+    let stated = structure(
+        r#"{"model_type": "resnet", "hidden_act": "gelu_new", "downsample_in_first_stage": true, "downsample_in_bottleneck": true,
+        "batch_norm_eps": 0.01}"#,
+    );
+    assert_eq!((stated.activation, stated.layer1_stride), (Some(Activation::GeluTanh), Some(2)));
+    assert_eq!(stated.block_activation, Some(Activation::Relu), "as transformers builds its blocks");
+    assert_eq!((stated.stride_in, stated.norm_eps), (Some(StrideIn::OneByOne), Some(0.01)));
+    assert_eq!(structure(r#"{"model_type": "resnet", "downsample_in_first_stage": false}"#).layer1_stride, Some(1));
 }
 
 #[test]
@@ -208,9 +324,7 @@ fn timm_squash_keeps_both_sides() {
 #[test]
 fn transformers_networks_that_are_not_built() {
     assert_eq!(refused(r#"{"model_type": "convnext"}"#, None), "model_type");
-    assert_eq!(refused(r#"{"model_type": "resnet", "hidden_act": "gelu"}"#, None), "hidden_act");
-    let first = r#"{"model_type": "resnet", "downsample_in_first_stage": true}"#;
-    assert_eq!(refused(first, None), "downsample_in_first_stage");
+    assert_eq!(refused(r#"{"model_type": "resnet", "hidden_act": "laplace"}"#, None), "hidden_act");
 }
 
 /// A processor with everything given, and `change` on top.
@@ -243,6 +357,67 @@ fn transformers_framings() {
     assert_eq!(framing(cropped), square(224, 256));
 }
 
+/// What a number stands for, and what holds where a file says nothing, depends on the class that it is for.
+#[test]
+fn transformers_classes_have_their_own_defaults() {
+    let of = |text: &str, config: &str| {
+        ModelConfig::from_json("config.json", config, Some(text)).unwrap().preprocess.unwrap()
+    };
+    let squash = |side, resized| Framing {
+        height: side,
+        width: side,
+        resize: Resize::Squash { height: resized, width: resized },
+    };
+    let cases = [
+        (r#"{"feature_extractor_type": "ViTFeatureExtractor"}"#, squash(224, 224), Filter::Bilinear, 0.5),
+        (
+            r#"{"feature_extractor_type": "ConvNextFeatureExtractor", "size": 224}"#,
+            square(224, 256),
+            Filter::Bicubic,
+            0.5,
+        ),
+        (r#"{"image_processor_type": "DeiTImageProcessor", "size": 256}"#, squash(224, 256), Filter::Bicubic, 0.5),
+        (
+            r#"{"image_processor_type": "CLIPImageProcessorFast", "size": 336, "crop_size": 336}"#,
+            square(336, 336),
+            Filter::Bicubic,
+            0.481_454_66,
+        ),
+        (
+            r#"{"image_processor_type": "BitImageProcessor", "crop_size": [192, 192]}"#,
+            square(192, 224),
+            Filter::Bicubic,
+            0.481_454_66,
+        ),
+        (
+            r#"{"image_processor_type": "ViTImageProcessor", "image_mean": 0.25, "size": [96, 96]}"#,
+            squash(96, 96),
+            Filter::Bilinear,
+            0.25,
+        ),
+    ];
+    for (text, framing, filter, mean) in cases {
+        let pixels = of(text, "{}");
+        assert_eq!((pixels.framing, pixels.filter, pixels.mean[0]), (framing, filter, mean), "{text}");
+    }
+    let untold = of(r#"{"size": {"shortest_edge": 224}}"#, r#"{"model_type": "resnet"}"#);
+    assert_eq!((untold.framing, untold.filter), (square(224, 256), Filter::Bicubic));
+}
+
+#[test]
+fn a_processor_configuration_holds_that_of_its_images() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).unwrap();
+    let framing = || ModelConfig::from_folder(folder.path()).unwrap().unwrap().preprocess.unwrap();
+    write("config.json", r#"{"model_type": "resnet"}"#);
+    write("preprocessor_config.json", &processor(r#"{"size": 192}"#));
+    assert_eq!(framing().framing, square(192, 219));
+    write("processor_config.json", r#"{"processor_class": "OtherProcessor"}"#);
+    assert_eq!(framing().framing, square(192, 219));
+    write("processor_config.json", &format!(r#"{{"image_processor": {}}}"#, processor(r#"{"size": 160}"#)));
+    assert_eq!((framing().framing, framing().stated_in.as_str()), (square(160, 182), "processor_config.json"));
+}
+
 #[test]
 fn transformers_without_normalisation() {
     let text = processor(r#"{"do_normalize": false}"#);
@@ -263,7 +438,13 @@ fn row_21_transformers_values_out_of_range() {
         ("crop_pct", r#"{"crop_pct": 2}"#),
         ("resample", r#"{"resample": 1}"#),
         ("resample", r#"{"resample": null}"#),
-        ("image_mean", r#"{"image_mean": [0.5]}"#),
+        ("image_mean", r#"{"image_mean": [0.5, 0.5]}"#),
+        ("do_pad", r#"{"do_pad": true}"#),
+        ("do_flip_channel_order", r#"{"do_flip_channel_order": true}"#),
+        ("size", r#"{"size": {"shortest_edge": 224, "longest_edge": 300}}"#),
+        ("JSON", r#"{"crop_pct": null, "size": {"longest_edge": 300}}"#),
+        ("image_processor_type", r#"{"image_processor_type": "LevitImageProcessor"}"#),
+        ("do_center_crop", r#"{"do_center_crop": true, "crop_size": 192}"#),
         ("image_mean", r#"{"image_mean": null}"#),
         ("image_std", r#"{"image_std": [0, 1, 1]}"#),
         ("do_resize", r#"{"do_resize": false}"#),

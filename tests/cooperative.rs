@@ -7,10 +7,7 @@ use bytemuck::cast_slice;
 use half::f16;
 use residua::{
     graph::Conv2dParams,
-    kernels::{
-        Activation, Precision, View,
-        conv2d::{Conv2d, Residual, Variant},
-    },
+    kernels::{Activation, Caps, Precision, Problem, Residual, Types, View, conv2d::Conv2d, cooperative},
     tensor::Shape,
 };
 use wgpu::util::DeviceExt;
@@ -83,12 +80,22 @@ fn the_cooperative_kernel_is_exact_on_integers_with_its_matrices_written_out() {
         ((2, 4, 21, 18), 64, 7, 2),
     ];
     for ((n, c, h, w), out, kernel, stride) in cases {
-        let params = Conv2dParams { in_channels: c, out_channels: out, kernel, stride, padding: kernel / 2, groups: 1 };
+        let params = Conv2dParams {
+            in_channels: c,
+            out_channels: out,
+            kernel,
+            stride,
+            padding: kernel / 2,
+            dilation: 1,
+            groups: 1,
+        };
         let side = |size: usize| (size + 2 * (kernel / 2) - kernel) / stride + 1;
         let (x, y) = (View::whole(Shape::new(n, c, h, w)), View::whole(Shape::new(n, out, side(h), side(w))));
         let residual = Residual::Same(y);
         let conv = Conv2d { params, x, y, prologue: false, residual, activation: Activation::Relu };
-        let step = conv.dispatches(Variant::Cooperative, Precision::F16, Precision::F32).remove(0);
+        let types = Types { stored: Precision::F16, output: Precision::F32 };
+        let work = cooperative::ID.work(&Problem::Conv2d(conv), types, &Caps::least()).unwrap();
+        let step = &work.dispatches[0];
         let real = include_str!("../shaders/lib/cooperative.wgsl");
         let wgsl = step.key.wgsl();
         assert!(wgsl.contains(real));
@@ -103,7 +110,7 @@ fn the_cooperative_kernel_is_exact_on_integers_with_its_matrices_written_out() {
         };
         let output = buffer(&vec![0; 4 * y.buffer_elements()], storage | wgpu::BufferUsages::COPY_SRC);
         let buffers = [
-            buffer(bytemuck::bytes_of(&step.dims), wgpu::BufferUsages::UNIFORM),
+            buffer(&step.uniform, wgpu::BufferUsages::UNIFORM),
             buffer(&halves(&input), storage),
             buffer(&halves(&weights), storage),
             buffer(cast_slice(&bias), storage),

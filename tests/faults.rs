@@ -22,6 +22,7 @@ use residua::{
     plan::{Network, Options},
     reference,
     tensor::{Shape, Tensor},
+    verify::Coverage,
 };
 use safetensors::{Dtype, tensor::TensorView};
 
@@ -34,8 +35,15 @@ fn graph() -> Graph {
     let mut graph = Graph::new(16);
     let mut value = graph.input();
     for (name, kernel) in [("conv1", 3), ("conv2", 1)] {
-        let params =
-            Conv2dParams { in_channels: 16, out_channels: 16, kernel, stride: 1, padding: kernel / 2, groups: 1 };
+        let params = Conv2dParams {
+            in_channels: 16,
+            out_channels: 16,
+            kernel,
+            stride: 1,
+            padding: kernel / 2,
+            dilation: 1,
+            groups: 1,
+        };
         value = graph.push(name, Op::Conv2d { weight: format!("{name}.weight"), bias: None, params }, &[value]);
     }
     let pooled = graph.push("pool", Op::GlobalAvgPool, &[value]);
@@ -52,7 +60,8 @@ fn executor(injection: &Injection) -> Executor {
 }
 
 fn of(graph: Graph, options: Options, injection: &Injection) -> Executor {
-    let mut device = pollster::block_on(Device::open("auto")).expect("the GPU tests need an adapter");
+    let mut device =
+        pollster::block_on(Device::open("auto", residua::Threads::host())).expect("the GPU tests need an adapter");
     device.inject(injection);
     let checkpoint = weights().checkpoint("faults", &graph.tensors()).unwrap();
     Executor::new(Arc::new(device), Network::new(graph, checkpoint), options)
@@ -194,6 +203,111 @@ fn a_call_does_not_wait_for_the_one_before_it_to_be_read_back() {
     });
 }
 
+fn is_wrong(outcome: Result<Vec<u32>, Error>, what: &str) {
+    let error = outcome.expect_err(what);
+    assert_eq!(error.code(), "gpu.wrong", "{what}: {error}");
+}
+
+#[test]
+fn a_device_that_does_nothing_is_noticed_in_every_run() {
+    in_time(|| {
+        let expected = run(&executor(&Injection::default())).unwrap();
+        // In the first run there is nothing of an earlier one that looks right; from the third on a way back is used again.
+        for nth in 1..=5 {
+            let injection = Injection::default();
+            let executor = executor(&injection);
+            (1..nth).for_each(|_| assert_eq!(run(&executor).unwrap(), expected));
+            injection.plan(Moment::Submit, if nth == 1 { submissions_of_a_first_run() } else { 1 }, Failure::Idle);
+            is_wrong(run(&executor), &format!("nothing is done in run {nth}"));
+            assert_eq!(injection.happened(), 1);
+            assert_eq!(run(&executor).unwrap(), expected, "the run after it");
+        }
+    });
+}
+
+/// Those that get kernels compiled, and the run's own.
+fn submissions_of_a_first_run() -> u64 {
+    let injection = Injection::default();
+    run(&executor(&injection)).unwrap();
+    injection.seen(Moment::Submit)
+}
+
+#[test]
+fn kernels_that_do_not_run_are_noticed_in_every_run() {
+    in_time(|| {
+        let first = executor(&Injection::default());
+        let expected = run(&first).unwrap();
+        let dispatches = first.plan(input(2).shape).unwrap().steps.len() as u64;
+        for nth in 1..=4 {
+            for left_out in [dispatches..=dispatches, 1..=dispatches] {
+                let injection = Injection::default();
+                let executor = executor(&injection);
+                (1..nth).for_each(|_| assert_eq!(run(&executor).unwrap(), expected));
+                left_out.clone().for_each(|dispatch| injection.plan(Moment::Dispatch, dispatch, Failure::Idle));
+                is_wrong(run(&executor), &format!("kernels {left_out:?} in run {nth}"));
+                assert_eq!(run(&executor).unwrap(), expected, "the run after it");
+            }
+        }
+    });
+}
+
+#[test]
+fn a_device_is_tested_once_and_one_that_fails_is_tested_again() {
+    in_time(|| {
+        let folder = tempfile::tempdir().unwrap();
+        let open = |plan: &dyn Fn(&Injection)| {
+            let injection = Injection::default();
+            plan(&injection);
+            let outcome = Classifier::builder().cache(folder.path()).inject(&injection).open();
+            (outcome, injection.seen(Moment::Dispatch))
+        };
+        let remembered = || {
+            let files = std::fs::read_dir(folder.path()).unwrap().map(|file| file.unwrap().file_name());
+            files.filter(|name| name.to_string_lossy().starts_with("tested-")).count()
+        };
+        let (_, dispatches) = {
+            let nothing = Injection::default();
+            let classifier = Classifier::builder().inject(&nothing).open().unwrap();
+            (classifier, nothing.seen(Moment::Dispatch))
+        };
+        assert!(dispatches > 2, "{dispatches}");
+        for nth in 1..=dispatches {
+            let (outcome, _) = open(&|injection| injection.plan(Moment::Dispatch, nth, Failure::Idle));
+            assert_eq!(outcome.expect_err("a kernel is left out").code(), "gpu.wrong", "kernel {nth}");
+            assert_eq!(remembered(), 0, "it failed");
+        }
+        let (outcome, tested) = open(&|_| {});
+        assert_eq!((outcome.is_ok(), tested, remembered()), (true, dispatches, 1));
+        let (outcome, tested) = open(&|_| {});
+        assert_eq!((outcome.is_ok(), tested), (true, 0), "it is remembered");
+        let injection = Injection::default();
+        Classifier::builder().untested(true).inject(&injection).open().unwrap();
+        assert_eq!(injection.seen(Moment::Dispatch), 0);
+    });
+}
+
+#[test]
+fn every_way_through_the_library_notices_a_device_that_does_nothing() {
+    in_time(|| {
+        let photo = DynamicImage::new_rgb8(40, 40);
+        let idle = |work: &dyn Fn(&Classifier) -> Result<(), Error>, what: &str| {
+            let injection = Injection::default();
+            let classifier = Classifier::builder().inject(&injection).open().unwrap();
+            (1..200).for_each(|nth| injection.plan(Moment::Submit, nth, Failure::Idle));
+            assert_eq!(work(&classifier).expect_err(what).code(), "gpu.wrong", "{what}");
+        };
+        idle(&|classifier| classifier.infer(&photo).map(drop), "infer");
+        idle(&|classifier| classifier.embed(&photo).map(drop), "embed");
+        idle(&|classifier| classifier.explain(&photo, None).map(drop), "explain");
+        idle(&|classifier| classifier.logits(&Tensor::zeros(classifier.input_shape(2))).map(drop), "logits");
+        idle(&|classifier| classifier.verify(1, Coverage::Chosen).map(drop), "verify");
+        idle(&|classifier| classifier.profile(1, 1).map(drop), "profile");
+        let similarities =
+            |classifier: &Classifier| classifier.similarities(&[&[1.0; 8]], &[&[1.0; 8]], &mut |_| Ok::<(), Error>(()));
+        idle(&similarities, "similarities");
+    });
+}
+
 #[test]
 fn a_device_that_is_too_slow_is_lost_and_let_go_while_it_works() {
     in_time(|| {
@@ -230,7 +344,7 @@ fn a_network_that_takes_long_is_cut_into_submissions_with_the_same_bits() {
     in_time(|| {
         let graph = Architecture::by_name("cifar_resnet110b").unwrap().graph();
         let injection = Injection::default();
-        let executor = of(graph, Options { deterministic: true, ..Options::new(Precision::F32) }, &injection);
+        let executor = of(graph, Options { chosen_for: Some(1), ..Options::new(Precision::F32) }, &injection);
         let all = Tensor::new(Shape::new(64, 3, 32, 32), weights().input([64, 3, 32, 32]));
         let submissions = |images: usize| {
             let plan = executor.plan(Shape { n: images, ..all.shape }).unwrap();

@@ -193,11 +193,11 @@ fn concatenations_extend_one_another() {
 #[test]
 fn the_stride_of_bottlenecks_is_told_and_not_guessed() {
     let resnet = Architecture::by_name("resnet50").unwrap();
-    let v1 = resnet.clone().downsample_in_bottleneck(true);
+    let v1 = resnet.clone().with_structure(&"stride-in=1x1".parse().unwrap()).unwrap();
     assert_eq!(resnet.graph().tensors(), v1.graph().tensors());
     assert_ne!(resnet.graph(), v1.graph());
     assert!(v1.macs(224, 224).unwrap() < resnet.macs(224, 224).unwrap());
-    assert_eq!(v1.name(), "resnet50 (stride in the 1x1 convolutions)");
+    assert_eq!(v1.name(), "resnet50");
 }
 
 #[test]
@@ -288,7 +288,7 @@ fn row_11_extra_tensors_are_listed() {
         let mut resnet = shapes("resnet50");
         resnet.insert(extra.into(), vec![1]);
         match detect(&resnet) {
-            Err(Error::UnexpectedTensor { count: 1, names, .. }) => assert_eq!(names, extra),
+            Err(Error::UnexpectedTensor { count: 1, names, .. }) => assert!(names.starts_with(extra), "{names}"),
             // A name within the stages may also look like one block more.
             Err(Error::MissingTensor { .. } | Error::UnknownArchitecture { .. }) if extra.starts_with("layer5") => {}
             other => panic!("{extra}: {other:?}"),
@@ -336,7 +336,7 @@ fn row_12_stems_of_other_channels_and_kernels_are_refused() {
 fn a_network_without_its_last_stage_is_no_network() {
     let mut resnet = shapes("resnet50");
     resnet.retain(|name, _| !name.starts_with("layer4.") && !name.starts_with("fc."));
-    assert!(unknown(&resnet).contains("3 stages"));
+    assert!(unknown(&resnet).contains("3 stages and no head"));
 }
 
 #[test]

@@ -7,7 +7,7 @@ use residua::{
     checkpoint::{Checkpoint, Synthetic},
     gpu::Executor,
     graph::{Graph, ValueId},
-    kernels::{Precision, conv2d::Variant, tiled::Tile},
+    kernels::{Precision, candidates, registers, tiled::Tile, winograd_tiled},
     models::Architecture,
     plan::{Network, Options},
     reference,
@@ -139,17 +139,17 @@ fn f16_storage() {
 }
 
 #[test]
-fn every_kernel_variant_in_a_whole_network() {
-    for variant in Variant::all(device().caps()) {
-        check("cifar_resnet20a", 2, Options { conv2d: Some(variant), ..Options::new(Precision::F32) });
+fn every_kernel_in_a_whole_network() {
+    for kernel in candidates(device().caps()) {
+        check("cifar_resnet20a", 2, Options { forced: Some(kernel), ..Options::new(Precision::F32) });
     }
 }
 
 /// Its rounding errors grow with depth and channels.
 #[test]
 fn winograd_without_subgroups_in_a_network_of_many_channels() {
-    let winograd = Variant::WinogradTiled(Tile::P128C64);
-    check("resnet18", 1, Options { conv2d: Some(winograd), ..Options::new(Precision::F32) });
+    let winograd = winograd_tiled::id(Tile::P128C64);
+    check("resnet18", 1, Options { forced: Some(winograd), ..Options::new(Precision::F32) });
 }
 
 #[test]
@@ -160,7 +160,7 @@ fn given_values_are_those_of_the_trace_and_nothing_behind_them_runs() {
     for stored in common::precisions(&device(), "given values") {
         let network = Network::new(graph.clone(), checkpoint.clone());
         // A kernel that does not do whole residual blocks, which a trace forbids.
-        let options = Options { conv2d: Some(Variant::Registers { pixels: 8 }), ..Options::new(stored) };
+        let options = Options { forced: Some(registers::ID), ..Options::new(stored) };
         let executor = Executor::new(device(), network, options);
         let input = golden.input(2);
         let trace = pollster::block_on(executor.trace(&input)).unwrap();

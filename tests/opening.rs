@@ -7,34 +7,16 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use common::save;
 use residua::{
     Builder, Classifier,
-    checkpoint::Synthetic,
     image::{CropRounding, Filter, Preprocess, Resize},
     labels::Scoring,
     models::Architecture,
     tensor::Tensor,
 };
-use safetensors::{Dtype, tensor::TensorView};
 
 const IMAGENET: ([f32; 3], [f32; 3]) = ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]);
-
-/// Writes synthetic weights under these names.
-fn save(path: &Path, tensors: &[(String, Vec<usize>)]) {
-    let synthetic = Synthetic { salt: "residua".into(), damped: None, damp: 1.0 };
-    let bytes = |(name, shape): &(String, Vec<usize>)| -> Vec<u8> {
-        if shape.is_empty() {
-            return 1i64.to_le_bytes().to_vec();
-        }
-        synthetic.tensor(name, shape).iter().flat_map(|v| v.to_le_bytes()).collect()
-    };
-    let data: Vec<Vec<u8>> = tensors.iter().map(bytes).collect();
-    let views = tensors.iter().zip(&data).map(|((name, shape), data)| {
-        let dtype = if shape.is_empty() { Dtype::I64 } else { Dtype::F32 };
-        (name, TensorView::new(dtype, shape.clone(), data).unwrap())
-    });
-    safetensors::serialize_to_file(views, None, path).unwrap();
-}
 
 /// A folder as the hub has it: the configurations of the repository, and weights under its names.
 fn folder_of(repository: &str) -> tempfile::TempDir {

@@ -2,7 +2,7 @@
 
 use residua::{
     checkpoint::{Checkpoint, Synthetic},
-    graph::{Conv2dParams, Graph, Op, PoolParams},
+    graph::{Activation, Conv2dParams, Graph, Op, PoolParams},
     models::Architecture,
     reference,
     tensor::{Shape, Tensor},
@@ -32,7 +32,7 @@ fn apply(op: Op, input: Shape, weights: &[(&str, &[usize], &[f32])]) -> Tensor {
 }
 
 fn conv(in_channels: usize, out_channels: usize, kernel: usize, stride: usize, padding: usize, groups: usize) -> Op {
-    let params = Conv2dParams { in_channels, out_channels, kernel, stride, padding, groups };
+    let params = Conv2dParams { in_channels, out_channels, kernel, stride, padding, dilation: 1, groups };
     Op::Conv2d { weight: "w".into(), bias: None, params }
 }
 
@@ -61,7 +61,8 @@ fn groups_do_not_mix() {
 
 #[test]
 fn convolution_adds_its_bias() {
-    let params = Conv2dParams { in_channels: 1, out_channels: 2, kernel: 1, stride: 1, padding: 0, groups: 1 };
+    let params =
+        Conv2dParams { in_channels: 1, out_channels: 2, kernel: 1, stride: 1, padding: 0, dilation: 1, groups: 1 };
     let op = Op::Conv2d { weight: "w".into(), bias: Some("b".into()), params };
     let y = apply(op, Shape::new(1, 1, 1, 2), &[("w", &[2, 1, 1, 1], &[1.0, -1.0]), ("b", &[2], &[0.5, 0.25])]);
     assert_eq!(y.data, [1.5, 2.5, -0.75, -1.75]);
@@ -71,16 +72,19 @@ fn convolution_adds_its_bias() {
 #[test]
 fn convolution_is_its_definition() {
     let synthetic = Synthetic { salt: "conv".into(), damped: None, damp: 1.0 };
-    for (c, o, kernel, stride, padding, groups, h, w) in [
-        (3, 4, 7, 2, 3, 1, 11, 8),
-        (4, 6, 3, 2, 1, 2, 5, 7),
-        (6, 6, 3, 1, 1, 6, 4, 3),
-        (2, 2, 1, 2, 0, 1, 6, 5),
-        (2, 2, 1, 1, 1, 1, 3, 3),
-        (64, 64, 3, 1, 1, 4, 16, 16),
+    for (c, o, kernel, stride, padding, dilation, groups, h, w) in [
+        (3, 4, 7, 2, 3, 1, 1, 11, 8),
+        (4, 6, 3, 2, 1, 1, 2, 5, 7),
+        (6, 6, 3, 1, 1, 1, 6, 4, 3),
+        (2, 2, 1, 2, 0, 1, 1, 6, 5),
+        (2, 2, 1, 1, 1, 1, 1, 3, 3),
+        (64, 64, 3, 1, 1, 1, 4, 16, 16),
+        (4, 6, 3, 1, 2, 2, 2, 6, 9),
+        (2, 3, 3, 2, 4, 4, 1, 7, 5),
+        (2, 2, 1, 1, 0, 3, 1, 3, 3),
     ] {
         let (params, i) =
-            (Conv2dParams { in_channels: c, out_channels: o, kernel, stride, padding, groups }, c / groups);
+            (Conv2dParams { in_channels: c, out_channels: o, kernel, stride, padding, dilation, groups }, c / groups);
         let mut graph = Graph::new(c);
         let input = graph.input();
         graph.push("conv", Op::Conv2d { weight: "w".into(), bias: None, params }, &[input]);
@@ -94,7 +98,8 @@ fn convolution_is_its_definition() {
             let mut sum = 0.0;
             for (ic, ky, kx) in (0..i * kernel * kernel).map(|k| (k / kernel / kernel, k / kernel % kernel, k % kernel))
             {
-                let (iy, ix) = ((oy * stride + ky).wrapping_sub(padding), (ox * stride + kx).wrapping_sub(padding));
+                let (iy, ix) =
+                    [(oy, ky), (ox, kx)].map(|(o, k)| (o * stride + k * dilation).wrapping_sub(padding)).into();
                 if iy < h && ix < w {
                     let channel = oc / (o / groups) * i + ic;
                     sum += f64::from(weights[((oc * i + ic) * kernel + ky) * kernel + kx])
@@ -117,6 +122,30 @@ fn batch_norm_is_its_definition() {
     ];
     let y = apply(op, Shape::new(2, 2, 1, 2), &weights);
     assert_eq!(y.data, [10.0, 12.0, 0.5, 0.0, 18.0, 20.0, -1.5, -2.0]);
+}
+
+#[test]
+fn activations() {
+    let of = |activation| apply(Op::Activation(activation), Shape::new(1, 3, 1, 1), &[]).data;
+    // Of 1, 2 and 3.
+    assert_eq!(of(Activation::Silu), [0.731_058_6, 1.761_594_2, 2.857_722_3]);
+    assert_eq!(of(Activation::Gelu), [0.841_344_8, 1.954_499_7, 2.995_950_2]);
+    assert_eq!(of(Activation::HardSwish), [2.0 / 3.0, 5.0 / 3.0, 3.0]);
+    let mut graph = Graph::new(1);
+    let x = graph.input();
+    let twice = graph.push("leaky", Op::Activation(Activation::LeakyRelu(0.5)), &[x]);
+    graph.push("elu", Op::Activation(Activation::Elu(2.0)), &[twice]);
+    let x = Tensor::new(Shape::new(1, 1, 1, 2), vec![-2.0, 4.0]);
+    let values = reference::run(&graph, &checkpoint(&[]), &x).unwrap();
+    assert_eq!(values[1].data, [-1.0, 4.0]);
+    assert_eq!(values[2].data, [-1.264_241_1, 4.0]);
+}
+
+#[test]
+fn global_pooling() {
+    let of = |op| apply(op, Shape::new(1, 2, 1, 2), &[]).data;
+    assert_eq!(of(Op::GlobalMaxPool), [2.0, 4.0]);
+    assert_eq!(of(Op::GlobalAvgMaxPool), [1.75, 3.75]);
 }
 
 #[test]
@@ -171,7 +200,8 @@ fn gates() {
 /// No kernel and no packing of weights has to think of them.
 #[test]
 fn layers_without_outputs_are_refused() {
-    let params = Conv2dParams { in_channels: 2, out_channels: 0, kernel: 1, stride: 1, padding: 0, groups: 1 };
+    let params =
+        Conv2dParams { in_channels: 2, out_channels: 0, kernel: 1, stride: 1, padding: 0, dilation: 1, groups: 1 };
     let conv = Op::Conv2d { weight: "w".into(), bias: None, params };
     let linear = Op::Linear { weight: "w".into(), bias: None, in_features: 2, out_features: 0 };
     for op in [conv, linear] {
@@ -215,7 +245,9 @@ fn joins() {
 #[test]
 fn nan_is_never_hidden() {
     let pool = Op::MaxPool2d(PoolParams { kernel: 2, stride: 1, padding: 0, ceil: false });
-    for op in [Op::Relu, Op::Sigmoid, pool] {
+    let silu = Op::Activation(Activation::Silu);
+    let leaky = Op::Activation(Activation::LeakyRelu(0.1));
+    for op in [Op::Relu, Op::Sigmoid, silu, leaky, Op::GlobalMaxPool, Op::GlobalAvgMaxPool, pool] {
         let mut graph = Graph::new(1);
         let x = graph.input();
         graph.push("op", op, &[x]);

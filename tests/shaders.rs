@@ -9,12 +9,12 @@ use naga::{
 };
 use residua::{
     checkpoint::Synthetic,
-    graph::{Conv2dParams, PoolParams},
+    graph::{self, Conv2dParams, PoolParams},
     kernels::{
-        Activation, Binding, Caps, KernelKey, Precision, ShaderId, View, block,
-        conv2d::{Conv2d, Residual, Variant},
-        elementwise::{self, ElementwiseDims, Flags},
-        linear, pixels, pool,
+        Activated, Activation, Binding, Caps, Elementwise, GlobalAvgPool, GlobalMaxPool, KernelId, KernelKey, Linear,
+        Pool2d, Precision, Problem, Residual, Types, View, candidates,
+        conv2d::{Conv2d, pointwise},
+        global_avg_pool, shaders, winograd_tiled,
     },
     models::Architecture,
     plan::{Network, Options},
@@ -22,71 +22,83 @@ use residua::{
 };
 
 fn caps(software: bool) -> Caps {
-    Caps {
-        device: "none".into(),
-        software,
-        f16: true,
-        subgroup: Some(8),
-        cooperative: true,
-        workgroup_bytes: 1 << 15,
-        max_binding_bytes: 1 << 27,
-        max_workgroups: 65535,
-    }
+    Caps { software, f16: true, subgroup: Some(8), cooperative: true, workgroup_bytes: 1 << 15, ..Caps::least() }
 }
 
-/// One key of every kind that `plan::select` can make.
-fn keys() -> Vec<KernelKey> {
-    let mut keys = Vec::new();
+/// Layers of every kind, with every epilogue and prologue.
+fn problems() -> Vec<Problem> {
     let view = View::whole(Shape::new(1, 64, 8, 8));
-    let conv2d = |groups, residual, prologue| {
-        let params = Conv2dParams { in_channels: 64, out_channels: 64, kernel: 3, stride: 1, padding: 1, groups };
-        Conv2d { params, x: view, y: view, prologue, residual, activation: Activation::Relu }
-    };
-    for stored in [Precision::F32, Precision::F16] {
-        for (variant, groups) in Variant::all(&caps(false)).into_iter().flat_map(|v| [1, 2, 4, 8, 16].map(|g| (v, g))) {
-            for residual in [Residual::None, Residual::Same(view), Residual::SubsamplePad { view, step: 2, before: 4 }]
-            {
-                for conv in [false, true].map(|prologue| conv2d(groups, residual, prologue)) {
-                    let dispatches = |output| conv.dispatches(variant, stored, output).into_iter();
-                    if conv.admits(variant, stored) {
-                        keys.extend([stored, Precision::F32].into_iter().flat_map(dispatches).map(|step| step.key));
-                    }
-                }
-            }
-        }
-        for variant in Variant::all(&caps(false)).into_iter().filter(|variant| variant.is_block()) {
-            for channels in [16, 32, 64] {
-                let x = View::whole(Shape::new(1, channels, 512 / channels, 512 / channels));
-                let params = Conv2dParams {
-                    in_channels: channels,
-                    out_channels: channels,
-                    ..conv2d(1, Residual::None, false).params
-                };
-                let conv = Conv2d { params, x, y: x, ..conv2d(1, Residual::Same(x), false) };
-                let dispatch = |output| block::dispatch(&conv, variant, stored, output, &caps(false));
-                keys.extend([stored, Precision::F32].into_iter().filter_map(dispatch).map(|step| step.key));
-            }
-        }
-        for (max, prologue) in [(true, false), (true, true), (false, false), (false, true)] {
-            let params = PoolParams { kernel: 3, stride: 2, padding: 1, ceil: false };
-            keys.push(pool::window(stored, stored, pool::Window { max, params, prologue }, view, view).0);
-        }
-        keys.push(pool::global(stored, stored, view, view).0);
-        keys.push(pixels::normalise(stored, View::whole(Shape::new(1, 3, 8, 8))).0);
-        for output in [stored, Precision::F32] {
-            keys.extend([true, false].map(|software| linear::gemv(stored, output, &caps(software), view, view).0));
-        }
-        let activations = [Activation::None, Activation::Relu, Activation::Sigmoid];
-        for (bits, activation) in activations.into_iter().flat_map(|activation| (0..16).map(move |b| (b, activation))) {
-            let [source, affine, gate, residual] = [1, 2, 4, 8].map(|bit| bits & bit > 0);
-            let flags = Flags { source, affine, gate, residual, activation };
-            let dims: ElementwiseDims = bytemuck::Zeroable::zeroed();
-            keys.push(
-                elementwise::kernel(stored, stored, flags, &ElementwiseDims { pixels: 1, out_channels: 4, ..dims }).0,
-            );
+    let (residual, activation) = (Residual::None, Activation::Relu);
+    let params = |channels, groups| Conv2dParams { kernel: 3, padding: 1, groups, ..pointwise(channels, channels) };
+    let residuals = [Residual::None, Residual::Same(view), Residual::SubsamplePad { view, step: 2, before: 4 }];
+    let mut problems = Vec::new();
+    for (residual, groups) in residuals.into_iter().flat_map(|r| [1, 2, 4, 8, 16].map(|groups| (r, groups))) {
+        let conv = |prologue| Conv2d { params: params(64, groups), x: view, y: view, prologue, residual, activation };
+        problems.extend([false, true].map(|prologue| Problem::Conv2d(conv(prologue))));
+    }
+    for channels in [16, 32, 64] {
+        let x = View::whole(Shape::new(1, channels, 512 / channels, 512 / channels));
+        let (params, residual) = (params(channels, 1), Residual::Same(x));
+        problems.push(Problem::Block(Conv2d { params, x, y: x, prologue: false, residual, activation }));
+    }
+    let [features, classes] = [64, 20].map(|c| View::whole(Shape::new(9, c, 1, 1)));
+    problems.push(Problem::Linear(Linear { inputs: 64, outputs: 20, x: features, y: classes }));
+    let params = PoolParams { kernel: 3, stride: 2, padding: 1, ceil: false };
+    for (max, prologue) in [(true, false), (true, true), (false, false), (false, true)] {
+        problems.push(Problem::Pool2d(Pool2d { max, params, prologue, x: view, y: view }));
+    }
+    let pooled = View::whole(Shape::new(1, 64, 1, 1));
+    problems.push(Problem::GlobalAvgPool(GlobalAvgPool { x: view, y: pooled }));
+    problems.extend([false, true].map(|mean| Problem::GlobalMaxPool(GlobalMaxPool { mean, x: view, y: pooled })));
+    for name in ["relu6", "leaky_relu", "silu", "mish", "gelu", "gelu_tanh", "quick_gelu", "tanh", "hard_sigmoid"]
+        .into_iter()
+        .chain(["hard_swish", "hard_mish", "elu", "celu", "selu", "relu", "sigmoid", "identity"])
+    {
+        let function = graph::Activation::parse(name).unwrap();
+        problems.push(Problem::Activation(Activated { function, x: view, y: view }));
+    }
+    let activations = [Activation::None, Activation::Relu, Activation::Sigmoid];
+    for (bits, activation) in activations.into_iter().flat_map(|activation| (0..16).map(move |b| (b, activation))) {
+        let [source, affine, gate, adds] = [1, 2, 4, 8].map(|bit| bits & bit > 0);
+        let (x, gate) = (source.then_some(view), gate.then_some(view));
+        let residual = if adds { Residual::Same(view) } else { residual };
+        problems.push(Problem::Elementwise(Elementwise {
+            x,
+            affine,
+            gate,
+            residual,
+            activation,
+            y: view,
+            channels: [0, 64],
+        }));
+    }
+    problems.push(Problem::Pixels(View::whole(Shape::new(1, 3, 8, 8))));
+    problems
+}
+
+/// One key of every kind that kernels make for these problems, with the kernel.
+fn keys() -> Vec<(KernelId, KernelKey)> {
+    let (problems, caps) = (problems(), caps(false));
+    let types = [Precision::F32, Precision::F16].into_iter();
+    let types: Vec<Types> =
+        types.flat_map(|stored| [stored, Precision::F32].map(|output| Types { stored, output })).collect();
+    let mut keys = Vec::new();
+    for kernel in candidates(&caps) {
+        for (problem, types) in problems.iter().flat_map(|problem| types.iter().map(move |types| (problem, *types))) {
+            let work = kernel.work(problem, types, &caps);
+            let dispatches = work.into_iter().flat_map(|work| work.dispatches);
+            keys.extend(dispatches.map(|dispatch| (kernel, dispatch.key)));
         }
     }
     keys
+}
+
+#[test]
+fn every_kernel_serves_something() {
+    let (keys, caps) = (keys(), caps(false));
+    for kernel in candidates(&caps) {
+        assert!(keys.iter().any(|(other, _)| *other == kernel), "{kernel} computes nothing");
+    }
 }
 
 fn parse(key: &KernelKey) -> Module {
@@ -152,7 +164,7 @@ fn reflected(module: &Module) -> Vec<Binding> {
 
 #[test]
 fn every_kernel_and_key_is_valid() {
-    for key in keys() {
+    for (_, key) in keys() {
         if let Some(problem) = problem(&key, &parse(&key)) {
             panic!("{key}: {problem}");
         }
@@ -161,33 +173,37 @@ fn every_kernel_and_key_is_valid() {
 
 #[test]
 fn bindings_and_uniform_sizes_equal_the_rust_side() {
-    for key in keys() {
-        assert_eq!(reflected(&parse(&key)), key.shader.shader().bindings, "{key}");
+    for (_, key) in keys() {
+        assert_eq!(reflected(&parse(&key)), key.shader.bindings, "{key}");
     }
 }
 
 #[test]
 fn every_shader_has_a_key_and_a_file_of_its_name() {
     let keys = keys();
-    for id in ShaderId::ALL {
-        assert!(keys.iter().any(|key| key.shader == id), "{id:?} is never chosen");
-        let path = format!("{}/shaders/{}.wgsl", env!("CARGO_MANIFEST_DIR"), id.shader().name);
+    for shader in shaders() {
+        let name = shader.name;
+        let path = format!("{}/shaders/{name}.wgsl", env!("CARGO_MANIFEST_DIR"));
         let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
         assert!(text.starts_with("// "), "{path} opens with its purpose");
-        assert!(keys.iter().any(|key| key.shader == id && key.wgsl().ends_with(&text)), "{id:?} is another file");
+        let mut own = keys.iter().filter(|(_, key)| key.shader == shader).peekable();
+        assert!(own.peek().is_some(), "{name} is never used");
+        assert!(own.all(|(_, key)| key.wgsl().ends_with(&text)), "{name} is another file");
     }
 }
 
 #[test]
 fn a_wrong_override_type_or_binding_is_noticed() {
     let view = View::whole(Shape::new(1, 8, 2, 2));
-    let key = pool::global(Precision::F32, Precision::F32, view, view).0;
+    let pooling = Problem::GlobalAvgPool(GlobalAvgPool { x: view, y: view });
+    let work = global_avg_pool::ID.work(&pooling, Types::F32, &caps(false)).unwrap();
+    let key = work.dispatches[0].key.clone();
     let unknown = KernelKey { overrides: vec![("NO_SUCH", 1)], ..key.clone() };
     assert!(problem(&unknown, &parse(&unknown)).is_some());
     let broken = key.wgsl().replace("vec4<f32>(x[", "vec3<f32>(x[");
     assert!(wgsl::parse_str(&broken).is_err());
     let moved = key.wgsl().replace("pad1: u32", "pad1: u32, more: vec4<u32>");
-    assert_ne!(reflected(&wgsl::parse_str(&moved).unwrap()), key.shader.shader().bindings);
+    assert_ne!(reflected(&wgsl::parse_str(&moved).unwrap()), key.shader.bindings);
 }
 
 /// On hardware each dense convolution of at least 16 million multiply-adds an image has workgroups for most of the processors of a
@@ -205,7 +221,7 @@ fn hardware_is_kept_busy() {
             let workgroups: u32 = step.grid.iter().product();
             assert!(workgroups >= 96, "batch {batch}: {}: {:?}", step.name, step.grid);
         }
-        let transforms = plan.steps.iter().filter(|step| step.kernel.shader == ShaderId::Conv2dWinogradTiledInput);
+        let transforms = plan.steps.iter().filter(|step| *step.key.shader == winograd_tiled::INPUT);
         assert_eq!(transforms.count(), winograd, "batch {batch}");
     }
 }

@@ -14,15 +14,18 @@ use residua::{
     Classifier, DeviceInfo,
     checkpoint::Synthetic,
     gpu::Executor,
-    kernels::{Caps, Precision, ShaderId, conv2d::Variant, tiled::Tile},
+    kernels::{
+        Caps, KernelId, Precision, Shader, grouped, registers,
+        tiled::{self, Tile},
+    },
     models::Architecture,
     plan::{Candidates, Network, Options, Plan, Reason, Table, Timing},
     tensor::{Shape, Tensor},
     tune::{self, Measure, Tune, Watch},
 };
 
-const PLAIN: Variant = Variant::Registers { pixels: 8 };
-const SMALL: Variant = Variant::Tiled(Tile::P32C32);
+const PLAIN: KernelId = registers::ID;
+const SMALL: KernelId = tiled::id(Tile::P32C32);
 const STORED: Precision = Precision::F32;
 
 fn network() -> Network {
@@ -32,7 +35,7 @@ fn network() -> Network {
 }
 
 /// A table in which `fastest` is the fastest for every convolution of batches of `images` images.
-fn table(network: &Network, caps: &Caps, images: usize, fastest: Variant) -> Table {
+fn table(network: &Network, caps: &Caps, images: usize, fastest: KernelId) -> Table {
     let mut table = Table::new("device", "driver");
     for case in network.cases(Shape::new(images, 3, 32, 32), STORED).unwrap() {
         let Candidates { kernels, wgsl } = Candidates::of(&case, &Options::new(STORED), caps);
@@ -52,10 +55,10 @@ fn plan(network: &Network, caps: &Caps, images: usize, options: &Options) -> Pla
 }
 
 /// The shaders of the convolutions, and how many of them were chosen by measurement.
-fn convolutions(plan: &Plan) -> (Vec<ShaderId>, usize) {
-    let steps = || plan.steps.iter().filter(|step| step.kernel.shader.shader().name.starts_with("conv2d"));
+fn convolutions(plan: &Plan) -> (Vec<&'static Shader>, usize) {
+    let steps = || plan.steps.iter().filter(|step| step.key.shader.name.starts_with("conv2d"));
     let measured = steps().filter(|step| matches!(step.reason, Reason::Measured { .. })).count();
-    (steps().map(|step| step.kernel.shader).collect(), measured)
+    (steps().map(|step| step.key.shader).collect(), measured)
 }
 
 #[test]
@@ -66,13 +69,13 @@ fn the_choice_follows_the_table_for_its_batches() {
     let options = with(vec![table(&network, caps, 8, PLAIN), table(&network, caps, 64, SMALL)]);
     let shaders = |images| convolutions(&plan(&network, caps, images, &options));
     let ruled = |images| convolutions(&plan(&network, caps, images, &Options::new(STORED)));
-    assert_ne!(ruled(8).0[0], ShaderId::Conv2dRegisters, "the case shows nothing");
+    assert_ne!(ruled(8).0[0], &registers::SHADER, "the case shows nothing");
     for images in [2, 8, 16] {
         let (chosen, measured) = shaders(images);
-        assert!(chosen.iter().all(|shader| *shader == ShaderId::Conv2dRegisters), "{images}: {chosen:?}");
+        assert!(chosen.iter().all(|shader| **shader == registers::SHADER), "{images}: {chosen:?}");
         assert_eq!(measured, chosen.len());
     }
-    assert!(shaders(17).0.iter().all(|shader| *shader == ShaderId::Conv2dTiled));
+    assert!(shaders(17).0.iter().all(|shader| **shader == tiled::SHADER));
     assert_eq!(shaders(1), ruled(1), "nothing was measured for one image");
     let reason = plan(&network, caps, 8, &options).steps[0].reason.to_string();
     assert_eq!(reason, "measured with 8 images: 2.000 ms, next best 4.000 ms");
@@ -90,12 +93,13 @@ fn what_does_not_fit_the_kernels_is_not_believed() {
     let first = read(&good.replace(wgsl, "0123456789abcdef"));
     assert!(first.1 < read(&good).1, "kernels that have changed since");
     // Names of kernels that are not there, or do not serve the convolution, mean nothing.
-    let foreign = good.replace("registers, 8 pixels", "grouped").replace("tiled", "tilted");
-    assert!(!read(&foreign).0.contains(&ShaderId::Conv2dGrouped));
-    assert_eq!(read(&good.replace("\"in_channels\":", "\"in_channels\":1")), ruled, "other convolutions");
+    let foreign = good.replace("conv2d.registers", "conv2d.grouped").replace("conv2d.tiled", "conv2d.tilted");
+    assert!(!read(&foreign).0.contains(&&grouped::SHADER));
+    let others = good.replace("\"in_channels\":", "\"in_channels\":1").replace("\"inputs\":", "\"inputs\":1");
+    assert_eq!(read(&others), ruled, "other layers");
     let faulty = Options { faulty: vec![(PLAIN, STORED)], ..with(vec![table(&network, caps, 1, PLAIN)]) };
     let (shaders, _) = convolutions(&plan(&network, caps, 1, &faulty));
-    assert!(!shaders.contains(&ShaderId::Conv2dRegisters), "a kernel that verify found wrong: {shaders:?}");
+    assert!(!shaders.contains(&&registers::SHADER), "a kernel that verify found wrong: {shaders:?}");
 }
 
 #[test]
@@ -103,7 +107,7 @@ fn deterministic_kernels_are_those_measured_for_one_image() {
     let (network, device) = (network(), device());
     let caps = device.caps();
     let tables = [(1, PLAIN), (8, SMALL), (64, SMALL)].map(|(images, fastest)| table(&network, caps, images, fastest));
-    let options = Options { deterministic: true, ..with(tables.to_vec()) };
+    let options = Options { chosen_for: Some(1), ..with(tables.to_vec()) };
     let executor = Executor::new(device, network, options);
     let images = Synthetic { salt: "images".into(), damped: None, damp: 1.0 }.input([64, 3, 32, 32]);
     let logits = |n: usize| {

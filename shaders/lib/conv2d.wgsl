@@ -31,6 +31,9 @@ struct Conv2dDims {
     tiles_w: u32, tiles_h: u32, tiles: u32,
     // Vectors of the sum in a slice, where it is cut into slices (see lib/gemm.wgsl).
     slice: u32,
+    // Pixels from one tap of the window to the next.
+    dilation: u32,
+    pad0: u32, pad1: u32, pad2: u32,
 }
 
 // The input is relu(scale * x + shift) instead of x: the batch norm and ReLU before a convolution of a DenseNet.
@@ -98,8 +101,8 @@ fn window(pixel: u32) -> Window {
 struct Tap { start: u32, inside: f32 }
 
 fn tap(w: Window, ky: u32, kx: u32) -> Tap {
-    let iy = w.y + i32(ky);
-    let ix = w.x + i32(kx);
+    let iy = w.y + i32(ky * dims.dilation);
+    let ix = w.x + i32(kx * dims.dilation);
     let cy = clamp(iy, 0, i32(dims.h) - 1);
     let cx = clamp(ix, 0, i32(dims.w) - 1);
     let start = ((w.image * dims.h + u32(cy)) * dims.w + u32(cx)) * dims.x_stride + dims.x_offset;

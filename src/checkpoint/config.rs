@@ -1,21 +1,25 @@
 //! The configuration that lies beside a checkpoint, in timm's or transformers' form.
 
-use std::{collections::BTreeMap, fmt, fs, io, path::Path};
+use std::{collections::BTreeMap, fmt, path::Path};
 
-use serde::{Deserialize, de::DeserializeOwned};
+use serde::{Deserialize, Deserializer, de::DeserializeOwned};
+use serde_json::Value;
 
 use super::{
+    beside::ConfigFiles,
+    claims::Claims,
     preprocess::PreprocessConfig,
     timm::{self, PretrainedCfg},
     transformers,
 };
-use crate::{Error, Result};
+use crate::{
+    Error, Result,
+    labels::forms::{self, Refused},
+    structure::{Activation, StrideIn, Structure},
+};
 
 /// Key of a checkpoint's metadata under which it may carry its own configuration.
 const METADATA_KEY: &str = "config";
-
-/// Largest number of classes that names are kept for.
-const MAX_CLASSES: usize = 1 << 20;
 
 /// What is known of a model besides its weights. The weights win: a configuration may speak of other classes than the
 /// head has.
@@ -31,8 +35,10 @@ pub struct ModelConfig {
     pub license: Option<String>,
     /// How logits become scores.
     pub problem_type: Option<ProblemType>,
-    /// Whether a bottleneck strides in its first convolution instead of the second.
-    pub downsample_in_bottleneck: Option<bool>,
+    /// What it says of the tensors.
+    pub claims: Claims,
+    /// What no tensor shows of the network.
+    pub structure: Structure,
 }
 
 /// How logits become scores.
@@ -51,77 +57,69 @@ pub enum ProblemType {
 #[derive(Deserialize)]
 struct RawConfig {
     architecture: Option<String>,
+    #[serde(alias = "default_cfg")]
     pretrained_cfg: Option<PretrainedCfg>,
-    global_pool: Option<String>,
+    #[serde(flatten)]
+    stated: timm::ModelArgs,
     model_args: Option<timm::ModelArgs>,
-    label_names: Option<Names>,
-    label_descriptions: Option<Names>,
+    label_names: Option<Value>,
+    label_descriptions: Option<Value>,
+    labels: Option<Value>,
     model_type: Option<String>,
-    id2label: Option<Names>,
+    id2label: Option<Value>,
+    label2id: Option<Value>,
     problem_type: Option<ProblemType>,
     hidden_act: Option<String>,
     downsample_in_first_stage: Option<bool>,
     downsample_in_bottleneck: Option<bool>,
 }
 
-/// Names in order, or by key.
-#[derive(Deserialize)]
-#[serde(untagged)]
-pub(super) enum Names {
-    List(Vec<String>),
-    Keyed(BTreeMap<String, String>),
-}
-
 impl ModelConfig {
-    /// Reads `config.json` and, where there is one, `preprocessor_config.json` in `folder`. Nothing if there is no
-    /// `config.json`.
+    /// Reads `config.json` and the preprocessing beside it in `folder`, see [`ConfigFiles`]. Nothing if there is no `config.json`.
     ///
     /// # Errors
     /// [`Error::Io`] if a file is there and cannot be read, and those of [`ModelConfig::from_json`].
     pub fn from_folder(folder: &Path) -> Result<Option<Self>> {
-        let path = folder.join("config.json");
-        let Some(config) = read_if_there(&path)? else { return Ok(None) };
-        let preprocessor = read_if_there(&folder.join("preprocessor_config.json"))?;
-        Self::from_json(&path.display().to_string(), &config, preprocessor.as_deref()).map(Some)
+        ConfigFiles::read(folder)?.map(|files| files.parse()).transpose()
     }
 
     /// The configuration in timm's form that a checkpoint carries in its metadata under `config`. Nothing if there is
-    /// none.
+    /// none, or text of another kind.
     ///
     /// # Errors
     /// Those of [`ModelConfig::from_json`].
     pub fn from_metadata(metadata: &BTreeMap<String, String>) -> Result<Option<Self>> {
-        metadata.get(METADATA_KEY).map(|config| Self::from_json("__metadata__.config", config, None)).transpose()
+        let config = metadata.get(METADATA_KEY).filter(|config| Claims::of(config).is_some());
+        config.map(|config| Self::from_json("__metadata__.config", config, None)).transpose()
     }
 
-    /// Takes the text of `config.json` and of `preprocessor_config.json`; `place` is used in messages.
+    /// Takes the text of `config.json` and of `preprocessor_config.json` or `processor_config.json`; `place` is used in
+    /// messages.
     ///
     /// # Errors
     /// [`Error::ConfigValue`] for text that is no such configuration and for a value out of its range.
     pub fn from_json(place: &str, config: &str, preprocessor: Option<&str>) -> Result<Self> {
-        let raw: RawConfig = json(place, config)?;
-        timm::check_model(place, raw.global_pool.as_deref(), raw.model_args.as_ref())?;
-        if let Some(pretrained) = &raw.pretrained_cfg {
-            let names = raw.label_names.as_ref().or(pretrained.label_names.as_ref()).or(raw.id2label.as_ref());
-            let descriptions = raw.label_descriptions.as_ref().or(pretrained.label_descriptions.as_ref());
-            return Ok(ModelConfig {
-                preprocess: Some(timm::preprocess(place, pretrained)?),
-                labels: labels(place, "label_names", names, descriptions)?,
-                license: pretrained.license.clone(),
-                architecture: raw.architecture,
-                problem_type: raw.problem_type,
-                downsample_in_bottleneck: raw.downsample_in_bottleneck,
-            });
+        let mut raw: RawConfig = json(place, config)?;
+        let structure = raw.structure(place)?;
+        if raw.pretrained_cfg.is_none() && raw.model_type.is_none() {
+            raw.pretrained_cfg = timm::flat(place, config)?;
         }
-        raw.check_transformers(place)?;
-        let names = raw.id2label.as_ref().or(raw.label_names.as_ref());
+        if raw.pretrained_cfg.is_none() {
+            raw.check_transformers(place)?;
+        }
+        let preprocess = match (&raw.pretrained_cfg, preprocessor) {
+            (Some(pretrained), _) => Some(timm::preprocess(place, pretrained)?),
+            (None, Some(text)) => Some(transformers::preprocess(text, raw.model_type.as_deref())?),
+            (None, None) => None,
+        };
         Ok(ModelConfig {
-            preprocess: preprocessor.map(transformers::preprocess).transpose()?,
-            labels: labels(place, "id2label", names, raw.label_descriptions.as_ref())?,
-            license: None,
+            preprocess,
+            labels: raw.labels(place)?,
+            license: raw.pretrained_cfg.and_then(|pretrained| pretrained.license),
             architecture: raw.architecture,
             problem_type: raw.problem_type,
-            downsample_in_bottleneck: raw.downsample_in_bottleneck,
+            claims: Claims::of(config).unwrap_or_default(),
+            structure,
         })
     }
 }
@@ -133,58 +131,82 @@ impl RawConfig {
             None | Some("resnet" | "timm_wrapper") => {}
             Some(other) => return Err(invalid(place, "model_type", other, "resnet and timm_wrapper are supported")),
         }
-        if let Some(other) = self.hidden_act.as_deref().filter(|act| *act != "relu") {
-            return Err(invalid(place, "hidden_act", other, "only relu is supported"));
-        }
-        if self.downsample_in_first_stage == Some(true) {
-            return Err(invalid(place, "downsample_in_first_stage", true, "only false is supported"));
-        }
         Ok(())
     }
-}
 
-fn labels(
-    place: &str,
-    field: &str,
-    names: Option<&Names>,
-    descriptions: Option<&Names>,
-) -> Result<Option<Vec<String>>> {
-    let mut labels = match names {
-        None => return Ok(None),
-        Some(Names::List(list)) => list.clone(),
-        Some(Names::Keyed(keyed)) => by_index(place, field, keyed)?,
-    };
-    if labels.len() > MAX_CLASSES {
-        return Err(invalid(place, field, format!("{} names", labels.len()), format!("at most {MAX_CLASSES}")));
+    /// What the configuration states of the network and no tensor shows.
+    fn structure(&self, place: &str) -> Result<Structure> {
+        let mut structure = Structure { stated_in: place.into(), ..Structure::default() };
+        self.stated.state(place, &mut structure)?;
+        self.model_args.as_ref().map_or(Ok(()), |args| args.state(place, &mut structure))?;
+        if let Some(name) = &self.hidden_act {
+            // Between the convolutions of a block transformers has ReLU all the same.
+            structure.activation = Some(timm::activation(place, "hidden_act", name)?);
+            structure.block_activation = Some(Activation::Relu);
+        }
+        let in_first =
+            self.downsample_in_bottleneck.map(|first| if first { StrideIn::OneByOne } else { StrideIn::ThreeByThree });
+        structure.stride_in = in_first.or(structure.stride_in);
+        structure.layer1_stride = self.downsample_in_first_stage.map(|strides| 1 + usize::from(strides));
+        Ok(structure)
     }
-    if let Some(Names::Keyed(descriptions)) = descriptions {
-        for label in &mut labels {
-            if let Some(description) = descriptions.get(label) {
-                label.clone_from(description);
+
+    /// The class names: timm's where there is a `pretrained_cfg`, else transformers'.
+    fn labels(&self, place: &str) -> Result<Option<Vec<String>>> {
+        let inner = self.pretrained_cfg.as_ref();
+        let listed = self.labels.as_ref().filter(|labels| labels.is_array() || labels.is_object());
+        let timm = [
+            ("label_names", self.label_names.as_ref()),
+            ("label_names", inner.and_then(|inner| inner.label_names.as_ref())),
+            ("labels", listed),
+        ];
+        let transformers = [("id2label", self.id2label.as_ref()), ("label2id", self.label2id.as_ref())];
+        let mut order: Vec<_> = timm.into_iter().chain(transformers).collect();
+        if inner.is_none() {
+            order.rotate_left(timm.len());
+        }
+        let Some((field, names)) = order.into_iter().find_map(|(field, names)| Some((field, names?))) else {
+            return Ok(None);
+        };
+        let refused = |Refused { value, expected }| invalid(place, field, value, expected);
+        let mut names = forms::names(names).map_err(refused)?;
+        let descriptions =
+            self.label_descriptions.as_ref().or(inner.and_then(|inner| inner.label_descriptions.as_ref()));
+        for (index, name) in names.iter_mut().enumerate() {
+            let description = match descriptions {
+                Some(Value::Object(by_name)) => by_name.get(name.as_str()),
+                Some(Value::Array(in_order)) => in_order.get(index),
+                _ => None,
+            };
+            if let Some(Value::String(description)) = description {
+                name.clone_from(description);
             }
         }
+        Ok((!names.is_empty()).then_some(names))
     }
-    Ok((!labels.is_empty()).then_some(labels))
 }
 
-fn by_index(place: &str, field: &str, keyed: &BTreeMap<String, String>) -> Result<Vec<String>> {
-    let mut named = BTreeMap::new();
-    for (key, name) in keyed {
-        match key.parse::<usize>() {
-            Ok(index) if index < MAX_CLASSES => named.insert(index, name),
-            _ => return Err(invalid(place, field, key, format!("keys are class indices below {MAX_CLASSES}"))),
-        };
+/// A number, or several.
+///
+/// # Errors
+/// The deserializer's, for anything else.
+pub(super) fn numbers<'de, D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Option<Vec<f64>>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Numbers {
+        One(f64),
+        Several(Vec<f64>),
     }
-    let classes = named.last_key_value().map_or(0, |(last, _)| last + 1);
-    if classes > named.len() {
-        log::warn!("{place}: {field} names {} of {classes} classes; the others are named by index", named.len());
-    }
-    Ok((0..classes).map(|i| named.get(&i).map_or_else(|| i.to_string(), |name| (*name).clone())).collect())
+    let numbers = Option::deserialize(deserializer)?;
+    Ok(numbers.map(|numbers| match numbers {
+        Numbers::One(number) => vec![number],
+        Numbers::Several(numbers) => numbers,
+    }))
 }
 
 /// Parses `text`, which lies at `place`.
 pub(super) fn json<T: DeserializeOwned>(place: &str, text: &str) -> Result<T> {
-    serde_json::from_str(text).map_err(|e| invalid(place, "JSON", "unreadable", e))
+    serde_json::from_str(text.trim_start_matches('\u{feff}')).map_err(|e| invalid(place, "JSON", "unreadable", e))
 }
 
 /// A value that is out of its range.
@@ -194,13 +216,5 @@ pub(super) fn invalid(place: &str, field: &str, value: impl fmt::Display, expect
         field: field.into(),
         value: value.to_string(),
         expected: expected.to_string(),
-    }
-}
-
-fn read_if_there(path: &Path) -> Result<Option<String>> {
-    match fs::read_to_string(path) {
-        Ok(text) => Ok(Some(text)),
-        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(e) => Err(Error::io(path, &e)),
     }
 }

@@ -4,6 +4,8 @@
 //! torchvision gives them, and their values come out as `f32`. It knows nothing of graphs: what it is asked for is a
 //! name and a shape.
 
+mod beside;
+mod claims;
 mod config;
 mod file;
 mod format;
@@ -19,6 +21,8 @@ mod values;
 
 use std::{borrow::Cow, collections::BTreeMap, fmt, ops::Range, path::Path, sync::Arc};
 
+pub use beside::ConfigFiles;
+pub use claims::Claims;
 pub use config::{ModelConfig, ProblemType};
 use file::OpenFile;
 use header::{Header, TensorEntry};

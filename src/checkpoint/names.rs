@@ -16,15 +16,17 @@ const WRAPPERS: [&str; 6] = ["module.", "_orig_mod.", "model.", "backbone.", "ti
 const ROOTS: [&str; 9] =
     ["conv1.", "bn1.", "fc.", "linear.", "features.", "classifier.", "resnet.", "embedder.", "encoder."];
 
-/// The canonical name of each tensor in the order given; nothing for those that carry no information
-/// (`num_batches_tracked`).
+/// Ends of the names of tensors that only count: batches in training, and the operations that a profiler found.
+const COUNTERS: [&str; 3] = ["num_batches_tracked", "total_ops", "total_params"];
+
+/// The canonical name of each tensor in the order given; nothing for [`COUNTERS`].
 ///
 /// # Errors
 /// A sentence, if two tensors come to one name.
 pub(super) fn canonical<'a>(
     tensors: impl Iterator<Item = (&'a str, &'a [usize])> + Clone,
 ) -> Result<Vec<Option<String>>, String> {
-    let counts = |name: &str| !name.ends_with("num_batches_tracked");
+    let counts = |name: &str| !COUNTERS.iter().any(|counter| name.ends_with(counter));
     let all_wrapped = tensors.clone().filter(|(name, _)| counts(name)).all(|(name, _)| unwrapped(name) != name);
     let strip = |name: &'a str| {
         let inner = unwrapped(name);
@@ -166,7 +168,8 @@ mod tests {
 
     #[test]
     fn counters_are_left_out() {
-        assert_eq!(names(&["bn1.num_batches_tracked", "bn1.weight"]).unwrap(), [None, Some("bn1.weight".into())]);
+        let counters = ["bn1.num_batches_tracked", "total_ops", "layer1.0.conv1.total_params", "bn1.weight"];
+        assert_eq!(names(&counters).unwrap(), [None, None, None, Some("bn1.weight".into())]);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use super::config::invalid;
 use crate::{
     Result,
-    image::{CropRounding, Filter, Resize},
+    image::{CropRounding, Filter, Preprocess, Resize},
 };
 
 /// Sides of an input that are accepted, in pixels.
@@ -43,6 +43,15 @@ pub struct Framing {
     pub resize: Resize,
 }
 
+impl PreprocessConfig {
+    /// What it asks for, at the size of training or, with `test_size`, at that of evaluation where one is stated.
+    pub fn preprocess(&self, test_size: bool) -> Preprocess {
+        let Framing { height, width, resize } = self.test_framing.filter(|_| test_size).unwrap_or(self.framing);
+        let PreprocessConfig { filter, rounding, mean, std, .. } = *self;
+        Preprocess { height, width, resize, filter, rounding, mean, std, ..Preprocess::torchvision() }
+    }
+}
+
 /// A side of the input in pixels.
 pub(super) fn side(place: &str, field: &str, value: i64) -> Result<usize> {
     if SIDES.contains(&value) {
@@ -64,18 +73,19 @@ pub(super) fn resized(place: &str, field: &str, side: usize, crop_pct: f64) -> R
     Ok(resized as usize)
 }
 
-/// Three means in `0..=1`.
+/// Three means in `0..=1`, or one for all.
 pub(super) fn mean(place: &str, field: &str, values: &[f64]) -> Result<[f32; 3]> {
-    triple(place, field, values, "three numbers from 0 to 1", |v| (0.0..=1.0).contains(&v))
+    triple(place, field, values, "one number or three, from 0 to 1", |v| (0.0..=1.0).contains(&v))
 }
 
-/// Three standard deviations, above 0 and at most 1.
+/// Three standard deviations, above 0 and at most 1, or one for all.
 pub(super) fn std(place: &str, field: &str, values: &[f64]) -> Result<[f32; 3]> {
-    triple(place, field, values, "three numbers above 0 and at most 1", |v| v as f32 > 0.0 && v <= 1.0)
+    triple(place, field, values, "one number or three, above 0 and at most 1", |v| v as f32 > 0.0 && v <= 1.0)
 }
 
 fn triple(place: &str, field: &str, values: &[f64], expected: &str, fits: impl Fn(f64) -> bool) -> Result<[f32; 3]> {
     match values {
+        [all] if fits(*all) => Ok([*all as f32; 3]),
         [r, g, b] if values.iter().all(|v| fits(*v)) => Ok([*r as f32, *g as f32, *b as f32]),
         _ => Err(invalid(place, field, format!("{values:?}"), expected)),
     }

@@ -3,14 +3,16 @@
 //! Source: timm, `data/config.py` (`resolve_data_config`) and `data/transforms_factory.py` (`transforms_imagenet_eval`).
 
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::{
-    config::{Names, invalid},
+    config::{invalid, json, numbers},
     preprocess::{self, Framing, PreprocessConfig},
 };
 use crate::{
     Result,
     image::{CropRounding, Filter, Resize},
+    structure::{Activation, Dilation, GlobalPool, Structure, norm_eps, output_stride},
 };
 
 /// What timm takes where a file says nothing.
@@ -28,42 +30,85 @@ pub(super) struct PretrainedCfg {
     pub(super) crop_pct: Option<f64>,
     pub(super) test_crop_pct: Option<f64>,
     pub(super) crop_mode: Option<String>,
+    #[serde(default, deserialize_with = "numbers")]
     pub(super) mean: Option<Vec<f64>>,
+    #[serde(default, deserialize_with = "numbers")]
     pub(super) std: Option<Vec<f64>>,
     pub(super) license: Option<String>,
-    pub(super) label_names: Option<Names>,
-    pub(super) label_descriptions: Option<Names>,
+    pub(super) label_names: Option<Value>,
+    pub(super) label_descriptions: Option<Value>,
 }
 
-/// `model_args`, as far as they change what the tensors do not show.
+/// The fields of `pretrained_cfg` out of a `config.json` that has them at its top, as timm wrote it before 0.8. Nothing if it has
+/// none of them, or neither an architecture nor the size of the input: then it may be anything.
+///
+/// # Errors
+/// [`crate::Error::ConfigValue`] if one of them is of another type.
+pub(super) fn flat(place: &str, config: &str) -> Result<Option<PretrainedCfg>> {
+    let fields: Value = json(place, config)?;
+    let stated = |names: &[&str]| names.iter().any(|name| fields.get(name).is_some_and(|value| !value.is_null()));
+    let fields_of_it = ["input_size", "interpolation", "crop_pct", "crop_mode", "mean", "std"];
+    if stated(&["architecture", "input_size"]) && stated(&fields_of_it) {
+        json(place, config).map(Some)
+    } else {
+        Ok(None)
+    }
+}
+
+/// `model_args`, as far as they change what the tensors do not show. Older configurations state some of them at the top.
 #[derive(Deserialize)]
 pub(super) struct ModelArgs {
     global_pool: Option<String>,
     output_stride: Option<i64>,
     act_layer: Option<String>,
     aa_layer: Option<String>,
+    norm_layer: Option<String>,
+    #[serde(alias = "bn_eps", alias = "batch_norm_eps")]
+    norm_eps: Option<f64>,
 }
 
-/// Refuses what timm can configure and the names and shapes of the tensors do not show.
+impl ModelArgs {
+    /// Adds to `structure` what is stated here, in place of what is there.
+    ///
+    /// # Errors
+    /// [`crate::Error::ConfigValue`] for a value that is unknown or not supported.
+    pub(super) fn state(&self, place: &str, structure: &mut Structure) -> Result<()> {
+        if let Some(aa) = &self.aa_layer {
+            return Err(invalid(place, "aa_layer", aa, "anti-aliasing is not supported"));
+        }
+        if let Some(norm) = self.norm_layer.as_deref().filter(|norm| !is_batch_norm(norm)) {
+            return Err(invalid(place, "norm_layer", norm, "only batch normalisation is supported"));
+        }
+        if let Some(pool) = self.global_pool.as_deref() {
+            let known = if pool.is_empty() { Some(GlobalPool::None) } else { GlobalPool::parse(pool) };
+            let kinds = "avg, max, avgmax, catavgmax, each with or without fast before it, and nothing are supported";
+            structure.global_pool = Some(known.ok_or_else(|| invalid(place, "global_pool", pool, kinds))?);
+        }
+        if let Some(stride) = self.output_stride {
+            let known = output_stride(stride).map(Dilation::OutputStride);
+            structure.dilation = Some(known.ok_or_else(|| invalid(place, "output_stride", stride, "8, 16 or 32"))?);
+        }
+        if let Some(name) = &self.act_layer {
+            structure.activation = Some(activation(place, "act_layer", name)?);
+        }
+        if let Some(eps) = self.norm_eps {
+            let known = norm_eps(eps);
+            structure.norm_eps = Some(known.ok_or_else(|| invalid(place, "norm_eps", eps, "from 1e-12 to 1"))?);
+        }
+        Ok(())
+    }
+}
+
+fn is_batch_norm(norm: &str) -> bool {
+    ["batchnorm", "batchnorm2d", "frozenbatchnorm2d"].contains(&norm.to_lowercase().as_str())
+}
+
+/// The activation of a name in timm or transformers.
 ///
 /// # Errors
-/// [`crate::Error::ConfigValue`] with the first such field.
-pub(super) fn check_model(place: &str, global_pool: Option<&str>, args: Option<&ModelArgs>) -> Result<()> {
-    let pools = [global_pool, args.and_then(|args| args.global_pool.as_deref())];
-    if let Some(pool) = pools.into_iter().flatten().find(|pool| !["avg", "fast", "fastavg", ""].contains(pool)) {
-        return Err(invalid(place, "global_pool", pool, "only avg is supported"));
-    }
-    let Some(args) = args else { return Ok(()) };
-    if let Some(stride) = args.output_stride.filter(|stride| *stride != 32) {
-        return Err(invalid(place, "output_stride", stride, "only 32 is supported"));
-    }
-    if let Some(act) = args.act_layer.as_deref().filter(|act| *act != "relu") {
-        return Err(invalid(place, "act_layer", act, "only relu is supported"));
-    }
-    match args.aa_layer.as_deref() {
-        Some(aa) => Err(invalid(place, "aa_layer", aa, "anti-aliasing is not supported")),
-        None => Ok(()),
-    }
+/// [`crate::Error::ConfigValue`] for one that is unknown or not supported.
+pub(super) fn activation(place: &str, field: &str, name: &str) -> Result<Activation> {
+    Activation::parse(name).ok_or_else(|| invalid(place, field, name, "such an activation is not supported"))
 }
 
 /// The validated preprocessing.

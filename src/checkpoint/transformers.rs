@@ -1,11 +1,14 @@
-//! Preprocessing as transformers configures it (`preprocessor_config.json`).
+//! Preprocessing as transformers configures it (`preprocessor_config.json`, or `processor_config.json` with that inside).
 //!
-//! Source: transformers, `models/convnext/image_processing_convnext.py`, `image_processing_utils.py`.
+//! Source: transformers, `models/*/image_processing_*.py`, `models/auto/image_processing_auto.py`,
+//! `image_processing_backends.py`.
 
 use serde::Deserialize;
 
+use serde_json::Value;
+
 use super::{
-    config::{invalid, json},
+    config::{invalid, json, numbers},
     preprocess::{self, Framing, PreprocessConfig},
 };
 use crate::{
@@ -17,7 +20,37 @@ use crate::{
 const PLACE: &str = "preprocessor_config.json";
 
 /// `ConvNextImageProcessor` crops below this side, and warps from it on.
-const CROP_BELOW: usize = 384;
+const CROP_BELOW: i64 = 384;
+
+/// A class of transformers and what it takes where its file says nothing.
+struct Kind {
+    /// Its name, less `ImageProcessor` or `FeatureExtractor`.
+    name: &'static str,
+    /// Whether a size that is one number stands for both sides, or for the shorter one.
+    square: bool,
+    size: i64,
+    /// Side of the crop, for those that crop.
+    crop: Option<i64>,
+    resample: i64,
+    mean: [f64; 3],
+    std: [f64; 3],
+}
+
+const HALF: [f64; 3] = [0.5; 3];
+const CLIP_MEAN: [f64; 3] = [0.481_454_66, 0.457_827_5, 0.408_210_73];
+const CLIP_STD: [f64; 3] = [0.268_629_54, 0.261_302_58, 0.275_777_11];
+
+/// The classes that photos of classifiers go through.
+const KINDS: [Kind; 5] = [
+    Kind { name: "ConvNext", square: false, size: 384, crop: None, resample: 3, mean: HALF, std: HALF },
+    Kind { name: "ViT", square: true, size: 224, crop: None, resample: 2, mean: HALF, std: HALF },
+    Kind { name: "DeiT", square: true, size: 256, crop: Some(224), resample: 3, mean: HALF, std: HALF },
+    Kind { name: "CLIP", square: false, size: 224, crop: Some(224), resample: 3, mean: CLIP_MEAN, std: CLIP_STD },
+    Kind { name: "Bit", square: false, size: 224, crop: Some(224), resample: 3, mean: CLIP_MEAN, std: CLIP_STD },
+];
+
+/// Classes that do something else with the same fields.
+const OTHERS: [&str; 7] = ["EfficientNet", "Levit", "MobileViT", "Perceiver", "PoolFormer", "Siglip2", "TextNet"];
 
 /// `preprocessor_config.json`, as far as it is used.
 #[derive(Deserialize)]
@@ -28,12 +61,16 @@ struct RawProcessor {
     do_rescale: Option<bool>,
     do_normalize: Option<bool>,
     do_center_crop: Option<bool>,
+    do_pad: Option<bool>,
+    do_flip_channel_order: Option<bool>,
     size: Option<RawSize>,
     crop_size: Option<RawSize>,
     crop_pct: Option<f64>,
     resample: Option<i64>,
     rescale_factor: Option<f64>,
+    #[serde(default, deserialize_with = "numbers")]
     image_mean: Option<Vec<f64>>,
+    #[serde(default, deserialize_with = "numbers")]
     image_std: Option<Vec<f64>>,
 }
 
@@ -41,90 +78,139 @@ struct RawProcessor {
 #[serde(untagged)]
 enum RawSize {
     Side(i64),
+    Pair([i64; 2]),
     Sides { height: i64, width: i64 },
-    Shortest { shortest_edge: i64 },
+    Shortest { shortest_edge: i64, longest_edge: Option<i64> },
 }
 
-/// The validated preprocessing of the file's text.
+/// The validated preprocessing of the file's text. A `processor_config.json` holds the same under `image_processor`. Where the file
+/// names no class, it is the one that goes with `model_type`.
 ///
 /// # Errors
 /// [`crate::Error::ConfigValue`] for text that is no such file, for a value out of its range, and for a step that
 /// is not supported.
-pub(super) fn preprocess(text: &str) -> Result<PreprocessConfig> {
-    let raw: RawProcessor = json(PLACE, text)?;
-    for (field, value) in [("do_resize", raw.do_resize), ("do_rescale", raw.do_rescale)] {
-        if value == Some(false) {
-            return Err(invalid(PLACE, field, false, "only true is supported"));
-        }
-    }
-    if let Some(factor) = raw.rescale_factor.filter(|factor| (factor * 255.0 - 1.0).abs() > 1e-6) {
-        return Err(invalid(PLACE, "rescale_factor", factor, "only 1/255 is supported"));
-    }
-    let filter = match raw.resample {
-        Some(2) => Filter::Bilinear,
-        Some(3) => Filter::Bicubic,
-        Some(other) => return Err(invalid(PLACE, "resample", other, "2 (bilinear) or 3 (bicubic)")),
-        None => return Err(missing("resample")),
+pub(super) fn preprocess(text: &str, model_type: Option<&str>) -> Result<PreprocessConfig> {
+    let value: Value = json(PLACE, text)?;
+    let (place, value) = match value.get("image_processor") {
+        Some(inner) => ("processor_config.json", inner),
+        None => (PLACE, &value),
     };
-    let (mean, std) = if raw.do_normalize == Some(false) {
-        ([0.0; 3], [1.0; 3])
-    } else {
-        let mean = raw.image_mean.as_deref().ok_or_else(|| missing("image_mean"))?;
-        let std = raw.image_std.as_deref().ok_or_else(|| missing("image_std"))?;
-        (preprocess::mean(PLACE, "image_mean", mean)?, preprocess::std(PLACE, "image_std", std)?)
-    };
-    let framing = raw.framing()?;
-    Ok(PreprocessConfig {
-        stated_in: PLACE.into(),
-        framing,
-        test_framing: None,
-        filter,
-        rounding: CropRounding::Floor,
-        mean,
-        std,
-    })
+    let raw: RawProcessor = json(place, &value.to_string())?;
+    let class = raw.image_processor_type.as_deref().or(raw.feature_extractor_type.as_deref());
+    let name =
+        class.map(|class| class.split("ImageProcessor").next().unwrap_or(class).trim_end_matches("FeatureExtractor"));
+    if let Some(other) = name.filter(|name| OTHERS.contains(name)) {
+        return Err(invalid(place, "image_processor_type", other, "ConvNext, ViT, DeiT, CLIP and Bit are supported"));
+    }
+    let name = name.or_else(|| (model_type == Some("resnet")).then_some("ConvNext"));
+    Processor { place, kind: KINDS.iter().find(|kind| Some(kind.name) == name), raw }.read()
 }
 
-impl RawProcessor {
+/// A file and the class that it is for, if that is known.
+struct Processor {
+    place: &'static str,
+    kind: Option<&'static Kind>,
+    raw: RawProcessor,
+}
+
+impl Processor {
+    fn read(&self) -> Result<PreprocessConfig> {
+        let Processor { place, kind, raw } = self;
+        for (field, value) in [("do_resize", raw.do_resize), ("do_rescale", raw.do_rescale)] {
+            if value == Some(false) {
+                return Err(invalid(place, field, false, "only true is supported"));
+            }
+        }
+        for (field, value) in [("do_pad", raw.do_pad), ("do_flip_channel_order", raw.do_flip_channel_order)] {
+            if value == Some(true) {
+                return Err(invalid(place, field, true, "only false is supported"));
+            }
+        }
+        if let Some(factor) = raw.rescale_factor.filter(|factor| (factor * 255.0 - 1.0).abs() > 1e-6) {
+            return Err(invalid(place, "rescale_factor", factor, "only 1/255 is supported"));
+        }
+        let filter = match raw.resample.or(kind.map(|kind| kind.resample)) {
+            Some(2) => Filter::Bilinear,
+            Some(3) => Filter::Bicubic,
+            Some(other) => return Err(invalid(place, "resample", other, "2 (bilinear) or 3 (bicubic)")),
+            None => return Err(self.missing("resample")),
+        };
+        let (mean, std) = if raw.do_normalize == Some(false) {
+            ([0.0; 3], [1.0; 3])
+        } else {
+            let mean = raw.image_mean.as_deref().or(kind.map(|kind| kind.mean.as_slice()));
+            let std = raw.image_std.as_deref().or(kind.map(|kind| kind.std.as_slice()));
+            let mean = mean.ok_or_else(|| self.missing("image_mean"))?;
+            let std = std.ok_or_else(|| self.missing("image_std"))?;
+            (preprocess::mean(place, "image_mean", mean)?, preprocess::std(place, "image_std", std)?)
+        };
+        Ok(PreprocessConfig {
+            stated_in: (*place).into(),
+            framing: self.framing()?,
+            test_framing: None,
+            filter,
+            rounding: CropRounding::Floor,
+            mean,
+            std,
+        })
+    }
+
     fn framing(&self) -> Result<Framing> {
-        let size = self.size.ok_or_else(|| missing("size"))?;
-        let kind = self.image_processor_type.as_deref().or(self.feature_extractor_type.as_deref());
-        let convnext = kind.map_or(self.crop_pct.is_some(), |kind| kind.starts_with("ConvNext"));
-        let side = |value| preprocess::side(PLACE, "size", value);
-        match size {
-            RawSize::Side(value) | RawSize::Shortest { shortest_edge: value } if convnext => {
-                let side = side(value)?;
-                let resize = if side < CROP_BELOW {
-                    // The default of the class is 224 / 256.
-                    let crop_pct = self.crop_pct.unwrap_or(0.875);
-                    Resize::Shorter(preprocess::resized(PLACE, "crop_pct", side, crop_pct)?)
-                } else {
-                    Resize::Squash { height: side, width: side }
-                };
-                Ok(Framing { height: side, width: side, resize })
+        let Processor { kind, raw, .. } = self;
+        let crops = raw.do_center_crop.unwrap_or(kind.is_some_and(|kind| kind.crop.is_some()));
+        let size = raw.size.or(kind.map(|kind| RawSize::Side(kind.size))).ok_or_else(|| self.missing("size"))?;
+        let convnext = kind.map_or(raw.crop_pct.is_some(), |kind| kind.name == "ConvNext");
+        let square = kind.map_or(!crops, |kind| kind.square);
+        let (height, width) = match size {
+            RawSize::Side(side) | RawSize::Shortest { shortest_edge: side, longest_edge: None } if convnext => {
+                return self.convnext(side, crops);
             }
-            RawSize::Side(value) | RawSize::Shortest { shortest_edge: value } if self.do_center_crop == Some(true) => {
-                let resize = Resize::Shorter(side(value)?);
-                let (height, width) = match self.crop_size.ok_or_else(|| missing("crop_size"))? {
-                    RawSize::Side(side) | RawSize::Shortest { shortest_edge: side } => (side, side),
-                    RawSize::Sides { height, width } => (height, width),
-                };
-                let side = |value| preprocess::side(PLACE, "crop_size", value);
-                Ok(Framing { height: side(height)?, width: side(width)?, resize })
+            RawSize::Side(side) if square => (side, side),
+            RawSize::Sides { height, width } | RawSize::Pair([height, width]) => (height, width),
+            RawSize::Side(side) | RawSize::Shortest { shortest_edge: side, longest_edge: None } if crops => {
+                let resize = Resize::Shorter(self.side("size", side)?);
+                let (height, width) = self.crop()?;
+                return Ok(Framing { height, width, resize });
             }
-            RawSize::Side(value) => squash(side(value)?, side(value)?),
-            RawSize::Sides { height, width } if self.do_center_crop != Some(true) => {
-                squash(side(height)?, side(width)?)
+            other => {
+                return Err(invalid(self.place, "size", format!("{other:?}"), "leaves the size of the input open"));
             }
-            other => Err(invalid(PLACE, "size", format!("{other:?}"), "leaves the size of the input open")),
-        }
+        };
+        let (height, width) = (self.side("size", height)?, self.side("size", width)?);
+        let resize = Resize::Squash { height, width };
+        let (height, width) = if crops { self.crop()? } else { (height, width) };
+        Ok(Framing { height, width, resize })
     }
-}
 
-fn squash(height: usize, width: usize) -> Result<Framing> {
-    Ok(Framing { height, width, resize: Resize::Squash { height, width } })
-}
+    /// What `ConvNextImageProcessor` does: a crop of its own, or none. `crops` adds the one of the other classes.
+    fn convnext(&self, shorter: i64, crops: bool) -> Result<Framing> {
+        let side = self.side("size", shorter)?;
+        if crops && self.raw.crop_size.is_some() && self.crop()? != (side, side) {
+            return Err(invalid(self.place, "do_center_crop", true, "only false is supported with this crop_size"));
+        }
+        let resize = if shorter < CROP_BELOW {
+            // The default of the class is 224 / 256.
+            Resize::Shorter(preprocess::resized(self.place, "crop_pct", side, self.raw.crop_pct.unwrap_or(0.875))?)
+        } else {
+            Resize::Squash { height: side, width: side }
+        };
+        Ok(Framing { height: side, width: side, resize })
+    }
 
-fn missing(field: &str) -> crate::Error {
-    invalid(PLACE, field, "missing", "is needed")
+    fn crop(&self) -> Result<(usize, usize)> {
+        let default = self.kind.and_then(|kind| kind.crop).map(RawSize::Side);
+        let (height, width) = match self.raw.crop_size.or(default).ok_or_else(|| self.missing("crop_size"))? {
+            RawSize::Side(side) | RawSize::Shortest { shortest_edge: side, .. } => (side, side),
+            RawSize::Sides { height, width } | RawSize::Pair([height, width]) => (height, width),
+        };
+        Ok((self.side("crop_size", height)?, self.side("crop_size", width)?))
+    }
+
+    fn side(&self, field: &str, value: i64) -> Result<usize> {
+        preprocess::side(self.place, field, value)
+    }
+
+    fn missing(&self, field: &str) -> crate::Error {
+        invalid(self.place, field, "missing", "is needed")
+    }
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
-use super::options::Global;
+use super::{folder::FolderOptions, options::Global};
 
 /// Classify images with residual networks on any GPU.
 #[derive(Debug, Parser)]
@@ -34,7 +34,8 @@ pub(crate) enum Command {
   find photos -type f -mtime -7 -print0 | residua classify -0 @-
   cat photo.jpg | residua classify -
 
-Results come in the order of the inputs, a batch at a time; --batch 1 answers each image as it comes.")]
+Exit status 1 if an input failed: an image that cannot be read, or a folder without images. What is left out of a folder is counted on
+stderr. Results come in the order of the inputs, a batch at a time; --batch 1 answers each image as it comes.")]
     Classify(Classify),
     /// Draw where in a photo the evidence for a class lies
     #[command(after_help = "Examples:
@@ -47,10 +48,11 @@ network sees, and is laid over the photo in its own size.")]
     /// Give the features of images: what the network's head reads, averaged over all pixels
     #[command(after_help = "Examples:
   residua embed -m resnet18.safetensors photo.jpg
-  residua embed -r photos/ --format npy -o photos.npy
+  residua embed -r photos/ --format npy -o photos.npy --paths photos.txt
 
 jsonl: an object an image, {\"path\", \"model\", \"embedding\": [...]} or {\"path\", \"error\": {\"code\", \"message\"}}.
-npy: a NumPy array [N, features] f32, a row an input in the order of the inputs; the row of an input that failed is NaN.")]
+npy: a NumPy array [N, features] f32, a row an input in the order of the inputs; the row of an input that failed is NaN.
+Exit status 1 if an input failed: an image that cannot be read, or a folder without images.")]
     Embed(Embed),
     /// Find the images of a folder that are most like an image, or like each other
     #[command(after_help = "Examples:
@@ -59,7 +61,11 @@ npy: a NumPy array [N, features] f32, a row an input in the order of the inputs;
   residua similar photo.jpg --in photos.index --format jsonl
   residua similar --duplicates --in photos/
 
-The score is the cosine similarity of the features (see embed): 1 for equal images. The search is exact.
+The score is the cosine similarity of the features (see embed): 1 for equal images. The search is exact. The score of a group is the
+lowest of any two images in it: two that are alike only through others may be less alike than --min-score.
+jsonl: an object a query, {\"path\", \"model\", \"neighbours\": [{\"path\", \"score\"}, ...]}; with --duplicates one a group or pair,
+{\"paths\": [...], \"score\"}.
+Exit status 1 if a query or an image of the folder failed, or if there is no image in it.
 An index is a safetensors file for any language: \"embeddings\" F32 [N, features], rows of unit length; \"paths\" U8, each path ended by
 NUL; \"sizes\" and \"mtimes\" I64 [N]; model and preprocessing in its metadata. An index of another model is refused.
   tensors = safetensors.numpy.load_file('photos.index')
@@ -78,12 +84,10 @@ IN holds a tensor \"input\" [N, 3, H, W] f32; OUT gets a tensor \"logits\" [N, c
     #[command(after_help = "Examples:
   residua info builtin
   residua info model.safetensors -v
-  residua info model.safetensors --graph network.svg")]
+  residua info -m model.safetensors --graph network.svg")]
     Info {
-        /// builtin, a .safetensors file, a folder with model.safetensors and config.json, or a model of the hub: a name such as resnet50,
-        /// or a hub id such as timm/resnet50.a1_in1k, with @REVISION after either
-        #[arg(default_value = "builtin")]
-        model: String,
+        #[command(flatten)]
+        model: NamedModel,
         /// Also draw the network into this file: layers, shapes, fusions, skip connections
         #[arg(long, value_name = "FILE.svg")]
         graph: Option<PathBuf>,
@@ -138,7 +142,11 @@ freed; what a closed device leaves there looks like growth.")]
 The cache is that of Python's huggingface_hub; HF_HOME, HF_HUB_CACHE, HF_ENDPOINT, HF_TOKEN and HF_HUB_OFFLINE mean what they mean there.")]
     Pull {
         /// A name such as resnet50, or a hub id such as timm/resnet50.a1_in1k, with @REVISION after either
-        model: String,
+        #[arg(required_unless_present = "option")]
+        model: Option<String>,
+        /// The same, as other commands take it
+        #[arg(id = "option", short = 'm', long = "model", value_name = "MODEL", conflicts_with = "model")]
+        option: Option<String>,
     },
     /// Tell all that a bug report needs: versions, adapters, limits, a test of the device, caches, environment
     #[command(after_help = "Examples:\n  residua doctor\n  residua doctor --json > report.json")]
@@ -179,6 +187,23 @@ pub(crate) struct Model {
     pub(crate) model: String,
 }
 
+/// The choice of model, with or without -m.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct NamedModel {
+    /// The same as -m MODEL
+    #[arg(value_name = "MODEL", conflicts_with = "model")]
+    name: Option<String>,
+    #[command(flatten)]
+    option: Model,
+}
+
+impl NamedModel {
+    /// What was named, or the default.
+    pub(crate) fn name(&self) -> &str {
+        self.name.as_ref().unwrap_or(&self.option.model)
+    }
+}
+
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Classify {
     #[command(flatten)]
@@ -209,6 +234,12 @@ pub(crate) struct Embed {
     /// Write to this file instead of stdout
     #[arg(short, long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
+    /// With --format npy: also write the paths of the rows to this file, one a line
+    ///
+    /// Every input has its line, also one that failed, whose row is NaN. In a path a line end is written as \n, and a byte that is not
+    /// UTF-8 as \xff; with -0 each path is as the system has it and ends with NUL.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) paths: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) inputs: Inputs,
 }
@@ -220,9 +251,11 @@ pub(crate) struct Similar {
     /// Images to find the like of
     #[arg(required_unless_present = "duplicates", value_name = "QUERY")]
     pub(crate) queries: Vec<PathBuf>,
-    /// Where to look: a folder with all that is in it, or an index of one
+    /// Where to look: a folder with all images that are in it, or an index of one
     #[arg(long = "in", value_name = "FOLDER|INDEX")]
     pub(crate) place: PathBuf,
+    #[command(flatten)]
+    pub(crate) folders: FolderOptions,
     /// Keep the features of the folder in this file: next time only files with another size or time are read
     #[arg(long, value_name = "FILE")]
     pub(crate) index: Option<PathBuf>,
@@ -232,12 +265,15 @@ pub(crate) struct Similar {
     /// Show only images of at least this similarity
     #[arg(long, value_name = "SCORE", allow_negative_numbers = true)]
     pub(crate) min_score: Option<f32>,
-    /// Instead of a search: all pairs in the folder of at least --min-score, or 0.95
+    /// Instead of a search: the groups of images in the folder that are alike, each linked to another one by at least --min-score, or 0.95
     ///
     /// What is like depends on the network. ResNet-18 gave 0.86 to 0.95 to copies at 60 % of the size and JPEG quality 60, and at most
     /// 0.68 to other photos; the small builtin network tells photos apart less well.
     #[arg(long, conflicts_with = "queries")]
     pub(crate) duplicates: bool,
+    /// With --duplicates: all pairs that are alike, instead of groups
+    #[arg(long, requires = "duplicates")]
+    pub(crate) pairs: bool,
     /// Form of the output
     #[arg(long, value_enum, default_value_t = SimilarFormat::Text)]
     pub(crate) format: SimilarFormat,
@@ -246,15 +282,25 @@ pub(crate) struct Similar {
 /// The choice of images.
 #[derive(Debug, Clone, ClapArgs)]
 pub(crate) struct Inputs {
-    /// Take folders, with all that is in them
+    /// Take folders, with all images that are in them and in the folders below
     #[arg(short, long)]
     pub(crate) recursive: bool,
+    #[command(flatten)]
+    pub(crate) folders: FolderOptions,
     /// Lists are separated by NUL instead of line ends (find -print0)
     #[arg(short = '0', long)]
     pub(crate) null: bool,
     /// Image files; folders with -r; - for an image on stdin; @FILE for a list of paths, one a line; @- for a list on stdin
     #[arg(required = true, value_name = "INPUT")]
     pub(crate) inputs: Vec<PathBuf>,
+}
+
+impl Inputs {
+    /// How many images they are, where that is known without looking into folders and lists.
+    pub(crate) fn count(&self) -> Option<usize> {
+        let list = |input: &PathBuf| input.to_string_lossy().starts_with('@');
+        Some(self.inputs.len()).filter(|_| !self.recursive && !self.inputs.iter().any(list))
+    }
 }
 
 #[derive(Debug, ClapArgs)]
@@ -321,7 +367,7 @@ pub(crate) struct Logits {
     #[arg(long, value_name = "IN.safetensors")]
     pub(crate) input: PathBuf,
     /// safetensors file to write, with a tensor "logits" [N, classes] f32
-    #[arg(long, value_name = "OUT.safetensors")]
+    #[arg(short, long, value_name = "OUT.safetensors")]
     pub(crate) output: PathBuf,
 }
 

@@ -5,17 +5,17 @@ use std::{
     path::Path,
 };
 
-use residua::{Class, Classifier, Error};
+use residua::{Class, Classifier, Error, stream::Done};
 
 use super::{
     Outcome,
     args::{Classify, Format},
     interrupt::Interrupt,
     options::Global,
-    pipeline::Work,
     progress::Progress,
     records::{Output, Records},
-    resume::{self, Done},
+    resume::{self, Recorded},
+    work::Work,
 };
 
 pub(super) fn run(global: &Global, command: &Classify, out: &mut dyn Write) -> Outcome {
@@ -32,7 +32,7 @@ pub(super) fn run(global: &Global, command: &Classify, out: &mut dyn Write) -> O
     let model = classifier.model();
     model.check_classes()?;
     let (out, mut done) = match &command.resume {
-        None => (Output::new(out, Path::new("stdout")), Done::default()),
+        None => (Output::new(out, Path::new("stdout")), Recorded::default()),
         Some(path) => {
             let (file, done) = resume::open(path, command.format, model, command.k.min(model.classes))?;
             (Output::new(BufWriter::new(file), path), done)
@@ -54,8 +54,9 @@ pub(super) fn run(global: &Global, command: &Classify, out: &mut dyn Write) -> O
         images += batch.len() as u64;
         progress.add(batch.len());
         progress.beside(|| {
-            for (path, prediction) in batch {
-                match prediction {
+            for Done { key: path, result, flaw, .. } in batch {
+                global.note_flaw(&path, flaw);
+                match result {
                     Ok(prediction) => records.classes(&path, &chosen(prediction.top(command.k), command.min_score))?,
                     Err(error) => {
                         failed += 1;

@@ -1,27 +1,44 @@
-//! `residua devices`: the adapters, and which one is picked and why.
+//! `residua devices`: the adapters, and which one is used and why.
 
 use std::io::Write;
 
-use residua::{DeviceInfo, Error, gpu};
+use residua::{
+    DeviceInfo, Error,
+    gpu::{self, Device},
+};
 
 use super::{Outcome, options::Global};
 
 pub(super) fn run(global: &Global, out: &mut dyn Write) -> Outcome {
-    let devices = residua::devices();
-    let picked = if global.device == "cpu" { None } else { Some(gpu::pick(&devices, &global.device)) };
-    for (i, device) in devices.iter().chain([&DeviceInfo::reference()]).enumerate() {
-        let chosen = match &picked {
-            Some(Ok((index, _))) => device.index == Some(*index),
+    let wanted = global.wanted()?;
+    // Which one is used is known when it is open: the best one may not be opened.
+    let opened = if wanted.is_cpu() {
+        None
+    } else {
+        Some(pollster::block_on(Device::open(wanted.clone(), residua::Threads::host())))
+    };
+    let devices = match pollster::block_on(gpu::devices(&wanted)) {
+        Err(Error::NoAdapter { .. }) => Vec::new(),
+        listed => listed?,
+    };
+    for device in devices.iter().chain([&DeviceInfo::reference()]) {
+        let used = match &opened {
+            Some(Ok(opened)) => device.index == opened.info().index,
+            Some(Err(_)) => device.index.is_none() && wanted.is_auto(),
             None => device.index.is_none(),
-            Some(Err(_)) => device.index.is_none() && global.device == "auto",
         };
-        let index = if device.index.is_some() { i.to_string() } else { "cpu".into() };
-        let mark = if chosen { '*' } else { ' ' };
+        let index = device.index.map_or_else(|| "cpu".into(), |index| index.to_string());
+        let mark = if used { '*' } else { ' ' };
         writeln!(out, "{mark} {index:<4} {}  ({}, {}, {})", device.name, device.kind, device.backend, device.driver)?;
     }
-    match picked {
-        Some(Ok((_, reason))) => writeln!(out, "* is used: {reason}")?,
-        Some(Err(error @ Error::NoAdapter { .. })) if global.device == "auto" => writeln!(out, "* is used: {error}")?,
+    match opened {
+        Some(Ok(device)) => {
+            device.notes().iter().for_each(|note| global.note(note));
+            writeln!(out, "* is used: {}", device.reason())?;
+        }
+        Some(Err(error @ (Error::NoAdapter { .. } | Error::GpuOpen { .. }))) if wanted.is_auto() => {
+            writeln!(out, "* is used: {error}")?;
+        }
         Some(Err(error)) => return Err(error.into()),
         None => writeln!(out, "* is used: asked for")?,
     }

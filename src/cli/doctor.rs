@@ -9,7 +9,7 @@ use std::{
 
 use residua::{
     Classifier, DeviceInfo, Error, Precision,
-    gpu::{self, AdapterReport},
+    gpu::{self, AdapterReport, Device, Wanted},
     hub::Hub,
     tune,
     verify::Coverage,
@@ -20,7 +20,7 @@ use super::{Outcome, cache, faults, options::Global, row};
 
 /// Variables that change what residua, its graphics drivers or its downloads do, and whether their values may be shown: an
 /// address can hold a password, a token is one.
-const VARIABLES: [(&str, bool); 25] = [
+const VARIABLES: [(&str, bool); 27] = [
     ("XDG_CACHE_HOME", true),
     ("HF_HOME", true),
     ("HF_HUB_CACHE", true),
@@ -35,6 +35,8 @@ const VARIABLES: [(&str, bool); 25] = [
     ("SSL_CERT_FILE", true),
     ("RUST_LOG", true),
     ("NO_COLOR", true),
+    ("WGPU_ADAPTER_NAME", true),
+    ("WGPU_BACKEND", true),
     ("VK_DRIVER_FILES", true),
     ("VK_ADD_DRIVER_FILES", true),
     ("VK_ICD_FILENAMES", true),
@@ -49,19 +51,29 @@ const VARIABLES: [(&str, bool); 25] = [
 ];
 
 pub(super) fn run(global: &Global, as_json: bool, out: &mut dyn Write) -> Outcome {
-    let adapters = pollster::block_on(gpu::adapter_reports());
+    let wanted = global.wanted()?;
+    let adapters = match pollster::block_on(gpu::adapter_reports(&wanted)) {
+        Err(Error::NoAdapter { .. }) => Vec::new(),
+        reported => reported?,
+    };
     let devices: Vec<DeviceInfo> = adapters.iter().map(|adapter| adapter.device.clone()).collect();
-    let picked = if global.device == "cpu" { None } else { Some(gpu::pick(&devices, &global.device)) };
+    let picked = if wanted.is_cpu() {
+        None
+    } else {
+        Some(pollster::block_on(Device::open(wanted.clone(), residua::Threads::host())))
+    };
     let tests: Vec<SelfTest> = match &picked {
-        Some(Ok(_)) => {
-            [Precision::F32, Precision::F16].map(|precision| SelfTest::run(&global.device, precision)).into()
-        }
+        Some(Ok(_)) => [Precision::F32, Precision::F16].map(|precision| SelfTest::run(&wanted, precision)).into(),
         _ => Vec::new(),
     };
     let choice = match &picked {
         None => "cpu, the reference path: asked for".into(),
-        Some(Ok((index, reason))) => format!("{index}, {reason}"),
-        Some(Err(error @ Error::NoAdapter { .. })) if global.device == "auto" => {
+        Some(Ok(device)) => {
+            let index = device.info().index.map_or_else(String::new, |index| format!("{index}, "));
+            let notes: String = device.notes().iter().map(|note| format!("; {note}")).collect();
+            format!("{index}{}{notes}", device.reason())
+        }
+        Some(Err(error @ (Error::NoAdapter { .. } | Error::GpuOpen { .. }))) if wanted.is_auto() => {
             format!("cpu, the reference path: {error}")
         }
         Some(Err(error)) => format!("none: {error} [{}]", error.code()),
@@ -79,7 +91,7 @@ pub(super) fn run(global: &Global, as_json: bool, out: &mut dyn Write) -> Outcom
         text(out, &adapters, &choice, &tests, &measured(&devices))?;
     }
     match picked {
-        Some(Err(error)) if global.device != "auto" => Err(error.into()),
+        Some(Err(error)) if !wanted.is_auto() => Err(error.into()),
         _ => Ok(tests.iter().all(|test| test.ok)),
     }
 }
@@ -161,10 +173,11 @@ struct SelfTest {
 }
 
 impl SelfTest {
-    fn run(device: &str, precision: Precision) -> Self {
+    fn run(wanted: &Wanted, precision: Precision) -> Self {
         let start = Instant::now();
         let outcome = Classifier::builder()
-            .device(device)
+            .adapter(wanted.clone())
+            .untested(true)
             .precision(precision)
             .faults(faults::known())
             .open()

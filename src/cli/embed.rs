@@ -7,20 +7,20 @@ use std::{
     path::Path,
 };
 
-use residua::{Classifier, Error};
+use residua::{Classifier, Error, stream::Done};
 use serde::Serialize;
 
 use super::{
     Outcome, Stop,
     args::{Embed, EmbedFormat},
-    files::{PartFile, is_special},
-    inputs::text_of,
+    files::{NewFile, PartFile, is_special},
+    inputs::{line_of, text_of},
     interrupt::Interrupt,
     npy::NpyWriter,
     options::Global,
-    pipeline::Work,
     progress::Progress,
     records::{JsonFailure, Output},
+    work::Work,
 };
 
 #[derive(Serialize)]
@@ -37,14 +37,21 @@ type Row = Result<Vec<f32>, Error>;
 
 pub(super) fn run(global: &Global, command: &Embed, out: &mut dyn Write) -> Outcome {
     let target = command.output.as_deref();
+    let refused = |field: &str, value: &str, expected: &str| {
+        let (place, field, value) = ("option".into(), field.into(), value.into());
+        Err(Stop::Failed(Error::ConfigValue { place, field, value, expected: expected.into() }))
+    };
     if command.format == EmbedFormat::Npy && target.is_none() && io::stdout().is_terminal() {
-        return Err(Error::ConfigValue {
-            place: "option".into(),
-            field: "--format".into(),
-            value: "npy".into(),
-            expected: "with -o FILE, or stdout in a pipe or file".into(),
+        return refused("--format", "npy", "with -o FILE, or stdout in a pipe or file");
+    }
+    if let Some(paths) = &command.paths {
+        let value = paths.display().to_string();
+        if command.format != EmbedFormat::Npy {
+            return refused("--paths", &value, "with --format npy; the other formats have the paths in them");
         }
-        .into());
+        if target == Some(paths) {
+            return refused("--paths", &value, "another file than that of -o");
+        }
     }
     let classifier = global.open(&command.model.model)?;
     match command.format {
@@ -86,7 +93,8 @@ fn embed(
         images += batch.len();
         progress.add(batch.len());
         progress.beside(|| {
-            for (path, row) in batch {
+            for Done { key: path, result: row, flaw, .. } in batch {
+                global.note_flaw(&path, flaw);
                 if let Err(error) = &row {
                     failed += 1;
                     global.complain_of(&path, error);
@@ -113,7 +121,11 @@ fn npy(global: &Global, command: &Embed, classifier: &Classifier, out: &mut dyn 
     let file = part.as_ref().map_or_else(tempfile::tempfile, PartFile::file).map_err(stop)?;
     let columns = classifier.model().features;
     let mut array = NpyWriter::new(file, columns).map_err(stop)?;
-    let ok = embed(global, command, classifier, &mut |_, row| {
+    let mut paths = command.paths.as_deref().map(NewFile::create).transpose()?;
+    let ok = embed(global, command, classifier, &mut |path, row| {
+        if let Some(paths) = &mut paths {
+            paths.write(&line_of(path, command.inputs.null))?;
+        }
         let row = row.unwrap_or_else(|_| iter::repeat_n(f32::NAN, columns).collect());
         array.row(&row).map_err(stop)
     })?;
@@ -128,5 +140,6 @@ fn npy(global: &Global, command: &Embed, classifier: &Classifier, out: &mut dyn 
             io::copy(&mut file, out).map_err(stop)?;
         }
     }
+    paths.map_or(Ok(()), NewFile::commit)?;
     Ok(ok)
 }

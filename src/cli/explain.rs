@@ -9,14 +9,14 @@ use ::image::ImageFormat;
 use residua::{Error, Explanation, Labels};
 use serde_json::json;
 
-use super::{Outcome, args::Explain, heatmap, inputs, options::Global, write_file};
+use super::{Outcome, args::Explain, heatmap, options::Global, write_file};
 
 pub(super) fn run(global: &Global, command: &Explain, out: &mut dyn Write) -> Outcome {
     let Explain { model, image: path, output, class, json: numbers } = command;
     let classifier = global.open(&model.model)?;
     let info = classifier.model();
     let class = class.as_ref().map(|class| meant(class, &info.labels, info.classes)).transpose()?;
-    let explained = inputs::read(path, &global.decode_options()).and_then(|decoded| {
+    let explained = global.photo(path).and_then(|decoded| {
         let explanation = classifier.explain(&decoded.image, class)?;
         Ok((decoded.image, explanation))
     });

@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, File},
-    io::{self, Write},
+    io::{self, BufWriter, Write},
     path::{Path, PathBuf},
     process,
 };
@@ -49,12 +49,37 @@ pub(super) fn is_special(path: &Path) -> bool {
     fs::symlink_metadata(path).is_ok_and(|there| !there.is_file())
 }
 
-/// Writes a file, by way of a [`PartFile`] unless something special is there.
-pub(super) fn write_file(path: &Path, bytes: &[u8]) -> Result<(), Error> {
-    if is_special(path) {
-        return fs::write(path, bytes).map_err(|error| Error::io(path, &error));
+/// A file that is written bit by bit: whole in the end or not there, unless something special is at its path.
+pub(super) struct NewFile {
+    path: PathBuf,
+    writer: BufWriter<File>,
+    part: Option<PartFile>,
+}
+
+impl NewFile {
+    /// Starts the file that is to be `path`.
+    pub(super) fn create(path: &Path) -> Result<Self, Error> {
+        let part = if is_special(path) { None } else { Some(PartFile::create(path)?) };
+        let file = part.as_ref().map_or_else(|| File::create(path), PartFile::file);
+        let writer = BufWriter::new(file.map_err(|error| Error::io(path, &error))?);
+        Ok(NewFile { path: path.into(), writer, part })
     }
-    let mut part = PartFile::create(path)?;
-    part.file.write_all(bytes).map_err(|error| Error::io(path, &error))?;
-    part.commit()
+
+    /// Appends to the file.
+    pub(super) fn write(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        self.writer.write_all(bytes).map_err(|error| Error::io(&self.path, &error))
+    }
+
+    /// Gives the file its name.
+    pub(super) fn commit(mut self) -> Result<(), Error> {
+        self.writer.flush().map_err(|error| Error::io(&self.path, &error))?;
+        self.part.map_or(Ok(()), PartFile::commit)
+    }
+}
+
+/// Writes a file, as [`NewFile`] does.
+pub(super) fn write_file(path: &Path, bytes: &[u8]) -> Result<(), Error> {
+    let mut file = NewFile::create(path)?;
+    file.write(bytes)?;
+    file.commit()
 }

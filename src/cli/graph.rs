@@ -242,6 +242,9 @@ fn describe(layer: &Layer) -> (usize, String) {
             (2, format!("{}{kind} {}x{}/{}", before(prologue.is_some()), params.kernel, params.kernel, params.stride))
         }
         LayerOp::GlobalAvgPool => (2, "mean over all pixels".into()),
+        LayerOp::GlobalMaxPool { mean: false } => (2, "maximum over all pixels".into()),
+        LayerOp::GlobalMaxPool { mean: true } => (2, "mean of mean and maximum over all pixels".into()),
+        LayerOp::Activation(activation) => (5, activation.to_string()),
         LayerOp::Linear { inputs, outputs, .. } => (3, format!("linear {inputs} -> {outputs}")),
         LayerOp::Elementwise { norm, gated, epilogue } => {
             let gate = if *gated { "gate" } else { "" };
@@ -253,10 +256,11 @@ fn describe(layer: &Layer) -> (usize, String) {
 }
 
 fn convolution(params: &Conv2dParams) -> String {
-    let Conv2dParams { in_channels, out_channels, kernel, stride, groups, .. } = params;
+    let Conv2dParams { in_channels, out_channels, kernel, stride, dilation, groups, .. } = params;
     let stride = if *stride > 1 { format!("/{stride}") } else { String::new() };
     let groups = if *groups > 1 { format!(" in {groups} groups") } else { String::new() };
-    format!("{kernel}x{kernel}{stride} {in_channels} -> {out_channels}{groups}")
+    let dilation = if *dilation > 1 { format!(" dilated by {dilation}") } else { String::new() };
+    format!("{kernel}x{kernel}{stride}{dilation} {in_channels} -> {out_channels}{groups}")
 }
 
 fn after(epilogue: &Epilogue) -> String {

@@ -9,11 +9,12 @@ use std::{
 };
 
 use residua::{
-    Classifier, Error,
+    Classifier, Error, ModelInfo,
     index::{self, Indexed},
+    stream::Done,
 };
 
-use super::{Stop, inputs::path_of, options::Global, pipeline::Work, progress::Progress, write_file};
+use super::{Stop, list::path_of, options::Global, progress::Progress, work::Work, write_file};
 
 /// Images by path, each with its features.
 pub(super) struct Index {
@@ -55,7 +56,12 @@ impl Index {
             ("weights", format!("{:016x}", classifier.fingerprint())),
             (
                 "preprocess",
-                format!("{:?}{}", model.preprocess, if global.no_exif { ", EXIF orientation ignored" } else { "" }),
+                format!(
+                    "{:?}{}{}",
+                    model.preprocess,
+                    if global.no_exif { ", EXIF orientation ignored" } else { "" },
+                    unusual(model)
+                ),
             ),
         ];
         Index { rows: BTreeMap::new(), source: source.map(|(key, value)| (key.into(), value)).into() }
@@ -82,8 +88,9 @@ impl Index {
         let ended = work.run(unchanged, Classifier::features, &mut |batch| {
             progress.add(batch.len());
             let seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
-            for (path, features) in batch {
-                match (features, seen.get(&path)) {
+            for Done { key: path, result, flaw, .. } in batch {
+                progress.beside(|| work.global.note_flaw(&path, flaw));
+                match (result, seen.get(&path)) {
                     (Ok(features), Some(&stamp)) => {
                         self.rows.insert(path, Row { stamp, features: unit(features) });
                     }
@@ -138,4 +145,9 @@ pub(super) fn unit(mut vector: Vec<f32>) -> Vec<f32> {
         vector.iter_mut().for_each(|value| *value = (f64::from(*value) / length) as f32);
     }
     vector
+}
+
+/// What no tensor shows and is not the usual: the same weights then give other features.
+fn unusual(model: &ModelInfo) -> String {
+    model.structure.iter().filter(|p| !p.usual).map(|p| format!(", {}={}", p.key, p.value)).collect()
 }

@@ -19,6 +19,13 @@ pub(super) fn run(global: &Global, model: &str, picture: Option<&Path>, out: &mu
         row(out, "revision", revision)?;
     }
     row(out, "architecture", &model.architecture)?;
+    for property in &model.structure {
+        let source = match &property.stated_in {
+            Some(place) => format!("stated in {place}"),
+            None => "assumed".into(),
+        };
+        row(out, &format!("  {}", property.key), format_args!("{} ({source})", property.value))?;
+    }
     row(out, "parameters", format_args!("{} in {} tensors", model.parameters, model.tensors))?;
     row(out, "GMACs", format_args!("{:.3} an image", model.macs as f64 / 1e9))?;
     row(out, "input", input(model))?;

@@ -1,32 +1,29 @@
-//! What INPUT means: files, folders, stdin, lists. Nothing is collected beyond the names in one folder.
+//! The images that INPUT stands for: files, folders, stdin, lists. Nothing is collected beyond the entries of one folder.
 
 use std::{
-    ffi::OsString,
-    fs::{self, File},
-    io::{self, BufRead, BufReader, Read},
+    collections::HashSet,
+    fs::File,
+    hash::{DefaultHasher, Hash, Hasher},
+    io::{self, BufRead, BufReader},
     path::{Path, PathBuf},
 };
 
-use residua::{
-    Error,
-    image::{self, DecodeOptions, Decoded},
+use residua::Error;
+
+use super::{
+    args::Inputs,
+    folder::FolderOptions,
+    left_out::LeftOut,
+    list::{self, Separator},
 };
 
-use super::args::Inputs;
-
-/// Largest image file that is read, in bytes.
-const MAX_BYTES: u64 = 1 << 30;
-
-/// Endings of the files that are taken out of a folder.
-const ENDINGS: [&str; 6] = ["bmp", "gif", "jpeg", "jpg", "png", "webp"];
-
-/// Takes an image, or what is wrong with a name, and may stop the walk.
-type Each<'a, E> = &'a mut dyn FnMut(PathBuf, Option<Error>) -> Result<(), E>;
+/// Takes an image, or an input and its error, and may stop the walk.
+pub(super) type Each<'a, E> = &'a mut dyn FnMut(PathBuf, Option<Error>) -> Result<(), E>;
 
 impl Inputs {
-    /// Everything in `folder`.
-    pub(super) fn folder(folder: &Path) -> Self {
-        Inputs { recursive: true, null: false, inputs: vec![folder.into()] }
+    /// All images in `folder`.
+    pub(super) fn folder(folder: &Path, folders: &FolderOptions) -> Self {
+        Inputs { recursive: true, null: false, folders: folders.clone(), inputs: vec![folder.into()] }
     }
 
     /// Whether the inputs can be walked twice: nothing comes from stdin.
@@ -34,74 +31,66 @@ impl Inputs {
         self.inputs.iter().all(|input| input.as_os_str() != "@-")
     }
 
-    /// Calls `each` with every image that the inputs name, in order. The entries of a folder come sorted by name.
-    pub(super) fn walk<E>(&self, each: Each<'_, E>) -> Result<(), E> {
+    /// Calls `each` with every image that the inputs name, in order, and gives what was left out of folders. A folder without images is
+    /// an input that failed.
+    pub(super) fn walk<E>(&self, each: Each<'_, E>) -> Result<LeftOut, E> {
+        let (mut left_out, mut seen, mut repeated) = (LeftOut::default(), HashSet::new(), 0);
+        // One file or folder names nothing twice, and what is in it is not remembered.
+        let is_list = |input: &PathBuf| input.as_os_str().as_encoded_bytes().starts_with(b"@");
+        let may_repeat = self.inputs.len() > 1 || self.inputs.iter().any(is_list);
+        let each: Each<'_, E> = &mut |path, error| {
+            repeated += u64::from(may_repeat && !seen.insert(hash(&path)));
+            each(path, error)
+        };
         for input in &self.inputs {
             match input.to_str().and_then(|text| text.strip_prefix('@')) {
-                Some("-") => self.list(input, Ok(io::stdin().lock()), each)?,
-                Some(list) => self.list(input, File::open(list).map(BufReader::new), each)?,
-                None => self.one(input, each)?,
+                Some("-") => self.list(input, Ok(io::stdin().lock()), &mut left_out, each)?,
+                Some(list) => self.list(input, File::open(list).map(BufReader::new), &mut left_out, each)?,
+                None => self.one(input, &mut left_out, each)?,
             }
         }
-        Ok(())
+        left_out.repeated = repeated;
+        Ok(left_out)
     }
 
     /// The paths in a list that was given as `input`.
-    fn list<E>(&self, input: &Path, list: io::Result<impl BufRead>, each: Each<'_, E>) -> Result<(), E> {
-        let list = match list {
-            Ok(list) => list,
+    fn list<E>(
+        &self,
+        input: &Path,
+        list: io::Result<impl BufRead + 'static>,
+        left_out: &mut LeftOut,
+        each: Each<'_, E>,
+    ) -> Result<(), E> {
+        let separator = if self.null { Separator::Nul } else { Separator::LineEnd };
+        let paths = match list.and_then(|list| list::paths(list, separator)) {
+            Ok(paths) => paths,
             Err(error) => return each(input.into(), Some(Error::io(input, &error))),
         };
-        for path in list.split(if self.null { 0 } else { b'\n' }) {
+        for path in paths {
             match path {
-                Ok(path) if path.trim_ascii().is_empty() => {}
-                Ok(path) if self.null => self.one(&path_of(&path), each)?,
-                Ok(line) => self.one(&path_of(line.strip_suffix(b"\r").unwrap_or(&line)), each)?,
+                Ok(path) => self.one(&path, left_out, each)?,
                 Err(error) => return each(input.into(), Some(Error::io(input, &error))),
             }
         }
         Ok(())
     }
 
-    fn one<E>(&self, path: &Path, each: Each<'_, E>) -> Result<(), E> {
+    fn one<E>(&self, path: &Path, left_out: &mut LeftOut, each: Each<'_, E>) -> Result<(), E> {
         if !path.is_dir() {
             return each(path.into(), None);
         }
         if !self.recursive {
             return each(path.into(), Some(Error::ImageFolder));
         }
-        let names: io::Result<Vec<OsString>> =
-            fs::read_dir(path).and_then(|entries| entries.map(|entry| Ok(entry?.file_name())).collect());
-        let mut names = match names {
-            Ok(names) => names,
-            Err(error) => return each(path.into(), Some(Error::io(path, &error))),
-        };
-        names.sort();
-        for path in names.iter().map(|name| path.join(name)) {
-            let ending = path.extension().map(|e| e.to_string_lossy().to_lowercase());
-            // A link to a folder is not followed: it could lead back here. A pipe or a device is read only if it is named itself.
-            let wanted = match path.metadata() {
-                Ok(meta) if meta.is_dir() => !path.is_symlink(),
-                Ok(meta) if !meta.is_file() => false,
-                _ => ending.is_some_and(|ending| ENDINGS.contains(&ending.as_str())),
-            };
-            if wanted {
-                self.one(&path, each)?;
-            }
-        }
-        Ok(())
+        self.folders.walk(path, left_out, each)
     }
 }
 
-/// Unix file names are bytes, whatever their encoding.
-#[cfg(unix)]
-pub(super) fn path_of(line: &[u8]) -> PathBuf {
-    <std::ffi::OsStr as std::os::unix::ffi::OsStrExt>::from_bytes(line).into()
-}
-
-#[cfg(not(unix))]
-pub(super) fn path_of(line: &[u8]) -> PathBuf {
-    String::from_utf8_lossy(line).into_owned().into()
+/// 64 bits for a path: a million take 16 MB.
+fn hash(path: &Path) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    path.hash(&mut hasher);
+    hasher.finish()
 }
 
 /// A path as records have it: text, with every byte that is not as `\xff`.
@@ -114,17 +103,11 @@ pub(super) fn text_of(path: &Path) -> String {
     text
 }
 
-/// Reads and decodes the image at `path`, or on stdin for `-`.
-pub(super) fn read(path: &Path, options: &DecodeOptions) -> Result<Decoded, Error> {
-    let mut bytes = Vec::new();
-    let read = if path.as_os_str() == "-" {
-        io::stdin().lock().take(MAX_BYTES + 1).read_to_end(&mut bytes)
+/// A path in a list of paths: text that ends with a line end, which it has nowhere else, or with `null` as the system has it, ended by NUL.
+pub(super) fn line_of(path: &Path, null: bool) -> Vec<u8> {
+    if null {
+        [path.as_os_str().as_encoded_bytes(), b"\0"].concat()
     } else {
-        File::open(path).and_then(|file| file.take(MAX_BYTES + 1).read_to_end(&mut bytes))
-    };
-    read.map_err(|error| Error::io(path, &error))?;
-    if bytes.len() as u64 > MAX_BYTES {
-        return Err(Error::ImageUnsupported { reason: format!("the file has more than {MAX_BYTES} bytes") });
+        format!("{}\n", text_of(path).replace('\n', "\\n")).into_bytes()
     }
-    image::decode(&bytes, options)
 }

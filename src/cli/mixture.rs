@@ -18,7 +18,7 @@ use fastrand::Rng;
 use residua::{
     Builder, Classifier, Error, Result,
     checkpoint::Synthetic,
-    gpu::{Device, Executor, Failure, Injection, Moment},
+    gpu::{Device, Executor, Failure, Injection, Moment, Wanted},
     image::{DecodeOptions, decode},
     kernels::Precision,
     models::Architecture,
@@ -138,7 +138,7 @@ impl Mixture {
             fs::write(&path, bytes).map_err(|error| Error::io(&path, &error)).map(|()| path)
         };
         Ok(Mixture {
-            executor: if on_gpu { Some(executor(&global.device)?) } else { None },
+            executor: if on_gpu { Some(executor(global.wanted()?)?) } else { None },
             photos: PHOTOS.iter().map(|&(width, height)| photo(width, height)).collect(),
             bad_checkpoints: BAD_CHECKPOINTS.iter().enumerate().map(write).collect::<Result<_>>()?,
             _folder: folder,
@@ -378,10 +378,10 @@ fn photo(width: u32, height: u32) -> Vec<u8> {
 }
 
 /// The first of the made-up networks on a device of its own.
-fn executor(device: &str) -> Result<Executor> {
+fn executor(wanted: Wanted) -> Result<Executor> {
     let unknown = || Error::ModelNotFound { model: NETWORKS[0].0.into(), reason: "no such architecture".into() };
     let graph = Architecture::by_name(NETWORKS[0].0).ok_or_else(unknown)?.graph();
     let checkpoint = made_up().checkpoint("soak", &graph.tensors())?;
-    let device = Arc::new(pollster::block_on(Device::open(device))?);
+    let device = Arc::new(pollster::block_on(Device::open(wanted, residua::Threads::host()))?);
     Ok(Executor::new(device, Network::new(graph, checkpoint), Options::new(Precision::F32)))
 }

@@ -2,29 +2,30 @@
 //! 2 (usage, model or device); 130 after Ctrl-C.
 
 mod args;
-mod batch;
 mod cache;
 mod chart;
 mod classify;
 mod completions;
 mod devices;
 mod doctor;
+mod duplicates;
 mod embed;
 mod explain;
 mod faults;
-mod feed;
 mod files;
+mod folder;
 mod graph;
 mod heatmap;
 mod index;
 mod info;
 mod inputs;
 mod interrupt;
+mod left_out;
+mod list;
 mod logits;
 mod mixture;
 mod npy;
 mod options;
-mod pipeline;
 mod preprocess;
 mod profile;
 mod progress;
@@ -35,7 +36,9 @@ mod similar;
 mod soak;
 mod svg;
 mod tuning;
+mod variables;
 mod verify;
+mod work;
 
 use std::{
     fmt, fs,
@@ -50,7 +53,11 @@ pub(crate) use args::Args;
 use args::Command;
 use files::write_file;
 use options::{FilterArg, Global, PrecisionArg};
-use residua::{Builder, Classifier, Error, Labels, Precision, image};
+use residua::{
+    Builder, Classifier, Error, Labels, Precision,
+    gpu::Wanted,
+    image::{self, Decoded},
+};
 
 /// Why a command ended before its time.
 pub(crate) enum Stop {
@@ -130,11 +137,11 @@ fn dispatch(args: &Args, out: &mut dyn Write) -> Outcome {
         Command::Explain(command) => explain::run(global, command, out),
         Command::Logits(command) => logits::run(global, command),
         Command::Devices => devices::run(global, out),
-        Command::Info { model, graph } => info::run(global, model, graph.as_deref(), out),
+        Command::Info { model, graph } => info::run(global, model.name(), graph.as_deref(), out),
         Command::Verify(command) => verify::run(global, command, out),
         Command::Profile(command) => profile::run(global, command, out),
         Command::Soak(command) => soak::run(global, command, out),
-        Command::Pull { model } => pull::run(global, model, out),
+        Command::Pull { model, option } => pull::run(global, model.as_ref().or(option.as_ref()), out),
         Command::Doctor { json } => doctor::run(global, *json, out),
         Command::Completions { shell } => completions::completions(*shell, out),
         Command::Man { command, output } => completions::man(command.as_deref(), output.as_deref(), out),
@@ -158,13 +165,16 @@ impl Global {
     /// These options.
     fn builder(&self) -> Result<Builder, Error> {
         let mut builder: Builder =
-            Classifier::builder().hub(self.hub()).device(&self.device).precision(match self.precision {
+            Classifier::builder().hub(self.hub()).adapter(self.wanted()?).precision(match self.precision {
                 PrecisionArg::Auto => Precision::Auto,
                 PrecisionArg::F32 => Precision::F32,
                 PrecisionArg::F16 => Precision::F16,
             });
         builder = builder.test_size(self.test_size).deterministic(self.deterministic).tune(tuning::tune(self, None));
-        builder = builder.allow_extra(self.allow_extra).allow_nonfinite(self.allow_nonfinite);
+        builder = builder.allow_extra(self.allow_extra).allow_nonfinite(self.allow_nonfinite).no_config(self.no_config);
+        if let Some(structure) = &self.structure {
+            builder = builder.structure(structure.clone());
+        }
         if let Some(folder) = cache::folder() {
             builder = builder.cache(folder);
         }
@@ -193,8 +203,14 @@ impl Global {
         Ok(builder)
     }
 
+    /// The adapter that is wanted, by option or by the environment.
+    fn wanted(&self) -> Result<Wanted, Error> {
+        variables::wanted(self.device.as_deref())
+    }
+
     /// Tells what a classifier has to tell.
     fn tell(&self, classifier: Classifier) -> Result<Classifier, Error> {
+        variables::note().iter().for_each(|note| self.note(note));
         classifier.notes().iter().for_each(|note| self.note(note));
         Ok(classifier)
     }
@@ -204,13 +220,33 @@ impl Global {
         let mut options = image::DecodeOptions::default();
         options.exif = !self.no_exif;
         options.allow_truncated = self.allow_truncated;
+        options.strict = self.strict;
         options
+    }
+
+    /// Reads and decodes the image at `path`, or on stdin for `-`, and tells what is damaged.
+    fn photo(&self, path: &Path) -> Result<Decoded, Error> {
+        let options = self.decode_options();
+        let decoded = if path.as_os_str() == "-" {
+            image::read(io::stdin().lock(), path).and_then(|bytes| image::decode(&bytes, &options))
+        } else {
+            image::open(path, &options)
+        }?;
+        self.note_flaw(path, decoded.flaw());
+        Ok(decoded)
     }
 
     /// A sentence for people, on stderr, unless -q was given.
     fn note(&self, text: &str) {
         if !self.quiet {
             let _ = writeln!(io::stderr(), "residua: {text}");
+        }
+    }
+
+    /// The damage of one input that was decoded all the same, on stderr.
+    fn note_flaw(&self, path: &Path, flaw: Option<String>) {
+        if let Some(flaw) = flaw {
+            self.note(&format!("{}: {flaw}", path.display()));
         }
     }
 

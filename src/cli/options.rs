@@ -1,26 +1,32 @@
 //! The options that every command takes.
 
-use std::path::PathBuf;
+use std::{num::NonZero, path::PathBuf};
 
 use clap::{Args, ValueEnum};
+use residua::{Structure, stream::Batch};
 
 /// Options that every command takes.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(crate) struct Global {
-    /// Where to run: auto, cpu (the reference path), an index or a part of a name out of `residua devices`
-    #[arg(long, global = true, default_value = "auto", value_name = "auto|cpu|INDEX|NAME-PART")]
-    pub(crate) device: String,
+    /// Where to run: auto, cpu (the reference path), an index or a part of a name out of `residua devices` [default: auto]
+    ///
+    /// A number is an index, never a part of a name. auto takes the best adapter that can be opened, and cpu where there is none. Without
+    /// this option the variable WGPU_ADAPTER_NAME names the adapter, by a part of its name. WGPU_BACKEND (vulkan, metal, dx12) says in
+    /// which interfaces adapters are looked for.
+    #[arg(long, global = true, value_name = "auto|cpu|INDEX|NAME-PART")]
+    pub(crate) device: Option<String>,
     /// How weights and activations are stored on the device
     #[arg(long, global = true, value_enum, default_value_t = PrecisionArg::Auto)]
     pub(crate) precision: PrecisionArg,
     /// Images per submission: a number, or auto
     ///
-    /// auto is 1 with --device cpu. On an adapter it starts with 4 and doubles while that gains at least 5 % images a second, measured
-    /// on the images themselves, up to 256 and as long as the activations take no more than 1 GiB (4 GiB on a discrete GPU). A batch
-    /// that does not fit is halved.
+    /// auto goes by the network and the kind of device: 1 with --device cpu, else 4 to 256, fewer where fewer images are named or where
+    /// the activations would take more than 1 GiB (4 GiB on a discrete GPU). A batch that does not fit is halved. The same command with the same number of images a
+    /// batch gives the same bits each time, for an image alone, in a last batch that is not full, and after --resume; with another
+    /// number the last bits may differ (see --deterministic).
     #[arg(long, global = true, default_value = "auto", value_name = "N|auto", value_parser = batch)]
     pub(crate) batch: Batch,
-    /// Give an image the same bits in batches of any size: kernels are chosen as for one image
+    /// Give an image the same bits whatever --batch says: kernels are chosen as for one image, which is slower in large batches
     #[arg(long, global = true)]
     pub(crate) deterministic: bool,
     /// First measure which kernels are the fastest on this device, where that is not known yet
@@ -37,12 +43,31 @@ pub(crate) struct Global {
     /// Choose kernels by rules alone, whatever was measured before or comes with residua
     #[arg(long, global = true, conflicts_with_all = ["tune", "retune"])]
     pub(crate) no_tune: bool,
-    /// Leave out tensors that the network has no place for, instead of refusing the model
+    /// Leave out tensors that lie beside the network (another head, a copy of the weights), instead of refusing the model
     #[arg(long, global = true)]
     pub(crate) allow_extra: bool,
+    /// Take no notice of the config.json that lies beside a model's file
+    #[arg(long, global = true)]
+    pub(crate) no_config: bool,
     /// Open a model with weights that are NaN or infinite, to look at it
     #[arg(long, global = true)]
     pub(crate) allow_nonfinite: bool,
+    /// What no tensor of the model shows of its network: pairs such as stem-pool=max,stride-in=1x1
+    ///
+    /// It wins over the model's configuration, and that over what is usual; `info` tells what was taken, and from where.
+    ///
+    /// stem-pool=max|none: whether 3x3 max pooling of stride 2 follows the first convolutions.
+    /// stem-stride=1..4: stride of the first convolution.
+    /// layer1-stride=1|2: stride of the first stage of blocks.
+    /// stride-in=1x1|3x3: the convolution of a bottleneck that strides.
+    /// dilation=none|layer3+layer4: stages that dilate instead of striding (torchvision's replace_stride_with_dilation).
+    /// output-stride=8|16|32: the same, as timm says it.
+    /// global-pool=avg|max|avgmax|catavgmax|none: what becomes of the last map before the head.
+    /// norm-eps=1e-5: what batch normalisation adds to the variance.
+    /// activation=relu|leaky_relu:0.01|silu|gelu|hard_swish|elu|...: the names of timm, torch and transformers.
+    /// block-activation=...: the one between the convolutions of a block, where that is another.
+    #[arg(long, global = true, value_name = "KEY=VALUE,...", verbatim_doc_comment)]
+    pub(crate) structure: Option<Structure>,
     /// Use what is in the cache of the hub, and no network (also: the variable HF_HUB_OFFLINE)
     #[arg(long, global = true)]
     pub(crate) offline: bool,
@@ -73,7 +98,7 @@ pub(crate) struct Global {
     /// Standard deviation of red, green and blue in 0..1
     #[arg(long, global = true, value_name = "R,G,B", value_parser = triple, help_heading = "Preprocessing, instead of the model's own")]
     pub(crate) std: Option<[f32; 3]>,
-    /// Class names: a name a line, a JSON list, or a JSON object from index to name
+    /// Class names: a name a line, a JSON list, a JSON object from index to name or from name to index, or imagenet_class_index.json
     #[arg(long, global = true, value_name = "FILE", help_heading = "Preprocessing, instead of the model's own")]
     pub(crate) labels: Option<PathBuf>,
     /// Leave photos as they are stored, whatever their EXIF orientation says (as timm and torchvision do)
@@ -82,6 +107,14 @@ pub(crate) struct Global {
     /// Classify what is there of a truncated JPEG
     #[arg(long, global = true, help_heading = "Preprocessing, instead of the model's own")]
     pub(crate) allow_truncated: bool,
+    /// Refuse damaged images that can be decoded all the same
+    #[arg(
+        long,
+        global = true,
+        conflicts_with = "allow_truncated",
+        help_heading = "Preprocessing, instead of the model's own"
+    )]
+    pub(crate) strict: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -97,17 +130,10 @@ pub(crate) enum FilterArg {
     Bicubic,
 }
 
-/// Images per submission.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Batch {
-    Auto,
-    Of(usize),
-}
-
 fn batch(text: &str) -> Result<Batch, String> {
-    match text.parse() {
+    match text.parse::<NonZero<usize>>() {
         _ if text == "auto" => Ok(Batch::Auto),
-        Ok(n @ 1..=65536) => Ok(Batch::Of(n)),
+        Ok(n) if n.get() <= 65536 => Ok(Batch::Of(n)),
         _ => Err("a number from 1 to 65536, or auto".into()),
     }
 }

@@ -5,11 +5,11 @@ use std::{io::Cursor, path::Path};
 use ::image::{ImageFormat, RgbImage};
 use residua::Error;
 
-use super::{Outcome, inputs, options::Global, write_file};
+use super::{Outcome, options::Global, write_file};
 
 pub(super) fn run(global: &Global, model: &str, path: &Path, output: &Path) -> Outcome {
     let classifier = global.open(model)?;
-    let decoded = inputs::read(path, &global.decode_options());
+    let decoded = global.photo(path);
     let pixels = match decoded.and_then(|decoded| classifier.preprocess(&decoded.image)) {
         Ok(pixels) => pixels,
         Err(error) => {

@@ -2,18 +2,17 @@
 
 use std::{io::Write, time::Duration};
 
-use residua::profile::{Profile, Row};
+use residua::{
+    profile::{Profile, Row},
+    stream::Batch,
+};
 use serde_json::{Value, json};
 
-use super::{
-    Outcome, args, chart,
-    files::write_file,
-    options::{Batch, Global},
-};
+use super::{Outcome, args, chart, files::write_file, options::Global};
 
 pub(super) fn run(global: &Global, command: &args::Profile, out: &mut dyn Write) -> Outcome {
     let classifier = global.open(&command.model.model)?;
-    let batch = if let Batch::Of(n) = global.batch { n } else { 1 };
+    let batch = if let Batch::Of(n) = global.batch { n.get() } else { 1 };
     let profile = classifier.profile(batch, command.runs)?;
     let device = classifier.device();
     let (name, precision) = (&classifier.model().name, classifier.precision());

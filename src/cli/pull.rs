@@ -17,7 +17,8 @@ use super::{Outcome, options::Global};
 /// Files below this size come and go without a word.
 const SMALL: u64 = 1 << 20;
 
-pub(super) fn run(global: &Global, model: &str, out: &mut dyn Write) -> Outcome {
+pub(super) fn run(global: &Global, model: Option<&String>, out: &mut dyn Write) -> Outcome {
+    let model = model.map_or("", String::as_str);
     let id = ModelId::parse(model).ok_or_else(|| {
         let near = match near(model) {
             names if names.is_empty() => "such as resnet50 or timm/resnet50.a1_in1k".into(),

@@ -16,7 +16,7 @@ use super::{args::Format, inputs::text_of, records::CSV_HEADER};
 
 /// What an earlier run has recorded.
 #[derive(Debug, Default)]
-pub(super) struct Done {
+pub(super) struct Recorded {
     /// How often each path was recorded, by a 64-bit hash of it: a million paths take 30 MB.
     paths: HashMap<u64, u32>,
     /// All records.
@@ -25,7 +25,7 @@ pub(super) struct Done {
     pub(super) failed: u64,
 }
 
-impl Done {
+impl Recorded {
     fn add(&mut self, path: &str, failed: bool) {
         *self.paths.entry(hash(path)).or_default() += 1;
         self.inputs += 1;
@@ -55,7 +55,7 @@ fn hash(path: &str) -> u64 {
 ///
 /// # Errors
 /// [`Error::Io`]; [`Error::ConfigValue`] if it is not the output of the same command with the same model.
-pub(super) fn open(path: &Path, format: Format, model: &ModelInfo, rows: usize) -> Result<(File, Done), Error> {
+pub(super) fn open(path: &Path, format: Format, model: &ModelInfo, rows: usize) -> Result<(File, Recorded), Error> {
     let io = |error: std::io::Error| Error::io(path, &error);
     let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path).map_err(io)?;
     let (done, end) = match format {
@@ -78,8 +78,8 @@ struct Line {
 }
 
 /// What is done according to JSON Lines, and where the complete lines end.
-fn json_lines(path: &Path, file: &File, model: &ModelInfo) -> Result<(Done, u64), Error> {
-    let (mut done, mut end) = (Done::default(), 0);
+fn json_lines(path: &Path, file: &File, model: &ModelInfo) -> Result<(Recorded, u64), Error> {
+    let (mut done, mut end) = (Recorded::default(), 0);
     let mut reader = BufReader::new(file);
     let mut line = Vec::new();
     for number in 1.. {
@@ -114,11 +114,11 @@ struct Group {
 }
 
 /// What is done according to CSV, and where the complete records end.
-fn csv(path: &Path, mut file: &File, rows: usize) -> Result<(Done, u64), Error> {
+fn csv(path: &Path, mut file: &File, rows: usize) -> Result<(Recorded, u64), Error> {
     let mut text = Vec::new();
     file.read_to_end(&mut text).map_err(|error| Error::io(path, &error))?;
     let mut reader = csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(text.as_slice());
-    let (mut done, mut header, mut last) = (Done::default(), 0, None::<Group>);
+    let (mut done, mut header, mut last) = (Recorded::default(), 0, None::<Group>);
     let mut row = csv::StringRecord::new();
     for number in 1.. {
         let start = reader.position().byte();

@@ -8,14 +8,12 @@ use std::{
 
 use residua::{
     DeviceInfo,
+    stream::Batch,
     tensor::Shape,
     tune::{self, Measure, Progress, Tune, Watch},
 };
 
-use super::{
-    cache,
-    options::{Batch, Global},
-};
+use super::{cache, options::Global};
 
 /// What the options ask for, for an input of shape `input`, else for `--batch` images of the model's own size.
 pub(super) fn tune(global: &Global, input: Option<Shape>) -> Tune {
@@ -27,7 +25,7 @@ pub(super) fn tune(global: &Global, input: Option<Shape>) -> Tune {
     }
     let batches = match (input, global.batch) {
         (Some(shape), _) => vec![shape.n],
-        (None, Batch::Of(n)) => vec![n],
+        (None, Batch::Of(n)) => vec![n.get()],
         (None, Batch::Auto) => Vec::new(),
     };
     let watch = if global.quiet { Watch::default() } else { watch() };
@@ -46,12 +44,12 @@ fn watch() -> Watch {
         let _ = match (done, total) {
             (_, 0) => writeln!(stderr, "residua: no measurement is missing"),
             _ if done == total => {
-                writeln!(stderr, "{start}residua: kernels of {total} convolutions measured in {seconds:.0} s")
+                writeln!(stderr, "{start}residua: kernels of {total} layers measured in {seconds:.0} s")
             }
             _ if terminal => {
-                write!(stderr, "\rresidua: measuring kernels of {total} convolutions: {done}, {seconds:.0} s")
+                write!(stderr, "\rresidua: measuring kernels of {total} layers: {done}, {seconds:.0} s")
             }
-            (0, _) => writeln!(stderr, "residua: measuring kernels of {total} convolutions"),
+            (0, _) => writeln!(stderr, "residua: measuring kernels of {total} layers"),
             _ => Ok(()),
         };
     })

@@ -5,26 +5,22 @@ use std::{collections::BTreeMap, io::Write};
 use residua::{
     Classifier,
     kernels::{self, Precision},
+    stream::Batch,
     verify::{Coverage, LayerCheck, Verification},
 };
 use serde_json::json;
 
-use super::{
-    Outcome,
-    args::Verify,
-    faults,
-    options::{Batch, Global},
-    write_file,
-};
+use super::{Outcome, args::Verify, faults, options::Global, write_file};
 
 pub(super) fn run(global: &Global, command: &Verify, out: &mut dyn Write) -> Outcome {
-    let builder = global.builder()?;
+    // To find out which kernels a device gets wrong it must be opened.
+    let builder = global.builder()?.untested(true);
     let builder = match &command.synthetic {
         Some(architecture) => builder.synthetic(architecture),
         None => builder.model(&command.model.model),
     };
     let classifier = global.tell(builder.open()?)?;
-    let batch = if let Batch::Of(n) = global.batch { n } else { 1 };
+    let batch = if let Batch::Of(n) = global.batch { n.get() } else { 1 };
     let verification = classifier.verify(batch, Coverage::Every)?;
     faults::record(classifier.device(), &verification.faults)?;
     table(out, &verification, global.verbose)?;

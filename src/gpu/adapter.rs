@@ -1,6 +1,6 @@
-//! Finding an adapter, choosing one with a reason, and opening it.
+//! Finding adapters, and opening one.
 
-use super::trusted;
+use super::{Wanted, space::Space, trusted};
 use crate::{
     Error, Result,
     kernels::{Caps, cooperative},
@@ -10,7 +10,7 @@ use crate::{
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct DeviceInfo {
-    /// Position in [`devices`]; none for the CPU reference path.
+    /// Position in [`devices`](super::devices); none for the CPU reference path.
     pub index: Option<usize>,
     /// Name as the driver gives it.
     pub name: String,
@@ -56,7 +56,7 @@ impl DeviceInfo {
     }
 
     /// Smaller is preferred by `auto`.
-    fn rank(&self) -> usize {
+    pub(super) fn rank(&self) -> usize {
         ["discrete GPU", "integrated GPU", "virtual GPU", "other"]
             .iter()
             .position(|kind| *kind == self.kind)
@@ -64,50 +64,33 @@ impl DeviceInfo {
     }
 }
 
-pub(super) async fn adapters() -> Vec<(DeviceInfo, wgpu::Adapter)> {
-    let backends = wgpu::Backends::VULKAN | wgpu::Backends::METAL | wgpu::Backends::DX12;
-    let descriptor = wgpu::InstanceDescriptor { backends, ..wgpu::InstanceDescriptor::new_without_display_handle() };
-    let adapters = wgpu::Instance::new(descriptor).enumerate_adapters(backends).await;
-    adapters.into_iter().enumerate().map(|(i, adapter)| (DeviceInfo::new(i, &adapter.get_info()), adapter)).collect()
-}
-
-/// All adapters, in the order of their indices.
-pub async fn devices() -> Vec<DeviceInfo> {
-    adapters().await.into_iter().map(|(info, _)| info).collect()
-}
-
-/// The adapter that `wanted` means, and why: `auto` (the fastest kind, the first of its kind), an index, or a part of a name
-/// or driver (case does not matter).
+/// The adapters of the interfaces that `wanted` admits, in the order of their indices.
 ///
 /// # Errors
-/// [`Error::NoAdapter`] if there is none at all, [`Error::UnknownDevice`] if none is meant.
-pub fn pick(devices: &[DeviceInfo], wanted: &str) -> Result<(usize, String)> {
-    if devices.is_empty() {
-        return Err(Error::NoAdapter { reason: "Vulkan, Metal and DX12 report none".into() });
-    }
-    if wanted == "auto" {
-        let best = (0..devices.len()).min_by_key(|&i| devices[i].rank()).unwrap_or_default();
-        return Ok((best, format!("auto: the first {}", devices[best].kind)));
-    }
-    if let Some(i) = wanted.parse().ok().filter(|&i: &usize| i < devices.len()) {
-        return Ok((i, format!("index {i}")));
-    }
-    let part = wanted.to_lowercase();
-    let means = |device: &DeviceInfo| format!("{} {}", device.name, device.driver).to_lowercase().contains(&part);
-    match devices.iter().position(|device| !part.is_empty() && means(device)) {
-        Some(i) => Ok((i, format!("its name or driver contains '{wanted}'"))),
-        None => {
-            let names: Vec<String> = devices.iter().enumerate().map(|(i, d)| format!("{i}: {}", d.name)).collect();
-            Err(Error::UnknownDevice { wanted: wanted.into(), available: format!("{}, cpu", names.join(", ")) })
-        }
-    }
+/// [`Error::GpuOpen`] if drivers might not fit into the limits of the process.
+pub(super) async fn adapters(wanted: &Wanted) -> Result<Vec<(DeviceInfo, wgpu::Adapter)>> {
+    Space::of_process().check_loading()?;
+    let backends = wanted.backends();
+    let descriptor = wgpu::InstanceDescriptor { backends, ..wgpu::InstanceDescriptor::new_without_display_handle() };
+    let adapters = wgpu::Instance::new(descriptor).enumerate_adapters(backends).await;
+    let described = |(i, adapter): (usize, wgpu::Adapter)| (DeviceInfo::new(i, &adapter.get_info()), adapter);
+    Ok(adapters.into_iter().enumerate().map(described).collect())
+}
+
+/// The adapters of the interfaces that `wanted` admits, in the order of their indices.
+///
+/// # Errors
+/// [`Error::GpuOpen`] if drivers might not fit into the limits of the process.
+pub async fn devices(wanted: &Wanted) -> Result<Vec<DeviceInfo>> {
+    Ok(adapters(wanted).await?.into_iter().map(|(info, _)| info).collect())
 }
 
 /// Opens `adapter` with all the limits that it offers, and those of its features that the kernels use.
 ///
 /// # Errors
-/// [`Error::NoAdapter`] if the driver does not open it.
+/// [`Error::GpuOpen`] if the driver does not open it, or might not survive that.
 pub(super) async fn connect(info: &DeviceInfo, adapter: &wgpu::Adapter) -> Result<(wgpu::Device, wgpu::Queue, Caps)> {
+    Space::of_process().check_opening(info)?;
     let mut wanted = wgpu::Features::SHADER_F16
         | wgpu::Features::SUBGROUP
         | wgpu::Features::PIPELINE_CACHE
@@ -132,7 +115,7 @@ pub(super) async fn connect(info: &DeviceInfo, adapter: &wgpu::Adapter) -> Resul
     let (device, queue) = adapter
         .request_device(&descriptor)
         .await
-        .map_err(|error| Error::NoAdapter { reason: format!("{}: {error}", info.name) })?;
+        .map_err(|error| Error::GpuOpen { device: info.name.clone(), reason: error.to_string() })?;
     let adapter = adapter.get_info();
     let caps = Caps {
         device: info.name.clone(),
@@ -162,28 +145,4 @@ fn cooperative(adapter: &wgpu::Adapter, limits: &wgpu::Limits) -> bool {
         && (info.subgroup_min_size, info.subgroup_max_size) == (32, 32)
         && limits.max_compute_workgroup_storage_size >= cooperative::WORKGROUP_BYTES
         && adapter.cooperative_matrix_properties().iter().any(serves)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn device(index: usize, name: &str, kind: &str) -> DeviceInfo {
-        DeviceInfo { index: Some(index), name: name.into(), kind: kind.into(), ..DeviceInfo::reference() }
-    }
-
-    #[test]
-    fn auto_prefers_hardware_and_names_match_in_part() {
-        let devices = [
-            device(0, "llvmpipe", "software (CPU)"),
-            device(1, "Intel Arc", "integrated GPU"),
-            device(2, "NVIDIA H200", "discrete GPU"),
-        ];
-        assert_eq!(pick(&devices, "auto").unwrap().0, 2);
-        assert_eq!(pick(&devices, "1").unwrap().0, 1);
-        assert_eq!(pick(&devices, "LLVM").unwrap().0, 0);
-        assert_eq!(pick(&devices, "radeon").unwrap_err().code(), "gpu.unknown_device");
-        assert_eq!(pick(&devices, "7").unwrap_err().code(), "gpu.unknown_device");
-        assert_eq!(pick(&[], "auto").unwrap_err().code(), "gpu.no_adapter");
-    }
 }

@@ -2,27 +2,31 @@
 //! here.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     panic::{self, AssertUnwindSafe},
     sync::{Arc, Mutex, OnceLock},
-    thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use futures_channel::oneshot;
 
 use super::{
     adapter::{DeviceInfo, connect},
+    host::{Host, Work},
     inject::{Failure, Injection, Moment},
     lock,
     pace::Pace,
     pipeline_cache::PipelineCache,
     pipelines::Pipeline,
+    space::Space,
 };
 use crate::{
     Error, Result,
     kernels::{Caps, KernelKey},
 };
+
+/// An error that the driver found, if it did.
+type Caught = Work<'static, Option<wgpu::Error>>;
 
 /// An open adapter, until it is lost.
 #[derive(Debug)]
@@ -33,10 +37,14 @@ pub(super) struct Connection {
     pub(super) queue: wgpu::Queue,
     pub(super) caps: Caps,
     pub(super) pipelines: Mutex<HashMap<KernelKey, Pipeline>>,
+    /// What the driver has not compiled.
+    pub(super) refused: Mutex<HashSet<KernelKey>>,
     pub(super) pipeline_cache: Option<PipelineCache>,
     pub(super) injection: Option<Injection>,
     pub(super) pace: Arc<Pace>,
-    info: DeviceInfo,
+    pub(super) host: Arc<dyn Host>,
+    pub(super) info: DeviceInfo,
+    space: Space,
     adapter: wgpu::Adapter,
     /// Why it is lost.
     lost: Arc<OnceLock<String>>,
@@ -47,8 +55,8 @@ pub(super) struct Connection {
 #[derive(Debug, Default)]
 struct Finished {
     submissions: u64,
-    /// When the last of them was.
-    at: Option<Instant>,
+    /// When the last of them was, by the host's clock.
+    at: Option<Duration>,
 }
 
 /// Commands that the device has, or had.
@@ -59,7 +67,7 @@ pub(super) struct Submission {
 }
 
 impl Submission {
-    /// How long the device was at it; nothing before it is known to be done.
+    /// How long the device took for it; `None` until it is known to be done.
     pub(super) fn time(&self) -> Option<Duration> {
         self.took.get().copied()
     }
@@ -69,8 +77,14 @@ impl Connection {
     /// Opens `adapter`, for the `number`th time.
     ///
     /// # Errors
-    /// [`Error::NoAdapter`] if the driver does not open it.
-    pub(super) async fn open(number: u64, info: &DeviceInfo, adapter: &wgpu::Adapter, pace: Arc<Pace>) -> Result<Self> {
+    /// [`Error::GpuOpen`] if the driver does not open it.
+    pub(super) async fn open(
+        number: u64,
+        info: &DeviceInfo,
+        adapter: &wgpu::Adapter,
+        pace: Arc<Pace>,
+        host: Arc<dyn Host>,
+    ) -> Result<Self> {
         let (device, queue, caps) = connect(info, adapter).await?;
         let lost = Arc::new(OnceLock::new());
         let slot = lost.clone();
@@ -88,10 +102,13 @@ impl Connection {
             queue,
             caps,
             pipelines: Mutex::default(),
+            refused: Mutex::default(),
             pipeline_cache: None,
             injection: None,
             pace,
+            host,
             info: info.clone(),
+            space: Space::of_process(),
             adapter: adapter.clone(),
             lost,
             finished: Arc::default(),
@@ -99,11 +116,11 @@ impl Connection {
     }
 
     /// The adapter, opened once more beside this.
-    pub(super) fn another(&self) -> Result<Self> {
-        pollster::block_on(Connection::open(self.number, &self.info, &self.adapter, self.pace.clone()))
+    pub(super) async fn another(&self) -> Result<Self> {
+        Connection::open(self.number, &self.info, &self.adapter, self.pace.clone(), self.host.clone()).await
     }
 
-    /// Why nothing will come of it any more, if so.
+    /// Why the device was lost, if it was.
     pub(super) fn lost(&self) -> Option<&str> {
         self.lost.get().map(String::as_str)
     }
@@ -118,14 +135,9 @@ impl Connection {
     ///
     /// # Errors
     /// [`Error::GpuMemory`], [`Error::GpuLost`], [`Error::GpuShader`].
-    pub(super) fn guarded<T>(&self, what: &str, work: impl FnOnce() -> T) -> Result<T> {
-        // Scopes belong to the thread, so no error is another thread's.
-        let internal = self.device.push_error_scope(wgpu::ErrorFilter::Internal);
-        let validation = self.device.push_error_scope(wgpu::ErrorFilter::Validation);
-        let memory = self.device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
-        let value = work();
-        let [memory, validation, internal] =
-            [memory, validation, internal].map(|scope| pollster::block_on(scope.pop()));
+    pub(super) async fn guarded<T>(&self, what: &str, work: impl FnOnce() -> T) -> Result<T> {
+        let (value, memory, validation, internal) = self.scoped(work);
+        let (memory, validation, internal) = (memory.await, validation.await, internal.await);
         if let Some(error) = memory {
             return Err(self.memory(format!("{what}: {}", causes(&error))));
         }
@@ -138,6 +150,16 @@ impl Connection {
         }
     }
 
+    /// What `work` gives, and the errors of each kind that the driver finds in it: out of memory, validation, internal.
+    fn scoped<T>(&self, work: impl FnOnce() -> T) -> (T, Caught, Caught, Caught) {
+        // A scope belongs to its thread, so that no error of another thread is caught.
+        let internal = self.device.push_error_scope(wgpu::ErrorFilter::Internal);
+        let validation = self.device.push_error_scope(wgpu::ErrorFilter::Validation);
+        let memory = self.device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
+        let value = work();
+        (value, Box::pin(memory.pop()), Box::pin(validation.pop()), Box::pin(internal.pop()))
+    }
+
     fn memory(&self, reason: String) -> Error {
         Error::GpuMemory { device: self.info.name.clone(), reason }
     }
@@ -147,59 +169,74 @@ impl Connection {
         Error::GpuShader { device: format!("{name} ({driver})"), kernel: what.into(), reason }
     }
 
-    /// What [`Injection`] has planned for `moment`, in the work on `what`.
-    pub(super) fn at(&self, moment: Moment, what: &str) -> Result<()> {
+    /// What [`Injection`] has planned for `moment`, in the work on `what`; `true` if the work is to be reported as done and not done.
+    pub(super) fn at(&self, moment: Moment, what: &str) -> Result<bool> {
         let reason = || format!("injected: {what}");
         match self.injection.as_ref().and_then(|injection| injection.at(moment)) {
-            None | Some(Failure::Silent) => Ok(()),
+            None | Some(Failure::Silent) => Ok(false),
+            Some(Failure::Idle) => Ok(true),
             Some(Failure::Lost) => Err(self.lose(reason())),
             Some(Failure::Memory) => Err(self.memory(reason())),
             Some(Failure::Refused) => Err(self.refused(what, reason())),
             Some(Failure::Destroyed) => {
                 self.device.destroy();
-                Ok(())
+                Ok(false)
             }
         }
     }
 
+    /// The error that says that its results are wrong.
+    pub(super) fn wrong(&self, reason: &str) -> Error {
+        let DeviceInfo { name, driver, .. } = &self.info;
+        Error::GpuWrong { device: format!("{name} ({driver})"), reason: reason.into() }
+    }
+
     /// A buffer of `size` bytes.
-    pub(super) fn buffer(&self, label: &str, size: u64, usage: wgpu::BufferUsages) -> Result<wgpu::Buffer> {
+    pub(super) async fn buffer(&self, label: &str, size: u64, usage: wgpu::BufferUsages) -> Result<wgpu::Buffer> {
         self.at(Moment::Buffer, label)?;
+        self.space.check_buffer(&self.info, size)?;
         let descriptor = wgpu::BufferDescriptor { label: Some(label), size, usage, mapped_at_creation: false };
-        self.guarded(label, || self.device.create_buffer(&descriptor))
+        self.guarded(label, || self.device.create_buffer(&descriptor)).await
     }
 
     /// A buffer that holds `bytes`, a multiple of four of them, from the start.
-    pub(super) fn filled(&self, label: &str, bytes: &[u8], usage: wgpu::BufferUsages) -> Result<wgpu::Buffer> {
+    pub(super) async fn filled(&self, label: &str, bytes: &[u8], usage: wgpu::BufferUsages) -> Result<wgpu::Buffer> {
         self.at(Moment::Buffer, label)?;
         // What is memory of the CPU anyway is written in place, not copied there by the device.
         let in_place = self.device.features().contains(wgpu::Features::MAPPABLE_PRIMARY_BUFFERS);
         let usage = if in_place { usage | wgpu::BufferUsages::MAP_WRITE } else { usage };
         let size = bytes.len() as u64;
+        self.space.check_buffer(&self.info, size)?;
         let descriptor = wgpu::BufferDescriptor { label: Some(label), size, usage, mapped_at_creation: true };
-        let buffer = self.guarded(label, || self.device.create_buffer(&descriptor))?;
-        let range = buffer.get_mapped_range_mut(..);
-        range.map_err(|error| self.lose(error))?.copy_from_slice(bytes);
-        self.guarded(label, || buffer.unmap())?;
+        let buffer = self.guarded(label, || self.device.create_buffer(&descriptor)).await?;
+        buffer.get_mapped_range_mut(..).map_err(|error| self.lose(error))?.copy_from_slice(bytes);
+        self.guarded(label, || buffer.unmap()).await?;
         Ok(buffer)
     }
 
     /// Submits what `record` records.
-    pub(super) fn submit(&self, what: &str, record: impl FnOnce(&mut wgpu::CommandEncoder)) -> Result<Submission> {
-        self.at(Moment::Submit, what)?;
-        let index = self.guarded(what, || {
+    pub(super) async fn submit(
+        &self,
+        what: &str,
+        record: impl FnOnce(&mut wgpu::CommandEncoder),
+    ) -> Result<Submission> {
+        let idle = self.at(Moment::Submit, what)?;
+        let submit = || {
             let mut encoder = self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some(what) });
-            record(&mut encoder);
+            if !idle {
+                record(&mut encoder);
+            }
             self.queue.submit([encoder.finish()])
-        })?;
-        let (submitted, took) = (Instant::now(), Arc::<OnceLock<Duration>>::default());
-        let (finished, time) = (self.finished.clone(), took.clone());
+        };
+        let index = self.guarded(what, submit).await?;
+        let (submitted, took) = (self.host.now(), Arc::<OnceLock<Duration>>::default());
+        let (finished, time, host) = (self.finished.clone(), took.clone(), self.host.clone());
         self.queue.on_submitted_work_done(move || {
-            let now = Instant::now();
+            let now = host.now();
             let mut finished = lock(&finished);
             // It came after what was submitted before it.
             let began = finished.at.map_or(submitted, |before| before.max(submitted));
-            let _ = time.set(now.saturating_duration_since(began));
+            let _ = time.set(now.saturating_sub(began));
             *finished = Finished { submissions: finished.submissions + 1, at: Some(now) };
         });
         self.at(Moment::Submitted, what)?;
@@ -214,7 +251,7 @@ impl Connection {
     ///
     /// # Errors
     /// [`Error::GpuLost`] if the device is lost, or finishes nothing at all for a long time.
-    pub(super) fn wait(&self, submission: Option<wgpu::SubmissionIndex>) -> Result<()> {
+    pub(super) async fn wait(&self, submission: Option<wgpu::SubmissionIndex>) -> Result<()> {
         let injected = self.injection.as_ref().and_then(|injection| injection.at(Moment::Wait));
         let patience = self.injection.as_ref().and_then(Injection::patient);
         let patience = patience.unwrap_or_else(|| self.pace.patience());
@@ -226,7 +263,7 @@ impl Connection {
             let submission_index = submission.clone();
             let done = match injected {
                 Some(Failure::Silent) => {
-                    thread::sleep(patience);
+                    self.host.sleep(patience).await;
                     false
                 }
                 Some(Failure::Lost) => self.caught(|| panic!("injected: waiting"))?,
@@ -243,7 +280,10 @@ impl Connection {
 
     /// Lets wgpu see what the device has done, and runs the callbacks; `false` if the time is over.
     fn poll(&self, poll_type: wgpu::PollType) -> Result<bool> {
-        match self.caught(|| self.device.poll(poll_type))? {
+        let mut polled = None;
+        let mut poll_type = Some(poll_type);
+        self.host.block(&mut || polled = poll_type.take().map(|poll_type| self.caught(|| self.device.poll(poll_type))));
+        match polled.ok_or_else(|| self.lose("the host did not wait"))?? {
             Ok(_) => Ok(true),
             Err(wgpu::PollError::Timeout) => Ok(false),
             Err(error) => Err(self.lose(error)),
@@ -267,12 +307,12 @@ impl Connection {
     ) -> Result<()> {
         self.at(Moment::Map, "mapping")?;
         let (sender, mut receiver) = oneshot::channel();
-        self.guarded("mapping", || buffer.map_async(mode, .., move |result| drop(sender.send(result))))?;
+        self.guarded("mapping", || buffer.map_async(mode, .., move |result| drop(sender.send(result)))).await?;
         self.poll(wgpu::PollType::Poll)?;
         let mapped = match receiver.try_recv().map_err(|error| self.lose(error))? {
             Some(mapped) => mapped,
             None => {
-                self.wait(submission)?;
+                self.wait(submission).await?;
                 receiver.await.map_err(|error| self.lose(error))?
             }
         };
@@ -285,7 +325,7 @@ impl Drop for Connection {
         if self.lost().is_some() {
             // wgpu waits for the queue before it lets go of it, which may take for ever, and panics if that fails.
             let queue = self.queue.clone();
-            thread::spawn(move || drop(queue));
+            self.host.detach(Box::new(move || drop(queue)));
         }
     }
 }

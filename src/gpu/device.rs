@@ -3,13 +3,14 @@
 use std::{
     mem, process,
     sync::{Arc, Mutex},
-    thread,
     time::Duration,
 };
 
 use super::{
-    adapter::{DeviceInfo, adapters, pick},
+    Wanted,
+    adapter::{DeviceInfo, adapters},
     connection::Connection,
+    host::Host,
     inject::{Injection, Moment},
     lock,
     pace::Pace,
@@ -18,7 +19,7 @@ use super::{
 use crate::{
     Error, Result,
     cache::Cache,
-    kernels::{Caps, Precision, conv2d::Variant},
+    kernels::{Caps, KernelId, Precision},
 };
 
 /// Pauses before the attempts to open a lost device again: a driver that has crashed needs a moment to start.
@@ -31,8 +32,14 @@ pub struct Device {
     info: DeviceInfo,
     caps: Caps,
     pub(super) features: wgpu::Features,
+    wanted: Wanted,
+    /// Why it was chosen.
+    reason: String,
+    /// What a user should be told of the choice.
+    notes: Vec<String>,
     cache: Option<Cache>,
     pub(super) pace: Arc<Pace>,
+    host: Arc<dyn Host>,
     refusals: Mutex<Vec<Refusal>>,
     /// The process that opened it.
     process: Option<u32>,
@@ -42,27 +49,59 @@ pub struct Device {
 /// A kernel that the driver has not compiled.
 #[derive(Debug)]
 struct Refusal {
-    variant: Variant,
+    kernel: KernelId,
     stored: Precision,
     error: Error,
 }
 
 impl Device {
-    /// Opens the adapter that `wanted` means (see [`pick`]), with all the limits that it offers.
+    /// Opens the adapter that `wanted` means (see [`pick`](super::pick)), with all the limits that it offers. Where any will do and the
+    /// best cannot be opened, the next is tried, and [`Device::notes`] says so.
     ///
     /// # Errors
-    /// Those of [`pick`]; [`Error::NoAdapter`] if the driver does not open it.
-    pub async fn open(wanted: &str) -> Result<Self> {
-        let mut adapters = adapters().await;
+    /// Those of [`pick`](super::pick); [`Error::GpuOpen`] if no driver opens one.
+    pub async fn open(wanted: impl Into<Wanted>, host: Arc<dyn Host>) -> Result<Self> {
+        let wanted = wanted.into();
+        let adapters = adapters(&wanted).await?;
         let infos: Vec<DeviceInfo> = adapters.iter().map(|(info, _)| info.clone()).collect();
-        let (index, _) = pick(&infos, wanted)?;
-        let (info, adapter) = adapters.swap_remove(index);
-        let pace = Arc::new(Pace::new(&info));
-        let connection = Connection::open(1, &info, &adapter, pace.clone()).await?;
-        let (caps, features) = (connection.caps.clone(), connection.device.features());
-        let connection = async_lock::Mutex::new(Arc::new(connection));
-        let refusals = Mutex::default();
-        Ok(Device { info, caps, features, cache: None, pace, refusals, process: process(), connection })
+        let mut failed = Vec::new();
+        for (index, reason) in wanted.candidates(&infos)? {
+            let (info, adapter) = &adapters[index];
+            let pace = Arc::new(Pace::new(info));
+            match Connection::open(1, info, adapter, pace, host.clone()).await {
+                Ok(connection) => return Ok(Device::of(connection, wanted, reason, &failed)),
+                Err(error) => failed.push(error),
+            }
+        }
+        Err(match <[Error; 1]>::try_from(failed) {
+            Ok([error]) => error,
+            Err(failed) => {
+                let reasons: Vec<String> = failed.iter().map(Error::to_string).collect();
+                Error::GpuOpen { device: format!("each of {} adapters", failed.len()), reason: reasons.join("; ") }
+            }
+        })
+    }
+
+    /// The device of a first connection, which was chosen for `reason` after others had `failed`.
+    fn of(connection: Connection, wanted: Wanted, reason: String, failed: &[Error]) -> Self {
+        let mut notes: Vec<String> = failed.iter().map(Error::to_string).collect();
+        if !failed.is_empty() || reason.starts_with("the first of") {
+            notes.push(format!("{} is used: {reason}", connection.info.name));
+        }
+        Device {
+            info: connection.info.clone(),
+            caps: connection.caps.clone(),
+            features: connection.device.features(),
+            wanted,
+            reason,
+            notes,
+            cache: None,
+            pace: connection.pace.clone(),
+            host: connection.host.clone(),
+            refusals: Mutex::default(),
+            process: process(),
+            connection: async_lock::Mutex::new(Arc::new(connection)),
+        }
     }
 
     /// Takes compiled pipelines out of `cache`, where the driver gives them away, and keeps new ones there.
@@ -80,9 +119,19 @@ impl Device {
         }
     }
 
+    /// The machine that it was opened from.
+    pub(crate) fn host(&self) -> &dyn Host {
+        &*self.host
+    }
+
     /// The adapter.
     pub fn info(&self) -> &DeviceInfo {
         &self.info
+    }
+
+    /// Why this adapter was chosen.
+    pub fn reason(&self) -> &str {
+        &self.reason
     }
 
     /// What kernels may use of it.
@@ -90,22 +139,23 @@ impl Device {
         &self.caps
     }
 
-    /// What a user should be told of it: the kernels that its driver has not compiled, in whose place others are used.
+    /// What a user should be told of it: adapters that could not be opened before it, and the kernels that its driver has not
+    /// compiled, in whose place others are used.
     pub fn notes(&self) -> Vec<String> {
-        let note = |refusal: &Refusal| format!("the kernel {} is not used: {}", refusal.variant, refusal.error);
-        lock(&self.refusals).iter().map(note).collect()
+        let note = |refusal: &Refusal| format!("the kernel {} is not used: {}", refusal.kernel, refusal.error);
+        self.notes.iter().cloned().chain(lock(&self.refusals).iter().map(note)).collect()
     }
 
     /// Kernels that its driver has not compiled.
-    pub(super) fn refused(&self) -> Vec<(Variant, Precision)> {
-        lock(&self.refusals).iter().map(|refusal| (refusal.variant, refusal.stored)).collect()
+    pub(super) fn refused(&self) -> Vec<(KernelId, Precision)> {
+        lock(&self.refusals).iter().map(|refusal| (refusal.kernel, refusal.stored)).collect()
     }
 
-    /// Takes note that `variant` was refused with `error`.
-    pub(super) fn refuse(&self, variant: Variant, stored: Precision, error: Error) {
+    /// Takes note that `kernel` was refused with `error`.
+    pub(super) fn refuse(&self, kernel: KernelId, stored: Precision, error: Error) {
         let mut refusals = lock(&self.refusals);
-        if !refusals.iter().any(|refusal| (refusal.variant, refusal.stored) == (variant, stored)) {
-            refusals.push(Refusal { variant, stored, error });
+        if !refusals.iter().any(|refusal| (refusal.kernel, refusal.stored) == (kernel, stored)) {
+            refusals.push(Refusal { kernel, stored, error });
         }
     }
 
@@ -144,7 +194,7 @@ impl Device {
     async fn reopen(&self, lost: &Connection, why: &str) -> Result<Connection> {
         let mut reason = why.to_string();
         for pause in PAUSES {
-            thread::sleep(pause);
+            self.host.sleep(pause).await;
             match self.open_again(lost).await {
                 Ok(connection) => return Ok(connection),
                 Err(error) => reason = format!("{why}; and it cannot be opened again: {error}"),
@@ -156,14 +206,15 @@ impl Device {
     /// The same adapter, of a new instance of the driver.
     async fn open_again(&self, lost: &Connection) -> Result<Connection> {
         lost.at(Moment::Open, "opening")?;
-        let adapters = adapters().await;
+        let adapters = adapters(&self.wanted).await?;
         let alike = |info: &DeviceInfo| (&info.name, &info.backend) == (&self.info.name, &self.info.backend);
         let same = adapters.iter().find(|(info, _)| *info == self.info);
         let same = same.or_else(|| adapters.iter().find(|(info, _)| alike(info)));
         let Some((_, adapter)) = same else {
             return Err(Error::NoAdapter { reason: format!("{} is gone", self.info.name) });
         };
-        let mut connection = Connection::open(lost.number + 1, &self.info, adapter, self.pace.clone()).await?;
+        let mut connection =
+            Connection::open(lost.number + 1, &self.info, adapter, self.pace.clone(), self.host.clone()).await?;
         if connection.caps != self.caps {
             return Err(Error::NoAdapter { reason: format!("{} came back with other features", self.info.name) });
         }

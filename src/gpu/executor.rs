@@ -11,7 +11,7 @@ use super::{Clock, Device, Stopwatch, connection::Connection, lock, session::Ses
 use crate::{
     Error, Result,
     graph::ValueId,
-    kernels::{Precision, conv2d::Variant},
+    kernels::Precision,
     plan::{Network, Options, Plan, Step, WeightsId},
     tensor::{Input, Shape, Tensor},
 };
@@ -142,30 +142,53 @@ impl Executor {
         let input = input.into();
         let pixels = matches!(input, Input::Pixels(_));
         let purpose = Purpose { input: input.shape(), pixels, wanted: wanted.to_vec() };
-        self.recovering(async |connection| {
-            let slot = self.slot(&connection, &purpose)?;
-            let session = self.session(&connection, &slot, &purpose).await?;
-            let outcome = session.run(input).await;
-            if outcome.is_err() {
-                // What it holds of the device may be what the next call lacks.
-                slot.lock().await.take_if(|kept| Arc::ptr_eq(kept, &session));
-            }
-            outcome
-        })
-        .await
+        match self.in_session(&purpose, input).await {
+            // The device is opened again.
+            Err(Error::GpuLost { .. }) => self.in_session(&purpose, input).await,
+            outcome => outcome,
+        }
     }
 
-    /// The value of every layer for `input`, in order, for comparing layer by layer. Each value gets a buffer of its own.
+    /// The values of `purpose`, by a session that is kept.
+    async fn in_session(&self, purpose: &Purpose, input: Input<'_>) -> Result<Vec<Tensor>> {
+        let connection = self.device.connection().await?;
+        let slot = self.slot(&connection, purpose)?;
+        let session = self.session(&connection, &slot, purpose).await?;
+        let outcome = session.run(input).await;
+        if outcome.is_err() {
+            // What it holds of the device may be what the next call lacks.
+            slot.lock().await.take_if(|kept| Arc::ptr_eq(kept, &session));
+        }
+        outcome
+    }
+
+    /// The value of every layer for `input`, in order, as [`Executor::attempt`] gives it.
     ///
     /// # Errors
     /// As [`Executor::run`].
     pub async fn trace(&self, input: &Tensor) -> Result<Vec<(ValueId, Tensor)>> {
         let wanted = self.network.values();
-        // Not among the kept sessions: it is large, and seldom wanted twice.
-        let purpose = Purpose { input: input.shape, pixels: false, wanted: wanted.clone() };
-        let run = async |connection| self.new_session(&connection, &purpose)?.run(input.into()).await;
-        let values = self.recovering(run).await?;
+        let values = self.attempt(input, &wanted).await?;
         Ok(wanted.into_iter().zip(values).collect())
+    }
+
+    /// The values `wanted` for `input`, for comparing layer by layer: each value gets a buffer of its own, and what a kernel has not
+    /// written is NaN.
+    ///
+    /// # Errors
+    /// As [`Executor::run`].
+    pub async fn attempt(&self, input: &Tensor, wanted: &[ValueId]) -> Result<Vec<Tensor>> {
+        let purpose = Purpose { input: input.shape, pixels: false, wanted: wanted.to_vec() };
+        match self.once(&purpose, input).await {
+            Err(Error::GpuLost { .. }) => self.once(&purpose, input).await,
+            outcome => outcome,
+        }
+    }
+
+    /// The values of `purpose`, by a session that is not kept: it is large, and seldom wanted twice.
+    async fn once(&self, purpose: &Purpose, input: &Tensor) -> Result<Vec<Tensor>> {
+        let connection = self.device.connection().await?;
+        self.new_session(&connection, purpose).await?.attempt(input.into()).await
     }
 
     /// Bytes of the packed weights that are on the device.
@@ -180,7 +203,7 @@ impl Executor {
     pub async fn stopwatch(&self, input: Shape, wanted: &[ValueId]) -> Result<Stopwatch> {
         let connection = self.device.connection().await?;
         let purpose = Purpose { input, pixels: false, wanted: wanted.to_vec() };
-        Ok(Stopwatch(self.new_session(&connection, &purpose)?))
+        Ok(Stopwatch(self.new_session(&connection, &purpose).await?))
     }
 
     /// The plan for `input`, and of each of its dispatches the median time of `runs` runs, by `clock`.
@@ -203,24 +226,16 @@ impl Executor {
         Ok((stopwatch.plan().clone(), medians))
     }
 
-    /// The outcome of `work` on the device, done once more if the device is lost under it.
-    async fn recovering<T>(&self, work: impl AsyncFn(Arc<Connection>) -> Result<T>) -> Result<T> {
-        match work(self.device.connection().await?).await {
-            Err(Error::GpuLost { .. }) => work(self.device.connection().await?).await,
-            outcome => outcome,
-        }
-    }
-
     /// The session for `purpose`, whose place is `slot`: the kept one, or one that is made.
     async fn session(&self, connection: &Arc<Connection>, slot: &Slot, purpose: &Purpose) -> Result<Arc<Session>> {
         let mut kept = slot.lock().await;
         if let Some(session) = &*kept {
             return Ok(session.clone());
         }
-        let session = match self.new_session(connection, purpose) {
+        let session = match self.new_session(connection, purpose).await {
             // Without what is kept for other calls there may be room.
             Err(Error::GpuMemory { .. }) if self.drop_others(connection, slot)? => {
-                self.new_session(connection, purpose)
+                self.new_session(connection, purpose).await
             }
             outcome => outcome,
         };
@@ -256,18 +271,19 @@ impl Executor {
         Ok(any && connection.lost().is_none())
     }
 
-    /// A session; where the driver refuses the kernel of a convolution, with the next best.
-    fn new_session(&self, connection: &Arc<Connection>, purpose: &Purpose) -> Result<Session> {
+    /// A session; where the driver refuses the kernel of a layer, with the next best.
+    async fn new_session(&self, connection: &Arc<Connection>, purpose: &Purpose) -> Result<Session> {
         let mut replaced = Vec::new();
         loop {
             let options = self.options();
             let caps = self.device.caps();
             let plan = self.network.plan(purpose.input, &purpose.wanted, &options, caps)?;
             let plan = if purpose.pixels { plan.of_pixels(self.network.graph().input(), caps)? } else { plan };
-            let kernel = |step: &Step| Some((step.kernel.to_string(), step.variant?, step.value));
-            let kernels = plan.steps.iter().filter_map(kernel).collect();
-            match Session::new(self, connection, plan) {
-                Err(error @ Error::GpuShader { .. }) => self.replace(error, &options, kernels, &mut replaced)?,
+            let steps = plan.steps.clone();
+            match Session::new(self, connection, plan).await {
+                Err(error @ Error::GpuShader { .. }) => {
+                    self.replace(connection, error, purpose, &steps, &mut replaced)?;
+                }
                 Err(error @ Error::GpuMemory { .. }) => {
                     lock(&self.weights).on(connection)?.clear();
                     return Err(error);
@@ -277,38 +293,47 @@ impl Executor {
         }
     }
 
-    /// Gives up the kernel that the driver has refused with `error`; `replaced` are the layers that had one given up already.
+    /// Gives up the kernel of `steps` that the driver has refused with `error`; `replaced` are the layers that had one given up already.
     ///
     /// # Errors
-    /// `error` if it is about no kernel of a convolution, or about the second one of a layer.
+    /// `error`, with the kernel's id, if nothing else computes its layers, or if it is the second one of a layer.
     fn replace(
         &self,
+        connection: &Connection,
         error: Error,
-        options: &Options,
-        kernels: Vec<(String, Variant, ValueId)>,
+        purpose: &Purpose,
+        steps: &[Step],
         replaced: &mut Vec<ValueId>,
     ) -> Result<()> {
-        let Error::GpuShader { kernel, .. } = &error else { return Err(error) };
-        let refused = kernels.iter().find(|(name, ..)| name == kernel).map(|(_, variant, value)| (*variant, *value));
-        let Some((variant, value)) = refused.filter(|_| options.conv2d.is_none()) else { return Err(error) };
-        if replaced.contains(&value) {
+        let refused = steps.iter().find(|step| connection.refuses(&step.key)).map(|step| step.kernel);
+        let (Error::GpuShader { device, reason, .. }, Some(kernel)) = (&error, refused) else { return Err(error) };
+        let (device, reason) = (device.clone(), reason.clone());
+        let error = Error::GpuShader { device, kernel: kernel.to_string(), reason };
+        let mut options = self.options();
+        options.faulty.push((kernel, options.stored));
+        let plan = self.network.plan(purpose.input, &purpose.wanted, &options, self.device.caps())?;
+        let layers: Vec<ValueId> = steps.iter().filter(|step| step.kernel == kernel).map(|step| step.value).collect();
+        let unavoidable = plan.steps.iter().any(|step| step.kernel == kernel)
+            || layers.iter().any(|value| replaced.contains(value))
+            || options.forced.is_some();
+        if unavoidable {
             return Err(error);
         }
-        replaced.extend(kernels.iter().filter(|(_, other, _)| *other == variant).map(|(.., value)| *value));
+        replaced.extend(layers);
         log::warn!("{error}; another kernel is used");
-        self.device.refuse(variant, options.stored, error);
+        self.device.refuse(kernel, options.stored, error);
         Ok(())
     }
 
     /// The packed array `id` on the device.
-    pub(super) fn weights(&self, connection: &Connection, id: WeightsId) -> Result<wgpu::Buffer> {
+    pub(super) async fn weights(&self, connection: &Connection, id: WeightsId) -> Result<wgpu::Buffer> {
         if let Some(buffer) = lock(&self.weights).on(connection)?.get(&id) {
             return Ok(buffer.clone());
         }
         let values = self.network.pack(id)?;
-        let stored = id.part.stored(self.options.stored);
+        let stored = id.array.stored(self.options.stored);
         let bytes = transfer::encode(&values, stored);
-        let buffer = connection.filled("weights", &bytes, wgpu::BufferUsages::STORAGE)?;
+        let buffer = connection.filled("weights", &bytes, wgpu::BufferUsages::STORAGE).await?;
         lock(&self.weights).on(connection)?.insert(id, buffer.clone());
         Ok(buffer)
     }

@@ -48,6 +48,8 @@ pub enum Moment {
     Pipeline,
     /// Commands are about to be submitted.
     Submit,
+    /// A kernel is about to be dispatched.
+    Dispatch,
     /// Commands were submitted and run.
     Submitted,
     /// A buffer is about to be mapped, to be written or read.
@@ -70,6 +72,8 @@ pub enum Failure {
     Refused,
     /// The device does not answer, at [`Moment::Wait`] alone.
     Silent,
+    /// The driver reports as done what is never done: all commands at [`Moment::Submit`], one kernel at [`Moment::Dispatch`].
+    Idle,
 }
 
 impl Injection {

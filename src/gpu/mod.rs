@@ -1,9 +1,10 @@
-//! Runs plans on a GPU: the only module that names `wgpu`. Everything inside is asynchronous; the caller blocks if it wants to.
+//! Runs plans on a GPU: the only module that names `wgpu`. It is asynchronous; a [`Host`] tells the time, waits and has threads.
 
 mod adapter;
 mod connection;
 mod device;
 mod executor;
+mod host;
 mod inject;
 mod pace;
 mod pipeline_cache;
@@ -11,18 +12,22 @@ mod pipelines;
 mod prepare;
 mod report;
 mod session;
+mod space;
 mod timing;
 mod transfer;
 mod trusted;
+mod wanted;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-pub use adapter::{DeviceInfo, devices, pick};
+pub use adapter::{DeviceInfo, devices};
 pub use device::Device;
 pub use executor::Executor;
+pub use host::{Host, Task, Work};
 pub use inject::{Failure, Injection, Moment};
 pub use report::{AdapterReport, adapter_reports};
 pub use timing::{Clock, Stopwatch};
+pub use wanted::{Wanted, pick};
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)

@@ -107,19 +107,18 @@ mod tests {
     use super::*;
     use crate::{
         graph::ValueId,
-        kernels::{KernelKey, Precision, ShaderId},
+        kernels::{KernelKey, Types, registers},
     };
 
     /// As many steps and operations as ResNet-152 for a batch of eight: 185 GFLOP.
     fn steps() -> Vec<Step> {
-        let (stored, output) = (Precision::F32, Precision::F32);
-        let kernel =
-            KernelKey { shader: ShaderId::Conv2dRegisters, stored, output, consts: Vec::new(), overrides: Vec::new() };
+        let key =
+            KernelKey { shader: &registers::SHADER, types: Types::F32, consts: Vec::new(), overrides: Vec::new() };
         let step = Step {
             name: "imagined".into(),
             value: ValueId(0),
-            variant: None,
-            kernel,
+            kernel: registers::ID,
+            key,
             reason: "imagined".into(),
             uniform: Vec::new(),
             operands: Vec::new(),

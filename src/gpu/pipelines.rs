@@ -2,7 +2,7 @@
 
 use super::{connection::Connection, inject::Moment, lock, trusted};
 use crate::{
-    Result,
+    Error, Result,
     kernels::{Binding, KernelKey},
 };
 
@@ -11,20 +11,29 @@ pub(super) type Pipeline = (wgpu::ComputePipeline, wgpu::BindGroupLayout);
 
 impl Connection {
     /// The compiled kernel of `key`.
-    pub(super) fn pipeline(&self, key: &KernelKey) -> Result<Pipeline> {
+    pub(super) async fn pipeline(&self, key: &KernelKey) -> Result<Pipeline> {
         if let Some(pipeline) = lock(&self.pipelines).get(key) {
             return Ok(pipeline.clone());
         }
         let label = key.to_string();
-        self.at(Moment::Pipeline, &label)?;
-        let compiled = self.guarded(&label, || self.compile(key, &label))?;
-        lock(&self.pipelines).insert(key.clone(), compiled.clone());
-        Ok(compiled)
+        let compiled = match self.at(Moment::Pipeline, &label) {
+            Ok(_) => self.guarded(&label, || self.compile(key, &label)).await,
+            Err(error) => Err(error),
+        };
+        match &compiled {
+            Ok(pipeline) => {
+                lock(&self.pipelines).insert(key.clone(), pipeline.clone());
+                lock(&self.refused).remove(key);
+            }
+            Err(Error::GpuShader { .. }) => drop(lock(&self.refused).insert(key.clone())),
+            Err(_) => {}
+        }
+        compiled
     }
 
     fn compile(&self, key: &KernelKey, label: &str) -> Pipeline {
         let device = &self.device;
-        let shader = key.shader.shader();
+        let shader = key.shader;
         let entries: Vec<_> =
             shader.bindings.iter().enumerate().map(|(i, binding)| layout_entry(i, *binding)).collect();
         let layout = device
@@ -50,38 +59,46 @@ impl Connection {
         (pipeline, layout)
     }
 
+    /// Whether the driver has refused to compile `key`.
+    pub(super) fn refuses(&self, key: &KernelKey) -> bool {
+        lock(&self.refused).contains(key)
+    }
+
     /// Whether the kernel of `key` is compiled.
     pub(super) fn has(&self, key: &KernelKey) -> bool {
         lock(&self.pipelines).contains_key(key)
     }
 
     /// Dispatches no workgroup of the kernel, and waits for that: then the driver has compiled it.
-    pub(super) fn warm_up(&self, key: &KernelKey) -> Result<()> {
-        let (pipeline, layout) = self.pipeline(key)?;
-        let bindings = key.shader.shader().bindings;
-        let buffers: Vec<wgpu::Buffer> = bindings.iter().map(|b| self.placeholder(*b)).collect::<Result<_>>()?;
+    pub(super) async fn warm_up(&self, key: &KernelKey) -> Result<()> {
+        let (pipeline, layout) = self.pipeline(key).await?;
+        let mut buffers = Vec::with_capacity(key.shader.bindings.len());
+        for binding in key.shader.bindings {
+            buffers.push(self.placeholder(*binding).await?);
+        }
         let entries: Vec<_> = (0..)
             .zip(&buffers)
             .map(|(binding, buffer)| wgpu::BindGroupEntry { binding, resource: buffer.as_entire_binding() })
             .collect();
         let descriptor = wgpu::BindGroupDescriptor { label: Some("unused"), layout: &layout, entries: &entries };
-        let bind_group = self.guarded("warm-up", || self.device.create_bind_group(&descriptor))?;
-        let submission = self.submit("warm-up", |encoder| {
+        let bind_group = self.guarded("warm-up", || self.device.create_bind_group(&descriptor)).await?;
+        let record = |encoder: &mut wgpu::CommandEncoder| {
             let mut pass = encoder.begin_compute_pass(&Default::default());
             pass.set_pipeline(&pipeline);
             pass.set_bind_group(0, &bind_group, &[]);
             pass.dispatch_workgroups(0, 1, 1);
-        })?;
-        self.wait(Some(submission.index))
+        };
+        let submission = self.submit("warm-up", record).await?;
+        self.wait(Some(submission.index)).await
     }
 
     /// The smallest buffer that may be bound there.
-    fn placeholder(&self, binding: Binding) -> Result<wgpu::Buffer> {
+    async fn placeholder(&self, binding: Binding) -> Result<wgpu::Buffer> {
         let (size, usage) = match binding {
             Binding::Uniform(bytes) => (bytes, wgpu::BufferUsages::UNIFORM),
             Binding::Read | Binding::Write => (16, wgpu::BufferUsages::STORAGE),
         };
-        self.buffer("unused", size, usage)
+        self.buffer("unused", size, usage).await
     }
 }
 

@@ -1,6 +1,10 @@
 //! What an adapter offers, by WebGPU's names: for people and bug reports, not for the choice of kernels.
 
-use super::adapter::{DeviceInfo, adapters};
+use super::{
+    Wanted,
+    adapter::{DeviceInfo, adapters},
+};
+use crate::Result;
 
 /// An adapter with its features and limits.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,9 +22,12 @@ pub struct AdapterReport {
     pub limits: Vec<(&'static str, u64)>,
 }
 
-/// All adapters, in the order of their indices.
-pub async fn adapter_reports() -> Vec<AdapterReport> {
-    adapters().await.into_iter().map(|(device, adapter)| report(device, &adapter)).collect()
+/// The adapters of the interfaces that `wanted` admits, in the order of their indices.
+///
+/// # Errors
+/// [`Error::NoAdapter`](crate::Error::NoAdapter) if drivers cannot be loaded.
+pub async fn adapter_reports(wanted: &Wanted) -> Result<Vec<AdapterReport>> {
+    Ok(adapters(wanted).await?.into_iter().map(|(device, adapter)| report(device, &adapter)).collect())
 }
 
 fn report(device: DeviceInfo, adapter: &wgpu::Adapter) -> AdapterReport {

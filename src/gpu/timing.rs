@@ -1,9 +1,6 @@
 //! How long each dispatch of a plan takes on the device.
 
-use std::{
-    fmt,
-    time::{Duration, Instant},
-};
+use std::{fmt, time::Duration};
 
 use super::{
     Device,
@@ -63,12 +60,12 @@ impl Stopwatch {
         &self.0.plan
     }
 
-    /// The wanted values for a normalised `input`.
+    /// The wanted values for a normalised `input`; what a kernel has not written is NaN.
     ///
     /// # Errors
     /// The device's (`gpu.*`).
     pub async fn run(&self, input: &Tensor) -> Result<Vec<Tensor>> {
-        self.0.run(input.into()).await
+        self.0.attempt(input.into()).await
     }
 
     /// Runs every dispatch once more, on what the last run left (some kernels are slower on zeros, and some on denormal numbers),
@@ -91,7 +88,11 @@ impl Session {
             return Err(Error::GpuFeature { device: device(), feature: "timestamp queries of that kind".into() });
         }
         if clock == Clock::Host {
-            return self.dispatches.iter().map(|dispatch| host_time(connection, dispatch)).collect();
+            let mut times = Vec::with_capacity(self.dispatches.len());
+            for dispatch in &self.dispatches {
+                times.push(host_time(connection, dispatch).await?);
+            }
+            return Ok(times);
         }
         let stamps = match clock {
             Clock::InsidePasses => self.dispatches.len() + 1,
@@ -110,13 +111,13 @@ impl Session {
             ty: wgpu::QueryType::Timestamp,
             count: stamps as u32,
         };
-        let set = connection.guarded("timestamps", || connection.device.create_query_set(&descriptor))?;
+        let set = connection.guarded("timestamps", || connection.device.create_query_set(&descriptor)).await?;
         let ticks = read(connection, &set, stamps, |encoder| match clock {
             Clock::InsidePasses => {
                 let mut pass = encoder.begin_compute_pass(&Default::default());
                 for (stamp, dispatch) in (0..).zip(&self.dispatches) {
                     pass.write_timestamp(&set, stamp);
-                    dispatch.record(&mut pass);
+                    dispatch.record(connection, &mut pass);
                 }
                 pass.write_timestamp(&set, self.dispatches.len() as u32);
             }
@@ -128,7 +129,7 @@ impl Session {
                         end_of_pass_write_index: Some(2 * i + 1),
                     };
                     let descriptor = wgpu::ComputePassDescriptor { label: None, timestamp_writes: Some(writes) };
-                    dispatch.record(&mut encoder.begin_compute_pass(&descriptor));
+                    dispatch.record(connection, &mut encoder.begin_compute_pass(&descriptor));
                 }
             }
         })
@@ -151,22 +152,25 @@ async fn read(
 ) -> Result<Vec<u64>> {
     let size = stamps as u64 * u64::from(wgpu::QUERY_SIZE);
     let buffer = |usage| connection.buffer("timestamps", size, usage);
-    let resolved = buffer(wgpu::BufferUsages::QUERY_RESOLVE | wgpu::BufferUsages::COPY_SRC)?;
-    let host = buffer(wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST)?;
-    let submission = connection.submit("timestamps", |encoder| {
+    let resolved = buffer(wgpu::BufferUsages::QUERY_RESOLVE | wgpu::BufferUsages::COPY_SRC).await?;
+    let host = buffer(wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST).await?;
+    let record = |encoder: &mut wgpu::CommandEncoder| {
         record(encoder);
         encoder.resolve_query_set(set, 0..stamps as u32, &resolved, 0);
         encoder.copy_buffer_to_buffer(&resolved, 0, &host, 0, host.size());
-    })?;
+    };
+    let submission = connection.submit("timestamps", record).await?;
     connection.map(&host, wgpu::MapMode::Read, Some(submission.index)).await?;
     let view = host.get_mapped_range(..).map_err(|error| connection.lose(error))?;
     Ok(bytemuck::pod_collect_to_vec(&view))
 }
 
-fn host_time(connection: &Connection, dispatch: &Dispatch) -> Result<Duration> {
-    let began = Instant::now();
-    let submission =
-        connection.submit("timing", |encoder| dispatch.record(&mut encoder.begin_compute_pass(&Default::default())))?;
-    connection.wait(Some(submission.index))?;
-    Ok(began.elapsed())
+async fn host_time(connection: &Connection, dispatch: &Dispatch) -> Result<Duration> {
+    let began = connection.host.now();
+    let record = |encoder: &mut wgpu::CommandEncoder| {
+        dispatch.record(connection, &mut encoder.begin_compute_pass(&Default::default()));
+    };
+    let submission = connection.submit("timing", record).await?;
+    connection.wait(Some(submission.index)).await?;
+    Ok(connection.host.now().saturating_sub(began))
 }

@@ -15,6 +15,23 @@ pub(super) fn bytes(placed: &Placed) -> usize {
     placed.buffer_bytes() as usize
 }
 
+/// A NaN as f32, and two as f16, that no arithmetic makes: what a result still holds was not written.
+const CANARY: u32 = 0x7fda_7fda;
+
+/// `bytes` of nothing else.
+pub(super) fn canary(bytes: u64) -> Vec<u8> {
+    CANARY.to_le_bytes().repeat(bytes as usize / 4)
+}
+
+/// Whether one of the elements of `value`, which comes from `placed`, is one.
+pub(super) fn has_canary(value: &Tensor, placed: &Placed) -> bool {
+    let canary = match placed.stored {
+        Precision::F32 => CANARY,
+        Precision::F16 => f16::from_bits(CANARY as u16).to_f32().to_bits(),
+    };
+    value.data.iter().any(|element| element.to_bits() == canary)
+}
+
 /// Values as a buffer stores them.
 pub(super) fn encode(values: &[f32], stored: Precision) -> Cow<'_, [u8]> {
     match stored {

@@ -1,4 +1,4 @@
-//! The crate's only `unsafe`: shader modules without the run-time checks of wgpu, pipelines out of a file, cooperative matrices.
+//! What of the GPU is `unsafe`: shader modules without the run-time checks of wgpu, pipelines out of a file, cooperative matrices.
 #![allow(unsafe_code, reason = "the arguments stand at the calls")]
 
 /// A shader module out of WGSL of this crate, without bounds checks on indices, without a counter in every loop and without

@@ -1,11 +1,13 @@
 //! A network as data: nodes in execution order, each yielding one value. It can be printed, and shapes can be inferred
 //! for any input size. It names weights and holds none; it knows nothing of files, kernels or devices.
 
+mod activation;
 mod op;
 mod shape;
 
 use std::fmt;
 
+pub use activation::Activation;
 pub use op::{Conv2dParams, Op, PoolParams};
 
 /// The value that the node of the same position yields.
@@ -49,13 +51,8 @@ impl Graph {
     pub fn push(&mut self, name: impl Into<String>, op: Op, inputs: &[ValueId]) -> ValueId {
         let name = name.into();
         assert!(inputs.iter().all(|id| id.0 < self.nodes.len()), "{name}: an input comes from a later node");
-        let arity_fits = match op {
-            Op::Input { .. } => false,
-            Op::Add | Op::Scale => inputs.len() == 2,
-            Op::Concat => !inputs.is_empty(),
-            _ => inputs.len() == 1,
-        };
-        assert!(arity_fits, "{name}: {} inputs for {}", inputs.len(), op.name());
+        let fits = op.takes(inputs.len()) && !matches!(op, Op::Input { .. });
+        assert!(fits, "{name}: {} inputs for {}", inputs.len(), op.name());
         self.nodes.push(Node { name, op, inputs: inputs.to_vec() });
         ValueId(self.nodes.len() - 1)
     }
@@ -107,6 +104,7 @@ impl Graph {
             kernel: 1,
             stride: 1,
             padding: 0,
+            dilation: 1,
             groups: 1,
         };
         graph.push("class_maps", Op::Conv2d { weight: weight.clone(), bias: None, params }, &pool.inputs);

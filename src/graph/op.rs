@@ -1,5 +1,10 @@
 //! The operators of the supported networks, each with its parameters. Weights are named, not held.
 
+use serde::{Deserialize, Serialize};
+
+use super::Activation;
+use crate::tensor::Shape;
+
 /// One operator. Weight names are those of the checkpoint in torchvision spelling.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
@@ -9,7 +14,7 @@ pub enum Op {
         /// Channels of the input.
         channels: usize,
     },
-    /// 2-D cross-correlation (`torch.nn.Conv2d`), weight `[out, in / groups, kh, kw]`, zero padding, no dilation.
+    /// 2-D cross-correlation (`torch.nn.Conv2d`), weight `[out, in / groups, kh, kw]`, zero padding.
     Conv2d {
         /// Name of the weight tensor.
         weight: String,
@@ -32,6 +37,8 @@ pub enum Op {
     Relu,
     /// `1 / (1 + exp(-x))`.
     Sigmoid,
+    /// Any other function of each element. See [`Op::activation`].
+    Activation(Activation),
     /// Elementwise sum of two values of one shape: the shortcut of He et al. 2015, equation 1.
     Add,
     /// `x * gate`, a value `[N, C, H, W]` and one gate an image and channel `[N, C, 1, 1]`: the excitation of Hu et al.
@@ -43,6 +50,10 @@ pub enum Op {
     AvgPool2d(PoolParams),
     /// Mean over all pixels: `[N, C, H, W]` to `[N, C, 1, 1]`.
     GlobalAvgPool,
+    /// Maximum over all pixels: `[N, C, H, W]` to `[N, C, 1, 1]`.
+    GlobalMaxPool,
+    /// The mean of [`Op::GlobalAvgPool`] and [`Op::GlobalMaxPool`] (timm's `avgmax`).
+    GlobalAvgMaxPool,
     /// Fully connected layer on `[N, in, 1, 1]`, weight `[out, in]`, bias `[out]`.
     Linear {
         /// Name of the weight tensor.
@@ -69,7 +80,7 @@ pub enum Op {
 }
 
 /// Extents of a convolution.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Conv2dParams {
     /// Input channels, all groups together.
     pub in_channels: usize,
@@ -81,6 +92,8 @@ pub struct Conv2dParams {
     pub stride: usize,
     /// Zero rows and columns on each side.
     pub padding: usize,
+    /// Pixels from one tap of the kernel to the next (1: neighbours).
+    pub dilation: usize,
     /// Independent channel groups (1 = dense).
     pub groups: usize,
 }
@@ -90,10 +103,15 @@ impl Conv2dParams {
     pub fn weight_shape(&self) -> [usize; 4] {
         [self.out_channels, self.in_channels / self.groups, self.kernel, self.kernel]
     }
+
+    /// Rows and columns of input that the kernel spans.
+    pub fn span(&self) -> usize {
+        self.kernel + self.kernel.saturating_sub(1) * self.dilation.saturating_sub(1)
+    }
 }
 
 /// Extents of a pooling window.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct PoolParams {
     /// Window rows and columns (square).
     pub kernel: usize,
@@ -106,6 +124,16 @@ pub struct PoolParams {
 }
 
 impl Op {
+    /// The operator of an activation; nothing for [`Activation::Identity`].
+    pub fn activation(activation: Activation) -> Option<Op> {
+        match activation {
+            Activation::Identity => None,
+            Activation::Relu => Some(Op::Relu),
+            Activation::Sigmoid => Some(Op::Sigmoid),
+            other => Some(Op::Activation(other)),
+        }
+    }
+
     /// The operator's name in listings.
     pub fn name(&self) -> &'static str {
         match self {
@@ -114,11 +142,14 @@ impl Op {
             Op::BatchNorm { .. } => "batch_norm",
             Op::Relu => "relu",
             Op::Sigmoid => "sigmoid",
+            Op::Activation(activation) => activation.name(),
             Op::Add => "add",
             Op::Scale => "scale",
             Op::MaxPool2d(_) => "max_pool2d",
             Op::AvgPool2d(_) => "avg_pool2d",
             Op::GlobalAvgPool => "global_avg_pool",
+            Op::GlobalMaxPool => "global_max_pool",
+            Op::GlobalAvgMaxPool => "global_avg_max_pool",
             Op::Linear { .. } => "linear",
             Op::SubsamplePad { .. } => "subsample_pad",
             Op::Concat => "concat",
@@ -142,7 +173,46 @@ impl Op {
                 tensors.extend(bias.iter().map(|b| (b.clone(), vec![*out_features])));
                 tensors
             }
-            _ => Vec::new(),
+            Op::Input { .. }
+            | Op::Relu
+            | Op::Sigmoid
+            | Op::Activation(_)
+            | Op::Add
+            | Op::Scale
+            | Op::MaxPool2d(_)
+            | Op::AvgPool2d(_)
+            | Op::GlobalAvgPool
+            | Op::GlobalMaxPool
+            | Op::GlobalAvgMaxPool
+            | Op::SubsamplePad { .. }
+            | Op::Concat => Vec::new(),
         }
+    }
+
+    /// Whether it takes so many inputs.
+    pub fn takes(&self, inputs: usize) -> bool {
+        match self {
+            Op::Input { .. } => inputs == 0,
+            Op::Add | Op::Scale => inputs == 2,
+            Op::Concat => inputs > 0,
+            Op::Conv2d { .. }
+            | Op::BatchNorm { .. }
+            | Op::Relu
+            | Op::Sigmoid
+            | Op::Activation(_)
+            | Op::MaxPool2d(_)
+            | Op::AvgPool2d(_)
+            | Op::GlobalAvgPool
+            | Op::GlobalMaxPool
+            | Op::GlobalAvgMaxPool
+            | Op::Linear { .. }
+            | Op::SubsamplePad { .. } => inputs == 1,
+        }
+    }
+
+    /// Multiply-accumulates by weights, for an output of this shape: each output by each weight of its row.
+    pub fn macs(&self, output: Shape) -> u64 {
+        let rows = self.tensors().into_iter().filter(|(_, shape)| shape.len() > 1);
+        output.elements() as u64 * rows.map(|(_, shape)| shape[1..].iter().product::<usize>() as u64).sum::<u64>()
     }
 }

@@ -4,7 +4,7 @@ use super::{Graph, Node, Op, PoolParams};
 use crate::{Error, Result, tensor::Shape};
 
 /// Most elements of a value: the sums and products of all that is computed from shapes then fit into 64 bits.
-const MOST_ELEMENTS: usize = 1 << 44;
+const MOST_ELEMENTS: u64 = 1 << 44;
 
 impl Graph {
     /// The shape of every value for an input of shape `input`, in node order.
@@ -18,8 +18,9 @@ impl Graph {
             let shape = output_shape(node, &inputs, input)
                 .and_then(|shape| match shape.elements() {
                     0 => Err(format!("{shape} is empty")),
-                    1..=MOST_ELEMENTS => Ok(shape),
-                    _ => Err(format!("{shape} are too many values")),
+                    // The largest number stands for all that are larger.
+                    n if n == usize::MAX || n as u64 > MOST_ELEMENTS => Err(format!("{shape} are too many values")),
+                    _ => Ok(shape),
                 })
                 .map_err(|reason| Error::Shape { node: node.name.clone(), reason })?;
             shapes.push(shape);
@@ -37,7 +38,7 @@ fn output_shape(node: &Node, inputs: &[Shape], network_input: Shape) -> Result<S
         Op::Conv2d { params, .. } => {
             let x = expect_channels(params.in_channels, inputs[0])?;
             let window =
-                PoolParams { kernel: params.kernel, stride: params.stride, padding: params.padding, ceil: false };
+                PoolParams { kernel: params.span(), stride: params.stride, padding: params.padding, ceil: false };
             let out = |extent| windows(extent, &window);
             Ok(Shape::new(x.n, params.out_channels, out(x.h)?, out(x.w)?))
         }
@@ -47,7 +48,7 @@ fn output_shape(node: &Node, inputs: &[Shape], network_input: Shape) -> Result<S
             Ok(Shape::new(x.n, x.c, out(x.h)?, out(x.w)?))
         }
         Op::BatchNorm { channels, .. } => expect_channels(*channels, inputs[0]),
-        Op::Relu | Op::Sigmoid => Ok(inputs[0]),
+        Op::Relu | Op::Sigmoid | Op::Activation(_) => Ok(inputs[0]),
         Op::Add => {
             if inputs[0] == inputs[1] {
                 Ok(inputs[0])
@@ -59,7 +60,7 @@ fn output_shape(node: &Node, inputs: &[Shape], network_input: Shape) -> Result<S
             let [x, gate] = [inputs[0], inputs[1]];
             if gate == Shape::new(x.n, x.c, 1, 1) { Ok(x) } else { Err(format!("scales {x} by {gate}")) }
         }
-        Op::GlobalAvgPool => Ok(Shape::new(inputs[0].n, inputs[0].c, 1, 1)),
+        Op::GlobalAvgPool | Op::GlobalMaxPool | Op::GlobalAvgMaxPool => Ok(Shape::new(inputs[0].n, inputs[0].c, 1, 1)),
         Op::Linear { in_features, out_features, .. } => {
             let x = expect_channels(*in_features, inputs[0])?;
             if x.pixels() == 1 {

@@ -9,8 +9,9 @@ use ureq::{
 };
 
 use super::{
-    Hub, ModelId,
+    Hub, ModelId, Token,
     id::is_commit,
+    proxy::{self, has_sound_port, is_exempt},
     redirect::{join, origin},
     retry::{Failed, Patience},
 };
@@ -23,7 +24,10 @@ const REDIRECTS: usize = 10;
 pub(super) struct Client<'a> {
     hub: &'a Hub,
     id: &'a ModelId,
-    agent: Agent,
+    /// Goes straight to a host.
+    direct: Agent,
+    /// Goes through the proxy, if there is one.
+    proxied: Option<(Proxy, Agent)>,
 }
 
 /// A file as the hub has it.
@@ -48,15 +52,31 @@ pub(super) enum Found {
 
 impl<'a> Client<'a> {
     pub(super) fn new(hub: &'a Hub, id: &'a ModelId) -> Result<Self> {
-        let config = Agent::config_builder()
-            .http_status_as_error(false)
-            .max_redirects(0)
-            .proxy(proxy(hub)?)
-            .tls_config(TlsConfig::builder().root_certs(certificates(hub)?).build())
-            .timeout_connect(Some(hub.metadata_timeout))
-            .timeout_per_write(Some(hub.metadata_timeout))
-            .user_agent(concat!("residua/", env!("CARGO_PKG_VERSION")));
-        Ok(Client { hub, id, agent: config.build().into() })
+        if let Some(error) = &hub.malformed {
+            return Err(error.clone());
+        }
+        let visible = |token: &Token| token.secret().bytes().all(|byte| byte.is_ascii_graphic());
+        if !hub.token.as_ref().is_none_or(visible) {
+            return Err(hub.unusable("token", "(not shown)", "visible ASCII characters"));
+        }
+        // An address may hold a password.
+        let unusable =
+            || hub.unusable("proxy", "(not shown)", "an address such as http://host:port or socks5h://host:port");
+        let proxy = hub.proxy.as_deref().map(|address| proxy::parse(address).ok_or_else(unusable)).transpose()?;
+        let certificates = certificates(hub)?;
+        let agent = |proxy: Option<Proxy>| -> Agent {
+            let config = Agent::config_builder()
+                .http_status_as_error(false)
+                .max_redirects(0)
+                .proxy(proxy)
+                .tls_config(TlsConfig::builder().root_certs(certificates.clone()).build())
+                .timeout_connect(Some(hub.metadata_timeout))
+                .timeout_per_write(Some(hub.metadata_timeout))
+                .user_agent(concat!("residua/", env!("CARGO_PKG_VERSION")));
+            config.build().into()
+        };
+        let proxied = proxy.map(|proxy| (proxy.clone(), agent(Some(proxy))));
+        Ok(Client { hub, id, direct: agent(None), proxied })
     }
 
     /// Asks for a file of a branch, tag or commit.
@@ -130,9 +150,12 @@ impl<'a> Client<'a> {
     fn request(&self, method: &Method, revision: &str, name: &str, from: u64) -> Result<Response<Body>, Failed> {
         let revision = revision.replace('/', "%2F").replace('+', "%2B");
         let address = format!("{}/{}/resolve/{revision}/{name}", self.hub.endpoint, self.id.repository());
-        let uri: Option<Uri> =
-            address.parse().ok().filter(|uri: &Uri| matches!(uri.scheme_str(), Some("http" | "https")));
-        let mut uri = uri.ok_or_else(|| Failed::for_good(unusable("endpoint", &self.hub.endpoint)))?;
+        let sound = |uri: &Uri| {
+            matches!(uri.scheme_str(), Some("http" | "https")) && uri.authority().is_some_and(has_sound_port)
+        };
+        let mut uri: Uri = address.parse().ok().filter(sound).ok_or_else(|| {
+            Failed::for_good(self.hub.unusable("endpoint", &self.hub.endpoint, "an address such as https://host"))
+        })?;
         let home = origin(&uri);
         let mut at_home = true;
         for _ in 0..=REDIRECTS {
@@ -143,10 +166,14 @@ impl<'a> Client<'a> {
             if let Some(token) = self.hub.token.as_ref().filter(|_| at_home) {
                 request = request.header(header::AUTHORIZATION, format!("Bearer {}", token.secret()));
             }
-            let request = request.body(()).map_err(|_| Failed::for_good(unusable("token", "(not shown)")))?;
+            let request = request.body(()).map_err(|error| Failed::for_good(self.strange(&error.to_string())))?;
             let wait = if method == Method::HEAD { self.hub.metadata_timeout } else { self.hub.download_timeout };
-            let request = self.agent.configure_request(request).timeout_per_read(Some(wait)).build();
-            let response = self.agent.run(request).map_err(|error| Failed::network(self.id, &uri, &error))?;
+            let (proxy, agent) = match &self.proxied {
+                Some((proxy, agent)) if !is_exempt(&uri, &self.hub.no_proxy) => (Some(proxy), agent),
+                _ => (None, &self.direct),
+            };
+            let request = agent.configure_request(request).timeout_per_read(Some(wait)).build();
+            let response = agent.run(request).map_err(|error| Failed::network(self.id, &uri, proxy, &error))?;
             let answered = method == Method::HEAD && response.headers().contains_key("x-repo-commit");
             if !response.status().is_redirection() || answered {
                 return Ok(response);
@@ -170,66 +197,19 @@ impl<'a> Client<'a> {
     }
 }
 
-fn proxy(hub: &Hub) -> Result<Option<Proxy>> {
-    let Some(address) = &hub.proxy else { return Ok(None) };
-    // An address may hold a password.
-    let invalid = |_| unusable("proxy", "(not shown)");
-    let proxy = Proxy::new(address).map_err(invalid)?;
-    let mut builder = Proxy::builder(proxy.protocol()).host(proxy.host()).port(proxy.port());
-    if let Some(name) = proxy.username() {
-        builder = builder.username(name);
-    }
-    if let Some(password) = proxy.password() {
-        builder = builder.password(password);
-    }
-    hub.no_proxy.iter().fold(builder, |builder, host| builder.no_proxy(host)).build().map(Some).map_err(invalid)
-}
-
 fn certificates(hub: &Hub) -> Result<RootCerts> {
     let Some(path) = &hub.certificates else { return Ok(RootCerts::WebPki) };
-    let pem = fs::read(path).map_err(|error| Error::io(path, &error))?;
+    let unusable = |problem: &str| {
+        hub.unusable("certificates", &format!("{} ({problem})", path.display()), "a file of certificates in PEM form")
+    };
+    let pem = fs::read(path).map_err(|error| unusable(&error.to_string()))?;
     let trusted = parse_pem(&pem).filter_map(|item| match item {
         Ok(PemItem::Certificate(certificate)) => Some(certificate),
         _ => None,
     });
     let trusted: Vec<_> = trusted.collect();
     if trusted.is_empty() {
-        return Err(unusable("certificates", &path.display().to_string()));
+        return Err(unusable("it has none"));
     }
     Ok(RootCerts::from(trusted))
-}
-
-/// A setting of [`Hub`] that cannot be used.
-fn unusable(field: &str, value: &str) -> Error {
-    Error::ConfigValue {
-        place: "hub".into(),
-        field: field.into(),
-        value: value.into(),
-        expected: match field {
-            "endpoint" => "an address such as https://host",
-            "proxy" => "an address such as http://host:port",
-            "certificates" => "a file of certificates in PEM form",
-            _ => "visible ASCII characters",
-        }
-        .into(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_proxy_keeps_its_user_and_its_exceptions() {
-        let hub = Hub {
-            proxy: Some("http://me:p%40ss@gate:3128".into()),
-            no_proxy: vec!["localhost".into(), ".inside".into()],
-            ..Hub::default()
-        };
-        let proxy = proxy(&hub).unwrap().unwrap();
-        assert_eq!((proxy.host(), proxy.port()), ("gate", 3128));
-        assert_eq!((proxy.username(), proxy.password()), (Some("me"), Some("p@ss")));
-        let past = |uri: &str| proxy.is_no_proxy(&uri.parse().unwrap());
-        assert!(past("http://localhost/") && past("https://a.inside/") && !past("https://hub/"));
-    }
 }

@@ -30,6 +30,7 @@ mod download;
 mod events;
 mod id;
 mod lock;
+mod proxy;
 mod published;
 mod redirect;
 mod retry;

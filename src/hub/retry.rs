@@ -3,11 +3,11 @@
 use std::{io, thread, time::Duration};
 
 use ureq::{
-    Body,
+    Body, Proxy,
     http::{Response, Uri},
 };
 
-use super::{Hub, ModelId, events::Event};
+use super::{Hub, ModelId, events::Event, proxy};
 use crate::{Error, Result, error::HubFailure};
 
 /// Tries in a row without a byte between them.
@@ -41,15 +41,17 @@ impl Failed {
         Failed { error, again: Again::Soon }
     }
 
-    /// No answer came from `uri`.
-    pub(super) fn network(id: &ModelId, uri: &Uri, error: &ureq::Error) -> Self {
+    /// No answer came from `uri`, which was asked through `proxy` if there is one.
+    pub(super) fn network(id: &ModelId, uri: &Uri, proxy: Option<&Proxy>, error: &ureq::Error) -> Self {
         let host = uri.authority().map_or("?", |authority| authority.as_str());
+        let way = proxy.map_or_else(String::new, |proxy| format!(" through {}", proxy::shown(proxy)));
         let (reason, again) = match error {
             ureq::Error::Io(error) => (error.to_string(), broke_off(error)),
             ureq::Error::Timeout(_) => ("no answer in time".into(), true),
             other => (other.to_string(), false),
         };
-        let error = id.failed(HubFailure::Network, format!("{host}: {reason}; --offline uses what is in the cache"));
+        let error =
+            id.failed(HubFailure::Network, format!("{host}{way}: {reason}; --offline uses what is in the cache"));
         if again { Failed::soon(error) } else { Failed::for_good(error) }
     }
 

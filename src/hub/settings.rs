@@ -1,8 +1,9 @@
 //! Where models come from: the cache, the hub, and how long it is waited for.
 
-use std::{ffi::OsString, fmt, fs, path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, ffi::OsString, fmt, fs, path::PathBuf, time::Duration};
 
 use super::events::Watch;
+use crate::Error;
 
 /// The public hub.
 pub const DEFAULT_ENDPOINT: &str = "https://huggingface.co";
@@ -25,14 +26,19 @@ pub struct Hub {
     pub download_timeout: Duration,
     /// Wait before a failed request is tried again; it doubles with each failure in a row.
     pub pause: Duration,
-    /// Address of a proxy.
+    /// Address of a proxy: `http://`, `https://`, `socks4://`, `socks4a://`, `socks5://` or `socks5h://`, where the last letter says that
+    /// the proxy looks up the names of hosts.
     pub proxy: Option<String>,
-    /// Hosts that are reached without the proxy, as in `NO_PROXY`.
+    /// Hosts that are reached without the proxy, with the hosts below them; addresses; networks such as `10.0.0.0/8`; `*` for all.
     pub no_proxy: Vec<String>,
     /// A PEM file of the certificates to trust, instead of Mozilla's.
     pub certificates: Option<PathBuf>,
     /// Told of what happens.
     pub watch: Watch,
+    /// The environment variables that settings came from, by the names of the settings.
+    variables: BTreeMap<&'static str, String>,
+    /// An environment variable that cannot be used. It matters once the network is.
+    pub(super) malformed: Option<Error>,
 }
 
 /// A secret that proves who asks. It is never shown here; a logger must not let through what `ureq_proto::util` logs at trace.
@@ -71,6 +77,8 @@ impl Default for Hub {
             no_proxy: Vec::new(),
             certificates: None,
             watch: Watch::default(),
+            variables: BTreeMap::new(),
+            malformed: None,
         }
     }
 }
@@ -85,11 +93,14 @@ impl Hub {
     /// | endpoint | `HF_ENDPOINT` |
     /// | offline | `HF_HUB_OFFLINE`, `TRANSFORMERS_OFFLINE` |
     /// | waits, in seconds | `HF_HUB_ETAG_TIMEOUT`, `HF_HUB_DOWNLOAD_TIMEOUT` |
-    /// | proxy | `HTTPS_PROXY` (or `HTTP_PROXY`, for an `http:` endpoint), `ALL_PROXY`, `NO_PROXY`, in small letters too |
+    /// | proxy | `HTTPS_PROXY` (or `HTTP_PROXY`, for an `http:` endpoint), `ALL_PROXY`, `NO_PROXY`; each in small letters before |
     /// | certificates | `SSL_CERT_FILE` |
+    ///
+    /// A variable whose value cannot be used is an error that names it, [`Error::ConfigValue`], when the network is used.
     pub fn from_vars(var: impl Fn(&str) -> Option<OsString>) -> Self {
         let set = |name: &str| var(name).filter(|value| !value.is_empty());
-        let text = |name: &str| set(name)?.into_string().ok();
+        // A value that is not Unicode becomes one that cannot be used, and is told of as such.
+        let text = |name: &str| Some(set(name)?.to_string_lossy().into_owned());
         let home = set("HOME").or_else(|| set("USERPROFILE")).map(PathBuf::from);
         let path = |name: &str| {
             let path = PathBuf::from(set(name)?);
@@ -98,7 +109,20 @@ impl Hub {
                 _ => Some(path),
             }
         };
-        let seconds = |name: &str| text(name)?.trim().parse().ok().filter(|&s| s > 0).map(Duration::from_secs);
+        let mut malformed = None;
+        let mut seconds = |name: &str, default: Duration| {
+            let Some(value) = text(name) else { return default };
+            let seconds = value.trim().parse::<u32>().ok().filter(|&seconds| seconds > 0);
+            seconds.map_or_else(
+                || {
+                    let expected = "a whole number of seconds, at least 1".into();
+                    let (place, field) = ("environment".into(), name.into());
+                    malformed.get_or_insert(Error::ConfigValue { place, field, value, expected });
+                    default
+                },
+                |seconds| Duration::from_secs(seconds.into()),
+            )
+        };
         let yes = |name: &str| {
             text(name).is_some_and(|value| matches!(value.to_uppercase().as_str(), "1" | "ON" | "YES" | "TRUE"))
         };
@@ -111,28 +135,59 @@ impl Hub {
 
         let stored = path("HF_TOKEN_PATH").or_else(|| Some(hf_home.as_ref()?.join("token")));
         let stored = stored.filter(|_| !yes("HF_HUB_DISABLE_IMPLICIT_TOKEN"));
-        let token = text("HF_TOKEN")
-            .or_else(|| text("HUGGING_FACE_HUB_TOKEN"))
+        let mut variables = BTreeMap::new();
+        // The first of these variables that is set, which is remembered as where `setting` came from.
+        let mut first = |setting: &'static str, names: &[&str]| {
+            let (name, value) = names.iter().find_map(|name| Some((name, text(name)?)))?;
+            variables.insert(setting, name.to_string());
+            Some(value)
+        };
+        let token = first("token", &["HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"])
             .or_else(|| fs::read_to_string(stored?).ok())
             .and_then(|token| Token::new(&token));
 
         let defaults = Hub::default();
-        let endpoint = text("HF_ENDPOINT").map_or(defaults.endpoint, |text| text.trim_end_matches('/').into());
-        let either = |name: &str| text(name).or_else(|| text(&name.to_lowercase()));
-        let proxy = either(if endpoint.starts_with("http:") { "HTTP_PROXY" } else { "HTTPS_PROXY" });
+        let endpoint = first("endpoint", &["HF_ENDPOINT"])
+            .map_or(defaults.endpoint, |text| text.trim().trim_end_matches('/').into());
+        let scheme = if endpoint.starts_with("http:") { "HTTP_PROXY" } else { "HTTPS_PROXY" };
+        // As for curl and Python, small letters win, and set to nothing they stand for no proxy.
+        let spellings = [scheme, "ALL_PROXY", "NO_PROXY"].map(|name| {
+            let small = name.to_lowercase();
+            if var(&small).is_some() { small } else { name.to_string() }
+        });
+        let [scheme, all, exceptions] = spellings.each_ref().map(String::as_str);
+        let proxy = first("proxy", &[scheme, all]);
+        let no_proxy = text(exceptions).unwrap_or_default();
+        let no_proxy = no_proxy.split([',', ' ']).filter(|host| !host.is_empty()).map(String::from).collect();
+        let certificates = path("SSL_CERT_FILE");
+        if certificates.is_some() {
+            variables.insert("certificates", "SSL_CERT_FILE".into());
+        }
         let offline = if set("HF_HUB_OFFLINE").is_some() { "HF_HUB_OFFLINE" } else { "TRANSFORMERS_OFFLINE" };
         Hub {
             cache,
             endpoint,
             token,
             offline: yes(offline),
-            metadata_timeout: seconds("HF_HUB_ETAG_TIMEOUT").unwrap_or(defaults.metadata_timeout),
-            download_timeout: seconds("HF_HUB_DOWNLOAD_TIMEOUT").unwrap_or(defaults.download_timeout),
-            proxy: proxy.or_else(|| either("ALL_PROXY")),
-            no_proxy: either("NO_PROXY")
-                .map_or_else(Vec::new, |list| list.split(',').map(|h| h.trim().into()).collect()),
-            certificates: path("SSL_CERT_FILE"),
+            metadata_timeout: seconds("HF_HUB_ETAG_TIMEOUT", defaults.metadata_timeout),
+            download_timeout: seconds("HF_HUB_DOWNLOAD_TIMEOUT", defaults.download_timeout),
+            proxy,
+            no_proxy,
+            certificates,
+            variables,
+            malformed,
             ..defaults
+        }
+    }
+
+    /// A setting that cannot be used, named by the variable that it came from.
+    pub(super) fn unusable(&self, setting: &str, value: &str, expected: &str) -> Error {
+        let variable = self.variables.get(setting);
+        Error::ConfigValue {
+            place: if variable.is_some() { "environment" } else { "hub" }.into(),
+            field: variable.map_or(setting, String::as_str).into(),
+            value: value.into(),
+            expected: expected.into(),
         }
     }
 }

@@ -1,31 +1,35 @@
 //! From the bytes of a file to an upright image, within limits.
 
-use std::io::{Cursor, ErrorKind};
+use std::fs::File;
+use std::io::{Cursor, ErrorKind, Read};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
 
 use ::image::error::UnsupportedErrorKind;
 use ::image::metadata::Orientation;
-use ::image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits};
+use ::image::{DynamicImage, ImageBuffer, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits};
 
-use super::{jpeg, sniff};
+use super::{Format, gif, jpeg, orientation::orientation, png, sniff, tiff};
 use crate::error::{Error, Result};
 
 /// What to accept, and whether to turn the image upright.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct DecodeOptions {
-    /// Largest number of pixels that a header may announce; also, at four bytes a pixel, the largest decoded size in
-    /// bytes. 178,956,970 unless changed, the point at which Pillow refuses an image.
+    /// Largest number of pixels that a header may announce. 178,956,970 unless changed, the point at which Pillow refuses an image.
     pub max_pixels: u64,
-    /// Apply the EXIF orientation (the default). torchvision's and timm's data sets do not.
+    /// Turn a photo upright by the orientation in its EXIF block or XMP packet (the default). torchvision's and timm's data sets do
+    /// not. A TIFF and a HEIC are turned in any case, as Pillow does.
     pub exif: bool,
     /// Take a JPEG that ends early, whose last rows are then made up. Off by default.
     pub allow_truncated: bool,
+    /// Refuse an image with damage that its decoder can work around, and one that ends early. Off by default.
+    pub strict: bool,
 }
 
 impl Default for DecodeOptions {
     fn default() -> Self {
-        DecodeOptions { max_pixels: 178_956_970, exif: true, allow_truncated: false }
+        DecodeOptions { max_pixels: 178_956_970, exif: true, allow_truncated: false, strict: false }
     }
 }
 
@@ -33,19 +37,87 @@ impl Default for DecodeOptions {
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Decoded {
-    /// The pixels as stored, upright: grey, RGB or RGBA of 8 or 16 bits. The first frame of an animation.
+    /// The pixels, upright: grey, RGB or RGBA of 8 bits. The first frame of an animation, the first page of a TIFF.
     pub image: DynamicImage,
     /// The format that the content has, whatever the file is called.
-    pub format: ImageFormat,
+    pub format: Format,
     /// The file ends early and the last rows are made up; only with [`DecodeOptions::allow_truncated`].
     pub truncated: bool,
+    /// What the decoder found damaged and worked around, in its words; never with [`DecodeOptions::strict`]. Some of the pixels may
+    /// be wrong.
+    pub damage: Option<String>,
 }
 
-/// Bytes of one pixel that count against the limit, and room for what the decoder needs beside the image.
-const PIXEL_BYTES: u64 = 4;
-const DECODER_BYTES: u64 = 64 << 20;
+impl Decoded {
+    /// The damage that the decoder worked around, as a sentence about the image.
+    pub fn flaw(&self) -> Option<String> {
+        if self.truncated {
+            return Some("it is truncated, and its last rows are made up".into());
+        }
+        self.damage.as_ref().map(|damage| format!("it is damaged and decoded all the same: {damage}"))
+    }
+}
 
-/// Decodes a JPEG, PNG, WebP, GIF or BMP file.
+/// Largest file that is read, in bytes.
+const MAX_BYTES: u64 = 1 << 30;
+
+/// Room for what a decoder needs beside the image.
+pub(super) const DECODER_BYTES: usize = 64 << 20;
+
+/// An image as stored.
+pub(super) struct Picture {
+    pub(super) image: DynamicImage,
+    /// How it has to be turned.
+    pub(super) orientation: Orientation,
+    pub(super) damage: Option<String>,
+    pub(super) truncated: bool,
+}
+
+impl Picture {
+    /// An image without a flaw.
+    pub(super) fn whole(image: DynamicImage, orientation: Orientation) -> Self {
+        Picture { image, orientation, damage: None, truncated: false }
+    }
+}
+
+/// Which sizes are accepted.
+pub(super) struct Sizes {
+    max_pixels: u64,
+}
+
+impl Sizes {
+    pub(super) fn check(&self, width: u32, height: u32) -> Result<()> {
+        if u64::from(width) * u64::from(height) <= self.max_pixels {
+            return Ok(());
+        }
+        Err(Error::ImageTooLarge { width, height, limit: self.max_pixels })
+    }
+}
+
+/// Decodes the image file at `path`, which may have up to 1 GiB, as [`decode`] does.
+///
+/// # Errors
+/// [`Error::Io`] if it cannot be read, and those of [`decode`].
+pub fn open(path: impl AsRef<Path>, options: &DecodeOptions) -> Result<Decoded> {
+    let path = path.as_ref();
+    let bytes = File::open(path).map_err(|error| Error::io(path, &error)).and_then(|file| read(file, path))?;
+    decode(&bytes, options)
+}
+
+/// All bytes of an image file, `path` by name.
+///
+/// # Errors
+/// [`Error::Io`] if it cannot be read, [`Error::ImageUnsupported`] if it has more than 1 GiB.
+pub fn read(file: impl Read, path: &Path) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    file.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(|error| Error::io(path, &error))?;
+    if bytes.len() as u64 > MAX_BYTES {
+        return Err(Error::ImageUnsupported { reason: format!("the file has more than {MAX_BYTES} bytes") });
+    }
+    Ok(bytes)
+}
+
+/// Decodes the bytes of an image file of one of the [formats](Format) that are read.
 ///
 /// The format is told by the content. The size is checked from the header, before anything is allocated for the pixels.
 /// No input makes this panic, as long as panics unwind.
@@ -57,71 +129,75 @@ const DECODER_BYTES: u64 = 64 << 20;
 /// * [`Error::ImageTruncated`]: the file ends early.
 pub fn decode(bytes: &[u8], options: &DecodeOptions) -> Result<Decoded> {
     let format = sniff::sniff(bytes)?;
-    let missing = if format == ImageFormat::Jpeg { jpeg::missing(bytes) } else { None };
-    if let Some(missing) = missing.filter(|_| !options.allow_truncated) {
-        return Err(Error::ImageTruncated { reason: missing.into() });
+    let Picture { mut image, orientation, damage, truncated } = contain(format, || decode_as(format, bytes, options))?;
+    if let Some(damage) = damage.as_ref().filter(|_| options.strict) {
+        return Err(Error::ImageDecode { reason: format!("it is damaged: {damage}") });
     }
-    let image = contain(format, || decode_as(format, bytes, options))?;
-    Ok(Decoded { image, format, truncated: missing.is_some() })
+    // Pillow gives no TIFF as it is stored.
+    if options.exif || format == Format::Tiff {
+        image.apply_orientation(orientation);
+    }
+    Ok(Decoded { image, format, truncated, damage })
 }
 
 /// Runs a decoder, of which a panic becomes an error.
-fn contain<T>(format: ImageFormat, decoder: impl FnOnce() -> Result<T>) -> Result<T> {
+fn contain<T>(format: Format, decoder: impl FnOnce() -> Result<T>) -> Result<T> {
     // What a panicking decoder leaves behind is dropped with it, so nothing broken is seen afterwards.
-    catch_unwind(AssertUnwindSafe(decoder)).unwrap_or_else(|_| {
-        Err(Error::ImageDecode { reason: format!("the {} decoder panicked", format.to_mime_type()) })
-    })
+    catch_unwind(AssertUnwindSafe(decoder))
+        .unwrap_or_else(|_| Err(Error::ImageDecode { reason: format!("the {} decoder panicked", format.name()) }))
 }
 
-fn decode_as(format: ImageFormat, bytes: &[u8], options: &DecodeOptions) -> Result<DynamicImage> {
-    let most_bytes = options.max_pixels.saturating_mul(PIXEL_BYTES);
-    let check = |width: u32, height: u32, pixel_bytes: u64| {
-        let limit = options.max_pixels.min(most_bytes / pixel_bytes);
-        if u64::from(width) * u64::from(height) <= limit {
-            return Ok(());
+fn decode_as(format: Format, bytes: &[u8], options: &DecodeOptions) -> Result<Picture> {
+    let sizes = Sizes { max_pixels: options.max_pixels };
+    let allow_truncated = options.allow_truncated && !options.strict;
+    match format {
+        Format::Jpeg => {
+            let segments = jpeg::Segments::read(bytes);
+            let check = |width, height| sizes.check(width, height);
+            let jpeg::Photo { image, damage, truncated } = jpeg::decode(bytes, &segments, allow_truncated, &check)?;
+            let orientation = orientation(segments.exif.as_deref(), segments.xmp);
+            Ok(Picture { image: image.into(), orientation, damage, truncated })
         }
-        Err(Error::ImageTooLarge { width, height, limit })
-    };
-    let mut limits = Limits::no_limits();
-    limits.max_alloc = Some(most_bytes.saturating_add(DECODER_BYTES));
-    if let (ImageFormat::Png, Some((width, height))) = (format, png_size(bytes)) {
-        check(width, height, 1)?;
-        // It bounds a row and what is packed beside the pixels, such as a colour profile, and not the pixels.
-        limits.max_alloc = Some(DECODER_BYTES);
+        Format::Png => png::decode(bytes, &sizes, options.strict),
+        Format::Gif => gif::decode(bytes, &sizes),
+        Format::Tiff => tiff::decode(bytes, &sizes, allow_truncated),
+        Format::Bmp => by_crate(ImageFormat::Bmp, bytes, &sizes),
+        Format::WebP => by_crate(ImageFormat::WebP, bytes, &sizes),
+        #[cfg(any(feature = "avif", feature = "heic"))]
+        // Pillow gives no HEIC as it is stored.
+        Format::Avif | Format::Heic => super::heif::decode(bytes, &sizes, options.exif || format == Format::Heic),
+        #[cfg(not(any(feature = "avif", feature = "heic")))]
+        Format::Avif | Format::Heic => Err(sniff::not_in_this_build(format)),
     }
-    let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
-    reader.limits(limits);
+}
 
+/// Decodes with the `image` crate alone.
+fn by_crate(format: ImageFormat, bytes: &[u8], sizes: &Sizes) -> Result<Picture> {
+    let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
+    let mut limits = Limits::no_limits();
+    limits.max_alloc = Some((4 * sizes.max_pixels).saturating_add(DECODER_BYTES as u64));
+    reader.limits(limits);
     let mut decoder = reader.into_decoder().map_err(error)?;
     let (width, height) = decoder.dimensions();
-    check(width, height, decoder.color_type().bytes_per_pixel().into())?;
-    if format == ImageFormat::Jpeg && !jpeg::can_hold(bytes, width, height) {
-        let reason = format!("{} bytes cannot hold {width}x{height} pixels", bytes.len());
-        return Err(Error::ImageTruncated { reason });
-    }
-    let orientation = match options.exif {
-        true => decoder.orientation().unwrap_or(Orientation::NoTransforms),
-        false => Orientation::NoTransforms,
-    };
-    #[cfg(feature = "libjpeg")]
-    let exact = if format == ImageFormat::Jpeg { super::libjpeg::decode(bytes)? } else { None };
-    #[cfg(not(feature = "libjpeg"))]
-    let exact = None;
-    let mut image = match exact {
-        Some(image) => image,
-        None => DynamicImage::from_decoder(decoder).map_err(error)?,
-    };
-    image.apply_orientation(orientation);
-    Ok(image)
+    sizes.check(width, height)?;
+    let exif = decoder.exif_metadata().ok().flatten();
+    let xmp = decoder.xmp_metadata().ok().flatten();
+    let orientation = orientation(exif.as_deref(), xmp.as_deref());
+    Ok(Picture::whole(DynamicImage::from_decoder(decoder).map_err(error)?, orientation))
 }
 
-/// Columns and rows out of the header of a PNG, which comes first.
-fn png_size(bytes: &[u8]) -> Option<(u32, u32)> {
-    let (width, rest) = bytes.get(16..)?.split_first_chunk()?;
-    Some((u32::from_be_bytes(*width), u32::from_be_bytes(*rest.first_chunk()?)))
+/// An image of one to four bytes a pixel: grey, grey and alpha, RGB, RGBA.
+pub(super) fn from_samples(width: u32, height: u32, channels: usize, samples: Vec<u8>) -> Result<DynamicImage> {
+    let image = match channels {
+        1 => ImageBuffer::from_raw(width, height, samples).map(DynamicImage::ImageLuma8),
+        2 => ImageBuffer::from_raw(width, height, samples).map(DynamicImage::ImageLumaA8),
+        3 => ImageBuffer::from_raw(width, height, samples).map(DynamicImage::ImageRgb8),
+        _ => ImageBuffer::from_raw(width, height, samples).map(DynamicImage::ImageRgba8),
+    };
+    image.ok_or_else(|| Error::ImageDecode { reason: "the decoder gave too few pixels".into() })
 }
 
-fn error(error: ImageError) -> Error {
+pub(super) fn error(error: ImageError) -> Error {
     match error {
         ImageError::IoError(e) if e.kind() == ErrorKind::UnexpectedEof => {
             Error::ImageTruncated { reason: "the file ends early".into() }
@@ -142,8 +218,8 @@ mod tests {
 
     #[test]
     fn row_30_a_panicking_decoder_is_an_error() {
-        let error = contain::<()>(ImageFormat::Gif, || panic!("as a fuzzed file may make it")).unwrap_err();
-        assert_eq!(error, Error::ImageDecode { reason: "the image/gif decoder panicked".into() });
-        assert_eq!(contain(ImageFormat::Gif, || Ok(1)), Ok(1));
+        let error = contain::<()>(Format::Gif, || panic!("as a fuzzed file may make it")).unwrap_err();
+        assert_eq!(error, Error::ImageDecode { reason: "the GIF decoder panicked".into() });
+        assert_eq!(contain(Format::Gif, || Ok(1)), Ok(1));
     }
 }

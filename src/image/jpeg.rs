@@ -1,11 +1,15 @@
-//! Whether a JPEG is all there. The decoder makes up the rows that a cut file lacks, so the file is walked before.
+//! The segments of a JPEG: how it is coded, its metadata, and whether it is all there.
 //!
 //! A JPEG is a chain of segments, each `FF`, a marker and, for most, a length; after a start of scan comes
 //! entropy-coded data, in which `FF` is followed by `00` (a data byte) or a restart marker. The image ends at the first
-//! end-of-image marker on that walk: one inside a segment, such as that of a thumbnail, does not count, nor does what
-//! comes after.
+//! end-of-image marker on that walk: one inside a segment, such as a thumbnail's, does not count, nor does anything that
+//! comes after. What of it is an image is for the decoder to say.
 
 use std::ops::RangeInclusive;
+
+use ::image::RgbImage;
+
+use crate::{Error, Result};
 
 const PADDING: u8 = 0xff;
 const STUFFING: u8 = 0x00;
@@ -14,33 +18,197 @@ const RESTARTS: RangeInclusive<u8> = 0xd0..=0xd7;
 const START_OF_IMAGE: u8 = 0xd8;
 const END_OF_IMAGE: u8 = 0xd9;
 const START_OF_SCAN: u8 = 0xda;
+const METADATA: u8 = 0xe1;
+const EXIF: &[u8] = b"Exif\0\0";
+const XMP: &[u8] = b"http://ns.adobe.com/xap/1.0/\0";
 
-/// What a JPEG that ends early was in the middle of; `None` if it reaches its end-of-image marker.
-pub(super) fn missing(bytes: &[u8]) -> Option<&'static str> {
-    let mut at = 0;
-    let mut scans = 0_usize;
-    while let Some(marker) = next_marker(bytes, &mut at) {
+/// What the header of the image says.
+#[derive(Debug, Clone, Copy)]
+struct Frame {
+    /// Its marker says how the image is coded.
+    marker: u8,
+    width: u32,
+    height: u32,
+    #[cfg_attr(
+        not(feature = "libjpeg"),
+        expect(dead_code, reason = "the decoder in Rust does not say what is missing")
+    )]
+    components: u8,
+}
+
+/// What the segments of a JPEG say.
+#[derive(Debug, Default)]
+pub(super) struct Segments<'a> {
+    /// Whether the end-of-image marker is there.
+    ended: bool,
+    frame: Option<Frame>,
+    /// Number of scans.
+    scans: usize,
+    /// Number of components of the first scan.
+    first_scan: u8,
+    /// The EXIF block: all segments of it one after the other.
+    pub(super) exif: Option<Vec<u8>>,
+    /// The XMP packet.
+    pub(super) xmp: Option<&'a [u8]>,
+}
+
+impl<'a> Segments<'a> {
+    pub(super) fn read(bytes: &'a [u8]) -> Self {
+        let mut segments = Segments::default();
+        let mut at = 0;
+        while let Some(marker) = next_marker(bytes, &mut at) {
+            match marker {
+                END_OF_IMAGE => {
+                    segments.ended = true;
+                    break;
+                }
+                START_OF_IMAGE | TEMPORARY => continue,
+                _ => {}
+            }
+            let Some(&[high, low]) = bytes.get(at..at + 2) else { break };
+            let end = at + usize::from(u16::from_be_bytes([high, low]));
+            let body = bytes.get(at + 2..end).unwrap_or_default();
+            segments.segment(marker, body);
+            at = end;
+        }
+        segments
+    }
+
+    fn segment(&mut self, marker: u8, body: &'a [u8]) {
         match marker {
-            END_OF_IMAGE => return None,
-            START_OF_IMAGE | TEMPORARY => continue,
-            START_OF_SCAN => scans += 1,
+            START_OF_SCAN => {
+                if self.scans == 0 {
+                    self.first_scan = body.first().copied().unwrap_or(0);
+                }
+                self.scans += 1;
+            }
+            METADATA if self.scans == 0 => {
+                if let Some(more) = body.strip_prefix(EXIF) {
+                    self.exif.get_or_insert_default().extend(more);
+                } else if let Some(packet) = body.strip_prefix(XMP) {
+                    self.xmp = Some(packet);
+                }
+            }
+            // The frame headers are C0 to CF without three other tables.
+            0xc0..=0xcf if !matches!(marker, 0xc4 | 0xc8 | 0xcc) && self.frame.is_none() => {
+                if let &[_, high, low, left, right, components, ..] = body {
+                    let (width, height) = (u16::from_be_bytes([left, right]), u16::from_be_bytes([high, low]));
+                    self.frame = Some(Frame { marker, width: width.into(), height: height.into(), components });
+                }
+            }
             _ => {}
         }
-        let Some(&[high, low]) = bytes.get(at..at + 2) else { break };
-        at += usize::from(u16::from_be_bytes([high, low]));
     }
-    Some(match scans {
-        0 => "the file ends before the first scan",
-        _ => "the file ends without an end-of-image marker",
-    })
+
+    /// Whether the samples are coded arithmetically.
+    fn arithmetic(&self) -> bool {
+        self.frame.is_some_and(|frame| frame.marker > 0xc8)
+    }
+
+    /// Whether the samples are predicted one from another, and not transformed in blocks.
+    #[cfg(not(feature = "libjpeg"))]
+    fn lossless(&self) -> bool {
+        self.frame.is_some_and(|frame| frame.marker & 3 == 3)
+    }
+
+    /// Whether one pass of Huffman codes holds everything, so that a decoder runs out of data where rows are missing. Where there
+    /// are several passes, an early end costs detail in silence; where the coding is arithmetic, zeros follow the end.
+    #[cfg(feature = "libjpeg")]
+    fn one_pass(&self) -> bool {
+        let sequential =
+            |frame: Frame| matches!(frame.marker, 0xc0 | 0xc1 | 0xc3) && frame.components == self.first_scan;
+        self.scans == 1 && self.frame.is_some_and(sequential)
+    }
+
+    /// What a JPEG without an end-of-image marker was in the middle of.
+    fn missing(&self) -> &'static str {
+        match self.scans {
+            0 => "the file ends before the first scan",
+            _ => "the file ends without an end-of-image marker",
+        }
+    }
+
+    /// The error of a decoder, which may refuse a size of its own accord, or that of `check`, which comes first.
+    fn too_large(&self, error: Error, check: Check<'_>) -> Error {
+        self.frame.and_then(|frame| check(frame.width, frame.height).err()).unwrap_or(error)
+    }
+
+    /// Whether `len` bytes have room for an image of this size: every 8x8 block of it takes a bit at least, however its Huffman
+    /// codes are.
+    fn check_room(&self, len: usize, width: u32, height: u32) -> Result<()> {
+        let blocks = u64::from(width.div_ceil(8)) * u64::from(height.div_ceil(8));
+        if self.arithmetic() || blocks <= 8 * len as u64 {
+            return Ok(());
+        }
+        Err(Error::ImageTruncated { reason: format!("{len} bytes cannot hold {width}x{height} pixels") })
+    }
 }
 
-/// Whether a JPEG can have this size: every 8x8 block of it takes a bit at least, however its Huffman codes are.
-pub(super) fn can_hold(bytes: &[u8], width: u32, height: u32) -> bool {
-    u64::from(width.div_ceil(8)) * u64::from(height.div_ceil(8)) <= 8 * bytes.len() as u64
+/// A decoded JPEG.
+pub(super) struct Photo {
+    pub(super) image: RgbImage,
+    /// What the decoder says is damaged.
+    pub(super) damage: Option<String>,
+    /// Rows are made up.
+    pub(super) truncated: bool,
 }
 
-/// The next marker at or after `at`, which moves behind it. Skips entropy-coded data, and garbage between segments.
+/// Refuses a size in columns and rows.
+pub(super) type Check<'a> = &'a dyn Fn(u32, u32) -> Result<()>;
+
+/// The pixels of a JPEG as RGB, whether they are stored as grey, colours or inks.
+///
+/// One that ends early is an error unless `allow_truncated`. Of one whose end marker alone is missing all rows are there: it is
+/// damaged and no more.
+///
+/// # Errors
+/// [`Error::ImageTruncated`], what `check` says, and [`Error::ImageDecode`] or [`Error::ImageUnsupported`] in the decoder's words.
+#[cfg(feature = "libjpeg")]
+pub(super) fn decode(bytes: &[u8], segments: &Segments<'_>, allow_truncated: bool, check: Check<'_>) -> Result<Photo> {
+    let truncated = || Err(Error::ImageTruncated { reason: segments.missing().into() });
+    let check = |width, height| check(width, height).and_then(|()| segments.check_room(bytes.len(), width, height));
+    if segments.ended {
+        let (image, damage) =
+            super::libjpeg::decode(bytes, &check).map_err(|error| segments.too_large(error, &check))?;
+        return Ok(Photo { image, damage, truncated: false });
+    }
+    if !segments.one_pass() && !allow_truncated {
+        return truncated();
+    }
+    // With an end marker the decoder warns of what is missing before it, and of nothing where all rows are there; what a camera's
+    // maker put after them is no row.
+    let ended = [bytes, &[PADDING, END_OF_IMAGE]].concat();
+    let (image, warning) = super::libjpeg::decode(&ended, &check)?;
+    let whole = warning.is_none_or(|words| words.ends_with("extraneous bytes before marker 0xd9"));
+    match segments.one_pass() && whole {
+        false if !allow_truncated => truncated(),
+        whole => Ok(Photo { image, damage: Some("the end-of-image marker is missing".into()), truncated: !whole }),
+    }
+}
+
+/// As with the feature `libjpeg`, by the decoder of the `image` crate, which reads less and whose pixels are a unit or two apart.
+#[cfg(not(feature = "libjpeg"))]
+pub(super) fn decode(bytes: &[u8], segments: &Segments<'_>, allow_truncated: bool, check: Check<'_>) -> Result<Photo> {
+    use ::image::{DynamicImage, ImageDecoder, codecs::jpeg::JpegDecoder};
+    if !segments.ended && !allow_truncated {
+        return Err(Error::ImageTruncated { reason: segments.missing().into() });
+    }
+    let kind = if segments.arithmetic() { Some("arithmetic") } else { segments.lossless().then_some("lossless") };
+    if let Some(kind) = kind {
+        let reason = format!("a JPEG with {kind} coding, which is read with the feature libjpeg");
+        return Err(Error::ImageUnsupported { reason });
+    }
+    let failed = |error| segments.too_large(super::decode::error(error), check);
+    let decoder = JpegDecoder::new(std::io::Cursor::new(bytes)).map_err(failed)?;
+    let (width, height) = decoder.dimensions();
+    check(width, height)?;
+    segments.check_room(bytes.len(), width, height)?;
+    let image = DynamicImage::from_decoder(decoder).map_err(super::decode::error)?.into_rgb8();
+    let damage = (!segments.ended).then(|| "the end-of-image marker is missing".into());
+    Ok(Photo { image, damage, truncated: !segments.ended })
+}
+
+/// The next marker at or after `at`, which moves past it. Skips entropy-coded data, and garbage between segments.
 fn next_marker(bytes: &[u8], at: &mut usize) -> Option<u8> {
     loop {
         *at += bytes.get(*at..)?.iter().position(|&b| b == PADDING)?;
@@ -69,18 +237,18 @@ mod tests {
         \xff\xff\xda\0\x02\x14\xff\xd9trailing";
 
     #[test]
-    fn the_end_is_found_behind_thumbnails_stuffing_restarts_and_scans() {
-        assert_eq!(missing(WHOLE), None);
+    fn the_end_is_found_after_thumbnails_stuffing_restarts_and_scans() {
+        assert!(Segments::read(WHOLE).ended);
         let end = WHOLE.len() - b"trailing".len();
-        assert_eq!(missing(&WHOLE[..end]), None);
+        assert!(Segments::read(&WHOLE[..end]).ended);
         for cut in 0..end {
-            assert!(missing(&WHOLE[..cut]).is_some(), "cut at {cut}");
+            assert!(!Segments::read(&WHOLE[..cut]).ended, "cut at {cut}");
         }
     }
 
     #[test]
     fn a_length_beyond_the_end_is_an_early_end() {
-        assert!(missing(b"\xff\xd8\xff\xe1\xff\xff\xff\xd9").is_some());
-        assert!(missing(b"\xff\xd8\xff\xe1\0\0\xff").is_some());
+        assert!(!Segments::read(b"\xff\xd8\xff\xe1\xff\xff\xff\xd9").ended);
+        assert!(!Segments::read(b"\xff\xd8\xff\xe1\0\0\xff").ended);
     }
 }

@@ -1,28 +1,142 @@
-//! JPEG by libjpeg-turbo's decoder (the `mozjpeg` crate, whose decoder is the same code), which Pillow uses too: the pixels are
-//! Pillow's bit for bit. The decoder of the `image` crate rounds otherwise, which moves the scores of small images.
+//! JPEG by libjpeg-turbo, which Pillow uses too, with the settings that Pillow uses: the pixels are Pillow's bit for bit. The decoder
+//! of the `image` crate rounds otherwise, which moves the scores of small images. libjpeg-turbo alone says what it can read.
+#![allow(unsafe_code, reason = "calls of a C library; the arguments stand at the calls")]
 
-use ::image::{DynamicImage, RgbImage};
-use mozjpeg::{ColorSpace, Decompress};
+use std::ffi::{CStr, c_int};
 
+use ::image::RgbImage;
+use turbojpeg_sys::{
+    TJCS_TJCS_CMYK, TJCS_TJCS_GRAY, TJCS_TJCS_YCCK, TJINIT_TJINIT_DECOMPRESS, TJPARAM, TJPARAM_TJPARAM_COLORSPACE,
+    TJPARAM_TJPARAM_JPEGHEIGHT, TJPARAM_TJPARAM_JPEGWIDTH, TJPARAM_TJPARAM_PRECISION, TJPARAM_TJPARAM_SAVEMARKERS,
+    TJPARAM_TJPARAM_SCANLIMIT, TJPF, TJPF_TJPF_CMYK, TJPF_TJPF_GRAY, TJPF_TJPF_RGB, tj3Decompress8,
+    tj3DecompressHeader, tj3Destroy, tj3Get, tj3GetErrorStr, tj3Init, tj3Set, tjhandle,
+};
+
+use super::{cmyk, jpeg::Check};
 use crate::{Error, Result};
 
-/// The pixels of a JPEG as 8-bit RGB; nothing for a colour space that libjpeg does not turn into RGB (CMYK, YCCK). Panics inside
-/// libjpeg's error handler are for the caller to catch.
+/// Most passes over the pixels that are read: a progressive JPEG has about ten, and a small file can make thousands.
+const MOST_SCANS: c_int = 500;
+
+/// How libjpeg's warnings begin; all of its other words are of errors.
+const WARNINGS: [&str; 6] = [
+    "Corrupt JPEG data",
+    "Premature end of JPEG file",
+    "Inconsistent progression sequence",
+    "Warning: unknown JFIF revision",
+    "Invalid SOS parameters for sequential JPEG",
+    "Unknown Adobe color transform",
+];
+
+/// The pixels of a JPEG, and what libjpeg-turbo first warned of. `check` may refuse a size.
 ///
 /// # Errors
-/// [`Error::ImageDecode`] in libjpeg's words.
-pub(super) fn decode(bytes: &[u8]) -> Result<Option<DynamicImage>> {
-    let failed = |error: std::io::Error| Error::ImageDecode { reason: error.to_string() };
-    let decompress = Decompress::new_mem(bytes).map_err(failed)?;
-    match decompress.color_space() {
-        ColorSpace::JCS_YCbCr | ColorSpace::JCS_RGB | ColorSpace::JCS_GRAYSCALE => {}
-        _ => return Ok(None),
+/// [`Error::ImageDecode`] or [`Error::ImageUnsupported`] in libjpeg-turbo's words, and what `check` says.
+pub(super) fn decode(bytes: &[u8], check: Check<'_>) -> Result<(RgbImage, Option<String>)> {
+    let turbo = Turbo::new(bytes)?;
+    let header = turbo.header()?;
+    let (width, height) = (turbo.get(TJPARAM_TJPARAM_JPEGWIDTH)?, turbo.get(TJPARAM_TJPARAM_JPEGHEIGHT)?);
+    let precision = turbo.get(TJPARAM_TJPARAM_PRECISION)?;
+    if precision != 8 {
+        return Err(Error::ImageUnsupported { reason: format!("a JPEG of {precision} bits a sample") });
     }
-    let mut started = decompress.rgb().map_err(failed)?;
-    let (width, height) = (started.width() as u32, started.height() as u32);
-    let pixels: Vec<u8> = started.read_scanlines().map_err(failed)?;
-    match RgbImage::from_raw(width, height, pixels) {
-        Some(image) => Ok(Some(DynamicImage::ImageRgb8(image))),
-        None => Err(Error::ImageDecode { reason: "the JPEG decoder gave too few rows".into() }),
+    let colours = turbo.get(TJPARAM_TJPARAM_COLORSPACE)? as i64;
+    let inks = colours == i64::from(TJCS_TJCS_CMYK) || colours == i64::from(TJCS_TJCS_YCCK);
+    // Grey is asked for as grey: a lossless JPEG is not turned into other colours.
+    let (format, channels) = match colours {
+        _ if inks => (TJPF_TJPF_CMYK, 4),
+        grey if grey == i64::from(TJCS_TJCS_GRAY) => (TJPF_TJPF_GRAY, 1),
+        _ => (TJPF_TJPF_RGB, 3),
+    };
+    check(width, height)?;
+    let mut pixels = vec![0; width as usize * height as usize * channels as usize];
+    let decoded = turbo.pixels(&mut pixels, width * channels, (format, channels))?;
+    if inks {
+        // As Adobe writes them, and as Pillow takes them whoever wrote them: 255 is no ink.
+        let (inks, _) = pixels.as_chunks::<4>();
+        pixels = inks.iter().flat_map(|inks| cmyk::pixel(&inks.map(|ink| 255 - ink))).collect();
+    } else if channels == 1 {
+        pixels = pixels.iter().flat_map(|&grey| [grey; 3]).collect();
+    }
+    let image = RgbImage::from_raw(width, height, pixels).expect("three bytes a pixel");
+    Ok((image, decoded.or(header)))
+}
+
+/// A decompressor of one file.
+struct Turbo<'a> {
+    handle: tjhandle,
+    bytes: &'a [u8],
+}
+
+impl<'a> Turbo<'a> {
+    fn new(bytes: &'a [u8]) -> Result<Self> {
+        // SAFETY: it takes a number and gives null or a handle, which `drop` destroys.
+        let handle = unsafe { tj3Init(TJINIT_TJINIT_DECOMPRESS as c_int) };
+        if handle.is_null() {
+            return Err(Error::ImageDecode { reason: "libjpeg-turbo has no memory".into() });
+        }
+        let turbo = Turbo { handle, bytes };
+        for (parameter, value) in [(TJPARAM_TJPARAM_SCANLIMIT, MOST_SCANS), (TJPARAM_TJPARAM_SAVEMARKERS, 0)] {
+            // SAFETY: the handle is live; any parameter and value may be given.
+            unsafe { tj3Set(turbo.handle, parameter as c_int, value) };
+        }
+        Ok(turbo)
+    }
+
+    /// Reads the header, up to the first scan; gives what was warned of.
+    fn header(&self) -> Result<Option<String>> {
+        // SAFETY: the handle is live, and pointer and length are those of one slice.
+        self.warning(unsafe { tj3DecompressHeader(self.handle, self.bytes.as_ptr(), self.bytes.len() as _) })
+    }
+
+    /// Decodes into `pixels`, rows of `row` bytes, in a format of so many bytes a pixel; gives what was warned of.
+    fn pixels(&self, pixels: &mut [u8], row: u32, (format, channels): (TJPF, u32)) -> Result<Option<String>> {
+        let rows = self.get(TJPARAM_TJPARAM_JPEGHEIGHT)? as usize;
+        let columns = self.get(TJPARAM_TJPARAM_JPEGWIDTH)? as usize;
+        assert!(row as usize >= columns * channels as usize && pixels.len() == rows * row as usize);
+        // SAFETY: the handle is live; the bytes are those of which the header gave the numbers of rows and columns, and the pixels
+        // have room for as many rows of as many columns of the format, which the assertion compares.
+        self.warning(unsafe {
+            tj3Decompress8(
+                self.handle,
+                self.bytes.as_ptr(),
+                self.bytes.len() as _,
+                pixels.as_mut_ptr(),
+                row as c_int,
+                format as c_int,
+            )
+        })
+    }
+
+    /// A number out of the header.
+    fn get(&self, parameter: TJPARAM) -> Result<u32> {
+        // SAFETY: the handle is live; any parameter may be asked for.
+        let value = unsafe { tj3Get(self.handle, parameter as c_int) };
+        u32::try_from(value).map_err(|_| Error::ImageDecode { reason: "the JPEG holds no image".into() })
+    }
+
+    /// What a call warned of, from its status.
+    fn warning(&self, status: c_int) -> Result<Option<String>> {
+        if status == 0 {
+            return Ok(None);
+        }
+        // SAFETY: the handle is live; the text is this thread's and ends with a zero, and it is copied before the next call.
+        let words = unsafe { CStr::from_ptr(tj3GetErrorStr(self.handle)).to_string_lossy() };
+        let words = words.split_once("(): ").map_or(&*words, |(_, words)| words).replace('\n', " ");
+        // The code of an error after a warning is the warning's; the words are the error's.
+        if WARNINGS.iter().any(|start| words.starts_with(start)) {
+            Ok(Some(words))
+        } else if words.starts_with("Unsupported") {
+            Err(Error::ImageUnsupported { reason: words })
+        } else {
+            Err(Error::ImageDecode { reason: words })
+        }
+    }
+}
+
+impl Drop for Turbo<'_> {
+    fn drop(&mut self) {
+        // SAFETY: the handle came from `tj3Init` and is not used again.
+        unsafe { tj3Destroy(self.handle) }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use ::image::{DynamicImage, RgbImage};
+use ::image::{ColorType, DynamicImage, Rgb, RgbImage};
 
 use super::Pixels;
 use super::crop::{CropRounding, Window};
@@ -131,7 +131,7 @@ impl Preprocess {
     ///
     /// Equal bit for bit to `PIL.Image.resize` (Pillow 13) of the RGB image followed by torchvision's or Hugging Face's
     /// centre crop. Only the crop is computed, so a panorama of 65535x1 pixels costs no more than a photo. Alpha is
-    /// dropped, not composited; 16-bit values are scaled to 8 bits. An image smaller than the crop gets a black border.
+    /// dropped, not composited; of 16-bit values the upper eight bits count, as Pillow takes them of colours (grey ones it clips at 255). An image smaller than the crop gets a black border.
     ///
     /// # Errors
     /// [`Error::ConfigValue`] as [`Preprocess::check`]; [`Error::ImageDecode`] for an image without pixels.
@@ -141,8 +141,7 @@ impl Preprocess {
             let reason = format!("it has no pixels ({}x{})", image.width(), image.height());
             return Err(Error::ImageDecode { reason });
         }
-        let source = image.as_rgb8().map_or_else(|| Cow::Owned(image.to_rgb8()), Cow::Borrowed);
-        Ok(self.crop(&source))
+        Ok(self.crop(&rgb(image)))
     }
 
     fn crop(&self, source: &RgbImage) -> Pixels {
@@ -225,6 +224,20 @@ impl Preprocess {
     /// As [`Preprocess::batch`].
     pub fn normalise(&self, images: &[Pixels]) -> Result<Tensor> {
         Ok(self.batch(images)?.tensor())
+    }
+}
+
+/// The image as RGB of 8 bits.
+fn rgb(image: &DynamicImage) -> Cow<'_, RgbImage> {
+    match image {
+        DynamicImage::ImageRgb8(image) => Cow::Borrowed(image),
+        image if matches!(image.color(), ColorType::L16 | ColorType::La16 | ColorType::Rgb16 | ColorType::Rgba16) => {
+            let deep = image.to_rgb16();
+            Cow::Owned(RgbImage::from_fn(deep.width(), deep.height(), |x, y| {
+                Rgb(deep.get_pixel(x, y).0.map(|value| (value >> 8) as u8))
+            }))
+        }
+        image => Cow::Owned(image.to_rgb8()),
     }
 }
 

@@ -1,20 +1,21 @@
 //! What kind of file some bytes are, by content and never by name.
 
-use ::image::ImageFormat;
-
+use super::Format;
 use crate::error::{Error, Result};
 
 /// The format of an image that is read, or an error that names what the bytes are instead.
-pub(super) fn sniff(bytes: &[u8]) -> Result<ImageFormat> {
+pub(super) fn sniff(bytes: &[u8]) -> Result<Format> {
     if bytes.is_empty() {
         return Err(Error::ImageDecode { reason: "the file is empty".into() });
     }
-    use ImageFormat::{Bmp, Gif, Jpeg, Png, WebP};
-    if let Ok(format @ (Jpeg | Png | WebP | Gif | Bmp)) = ::image::guess_format(bytes) {
-        return Ok(format);
+    match known(bytes) {
+        Some(format) if format.is_read() => return Ok(format),
+        Some(format) => return Err(not_in_this_build(format)),
+        None => {}
     }
     if let Some(kind) = foreign(bytes) {
-        let reason = format!("{kind}; JPEG, PNG, WebP, GIF and BMP are read, so convert it first");
+        let read = Format::ALL.into_iter().filter(|format| format.is_read()).map(Format::name).collect::<Vec<_>>();
+        let reason = format!("{kind}; convert it to one of {} first", read.join(", "));
         return Err(Error::ImageUnsupported { reason });
     }
     let reason = match text(bytes) {
@@ -28,12 +29,47 @@ pub(super) fn sniff(bytes: &[u8]) -> Result<ImageFormat> {
     Err(Error::ImageDecode { reason })
 }
 
+/// The error for a format that another build reads.
+pub(super) fn not_in_this_build(format: Format) -> Error {
+    let (name, feature) = (format.name(), format.name().to_lowercase());
+    let reason = format!("{name} is read by a build with the feature {feature} only; convert it to JPEG or PNG first");
+    Error::ImageUnsupported { reason }
+}
+
+/// First bytes of the formats.
+const FORMATS: &[(&[u8], Format)] = &[
+    (b"\xff\xd8\xff", Format::Jpeg),
+    (b"\x89PNG\r\n\x1a\n", Format::Png),
+    (b"GIF87a", Format::Gif),
+    (b"GIF89a", Format::Gif),
+    (b"BM", Format::Bmp),
+    (b"II*\0", Format::Tiff),
+    (b"MM\0*", Format::Tiff),
+    (b"II+\0", Format::Tiff),
+    (b"MM\0+", Format::Tiff),
+];
+
+/// The format of a file, whether this build reads it or not.
+fn known(bytes: &[u8]) -> Option<Format> {
+    if let Some((_, format)) = FORMATS.iter().find(|(magic, _)| bytes.starts_with(magic)) {
+        return Some(*format);
+    }
+    match (bytes.get(..4)?, bytes.get(4..8)?, bytes.get(8..12)?) {
+        (b"RIFF", _, b"WEBP") => Some(Format::WebP),
+        (_, b"ftyp", b"avif" | b"avis") => Some(Format::Avif),
+        // A name for any contents: what it is compatible with says more.
+        (length, b"ftyp", b"mif1" | b"msf1") => {
+            let end = u32::from_be_bytes(*length.first_chunk()?) as usize;
+            let compatible = bytes.get(16..end).unwrap_or_default().as_chunks::<4>().0;
+            Some(if compatible.contains(b"avif") { Format::Avif } else { Format::Heic })
+        }
+        (_, b"ftyp", b"heic" | b"heix" | b"heim" | b"heis" | b"hevc" | b"hevx") => Some(Format::Heic),
+        _ => None,
+    }
+}
+
 /// First bytes of kinds of file that people take for images, or that hold images.
 const MAGIC: &[(&[u8], &str)] = &[
-    (b"II*\0", "TIFF, or a camera's raw photo"),
-    (b"MM\0*", "TIFF, or a camera's raw photo"),
-    (b"II+\0", "BigTIFF"),
-    (b"MM\0+", "BigTIFF"),
     (b"FUJIFILMCCD-RAW", "a camera's raw photo"),
     (b"%PDF-", "PDF"),
     (b"8BPS", "a Photoshop document (PSD)"),
@@ -61,8 +97,6 @@ fn foreign(bytes: &[u8]) -> Option<&'static str> {
     }
     if bytes.get(4..8) == Some(b"ftyp") {
         return Some(match bytes.get(8..12) {
-            Some(b"avif" | b"avis") => "AVIF",
-            Some(b"heic" | b"heix" | b"heim" | b"heis" | b"hevc" | b"hevx" | b"mif1" | b"msf1") => "HEIC",
             Some(b"crx ") => "a camera's raw photo",
             _ => "a video (MP4 or QuickTime)",
         });

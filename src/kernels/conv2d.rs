@@ -1,10 +1,12 @@
-//! The convolution kernels: 2-D cross-correlation with bias, residual and ReLU in the epilogue, and optionally the batch norm and ReLU
-//! that come before it in the prologue.
+//! A convolution to be served: 2-D cross-correlation with bias, residual and activation in the epilogue, and optionally the batch norm and
+//! ReLU that come before it in the prologue. What its kernels share: the uniform block, bindings, parts of shaders.
 
 use bytemuck::{Pod, Zeroable};
+use serde::{Deserialize, Serialize};
 
-pub use super::variant::{Dispatch, Role, Variant};
-use super::{Activation, Binding, Packing, Shader, View};
+use super::{
+    Activation, Array, Binding, Dispatch, KernelKey, Packing, Residual, Role, Shader, Types, View, kernel_groups,
+};
 use crate::graph::Conv2dParams;
 
 pub(super) const BINDINGS: &[Binding] = &[
@@ -17,35 +19,6 @@ pub(super) const BINDINGS: &[Binding] = &[
     Binding::Write,
 ];
 pub(super) const SHARED: &str = include_str!("../../shaders/lib/conv2d.wgsl");
-pub(super) const SHARED_BROADCAST: &str = include_str!("../../shaders/lib/broadcast.wgsl");
-
-/// `shaders/conv2d_registers.wgsl`: no workgroup memory, no barriers, no subgroups.
-pub const REGISTERS: Shader = Shader {
-    name: "conv2d_registers",
-    parts: &[SHARED, include_str!("../../shaders/conv2d_registers.wgsl")],
-    bindings: BINDINGS,
-};
-
-/// `shaders/conv2d_broadcast.wgsl`: each lane of a subgroup loads a different input, a broadcast shares it.
-pub const BROADCAST: Shader = Shader {
-    name: "conv2d_broadcast",
-    parts: &[SHARED, SHARED_BROADCAST, include_str!("../../shaders/conv2d_broadcast.wgsl")],
-    bindings: BINDINGS,
-};
-
-/// `shaders/conv2d_grouped.wgsl`: grouped convolutions.
-pub const GROUPED: Shader = Shader {
-    name: "conv2d_grouped",
-    parts: &[SHARED, include_str!("../../shaders/conv2d_grouped.wgsl")],
-    bindings: BINDINGS,
-};
-
-/// `shaders/conv2d_grouped_rows.wgsl`: grouped 3x3 convolutions on software adapters.
-pub const GROUPED_ROWS: Shader = Shader {
-    name: "conv2d_grouped_rows",
-    parts: &[SHARED, include_str!("../../shaders/conv2d_grouped_rows.wgsl")],
-    bindings: BINDINGS,
-};
 
 /// Uniform block of the kernels; see `shaders/lib/conv2d.wgsl`. Channel counts are in fours unless said otherwise.
 #[repr(C)]
@@ -80,34 +53,14 @@ pub struct Conv2dDims {
     pub tiles_h: u32,
     pub tiles: u32,
     pub slice: u32,
-}
-
-/// Largest number of output pixels that an invocation of `conv2d_broadcast` sums up, in eights: measured on llvmpipe, whose code for more
-/// outgrows the instruction cache.
-const MAX_GROUPS: usize = 4;
-
-/// Second addend of the epilogue.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Residual {
-    /// None.
-    None,
-    /// A value of the output's shape.
-    Same(View),
-    /// Every `step`-th pixel of a value, behind `before` zero channels.
-    SubsamplePad {
-        /// The value.
-        view: View,
-        /// Step in rows and columns.
-        step: usize,
-        /// Zero channels in front.
-        before: usize,
-    },
+    pub dilation: u32,
+    pub pad: [u32; 3],
 }
 
 /// A convolution to be served: shapes, places, prologue and epilogue, no data.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Conv2d {
-    /// Extents of the kernel. With several groups, a group's input and output channels are multiples of four (see [`blocks`]).
+    /// Extents of the kernel. With several groups, a group's input and output channels are multiples of four (see [`super::kernel_groups`]).
     pub params: Conv2dParams,
     /// Input.
     pub x: View,
@@ -121,17 +74,9 @@ pub struct Conv2d {
     pub activation: Activation,
 }
 
-/// The groups that kernels see: as few groups as needed are taken together, with zero weights between them, so that the channels of each
-/// are multiples of four. One for a dense convolution, and where no smaller number serves.
-pub fn blocks(params: &Conv2dParams) -> usize {
-    let Conv2dParams { in_channels, out_channels, groups, .. } = *params;
-    let whole = |merged: usize| {
-        let blocks = groups / merged;
-        groups.is_multiple_of(merged)
-            && (in_channels / blocks).is_multiple_of(4)
-            && (out_channels / blocks).is_multiple_of(4)
-    };
-    (1..groups).find(|&merged| whole(merged)).map_or(1, |merged| groups / merged)
+/// Extents of a 1x1 convolution.
+pub fn pointwise(in_channels: usize, out_channels: usize) -> Conv2dParams {
+    Conv2dParams { in_channels, out_channels, kernel: 1, stride: 1, padding: 0, dilation: 1, groups: 1 }
 }
 
 impl Conv2d {
@@ -153,7 +98,7 @@ impl Conv2d {
             Residual::None => (View::whole(self.y.shape), 0, 0),
         };
         let (x, y, params) = (self.x.shape, self.y.shape, self.params);
-        let blocks = blocks(&params) as u32;
+        let groups = kernel_groups(&params) as u32;
         Conv2dDims {
             h: x.h as u32,
             w: x.w as u32,
@@ -177,15 +122,18 @@ impl Conv2d {
             r_step: r_step as u32,
             r_before: r_before as u32,
             r_channels: r.shape.c as u32,
-            group_c4: self.x.c4() / blocks,
-            group_oc4: self.y.c4() / blocks,
+            group_c4: self.x.c4() / groups,
+            group_oc4: self.y.c4() / groups,
             tiles_w: 0,
             tiles_h: 0,
             tiles: 0,
             slice: 0,
+            dilation: params.dilation as u32,
+            pad: [0; 3],
         }
     }
 
+    /// The shaders' PROLOGUE and SUBSAMPLED.
     pub(super) fn overrides(&self) -> Vec<(&'static str, u32)> {
         vec![("PROLOGUE", self.prologue as u32), self.subsampled()]
     }
@@ -194,17 +142,27 @@ impl Conv2d {
     pub(super) fn subsampled(&self) -> (&'static str, u32) {
         ("SUBSAMPLED", matches!(self.residual, Residual::SubsamplePad { .. }) as u32)
     }
+
+    /// All of it in one dispatch of `shader`, which reads weights in this packing. `overrides` are the shader's own.
+    pub(super) fn whole(
+        &self,
+        shader: &'static Shader,
+        types: Types,
+        packing: Packing,
+        consts: Vec<(&'static str, u32)>,
+        overrides: &[(&'static str, u32)],
+        grid: [u32; 3],
+    ) -> Dispatch {
+        let weights = Role::Weights(Array::Weights(packing));
+        Dispatch {
+            key: KernelKey { shader, types, consts, overrides: [&self.overrides(), overrides].concat() },
+            uniform: bytemuck::bytes_of(&self.dims()).to_vec(),
+            grid,
+            operands: vec![Role::X, weights, BIAS, Role::Residual, AFFINE, Role::Y],
+            macs: self.macs(),
+        }
+    }
 }
 
-/// Pixels (or tiles) of a workgroup of the broadcast kernels, in eights: as many as pay, and no more than needed to spread them evenly
-/// over the workgroups.
-pub(super) fn eights(pixels: usize) -> u32 {
-    let workgroups = pixels.div_ceil(8 * MAX_GROUPS);
-    pixels.div_ceil(8 * workgroups) as u32
-}
-
-/// The constants of `shaders/lib/broadcast.wgsl` for `inputs` to `outputs` channels, with that many sums, in eights.
-pub(super) fn broadcast_consts(groups: u32, inputs: usize, outputs: usize) -> Vec<(&'static str, u32)> {
-    let strip = Packing::Strips.width(outputs) / 4;
-    vec![("GROUPS", groups), ("INPUTS", inputs.min(4) as u32), ("STRIP", strip as u32)]
-}
+pub(super) const BIAS: Role = Role::Weights(Array::Bias);
+pub(super) const AFFINE: Role = Role::Weights(Array::Affine);

@@ -2,13 +2,16 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use super::{Activation, Binding, KernelKey, Precision, Shader, ShaderId};
+use super::{
+    Binding, Caps, Dispatch, Elementwise, Kernel, KernelId, KernelKey, Problem, Residual, Role, Setting, Shader, Types,
+    Work, conv2d::AFFINE, in_rows,
+};
 
 /// `shaders/elementwise.wgsl`: one invocation yields four channels of one pixel.
-pub const ELEMENTWISE: Shader = Shader {
-    name: "elementwise",
-    parts: &[include_str!("../../shaders/elementwise.wgsl")],
-    bindings: &[
+pub const SHADER: Shader = Shader::new(
+    "elementwise",
+    &[include_str!("../../shaders/elementwise.wgsl")],
+    &[
         Binding::Uniform(size_of::<ElementwiseDims>() as u64),
         Binding::Read,
         Binding::Read,
@@ -16,7 +19,10 @@ pub const ELEMENTWISE: Shader = Shader {
         Binding::Read,
         Binding::Write,
     ],
-};
+);
+
+/// `elementwise.vectors`.
+pub const ID: KernelId = KernelId::new(&KERNEL, [0; 3]);
 
 const WORKGROUP: usize = 64;
 
@@ -66,39 +72,58 @@ pub struct ElementwiseDims {
     pub pad: u32,
 }
 
-/// What the kernel does besides copying; all false is a copy into channels `offset ..` of the output.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Flags {
-    /// Read the first addend (else it is zero).
-    pub source: bool,
-    /// Multiply it by a scale and add a shift, a pair for each channel.
-    pub affine: bool,
-    /// Multiply it by a gate, one for each image and channel.
-    pub gate: bool,
-    /// Add the second addend.
-    pub residual: bool,
-    /// What happens last.
-    pub activation: Activation,
+impl ElementwiseDims {
+    fn new(work: &Elementwise) -> Self {
+        let (x, y) = (work.x.unwrap_or(work.y), work.y);
+        let (r, step, before) = match work.residual {
+            Residual::None => (y, 1, 0),
+            Residual::Same(view) => (view, 1, 0),
+            Residual::SubsamplePad { view, step, before } => (view, step, before),
+        };
+        ElementwiseDims {
+            h: y.shape.h as u32,
+            w: y.shape.w as u32,
+            channels: work.channels[1] as u32,
+            offset: work.channels[0] as u32,
+            out_channels: y.shape.c as u32,
+            pixels: y.pixels() as u32,
+            r_h: r.shape.h as u32,
+            r_w: r.shape.w as u32,
+            r_step: step as u32,
+            r_before: before as u32,
+            r_channels: r.shape.c as u32,
+            x_stride: x.stride,
+            x_offset: x.offset,
+            r_stride: r.stride,
+            r_offset: r.offset,
+            y_stride: y.stride,
+            y_offset: y.offset,
+            g_stride: work.gate.map_or(0, |gate| gate.stride),
+            g_offset: work.gate.map_or(0, |gate| gate.offset),
+            pad: 0,
+        }
+    }
 }
 
-/// The kernel's key and grid.
-pub fn kernel(stored: Precision, output: Precision, flags: Flags, dims: &ElementwiseDims) -> (KernelKey, [u32; 3]) {
-    let key = KernelKey {
-        shader: ShaderId::Elementwise,
-        stored,
-        output,
-        consts: Vec::new(),
-        overrides: vec![
-            ("SOURCE", flags.source as u32),
-            ("AFFINE", flags.affine as u32),
-            ("GATE", flags.gate as u32),
-            ("RESIDUAL", flags.residual as u32),
-            ("ACTIVATION", flags.activation as u32),
-        ],
+pub(super) const KERNEL: Kernel = Kernel::new("elementwise.vectors", &[&SHADER], work);
+
+fn work(_: Setting, problem: &Problem, types: Types, _: &Caps) -> Option<Work> {
+    let Problem::Elementwise(work) = problem else { return None };
+    let adds = work.residual != Residual::None;
+    let overrides = vec![
+        ("SOURCE", work.x.is_some() as u32),
+        ("AFFINE", work.affine as u32),
+        ("GATE", work.gate.is_some() as u32),
+        ("RESIDUAL", adds as u32),
+        ("ACTIVATION", work.activation as u32),
+    ];
+    let invocations = work.y.pixels() * work.y.c4() as usize;
+    let dispatch = Dispatch {
+        key: KernelKey { shader: &SHADER, types, consts: Vec::new(), overrides },
+        uniform: bytemuck::bytes_of(&ElementwiseDims::new(work)).to_vec(),
+        grid: in_rows(invocations.div_ceil(WORKGROUP)),
+        operands: vec![Role::X, AFFINE, Role::Residual, Role::Gate, Role::Y],
+        macs: 0,
     };
-    let invocations = dims.pixels as usize * (dims.out_channels as usize).div_ceil(4);
-    // A row of workgroups is at most 32768 long, so that any size fits into the limits of a dispatch.
-    let groups = invocations.div_ceil(WORKGROUP);
-    let rows = groups.div_ceil(32768);
-    (key, [groups.div_ceil(rows) as u32, rows as u32, 1])
+    Some(dispatch.into())
 }

@@ -2,14 +2,19 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use super::{Binding, KernelKey, Precision, Shader, ShaderId, View};
+use super::{
+    Binding, Caps, Dispatch, Kernel, KernelId, KernelKey, Problem, Role, Setting, Shader, Types, Work, in_rows,
+};
 
 /// `shaders/pixels.wgsl`: one invocation yields one pixel.
-pub const PIXELS: Shader = Shader {
-    name: "pixels",
-    parts: &[include_str!("../../shaders/pixels.wgsl")],
-    bindings: &[Binding::Uniform(size_of::<PixelDims>() as u64), Binding::Read, Binding::Write],
-};
+pub const SHADER: Shader = Shader::new(
+    "pixels",
+    &[include_str!("../../shaders/pixels.wgsl")],
+    &[Binding::Uniform(size_of::<PixelDims>() as u64), Binding::Read, Binding::Write],
+);
+
+/// `pixels.normalise`.
+pub const ID: KernelId = KernelId::new(&KERNEL, [0; 3]);
 
 const WORKGROUP: usize = 64;
 
@@ -35,25 +40,32 @@ pub const fn source_bytes(pixels: usize) -> usize {
     TABLE_BYTES + (3 * pixels).next_multiple_of(4)
 }
 
-/// The kernel's key, uniform block and grid, for the network's input `y`.
-pub fn normalise(stored: Precision, y: View) -> (KernelKey, PixelDims, [u32; 3]) {
-    let key = KernelKey { shader: ShaderId::Pixels, stored, output: stored, consts: Vec::new(), overrides: Vec::new() };
+pub(super) const KERNEL: Kernel = Kernel::new("pixels.normalise", &[&SHADER], work);
+
+fn work(_: Setting, problem: &Problem, types: Types, _: &Caps) -> Option<Work> {
+    let Problem::Pixels(y) = problem else { return None };
     let dims = PixelDims { pixels: y.pixels() as u32, y_stride: y.stride, y_offset: y.offset, pad: 0 };
-    // A row of workgroups is at most 32768 long, so that any size fits into the limits of a dispatch.
-    let groups = y.pixels().div_ceil(WORKGROUP);
-    let rows = groups.div_ceil(32768).max(1);
-    (key, dims, [groups.div_ceil(rows) as u32, rows as u32, 1])
+    let dispatch = Dispatch {
+        key: KernelKey { shader: &SHADER, types, consts: Vec::new(), overrides: Vec::new() },
+        uniform: bytemuck::bytes_of(&dims).to_vec(),
+        grid: in_rows(y.pixels().div_ceil(WORKGROUP)),
+        operands: vec![Role::Pixels, Role::Y],
+        macs: 0,
+    };
+    Some(dispatch.into())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tensor::Shape;
+    use crate::{kernels::View, tensor::Shape};
 
     #[test]
     fn every_pixel_has_an_invocation_within_the_limits_of_a_dispatch() {
         for pixels in [1, 64, 65, 32768 * 64, 32768 * 64 + 1, 1 << 27] {
-            let (_, _, [x, y, z]) = normalise(Precision::F32, View::whole(Shape::new(1, 3, 1, pixels)));
+            let problem = Problem::Pixels(View::whole(Shape::new(1, 3, 1, pixels)));
+            let work = ID.work(&problem, Types::F32, &Caps::least()).unwrap();
+            let [x, y, z] = work.dispatches[0].grid;
             assert!(x <= 32768 && z == 1 && WORKGROUP * (x * y) as usize >= pixels, "{pixels}: {x} x {y}");
         }
     }

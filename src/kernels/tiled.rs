@@ -1,33 +1,25 @@
-//! The tiled matrix-product kernel, whole, over slices of the sum, and over the matrices of Winograd's convolution: `conv2d_tiled`.
+//! Convolution as an implicit matrix product over tiles in workgroup memory, and the same kernel for parts of one.
 
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
-
 use super::{
-    KernelKey, Packing, Precision, Shader, ShaderId,
-    conv2d::{BINDINGS, Conv2d, Dispatch, Role, SHARED},
-    winograd,
+    Array, Caps, Dispatch, Kernel, KernelId, KernelKey, Packing, Problem, Role, Setting, Shader, Types, Work,
+    conv2d::{AFFINE, BIAS, BINDINGS, Conv2d, SHARED},
 };
 
 pub(super) const SHARED_GEMM: &str = include_str!("../../shaders/lib/gemm.wgsl");
 
-/// `shaders/conv2d_tiled.wgsl`: implicit GEMM over tiles in workgroup memory.
-pub const TILED: Shader = Shader {
-    name: "conv2d_tiled",
-    parts: &[SHARED, SHARED_GEMM, include_str!("../../shaders/conv2d_tiled.wgsl")],
-    bindings: BINDINGS,
-};
+/// `shaders/conv2d_tiled.wgsl`.
+pub const SHADER: Shader =
+    Shader::new("conv2d_tiled", &[SHARED, SHARED_GEMM, include_str!("../../shaders/conv2d_tiled.wgsl")], BINDINGS);
 
-/// `shaders/conv2d_reduce.wgsl`: adds up slices of a sum.
-pub const REDUCE: Shader = Shader {
-    name: "conv2d_reduce",
-    parts: &[SHARED, include_str!("../../shaders/conv2d_reduce.wgsl")],
-    bindings: BINDINGS,
-};
+/// `conv2d.tiled.PIXELSxCHANNELS`.
+pub const fn id(tile: Tile) -> KernelId {
+    KernelId::new(&KERNEL, tile.setting())
+}
 
 /// What a workgroup yields, and how its threads share it out; see `shaders/conv2d_tiled.wgsl`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Tile {
     /// Output pixels.
     pub pixels: u32,
@@ -36,7 +28,7 @@ pub struct Tile {
     /// Pixels and vectors of four channels of a thread.
     thread: [u32; 2],
     /// Input vectors in workgroup memory at a time.
-    depth: u32,
+    pub(super) depth: u32,
     /// Blocks of threads that share out the sum.
     split: u32,
 }
@@ -45,6 +37,17 @@ impl fmt::Display for Tile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}x{}", self.pixels, self.channels)
     }
+}
+
+/// What the z axis of the grid means.
+#[derive(Clone, Copy)]
+pub(super) enum Parts {
+    /// Nothing: the whole convolution.
+    Whole,
+    /// Slices of the sum, so many vectors long.
+    Slices(u32),
+    /// So many matrix products, of this array.
+    Matrices(usize, Array),
 }
 
 impl Tile {
@@ -61,6 +64,16 @@ impl Tile {
     /// All of them.
     pub const ALL: [Tile; 5] = [Tile::P128C128, Tile::P128C64, Tile::P128C32, Tile::P64C64, Tile::P32C32];
 
+    /// The numbers of an id.
+    pub(super) const fn setting(self) -> Setting {
+        [self.pixels, self.channels, 0]
+    }
+
+    /// The tile of an id.
+    pub(super) fn of([pixels, channels, _]: Setting) -> Option<Self> {
+        Tile::ALL.into_iter().find(|tile| (tile.pixels, tile.channels) == (pixels, channels))
+    }
+
     /// Workgroups along channels and pixels.
     fn grid(self, conv: &Conv2d) -> [u32; 2] {
         [conv.y.c4().div_ceil(self.channels / 4), (conv.pixels() as u32).div_ceil(self.pixels)]
@@ -71,7 +84,7 @@ impl Tile {
         self.grid(conv).iter().product()
     }
 
-    fn dispatch(self, conv: &Conv2d, stored: Precision, output: Precision, parts: Parts) -> Dispatch {
+    pub(super) fn dispatch(self, conv: &Conv2d, types: Types, parts: Parts) -> Dispatch {
         let [rows, columns] = self.thread;
         let consts = vec![
             ("TILE_PIXELS", self.pixels),
@@ -83,76 +96,37 @@ impl Tile {
         ];
         let mut dims = conv.dims();
         let mut overrides = vec![("PROLOGUE", conv.prologue as u32)];
+        let weights = Role::Weights(Array::Weights(Packing::Rows));
         let (unused, sums) = (Role::Unused, Role::Scratch(0));
         let (kind, count, operands) = match parts {
             Parts::Whole => {
                 overrides.push(conv.subsampled());
-                (0, 1, Role::WHOLE)
+                (0, 1, vec![Role::X, weights, BIAS, Role::Residual, AFFINE, Role::Y])
             }
             Parts::Slices(slice) => {
                 dims.slice = slice;
-                (
-                    1,
-                    vectors(conv).div_ceil(slice),
-                    [Role::X, Role::Weights(Packing::Rows), unused, unused, Role::Affine, sums],
-                )
+                (1, terms(conv).div_ceil(slice), vec![Role::X, weights, unused, unused, AFFINE, sums])
             }
-            Parts::Matrices(tile) => (2, tile.points() as u32, Role::products(tile, Packing::Rows)),
+            Parts::Matrices(count, array) => {
+                (2, count as u32, vec![sums, Role::Weights(array), unused, unused, unused, Role::Scratch(1)])
+            }
         };
         overrides.push(("PARTS", kind));
-        let key = KernelKey { shader: ShaderId::Conv2dTiled, stored, output, consts, overrides };
+        let key = KernelKey { shader: &SHADER, types, consts, overrides };
         let [x, y] = self.grid(conv);
         let macs = if kind == 2 { conv.macs() * u64::from(count) } else { conv.macs() };
-        Dispatch { key, dims, grid: [x, y, count], operands, macs }
-    }
-
-    /// The whole convolution in one dispatch.
-    pub(super) fn whole(self, conv: &Conv2d, stored: Precision, output: Precision) -> Dispatch {
-        self.dispatch(conv, stored, output, Parts::Whole)
-    }
-
-    /// The products of Winograd's convolution with `tile`, each of which is `conv`, in f32, without an epilogue.
-    pub(super) fn matrices(self, tile: winograd::Tile, conv: &Conv2d) -> Dispatch {
-        self.dispatch(conv, Precision::F32, Precision::F32, Parts::Matrices(tile))
-    }
-
-    /// The convolution with its sum cut into at most `slices` slices: their sums, then what adds those up.
-    pub(super) fn sliced(self, slices: u32, conv: &Conv2d, stored: Precision, output: Precision) -> [Dispatch; 2] {
-        let sums = self.dispatch(conv, stored, Precision::F32, Parts::Slices(self.slice(slices, conv)));
-        let overrides = vec![conv.subsampled()];
-        let reduce = Dispatch {
-            key: KernelKey { shader: ShaderId::Conv2dReduce, stored, output, consts: Vec::new(), overrides },
-            dims: sums.dims,
-            grid: [(conv.pixels() as u32 * conv.y.c4()).div_ceil(64), 1, 1],
-            operands: [Role::Unused, Role::Unused, Role::Bias, Role::Residual, Role::Scratch(0), Role::Y],
-            macs: 0,
-        };
-        [sums, reduce]
-    }
-
-    /// Elements of the array between the two dispatches of [`Tile::sliced`], in f32.
-    pub(super) fn scratch(self, slices: u32, conv: &Conv2d) -> usize {
-        let slices = vectors(conv).div_ceil(self.slice(slices, conv));
-        4 * slices as usize * conv.pixels() * conv.y.c4() as usize
-    }
-
-    /// Input vectors of a slice: whole steps of the kernel.
-    fn slice(self, slices: u32, conv: &Conv2d) -> u32 {
-        vectors(conv).div_ceil(slices).next_multiple_of(self.depth)
+        Dispatch { key, uniform: bytemuck::bytes_of(&dims).to_vec(), grid: [x, y, count], operands, macs }
     }
 }
 
 /// Terms of the sum, in vectors of four.
-fn vectors(conv: &Conv2d) -> u32 {
+pub(super) fn terms(conv: &Conv2d) -> u32 {
     (conv.params.kernel * conv.params.kernel) as u32 * conv.x.c4()
 }
 
-/// What the z axis of the grid means.
-#[derive(Clone, Copy)]
-enum Parts {
-    Whole,
-    /// Slices of the sum, so many vectors long.
-    Slices(u32),
-    /// The products of Winograd's convolution.
-    Matrices(winograd::Tile),
+pub(super) const KERNEL: Kernel =
+    Kernel { settings: |_| Tile::ALL.map(Tile::setting).into(), ..Kernel::new("conv2d.tiled", &[&SHADER], work) };
+
+fn work(setting: Setting, problem: &Problem, types: Types, _: &Caps) -> Option<Work> {
+    Some(Tile::of(setting)?.dispatch(&problem.dense()?, types, Parts::Whole).into())
 }

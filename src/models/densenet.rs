@@ -3,17 +3,14 @@
 //! Source: Huang et al. 2016, "Densely Connected Convolutional Networks" (section 3 and table 1). Names are those of
 //! torchvision.
 
-use super::{Head, head::pool_and_classify};
+use super::{Head, Properties, head::pool_and_classify};
 use crate::graph::{Conv2dParams, Graph, Op, PoolParams, ValueId};
 
-/// PyTorch's default, which all of them use.
-const BATCH_NORM_EPS: f32 = 1e-5;
-
 /// A densely connected network without its weights.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct DenseNet {
-    /// Whether the stem is a 7x7 convolution with stride 2, batch normalisation, ReLU and 3x3 max pooling with stride 2
-    /// (ImageNet); else it is a 3x3 convolution alone (CIFAR).
+    /// Whether the stem is a 7x7 convolution, batch normalisation and ReLU, usually with stride 2 and 3x3 max pooling of
+    /// stride 2 (ImageNet); else it is a 3x3 convolution, usually alone (CIFAR).
     pub pooled_stem: bool,
     /// Channels that the stem yields.
     pub stem_channels: usize,
@@ -29,6 +26,8 @@ pub struct DenseNet {
     pub last_norm: String,
     /// The classifier, if there is one.
     pub head: Option<Head>,
+    /// What no tensor shows. It has no bottlenecks that stride, and no stages that can be dilated.
+    pub properties: Properties,
 }
 
 /// The network as nodes.
@@ -52,7 +51,7 @@ pub(super) fn graph(net: &DenseNet) -> Graph {
         }
     }
     x = builder.norm_relu(&format!("features.{}", net.last_norm), "features.relu", channels, x);
-    pool_and_classify(&mut builder.graph, net.head.as_ref(), channels, x);
+    pool_and_classify(&mut builder.graph, &net.properties, net.head.as_ref(), channels, x);
     builder.graph
 }
 
@@ -64,11 +63,16 @@ struct Builder<'a> {
 impl Builder<'_> {
     fn stem(&mut self) -> ValueId {
         let (input, channels) = (self.graph.input(), self.net.stem_channels);
-        if !self.net.pooled_stem {
-            return self.conv("features.conv0", [3, channels], 3, 1, input);
+        let Properties { stem_stride, stem_pool, .. } = self.net.properties;
+        let x = if self.net.pooled_stem {
+            let x = self.conv("features.conv0", [3, channels], 7, stem_stride, input);
+            self.norm_relu("features.norm0", "features.relu0", channels, x)
+        } else {
+            self.conv("features.conv0", [3, channels], 3, stem_stride, input)
+        };
+        if !stem_pool {
+            return x;
         }
-        let x = self.conv("features.conv0", [3, channels], 7, 2, input);
-        let x = self.norm_relu("features.norm0", "features.relu0", channels, x);
         let window = PoolParams { kernel: 3, stride: 2, padding: 1, ceil: false };
         let x = self.graph.push("features.pool0", Op::MaxPool2d(window), &[x]);
         self.graph.mark_stage("features.pool0", x);
@@ -100,13 +104,21 @@ impl Builder<'_> {
     }
 
     fn norm_relu(&mut self, norm: &str, relu: &str, channels: usize, x: ValueId) -> ValueId {
-        let x = self.graph.push(norm, Op::BatchNorm { prefix: norm.into(), channels, eps: BATCH_NORM_EPS }, &[x]);
-        self.graph.push(relu, Op::Relu, &[x])
+        let x = self.graph.push(
+            norm,
+            Op::BatchNorm { prefix: norm.into(), channels, eps: self.net.properties.norm_eps },
+            &[x],
+        );
+        match Op::activation(self.net.properties.activation) {
+            Some(op) => self.graph.push(relu, op, &[x]),
+            None => x,
+        }
     }
 
     fn conv(&mut self, name: &str, channels: [usize; 2], kernel: usize, stride: usize, x: ValueId) -> ValueId {
         let [in_channels, out_channels] = channels;
-        let params = Conv2dParams { in_channels, out_channels, kernel, stride, padding: kernel / 2, groups: 1 };
+        let params =
+            Conv2dParams { in_channels, out_channels, kernel, stride, padding: kernel / 2, dilation: 1, groups: 1 };
         self.graph.push(name, Op::Conv2d { weight: format!("{name}.weight"), bias: None, params }, &[x])
     }
 }

@@ -2,7 +2,7 @@
 //! compares all tensors afterwards.
 
 use super::{
-    DenseNet, Head, Shapes,
+    DenseNet, Head, Properties, Shapes,
     tally::{largest_index, most_frequent, outputs, rows, unsupported_stem},
 };
 
@@ -35,8 +35,9 @@ pub(super) fn read(shapes: &Shapes) -> Result<DenseNet, String> {
     } else {
         (None, most_frequent(channels("conv1")))
     };
+    let pooled_stem = read_stem(shapes)?;
     Ok(DenseNet {
-        pooled_stem: read_stem(shapes)?,
+        pooled_stem,
         stem_channels: into("features.conv0", 1)?,
         growth: growth.ok_or("its dense layers yield no channels")?,
         bottleneck,
@@ -46,6 +47,7 @@ pub(super) fn read(shapes: &Shapes) -> Result<DenseNet, String> {
         blocks,
         last_norm: read_last_norm(shapes),
         head: Head::read(shapes, &["classifier"]),
+        properties: Properties::usual(!pooled_stem),
     })
 }
 

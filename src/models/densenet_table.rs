@@ -1,6 +1,6 @@
 //! The densely connected networks that have a name.
 
-use super::{DenseNet, Head};
+use super::{DenseNet, Head, Properties};
 
 /// For ImageNet: table 1 of Huang et al. 2016. Name, channels of the stem, growth, dense layers of each block.
 const IMAGENET: [(&str, usize, usize, [usize; 4]); 4] = [
@@ -50,12 +50,18 @@ fn network(
         blocks: blocks.to_vec(),
         last_norm: last_norm.into(),
         head: Some(Head { name: "classifier".into(), classes }),
+        properties: Properties::usual(!pooled_stem),
     }
 }
 
 /// The name in the table, whatever the head, or a description.
 pub(super) fn name(net: &DenseNet) -> String {
-    let plain = |net: &DenseNet| DenseNet { head: None, last_norm: String::new(), ..net.clone() };
+    let plain = |net: &DenseNet| DenseNet {
+        head: None,
+        last_norm: String::new(),
+        properties: Properties::usual(!net.pooled_stem),
+        ..net.clone()
+    };
     let known = names().find(|name| by_name(name).is_some_and(|other| plain(&other) == plain(net)));
     known.unwrap_or_else(|| {
         let stem = if net.pooled_stem { "" } else { "cifar_" };

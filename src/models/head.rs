@@ -1,9 +1,12 @@
-//! The classifier behind global average pooling, the same in all families.
+//! Global pooling and the classifier after it, the same in all families.
 
-use super::{Shapes, tally::rows};
-use crate::graph::{Graph, Op, ValueId};
+use super::{Properties, Shapes, tally::rows};
+use crate::{
+    graph::{Graph, Op, ValueId},
+    structure::GlobalPool,
+};
 
-/// The classifier behind global average pooling.
+/// The classifier after global pooling.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Head {
     /// Name of the linear layer: `fc`, `linear` or `classifier`.
@@ -23,12 +26,28 @@ impl Head {
     }
 }
 
-/// Global average pooling of `x` of `channels` channels, then the classifier, if there is one.
-pub(super) fn pool_and_classify(graph: &mut Graph, head: Option<&Head>, channels: usize, x: ValueId) {
-    let x = graph.push("avgpool", Op::GlobalAvgPool, &[x]);
-    graph.mark_stage("avgpool", x);
+/// Global pooling of `x` of `channels` channels, then the classifier, if there is one.
+pub(super) fn pool_and_classify(
+    graph: &mut Graph,
+    properties: &Properties,
+    head: Option<&Head>,
+    channels: usize,
+    x: ValueId,
+) {
+    let pooled = match properties.global_pool {
+        GlobalPool::Avg | GlobalPool::None => graph.push("avgpool", Op::GlobalAvgPool, &[x]),
+        GlobalPool::Max => graph.push("maxpool_all", Op::GlobalMaxPool, &[x]),
+        GlobalPool::AvgMax => graph.push("avgmaxpool", Op::GlobalAvgMaxPool, &[x]),
+        GlobalPool::CatAvgMax => {
+            let [mean, max] = [("avgpool", Op::GlobalAvgPool), ("maxpool_all", Op::GlobalMaxPool)]
+                .map(|(name, op)| graph.push(name, op, &[x]));
+            graph.push("catavgmaxpool", Op::Concat, &[mean, max])
+        }
+    };
+    graph.mark_stage("avgpool", pooled);
     if let Some(Head { name, classes }) = head {
         let (weight, bias) = (format!("{name}.weight"), Some(format!("{name}.bias")));
-        graph.push(name.clone(), Op::Linear { weight, bias, in_features: channels, out_features: *classes }, &[x]);
+        let in_features = channels * properties.features_per_channel();
+        graph.push(name.clone(), Op::Linear { weight, bias, in_features, out_features: *classes }, &[pooled]);
     }
 }

@@ -1,6 +1,6 @@
 //! Networks that resemble a supported one and compute something else.
 
-use super::Shapes;
+use super::{Architecture, ResNet, Shapes};
 use crate::{Error, Result};
 
 /// The feature that gives a look-alike away in its tensors.
@@ -39,19 +39,90 @@ pub(super) fn feature(shapes: &Shapes) -> Option<&'static str> {
     marks.into_iter().find_map(|(found, feature)| found.then_some(feature))
 }
 
+/// Parts of names of networks that have the very tensors of a supported one, and what they compute besides.
+const MARKS: [(&str, &str); 6] = [
+    ("resnetblur", "blur pooling"),
+    ("densenetblur", "blur pooling"),
+    ("resnetaa", "anti-aliasing by average pooling"),
+    ("resnextaa", "anti-aliasing by average pooling"),
+    ("deeplabv3_resnet", "dilated convolutions"),
+    ("fcn_resnet", "dilated convolutions"),
+];
+
+/// How the names of other residual networks of timm and torchvision begin, whose tensors show that they are others.
+const OTHERS: [&str; 15] = [
+    "ecaresne",
+    "eca_resne",
+    "gcresne",
+    "skresne",
+    "resnest",
+    "res2ne",
+    "resnetv2",
+    "cspresne",
+    "nf_resnet",
+    "nf_seresnet",
+    "tresnet",
+    "legacy_se",
+    "regnet",
+    "bat_resne",
+    "lambda_resnet",
+];
+
+/// How the names of networks of other families of timm and torchvision begin.
+const FAMILIES: [&str; 44] = [
+    "alexnet",
+    "beit",
+    "cait_",
+    "caformer",
+    "coat",
+    "convformer",
+    "convmixer",
+    "convnext",
+    "crossvit",
+    "cs3",
+    "cspdarknet",
+    "darknet",
+    "deit",
+    "dla",
+    "dm_nfnet",
+    "dpn",
+    "edgenext",
+    "efficientnet",
+    "ese_vovnet",
+    "eva",
+    "fastvit",
+    "fbnet",
+    "ghostnet",
+    "googlenet",
+    "hrnet",
+    "inception",
+    "levit",
+    "maxvit",
+    "mixer",
+    "mixnet",
+    "mnasnet",
+    "mobilenet",
+    "nfnet",
+    "pvt_",
+    "repvgg",
+    "rexnet",
+    "shufflenet",
+    "squeezenet",
+    "swin",
+    "tf_",
+    "vgg",
+    "vit_",
+    "volo",
+    "xception",
+];
+
 /// Compares the architecture that a configuration declares with what the tensors cannot show: timm's blur-pool and
 /// anti-aliased ResNets have the very tensors of plain ones. `model` is its name in messages.
 ///
 /// # Errors
 /// [`Error::UnknownArchitecture`] for such a name. A name that is unknown passes: the tensors decide.
 pub fn check_declared(model: &str, architecture: &str) -> Result<()> {
-    let marks = [
-        ("resnetblur", "blur pooling"),
-        ("densenetblur", "blur pooling"),
-        ("resnetaa", "anti-aliasing by average pooling"),
-        ("resnextaa", "anti-aliasing by average pooling"),
-    ];
-    match marks.iter().find(|(mark, _)| architecture.contains(mark)) {
+    match MARKS.iter().find(|(mark, _)| architecture.contains(mark)) {
         Some((_, feature)) => Err(Error::UnknownArchitecture {
             model: model.into(),
             reason: format!(
@@ -60,5 +131,148 @@ pub fn check_declared(model: &str, architecture: &str) -> Result<()> {
             ),
         }),
         None => Ok(()),
+    }
+}
+
+/// The network that the name of a file, folder or model speaks of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Named {
+    /// A supported one, by its name in [`Architecture::names`].
+    Supported(String),
+    /// One that has the very tensors of a supported one, by its name and what it computes besides.
+    LookAlike(String, &'static str),
+    /// One that is not supported, and shows that in its tensors.
+    Other(String),
+}
+
+impl Named {
+    /// Whether `architecture`, as it was recognised by its tensors, may be this network. One without a name of its own may be of
+    /// another width.
+    pub fn may_be(&self, architecture: &Architecture) -> bool {
+        let found = architecture.name();
+        match self {
+            Named::Supported(name) => match (Architecture::by_name(name), Architecture::by_name(&found)) {
+                (Some(named), Some(found)) => named.name() == found.name(),
+                (Some(named), None) => alike(&named, architecture),
+                (None, _) => true,
+            },
+            Named::LookAlike(..) => true,
+            Named::Other(_) => false,
+        }
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        match self {
+            Named::Supported(name) | Named::LookAlike(name, _) | Named::Other(name) => name,
+        }
+    }
+}
+
+/// Whether two networks differ in widths, stem and head alone.
+fn alike(a: &Architecture, b: &Architecture) -> bool {
+    match (a, b) {
+        (Architecture::ResNet(a), Architecture::ResNet(b)) => {
+            let depths = |net: &ResNet| net.stages.iter().map(Vec::len).collect::<Vec<_>>();
+            let gated = |net: &ResNet| net.stages.iter().flatten().any(|block| block.squeeze.is_some());
+            a.kind == b.kind && depths(a) == depths(b) && gated(a) == gated(b)
+        }
+        (Architecture::DenseNet(a), Architecture::DenseNet(b)) => a.blocks == b.blocks,
+        (Architecture::ResNet(_), Architecture::DenseNet(_)) | (Architecture::DenseNet(_), Architecture::ResNet(_)) => {
+            false
+        }
+    }
+}
+
+/// Whether a configuration's `architecture` is a network of timm, torchvision or transformers of quite another family.
+pub fn is_foreign(architecture: &str) -> bool {
+    let architecture = architecture.to_ascii_lowercase();
+    FAMILIES.iter().any(|family| architecture.starts_with(family))
+}
+
+/// The first network of torchvision or timm that `text` names as a word of its own: `resnet50` in `my_resnet50-best`. Nothing for
+/// personal names.
+pub fn named(text: &str) -> Option<Named> {
+    let text = text.to_ascii_lowercase();
+    let names = Architecture::names();
+    let starts = text.char_indices().filter(|&(at, _)| !text[..at].ends_with(|c: char| c.is_ascii_alphanumeric()));
+    starts.map(|(at, _)| &text[at..]).find_map(|rest| {
+        let word = || rest.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').next().unwrap_or(rest).to_string();
+        let numbered = |mark: &str| {
+            let rest = rest.strip_prefix("se").filter(|rest| rest.starts_with(mark)).unwrap_or(rest);
+            rest.strip_prefix(mark).is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
+        };
+        if let Some((_, feature)) = MARKS.iter().find(|(mark, _)| numbered(mark)) {
+            return Some(Named::LookAlike(word(), feature));
+        }
+        let group_norm = rest.strip_prefix("resnet").is_some_and(|rest| {
+            let rest = rest.trim_start_matches(|c: char| c.is_ascii_digit());
+            rest.starts_with("_gn")
+        });
+        if group_norm || OTHERS.iter().any(|other| rest.starts_with(other)) {
+            return Some(Named::Other(word()));
+        }
+        let ends = |name: &&String| {
+            rest.strip_prefix(name.as_str()).is_some_and(|rest| !rest.starts_with(|c: char| c.is_ascii_alphanumeric()))
+        };
+        let name = names.iter().filter(ends).max_by_key(|name| name.len())?;
+        // Gluon's spelling of the variants.
+        let variant = ["c", "d", "s"].iter().find(|letter| rest[name.len()..].starts_with(&format!("_v1{letter}")));
+        Some(Named::Supported(format!("{name}{}", variant.unwrap_or(&""))))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn name(text: &str) -> Option<String> {
+        named(text).map(|named| named.name().to_string())
+    }
+
+    #[test]
+    fn names_of_supported_networks_are_found_in_names_of_files() {
+        for (text, expected) in [
+            ("resnet50.a1_in1k", "resnet50"),
+            ("resnet50-11ad3fa6", "resnet50"),
+            ("my_ResNet50-best", "resnet50"),
+            ("wide_resnet50_2-9ba9bcbe", "wide_resnet50_2"),
+            ("tv_resnext50_32x4d", "resnext50_32x4d"),
+            ("gluon_resnet50_v1d-818a1b1b", "resnet50d"),
+            ("gluon_resnet50_v1b", "resnet50"),
+            ("models--timm--densenet121.ra_in1k", "densenet121"),
+        ] {
+            assert_eq!(named(text), Some(Named::Supported(expected.into())), "{text}");
+        }
+    }
+
+    #[test]
+    fn look_alikes_are_found_with_what_they_compute() {
+        for (text, expected, feature) in [
+            ("resnetaa50d.sw_in12k_ft_in1k", "resnetaa50d", "anti-aliasing by average pooling"),
+            ("seresnextaa101d_32x8d.ah", "seresnextaa101d_32x8d", "anti-aliasing by average pooling"),
+            ("best-resnetblur50_epoch3", "resnetblur50_epoch3", "blur pooling"),
+            ("deeplabv3_resnet50_coco-cd0a2569", "deeplabv3_resnet50_coco", "dilated convolutions"),
+        ] {
+            assert_eq!(named(text), Some(Named::LookAlike(expected.into(), feature)), "{text}");
+        }
+        assert_eq!(named("ecaresnet50d.miil_in1k"), Some(Named::Other("ecaresnet50d".into())));
+    }
+
+    #[test]
+    fn personal_names_say_nothing() {
+        for text in
+            ["model", "best", "resnetaardvark", "presnet50", "resnet50x", "resnet", "aa", "blur-50", "", "résnet50"]
+        {
+            assert_eq!(name(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_name_is_compared_with_networks_that_have_one() {
+        let resnet18 = Architecture::by_name("resnet18").unwrap();
+        let may_be = |text: &str, architecture: &Architecture| named(text).unwrap().may_be(architecture);
+        assert!(may_be("resnet18", &resnet18.clone().with_classes(3)) && !may_be("resnet34", &resnet18));
+        assert!(!may_be("ecaresnet50d", &resnet18) && may_be("resnetaa50", &resnet18));
     }
 }

@@ -6,25 +6,26 @@
 mod densenet;
 mod densenet_detect;
 mod densenet_table;
+mod extra;
 mod head;
 mod look_alike;
+mod properties;
 mod resnet;
 mod resnet_detect;
 mod resnet_table;
+mod stated;
 mod tally;
 
 use std::collections::BTreeMap;
 
 pub use densenet::DenseNet;
 pub use head::Head;
-pub use look_alike::check_declared;
+pub use look_alike::{Named, check_declared, is_foreign, named};
+pub use properties::Properties;
 pub use resnet::{Block, BlockKind, ResNet, Shortcut, Stem};
+pub use stated::Property;
 
-use crate::{
-    Error, Result,
-    graph::{Graph, Op},
-    tensor::Shape,
-};
+use crate::{Error, Result, graph::Graph, structure::Structure, tensor::Shape};
 
 /// Tensor names and shapes, in torchvision spelling.
 pub type Shapes = BTreeMap<String, Vec<usize>>;
@@ -33,7 +34,7 @@ pub type Shapes = BTreeMap<String, Vec<usize>>;
 const LISTED: usize = 10;
 
 /// A network without its weights.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum Architecture {
     /// ResNet, Wide ResNet, ResNeXt and the CIFAR ResNets.
@@ -43,30 +44,38 @@ pub enum Architecture {
 }
 
 impl Architecture {
-    /// The architecture of a checkpoint; `model` is its name in messages. Where a bottleneck strides cannot be seen in
-    /// the tensors: it is taken to be the 3x3 convolution, see [`Architecture::downsample_in_bottleneck`].
+    /// The architecture of a checkpoint; `model` is its name in messages. What its tensors do not show is taken to be the usual,
+    /// see [`Properties::usual`] and [`Architecture::detect_stated`].
     ///
     /// # Errors
     /// * [`Error::UnknownArchitecture`] if the names or shapes are of no supported network,
     /// * [`Error::MissingTensor`], [`Error::UnexpectedTensor`], [`Error::TensorShape`] if they are nearly of one.
     pub fn detect(model: &str, shapes: &Shapes) -> Result<Self> {
         let (architecture, extra) = Self::detect_within(model, shapes)?;
-        if extra.is_empty() {
-            return Ok(architecture);
-        }
-        Err(Error::UnexpectedTensor {
-            model: model.into(),
-            architecture: architecture.name(),
-            count: extra.len(),
-            names: list(&extra),
-        })
+        architecture.refuse_extra(model, &extra)?;
+        Ok(architecture)
     }
 
-    /// As [`Architecture::detect`], beside the tensors that it has no place for.
+    /// As [`Architecture::detect`], with the names of the tensors that lie beside the network: another head, a copy of all weights.
     ///
     /// # Errors
-    /// Those of [`Architecture::detect`] but [`Error::UnexpectedTensor`].
+    /// Those of [`Architecture::detect`]; [`Error::UnexpectedTensor`] only for tensors inside the network's modules.
     pub fn detect_within<'a>(model: &str, shapes: &'a Shapes) -> Result<(Self, Vec<&'a str>)> {
+        Self::detect_stated(model, shapes, &Structure::default(), &Structure::default())
+    }
+
+    /// As [`Architecture::detect_within`], with what is stated of what no tensor shows: `asked` wins over `configured`. Of
+    /// `configured`, what the network does not have is passed over, as a configuration names all that its library knows.
+    ///
+    /// # Errors
+    /// Those of [`Architecture::detect_within`], and [`Error::ConfigValue`] for what contradicts the tensors, and for what is
+    /// `asked` of a part that the network does not have.
+    pub fn detect_stated<'a>(
+        model: &str,
+        shapes: &'a Shapes,
+        asked: &Structure,
+        configured: &Structure,
+    ) -> Result<(Self, Vec<&'a str>)> {
         let unknown = |reason| Error::UnknownArchitecture { model: model.into(), reason };
         if let Some(feature) = look_alike::feature(shapes) {
             return Err(unknown(format!("{feature} is not supported; supported are {SUPPORTED}")));
@@ -78,9 +87,25 @@ impl Architecture {
         } else {
             Err(format!("{}; supported are {SUPPORTED}", sample(shapes)))
         };
-        let architecture = architecture.map_err(unknown)?;
-        let extra = architecture.check(model, shapes)?;
+        let architecture = architecture.map_err(unknown)?.stated(asked, configured)?;
+        let extra = extra::beside(model, &architecture, architecture.check(model, shapes)?)?;
         Ok((architecture, extra))
+    }
+
+    /// [`Error::UnexpectedTensor`], if there are `extra` tensors.
+    ///
+    /// # Errors
+    /// That one.
+    pub fn refuse_extra(&self, model: &str, extra: &[&str]) -> Result<()> {
+        if extra.is_empty() {
+            return Ok(());
+        }
+        Err(Error::UnexpectedTensor {
+            model: model.into(),
+            architecture: self.name(),
+            count: extra.len(),
+            names: list(extra),
+        })
     }
 
     /// The architecture of a name out of [`Architecture::names`].
@@ -100,15 +125,6 @@ impl Architecture {
             Architecture::ResNet(net) => resnet_table::name(net),
             Architecture::DenseNet(net) => densenet_table::name(net),
         }
-    }
-
-    /// The same network with the stride of its bottlenecks in the first, 1x1 convolution (`true`: He et al. 2015, and
-    /// transformers' `downsample_in_bottleneck`) or in the 3x3 convolution (`false`: torchvision and timm, "v1.5").
-    pub fn downsample_in_bottleneck(mut self, first: bool) -> Self {
-        if let Architecture::ResNet(net) = &mut self {
-            net.downsample_in_bottleneck = first;
-        }
-        self
     }
 
     /// The same network for another number of classes. A network without a head stays without.
@@ -144,11 +160,17 @@ impl Architecture {
 
     /// Rows and columns of the input that the network was made for.
     pub fn default_input(&self) -> (usize, usize) {
-        let small = match self {
-            Architecture::ResNet(net) => net.stem == Stem::Cifar,
-            Architecture::DenseNet(net) => !net.pooled_stem,
-        };
-        if small { (32, 32) } else { (224, 224) }
+        // With stride and pooling, a 3x3 stem does what one of 7x7 does for large images.
+        let large = self.properties().stem_pool && self.properties().stem_stride == 2;
+        if self.small_stem() && !large { (32, 32) } else { (224, 224) }
+    }
+
+    /// What no tensor shows.
+    pub fn properties(&self) -> &Properties {
+        match self {
+            Architecture::ResNet(net) => &net.properties,
+            Architecture::DenseNet(net) => &net.properties,
+        }
     }
 
     /// Number of trained parameters: all weights but running means and variances.
@@ -165,15 +187,7 @@ impl Architecture {
     pub fn macs(&self, height: usize, width: usize) -> Result<u64> {
         let graph = self.graph();
         let shapes = graph.infer_shapes(Shape::new(1, 3, height, width))?;
-        let of_node = |op: &Op, output: &Shape| match op {
-            Op::Conv2d { params, .. } => {
-                let per_output = params.in_channels / params.groups * params.kernel * params.kernel;
-                output.elements() as u64 * per_output as u64
-            }
-            Op::Linear { in_features, out_features, .. } => *in_features as u64 * *out_features as u64,
-            _ => 0,
-        };
-        let of_nodes = graph.nodes().iter().zip(&shapes).map(|(node, output)| of_node(&node.op, output));
+        let of_nodes = graph.nodes().iter().zip(&shapes).map(|(node, output)| node.op.macs(*output));
         Ok(of_nodes.fold(0, u64::saturating_add))
     }
 

@@ -5,17 +5,17 @@
 //! section 4.2 for CIFAR-10); Zagoruyko and Komodakis 2016, "Wide Residual Networks"; Xie et al. 2016, "Aggregated
 //! Residual Transformations" (grouped 3x3 convolutions, figure 3c); Hu et al. 2017, "Squeeze-and-Excitation Networks"
 //! (figure 3); He et al. 2018, "Bag of Tricks for Image Classification" (ResNet-C and -D, section 4.1); Bello et al.
-//! 2021, "Revisiting ResNets" (ResNet-RS, section 7); as timm builds them. The stride of a bottleneck sits in the 3x3
-//! convolution as in torchvision ("v1.5"), unless told otherwise.
+//! 2021, "Revisiting ResNets" (ResNet-RS, section 7); Yu et al. 2017, "Dilated Residual Networks" (section 2); as timm
+//! builds them. What no tensor shows is in [`Properties`].
 
-use super::{Head, head::pool_and_classify};
-use crate::graph::{Conv2dParams, Graph, Op, PoolParams, ValueId};
-
-/// PyTorch's default, which all of them use.
-const BATCH_NORM_EPS: f32 = 1e-5;
+use super::{Head, Properties, head::pool_and_classify};
+use crate::{
+    graph::{Activation, Conv2dParams, Graph, Op, PoolParams, ValueId},
+    structure::StrideIn,
+};
 
 /// A residual network without its weights.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ResNet {
     /// What comes before the first block.
     pub stem: Stem,
@@ -27,23 +27,23 @@ pub struct ResNet {
     pub kind: BlockKind,
     /// Groups of the 3x3 convolutions of bottlenecks (the cardinality of ResNeXt).
     pub groups: usize,
-    /// Blocks of each stage; the first block of every stage but the first halves the resolution.
+    /// Blocks of each stage; the first block of every stage but the first halves the resolution, unless the stage is dilated.
     pub stages: Vec<Vec<Block>>,
     /// The classifier, if there is one.
     pub head: Option<Head>,
-    /// Whether bottlenecks stride in their first convolution.
-    pub downsample_in_bottleneck: bool,
+    /// What no tensor shows.
+    pub properties: Properties,
 }
 
 /// What comes before the first block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stem {
-    /// 7x7 convolution with stride 2, then 3x3 max pooling with stride 2.
+    /// 7x7 convolution, usually with stride 2, then usually 3x3 max pooling with stride 2.
     ImageNet,
-    /// Three 3x3 convolutions, the first with stride 2, then pooling as for ImageNet (ResNet-C); the first two yield
-    /// these channels.
+    /// Three 3x3 convolutions, the first usually with stride 2, then pooling as for ImageNet (ResNet-C); the first two
+    /// yield these channels.
     Deep([usize; 2]),
-    /// 3x3 convolution.
+    /// 3x3 convolution, usually with stride 1 and without pooling.
     Cifar,
 }
 
@@ -82,21 +82,37 @@ pub enum Shortcut {
     SubsamplePad,
 }
 
+impl ResNet {
+    /// Whether the stem is one 3x3 convolution.
+    pub(super) fn small_stem(&self) -> bool {
+        self.stem == Stem::Cifar
+    }
+}
+
 /// The network as nodes.
 pub(super) fn graph(net: &ResNet) -> Graph {
     let mut builder = Builder { graph: Graph::new(3), net };
     let input = builder.graph.input();
     let (mut x, mut channels) = (builder.stem(input), net.stem_channels);
-    for (s, blocks) in net.stages.iter().enumerate() {
-        let stage = format!("layer{}", s + 1);
+    let mut dilation = 1;
+    for (s, blocks) in (1..).zip(&net.stages) {
+        let stage = format!("layer{s}");
+        let step = if s == 1 { net.properties.layer1_stride } else { 2 };
+        let dilated = net.properties.dilated.contains(&s);
         for (b, block) in blocks.iter().enumerate() {
-            let stride = if s > 0 && b == 0 { 2 } else { 1 };
-            x = builder.block(&format!("{stage}.{b}"), block, channels, stride, x);
+            let window = Stride {
+                stride: if b == 0 && !dilated { step } else { 1 },
+                // The first convolution that does not stride reads what is as dense as before.
+                first: dilation,
+                rest: if dilated { dilation * if b == 0 { step } else { 1 } } else { dilation },
+            };
+            x = builder.block(&format!("{stage}.{b}"), block, channels, window, x);
+            dilation = window.rest;
             channels = block.channels;
         }
         builder.graph.mark_stage(stage, x);
     }
-    pool_and_classify(&mut builder.graph, net.head.as_ref(), channels, x);
+    pool_and_classify(&mut builder.graph, &net.properties, net.head.as_ref(), channels, x);
     builder.graph
 }
 
@@ -107,45 +123,47 @@ struct Builder<'a> {
 
 impl Builder<'_> {
     fn stem(&mut self, input: ValueId) -> ValueId {
-        let channels = self.net.stem_channels;
+        let (channels, stride) = (self.net.stem_channels, self.net.properties.stem_stride);
         let mut x = match self.net.stem {
-            Stem::ImageNet => self.conv_norm_relu("conv1", "bn1", "relu", conv(3, channels, 7, 2, 1), input),
+            Stem::ImageNet => self.conv_norm_relu("conv1", "bn1", "relu", conv(3, channels, 7, stride, 1), input),
             Stem::Deep([a, b]) => {
-                let x = self.conv_norm_relu("conv1.0", "conv1.1", "conv1.2", conv(3, a, 3, 2, 1), input);
+                let x = self.conv_norm_relu("conv1.0", "conv1.1", "conv1.2", conv(3, a, 3, stride, 1), input);
                 let x = self.conv_norm_relu("conv1.3", "conv1.4", "conv1.5", conv(a, b, 3, 1, 1), x);
                 self.conv_norm_relu("conv1.6", "bn1", "relu", conv(b, channels, 3, 1, 1), x)
             }
-            Stem::Cifar => return self.conv_norm_relu("conv1", "bn1", "relu", conv(3, channels, 3, 1, 1), input),
+            Stem::Cifar => self.conv_norm_relu("conv1", "bn1", "relu", conv(3, channels, 3, stride, 1), input),
         };
         if self.net.stem_pool_conv {
             let params = conv(channels, channels, 3, 2, 1);
             x = self.conv_norm_relu("maxpool.0", "maxpool.1", "maxpool.2", params, x);
-        } else {
+        } else if self.net.properties.stem_pool {
             let window = PoolParams { kernel: 3, stride: 2, padding: 1, ceil: false };
             x = self.graph.push("maxpool", Op::MaxPool2d(window), &[x]);
+        } else {
+            return x;
         }
         self.graph.mark_stage("maxpool", x);
         x
     }
 
     /// A block that takes `inputs` channels from `x`.
-    fn block(&mut self, name: &str, block: &Block, inputs: usize, stride: usize, x: ValueId) -> ValueId {
-        let layers = convolutions(self.net, block, inputs, stride);
+    fn block(&mut self, name: &str, block: &Block, inputs: usize, window: Stride, x: ValueId) -> ValueId {
+        let layers = convolutions(self.net, block, inputs, window);
         let last = layers.len();
         let mut y = x;
         for (i, params) in (1..).zip(layers) {
             y = self.conv(&format!("{name}.conv{i}"), params, y);
             y = self.norm(&format!("{name}.bn{i}"), params.out_channels, y);
             if i < last {
-                y = self.graph.push(format!("{name}.relu{i}"), Op::Relu, &[y]);
+                y = self.activation(self.net.properties.block_activation, format!("{name}.relu{i}"), y);
             }
         }
         if let Some(squeeze) = block.squeeze {
             y = self.excite(&format!("{name}.se"), block.channels, squeeze, y);
         }
-        let around = self.shortcut(name, block, inputs, stride, x);
+        let around = self.shortcut(name, block, inputs, window.stride, x);
         let sum = self.graph.push(format!("{name}.add"), Op::Add, &[y, around]);
-        self.graph.push(format!("{name}.relu"), Op::Relu, &[sum])
+        self.activation(self.net.properties.activation, format!("{name}.relu"), sum)
     }
 
     fn shortcut(&mut self, name: &str, block: &Block, inputs: usize, stride: usize, x: ValueId) -> ValueId {
@@ -185,7 +203,14 @@ impl Builder<'_> {
     fn conv_norm_relu(&mut self, name: &str, norm: &str, relu: &str, params: Conv2dParams, x: ValueId) -> ValueId {
         let x = self.conv(name, params, x);
         let x = self.norm(norm, params.out_channels, x);
-        self.graph.push(relu, Op::Relu, &[x])
+        self.activation(self.net.properties.activation, relu.into(), x)
+    }
+
+    fn activation(&mut self, activation: Activation, name: String, x: ValueId) -> ValueId {
+        match Op::activation(activation) {
+            Some(op) => self.graph.push(name, op, &[x]),
+            None => x,
+        }
     }
 
     fn biased_conv(&mut self, name: &str, params: Conv2dParams, x: ValueId) -> ValueId {
@@ -198,28 +223,49 @@ impl Builder<'_> {
     }
 
     fn norm(&mut self, name: &str, channels: usize, x: ValueId) -> ValueId {
-        self.graph.push(name, Op::BatchNorm { prefix: name.into(), channels, eps: BATCH_NORM_EPS }, &[x])
+        self.graph.push(name, Op::BatchNorm { prefix: name.into(), channels, eps: self.net.properties.norm_eps }, &[x])
     }
 }
 
+/// How far apart pixels are that a block takes.
+#[derive(Clone, Copy)]
+struct Stride {
+    /// Of its windows.
+    stride: usize,
+    /// Dilation of its first 3x3 convolution.
+    first: usize,
+    /// Dilation of the convolutions that follow, in the next block too.
+    rest: usize,
+}
+
 /// The convolutions on the long way through a block.
-fn convolutions(net: &ResNet, block: &Block, inputs: usize, stride: usize) -> Vec<Conv2dParams> {
+fn convolutions(net: &ResNet, block: &Block, inputs: usize, window: Stride) -> Vec<Conv2dParams> {
+    let Stride { stride, first, rest } = window;
     match net.kind {
-        BlockKind::Basic => {
-            vec![conv(inputs, block.width, 3, stride, 1), conv(block.width, block.channels, 3, 1, 1)]
-        }
+        BlockKind::Basic => vec![
+            dilated(conv(inputs, block.width, 3, stride, 1), first),
+            dilated(conv(block.width, block.channels, 3, 1, 1), rest),
+        ],
         BlockKind::Bottleneck => {
-            let (first, second) = if net.downsample_in_bottleneck { (stride, 1) } else { (1, stride) };
+            let [one, three] = match net.properties.stride_in {
+                StrideIn::OneByOne => [stride, 1],
+                StrideIn::ThreeByThree => [1, stride],
+            };
             vec![
-                conv(inputs, block.width, 1, first, 1),
-                conv(block.width, block.width, 3, second, net.groups),
+                conv(inputs, block.width, 1, one, 1),
+                dilated(conv(block.width, block.width, 3, three, net.groups), first),
                 conv(block.width, block.channels, 1, 1, 1),
             ]
         }
     }
 }
 
+/// The same convolution with its taps `dilation` pixels apart, padded so that the resolution stays.
+fn dilated(params: Conv2dParams, dilation: usize) -> Conv2dParams {
+    Conv2dParams { dilation, padding: params.padding * dilation, ..params }
+}
+
 /// A convolution that is padded so that only its stride changes the resolution.
 fn conv(in_channels: usize, out_channels: usize, kernel: usize, stride: usize, groups: usize) -> Conv2dParams {
-    Conv2dParams { in_channels, out_channels, kernel, stride, padding: kernel / 2, groups }
+    Conv2dParams { in_channels, out_channels, kernel, stride, padding: kernel / 2, dilation: 1, groups }
 }

@@ -4,7 +4,7 @@
 //! tensor that is missing or misshapen leads to an error that names it, not to another network.
 
 use super::{
-    Block, BlockKind, Head, ResNet, Shapes, Shortcut, Stem,
+    Block, BlockKind, Head, Properties, ResNet, Shapes, Shortcut, Stem,
     tally::{largest_index, most_frequent, outputs, rows, unsupported_stem},
 };
 
@@ -29,8 +29,11 @@ pub(super) fn read(shapes: &Shapes) -> Result<ResNet, String> {
     let last = if let Stem::Deep(_) = stem { "conv1.6" } else { "conv1" };
     let stem_channels = outputs(shapes, last, "bn1").ok_or("its stem yields no channels")?;
     let depths = depths(shapes)?;
-    if stem != Stem::Cifar && depths.len() != 4 {
-        return Err(format!("an ImageNet stem with {} stages is not supported, only with 4", depths.len()));
+    let head = Head::read(shapes, &["fc", "linear"]);
+    // A head shows where the network ends. Without one, what has another number of stages may be a part of a network.
+    if stem != Stem::Cifar && depths.len() != 4 && head.is_none() {
+        let stages = depths.len();
+        return Err(format!("an ImageNet stem with {stages} stages and no head is not supported, only with 4"));
     }
     let any = |part: &str| shapes.keys().any(|name| name.starts_with("layer") && name.contains(part));
     let kind = if any(".conv3.") { BlockKind::Bottleneck } else { BlockKind::Basic };
@@ -53,12 +56,12 @@ pub(super) fn read(shapes: &Shapes) -> Result<ResNet, String> {
     Ok(ResNet {
         stem,
         stem_channels,
-        stem_pool_conv: shapes.keys().any(|name| name.starts_with("maxpool.")),
+        stem_pool_conv: stem != Stem::Cifar && shapes.keys().any(|name| name.starts_with("maxpool.")),
         kind,
         groups,
         stages,
-        head: Head::read(shapes, &["fc", "linear"]),
-        downsample_in_bottleneck: false,
+        head,
+        properties: Properties::usual(stem == Stem::Cifar),
     })
 }
 

@@ -1,6 +1,6 @@
 //! The residual networks that have a name: torchvision's and timm's.
 
-use super::{Block, BlockKind, Head, ResNet, Shortcut, Stem};
+use super::{Block, BlockKind, Head, Properties, ResNet, Shortcut, Stem};
 use BlockKind::{Basic, Bottleneck};
 
 /// Depths of the CIFAR nets, 6n + 2 (He et al. 2015, section 4.2).
@@ -160,7 +160,7 @@ impl Row {
             groups: self.groups,
             stages,
             head: Some(Head { name: "fc".into(), classes: 1000 }),
-            downsample_in_bottleneck: false,
+            properties: Properties::usual(false),
         }
     }
 }
@@ -179,7 +179,7 @@ fn cifar(depth: usize, option: Shortcut) -> ResNet {
         groups: 1,
         stages: [16, 32, 64].map(of_stage).to_vec(),
         head: Some(Head { name: "linear".into(), classes: 10 }),
-        downsample_in_bottleneck: false,
+        properties: Properties::usual(true),
     }
 }
 
@@ -210,13 +210,11 @@ pub(super) fn by_name(name: &str) -> Option<ResNet> {
 
 /// The name in the table of a network with these blocks, or a description.
 pub(super) fn name(net: &ResNet) -> String {
-    // The name says nothing of the head and of the stride.
-    let plain = |net: &ResNet| ResNet { head: None, downsample_in_bottleneck: false, ..net.clone() };
+    // The name says nothing of the head and of what no tensor shows.
+    let plain = |net: &ResNet| ResNet { head: None, properties: Properties::usual(net.small_stem()), ..net.clone() };
     let same = |other: &ResNet| plain(net) == plain(other);
     let known = names().into_iter().find(|name| by_name(name).is_some_and(|other| same(&other)));
-    let name = known.unwrap_or_else(|| describe(net));
-    let v1 = net.downsample_in_bottleneck && net.kind == Bottleneck;
-    if v1 { format!("{name} (stride in the 1x1 convolutions)") } else { name }
+    known.unwrap_or_else(|| describe(net))
 }
 
 fn describe(net: &ResNet) -> String {

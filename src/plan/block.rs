@@ -42,8 +42,15 @@ pub(super) fn join<'a>(
 fn block(index: usize, first: &Layer, second: &Layer) -> Option<Layer> {
     let LayerOp::Conv2d { prologue: None, params, epilogue, .. } = &first.op else { return None };
     let LayerOp::Conv2d { prologue: None, params: other, epilogue: end, .. } = &second.op else { return None };
-    let plain =
-        Conv2dParams { kernel: 3, stride: 1, padding: 1, groups: 1, out_channels: params.in_channels, ..*params };
+    let plain = Conv2dParams {
+        kernel: 3,
+        stride: 1,
+        padding: 1,
+        dilation: 1,
+        groups: 1,
+        out_channels: params.in_channels,
+        ..*params
+    };
     let shortcut = Some(Addend { value: first.inputs[0], subsample: None });
     let is_block = (params, other) == (&plain, &plain)
         && *epilogue == Epilogue { residual: None, activation: Activation::Relu }

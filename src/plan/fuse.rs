@@ -4,8 +4,8 @@
 use std::collections::HashMap;
 
 use crate::{
-    graph::{Conv2dParams, Graph, Op, PoolParams, ValueId},
-    kernels::Activation,
+    graph::{self, Conv2dParams, Graph, Op, PoolParams, ValueId},
+    kernels::{Activation, conv2d::pointwise},
 };
 
 /// An operator with everything that was fused into it. It yields the graph value of the last node it took in.
@@ -54,6 +54,13 @@ pub enum LayerOp {
     },
     /// Mean over all pixels.
     GlobalAvgPool,
+    /// Maximum over all pixels, or the mean of that and the mean over all pixels.
+    GlobalMaxPool {
+        /// The latter.
+        mean: bool,
+    },
+    /// A function of each element that no other layer takes in.
+    Activation(graph::Activation),
     /// Fully connected layer.
     Linear {
         /// Where its weights come from.
@@ -163,6 +170,9 @@ pub fn fuse(graph: &Graph) -> Fused {
             Op::MaxPool2d(params) => (LayerOp::Pool2d { prologue, max: true, params: *params }, inputs),
             Op::AvgPool2d(params) => (LayerOp::Pool2d { prologue, max: false, params: *params }, inputs),
             Op::GlobalAvgPool => (LayerOp::GlobalAvgPool, inputs),
+            Op::GlobalMaxPool => (LayerOp::GlobalMaxPool { mean: false }, inputs),
+            Op::GlobalAvgMaxPool => (LayerOp::GlobalMaxPool { mean: true }, inputs),
+            Op::Activation(activation) => (LayerOp::Activation(*activation), inputs),
             Op::Concat => (LayerOp::Concat, inputs),
             Op::BatchNorm { prefix, channels, eps } => {
                 if let Some(reader) = chain.prologue_of() {
@@ -206,11 +216,25 @@ pub fn fuse(graph: &Graph) -> Fused {
     Fused { layers, report }
 }
 
+/// What an operator does to each element alone, where an epilogue can do it.
 fn activation(op: &Op) -> Activation {
     match op {
         Op::Relu => Activation::Relu,
         Op::Sigmoid => Activation::Sigmoid,
-        _ => Activation::None,
+        Op::Input { .. }
+        | Op::Conv2d { .. }
+        | Op::BatchNorm { .. }
+        | Op::Activation(_)
+        | Op::Add
+        | Op::Scale
+        | Op::MaxPool2d(_)
+        | Op::AvgPool2d(_)
+        | Op::GlobalAvgPool
+        | Op::GlobalMaxPool
+        | Op::GlobalAvgMaxPool
+        | Op::Linear { .. }
+        | Op::SubsamplePad { .. }
+        | Op::Concat => Activation::None,
     }
 }
 
@@ -333,11 +357,62 @@ impl Chain<'_> {
 impl Layer {
     /// Every value that the layer reads, the residual included.
     pub fn reads(&self) -> impl Iterator<Item = ValueId> + '_ {
-        let epilogue = match &self.op {
-            LayerOp::Conv2d { epilogue, .. } | LayerOp::Elementwise { epilogue, .. } => Some(epilogue),
-            _ => None,
-        };
-        let residual = epilogue.and_then(|epilogue| epilogue.residual.as_ref()).map(|addend| addend.value);
-        self.inputs.iter().copied().chain(residual)
+        let added = if let LayerOp::Block { .. } = self.op { None } else { self.residual() };
+        self.inputs.iter().copied().chain(added)
+    }
+
+    /// The second addend of its epilogue; a block adds its input.
+    pub(super) fn residual(&self) -> Option<ValueId> {
+        match &self.op {
+            LayerOp::Conv2d { epilogue, .. } | LayerOp::Elementwise { epilogue, .. } => {
+                epilogue.residual.as_ref().map(|addend| addend.value)
+            }
+            LayerOp::Block { .. } => self.inputs.first().copied(),
+            LayerOp::Pool2d { .. }
+            | LayerOp::GlobalAvgPool
+            | LayerOp::GlobalMaxPool { .. }
+            | LayerOp::Activation(_)
+            | LayerOp::Linear { .. }
+            | LayerOp::Concat => None,
+        }
+    }
+}
+
+impl LayerOp {
+    /// The weights that it multiplies by, their extents as those of a convolution, and the shape of the tensor.
+    pub(super) fn weights(&self) -> Option<(&ConvWeights, Conv2dParams, Vec<usize>)> {
+        match self {
+            LayerOp::Conv2d { weights, params, .. } => Some((weights, *params, params.weight_shape().into())),
+            LayerOp::Linear { weights, inputs, outputs } => {
+                Some((weights, pointwise(*inputs, *outputs), vec![*outputs, *inputs]))
+            }
+            LayerOp::Block { .. }
+            | LayerOp::Pool2d { .. }
+            | LayerOp::GlobalAvgPool
+            | LayerOp::GlobalMaxPool { .. }
+            | LayerOp::Activation(_)
+            | LayerOp::Elementwise { .. }
+            | LayerOp::Concat => None,
+        }
+    }
+
+    /// A batch norm that is not folded into weights.
+    pub(super) fn norm(&self) -> Option<&Norm> {
+        match self {
+            LayerOp::Conv2d { prologue: norm, .. }
+            | LayerOp::Pool2d { prologue: norm, .. }
+            | LayerOp::Elementwise { norm, .. } => norm.as_ref(),
+            LayerOp::Block { .. }
+            | LayerOp::GlobalAvgPool
+            | LayerOp::GlobalMaxPool { .. }
+            | LayerOp::Activation(_)
+            | LayerOp::Linear { .. }
+            | LayerOp::Concat => None,
+        }
+    }
+
+    /// Number of the layer that is the first convolution of a block.
+    pub(super) fn first(&self) -> Option<usize> {
+        if let LayerOp::Block { first, .. } = self { Some(*first) } else { None }
     }
 }

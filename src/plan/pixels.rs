@@ -4,7 +4,7 @@ use super::{Operand, Plan, RUNS, Step, limit};
 use crate::{
     Result,
     graph::ValueId,
-    kernels::{Caps, pixels},
+    kernels::{Caps, Problem, Role, Types, pixels},
 };
 
 impl Plan {
@@ -14,26 +14,31 @@ impl Plan {
     /// # Errors
     /// [`Error::GpuLimits`](crate::Error::GpuLimits) if the batch is too large for the device.
     pub fn of_pixels(mut self, input: ValueId, caps: &Caps) -> Result<Self> {
-        let (kernel, dims, grid) = pixels::normalise(self.input.stored, self.input.view);
+        let problem = Problem::Pixels(self.input.view);
+        let work = pixels::ID.work(&problem, Types::all(self.input.stored), caps).expect("it serves pixels");
         let size = pixels::source_bytes(self.input.view.pixels()) as u64;
-        if let Some(&groups) = grid.iter().find(|&&groups| groups > caps.max_workgroups) {
-            let what = "pixels: workgroups in a dispatch".into();
-            return Err(limit(caps, what, groups.into(), caps.max_workgroups.into()));
-        }
         let source = self.buffers.len();
-        let step = Step {
-            name: "pixels".into(),
-            value: input,
-            variant: None,
-            kernel,
-            reason: "the input comes in eight bits a channel".into(),
-            uniform: bytemuck::bytes_of(&dims).to_vec(),
-            operands: vec![Operand::Buffer(source), Operand::Buffer(self.input.buffer)],
-            grid,
-            macs: 0,
-            bytes: size + self.input.buffer_bytes(),
-        };
-        self.steps.insert(0, step);
+        let bytes = size + self.input.buffer_bytes();
+        for (at, dispatch) in work.dispatches.into_iter().enumerate() {
+            if let Some(&groups) = dispatch.grid.iter().find(|&&groups| groups > caps.max_workgroups) {
+                let what = "pixels: workgroups in a dispatch".into();
+                return Err(limit(caps, what, groups.into(), caps.max_workgroups.into()));
+            }
+            let buffer = |role| if role == Role::Pixels { source } else { self.input.buffer };
+            let step = Step {
+                name: "pixels".into(),
+                value: input,
+                kernel: pixels::ID,
+                reason: "the input comes in eight bits a channel".into(),
+                operands: dispatch.operands.into_iter().map(|role| Operand::Buffer(buffer(role))).collect(),
+                key: dispatch.key,
+                uniform: dispatch.uniform,
+                grid: dispatch.grid,
+                macs: dispatch.macs,
+                bytes,
+            };
+            self.steps.insert(at, step);
+        }
         self.buffers.push(size);
         self.pixels = Some(source);
         self.footprint.activations += size;

@@ -30,19 +30,19 @@ pub(super) fn place(
     stored: Precision,
     keep: &[ValueId],
 ) -> Placement {
-    let homes = Homes::new(graph, layers, shapes);
+    let concats = ConcatPlacement::new(graph, layers, shapes);
     // All values in a buffer are of one type. A concatenation does not read what lies in its buffer already.
     let mut is_read = vec![false; shapes.len()];
     for (_, layer) in layers {
-        let own = (layer.op == LayerOp::Concat).then(|| homes.of(layer.output).0);
-        let roots = layer.reads().map(|id| homes.of(id).0).filter(|root| Some(*root) != own);
+        let own = (layer.op == LayerOp::Concat).then(|| concats.of(layer.output).0);
+        let roots = layer.reads().map(|id| concats.of(id).0).filter(|root| Some(*root) != own);
         roots.for_each(|root| is_read[root.0] = true);
     }
     let type_of = |root: ValueId| if is_read[root.0] { stored } else { Precision::F32 };
     // The life of a buffer is that of all values in it. The input is written in step 0, layer i is step i + 1.
     let mut lives: Vec<Option<Lifetime>> = vec![None; shapes.len()];
     let mut extend = |id: ValueId, step: usize| {
-        let (root, _) = homes.of(id);
+        let (root, _) = concats.of(id);
         let bytes = (View::whole(shapes[root.0]).buffer_elements() * type_of(root).bytes()) as u64;
         let life = lives[root.0].get_or_insert(Lifetime { first: step, last: step, bytes });
         (life.first, life.last) = (life.first.min(step), life.last.max(step));
@@ -52,7 +52,8 @@ pub(super) fn place(
         extend(layer.output, i + 1);
         layer.reads().for_each(|id| extend(id, i + 1));
     }
-    keep.iter().for_each(|id| extend(*id, usize::MAX));
+    // From the start: what is written there before a run, to tell whether the run wrote it, is written over by no other value.
+    keep.iter().for_each(|id| [0, usize::MAX].into_iter().for_each(|step| extend(*id, step)));
     let mut things: Vec<(Lifetime, Thing)> = Vec::new();
     for (i, life) in lives.into_iter().enumerate() {
         things.extend(life.map(|life| (life, Thing::Value(ValueId(i)))));
@@ -88,7 +89,7 @@ pub(super) fn place(
         }
     }
     for id in std::iter::once(graph.input()).chain(layers.iter().map(|(_, layer)| layer.output)) {
-        let (root, channel) = homes.of(id);
+        let (root, channel) = concats.of(id);
         let stride = fours(shapes[root.0].c) as u32;
         let view = View { shape: shapes[id.0], stride, offset: (channel / 4) as u32 };
         placement.values[id.0] = buffer_of[root.0].map(|buffer| Placed { buffer, view, stored: type_of(root) });
@@ -103,36 +104,36 @@ enum Thing {
 }
 
 /// The concatenation in whose buffer a value lies, and its first channel there.
-struct Homes(Vec<Option<(ValueId, usize)>>);
+struct ConcatPlacement(Vec<Option<(ValueId, usize)>>);
 
-impl Homes {
+impl ConcatPlacement {
     /// An input of a concatenation moves into its buffer if its channels fill whole vectors there, if no other concatenation has it,
     /// and if no dispatch would then read and write one buffer, which wgpu forbids.
     fn new(graph: &Graph, layers: &[(usize, &Layer)], shapes: &[Shape]) -> Self {
-        let mut homes = Homes(vec![None; shapes.len()]);
+        let mut concats = ConcatPlacement(vec![None; shapes.len()]);
         let layers = || layers.iter().map(|(_, layer)| *layer);
         let is_concat = |layer: &&Layer| layer.op == LayerOp::Concat;
         // From the last one back, so that a concatenation has its own home before its inputs look for theirs.
         for layer in layers().rev().filter(is_concat) {
-            let (root, _) = homes.of(layer.output);
+            let (root, _) = concats.of(layer.output);
             let mut channel = 0_usize;
             for &input in &layer.inputs {
                 let channels = shapes[input.0].c;
                 let whole = channel.is_multiple_of(4) && channels.is_multiple_of(4);
                 let alone =
-                    homes.0[input.0].is_none() && layer.inputs.iter().filter(|other| **other == input).count() == 1;
-                let in_root = |id: ValueId| homes.of(id).0 == root;
+                    concats.0[input.0].is_none() && layer.inputs.iter().filter(|other| **other == input).count() == 1;
+                let in_root = |id: ValueId| concats.of(id).0 == root;
                 let clash = layers().filter(|other| !is_concat(other)).any(|other| {
                     let writes = other.output == input && other.reads().any(in_root);
                     writes || (in_root(other.output) && other.reads().any(|id| id == input))
                 });
                 if whole && alone && !clash && input != graph.input() {
-                    homes.0[input.0] = Some((layer.output, channel));
+                    concats.0[input.0] = Some((layer.output, channel));
                 }
                 channel += channels;
             }
         }
-        homes
+        concats
     }
 
     /// The value that owns the buffer of `id`, and the channel of it at which `id` starts.

@@ -6,8 +6,8 @@ use crate::{
     tensor::{Shape, Tensor},
 };
 
-/// `y[n, o, oy, ox] = bias[o] + sum over i, ky, kx of weight[o, i, ky, kx] * x[n, g * I + i, oy * s + ky - p, ox * s + kx - p]`
-/// where `x` is zero outside, `I` is the number of input channels of a group and `g` the group of `o`.
+/// `y[n, o, oy, ox] = bias[o] + sum over i, ky, kx of weight[o, i, ky, kx] * x[n, g * I + i, oy * s + ky * d - p, ox * s + kx * d - p]`
+/// where `x` is zero outside, `s`, `p` and `d` are stride, padding and dilation, `I` is the number of input channels of a group and `g` the group of `o`.
 /// Weight is `[out, I, kernel, kernel]`, bias `[out]`.
 pub(super) fn conv2d(x: &Tensor, weight: &[f32], bias: Option<&[f32]>, params: &Conv2dParams, output: Shape) -> Tensor {
     let mut y = Tensor::zeros(output);
@@ -46,9 +46,10 @@ fn accumulate(
                 let plane = planes.channel(group * per_group + i);
                 let kernel = &weight[(o * per_group + i) * taps..][..taps];
                 for ky in 0..params.kernel {
-                    let row = &plane[(oy * params.stride + ky) * planes.columns..];
+                    let row = &plane[(oy * params.stride + ky * params.dilation) * planes.columns..];
                     for kx in 0..params.kernel {
-                        add_scaled(&mut sums, &row[kx..], params.stride, f64::from(kernel[ky * params.kernel + kx]));
+                        let tap = f64::from(kernel[ky * params.kernel + kx]);
+                        add_scaled(&mut sums, &row[kx * params.dilation..], params.stride, tap);
                     }
                 }
             }

@@ -3,6 +3,7 @@
 //! It is what kernels are compared with, and what runs where there is no GPU. It shares no code with the GPU path.
 //! Outputs do not depend on the number of threads: each element is summed by one thread in one order.
 
+mod activation;
 mod conv2d;
 mod join;
 mod linear;
@@ -87,11 +88,14 @@ fn apply(node: &Node, inputs: &[&Tensor], output: Shape, checkpoint: &Checkpoint
         }
         (Op::Relu, [x]) => join::relu(x),
         (Op::Sigmoid, [x]) => join::sigmoid(x),
+        (Op::Activation(activation), [x]) => activation::activate(x, *activation),
         (Op::Add, [a, b]) => join::add(a, b),
         (Op::Scale, [x, gate]) => join::scale(x, gate),
         (Op::MaxPool2d(window), [x]) => pool::max_pool2d(x, window, output),
         (Op::AvgPool2d(window), [x]) => pool::avg_pool2d(x, window, output),
         (Op::GlobalAvgPool, [x]) => pool::global_avg_pool(x),
+        (Op::GlobalMaxPool, [x]) => pool::global_max_pool(x),
+        (Op::GlobalAvgMaxPool, [x]) => pool::global_avg_max_pool(x),
         (Op::Linear { weight, bias: b, in_features, out_features }, [x]) => {
             let weight = checkpoint.tensor(weight, &[*out_features, *in_features])?;
             linear::linear(x, &weight, bias(b, *out_features)?.as_deref(), output)

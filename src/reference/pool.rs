@@ -33,6 +33,21 @@ pub(super) fn global_avg_pool(x: &Tensor) -> Tensor {
     Tensor::new(Shape::new(x.shape.n, x.shape.c, 1, 1), data)
 }
 
+/// Maximum over all pixels of each channel; NaN always wins.
+pub(super) fn global_max_pool(x: &Tensor) -> Tensor {
+    let larger = |max: f32, v: &f32| if *v > max || v.is_nan() { *v } else { max };
+    let data =
+        x.data.chunks_exact(x.shape.pixels()).map(|plane| plane.iter().fold(f32::NEG_INFINITY, larger)).collect();
+    Tensor::new(Shape::new(x.shape.n, x.shape.c, 1, 1), data)
+}
+
+/// The mean of both.
+pub(super) fn global_avg_max_pool(x: &Tensor) -> Tensor {
+    let (mut mean, max) = (global_avg_pool(x), global_max_pool(x));
+    mean.data.iter_mut().zip(&max.data).for_each(|(mean, max)| *mean = 0.5 * (*mean + max));
+    mean
+}
+
 /// `reduce` over the pixels of each window that lie inside, row by row.
 fn pool(
     x: &Tensor,

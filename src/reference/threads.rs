@@ -1,6 +1,10 @@
 //! Sharing the work of one operator between threads.
 
-use std::{num::NonZero, thread};
+use std::{
+    num::NonZero,
+    sync::{Mutex, PoisonError},
+    thread,
+};
 
 /// Work below this many multiply-accumulates is not worth a thread.
 const WORTH_A_THREAD: usize = 1 << 18;
@@ -14,11 +18,17 @@ pub(super) fn split(data: &mut [f32], unit: usize, macs: usize, fill: impl Fn(us
         return fill(0, data);
     }
     let each = units.div_ceil(threads);
-    thread::scope(|scope| {
-        let fill = &fill;
-        for (i, part) in data.chunks_mut(each * unit).enumerate() {
-            scope.spawn(move || fill(i * each, part));
+    let parts = Mutex::new(data.chunks_mut(each * unit).enumerate());
+    let next = || parts.lock().unwrap_or_else(PoisonError::into_inner).next();
+    let work = || {
+        while let Some((i, part)) = next() {
+            fill(i * each, part);
         }
+    };
+    thread::scope(|scope| {
+        // The others do the work of a thread that cannot be started.
+        (1..threads).for_each(|_| drop(thread::Builder::new().spawn_scoped(scope, work)));
+        work();
     });
 }
 

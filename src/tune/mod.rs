@@ -1,4 +1,4 @@
-//! Which kernel is the fastest for each convolution of a network on its device, by measurement: the kernels that can serve it run on
+//! Which kernel is the fastest for each layer of a network on its device, by measurement: the kernels that can serve it run on
 //! made-up values, alone and in turns, and what agrees with the plain kernel has its time taken. The times are kept in a file of the
 //! cache, one for each device and driver, where they can be read.
 
@@ -52,13 +52,13 @@ pub struct Measure {
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[non_exhaustive]
 pub struct Progress {
-    /// Convolutions that are measured.
+    /// Layers that are measured.
     pub done: usize,
-    /// Convolutions to measure.
+    /// Layers to measure.
     pub total: usize,
 }
 
-/// Called with the [`Progress`] before each convolution and after the last one. The default does nothing.
+/// Called with the [`Progress`] before each layer and after the last one. The default does nothing.
 #[derive(Clone, Default)]
 pub struct Watch(Option<Arc<dyn Fn(Progress) + Send + Sync>>);
 
@@ -109,7 +109,7 @@ fn own(cache: Option<&Cache>, device: &DeviceInfo) -> Table {
 
 /// The tables by which kernels are chosen for a network that is planned with `options` for inputs of `size`, after measuring what is
 /// to be measured. Kernels that turn out to be wrong are told in `notes`.
-pub(crate) fn tables(
+pub(crate) async fn tables(
     tune: &Tune,
     device: &Arc<Device>,
     network: &Network,
@@ -124,8 +124,9 @@ pub(crate) fn tables(
     let info = device.info();
     let mut table = own(cache, info);
     if let Tune::Measure(measure) = tune {
-        let cases = cases(measure, info, network, options, size)?;
         let candidates = |case: &Case| Candidates::of(case, options, device.caps());
+        let mut cases = cases(measure, info, network, options, size)?;
+        cases.retain(|case| candidates(case).kernels.len() > 1);
         let known = |case: &Case| table.get(case).is_some_and(|timing| timing.wgsl == candidates(case).wgsl);
         let missing: Vec<&Case> = cases.iter().filter(|case| measure.anew || !known(case)).collect();
         let mut trials = Trials::new(device);
@@ -133,7 +134,7 @@ pub(crate) fn tables(
             measure.watch.tell(done, missing.len());
             let Candidates { mut kernels, wgsl } = candidates(case);
             kernels.retain(|kernel| !options.faulty.contains(&(*kernel, case.stored)));
-            table.insert(Timing::new(**case, wgsl, &trials.times(case, &kernels)?));
+            table.insert(Timing::new(**case, wgsl, &trials.times(case, &kernels).await?));
             if let Some(cache) = cache {
                 cache.write_text(&file(info), &table.text());
             }
@@ -150,7 +151,7 @@ pub(crate) fn tables(
     Ok(tables)
 }
 
-/// The distinct convolutions of the batches that are to be measured.
+/// The distinct layers of the batches that are to be measured.
 fn cases(
     measure: &Measure,
     device: &DeviceInfo,
@@ -162,7 +163,7 @@ fn cases(
     let usual = if device.software { &[1, 8][..] } else { &[1, 8, 64] };
     let mut batches: Vec<usize> = if measure.batches.is_empty() { usual } else { &measure.batches }
         .iter()
-        .map(|&images| if options.deterministic { 1 } else { bucket(images) })
+        .map(|&images| bucket(options.chosen_for.unwrap_or(images)))
         .collect();
     batches.sort_unstable();
     batches.dedup();

@@ -1,17 +1,13 @@
-//! Kernels of one convolution after the other, run alone on made-up values, compared with the plain kernel and timed in turns.
+//! Kernels of one layer after the other, run alone on made-up values, compared with the plain kernel and timed in turns.
 
-use std::{
-    collections::HashMap,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use crate::{
     Error, Result,
     gpu::{Device, Executor, Stopwatch},
     graph::ValueId,
-    kernels::{Precision, conv2d::Variant, winograd},
-    plan::{Alone, Case, Options},
+    kernels::{self, KernelId, Precision},
+    plan::{Case, Options, SingleLayer},
     tensor::Tensor,
     verify::relative_error,
 };
@@ -23,16 +19,16 @@ const BEHIND: f64 = 1.5;
 /// Rounds in which the others take turns: at least, at most, and the time after which no further one begins.
 const ROUNDS: (usize, usize) = (5, 25);
 const ROUNDS_TIME: Duration = Duration::from_millis(250);
-/// A kernel that has cost so much and was far behind at every convolution is given up.
+/// A kernel that has cost so much and was far behind at every layer is given up.
 const COST: Duration = Duration::from_secs(2);
 
-/// Convolutions timed one after the other.
+/// Layers timed one after the other.
 pub(super) struct Trials<'a> {
     device: &'a Arc<Device>,
     /// What each kernel has cost, and whether it was ever near the best.
-    costs: HashMap<Variant, (Duration, bool)>,
+    costs: HashMap<KernelId, (Duration, bool)>,
     /// The kernels that disagreed with the plain one.
-    pub(super) wrong: Vec<(Variant, Precision)>,
+    pub(super) wrong: Vec<(KernelId, Precision)>,
 }
 
 impl<'a> Trials<'a> {
@@ -42,32 +38,33 @@ impl<'a> Trials<'a> {
     }
 
     /// The times of those of `kernels` that compute `case` as the plain kernel does, without those that are given up.
-    pub(super) fn times(&mut self, case: &Case, kernels: &[Variant]) -> Result<Vec<(Variant, Duration)>> {
+    pub(super) async fn times(&mut self, case: &Case, kernels: &[KernelId]) -> Result<Vec<(KernelId, Duration)>> {
         let Trials { device, costs, wrong } = self;
-        let hopeful = |kernel: &Variant| costs.get(kernel).is_none_or(|(cost, near)| *near || *cost < COST);
-        let kernels: Vec<Variant> = kernels.iter().copied().filter(hopeful).collect();
-        let layer = Layer::new(device, case)?;
-        let clock = device.clock();
-        let times = contest(&kernels, &mut |kernel| {
-            let began = Instant::now();
-            let (stopwatch, error) = match layer.enter(kernel) {
+        let hopeful = |kernel: &KernelId| costs.get(kernel).is_none_or(|(cost, near)| *near || *cost < COST);
+        let kernels: Vec<KernelId> = kernels.iter().copied().filter(hopeful).collect();
+        let layer = Layer::new(device, case).await?;
+        let (clock, host) = (device.clock(), device.host());
+        let mut enter = async |kernel: KernelId| {
+            let began = host.now();
+            let (stopwatch, error) = match layer.enter(kernel).await {
                 Ok(entered) => entered,
                 // What a driver refuses or has no memory for does not take part.
                 Err(Error::GpuShader { .. } | Error::GpuMemory { .. } | Error::GpuLimits { .. }) => return Ok(None),
                 Err(error) => return Err(error),
             };
-            if error > tolerance(case, kernel) {
+            if error > kernel.tolerance(&case.problem, case.stored) {
                 wrong.push((kernel, case.stored));
                 return Ok(None);
             }
-            costs.entry(kernel).or_default().0 += began.elapsed();
-            let value = layer.values[0];
-            Ok(Some(Box::new(move || {
-                let times = pollster::block_on(stopwatch.times(clock))?;
-                let steps = stopwatch.plan().steps.iter().zip(times);
-                Ok(steps.filter(|(step, _)| step.value == value).map(|(_, time)| time).sum())
-            })))
-        })?;
+            costs.entry(kernel).or_default().0 += host.now().saturating_sub(began);
+            Ok(Some(stopwatch))
+        };
+        let time = async |stopwatch: &Stopwatch| {
+            let times = stopwatch.times(clock).await?;
+            let steps = stopwatch.plan().steps.iter().zip(times);
+            Ok(steps.filter(|(step, _)| step.value == layer.values[0]).map(|(_, time)| time).sum())
+        };
+        let times = contest(&kernels, || host.now(), &mut enter, &time).await?;
         wrong.sort_by_key(|(kernel, _)| kernel.to_string());
         wrong.dedup();
         let best = times.iter().map(|(_, time)| *time).min().unwrap_or_default();
@@ -78,36 +75,35 @@ impl<'a> Trials<'a> {
     }
 }
 
-/// Takes the time of an entered kernel once.
-type Timer<'a> = Box<dyn FnMut() -> Result<Duration> + 'a>;
-
-/// Median times of those of `kernels` that can be entered. All are timed once, those that are not far behind twice more (one time alone
-/// may be disturbed), and in further turns those that are near the best.
-fn contest<'a>(
-    kernels: &[Variant],
-    enter: &mut dyn FnMut(Variant) -> Result<Option<Timer<'a>>>,
-) -> Result<Vec<(Variant, Duration)>> {
-    let mut entered: Vec<(Variant, Option<Timer<'a>>, Vec<Duration>)> = Vec::new();
+/// Median times, by `time`, of those of `kernels` that can `enter`. All are timed once, those that are not far behind twice more (one
+/// time alone may be disturbed), and in further turns those that are near the best. `now` is a clock.
+async fn contest<T>(
+    kernels: &[KernelId],
+    now: impl Fn() -> Duration,
+    enter: &mut impl AsyncFnMut(KernelId) -> Result<Option<T>>,
+    time: &impl AsyncFn(&T) -> Result<Duration>,
+) -> Result<Vec<(KernelId, Duration)>> {
+    let mut entered: Vec<(KernelId, Option<T>, Vec<Duration>)> = Vec::new();
     let mut best = Duration::MAX;
     for &kernel in kernels {
-        let Some(mut timer) = enter(kernel)? else { continue };
-        let time = timer()?;
-        best = best.min(time);
-        entered.push((kernel, Some(timer), vec![time]));
+        let Some(timer) = enter(kernel).await? else { continue };
+        let first = time(&timer).await?;
+        best = best.min(first);
+        entered.push((kernel, Some(timer), vec![first]));
         // What is out of the race frees its memory.
         for (_, timer, times) in &mut entered {
             timer.take_if(|_| times[0] > FAR * best);
         }
     }
     let (least, most) = ROUNDS;
-    let began = Instant::now();
+    let began = now();
     for round in 0..most {
-        if round >= least && began.elapsed() > ROUNDS_TIME {
+        if round >= least && now().saturating_sub(began) > ROUNDS_TIME {
             break;
         }
         for (_, timer, times) in &mut entered {
             if let Some(timer) = timer {
-                times.push(timer()?);
+                times.push(time(timer).await?);
             }
         }
         if round == 1 {
@@ -125,7 +121,7 @@ fn contest<'a>(
     Ok(entered.into_iter().map(|(kernel, _, times)| (kernel, median(times))).collect())
 }
 
-/// The convolution of a case alone, and what the plain kernel makes of its input.
+/// The layer of a case alone, and what the plain kernel makes of its input.
 struct Layer {
     executor: Executor,
     input: Tensor,
@@ -134,70 +130,56 @@ struct Layer {
 }
 
 impl Layer {
-    fn new(device: &Arc<Device>, case: &Case) -> Result<Self> {
-        let Alone { network, values, input } = case.alone()?;
-        let plain = [Variant::Registers { pixels: 8 }, Variant::Grouped];
-        let plain = plain.into_iter().find(|kernel| case.conv().admits(*kernel, case.stored));
-        let executor = Executor::new(device.clone(), network, Options { conv2d: plain, ..Options::new(case.stored) });
-        let expected = pollster::block_on(executor.values(&input, &values))?.remove(0);
+    async fn new(device: &Arc<Device>, case: &Case) -> Result<Self> {
+        let SingleLayer { network, values, input } = SingleLayer::new(case)?;
+        let (problem, caps) = (case.problem, device.caps());
+        let plain = kernels::candidates(caps).find(|kernel| kernel.serves(&problem, case.stored, caps));
+        let executor = Executor::new(device.clone(), network, Options { forced: plain, ..Options::new(case.stored) });
+        let expected = executor.values(&input, &values).await?.remove(0);
         Ok(Layer { executor, input, values, expected })
     }
 
     /// `kernel` after its first run, and its largest difference from the plain one over the largest magnitude of that.
-    fn enter(&self, kernel: Variant) -> Result<(Stopwatch, f32)> {
-        let executor = self.executor.planned(Options { conv2d: Some(kernel), ..self.executor.options() });
-        let stopwatch = pollster::block_on(executor.stopwatch(self.input.shape, &self.values))?;
-        let got = pollster::block_on(stopwatch.run(&self.input))?.remove(0);
+    async fn enter(&self, kernel: KernelId) -> Result<(Stopwatch, f32)> {
+        let executor = self.executor.planned(Options { forced: Some(kernel), ..self.executor.options() });
+        let stopwatch = executor.stopwatch(self.input.shape, &self.values).await?;
+        let got = stopwatch.run(&self.input).await?.remove(0);
         let error = relative_error(&got.data, &self.expected.data);
         Ok((stopwatch, error))
     }
-}
-
-/// How far `kernel` may be from the plain one, over the largest output. Both sum the same products in f32, each in its order: an error
-/// of eps a term, and a few for bias, prologue and transforms (Higham 2002, section 3.1). The transforms of Winograd's convolution
-/// make numbers that cancel: if all terms were positive and equal, their sum over that of the nine products of the definition would be
-/// the square of the largest row of |A'| (|B'| 1 * |G| 1), over 9, which is 64 / 9 for F(2x2, 3x3) and 620 / 9 for F(4x4, 3x3). In f16
-/// the output is rounded in both (2^-11 each), and a prologue's output in one of them.
-fn tolerance(case: &Case, kernel: Variant) -> f32 {
-    let &Case { in_channels, kernel: side, groups, .. } = case;
-    let (terms, growth) = match kernel {
-        Variant::Winograd { tile: winograd::Tile::Two, .. } => (in_channels + 32, 64.0 / 9.0),
-        Variant::Winograd { tile: winograd::Tile::Four, .. } | Variant::WinogradTiled(_) => {
-            (in_channels + 32, 620.0 / 9.0)
-        }
-        _ => (side * side * in_channels / groups + 8, 1.0),
-    };
-    let rounded = if case.stored == Precision::F16 { 2.0_f32.powi(-9) } else { 0.0 };
-    f32::EPSILON * terms as f32 * growth + rounded
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::{
+        Threads, blocking,
         checkpoint::Synthetic,
-        kernels::tiled::Tile,
+        graph::{Conv2dParams, PoolParams},
+        kernels::{
+            Activation, GlobalAvgPool, GlobalMaxPool, Linear, Pool2d, Problem, Residual, View, broadcast,
+            conv2d::{Conv2d, pointwise},
+            registers,
+            tiled::{self, Tile},
+        },
         models::Architecture,
         plan::{Candidates, Network},
         tensor::Shape,
     };
 
-    const KERNELS: [Variant; 3] =
-        [Variant::Registers { pixels: 8 }, Variant::Tiled(Tile::P32C32), Variant::Tiled(Tile::P128C128)];
+    const KERNELS: [KernelId; 3] = [registers::ID, tiled::id(Tile::P32C32), tiled::id(Tile::P128C128)];
 
     /// Times in milliseconds, one after the other; the last one is repeated. None: it does not take part.
-    fn timed(script: [Option<&'static [u64]>; 3]) -> (Vec<(Variant, Duration)>, [usize; 3]) {
+    fn timed(script: [Option<&'static [u64]>; 3]) -> (Vec<(KernelId, Duration)>, [usize; 3]) {
         let calls: [std::cell::Cell<usize>; 3] = Default::default();
-        let times = contest(&KERNELS, &mut |kernel| {
-            let i = KERNELS.iter().position(|other| *other == kernel).unwrap();
-            let count = &calls[i];
-            Ok(script[i].map(|times| -> Timer<'_> {
-                Box::new(move || {
-                    count.set(count.get() + 1);
-                    Ok(Duration::from_millis(times[(count.get() - 1).min(times.len() - 1)]))
-                })
-            }))
-        });
+        let index = |kernel: KernelId| KERNELS.iter().position(|other| *other == kernel).unwrap();
+        let mut enter = async |kernel: KernelId| Ok(script[index(kernel)].map(|times| (index(kernel), times)));
+        let time = async |&(i, times): &(usize, &[u64])| {
+            calls[i].set(calls[i].get() + 1);
+            Ok(Duration::from_millis(times[(calls[i].get() - 1).min(times.len() - 1)]))
+        };
+        let began = std::time::Instant::now();
+        let times = blocking::wait(contest(&KERNELS, || began.elapsed(), &mut enter, &time));
         (times.unwrap(), calls.map(|count| count.get()))
     }
 
@@ -216,7 +198,7 @@ mod tests {
     }
 
     fn device() -> Arc<Device> {
-        Arc::new(pollster::block_on(Device::open("auto")).expect("the GPU tests need an adapter"))
+        Arc::new(blocking::wait(Device::open("auto", Threads::host())).expect("the GPU tests need an adapter"))
     }
 
     fn network() -> Network {
@@ -230,45 +212,51 @@ mod tests {
     fn a_wrong_kernel_has_no_time() {
         let device = device();
         let lanes = 2 * device.caps().subgroup.expect("lavapipe has subgroups of one size");
-        let wrong = Variant::Broadcast { lanes };
-        let case = network().cases(Shape::new(1, 3, 32, 32), Precision::F32).unwrap().pop().unwrap();
+        let wrong = broadcast::id(lanes);
+        let cases = network().cases(Shape::new(1, 3, 32, 32), Precision::F32).unwrap();
+        let is_convolution = |case: &&Case| matches!(case.problem, Problem::Conv2d(_));
+        let case = *cases.iter().rev().find(is_convolution).unwrap();
         let mut trials = Trials::new(&device);
-        let times = trials.times(&case, &[wrong, KERNELS[1], KERNELS[0]]).unwrap();
+        let times = blocking::wait(trials.times(&case, &[wrong, KERNELS[1], KERNELS[0]])).unwrap();
         assert_eq!(times.iter().map(|(kernel, _)| *kernel).collect::<Vec<_>>(), [KERNELS[1], KERNELS[0]]);
         assert_eq!(trials.wrong, [(wrong, Precision::F32)]);
     }
 
-    /// Every kernel that is there agrees with the plain one, on a convolution of each kind.
+    /// Every kernel that is there agrees with the plain one, on a layer of each kind.
     #[test]
     fn right_kernels_have_times() {
         let device = device();
-        let stem = Case {
-            in_channels: 20,
-            out_channels: 40,
-            kernel: 3,
-            stride: 1,
-            padding: 1,
-            groups: 1,
-            height: 9,
-            width: 10,
-            prologue: false,
-            images: 1,
-            stored: Precision::F32,
-        };
         let half = if device.caps().f16 { Precision::F16 } else { Precision::F32 };
-        let others = [
-            stem,
-            Case { prologue: true, kernel: 1, padding: 0, images: 8, ..stem },
-            Case { groups: 5, stride: 2, stored: half, ..stem },
-            Case { height: 1, width: 1, kernel: 1, padding: 0, images: 8, stored: half, ..stem },
+        let view = |n, c, h, w| View::whole(Shape::new(n, c, h, w));
+        let dense = Conv2dParams { kernel: 3, padding: 1, ..pointwise(20, 40) };
+        let (residual, activation) = (Residual::None, Activation::None);
+        let conv = |n, params, prologue, [h, w]: [usize; 2]| {
+            let (x, y) = (view(n, 20, 9, 10), view(n, 40, h, w));
+            Problem::Conv2d(Conv2d { params, x, y, prologue, residual, activation })
+        };
+        let linear =
+            |n| Problem::Linear(Linear { inputs: 20, outputs: 40, x: view(n, 20, 1, 1), y: view(n, 40, 1, 1) });
+        let params = PoolParams { kernel: 3, stride: 2, padding: 1, ceil: false };
+        let (x, y) = (view(1, 20, 9, 10), view(1, 20, 5, 5));
+        let cases = [
+            (2, Precision::F32, conv(1, dense, false, [9, 10])),
+            (2, Precision::F32, conv(8, pointwise(20, 40), true, [9, 10])),
+            (2, half, conv(1, Conv2dParams { groups: 5, stride: 2, ..dense }, false, [5, 5])),
+            (3, half, linear(8)),
+            (3, Precision::F32, linear(1)),
+            (1, Precision::F32, Problem::Pool2d(Pool2d { max: false, params, prologue: true, x, y })),
+            (1, half, Problem::GlobalAvgPool(GlobalAvgPool { x, y: view(1, 20, 1, 1) })),
+            (1, half, Problem::GlobalMaxPool(GlobalMaxPool { mean: true, x, y: view(1, 20, 1, 1) })),
+            (2, Precision::F32, conv(1, Conv2dParams { dilation: 2, padding: 2, ..dense }, false, [9, 10])),
         ];
-        for case in others {
+        for (least, stored, problem) in cases {
+            let case = Case { problem, stored };
             let options = Options::new(case.stored);
             let kernels = Candidates::of(&case, &options, device.caps()).kernels;
             let mut trials = Trials::new(&device);
-            let times = trials.times(&case, &kernels).unwrap();
+            let times = blocking::wait(trials.times(&case, &kernels)).unwrap();
             assert!(
-                kernels.len() > 1 && times.len() == kernels.len(),
+                kernels.len() >= least && times.len() == kernels.len(),
                 "{case:?}: {kernels:?}, wrong {:?}",
                 trials.wrong
             );

@@ -134,6 +134,53 @@ fn row_26_27_bombs_cost_little() {
     image_costs("GIF of 13000x13000 in 1 KB", "image.decode", gif);
 }
 
+/// A TIFF of grey pixels that announces `side` rows and columns, in tiles of so many, with tables of its tags in 4 bytes a value.
+fn tiff(side: u32, tile: Option<u32>, compression: u32, data: &[u8]) -> Vec<u8> {
+    let here = 8_u32;
+    let len = data.len() as u32;
+    let mut tags = vec![(256, side), (257, side), (258, 8), (259, compression), (262, 1), (277, 1)];
+    match tile {
+        None => tags.extend([(273, here), (278, side), (279, len)]),
+        Some(tile) => tags.extend([(322, tile), (323, tile), (324, here), (325, len)]),
+    }
+    let directory = (8 + data.len()).next_multiple_of(2);
+    let mut bytes = [&b"II*\0"[..], &(directory as u32).to_le_bytes(), data].concat();
+    bytes.resize(directory, 0);
+    bytes.extend((tags.len() as u16).to_le_bytes());
+    for (tag, value) in tags {
+        bytes.extend([&(tag as u16).to_le_bytes()[..], &[4, 0, 1, 0, 0, 0], &u32::to_le_bytes(value)].concat());
+    }
+    bytes.extend([0; 4]);
+    bytes
+}
+
+#[test]
+fn row_26_27_tiff_bombs_cost_little() {
+    image_costs("TIFF of 100000x100000 in 1 KB", "image.too_large", tiff(100_000, None, 1, b""));
+    image_costs("TIFF of 13000x13000 without data", "image.truncated", tiff(13_000, None, 1, &[0; 100]));
+    image_costs("TIFF of 13000x13000, one byte of LZW", "image.truncated", tiff(13_000, None, 5, b"\x80"));
+    image_costs(
+        "TIFF of 4x4 in a tile of a million squared",
+        "image.too_large",
+        tiff(4, Some(1 << 20), 8, &zlib(&[0; 16])),
+    );
+    let (most, mut deep) = (13_000, zlib(&vec![0; 1 << 20]));
+    deep.truncate(deep.len() / 2);
+    image_costs("TIFF of 13000x13000, 1 MiB of it packed", "image.decode", tiff(most, None, 8, &deep));
+}
+
+/// A progressive JPEG of few bytes with thousands of passes over its pixels.
+#[cfg(feature = "libjpeg")]
+#[test]
+fn row_30_a_jpeg_of_thousands_of_scans_costs_little() {
+    let bytes = golden_file("progressive.jpg");
+    let scan = |from: usize| from + bytes[from..].windows(2).position(|w| w == [0xff, 0xda]).unwrap();
+    let first = scan(0);
+    let end = first + 2 + bytes[first + 2..].windows(2).position(|w| w[0] == 0xff && w[1] > 0 && w[1] < 0xd0).unwrap();
+    let many = [&bytes[..end], &bytes[first..end].repeat(5000), b"\xff\xd9"].concat();
+    image_costs("JPEG of 5000 scans", "image.decode", many);
+}
+
 #[test]
 fn row_28_a_jpeg_cut_in_half_costs_nothing() {
     let mut bytes = Cursor::new(Vec::new());

@@ -4,7 +4,7 @@ use std::fs;
 
 use serde_json::Value;
 
-use crate::{Folder, err, on_cpu, out};
+use crate::{Folder, assert_fails, err, on_cpu, out};
 
 #[test]
 fn json_lines_and_numpy_arrays_hold_the_same_numbers() {
@@ -43,4 +43,48 @@ fn json_lines_and_numpy_arrays_hold_the_same_numbers() {
     }
     let names: Vec<_> = fs::read_dir(&all).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(names.len(), 4, "nothing is left over: {names:?}");
+}
+
+#[test]
+fn the_paths_of_an_array_are_written_beside_it_in_the_order_of_its_rows() {
+    let folder = Folder::new();
+    folder.image("a.png", 40, 50);
+    folder.file("b.png", "no image");
+    folder.image("c.png", 60, 30);
+    let (all, array, paths) = (folder.path(""), folder.path("out.npy"), folder.path("paths.txt"));
+    let run = |arguments: &[&str]| on_cpu(&[&["embed", "--format", "npy"], arguments].concat());
+    let expected = ["a.png", "b.png", "c.png"].map(|name| folder.path(name));
+    let output = run(&["-r", &all, "-o", &array, "--paths", &paths]);
+    assert_eq!(output.status.code(), Some(1), "{}", err(&output));
+    assert_eq!(fs::read_to_string(&paths).unwrap().lines().collect::<Vec<_>>(), expected);
+    // The list can be read back, and through a pipe it is the same.
+    let output = run(&[&format!("@{paths}"), "--paths", &folder.path("again.txt")]);
+    assert_eq!(output.stdout, fs::read(&array).unwrap());
+    assert_eq!(fs::read(folder.path("again.txt")).unwrap(), fs::read(&paths).unwrap());
+    let names: Vec<_> = fs::read_dir(&all).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(names.len(), 6, "nothing is left over: {names:?}");
+
+    assert_fails(&run(&["-r", &all, "-o", &array, "--paths", &array]), 2, "config.value");
+    assert_fails(&on_cpu(&["embed", "-r", &all, "--paths", &paths]), 2, "config.value");
+    assert_fails(&run(&["-r", &all, "--paths", &folder.path("nowhere/paths.txt")]), 2, "io");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_name_with_a_line_end_takes_one_line_and_with_nul_it_is_kept() {
+    let folder = Folder::new();
+    fs::create_dir(folder.path("p")).unwrap();
+    let odd = folder.image("p/a\nb.png", 9, 9);
+    folder.image("p/c.png", 9, 9);
+    let (place, paths) = (folder.path("p"), folder.path("paths.txt"));
+    let run = |arguments: &[&str]| {
+        let options = ["embed", "--format", "npy", "-o", "/dev/null", "--paths", &paths];
+        let output = on_cpu(&[&options, arguments].concat());
+        assert_eq!(output.status.code(), Some(0), "{}", err(&output));
+        fs::read_to_string(&paths).unwrap()
+    };
+    assert_eq!(run(&["-r", &place]), format!("{place}/a\\nb.png\n{place}/c.png\n"));
+    let nul = run(&["-0", "-r", &place]);
+    assert_eq!(nul, format!("{odd}\0{place}/c.png\0"));
+    assert_eq!(run(&["-0", &format!("@{}", folder.file("list", &nul))]), nul, "it can be read back");
 }

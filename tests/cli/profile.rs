@@ -35,5 +35,5 @@ fn a_table_a_trace_and_a_picture() {
 
 #[test]
 fn the_reference_path_has_no_kernels_to_time() {
-    assert_fails(&on_cpu(&["profile"]), 2, "gpu.no_adapter");
+    assert_fails(&on_cpu(&["profile"]), 2, "gpu.needed");
 }

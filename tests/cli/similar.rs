@@ -6,7 +6,7 @@ use image::imageops::FilterType;
 use safetensors::SafeTensors;
 use serde_json::Value;
 
-use crate::{Folder, assert_fails, err, on_cpu, out};
+use crate::{Folder, assert_fails, err, on_cpu, out, residua};
 
 /// Eight unlike photos, and of the last one an exact copy and one in half its size, encoded anew.
 fn album() -> (Folder, String) {
@@ -85,8 +85,10 @@ fn near_duplicates_and_what_is_refused() {
     let lines: Vec<String> = out(&output).lines().map(String::from).collect();
     assert_eq!(lines.len(), 1, "{lines:?}");
     assert!(lines[0].contains("w small.jpg") && lines[0].ends_with("x copy.jpg"), "{lines:?}");
-    let all = on_cpu(&["similar", "--duplicates", "--in", &index, "--min-score", "-1", "--format", "jsonl"]);
-    assert_eq!(records(&out(&all)).len(), 9 * 8 / 2, "each pair once");
+    let all = ["similar", "--duplicates", "--in", &index, "--min-score", "-1", "--format", "jsonl"];
+    assert_eq!(records(&out(&on_cpu(&[&all[..], &["--pairs"]].concat()))).len(), 9 * 8 / 2, "each pair once");
+    let groups = records(&out(&on_cpu(&all)));
+    assert_eq!((groups.len(), groups[0]["paths"].as_array().unwrap().len()), (1, 9), "{groups:?}");
 
     let other = folder.checkpoint("other.safetensors", "cifar_resnet20a", |_, _, _| true);
     for arguments in [&["--in", &index][..], &["--in", &album, "--index", &index]] {
@@ -100,4 +102,79 @@ fn near_duplicates_and_what_is_refused() {
     let found = records(&out(&output));
     assert!(found[0]["error"]["code"].is_string(), "{found:?}");
     assert_eq!(found[1]["neighbours"].as_array().unwrap().len(), 2, "{found:?}");
+}
+
+#[test]
+fn no_similarity_is_above_one_and_copies_have_exactly_one() {
+    let (folder, album) = album();
+    for i in 0..7 {
+        fs::copy(folder.path(&format!("album/{i}.jpg")), folder.path(&format!("album/{i} again.jpg"))).unwrap();
+    }
+    let scores = |output: &std::process::Output| -> Vec<f64> {
+        assert_eq!(output.status.code(), Some(0), "{}", err(output));
+        records(&out(output)).iter().map(|record| record["score"].as_f64().unwrap()).collect()
+    };
+    // On whatever device there is: the sums of the CPU path are another story.
+    let run = |arguments: &[&str]| residua(&[&["similar", "--in", &album, "--format", "jsonl"], arguments].concat());
+    let pairs = scores(&run(&["--duplicates", "--pairs", "--min-score", "-1"]));
+    assert_eq!(pairs.len(), 16 * 15 / 2);
+    assert!(pairs.iter().all(|score| (-1.0..=1.0).contains(score)), "{pairs:?}");
+    assert!(pairs.iter().filter(|score| **score == 1.0).count() >= 7, "{pairs:?}");
+    let copies = run(&["--duplicates", "--min-score", "1"]);
+    assert!(scores(&copies).iter().all(|score| *score == 1.0) && scores(&copies).len() >= 7, "{}", out(&copies));
+    let found = records(&out(&run(&[&folder.path("query.jpg"), "-k", "16"])));
+    let neighbours = found[0]["neighbours"].as_array().unwrap();
+    let score = |name: &str| {
+        let named = |n: &&Value| n["path"].as_str().unwrap().ends_with(name);
+        neighbours.iter().find(named).unwrap()["score"].as_f64().unwrap()
+    };
+    for i in 0..7 {
+        assert_eq!(score(&format!("/{i}.jpg")), score(&format!("/{i} again.jpg")), "equal images have equal scores");
+    }
+    assert!(neighbours.iter().all(|n| n["score"].as_f64().unwrap() <= 1.0));
+}
+
+#[test]
+fn a_group_has_what_is_alike_through_others_and_tells_its_lowest_similarity() {
+    let folder = Folder::new();
+    fs::create_dir(folder.path("p")).unwrap();
+    // Each picture is a little brighter on one side than the one before, so that neighbours are alike and the ends are less so.
+    for i in 0..6_u32 {
+        let pixel = |x: u32, y: u32| image::Rgb([(x * 2 + i * 12) as u8, (y * 3) as u8, (255 - i * 40) as u8]);
+        image::RgbImage::from_fn(64, 64, pixel).save(folder.path(&format!("p/{i}.png"))).unwrap();
+    }
+    let run = |arguments: &[&str]| {
+        let place = folder.path("p");
+        let output = on_cpu(&[&["similar", "--duplicates", "--in", &place, "--format", "jsonl"], arguments].concat());
+        assert_eq!(output.status.code(), Some(0), "{}", err(&output));
+        records(&out(&output))
+    };
+    let all = run(&["--pairs", "--min-score", "-1"]);
+    let lowest = all.iter().map(|pair| pair["score"].as_f64().unwrap()).fold(1.0, f64::min);
+    // The lowest similarity that still links every picture to another one of the same group.
+    let mut links: Vec<f64> = all.iter().map(|pair| pair["score"].as_f64().unwrap()).collect();
+    links.sort_by(|a, b| b.total_cmp(a));
+    let chain =
+        links.iter().find(|least| run(&["--min-score", &least.to_string()])[0]["paths"].as_array().unwrap().len() == 6);
+    let chain = *chain.unwrap();
+    assert!(lowest < chain, "the ends are less alike than neighbours: {all:?}");
+    let groups = run(&["--min-score", &chain.to_string()]);
+    assert_eq!(groups.len(), 1, "{groups:?}");
+    assert_eq!(groups[0]["score"].as_f64().unwrap(), lowest, "{groups:?}");
+    assert!(run(&["--min-score", "1"]).is_empty());
+}
+
+#[test]
+fn an_index_outlives_a_folder_that_is_empty_for_a_while() {
+    let (folder, album) = album();
+    let index = folder.path("album.index");
+    let search = ["similar", "--duplicates", "--in", &album, "--index", &index];
+    assert_eq!(on_cpu(&search).status.code(), Some(0));
+    let bytes = fs::read(&index).unwrap();
+    fs::rename(&album, folder.path("elsewhere")).unwrap();
+    fs::create_dir(&album).unwrap();
+    let output = on_cpu(&search);
+    assert_fails(&output, 1, "image.none");
+    assert!(!err(&output).contains("failed"), "{}", err(&output));
+    assert_eq!(fs::read(&index).unwrap(), bytes);
 }

@@ -6,7 +6,7 @@ use std::{
     fs,
     io::Write,
     panic,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{Arc, mpsc},
     thread,
     time::Duration,
@@ -20,7 +20,7 @@ use residua::{
     models::Architecture,
     tensor::{Shape, Tensor},
 };
-use safetensors::tensor::TensorView;
+use safetensors::{Dtype, tensor::TensorView};
 use serde::Deserialize;
 
 /// Bound for f32: the largest difference over the largest golden magnitude.
@@ -71,7 +71,10 @@ impl Golden {
         assert_eq!(tensors.len(), self.row.tensors);
         let checkpoint = self.synthetic().checkpoint(&self.name, &tensors).unwrap();
         let architecture = Architecture::detect(&self.name, checkpoint.shapes()).unwrap();
-        let architecture = architecture.downsample_in_bottleneck(self.row.downsample_in_bottleneck.unwrap());
+        let stride_in = if self.row.downsample_in_bottleneck.unwrap() { "1x1" } else { "3x3" };
+        // A network of basic blocks has no such choice.
+        let structure = format!("stride-in={stride_in}").parse().unwrap();
+        let architecture = architecture.clone().with_structure(&structure).unwrap_or(architecture);
         (architecture.graph(), checkpoint)
     }
 
@@ -181,7 +184,7 @@ pub(crate) fn in_time<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'stat
 
 /// The device that the tests run on: whatever `auto` picks. There is no test without one.
 pub(crate) fn device() -> Arc<Device> {
-    let device = pollster::block_on(Device::open("auto"));
+    let device = pollster::block_on(Device::open("auto", residua::Threads::host()));
     Arc::new(device.unwrap_or_else(|error| panic!("the GPU tests need an adapter: {error}")))
 }
 
@@ -194,20 +197,33 @@ pub(crate) fn precisions(device: &Device, what: &str) -> Vec<Precision> {
     vec![Precision::F32]
 }
 
-/// Where weights and photos lie that may not be part of the project: `RESIDUA_REAL_DATA`, else `../shared`. Nothing, said on
-/// stderr, where there is no such folder.
-pub(crate) fn real_data(test: &str) -> Option<PathBuf> {
+/// The folder of the real weights and photos: `RESIDUA_REAL_DATA`, else `../shared`.
+pub(crate) fn real_data() -> PathBuf {
     let beside = || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared");
     let folder = std::env::var_os("RESIDUA_REAL_DATA").map_or_else(beside, PathBuf::from);
-    if folder.join("weights").is_dir() {
-        return Some(folder);
-    }
-    say(&format!("SKIPPED {test}: no {}; set RESIDUA_REAL_DATA", folder.display()));
-    None
+    assert!(folder.join("weights").is_dir(), "no real data in {}; set RESIDUA_REAL_DATA", folder.display());
+    folder
 }
 
 /// A line on stderr even if the test passes: the harness swallows what `eprintln!` prints.
 pub(crate) fn say(line: &str) {
     let mut stderr = std::io::stderr();
     writeln!(stderr, "{line}").unwrap();
+}
+
+/// Writes synthetic weights under these names.
+pub(crate) fn save(path: &Path, tensors: &[(String, Vec<usize>)]) {
+    let synthetic = Synthetic { salt: "residua".into(), damped: None, damp: 1.0 };
+    let bytes = |(name, shape): &(String, Vec<usize>)| -> Vec<u8> {
+        if shape.is_empty() {
+            return 1i64.to_le_bytes().to_vec();
+        }
+        synthetic.tensor(name, shape).iter().flat_map(|v| v.to_le_bytes()).collect()
+    };
+    let data: Vec<Vec<u8>> = tensors.iter().map(bytes).collect();
+    let views = tensors.iter().zip(&data).map(|((name, shape), data)| {
+        let dtype = if shape.is_empty() { Dtype::I64 } else { Dtype::F32 };
+        (name, TensorView::new(dtype, shape.clone(), data).unwrap())
+    });
+    safetensors::serialize_to_file(views, None, path).unwrap();
 }

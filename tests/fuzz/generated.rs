@@ -6,7 +6,7 @@ use std::fmt::Write;
 use arbitrary::{Arbitrary, Result, Unstructured};
 use residua::{
     graph::Graph,
-    models::{Architecture, Block, BlockKind, DenseNet, Head, ResNet, Shortcut, Stem},
+    models::{Architecture, Block, BlockKind, DenseNet, Head, Properties, ResNet, Shortcut, Stem},
 };
 
 /// Data of more bytes than this are not made: their place in the file is then left empty.
@@ -268,7 +268,7 @@ fn resnet(bytes: &mut Unstructured<'_>, classes: Option<usize>) -> Result<ResNet
         groups,
         stages: all,
         head: classes.map(|classes| Head { name: "fc".into(), classes }),
-        downsample_in_bottleneck: false,
+        properties: Properties::usual(stem == Stem::Cifar),
     })
 }
 
@@ -287,5 +287,6 @@ fn densenet(bytes: &mut Unstructured<'_>, classes: Option<usize>) -> Result<Dens
         transitions,
         last_norm: "norm5".into(),
         head: classes.map(|classes| Head { name: "classifier".into(), classes }),
+        properties: Properties::usual(!pooled_stem),
     })
 }

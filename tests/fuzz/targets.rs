@@ -68,16 +68,7 @@ fn load(file: Vec<u8>, config: Option<ModelConfig>) -> Result<()> {
     let checkpoint = Checkpoint::from_bytes("fuzzed", file)?;
     let classifier = Classifier::builder().checkpoint(checkpoint, config).device("cpu").open()?;
     let (network, shape) = (classifier.network(), classifier.input_shape(1));
-    let least = Caps {
-        device: "least".into(),
-        software: false,
-        f16: false,
-        subgroup: None,
-        cooperative: false,
-        workgroup_bytes: 16 << 10,
-        max_binding_bytes: 128 << 20,
-        max_workgroups: 65_535,
-    };
+    let least = Caps::least();
     let most = Caps {
         device: "most".into(),
         f16: true,
@@ -85,7 +76,7 @@ fn load(file: Vec<u8>, config: Option<ModelConfig>) -> Result<()> {
         cooperative: true,
         workgroup_bytes: 64 << 10,
         max_binding_bytes: 1 << 40,
-        ..least.clone()
+        ..Caps::least()
     };
     for (stored, caps) in [(Precision::F32, least), (Precision::F16, most)] {
         let plan = network.plan(shape, &[network.graph().output()], &Options::new(stored), &caps)?;
@@ -111,8 +102,10 @@ fn image(data: &[u8]) {
     let mut options = DecodeOptions::default();
     options.max_pixels = 1 << 18;
     options.allow_truncated = data.len() % 2 == 1;
+    options.strict = data.len() % 3 == 1;
     match decode(data, &options) {
         Ok(decoded) => {
+            assert!(!options.strict || decoded.damage.is_none() && !decoded.truncated, "{:?}", decoded.damage);
             let (width, height) = (decoded.image.width(), decoded.image.height());
             assert!(u64::from(width) * u64::from(height) <= options.max_pixels, "{width}x{height}");
             for preprocess in [Preprocess::torchvision(), Preprocess::square(32, [0.5; 3], [0.5; 3])] {

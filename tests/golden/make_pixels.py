@@ -1,17 +1,20 @@
 """Small synthetic images and what Pillow makes of them, for tests/image/.
 
     pip install numpy pillow
-    python make_pixels.py
+    python make_pixels.py [CJPEG HEIF-ENC]     cjpeg of libjpeg-turbo 3 and heif-enc of libheif, for what Pillow does not write
 
 pixels/<input>.png                                          an image, every colour type of PNG among them
 pixels/<input>.<resize>.<filter>.<W>x<H>.<rounding>.png     its crop; resize is shorter-N, squash-WxH or none
 formats/<file>                                              one image in each file format and flavour
 formats/<file>.png                                          its RGB pixels as Pillow decodes them
+heif/<file>, heif/<file>.png                                the same for AVIF and HEIC; as Pillow decodes the AVIF
 
 The committed files were made with Pillow 13.0.0. Earlier releases give other pixels for images that lose more than twice as
 many rows as columns, because they run the horizontal pass first on all.
 """
 import os
+import subprocess
+import sys
 import numpy as np
 from PIL import Image
 
@@ -103,6 +106,62 @@ def save_formats():
         Image.open(path).convert("RGB").save(path + ".png", optimize=True)
 
 
+def save_with_pixels(path, image=None, **options):
+    if image is not None:
+        image.save(path, **options)
+    Image.open(path).convert("RGB").save(path + ".png", optimize=True)
+
+
+def save_scans():
+    """TIFF in the compressions and colours that Pillow writes."""
+    image = picture(45, 34)
+    palette, grey, inks = image.quantize(32), image.convert("L"), image.convert("CMYK")
+    files = {
+        "plain": (image, "raw"), "lzw": (image, "tiff_lzw"), "deflate": (image, "tiff_adobe_deflate"), "packbits": (grey, "packbits"),
+        "palette": (palette, "tiff_lzw"), "one-bit": (grey.convert("1"), "raw"),
+        "inks": (inks, "tiff_lzw"), "alpha": (Image.merge("RGBA", (*image.split(), grey)), "tiff_lzw"), "jpeg": (image, "jpeg"),
+        "grey-jpeg": (grey, "jpeg"), "grey-alpha": (Image.merge("LA", (grey, grey.rotate(180))), "raw"),
+    }
+    for name, (image, compression) in files.items():
+        save_with_pixels(os.path.join(FORMATS, name + ".tif"), image, compression=compression)
+
+
+def save_others(cjpeg, heif_enc):
+    """JPEG of kinds that Pillow reads and does not write, AVIF and HEIC."""
+    image = picture(45, 34)
+    source = os.path.join(FORMATS, "source.ppm")
+    image.save(source)
+    kinds = {
+        "arithmetic": ["-arithmetic"], "arithmetic-progressive": ["-arithmetic", "-progressive"], "lossless": ["-lossless", "1,0"],
+        "columns-3x1": ["-sample", "3x1"], "columns-4x1": ["-sample", "4x1"], "rows-1x2": ["-sample", "1x2"],
+        "mixed": ["-sample", "2x2,1x2,2x1"], "rgb": ["-rgb"],
+    }
+    for name, options in kinds.items():
+        path = os.path.join(FORMATS, name + ".jpg")
+        subprocess.run([cjpeg, *options, "-quality", "90", "-outfile", path, source], check=True)
+        save_with_pixels(path)
+    # The transform in Adobe's segment says whether inks are stored as they are or as YCCK.
+    with open(os.path.join(FORMATS, "cmyk.jpg"), "rb") as file:
+        bytes = bytearray(file.read())
+    bytes[bytes.index(b"Adobe") + 11] = 2
+    path = os.path.join(FORMATS, "ycck.jpg")
+    with open(path, "wb") as file:
+        file.write(bytes)
+    save_with_pixels(path)
+    folder = os.path.join(here, "heif")
+    os.makedirs(folder, exist_ok=True)
+    png = os.path.join(folder, "source.png")
+    image.save(png)
+    save_with_pixels(os.path.join(folder, "photo.avif"), image, quality=90, subsampling="4:4:4")
+    subprocess.run([heif_enc, "-q", "95", "-p", "chroma=444", "-o", os.path.join(folder, "photo.heic"), png], check=True)
+    image.save(os.path.join(folder, "photo.heic.png"), optimize=True)
+    os.remove(source)
+    os.remove(png)
+
+
 if __name__ == "__main__":
     save_pixels()
     save_formats()
+    save_scans()
+    if len(sys.argv) > 2:
+        save_others(*sys.argv[1:3])

@@ -79,7 +79,8 @@ fn a_model_that_is_not_cached_is_fetched_or_offline_told_of() {
 fn weights_that_are_not_for_commerce_say_so() {
     let bench = Bench::new();
     // The file's own configuration has a licence, which would win.
-    let files = [("model.safetensors".to_string(), WEIGHTS.to_vec()), ("config.json".to_string(), b"{}".to_vec())];
+    let config = br#"{"model_type": "resnet"}"#.to_vec();
+    let files = [("model.safetensors".to_string(), WEIGHTS.to_vec()), ("config.json".to_string(), config)];
     let repository = Repository { commit: COMMIT.into(), files: files.into(), token: None };
     bench.server.put("timm/resnet50.fb_swsl_ig1b_ft_in1k", repository);
     let (status, out, err) = bench.run(&["info", "resnet50.fb_swsl_ig1b_ft_in1k"]);

@@ -6,6 +6,8 @@ mod names;
 mod offline;
 mod refusals;
 mod server;
+mod socks;
+mod variables;
 
 use std::{
     fs,

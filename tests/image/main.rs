@@ -2,9 +2,13 @@
 
 mod broken;
 mod compare;
+mod damage;
 mod formats;
+mod gif;
 mod golden;
+mod heif;
 mod limits;
 mod orientation;
 mod photos;
 mod preprocess;
+mod tiff;

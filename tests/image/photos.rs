@@ -1,27 +1,22 @@
-//! Real photos, which lie beside the project and not in it.
+//! Real photos, which lie beside the project and not in it. `tests/check` runs these tests where the photos are.
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use crate::compare::{difference, files, open, pixels};
 use crate::golden::{check_folder, named};
 
-/// The folder of the real data, or a word on stderr that the test is skipped.
-fn real_data(test: &str) -> Option<PathBuf> {
+/// The folder of the real photos: `RESIDUA_REAL_DATA`, else `../shared`.
+fn real_data() -> PathBuf {
     let folder = std::env::var_os("RESIDUA_REAL_DATA")
         .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared"), PathBuf::from);
-    if folder.join("golden/preprocess").is_dir() {
-        return Some(folder);
-    }
-    // Not `eprintln!`, which the test harness swallows.
-    let mut stderr = std::io::stderr();
-    writeln!(stderr, "skipped {test}: no real data in {}", folder.display()).unwrap();
-    None
+    assert!(folder.join("golden/preprocess").is_dir(), "no real data in {}; set RESIDUA_REAL_DATA", folder.display());
+    folder
 }
 
 #[test]
+#[ignore = "needs the data of RESIDUA_REAL_DATA"]
 fn photos_as_png_are_bit_equal() {
-    let Some(data) = real_data("photos_as_png_are_bit_equal") else { return };
+    let data = real_data();
     assert_eq!(check_folder(&data.join("golden/preprocess/png"), named), 36);
 }
 
@@ -30,9 +25,10 @@ fn photos_as_png_are_bit_equal() {
 /// recipes: with full-resolution colour the mean difference is at most 0.021 and the largest 2, with halved colour planes (4:2:0)
 /// 0.29 and 9. The bounds leave about a third on top.
 #[test]
+#[ignore = "needs the data of RESIDUA_REAL_DATA"]
 fn photos_as_jpeg_drift_within_bounds() {
     let (mean, max) = if cfg!(feature = "libjpeg") { (0.0, 0) } else { (0.4, 12) };
-    let Some(data) = real_data("photos_as_jpeg_drift_within_bounds") else { return };
+    let data = real_data();
     let mut checked = 0;
     for (name, path) in files(&data.join("golden/preprocess")) {
         let (photo, recipe) = name.trim_end_matches(".png").split_once('.').unwrap();
@@ -46,8 +42,9 @@ fn photos_as_jpeg_drift_within_bounds() {
 }
 
 #[test]
+#[ignore = "needs the data of RESIDUA_REAL_DATA"]
 fn every_photo_is_whole() {
-    let Some(data) = real_data("every_photo_is_whole") else { return };
+    let data = real_data();
     for (_, path) in files(&data.join("data/imagenet/images")) {
         open(&path);
     }

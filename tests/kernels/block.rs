@@ -4,7 +4,7 @@ use residua::{
     checkpoint::{Checkpoint, Synthetic},
     gpu::Executor,
     graph::{Graph, Op, ValueId},
-    kernels::{Caps, Precision, conv2d::Variant},
+    kernels::{Caps, KernelId, Precision, Problem, block_threads, candidates},
     models::Architecture,
     plan::{Network, Options, Plan},
     reference,
@@ -44,8 +44,14 @@ fn block((n, c, h, w): (usize, usize, usize, usize)) -> (Graph, ValueId) {
     (graph, middle)
 }
 
-fn block_kernels() -> Vec<Variant> {
-    Variant::all(device().caps()).into_iter().filter(|variant| variant.is_block()).collect()
+fn block_kernels() -> Vec<KernelId> {
+    let device = device();
+    let block = conv(BLOCKS[0], BLOCKS[0].1, 3, 1, 1).problem();
+    let Problem::Conv2d(second) = block else { unreachable!("a convolution") };
+    let serves = |kernel: &KernelId| kernel.serves(&Problem::Block(second), Precision::F32, device.caps());
+    let kernels: Vec<KernelId> = candidates(device.caps()).filter(serves).collect();
+    assert!(!kernels.is_empty());
+    kernels
 }
 
 fn plan(graph: &Graph, input: Shape, keep: &[ValueId], options: &Options, caps: &Caps) -> Plan {
@@ -54,8 +60,8 @@ fn plan(graph: &Graph, input: Shape, keep: &[ValueId], options: &Options, caps: 
     Network::new(graph.clone(), nothing).plan(input, keep, options, caps).unwrap()
 }
 
-fn asked_for(kernel: Variant, stored: Precision) -> Options {
-    Options { conv2d: Some(kernel), ..Options::new(stored) }
+fn asked_for(kernel: KernelId, stored: Precision) -> Options {
+    Options { forced: Some(kernel), ..Options::new(stored) }
 }
 
 #[test]
@@ -121,7 +127,7 @@ fn a_value_inside_of_a_block_is_computed_where_it_is_wanted() {
     let wanted = [middle, graph.output()];
     let expected = reference::values(&graph, &checkpoint, &input, &wanted).unwrap();
     let network = Network::new(graph.clone(), checkpoint);
-    let executor = Executor::new(device.clone(), network, asked_for(Variant::Block, Precision::F32));
+    let executor = Executor::new(device.clone(), network, asked_for(block_threads::ID, Precision::F32));
     let got = pollster::block_on(executor.values(&input, &wanted)).unwrap();
     for (got, expected) in got.iter().zip(&expected) {
         common::compare(&got.data, &expected.data, 1e-5).unwrap();
@@ -167,7 +173,7 @@ fn resnet1202_is_at_most_700_dispatches() {
         for stored in [Precision::F32, Precision::F16] {
             for caps in [hardware(Some(32), 48 << 10), hardware(None, 16 << 10)] {
                 assert!(count(1, &Options::new(stored), &caps) <= 700, "{name} {stored}");
-                assert!(count(64, &asked_for(Variant::Block, stored), &caps) <= 700, "{name} {stored}, asked for");
+                assert!(count(64, &asked_for(block_threads::ID, stored), &caps) <= 700, "{name} {stored}, asked for");
             }
             if device.info().software {
                 assert!(count(1, &Options::new(stored), software) <= 700, "{name} {stored}, software");

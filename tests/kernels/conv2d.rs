@@ -1,4 +1,4 @@
-//! Convolutions: each variant with each shape that it serves.
+//! Convolutions: each kernel with each shape that it serves.
 
 use std::sync::Arc;
 
@@ -6,10 +6,7 @@ use residua::{
     checkpoint::Synthetic,
     gpu::Device,
     graph::{Conv2dParams, Graph, Op, ValueId},
-    kernels::{
-        Activation, Precision, View,
-        conv2d::{Conv2d, Residual, Variant},
-    },
+    kernels::{Activation, KernelId, Precision, Problem, Residual, View, candidates, conv2d::Conv2d},
     plan::Options,
     reference,
     tensor::{Shape, Tensor},
@@ -23,26 +20,30 @@ pub(crate) struct Conv {
     pub(crate) kernel: usize,
     pub(crate) stride: usize,
     pub(crate) groups: usize,
+    pub(crate) dilation: usize,
 }
 
 impl Conv {
     pub(crate) fn params(&self) -> Conv2dParams {
-        let Conv { x: (_, in_channels, ..), out: out_channels, kernel, stride, groups } = *self;
-        Conv2dParams { in_channels, out_channels, kernel, stride, padding: kernel / 2, groups }
+        let Conv { x: (_, in_channels, ..), out: out_channels, kernel, stride, groups, dilation } = *self;
+        let padding = kernel / 2 * dilation;
+        Conv2dParams { in_channels, out_channels, kernel, stride, padding, dilation, groups }
     }
 
-    /// Whether `variant` computes it.
-    pub(crate) fn admits(&self, variant: Variant) -> bool {
-        let view = View::whole(self.shape());
-        let conv = Conv2d {
-            params: self.params(),
-            x: view,
-            y: view,
-            prologue: false,
-            residual: Residual::None,
-            activation: Activation::None,
-        };
-        conv.admits(variant, Precision::F32)
+    /// The layer as kernels see it.
+    pub(crate) fn problem(&self) -> Problem {
+        let params = self.params();
+        let Shape { n, h, w, .. } = self.shape();
+        let [oh, ow] = [h, w].map(|extent| (extent + 2 * params.padding - params.span()) / params.stride + 1);
+        let (x, y) = (View::whole(self.shape()), View::whole(Shape::new(n, params.out_channels, oh, ow)));
+        let (residual, activation) = (Residual::None, Activation::None);
+        Problem::Conv2d(Conv2d { params, x, y, prologue: false, residual, activation })
+    }
+
+    /// The kernels that compute it in f32.
+    pub(crate) fn kernels(&self, device: &Device) -> Vec<KernelId> {
+        let serves = |kernel: &KernelId| kernel.serves(&self.problem(), Precision::F32, device.caps());
+        candidates(device.caps()).filter(serves).collect()
     }
 
     pub(crate) fn push(&self, graph: &mut Graph, name: &str, from: ValueId) -> ValueId {
@@ -64,7 +65,7 @@ pub(crate) const fn conv(
     stride: usize,
     groups: usize,
 ) -> Conv {
-    Conv { x, out, kernel, stride, groups }
+    Conv { x, out, kernel, stride, groups, dilation: 1 }
 }
 
 /// Stem, fewer than four input channels, 1x1, 3x3 with and without stride, channel counts that are no multiple of four or of a tile, one pixel, batches,
@@ -101,22 +102,14 @@ const GROUPED: [Conv; 9] = [
     conv((1, 9, 4, 5), 6, 3, 1, 3),
 ];
 
-/// Calls `test` for each variant with each convolution that it serves.
-fn each_variant(convolutions: &[Conv], test: impl Fn(&Arc<Device>, Variant, &Conv)) {
+/// Calls `test` for each kernel with each convolution that it serves, but without Winograd's, whose sums are not of integers.
+fn each_exact_kernel(convolutions: &[Conv], test: impl Fn(&Arc<Device>, KernelId, &Conv)) {
     let device = device();
-    let serves = |variant: Variant, conv: &&Conv| conv.admits(variant);
-    for variant in Variant::all(device.caps()) {
-        convolutions.iter().filter(|conv| serves(variant, conv)).for_each(|conv| test(&device, variant, conv));
+    for conv in convolutions {
+        let kernels = conv.kernels(&device);
+        assert!(!kernels.is_empty(), "{}", label(conv));
+        kernels.into_iter().filter(|kernel| kernel.is_exact()).for_each(|kernel| test(&device, kernel, conv));
     }
-}
-
-/// The same without Winograd, whose sums are not of integers.
-fn each_exact_variant(convolutions: &[Conv], test: impl Fn(&Arc<Device>, Variant, &Conv)) {
-    each_variant(convolutions, |device, variant, conv| {
-        if !variant.is_winograd() {
-            test(device, variant, conv);
-        }
-    });
 }
 
 pub(crate) fn label(conv: &Conv) -> String {
@@ -126,45 +119,72 @@ pub(crate) fn label(conv: &Conv) -> String {
 
 #[test]
 fn conv2d_is_exact_on_integers() {
-    each_exact_variant(&DENSE, |device, variant, conv| {
+    each_exact_kernel(&DENSE, |device, kernel, conv| {
         let mut graph = Graph::new(conv.x.1);
         let y = conv.push(&mut graph, "conv", ValueId(0));
         graph.push("relu", Op::Relu, &[y]);
-        exact(device, &label(conv), &graph, conv.shape(), Some(variant));
+        exact(device, &label(conv), &graph, conv.shape(), Some(kernel));
     });
 }
 
-/// So many pixels that workgroups lie in more than one row of the grid, where a variant makes rows.
+/// So many pixels that workgroups lie in more than one row of the grid, where a kernel makes rows.
 #[test]
 fn a_million_pixels() {
     let many = [conv((1, 1, 1025, 1025), 1, 1, 1, 1)];
-    each_exact_variant(&many, |device, variant, conv| {
+    each_exact_kernel(&many, |device, kernel, conv| {
         let mut graph = Graph::new(1);
         conv.push(&mut graph, "conv", ValueId(0));
-        exact(device, &label(conv), &graph, conv.shape(), Some(variant));
+        exact(device, &label(conv), &graph, conv.shape(), Some(kernel));
     });
 }
 
 #[test]
 fn grouped_conv2d_is_exact_on_integers() {
-    each_exact_variant(&GROUPED, |device, variant, conv| {
+    each_exact_kernel(&GROUPED, |device, kernel, conv| {
         let mut graph = Graph::new(conv.x.1);
         let y = conv.push(&mut graph, "conv", ValueId(0));
         graph.push("relu", Op::Relu, &[y]);
-        exact(device, &label(conv), &graph, conv.shape(), Some(variant));
+        exact(device, &label(conv), &graph, conv.shape(), Some(kernel));
+    });
+}
+
+/// Taps two and four pixels apart, more than the image has, dense and in groups, with a stride, and a residual that is as large.
+#[test]
+fn dilated_conv2d_is_exact_on_integers() {
+    let dilated = |conv: Conv, dilation: usize| Conv { dilation, ..conv };
+    let convolutions = [
+        dilated(conv((2, 16, 9, 11), 24, 3, 1, 1), 2),
+        dilated(conv((1, 6, 13, 7), 10, 3, 1, 1), 4),
+        dilated(conv((1, 64, 3, 3), 32, 3, 1, 1), 4),
+        dilated(conv((2, 8, 9, 8), 8, 3, 2, 1), 2),
+        dilated(conv((1, 64, 8, 9), 64, 3, 1, 8), 2),
+        dilated(conv((2, 12, 7, 9), 12, 3, 1, 12), 3),
+    ];
+    let device = device();
+    let mut kernels = convolutions.iter().flat_map(|conv| conv.kernels(&device));
+    assert!(kernels.all(KernelId::is_exact), "Winograd's kernels take neighbours only");
+    each_exact_kernel(&convolutions, |device, kernel, conv| {
+        let mut graph = Graph::new(conv.x.1);
+        let first = conv.push(&mut graph, "first", ValueId(0));
+        let relu = graph.push("relu", Op::Relu, &[first]);
+        if (conv.stride, conv.out) == (1, conv.x.1) {
+            let second = conv.push(&mut graph, "second", relu);
+            graph.push("add", Op::Add, &[second, graph.input()]);
+        }
+        exact(device, &format!("dilated by {}, {}", conv.dilation, label(conv)), &graph, conv.shape(), Some(kernel));
     });
 }
 
 #[test]
 fn conv2d_adds_a_residual() {
     let same: Vec<Conv> = DENSE.into_iter().skip(2).take(6).chain(GROUPED.into_iter().take(2)).collect();
-    each_exact_variant(&same, |device, variant, conv| {
+    each_exact_kernel(&same, |device, kernel, conv| {
         let mut graph = Graph::new(conv.x.1);
         let input = graph.input();
         let main = conv.push(&mut graph, "main", input);
         let shortcut = conv.push(&mut graph, "shortcut", input);
         graph.push("add", Op::Add, &[main, shortcut]);
-        exact(device, &format!("residual {}", label(conv)), &graph, conv.shape(), Some(variant));
+        exact(device, &format!("residual {}", label(conv)), &graph, conv.shape(), Some(kernel));
     });
 }
 
@@ -173,17 +193,14 @@ fn conv2d_adds_a_subsampled_padded_residual() {
     // Zero channels in front that are and are not a multiple of four.
     for (before, after) in [(8, 8), (3, 2), (0, 5)] {
         let device = device();
-        for variant in Variant::all(device.caps()) {
-            let conv = conv((2, 6, 9, 8), before + 6 + after, 3, 2, 1);
-            if !conv.admits(variant) {
-                continue;
-            }
+        let conv = conv((2, 6, 9, 8), before + 6 + after, 3, 2, 1);
+        for kernel in conv.kernels(&device) {
             let mut graph = Graph::new(6);
             let main = conv.push(&mut graph, "main", ValueId(0));
             let shortcut = graph.push("shortcut", Op::SubsamplePad { stride: 2, before, after }, &[graph.input()]);
             let sum = graph.push("add", Op::Add, &[main, shortcut]);
             graph.push("relu", Op::Relu, &[sum]);
-            exact(&device, &format!("shortcut A, {before} before"), &graph, conv.shape(), Some(variant));
+            exact(&device, &format!("shortcut A, {before} before"), &graph, conv.shape(), Some(kernel));
         }
     }
 }
@@ -191,7 +208,7 @@ fn conv2d_adds_a_subsampled_padded_residual() {
 #[test]
 fn conv2d_on_floats_is_within_the_bound_of_its_sum() {
     // |error| <= eps (K + 4) sum |x||w|: K products and sums, bias, and the folding of the weights (Higham 2002, section 3.1).
-    each_exact_variant(&DENSE[..6], |device, variant, conv| {
+    each_exact_kernel(&DENSE[..6], |device, kernel, conv| {
         let mut graph = Graph::new(conv.x.1);
         conv.push(&mut graph, "conv", ValueId(0));
         let weights = Synthetic { salt: "float".into(), damped: None, damp: 1.0 };
@@ -201,12 +218,12 @@ fn conv2d_on_floats_is_within_the_bound_of_its_sum() {
         let expected = reference::logits(&graph, &signed, &input).unwrap();
         let scale = reference::logits(&graph, &magnitudes(&graph, &weights), &positive(&input)).unwrap();
         let got =
-            on_gpu(device, &graph, &signed, &input, Options { conv2d: Some(variant), ..Options::new(Precision::F32) });
+            on_gpu(device, &graph, &signed, &input, Options { forced: Some(kernel), ..Options::new(Precision::F32) });
         let terms = (conv.x.1 * conv.kernel * conv.kernel + 4) as f32;
         for i in 0..got.data.len() {
             let bound = f32::EPSILON * terms * scale.data[i];
             let error = (got.data[i] - expected.data[i]).abs();
-            assert!(error <= bound, "{} {variant:?}: element {i}: error {error:e}, bound {bound:e}", label(conv));
+            assert!(error <= bound, "{} {kernel}: element {i}: error {error:e}, bound {bound:e}", label(conv));
         }
     });
 }

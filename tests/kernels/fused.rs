@@ -3,7 +3,7 @@
 use residua::{
     checkpoint::Synthetic,
     graph::{Graph, Op, PoolParams, ValueId},
-    kernels::{Precision, conv2d::Variant},
+    kernels::{KernelId, Precision, candidates},
     plan::{Network, Options},
     reference,
     tensor::{Shape, Tensor},
@@ -38,8 +38,8 @@ fn concatenations_grow_in_place() {
         let input = Tensor::new(shape, (0..shape.elements()).map(|i| small(i + 7)).collect());
         let expected = reference::logits(&graph, &sparse, &input).unwrap();
         assert!(expected.data.iter().all(|v| v.abs() < 2048.0));
-        for variant in Variant::all(device.caps()) {
-            let options = Options { conv2d: Some(variant), ..Options::new(Precision::F32) };
+        for kernel in candidates(device.caps()) {
+            let options = Options { forced: Some(kernel), ..Options::new(Precision::F32) };
             let network = Network::new(graph.clone(), sparse.clone());
             let copies = network.plan(shape, &[graph.output()], &options, device.caps()).unwrap();
             let copies = copies.steps.iter().filter(|step| step.name.starts_with("concat")).count();
@@ -47,7 +47,7 @@ fn concatenations_grow_in_place() {
             let got = on_gpu(&device, &graph, &sparse, &input, options);
             // Winograd's points are irrational, so its sums are not exact; rounded they are.
             let rounded: Vec<f32> = got.data.iter().map(|v| v.round()).collect();
-            assert_eq!(rounded, expected.data, "growth {growth} {variant:?}");
+            assert_eq!(rounded, expected.data, "growth {growth} {kernel}");
         }
     }
 }
@@ -56,7 +56,7 @@ fn concatenations_grow_in_place() {
 #[test]
 fn a_batch_norm_and_relu_before_a_convolution_or_pooling() {
     let device = device();
-    let check = |what: &str, shape: Shape, variant: Option<Variant>, build: &dyn Fn(&mut Graph, ValueId)| {
+    let check = |what: &str, shape: Shape, kernel: Option<KernelId>, build: &dyn Fn(&mut Graph, ValueId)| {
         let mut graph = Graph::new(shape.c);
         let input = graph.input();
         let norm = Op::BatchNorm { prefix: "norm".into(), channels: shape.c, eps: 1e-5 };
@@ -67,22 +67,21 @@ fn a_batch_norm_and_relu_before_a_convolution_or_pooling() {
         let checkpoint = weights.checkpoint("prologue", &graph.tensors()).unwrap();
         let input = Tensor::new(shape, weights.input([shape.n, shape.c, shape.h, shape.w]));
         let expected = reference::logits(&graph, &checkpoint, &input).unwrap();
-        let options = Options { conv2d: variant, ..Options::new(Precision::F32) };
+        let options = Options { forced: kernel, ..Options::new(Precision::F32) };
         let network = Network::new(graph.clone(), checkpoint.clone());
         let steps = network.plan(shape, &[graph.output()], &options, device.caps()).unwrap().steps.len();
-        let own = if let Some(Variant::Sliced { .. }) = variant { 2 } else { 1 };
+        let own = if kernel.is_some_and(|kernel| kernel.to_string().starts_with("conv2d.sliced")) { 2 } else { 1 };
         assert_eq!(steps, own, "{what}: no dispatch for the batch norm");
         let got = on_gpu(&device, &graph, &checkpoint, &input, options);
         // Sums of at most 9 * 36 terms of about the same size: eps times their number.
         common::compare(&got.data, &expected.data, 324.0 * f32::EPSILON).unwrap_or_else(|e| panic!("{what}: {e}"));
     };
     for conv in [conv((2, 36, 7, 5), 20, 1, 1, 1), conv((1, 12, 6, 9), 12, 3, 1, 1), conv((1, 32, 6, 5), 32, 3, 2, 4)] {
-        let serves = |variant: &Variant| conv.admits(*variant) && !variant.is_winograd();
-        for variant in Variant::all(device.caps()).into_iter().filter(serves) {
+        for kernel in conv.kernels(&device).into_iter().filter(|kernel| kernel.is_exact()) {
             let build = |graph: &mut Graph, x| {
                 conv.push(graph, "conv", x);
             };
-            check(&format!("{} {variant:?}", label(&conv)), conv.shape(), Some(variant), &build);
+            check(&format!("{} {kernel}", label(&conv)), conv.shape(), Some(kernel), &build);
         }
     }
     let window = PoolParams { kernel: 2, stride: 2, padding: 0, ceil: false };
@@ -117,20 +116,19 @@ fn sigmoid_alone_and_behind_a_convolution() {
     let mut behind = Graph::new(36);
     let y = pointwise.push(&mut behind, "conv", ValueId(0));
     behind.push("sigmoid", Op::Sigmoid, &[y]);
-    for (what, graph, options) in [
-        ("alone", &alone, vec![None]),
-        ("behind", &behind, Variant::all(device.caps()).into_iter().map(Some).collect()),
-    ] {
+    for (what, graph, options) in
+        [("alone", &alone, vec![None]), ("behind", &behind, pointwise.kernels(&device).into_iter().map(Some).collect())]
+    {
         let checkpoint = checkpoint(&graph.tensors(), |i| 0.25 * small(i));
         let input = Tensor::new(pointwise.shape(), (0..pointwise.shape().elements()).map(|i| 2.0 * small(i)).collect());
         let expected = reference::logits(graph, &checkpoint, &input).unwrap();
         assert!(expected.data.iter().any(|v| *v < 0.1) && expected.data.iter().any(|v| *v > 0.9), "{what}");
-        for conv2d in options.into_iter().filter(|v| v.is_none_or(|v| pointwise.admits(v))) {
-            let got = on_gpu(&device, graph, &checkpoint, &input, Options { conv2d, ..Options::new(Precision::F32) });
+        for forced in options {
+            let got = on_gpu(&device, graph, &checkpoint, &input, Options { forced, ..Options::new(Precision::F32) });
             for (got, expected) in got.data.iter().zip(&expected.data) {
                 // The sums are exact. WGSL allows exp 3 + 2|x| units in the last place and a division 2.5; what exp is off by is
                 // damped by sigmoid * (1 - sigmoid), which leaves less than one unit of the largest value, 1.
-                assert!((got - expected).abs() <= 5.0 * f32::EPSILON, "{what} {conv2d:?}: {got}, expected {expected}");
+                assert!((got - expected).abs() <= 5.0 * f32::EPSILON, "{what} {forced:?}: {got}, expected {expected}");
             }
         }
     }

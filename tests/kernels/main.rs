@@ -17,7 +17,7 @@ use residua::{
     checkpoint::{Checkpoint, Synthetic},
     gpu::{Device, Executor},
     graph::Graph,
-    kernels::conv2d::Variant,
+    kernels::{KernelId, Precision, candidates},
     plan::{Network, Options},
     reference,
     tensor::{Shape, Tensor},
@@ -73,18 +73,31 @@ fn on_gpu(device: &Arc<Device>, graph: &Graph, checkpoint: &Checkpoint, input: &
 }
 
 /// Runs a graph on integers, on the GPU and on the reference, and wants the same bits, in both precisions.
-fn exact(device: &Arc<Device>, what: &str, graph: &Graph, input: Shape, conv2d: Option<Variant>) {
+fn exact(device: &Arc<Device>, what: &str, graph: &Graph, input: Shape, forced: Option<KernelId>) {
     let checkpoint = checkpoint(&graph.tensors(), small);
     let input = Tensor::new(input, (0..input.elements()).map(|i| small(i + 7)).collect());
     let expected = reference::logits(graph, &checkpoint, &input).unwrap();
     assert!(expected.data.iter().any(|v| *v != 0.0), "{what}: nothing but zeros proves nothing");
     assert!(expected.data.iter().all(|v| v.abs() < 2048.0), "{what}: not exact in f16");
     for stored in common::precisions(device, what) {
-        let got = on_gpu(device, graph, &checkpoint, &input, Options { conv2d, ..Options::new(stored) });
+        let got = on_gpu(device, graph, &checkpoint, &input, Options { forced, ..Options::new(stored) });
         assert_eq!(got.shape, expected.shape, "{what} {stored}");
         let wrong = (0..got.data.len()).find(|&i| got.data[i] != expected.data[i]);
         if let Some(i) = wrong {
-            panic!("{what} {stored} {conv2d:?}: element {i}: got {}, expected {}", got.data[i], expected.data[i]);
+            panic!("{what} {stored} {forced:?}: element {i}: got {}, expected {}", got.data[i], expected.data[i]);
+        }
+    }
+}
+
+/// Does that with the usual kernels, and with every other one that is exact and computes a layer of the graph.
+fn each_exact(device: &Arc<Device>, what: &str, graph: &Graph, input: Shape) {
+    exact(device, what, graph, input, None);
+    let network = Network::new(graph.clone(), checkpoint(&graph.tensors(), small));
+    for kernel in candidates(device.caps()).filter(|kernel| kernel.is_exact()) {
+        let options = Options { forced: Some(kernel), ..Options::new(Precision::F32) };
+        let plan = network.plan(input, &[graph.output()], &options, device.caps()).unwrap();
+        if plan.steps.iter().any(|step| step.kernel == kernel) {
+            exact(device, what, graph, input, Some(kernel));
         }
     }
 }

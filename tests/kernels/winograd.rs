@@ -4,7 +4,7 @@ use residua::{
     checkpoint::Synthetic,
     gpu::Executor,
     graph::{Conv2dParams, Graph, Op},
-    kernels::{Precision, conv2d::Variant, tiled, winograd::Tile},
+    kernels::{Precision, tiled::Tile as Products, winograd, winograd_tile::Tile, winograd_tiled},
     plan::{Network, Options},
     reference,
     tensor::{Shape, Tensor},
@@ -87,18 +87,23 @@ fn scale(tile: Tile, input: &Tensor, weights: &[f32], outputs: usize) -> Tensor 
 #[test]
 fn winograd_is_within_the_bound_of_its_transforms() {
     let device = device();
-    let mut variants = vec![
-        (Variant::WinogradTiled(tiled::Tile::P64C64), Tile::Four),
-        (Variant::WinogradTiled(tiled::Tile::P128C128), Tile::Four),
-    ];
+    let mut kernels =
+        vec![(winograd_tiled::id(Products::P64C64), Tile::Four), (winograd_tiled::id(Products::P128C128), Tile::Four)];
     match device.caps().subgroup.filter(|&lanes| lanes >= 8) {
-        Some(lanes) => variants.extend(Tile::ALL.map(|tile| (Variant::Winograd { lanes, tile }, tile))),
+        Some(lanes) => kernels.extend(Tile::ALL.map(|tile| (winograd::id(tile, lanes), tile))),
         None => common::say("SKIPPED winograd by broadcasts: the adapter has no subgroups of one size of at least 8"),
     }
     // Tiles that end past the edge, channels that are no multiple of four, several images, an image smaller than a tile.
     for (n, c, h, w, outputs) in [(2, 8, 9, 10, 12), (1, 64, 7, 7, 40), (3, 5, 4, 13, 6), (1, 20, 1, 3, 8)] {
-        let params =
-            Conv2dParams { in_channels: c, out_channels: outputs, kernel: 3, stride: 1, padding: 1, groups: 1 };
+        let params = Conv2dParams {
+            in_channels: c,
+            out_channels: outputs,
+            kernel: 3,
+            stride: 1,
+            padding: 1,
+            dilation: 1,
+            groups: 1,
+        };
         let mut graph = Graph::new(c);
         graph.push("conv", Op::Conv2d { weight: "conv.weight".into(), bias: None, params }, &[graph.input()]);
         let made_up = Synthetic { salt: "winograd".into(), damped: None, damp: 1.0 };
@@ -106,8 +111,8 @@ fn winograd_is_within_the_bound_of_its_transforms() {
         let input = Tensor::new(Shape::new(n, c, h, w), made_up.input([n, c, h, w]));
         let expected = reference::logits(&graph, &checkpoint, &input).unwrap();
         let weights = made_up.tensor("conv.weight", &[outputs, c, 3, 3]);
-        for &(variant, tile) in &variants {
-            let options = Options { conv2d: Some(variant), ..Options::new(Precision::F32) };
+        for &(kernel, tile) in &kernels {
+            let options = Options { forced: Some(kernel), ..Options::new(Precision::F32) };
             let executor = Executor::new(device.clone(), Network::new(graph.clone(), checkpoint.clone()), options);
             let got = pollster::block_on(executor.run(&input)).unwrap();
             let scale = scale(tile, &input, &weights, outputs);
@@ -116,7 +121,7 @@ fn winograd_is_within_the_bound_of_its_transforms() {
             let roundings = (c + 32) as f32;
             for i in 0..got.data.len() {
                 let (error, bound) = ((got.data[i] - expected.data[i]).abs(), f32::EPSILON * roundings * scale.data[i]);
-                assert!(error <= bound, "{c} -> {outputs}, {h}x{w}, {variant}: element {i}: {error:e} > {bound:e}");
+                assert!(error <= bound, "{c} -> {outputs}, {h}x{w}, {kernel}: element {i}: {error:e} > {bound:e}");
             }
         }
     }

@@ -87,7 +87,7 @@ fn roundings(graph: &Graph, shapes: &[Shape]) -> Vec<Roundings> {
             Op::Conv2d { params, .. } => params.weight_shape()[1..].iter().product(),
             Op::Linear { in_features, .. } => *in_features,
             Op::AvgPool2d(window) => window.kernel * window.kernel,
-            Op::GlobalAvgPool => shapes[node.inputs[0].0].pixels(),
+            Op::GlobalAvgPool | Op::GlobalAvgMaxPool => shapes[node.inputs[0].0].pixels(),
             // Vulkan's exp is right to 3 + 2|x| units, its division to 2.5.
             Op::Sigmoid => 16,
             _ => 0,

@@ -8,7 +8,7 @@ use proptest::{
 };
 use residua::{
     checkpoint::Synthetic,
-    models::{Architecture, Block, BlockKind, DenseNet, Head, ResNet, Shortcut, Stem},
+    models::{Architecture, Block, BlockKind, DenseNet, Head, Properties, ResNet, Shortcut, Stem},
 };
 use safetensors::{Dtype, tensor::TensorView};
 
@@ -96,7 +96,7 @@ fn resnet() -> impl Strategy<Value = Architecture> {
                 groups,
                 stages: network,
                 head,
-                downsample_in_bottleneck: false,
+                properties: Properties::usual(stem == Stem::Cifar),
             })
         },
     )
@@ -120,6 +120,7 @@ fn densenet() -> impl Strategy<Value = Architecture> {
                 transitions,
                 last_norm,
                 head,
+                properties: Properties::usual(!pooled_stem),
             })
         },
     )

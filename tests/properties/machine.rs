@@ -6,8 +6,8 @@ use std::collections::HashMap;
 use residua::{
     graph::ValueId,
     kernels::{
-        Binding, Precision, ShaderId, conv2d::Conv2dDims, elementwise::ElementwiseDims, fours, linear::LinearDims,
-        pool::PoolDims,
+        Binding, Precision, activation::ActivationDims, conv2d::Conv2dDims, elementwise::ElementwiseDims, fours,
+        gemv::LinearDims, pool2d::PoolDims,
     },
     plan::{Layer, LayerOp, Network, Operand, Placed, Plan, Step},
     tensor::Shape,
@@ -67,7 +67,7 @@ pub(crate) fn run(network: &Network, plan: &Plan, kept: &[ValueId]) -> Result<()
         let first = plan.steps.iter().position(|other| other.value == step.value).unwrap_or(i);
         machine
             .step(step, i - first)
-            .map_err(|reason| format!("step {i}, {} ({}): {reason}", step.name, step.kernel))?;
+            .map_err(|reason| format!("step {i}, {} ({}): {reason}", step.name, step.label()))?;
     }
     for (id, placed) in kept.iter().zip(&plan.kept) {
         machine.read(whole(placed), *id).map_err(|reason| format!("in the end, {id:?}: {reason}"))?;
@@ -90,7 +90,7 @@ struct Machine<'a> {
 
 impl Machine<'_> {
     fn step(&mut self, step: &Step, index: usize) -> Result<(), String> {
-        let bindings = &step.kernel.shader.shader().bindings[1..];
+        let bindings = &step.key.shader.bindings[1..];
         let bound = |kind: Binding| {
             let of = move |(operand, binding): (&Operand, &Binding)| match operand {
                 Operand::Buffer(buffer) if *binding == kind => Some(*buffer),
@@ -101,9 +101,9 @@ impl Machine<'_> {
         if bound(Binding::Write).iter().any(|buffer| bound(Binding::Read).contains(buffer)) {
             return Err("reads and writes one buffer".into());
         }
-        match step.kernel.shader {
-            ShaderId::Elementwise => self.elementwise(step),
-            ShaderId::Pool2d | ShaderId::GlobalAvgPool => {
+        match step.key.shader.name {
+            "elementwise" => self.elementwise(step),
+            "pool2d" | "global_avg_pool" | "global_avg_pool_slices" | "global_max_pool" => {
                 let dims: PoolDims = block(step);
                 let [n, c4] = [dims.n, dims.c4].map(|extent| extent as usize);
                 let (pixels, outputs) = (n * (dims.h * dims.w) as usize, n * (dims.oh * dims.ow) as usize);
@@ -112,7 +112,14 @@ impl Machine<'_> {
                 let y = bindings.len();
                 self.yields(region(step, y, outputs, [dims.y_stride, dims.y_offset], c4)?, step.value)
             }
-            ShaderId::LinearGemv => {
+            "activation" => {
+                let dims: ActivationDims = block(step);
+                let [pixels, c4] = [dims.pixels, dims.c4].map(|extent| extent as usize);
+                let x = region(step, 1, pixels, [dims.x_stride, dims.x_offset], c4)?;
+                self.read(x, self.layers[&step.value].inputs[0])?;
+                self.yields(region(step, 2, pixels, [dims.y_stride, dims.y_offset], c4)?, step.value)
+            }
+            "linear_gemv" => {
                 let dims: LinearDims = block(step);
                 let images = step.grid[1] as usize;
                 let x = region(step, 1, images, [dims.x_stride, dims.x_offset], dims.in4 as usize)?;
@@ -160,7 +167,6 @@ impl Machine<'_> {
     }
 
     fn convolution(&mut self, step: &Step, index: usize) -> Result<(), String> {
-        use ShaderId::*;
         let dims: Conv2dDims = block(step);
         let layer = self.layers[&step.value];
         let [c4, oc4, pixels, tiles] = [dims.c4, dims.oc4, dims.pixels, dims.tiles].map(|extent| extent as usize);
@@ -174,33 +180,37 @@ impl Machine<'_> {
             let packed = region(step, binding, pixels, [count as u32, 0], count)?;
             Ok::<_, String>(Region { stored: Precision::F32, ..packed })
         };
-        let whole = match step.kernel.shader {
-            Conv2dRegisters | Conv2dBroadcast | Conv2dGrouped | Conv2dGroupedRows | Conv2dCooperative => true,
-            Conv2dTiled if compiled(step, "PARTS") == 0 => true,
-            Conv2dTiled if compiled(step, "PARTS") == 1 => {
+        let whole = match step.key.shader.name {
+            "conv2d_registers"
+            | "conv2d_broadcast"
+            | "conv2d_grouped"
+            | "conv2d_grouped_rows"
+            | "conv2d_cooperative" => true,
+            "conv2d_tiled" if compiled(step, "PARTS") == 0 => true,
+            "conv2d_tiled" if compiled(step, "PARTS") == 1 => {
                 self.read(x(step)?, layer.inputs[0])?;
                 return self.scratch(array(6, deep * pixels, oc4)?, step.value, index);
             }
-            Conv2dTiled | Conv2dWinogradGemm => {
+            "conv2d_tiled" | "conv2d_winograd_gemm" => {
                 let rows = if tiles > 0 { tiles } else { pixels };
                 self.exchanged(array(1, deep * rows, c4)?, step.value, index)?;
                 return self.scratch(array(6, deep * rows, oc4)?, step.value, index);
             }
-            Conv2dWinograd2Input | Conv2dWinograd4Input | Conv2dWinogradTiledInput => {
+            "conv2d_winograd2_input" | "conv2d_winograd4_input" | "conv2d_winograd_tiled_input" => {
                 self.read(x(step)?, layer.inputs[0])?;
                 return self.scratch(array(6, points(step) * tiles, c4)?, step.value, index);
             }
-            Conv2dWinograd2Output | Conv2dWinograd4Output => {
+            "conv2d_winograd_output" => {
                 self.exchanged(array(1, points(step) * tiles, oc4)?, step.value, index)?;
                 false
             }
-            Conv2dReduce => {
+            "conv2d_reduce" => {
                 let slices = (dims.kernel * dims.kernel * dims.c4).div_ceil(dims.slice) as usize;
                 self.exchanged(array(5, slices * pixels, oc4)?, step.value, index)?;
                 false
             }
             // Both convolutions of a residual block: it reads what its second one adds.
-            BlockBroadcast | BlockThreads => {
+            "block_broadcast" | "block_threads" => {
                 self.read(x(step)?, addend(layer)?)?;
                 false
             }
@@ -281,12 +291,12 @@ fn block<T: bytemuck::AnyBitPattern>(step: &Step) -> T {
 
 /// What is compiled into its kernel under this name.
 fn compiled(step: &Step, name: &str) -> u32 {
-    step.kernel.overrides.iter().find(|(other, _)| *other == name).map_or(0, |(_, value)| *value)
+    step.key.overrides.iter().find(|(other, _)| *other == name).map_or(0, |(_, value)| *value)
 }
 
 /// Numbers of a Winograd tile.
 fn points(step: &Step) -> usize {
-    if matches!(step.kernel.shader, ShaderId::Conv2dWinograd2Input | ShaderId::Conv2dWinograd2Output) { 16 } else { 36 }
+    if step.kernel.to_string().starts_with("conv2d.winograd.2") { 16 } else { 36 }
 }
 
 /// The second addend.
@@ -304,8 +314,8 @@ fn region(step: &Step, binding: usize, pixels: usize, at: [u32; 2], count: usize
     let Some(Operand::Buffer(buffer)) = step.operands.get(binding - 1) else {
         return Err(format!("binding {binding} is no buffer"));
     };
-    let written = step.kernel.shader.shader().bindings[binding] == Binding::Write;
-    let stored = if written { step.kernel.output } else { step.kernel.stored };
+    let written = step.key.shader.bindings[binding] == Binding::Write;
+    let stored = if written { step.key.types.output } else { step.key.types.stored };
     let [stride, offset] = at.map(|vectors| vectors as usize);
     Ok(Region { buffer: *buffer, pixels, stride, offset, count, stored })
 }

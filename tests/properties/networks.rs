@@ -7,7 +7,7 @@ use residua::{
     checkpoint::Checkpoint,
     gpu::{Device, Executor},
     graph::{Graph, Op, ValueId},
-    kernels::{Precision, conv2d::Variant},
+    kernels::{KernelId, Precision, candidates},
     plan::{Network, Options},
     reference,
     tensor::{Shape, Tensor},
@@ -49,7 +49,7 @@ impl Case<'_> {
         let bounds = bound::bounds(self.graph, self.checkpoint, self.input, stored);
         let plan = executor.network().plan(self.input.shape, wanted, &executor.options(), executor.device().caps());
         let plan = plan.unwrap();
-        let winograd = plan.steps.iter().any(|step| step.kernel.to_string().contains("winograd"));
+        let winograd = plan.steps.iter().any(|step| !step.kernel.is_exact());
         let values = pollster::block_on(executor.values(self.input, wanted)).unwrap();
         for (id, got) in wanted.iter().zip(&values) {
             let (expected, bound) = (&self.expected[id.0], &bounds[id.0]);
@@ -99,11 +99,11 @@ fn check(device: &Arc<Device>, recipe: &Recipe, kernel: usize) -> Result<(), Tes
     case.check("unfused, every node kept", &separate, &nodes)?;
     case.check("unfused", &separate, &output)?;
 
-    let variants = Variant::all(device.caps());
-    let conv2d = Some(variants[kernel % variants.len()]);
-    case.check(&format!("{conv2d:?}"), &fused.planned(Options { conv2d, ..usual.clone() }), &output)?;
+    let kernels: Vec<KernelId> = candidates(device.caps()).collect();
+    let forced = Some(kernels[kernel % kernels.len()]);
+    case.check(&format!("{forced:?}"), &fused.planned(Options { forced, ..usual.clone() }), &output)?;
 
-    let deterministic = fused.planned(Options { deterministic: true, ..usual });
+    let deterministic = fused.planned(Options { chosen_for: Some(1), ..usual });
     let all = case.check("deterministic", &deterministic, &output)?.remove(0);
     for n in 0..input.shape.n {
         let image = Tensor::new(Shape { n: 1, ..input.shape }, input.image(n).to_vec());

@@ -3,7 +3,7 @@
 use proptest::{prelude::*, sample::subsequence};
 use residua::{
     graph::ValueId,
-    kernels::{Caps, Precision, conv2d::Variant},
+    kernels::{Caps, Precision, candidates},
     plan::{Network, Options},
 };
 
@@ -12,14 +12,12 @@ use crate::{config, machine, recipe::recipe};
 /// A software adapter, one without subgroups, a GPU, and one with cooperative matrices.
 fn adapters() -> Vec<Caps> {
     let adapter = |software, subgroup, cooperative| Caps {
-        device: "imagined".into(),
         software,
         f16: true,
         subgroup,
         cooperative,
         workgroup_bytes: 32_768,
-        max_binding_bytes: 1 << 27,
-        max_workgroups: 65_535,
+        ..Caps::least()
     };
     vec![
         adapter(true, Some(8), false),
@@ -29,14 +27,14 @@ fn adapters() -> Vec<Caps> {
     ]
 }
 
-/// One of the adapters, a precision, `deterministic`, and a kernel for all convolutions that admit it, if any.
+/// One of the adapters, a precision, `deterministic`, and a kernel for all layers that it serves, if any.
 fn planning() -> impl Strategy<Value = (Caps, Options)> {
     let numbers = (0_usize..4, any::<bool>(), any::<bool>(), 0_usize..40);
     numbers.prop_map(|(adapter, half, deterministic, kernel)| {
         let caps = adapters().swap_remove(adapter);
         let stored = if half { Precision::F16 } else { Precision::F32 };
-        let conv2d = Variant::all(&caps).into_iter().nth(kernel);
-        (caps, Options { conv2d, deterministic, ..Options::new(stored) })
+        let forced = candidates(&caps).nth(kernel);
+        (caps, Options { forced, chosen_for: deterministic.then_some(1), ..Options::new(stored) })
     })
 }
 

@@ -3,7 +3,7 @@
 use proptest::{collection::vec, prelude::*, sample::select};
 use residua::{
     checkpoint::{Checkpoint, Synthetic},
-    graph::{Conv2dParams, Graph, Op, PoolParams, ValueId},
+    graph::{self, Conv2dParams, Graph, Op, PoolParams, ValueId},
     tensor::{Shape, Tensor},
 };
 
@@ -13,6 +13,8 @@ pub(crate) struct Recipe {
     /// `[N, C, H, W]`.
     pub(crate) input: [usize; 4],
     pub(crate) parts: Vec<Part>,
+    /// How the last map is pooled: 0 mean, 1 maximum, 2 the mean of both, 3 both.
+    pub(crate) pool: u8,
     /// Widths of the linear layers behind global pooling, with ReLUs between; none for a network that ends in a feature map.
     pub(crate) head: Vec<usize>,
     /// Sets the weights and the pixels.
@@ -65,6 +67,8 @@ pub(crate) enum Activation {
     None,
     Relu,
     Sigmoid,
+    /// Of its own, bounded by the magnitude of what it is of.
+    Leaky,
 }
 
 /// A block: one or two convolutions, gated if a squeeze is given, and a way around.
@@ -98,13 +102,16 @@ pub(crate) struct Window {
     kernel: usize,
     stride: usize,
     padding: usize,
+    /// Only convolutions have one.
+    dilation: usize,
 }
 
 impl Window {
     fn fitting(self, shape: Shape) -> Window {
-        let padding = self.padding.min(self.kernel / 2);
-        let fits = shape.h.min(shape.w) + 2 * padding >= self.kernel;
-        if fits { Window { padding, ..self } } else { Window { kernel: 1, padding: 0, ..self } }
+        let span = 1 + (self.kernel - 1) * self.dilation;
+        let padding = self.padding.min(span / 2);
+        let fits = shape.h.min(shape.w) + 2 * padding >= span;
+        if fits { Window { padding, ..self } } else { Window { kernel: 1, padding: 0, dilation: 1, ..self } }
     }
 }
 
@@ -114,15 +121,12 @@ fn channels() -> impl Strategy<Value = usize> {
 }
 
 fn window() -> impl Strategy<Value = Window> {
-    (select(vec![1, 3, 3, 2, 5, 7]), 1_usize..=3, 0_usize..=3).prop_map(|(kernel, stride, padding)| Window {
-        kernel,
-        stride,
-        padding,
-    })
+    (select(vec![1, 3, 3, 2, 5, 7]), 1_usize..=3, 0_usize..=3, select(vec![1, 1, 1, 2, 3]))
+        .prop_map(|(kernel, stride, padding, dilation)| Window { kernel, stride, padding, dilation })
 }
 
 fn activation() -> impl Strategy<Value = Activation> {
-    prop_oneof![Just(Activation::None), Just(Activation::Relu), Just(Activation::Sigmoid)]
+    prop_oneof![Just(Activation::None), Just(Activation::Relu), Just(Activation::Sigmoid), Just(Activation::Leaky)]
 }
 
 fn conv() -> impl Strategy<Value = Part> {
@@ -168,12 +172,9 @@ fn part() -> impl Strategy<Value = Part> {
 pub(crate) fn recipe() -> impl Strategy<Value = Recipe> {
     let images = prop_oneof![6 => 1_usize..=3, 1 => Just(9)];
     let input = (images, 1_usize..=9, 1_usize..=11, 1_usize..=11).prop_map(|(n, c, h, w)| [n, c, h, w]);
-    (input, vec(part(), 1..=6), vec(1_usize..=40, 0..=2), any::<u8>()).prop_map(|(input, parts, head, salt)| Recipe {
-        input,
-        parts,
-        head,
-        salt,
-    })
+    let pool = prop_oneof![3 => Just(0_u8), 2 => 1_u8..=3];
+    (input, vec(part(), 1..=6), pool, vec(1_usize..=40, 0..=2), any::<u8>())
+        .prop_map(|(input, parts, pool, head, salt)| Recipe { input, parts, pool, head, salt })
 }
 
 impl Recipe {
@@ -187,7 +188,7 @@ impl Recipe {
         let mut maker = Maker { value: graph.input(), graph, input: self.shape() };
         self.parts.iter().for_each(|part| maker.part(part));
         if !self.head.is_empty() {
-            maker.push(Op::GlobalAvgPool);
+            maker.global_pool(self.pool);
         }
         for (i, outputs) in self.head.iter().enumerate() {
             if i > 0 {
@@ -247,10 +248,10 @@ impl Maker {
 
     fn conv(&mut self, window: Window, out: usize, groups: usize, bias: bool) -> ValueId {
         let Shape { c, .. } = self.shape();
-        let Window { kernel, stride, padding } = window.fitting(self.shape());
+        let Window { kernel, stride, padding, dilation } = window.fitting(self.shape());
         let groups =
             (1..=groups).rev().find(|groups| c.is_multiple_of(*groups) && out.is_multiple_of(*groups)).unwrap_or(1);
-        let params = Conv2dParams { in_channels: c, out_channels: out, kernel, stride, padding, groups };
+        let params = Conv2dParams { in_channels: c, out_channels: out, kernel, stride, padding, dilation, groups };
         let name = self.name("conv");
         let (weight, bias) = (format!("{name}.weight"), bias.then(|| format!("{name}.bias")));
         self.push(Op::Conv2d { weight, bias, params })
@@ -275,11 +276,27 @@ impl Maker {
             Activation::Sigmoid => {
                 self.push(Op::Sigmoid);
             }
+            Activation::Leaky => {
+                self.push(Op::Activation(graph::Activation::LeakyRelu(0.5)));
+            }
         }
     }
 
+    fn global_pool(&mut self, kind: u8) {
+        let map = self.value;
+        match kind {
+            0 => self.push(Op::GlobalAvgPool),
+            1 => self.push(Op::GlobalMaxPool),
+            2 => self.push(Op::GlobalAvgMaxPool),
+            _ => {
+                let [mean, max] = [Op::GlobalAvgPool, Op::GlobalMaxPool].map(|op| self.join(op, &[map]));
+                self.join(Op::Concat, &[mean, max])
+            }
+        };
+    }
+
     fn pool(&mut self, max: bool, ceil: bool, window: Window) {
-        let Window { kernel, stride, padding } = window.fitting(self.shape());
+        let Window { kernel, stride, padding, .. } = Window { dilation: 1, ..window }.fitting(self.shape());
         let params = PoolParams { kernel, stride, padding, ceil };
         self.push(if max { Op::MaxPool2d(params) } else { Op::AvgPool2d(params) });
     }
@@ -318,7 +335,7 @@ impl Maker {
             }
             Part::Transition { out } => {
                 self.conv(ONE, *out, 1, false);
-                self.pool(false, false, Window { kernel: 2, stride: 2, padding: 0 });
+                self.pool(false, false, Window { kernel: 2, stride: 2, padding: 0, dilation: 1 });
             }
         }
     }
@@ -364,7 +381,7 @@ impl Maker {
                 self.push(Op::SubsamplePad { stride, before, after: out - inputs - before });
             }
             Shortcut::Pooled if stride == 2 => {
-                self.pool(false, true, Window { kernel: 2, stride, padding: 0 });
+                self.pool(false, true, Window { kernel: 2, stride, padding: 0, dilation: 1 });
                 self.conv(ONE, out, 1, false);
                 self.norm();
             }
@@ -381,5 +398,5 @@ impl Maker {
     }
 }
 
-const ONE: Window = Window { kernel: 1, stride: 1, padding: 0 };
-const THREE: Window = Window { kernel: 3, stride: 1, padding: 1 };
+const ONE: Window = Window { kernel: 1, stride: 1, padding: 0, dilation: 1 };
+const THREE: Window = Window { kernel: 3, stride: 1, padding: 1, dilation: 1 };

@@ -27,11 +27,13 @@ fn by_definition(op: &Op, inputs: &[Shape], network_input: Shape) -> Shape {
     match op {
         Op::Input { .. } => network_input,
         Op::Conv2d { params: p, .. } => {
-            let window = PoolParams { kernel: p.kernel, stride: p.stride, padding: p.padding, ceil: false };
+            // The last tap lies so many pixels behind the first.
+            let kernel = 1 + (p.kernel - 1) * p.dilation;
+            let window = PoolParams { kernel, stride: p.stride, padding: p.padding, ceil: false };
             moved(p.out_channels, window)
         }
         Op::MaxPool2d(window) | Op::AvgPool2d(window) => moved(inputs[0].c, *window),
-        Op::GlobalAvgPool => Shape { h: 1, w: 1, ..inputs[0] },
+        Op::GlobalAvgPool | Op::GlobalMaxPool | Op::GlobalAvgMaxPool => Shape { h: 1, w: 1, ..inputs[0] },
         Op::Linear { out_features, .. } => Shape { c: *out_features, ..inputs[0] },
         Op::SubsamplePad { stride, before, after } => {
             let Shape { n, c, h, w } = inputs[0];

@@ -15,7 +15,7 @@ use residua::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::{Args, PrecisionArg, cache, gemm::Products};
+use crate::{Args, PrecisionArg, cache, gemm::Products, variables};
 
 /// Largest input, in numbers: 1 GiB of f32.
 const MAX_ELEMENTS: usize = 1 << 28;
@@ -102,7 +102,8 @@ fn row(args: &Args, model: &str, batch: usize, started: SystemTime) -> Result<Ro
         (false, true) => Tune::Never,
         (false, false) => Tune::Known,
     };
-    let builder = Classifier::builder().hub(hub).device(&args.device).precision(precision).tune(tune);
+    let wanted = variables::wanted(args.device.as_deref())?;
+    let builder = Classifier::builder().hub(hub).adapter(wanted.clone()).precision(precision).tune(tune);
     let builder = match cache::folder() {
         Some(folder) => builder.cache(folder),
         None => builder,
@@ -128,7 +129,7 @@ fn row(args: &Args, model: &str, batch: usize, started: SystemTime) -> Result<Ro
     let expected = classifier.logits(&input)?;
     let first_ms = since_start();
     classifier.logits(&input)?;
-    let products = |stored| Products::new(classifier.network(), shape, &args.device, stored);
+    let products = |stored| Products::new(classifier.network(), shape, wanted.clone(), stored);
     let products = args.gemm.then(|| products(classifier.precision())).transpose()?;
     let (mut times, mut gemm_times) = (Vec::new(), Vec::new());
     let began = Instant::now();

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use residua::{
     Result,
     checkpoint::Synthetic,
-    gpu::{Device, Executor},
+    gpu::{Device, Executor, Wanted},
     graph::{Conv2dParams, Graph, Op},
     kernels::Precision,
     plan::{Network, Options},
@@ -18,8 +18,8 @@ pub(crate) struct Products(Vec<(u32, Executor, Tensor)>);
 impl Products {
     /// Those of `network` for an input of shape `input`: rows are output pixels, columns output channels, and the sum runs over the kernel's
     /// taps and a group's input channels. Each is a 1x1 convolution with the kernel that is chosen for it.
-    pub(crate) fn new(network: &Network, input: Shape, device: &str, stored: Precision) -> Result<Self> {
-        let device = Arc::new(pollster::block_on(Device::open(device))?);
+    pub(crate) fn new(network: &Network, input: Shape, wanted: Wanted, stored: Precision) -> Result<Self> {
+        let device = Arc::new(pollster::block_on(Device::open(wanted, residua::Threads::host()))?);
         let graph = network.graph();
         let shapes = graph.infer_shapes(input)?;
         let mut counts: BTreeMap<[usize; 3], u32> = BTreeMap::new();
@@ -31,8 +31,15 @@ impl Products {
         }
         let product = |([terms, outputs, pixels], count): ([usize; 3], u32)| {
             let mut graph = Graph::new(terms);
-            let params =
-                Conv2dParams { in_channels: terms, out_channels: outputs, kernel: 1, stride: 1, padding: 0, groups: 1 };
+            let params = Conv2dParams {
+                in_channels: terms,
+                out_channels: outputs,
+                kernel: 1,
+                stride: 1,
+                padding: 0,
+                dilation: 1,
+                groups: 1,
+            };
             graph.push("product", Op::Conv2d { weight: "weight".into(), bias: None, params }, &[graph.input()]);
             let made_up = Synthetic { salt: "gemm".into(), damped: None, damp: 1.0 };
             let network = Network::new(graph.clone(), made_up.checkpoint("gemm", &graph.tensors())?);

@@ -11,6 +11,8 @@ mod print;
 // The writer that the pictures of `residua` use.
 #[path = "../../cli/svg.rs"]
 mod svg;
+#[path = "../../cli/variables.rs"]
+mod variables;
 
 use std::{
     env, fs,
@@ -49,9 +51,9 @@ struct Args {
     /// Images per submission
     #[arg(long, value_delimiter = ',', default_value = "1,8", value_parser = clap::value_parser!(u32).range(1..=4096))]
     batch: Vec<u32>,
-    /// Where to run, as for `residua`
-    #[arg(long, default_value = "auto")]
-    device: String,
+    /// Where to run, as for `residua` [default: auto]
+    #[arg(long)]
+    device: Option<String>,
     /// How weights and activations are stored
     #[arg(long, value_enum, default_value = "auto")]
     precision: PrecisionArg,
@@ -113,6 +115,9 @@ fn main() -> ExitCode {
         let case = case::measure(&args, &args.model[0], args.batch[0] as usize, started);
         return finish(serde_json::to_writer(io::stdout(), &case).map_err(io::Error::from), true);
     }
+    if let Some(note) = variables::note() {
+        let _ = writeln!(io::stderr(), "residua-bench: {note}");
+    }
     let mut cases = Vec::new();
     for model in &args.model {
         for &batch in &args.batch {
@@ -170,7 +175,10 @@ fn run(args: &Args, model: &str, batch: u32) -> io::Result<Case> {
 
 fn child(args: &Args, model: &str, batch: u32, min_time: f64, caches: Option<&Path>) -> io::Result<Case> {
     let mut command = Command::new(env::current_exe()?);
-    command.args(["--model", model, "--batch", &batch.to_string(), "--device", &args.device]);
+    command.args(["--model", model, "--batch", &batch.to_string()]);
+    if let Some(device) = &args.device {
+        command.args(["--device", device]);
+    }
     if let Some(precision) = args.precision.to_possible_value() {
         command.args(["--precision", precision.get_name()]);
     }

@@ -1,0 +1,200 @@
+//! The blocking edge: the only file of the library, but for the client of the hub, in which a thread waits.
+
+use std::{
+    num::NonZero,
+    sync::{Arc, Mutex, PoisonError},
+    thread,
+    time::{Duration, Instant},
+};
+
+use ::image::DynamicImage;
+
+use crate::{
+    Builder, Classifier, Error, Explanation, Pixels, Prediction, Result, Similarities,
+    gpu::{self, DeviceInfo, Host, Task, Wanted, Work},
+    profile::Profile,
+    tensor::Tensor,
+    verify::{Coverage, Verification},
+};
+
+/// A machine with threads, whose callers may be blocked.
+#[derive(Debug)]
+pub struct Threads {
+    start: Instant,
+}
+
+impl Threads {
+    /// This machine.
+    pub fn host() -> Arc<dyn Host> {
+        Arc::new(Threads { start: Instant::now() })
+    }
+}
+
+impl Host for Threads {
+    fn now(&self) -> Duration {
+        self.start.elapsed()
+    }
+
+    fn sleep(&self, time: Duration) -> Work<'_> {
+        Box::pin(async move { thread::sleep(time) })
+    }
+
+    fn cores(&self) -> usize {
+        thread::available_parallelism().map_or(1, NonZero::get)
+    }
+
+    fn all<'a>(&'a self, works: Vec<Work<'a>>) -> Work<'a> {
+        Box::pin(async move {
+            let others = works.len().saturating_sub(1);
+            let works = Mutex::new(works);
+            let next = || works.lock().unwrap_or_else(PoisonError::into_inner).pop();
+            let work = || {
+                while let Some(work) = next() {
+                    wait(work);
+                }
+            };
+            thread::scope(|scope| {
+                // The others do the work of a thread that cannot be started.
+                (0..others).for_each(|_| drop(thread::Builder::new().spawn_scoped(scope, work)));
+                work();
+            });
+        })
+    }
+
+    fn block(&self, wait: &mut dyn FnMut()) {
+        wait();
+    }
+
+    fn detach(&self, task: Task) {
+        thread::spawn(task);
+    }
+}
+
+/// The outcome of `work`, for which this thread waits.
+pub(crate) fn wait<T>(work: impl Future<Output = T>) -> T {
+    pollster::block_on(work)
+}
+
+/// All adapters, in the order of their indices; none where drivers cannot be loaded.
+pub fn devices() -> Vec<DeviceInfo> {
+    wait(gpu::devices(&Wanted::default())).unwrap_or_default()
+}
+
+impl Builder {
+    /// Loads the model and opens the device.
+    ///
+    /// # Errors
+    /// Those of [`Builder::open_async`].
+    pub fn open(self) -> Result<Classifier> {
+        wait(self.open_async(Threads::host()))
+    }
+}
+
+/// The calls of a classifier, for which this thread waits. Those that end in `_async` describe them.
+impl Classifier {
+    /// Opens `builtin`, a `.safetensors` file or a folder on the best device there is. See [`Builder`] for choices.
+    ///
+    /// # Errors
+    /// Those of [`Builder::open`].
+    pub fn open(model: &str) -> Result<Self> {
+        Self::builder().model(model).open()
+    }
+
+    /// The classes of one image.
+    ///
+    /// # Errors
+    /// Those of [`Classifier::infer_async`].
+    pub fn infer(&self, image: &DynamicImage) -> Result<Prediction> {
+        wait(self.infer_async(image))
+    }
+
+    /// The classes of each image, all of them in one batch.
+    ///
+    /// # Errors
+    /// Those of [`Classifier::infer_batch_async`].
+    pub fn infer_batch(&self, images: &[DynamicImage]) -> Result<Vec<Prediction>> {
+        wait(self.infer_batch_async(images))
+    }
+
+    /// The classes of preprocessed images, in one batch.
+    ///
+    /// # Errors
+    /// Those of [`Classifier::predict_async`].
+    pub fn predict(&self, pixels: &[Pixels]) -> Result<Vec<Prediction>> {
+        wait(self.predict_async(pixels))
+    }
+
+    /// The features of one image, of length [`ModelInfo::features`](crate::ModelInfo::features).
+    ///
+    /// # Errors
+    /// Those of [`Classifier::embed_async`].
+    pub fn embed(&self, image: &DynamicImage) -> Result<Vec<f32>> {
+        wait(self.embed_async(image))
+    }
+
+    /// The features of each image, all of them in one batch.
+    ///
+    /// # Errors
+    /// Those of [`Classifier::embed_batch_async`].
+    pub fn embed_batch(&self, images: &[DynamicImage]) -> Result<Vec<Vec<f32>>> {
+        wait(self.embed_batch_async(images))
+    }
+
+    /// The features of preprocessed images, in one batch.
+    ///
+    /// # Errors
+    /// Those of [`Classifier::features_async`].
+    pub fn features(&self, pixels: &[Pixels]) -> Result<Vec<Vec<f32>>> {
+        wait(self.features_async(pixels))
+    }
+
+    /// Calls `each` with the cosine similarities of all `queries` to all `vectors`, part by part.
+    ///
+    /// # Errors
+    /// Those of [`Classifier::similarities_async`].
+    pub fn similarities<E: From<Error>>(
+        &self,
+        queries: &[&[f32]],
+        vectors: &[&[f32]],
+        each: &mut dyn FnMut(Similarities) -> Result<(), E>,
+    ) -> Result<(), E> {
+        wait(self.similarities_async(queries, vectors, each))
+    }
+
+    /// Logits `[N, classes, 1, 1]` of a normalised input `[N, 3, H, W]` of any size that the network admits.
+    ///
+    /// # Errors
+    /// Those of [`Classifier::logits_async`].
+    pub fn logits(&self, input: &Tensor) -> Result<Tensor> {
+        wait(self.logits_async(input))
+    }
+
+    /// Where in an image the evidence for `class` lies, or for the class of the highest score.
+    ///
+    /// # Errors
+    /// Those of [`Classifier::explain_async`].
+    pub fn explain(&self, image: &DynamicImage, class: Option<usize>) -> Result<Explanation> {
+        wait(self.explain_async(image, class))
+    }
+
+    /// Every layer on the device against the CPU reference, for `batch` images of made-up pixels.
+    ///
+    /// # Errors
+    /// Those of [`Classifier::verify_async`].
+    pub fn verify(&self, batch: usize, coverage: Coverage) -> Result<Verification> {
+        wait(self.verify_async(batch, coverage))
+    }
+
+    /// The time of every dispatch on the device, for `batch` images of made-up pixels: medians of `runs` runs.
+    ///
+    /// # Errors
+    /// Those of [`Classifier::profile_async`].
+    pub fn profile(&self, batch: usize, runs: usize) -> Result<Profile> {
+        wait(self.profile_async(batch, runs))
+    }
+
+    /// Bytes that all buffers of this classifier take on the device now; `None` where that is not counted.
+    pub fn device_memory(&self) -> Option<u64> {
+        wait(self.device_memory_async())
+    }
+}

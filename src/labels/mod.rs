@@ -1,0 +1,198 @@
+//! From logits to named classes: scores, the best of them, and what they are called.
+
+pub(crate) mod forms;
+
+use std::sync::Arc;
+
+use forms::Refused;
+
+use crate::{Error, Result};
+
+/// WordNet ids and names of the 1000 ImageNet classes, a class a line.
+const IMAGENET: &str = include_str!("../../weights/imagenet1k.txt");
+
+/// Class names by index. Cheap to clone. A class without a name is called by its index.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Labels(Arc<[String]>);
+
+impl Labels {
+    /// Names in class order.
+    pub fn new(names: Vec<String>) -> Self {
+        Labels(names.into())
+    }
+
+    /// The classes of ILSVRC 2012 in the order that all ImageNet-1k checkpoints use.
+    pub fn imagenet() -> Self {
+        let rows = IMAGENET.lines().filter(|line| !line.starts_with('#'));
+        Labels(rows.map(|line| line.split_once('\t').map_or(line, |(_, name)| name).to_string()).collect())
+    }
+
+    /// Reads names out of the text of a label file: a name a line, a JSON list, a JSON object from index to name or from name to
+    /// index, Keras's `imagenet_class_index.json`, or a dictionary that Python printed, an entry a line.
+    ///
+    /// # Errors
+    /// [`Error::ConfigValue`] if the text starts as JSON and is not one of these; `place` names the file in it.
+    pub fn parse(place: &str, text: &str) -> Result<Self> {
+        let invalid = |value: String, expected: String| Error::ConfigValue {
+            place: place.into(),
+            field: "labels".into(),
+            value,
+            expected,
+        };
+        let refused = |Refused { value, expected }| invalid(value, expected);
+        let text = text.trim_start_matches('\u{feff}').trim();
+        if text.starts_with(['[', '{']) {
+            let names = match serde_json::from_str(text) {
+                Ok(json) => forms::names(&json),
+                Err(error) => forms::python_dictionary(text).unwrap_or_else(|| {
+                    let expected = "a JSON list of names, or a JSON object from index to name or from name to index";
+                    Err(Refused { value: error.to_string(), expected: expected.into() })
+                }),
+            };
+            return names.map(Labels::new).map_err(refused);
+        }
+        let names: Vec<String> = text.lines().map(|line| line.trim().to_string()).collect();
+        if names.iter().all(String::is_empty) {
+            Err(invalid("nothing".into(), "a name a line".into()))
+        } else {
+            Ok(Labels::new(names))
+        }
+    }
+
+    /// The name of class `index`.
+    pub fn name(&self, index: usize) -> String {
+        match self.0.get(index) {
+            Some(name) if !name.is_empty() => name.clone(),
+            _ => index.to_string(),
+        }
+    }
+
+    /// How many names there are.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// No class has a name.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+/// How logits become scores.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Scoring {
+    /// Shares of one: exactly one class is right.
+    Softmax,
+    /// Each class for itself, in 0..1.
+    Sigmoid,
+    /// The logits themselves.
+    Logits,
+}
+
+impl Scoring {
+    /// Scores of one image's logits, computed in f64.
+    pub fn scores(self, logits: &[f32]) -> Vec<f32> {
+        match self {
+            Scoring::Softmax => {
+                let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+                let powers: Vec<f64> = logits.iter().map(|&l| (f64::from(l) - f64::from(largest)).exp()).collect();
+                let sum: f64 = powers.iter().sum();
+                powers.iter().map(|power| (power / sum) as f32).collect()
+            }
+            Scoring::Sigmoid => logits.iter().map(|&l| (1.0 / (1.0 + (-f64::from(l)).exp())) as f32).collect(),
+            Scoring::Logits => logits.to_vec(),
+        }
+    }
+}
+
+/// A class with its score.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Class {
+    /// Position among the logits.
+    pub index: usize,
+    /// Its name, or its index where it has none.
+    pub label: String,
+    /// In 0..1 unless the model's scores are plain logits.
+    pub score: f32,
+}
+
+/// The scores of one image.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Prediction {
+    /// One score a class, in class order.
+    pub scores: Vec<f32>,
+    labels: Labels,
+}
+
+impl Prediction {
+    /// Scores with the names of their classes.
+    pub fn new(scores: Vec<f32>, labels: Labels) -> Self {
+        Prediction { scores, labels }
+    }
+
+    /// The `k` classes of the highest scores, best first; of equal ones the lower index first.
+    pub fn top(&self, k: usize) -> Vec<Class> {
+        let mut order: Vec<usize> = (0..self.scores.len()).collect();
+        order.sort_by(|&a, &b| self.scores[b].total_cmp(&self.scores[a]).then(a.cmp(&b)));
+        let class = |index: usize| Class { index, label: self.labels.name(index), score: self.scores[index] };
+        order.into_iter().take(k).map(class).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn imagenet_has_its_thousand_classes() {
+        let labels = Labels::imagenet();
+        assert_eq!(labels.len(), 1000);
+        assert_eq!(
+            (labels.name(0).as_str(), labels.name(999).as_str()),
+            ("tench, Tinca tinca", "toilet tissue, toilet paper, bathroom tissue")
+        );
+        assert_eq!(labels.name(1000), "1000");
+    }
+
+    #[test]
+    fn softmax_sums_to_one_and_survives_large_logits() {
+        let scores = Scoring::Softmax.scores(&[1000.0, 999.0, -1000.0]);
+        assert!((scores.iter().sum::<f32>() - 1.0).abs() < 1e-6);
+        assert!((scores[0] - 0.731_058_6).abs() < 1e-6 && scores[2] == 0.0);
+        assert_eq!(Scoring::Sigmoid.scores(&[0.0]), [0.5]);
+    }
+
+    #[test]
+    fn top_sorts_and_breaks_ties_by_index() {
+        let prediction = Prediction::new(vec![0.1, 0.4, 0.1, 0.4], Labels::new(vec!["a".into(), "b".into()]));
+        let top: Vec<_> = prediction.top(9).iter().map(|class| (class.index, class.label.clone())).collect();
+        assert_eq!(top, [(1, "b".into()), (3, "3".into()), (0, "a".into()), (2, "2".into())]);
+    }
+
+    #[test]
+    fn label_files_in_every_form() {
+        for text in [
+            "cat\ndog\n",
+            "\u{feff}cat\r\ndog",
+            "[\"cat\", \"dog\"]",
+            "{\"1\": \"dog\", \"0\": \"cat\"}",
+            "{\"cat\": 0, \"dog\": 1}",
+            "{\"0\": [\"n02121808\", \"cat\"], \"1\": [\"n02084071\", \"dog\"]}",
+            "{0: 'cat',\n 1: \"dog\"}",
+        ] {
+            assert_eq!(Labels::parse("f", text).unwrap(), Labels::new(vec!["cat".into(), "dog".into()]), "{text}");
+        }
+        for text in [
+            "",
+            "[{}]",
+            "{\"x\": \"cat\"}",
+            "{\"99999999999\": \"a\"}",
+            "{0: cat}",
+            "{0: 'cat', 1: 'dog'}",
+            "{0: 'cat'}x",
+        ] {
+            assert_eq!(Labels::parse("f", text).unwrap_err().code(), "config.value", "{text}");
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! What no tensor shows of a network, decided.
+
+use crate::{
+    graph::Activation,
+    structure::{Dilation, GlobalPool, StrideIn, Structure},
+};
+
+/// What no tensor shows of a network: the usual, or what is stated instead.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Properties {
+    /// Whether 3x3 max pooling with stride 2 follows the stem's convolutions.
+    pub stem_pool: bool,
+    /// Stride of the stem's first convolution.
+    pub stem_stride: usize,
+    /// Stride of the first stage of blocks.
+    pub layer1_stride: usize,
+    /// Which convolution of a bottleneck strides.
+    pub stride_in: StrideIn,
+    /// Stages, from 1, that dilate their convolutions in place of striding.
+    pub dilated: Vec<usize>,
+    /// What becomes of the last feature map.
+    pub global_pool: GlobalPool,
+    /// What batch normalisation adds to the variance.
+    pub norm_eps: f32,
+    /// What follows convolutions and their norms in the stem, and the additions of blocks.
+    pub activation: Activation,
+    /// What follows the convolutions of a block but the last.
+    pub block_activation: Activation,
+}
+
+impl Properties {
+    /// What torchvision and timm build: a stem of stride 2 with max pooling, or for a `small` stem, a 3x3 convolution, neither
+    /// stride nor pooling; the stride of a bottleneck in its 3x3 convolution; no dilation; means over all pixels; an epsilon of
+    /// 1e-5; ReLU.
+    pub fn usual(small: bool) -> Self {
+        Properties {
+            stem_pool: !small,
+            stem_stride: if small { 1 } else { 2 },
+            layer1_stride: 1,
+            stride_in: StrideIn::ThreeByThree,
+            dilated: Vec::new(),
+            global_pool: GlobalPool::Avg,
+            norm_eps: 1e-5,
+            activation: Activation::Relu,
+            block_activation: Activation::Relu,
+        }
+    }
+
+    /// How many times as many features as channels of the last map the head reads.
+    pub(crate) fn features_per_channel(&self) -> usize {
+        if self.global_pool == GlobalPool::CatAvgMax { 2 } else { 1 }
+    }
+
+    /// Takes over what is stated, for a network of so many stages.
+    pub(super) fn state(&mut self, stated: &Structure, stages: usize) {
+        self.stem_pool = stated.stem_pool.unwrap_or(self.stem_pool);
+        self.stem_stride = stated.stem_stride.unwrap_or(self.stem_stride);
+        self.layer1_stride = stated.layer1_stride.unwrap_or(self.layer1_stride);
+        self.stride_in = stated.stride_in.unwrap_or(self.stride_in);
+        self.global_pool = stated.global_pool.unwrap_or(self.global_pool);
+        self.norm_eps = stated.norm_eps.unwrap_or(self.norm_eps);
+        self.activation = stated.activation.unwrap_or(self.activation);
+        self.block_activation = stated.block_activation.or(stated.activation).unwrap_or(self.block_activation);
+        match &stated.dilation {
+            None => {}
+            Some(Dilation::Stages(dilated)) => self.dilated.clone_from(dilated),
+            // The stem and the first stage come to 4, each stage more to twice as much.
+            Some(Dilation::OutputStride(most)) => {
+                self.dilated = (2..=stages).filter(|stage| 4_usize << (stage - 1).min(16) > *most).collect();
+            }
+        }
+    }
+
+    /// Key and value of each, as [`Structure`] parses them.
+    pub(super) fn rows(&self) -> Vec<(&'static str, String)> {
+        let dilated: Vec<String> = self.dilated.iter().map(|stage| format!("layer{stage}")).collect();
+        vec![
+            ("stem-pool", if self.stem_pool { "max".into() } else { "none".into() }),
+            ("stem-stride", self.stem_stride.to_string()),
+            ("layer1-stride", self.layer1_stride.to_string()),
+            ("stride-in", self.stride_in.to_string()),
+            ("dilation", if dilated.is_empty() { "none".into() } else { dilated.join("+") }),
+            ("global-pool", self.global_pool.to_string()),
+            ("norm-eps", format!("{:e}", self.norm_eps)),
+            ("activation", self.activation.to_string()),
+            ("block-activation", self.block_activation.to_string()),
+        ]
+    }
+}

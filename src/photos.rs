@@ -1,0 +1,110 @@
+//! Images that are still files: read and decoded as the command does, then run like any other.
+
+use std::path::Path;
+
+use crate::{
+    Classifier, Error, Prediction, Result,
+    image::{self, Decoded, Pixels},
+};
+
+/// The images of a batch: what became of each.
+type Each<T> = Result<Vec<Result<T>>>;
+
+impl Classifier {
+    /// The classes of the image file at `path`: decoded as [`image::open`] does with the settings of
+    /// [`Builder::decode`](crate::Builder::decode), turned upright. What is damaged in it goes to the `log` as a warning.
+    ///
+    /// # Errors
+    /// Those of [`image::open`] and [`Classifier::infer`].
+    pub fn infer_path(&self, path: impl AsRef<Path>) -> Result<Prediction> {
+        one(self.predict(&[self.pixels_of_path(path.as_ref())?])?)
+    }
+
+    /// The classes of the image file that these bytes are, as [`Classifier::infer_path`] gives them.
+    ///
+    /// # Errors
+    /// Those of [`image::decode`] and [`Classifier::infer`].
+    pub fn infer_bytes(&self, bytes: &[u8]) -> Result<Prediction> {
+        one(self.predict(&[self.pixels_of_bytes(bytes)?])?)
+    }
+
+    /// The classes of each image file, or what is wrong with it, all good ones in one batch.
+    ///
+    /// # Errors
+    /// As [`Classifier::infer_batch`]; what is wrong with one file stands in its place.
+    pub fn infer_path_batch(&self, paths: &[impl AsRef<Path>]) -> Each<Prediction> {
+        let pixels = paths.iter().map(|path| self.pixels_of_path(path.as_ref()));
+        each(pixels, |pixels| self.predict(pixels))
+    }
+
+    /// The classes of each image file that the bytes are, as [`Classifier::infer_path_batch`] gives them.
+    ///
+    /// # Errors
+    /// As [`Classifier::infer_path_batch`].
+    pub fn infer_bytes_batch(&self, files: &[impl AsRef<[u8]>]) -> Each<Prediction> {
+        let pixels = files.iter().map(|bytes| self.pixels_of_bytes(bytes.as_ref()));
+        each(pixels, |pixels| self.predict(pixels))
+    }
+
+    /// The features of the image file at `path`, as [`Classifier::embed`] gives them.
+    ///
+    /// # Errors
+    /// Those of [`image::open`] and [`Classifier::embed`].
+    pub fn embed_path(&self, path: impl AsRef<Path>) -> Result<Vec<f32>> {
+        one(self.features(&[self.pixels_of_path(path.as_ref())?])?)
+    }
+
+    /// The features of the image file that these bytes are, as [`Classifier::embed`] gives them.
+    ///
+    /// # Errors
+    /// Those of [`image::decode`] and [`Classifier::embed`].
+    pub fn embed_bytes(&self, bytes: &[u8]) -> Result<Vec<f32>> {
+        one(self.features(&[self.pixels_of_bytes(bytes)?])?)
+    }
+
+    /// The features of each image file, or what is wrong with it, all good ones in one batch.
+    ///
+    /// # Errors
+    /// As [`Classifier::embed_batch`]; what is wrong with one file stands in its place.
+    pub fn embed_path_batch(&self, paths: &[impl AsRef<Path>]) -> Each<Vec<f32>> {
+        let pixels = paths.iter().map(|path| self.pixels_of_path(path.as_ref()));
+        each(pixels, |pixels| self.features(pixels))
+    }
+
+    /// The features of each image file that the bytes are, as [`Classifier::embed_path_batch`] gives them.
+    ///
+    /// # Errors
+    /// As [`Classifier::embed_path_batch`].
+    pub fn embed_bytes_batch(&self, files: &[impl AsRef<[u8]>]) -> Each<Vec<f32>> {
+        let pixels = files.iter().map(|bytes| self.pixels_of_bytes(bytes.as_ref()));
+        each(pixels, |pixels| self.features(pixels))
+    }
+
+    fn pixels_of_path(&self, path: &Path) -> Result<Pixels> {
+        self.pixels_of(image::open(path, self.decode_options())?, &path.display())
+    }
+
+    fn pixels_of_bytes(&self, bytes: &[u8]) -> Result<Pixels> {
+        self.pixels_of(image::decode(bytes, self.decode_options())?, &"an image")
+    }
+
+    fn pixels_of(&self, decoded: Decoded, name: &dyn std::fmt::Display) -> Result<Pixels> {
+        if let Some(flaw) = decoded.flaw() {
+            log::warn!("{name}: {flaw}");
+        }
+        self.preprocess(&decoded.image)
+    }
+}
+
+fn one<T>(mut results: Vec<T>) -> Result<T> {
+    results.pop().ok_or_else(|| Error::Shape { node: "output".into(), reason: "none for one image".into() })
+}
+
+/// Runs the good images together, and puts the errors of the others back into their places.
+fn each<T>(pixels: impl Iterator<Item = Result<Pixels>>, run: impl FnOnce(&[Pixels]) -> Result<Vec<T>>) -> Each<T> {
+    let mut good = Vec::new();
+    let places: Vec<Result<()>> = pixels.map(|pixels| pixels.map(|pixels| good.push(pixels))).collect();
+    let mut results = run(&good)?.into_iter();
+    let missing = || Error::Shape { node: "output".into(), reason: "fewer rows than images".into() };
+    Ok(places.into_iter().map(|place| place.and_then(|()| results.next().ok_or_else(missing))).collect())
+}

@@ -1,0 +1,122 @@
+//! How many images go to the device at once: a number that was asked for, or one by the network and the device, never by the clock, so
+//! that the same work makes the same batches each time.
+
+use std::num::NonZero;
+
+use crate::{Classifier, Error};
+
+/// The smallest and the largest size of `auto`, where the memory allows it.
+const LEAST: usize = 4;
+const MOST: usize = 256;
+
+/// Bytes of activations that `auto` allows itself on a discrete GPU, and elsewhere, where the memory is the host's.
+const DISCRETE_BYTES: u64 = 4 << 30;
+const SHARED_BYTES: u64 = 1 << 30;
+
+/// Multiply-accumulates of a batch that keep a device busy: 64 images through ResNet-50 on a discrete GPU, 4 on another. Where the CPU
+/// is the device, kernels are busy with one image, and a batch shares out what a dispatch costs.
+const DISCRETE_MACS: u64 = 256 << 30;
+const SHARED_MACS: u64 = 16 << 30;
+const SOFTWARE_MACS: u64 = 1 << 30;
+
+/// Images per batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Batch {
+    /// As many as keep the device busy and fit, by the network and the kind of device; a batch that does not fit all the same is halved.
+    #[default]
+    Auto,
+    /// This many. A batch that does not fit is an error for each of its images.
+    Of(NonZero<usize>),
+}
+
+/// The size of the batches to come.
+pub(super) struct BatchSize {
+    size: usize,
+    auto: bool,
+    /// A batch did not fit.
+    halved: bool,
+}
+
+impl BatchSize {
+    /// For `images` images, if it is known how many there are.
+    pub(super) fn new(wanted: Batch, classifier: &Classifier, images: Option<usize>) -> Self {
+        let device = classifier.device();
+        let (size, auto) = match wanted {
+            Batch::Of(n) => (n.get(), false),
+            Batch::Auto if device.index.is_none() => (1, true),
+            Batch::Auto => {
+                let (bytes, macs) = match &*device.kind {
+                    "discrete GPU" => (DISCRETE_BYTES, DISCRETE_MACS),
+                    _ if device.software => (SHARED_BYTES, SOFTWARE_MACS),
+                    _ => (SHARED_BYTES, SHARED_MACS),
+                };
+                let fits = |n: usize| classifier.activation_bytes(n).is_ok_and(|needed| needed <= bytes);
+                let most = images.map_or(MOST, usize::next_power_of_two);
+                (size(macs, classifier.model().macs, fits).min(most), true)
+            }
+        };
+        BatchSize { size, auto, halved: false }
+    }
+
+    /// Images in the next batch.
+    pub(super) fn size(&self) -> usize {
+        self.size
+    }
+
+    /// Whether a batch that met `error` should be tried again in halves.
+    pub(super) fn splits(&self, error: &Error) -> bool {
+        self.auto && matches!(error, Error::GpuLimits { .. } | Error::GpuMemory { .. })
+    }
+
+    /// The size that was left, if a batch did not fit.
+    pub(super) fn halved_to(&self) -> Option<usize> {
+        self.halved.then_some(self.size)
+    }
+
+    /// Takes note of a batch: its images, and the most that ran at once.
+    pub(super) fn ran(&mut self, images: usize, at_once: usize) {
+        if self.auto && at_once < images {
+            (self.size, self.halved) = (self.size.min(at_once), true);
+        }
+    }
+}
+
+/// The power of two that `wanted` multiply-accumulates are about, at `image` each, as far as it fits.
+fn size(wanted: u64, image: u64, fits: impl Fn(usize) -> bool) -> usize {
+    let images = (wanted / image.max(1)).clamp(LEAST as u64, MOST as u64) as usize;
+    (0..=images.ilog2()).map(|i| 1 << i).take_while(|&n| fits(n)).last().unwrap_or(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_batch_is_as_large_as_keeps_the_device_busy_and_fits() {
+        let (resnet50, cifar) = (4_089_000_000, 41_000_000);
+        let sizes = [DISCRETE_MACS, SHARED_MACS, SOFTWARE_MACS].map(|macs| size(macs, resnet50, |_| true));
+        assert_eq!(sizes, [64, 4, 4]);
+        let sizes = [DISCRETE_MACS, SHARED_MACS, SOFTWARE_MACS].map(|macs| size(macs, cifar, |_| true));
+        assert_eq!(sizes, [256, 256, 16]);
+        assert_eq!(size(DISCRETE_MACS, resnet50, |n| n <= 24), 16, "the memory allows 24");
+        assert_eq!(
+            size(DISCRETE_MACS, resnet50, |_| false),
+            1,
+            "it fits nowhere: the error comes with the first image"
+        );
+    }
+
+    #[test]
+    fn what_does_not_fit_is_not_tried_again() {
+        let mut batch = BatchSize { size: 4, auto: true, halved: false };
+        batch.ran(4, 2);
+        assert_eq!((batch.size(), batch.halved_to()), (2, Some(2)));
+        batch.ran(4, 3);
+        assert_eq!(batch.size(), 2, "a batch that was under way already");
+        let mut asked_for = BatchSize { size: 8, auto: false, halved: false };
+        let memory = Error::GpuMemory { device: String::new(), reason: String::new() };
+        assert!(batch.splits(&memory) && !asked_for.splits(&memory));
+        asked_for.ran(8, 8);
+        assert_eq!((asked_for.size(), asked_for.halved_to()), (8, None));
+    }
+}

@@ -1,0 +1,97 @@
+//! What no tensor shows of a network, as far as somebody states it: a configuration, or who opens the model.
+
+mod parse;
+
+pub(crate) use parse::{norm_eps, output_stride};
+
+pub use crate::graph::Activation;
+
+/// Properties that change what a network computes and neither names nor shapes of its tensors. What is not stated is
+/// assumed to be the usual: see [`crate::models::Properties`].
+///
+/// It parses from pairs of a key and a value, for example `stem-pool=max,stem-stride=1,activation=silu`.
+#[derive(Debug, Clone, PartialEq, Default)]
+#[non_exhaustive]
+pub struct Structure {
+    /// Where it is stated, for messages: a file, or `option`.
+    pub stated_in: String,
+    /// Whether 3x3 max pooling with stride 2 follows the stem's convolutions.
+    pub stem_pool: Option<bool>,
+    /// Stride of the stem's first convolution.
+    pub stem_stride: Option<usize>,
+    /// Stride of the first stage of blocks (transformers' `downsample_in_first_stage` is 2).
+    pub layer1_stride: Option<usize>,
+    /// Which convolution of a bottleneck strides.
+    pub stride_in: Option<StrideIn>,
+    /// Stages that dilate their convolutions in place of striding.
+    pub dilation: Option<Dilation>,
+    /// What becomes of the last feature map.
+    pub global_pool: Option<GlobalPool>,
+    /// What batch normalisation adds to the variance.
+    pub norm_eps: Option<f32>,
+    /// What follows convolutions and their norms, in the stem, in blocks and after their additions.
+    pub activation: Option<Activation>,
+    /// What follows the convolutions of a block but the last, where it is another function (transformers' `hidden_act` does not
+    /// change that one).
+    pub block_activation: Option<Activation>,
+}
+
+/// Which convolution of a bottleneck strides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum StrideIn {
+    /// The first: He et al. 2015, Caffe's models, transformers' `downsample_in_bottleneck`.
+    OneByOne,
+    /// The second: torchvision and timm ("v1.5").
+    ThreeByThree,
+}
+
+/// Stages that dilate their convolutions in place of striding (torchvision's `replace_stride_with_dilation`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Dilation {
+    /// All stages that would make the map smaller than the input by more than this factor: 8, 16 or 32 (timm's
+    /// `output_stride`).
+    OutputStride(usize),
+    /// These stages, from 1, which is the one that is called `layer1`; none of them if it is empty.
+    Stages(Vec<usize>),
+}
+
+/// What becomes of the last feature map (timm's `global_pool`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum GlobalPool {
+    /// The mean over all pixels.
+    Avg,
+    /// The maximum over all pixels.
+    Max,
+    /// The mean of both.
+    AvgMax,
+    /// The mean, and after it the maximum: twice as many features.
+    CatAvgMax,
+    /// Nothing: the network has no head. Its features are the means all the same.
+    None,
+}
+
+impl Structure {
+    /// Whether the property of this key is stated.
+    pub fn states(&self, key: &str) -> bool {
+        match key {
+            "stem-pool" => self.stem_pool.is_some(),
+            "stem-stride" => self.stem_stride.is_some(),
+            "layer1-stride" => self.layer1_stride.is_some(),
+            "stride-in" => self.stride_in.is_some(),
+            "dilation" => self.dilation.is_some(),
+            "global-pool" => self.global_pool.is_some(),
+            "norm-eps" => self.norm_eps.is_some(),
+            "activation" => self.activation.is_some(),
+            "block-activation" => self.block_activation.is_some(),
+            _ => false,
+        }
+    }
+
+    /// Whether what is stated here decides the property of this key: `activation` is that of blocks too.
+    pub fn decides(&self, key: &str) -> bool {
+        self.states(key) || key == "block-activation" && self.activation.is_some()
+    }
+}

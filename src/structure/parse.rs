@@ -1,0 +1,145 @@
+//! Properties as pairs of a key and a value, in words.
+
+use std::{fmt, str::FromStr};
+
+use super::{Activation, Dilation, GlobalPool, StrideIn, Structure};
+use crate::{Error, Result};
+
+/// All keys, with what their values may be.
+const KEYS: [(&str, &str); 10] = [
+    ("stem-pool", "max or none"),
+    ("stem-stride", "1, 2, 3 or 4"),
+    ("layer1-stride", "1 or 2"),
+    ("stride-in", "1x1 or 3x3"),
+    ("dilation", "none, or stages with + between them, such as layer3+layer4"),
+    ("output-stride", "8, 16 or 32"),
+    ("global-pool", "avg, max, avgmax, catavgmax or none"),
+    ("norm-eps", "a number from 1e-12 to 1"),
+    ("activation", ACTIVATIONS),
+    ("block-activation", ACTIVATIONS),
+];
+
+const ACTIVATIONS: &str = "relu, relu6, leaky_relu, silu, mish, gelu, gelu_tanh, quick_gelu, sigmoid, tanh, hard_sigmoid, \
+     hard_swish, hard_mish, elu, celu, selu or identity; leaky_relu:0.2 gives the slope, elu:0.5 and celu:0.5 the scale";
+
+impl FromStr for Structure {
+    type Err = Error;
+
+    /// Takes pairs such as `stem-pool=max,stride-in=1x1`.
+    fn from_str(text: &str) -> Result<Self> {
+        let mut structure = Structure { stated_in: "option".into(), ..Structure::default() };
+        for pair in text.split(',') {
+            let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+            let (key, value) = (key.trim(), value.trim());
+            let invalid = |expected: &str| Error::ConfigValue {
+                place: "structure".into(),
+                field: key.into(),
+                value: value.into(),
+                expected: expected.into(),
+            };
+            let Some((_, values)) = KEYS.iter().find(|(known, _)| *known == key) else {
+                let keys: Vec<&str> = KEYS.iter().map(|(key, _)| *key).collect();
+                return Err(invalid(&format!("there is no such key; the keys are {}", keys.join(", "))));
+            };
+            let property = if key == "output-stride" { "dilation" } else { key };
+            if structure.states(property) {
+                return Err(invalid(&format!("{property} is stated twice")));
+            }
+            structure.set(key, value).ok_or_else(|| invalid(values))?;
+        }
+        Ok(structure)
+    }
+}
+
+impl Structure {
+    /// Nothing if the value is none of the key's.
+    fn set(&mut self, key: &str, value: &str) -> Option<()> {
+        let number = |range: std::ops::RangeInclusive<usize>| value.parse().ok().filter(|n| range.contains(n));
+        match key {
+            "stem-pool" => {
+                self.stem_pool = Some(match value {
+                    "max" => true,
+                    "none" => false,
+                    _ => return None,
+                });
+            }
+            "stem-stride" => self.stem_stride = Some(number(1..=4)?),
+            "layer1-stride" => self.layer1_stride = Some(number(1..=2)?),
+            "stride-in" => {
+                self.stride_in = Some(match value {
+                    "1x1" => StrideIn::OneByOne,
+                    "3x3" => StrideIn::ThreeByThree,
+                    _ => return None,
+                });
+            }
+            "dilation" => self.dilation = Some(Dilation::Stages(stages(value)?)),
+            "output-stride" => self.dilation = Some(Dilation::OutputStride(output_stride(value.parse().ok()?)?)),
+            "global-pool" => self.global_pool = Some(GlobalPool::parse(value)?),
+            "norm-eps" => self.norm_eps = Some(norm_eps(value.parse().ok()?)?),
+            "activation" => self.activation = Some(Activation::parse(value)?),
+            "block-activation" => self.block_activation = Some(Activation::parse(value)?),
+            _ => return None,
+        }
+        Some(())
+    }
+}
+
+/// `none`, or stages such as `layer3+layer4`.
+fn stages(value: &str) -> Option<Vec<usize>> {
+    if value == "none" {
+        return Some(Vec::new());
+    }
+    let mut stages = value
+        .split('+')
+        .map(|stage| stage.trim().strip_prefix("layer")?.parse().ok().filter(|stage| (1..=64).contains(stage)))
+        .collect::<Option<Vec<usize>>>()?;
+    stages.sort_unstable();
+    stages.dedup();
+    Some(stages)
+}
+
+/// One of those that timm builds.
+pub(crate) fn output_stride(stride: i64) -> Option<usize> {
+    [8, 16, 32].contains(&stride).then_some(stride as usize)
+}
+
+/// An epsilon that a variance can be added to.
+pub(crate) fn norm_eps(eps: f64) -> Option<f32> {
+    (1e-12..=1.0).contains(&eps).then_some(eps as f32)
+}
+
+impl GlobalPool {
+    /// The kind of a name. Those that start with `fast` are timm's other implementations of the same.
+    pub(crate) fn parse(name: &str) -> Option<Self> {
+        match name.strip_prefix("fast").unwrap_or(name) {
+            "avg" => Some(GlobalPool::Avg),
+            "" if name == "fast" => Some(GlobalPool::Avg),
+            "max" => Some(GlobalPool::Max),
+            "avgmax" => Some(GlobalPool::AvgMax),
+            "catavgmax" => Some(GlobalPool::CatAvgMax),
+            "none" if name == "none" => Some(GlobalPool::None),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for GlobalPool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            GlobalPool::Avg => "avg",
+            GlobalPool::Max => "max",
+            GlobalPool::AvgMax => "avgmax",
+            GlobalPool::CatAvgMax => "catavgmax",
+            GlobalPool::None => "none",
+        })
+    }
+}
+
+impl fmt::Display for StrideIn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            StrideIn::OneByOne => "1x1",
+            StrideIn::ThreeByThree => "3x3",
+        })
+    }
+}

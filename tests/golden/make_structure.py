@@ -1,0 +1,139 @@
+"""structure.json: what PyTorch computes for networks that differ in what no tensor shows.
+
+    pip install torch timm transformers numpy
+    python make_structure.py
+
+Weights are those of synthetic.py, all of them names of the network's own state. A row has the structure that residua has to be told, or
+the configuration that states it, the shape of the input, and the logits. The networks are narrow, as they have to be different and no more.
+"""
+import json, os
+from functools import partial
+import numpy as np, timm, torch
+from torch import nn
+from timm.models.densenet import DenseNet
+from timm.models.resnet import BasicBlock, Bottleneck, ResNet
+from transformers import ResNetConfig, ResNetForImageClassification
+import synthetic
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+SALT, DAMP = "structure", 0.3
+
+
+def resnet(block=BasicBlock, width=16, layers=(1, 2, 1, 2), **kw):
+    channels = tuple(width * i // 2 for i in (2, 3, 4, 5))
+    return ResNet(block, layers, channels=channels, num_classes=7, **kw)
+
+
+def bottlenecks(**kw):
+    return resnet(Bottleneck, 8, **kw)
+
+
+def stem(kernel, stride, pool):
+    net = resnet()
+    net.conv1 = nn.Conv2d(3, 64, kernel, stride, kernel // 2, bias=False)
+    if not pool:
+        net.maxpool = nn.Identity()
+    return net
+
+
+def stride_in_one():
+    net = bottlenecks()
+    for layer in (net.layer2, net.layer3, net.layer4):
+        layer[0].conv1.stride, layer[0].conv2.stride = (2, 2), (1, 1)
+    return net
+
+
+def replaced(flags):
+    """torchvision's replace_stride_with_dilation."""
+    from torchvision.models.resnet import Bottleneck as Block, ResNet as Net
+    return Net(Block, [1, 2, 1, 2], num_classes=7, width_per_group=8, replace_stride_with_dilation=flags)
+
+
+def eps(value):
+    net = resnet()
+    for module in net.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.eps = value
+    return net
+
+
+def densenet(**kw):
+    return DenseNet(growth_rate=8, block_config=(2, 3), num_classes=7, **kw)
+
+
+def transformers(**kw):
+    sizes = {"embedding_size": 16, "hidden_sizes": [16, 24, 32], "depths": [1, 2, 1], "layer_type": "basic", "num_labels": 7}
+    config = ResNetConfig(**{**sizes, **kw})
+    net = ResNetForImageClassification(config)
+    stated = {key: getattr(config, key) for key in ("model_type", "hidden_act", "downsample_in_first_stage", "downsample_in_bottleneck")}
+    return net, stated
+
+
+def args(**model_args):
+    return {"architecture": "resnet18", "model_args": model_args}
+
+
+ACTIVATIONS = ["relu6", "leaky_relu", "silu", "mish", "gelu", "gelu_tanh", "quick_gelu", "sigmoid", "tanh", "hard_sigmoid",
+               "hard_swish", "hard_mish", "elu", "celu", "selu", "identity"]
+
+
+def rows():
+    """Name, network, structure, configuration, size of the input."""
+    yield "usual", resnet(), "", None, 64
+    yield "stem 3x3/1 and pooling", stem(3, 1, True), "stem-pool=max", None, 32
+    yield "stem 3x3/2 and pooling", stem(3, 2, True), "stem-pool=max,stem-stride=2", None, 64
+    yield "stem 7x7/2 without pooling", stem(7, 2, False), "stem-pool=none", None, 32
+    yield "stem 7x7/1 without pooling", stem(7, 1, False), "stem-stride=1,stem-pool=none", None, 32
+    yield "stride in 1x1", stride_in_one(), "stride-in=1x1", None, 64
+    for name, flags in {"layer3+layer4": [False, True, True], "layer2+layer4": [True, False, True], "layer2": [True, False, False]}.items():
+        yield f"dilation {name}", replaced(flags), f"dilation={name}", None, 61
+    yield "dilation in groups", resnet(Bottleneck, 8, cardinality=4, base_width=32, output_stride=8), "output-stride=8", args(output_stride=8), 64
+    for stride in (8, 16):
+        yield f"output stride {stride}", resnet(output_stride=stride), f"output-stride={stride}", args(output_stride=stride), 61
+    yield "eps 1e-3", eps(1e-3), "norm-eps=1e-3", args(norm_eps=1e-3), 64
+    for pool in ("max", "avgmax", "catavgmax"):
+        yield f"global {pool}", resnet(global_pool=pool), f"global-pool={pool}", args(global_pool=pool), 64
+    for act in ACTIVATIONS:
+        yield f"activation {act}", resnet(act_layer=act), f"activation={act}", args(act_layer=act), 32
+    yield "activation with slope", resnet(act_layer=partial(nn.LeakyReLU, 0.2)), "activation=leaky_relu:0.2", None, 32
+    yield "activation with scale", resnet(act_layer=partial(nn.CELU, 0.5)), "activation=celu:0.5", None, 32
+    yield "activation and gates", bottlenecks(act_layer="silu", block_args={"attn_layer": "se"}), "activation=silu", args(act_layer="silu"), 64
+    yield "deep stem", resnet(stem_type="deep", stem_width=8, avg_down=True, act_layer="elu"), "activation=elu", args(act_layer="elu"), 61
+    yield "densenet", densenet(act_layer="silu", global_pool="avgmax"), "activation=silu,global-pool=avgmax", args(act_layer="silu", global_pool="avgmax"), 64
+    net, stated = transformers(downsample_in_first_stage=True, hidden_act="gelu")
+    yield "transformers, three stages", net, "layer1-stride=2,activation=gelu,block-activation=relu", stated, 64
+    net, stated = transformers(layer_type="bottleneck", downsample_in_bottleneck=True, hidden_sizes=[32, 48, 64])
+    yield "transformers, stride in 1x1", net, "stride-in=1x1", stated, 64
+
+
+def golden(net, size):
+    state = {k: v for k, v in net.state_dict().items() if not k.endswith("num_batches_tracked")}
+    last = [k for k in state if k.endswith(("bn3.weight", "bn2.weight"))]
+    damped = max(last, key=lambda k: k[-10:]).split(".")[-2] + ".weight" if last else None
+    values = {k: torch.from_numpy(synthetic.tensor(SALT, k, tuple(v.shape), damped, DAMP)) for k, v in state.items()}
+    net.load_state_dict(values, strict=False)
+    net.eval().double()
+    shape = [2, 3, size, size + 3]
+    with torch.no_grad():
+        y = net(torch.from_numpy(synthetic.tensor(SALT, "input", tuple(shape))).double())
+    logits = getattr(y, "logits", y).float().numpy()
+    assert np.isfinite(logits).all() and logits.std() > 1e-3
+    tensors = [[k, list(v.shape)] for k, v in state.items()]
+    return {"damped": damped, "input": shape, "logits": [[float(f"{x:.8g}") for x in row] for row in logits.tolist()]}, tensors
+
+
+def main():
+    bases, out = [], []
+    for name, net, structure, config, size in rows():
+        row, tensors = golden(net, size)
+        if tensors not in bases:
+            bases.append(tensors)
+        row = {"name": name, "structure": structure, "config": config, "base": bases.index(tensors), **row}
+        print(name, row["logits"][0][:3], flush=True)
+        out.append(row)
+    lines = [",\n".join(json.dumps(x) for x in part) for part in (bases, out)]
+    text = '{"salt": %s, "damp": %s,\n"bases": [\n%s\n],\n"rows": [\n%s\n]}\n' % (json.dumps(SALT), DAMP, *lines)
+    open(os.path.join(HERE, "structure.json"), "w").write(text)
+
+
+main()
