@@ -1,17 +1,21 @@
-//! AVIF and HEIC through the system's libheif, which turns them upright as the file says.
+//! AVIF and HEIC through the system's libheif.
+//!
+//! libheif 1.15 does not widen the range of grey images that are stored with values from 16 to 235: they keep less contrast than
+//! Pillow gives them.
 
 use ::image::{DynamicImage, metadata::Orientation};
-use libheif_rs::{ColorSpace, HeifContext, HeifError, RgbChroma};
+use libheif_rs::{ColorSpace, HeifContext, HeifError, HeifErrorCode, HeifErrorSubCode, RgbChroma};
 
 use super::decode::{Picture, Sizes, from_samples};
 use crate::{Error, Result};
 
-/// The pixels of the main image, with 8 bits a channel.
-pub(super) fn decode(bytes: &[u8], sizes: &Sizes) -> Result<Picture> {
+/// The pixels of the main image, with 8 bits a channel. `upright` turns, mirrors and cuts it as the file says.
+pub(super) fn decode(bytes: &[u8], sizes: &Sizes, upright: bool) -> Result<Picture> {
     let context = HeifContext::read_from_bytes(bytes).map_err(error)?;
     let handle = context.primary_image_handle().map_err(error)?;
-    sizes.check(handle.width(), handle.height())?;
-    let image = handle.decode(ColorSpace::Rgb(RgbChroma::Rgb), false).map_err(error)?;
+    // What is decoded, of which the file may show a part only.
+    sizes.check(handle.ispe_width().unsigned_abs(), handle.ispe_height().unsigned_abs())?;
+    let image = handle.decode(ColorSpace::Rgb(RgbChroma::Rgb), !upright).map_err(error)?;
     let planes = image.planes();
     let plane = planes.interleaved.ok_or_else(|| Error::ImageDecode { reason: "libheif gave no pixels".into() })?;
     let rows = plane.data.chunks(plane.stride).take(plane.height as usize);
@@ -21,5 +25,12 @@ pub(super) fn decode(bytes: &[u8], sizes: &Sizes) -> Result<Picture> {
 }
 
 fn error(error: HeifError) -> Error {
-    Error::ImageDecode { reason: format!("libheif: {}", error.message) }
+    let reason = format!("libheif: {}", error.message.trim_end());
+    match (error.code, error.sub_code) {
+        (_, HeifErrorSubCode::EndOfData) => Error::ImageTruncated { reason },
+        (HeifErrorCode::UnsupportedFileType | HeifErrorCode::UnsupportedFeature, _) => {
+            Error::ImageUnsupported { reason }
+        }
+        _ => Error::ImageDecode { reason },
+    }
 }

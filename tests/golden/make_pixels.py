@@ -1,13 +1,13 @@
 """Small synthetic images and what Pillow makes of them, for tests/image/.
 
-    pip install numpy pillow
+    pip install numpy pillow pillow_heif
     python make_pixels.py [CJPEG HEIF-ENC]     cjpeg of libjpeg-turbo 3 and heif-enc of libheif, for what Pillow does not write
 
 pixels/<input>.png                                          an image, every colour type of PNG among them
 pixels/<input>.<resize>.<filter>.<W>x<H>.<rounding>.png     its crop; resize is shorter-N, squash-WxH or none
 formats/<file>                                              one image in each file format and flavour
 formats/<file>.png                                          its RGB pixels as Pillow decodes them
-heif/<file>, heif/<file>.png                                the same for AVIF and HEIC; as Pillow decodes the AVIF
+heif/<file>, heif/<file>.png                                the same for AVIF and HEIC, the latter with pillow_heif 1.8.1; upright
 
 The committed files were made with Pillow 13.0.0. Earlier releases give other pixels for images that lose more than twice as
 many rows as columns, because they run the horizontal pass first on all.
@@ -16,7 +16,8 @@ import os
 import subprocess
 import sys
 import numpy as np
-from PIL import Image
+import pillow_heif
+from PIL import Image, ImageOps
 
 here = os.path.dirname(os.path.abspath(__file__))
 PIXELS, FORMATS = os.path.join(here, "pixels"), os.path.join(here, "formats")
@@ -154,7 +155,15 @@ def save_others(cjpeg, heif_enc):
     image.save(png)
     save_with_pixels(os.path.join(folder, "photo.avif"), image, quality=90, subsampling="4:4:4")
     subprocess.run([heif_enc, "-q", "95", "-p", "chroma=444", "-o", os.path.join(folder, "photo.heic"), png], check=True)
-    image.save(os.path.join(folder, "photo.heic.png"), optimize=True)
+    pillow_heif.register_heif_opener()
+    save_with_pixels(os.path.join(folder, "photo.heic"))
+    exif = Image.Exif()
+    exif[0x112] = 6
+    for name, options in {"turned.avif": {"quality": 90, "subsampling": "4:4:4"}, "turned.heic": {"quality": 95, "chroma": 444}}.items():
+        path = os.path.join(folder, name)
+        image.save(path, exif=exif.tobytes(), **options)
+        with Image.open(path) as turned:
+            ImageOps.exif_transpose(turned).convert("RGB").save(path + ".png", optimize=True)
     os.remove(source)
     os.remove(png)
 
