@@ -5,7 +5,10 @@ use std::path::PathBuf;
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
-use super::{folder::FolderOptions, options::Global};
+use super::{
+    io::{folder::FolderOptions, inputs::Inputs, records::Format},
+    options::Global,
+};
 
 /// Classify images with residual networks on any GPU.
 #[derive(Debug, Parser)]
@@ -279,30 +282,6 @@ pub(crate) struct Similar {
     pub(crate) format: SimilarFormat,
 }
 
-/// The choice of images.
-#[derive(Debug, Clone, ClapArgs)]
-pub(crate) struct Inputs {
-    /// Take folders, with all images that are in them and in the folders below
-    #[arg(short, long)]
-    pub(crate) recursive: bool,
-    #[command(flatten)]
-    pub(crate) folders: FolderOptions,
-    /// Lists are separated by NUL instead of line ends (find -print0)
-    #[arg(short = '0', long)]
-    pub(crate) null: bool,
-    /// Image files; folders with -r; - for an image on stdin; @FILE for a list of paths, one a line; @- for a list on stdin
-    #[arg(required = true, value_name = "INPUT")]
-    pub(crate) inputs: Vec<PathBuf>,
-}
-
-impl Inputs {
-    /// How many images they are, where that is known without looking into folders and lists.
-    pub(crate) fn count(&self) -> Option<usize> {
-        let list = |input: &PathBuf| input.to_string_lossy().starts_with('@');
-        Some(self.inputs.len()).filter(|_| !self.recursive && !self.inputs.iter().any(list))
-    }
-}
-
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Explain {
     #[command(flatten)]
@@ -369,13 +348,6 @@ pub(crate) struct Logits {
     /// safetensors file to write, with a tensor "logits" [N, classes] f32
     #[arg(short, long, value_name = "OUT.safetensors")]
     pub(crate) output: PathBuf,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Format {
-    Text,
-    Jsonl,
-    Csv,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

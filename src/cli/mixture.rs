@@ -25,7 +25,7 @@ use residua::{
     tensor::{Shape, StorageType, Tensor},
 };
 
-use super::options::Global;
+use crate::cli::options::Global;
 
 /// Networks of made-up weights, beside the model that is asked for, and the pixels of their crops.
 const NETWORKS: [(&str, usize); 3] = [("cifar_resnet20a", 32), ("resnet18", 64), ("densenet121", 64)];

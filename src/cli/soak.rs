@@ -17,12 +17,13 @@ use std::{
 
 use fastrand::Rng;
 
-use super::{
-    Outcome, args,
-    interrupt::Interrupt,
+use crate::cli::{
+    args,
+    commands::row,
     mixture::{Call, Mixture, Outcome as Came},
     options::Global,
-    row,
+    outcome::Outcome,
+    terminal::interrupt::Interrupt,
 };
 
 /// Threads that call at the same time.

@@ -2,16 +2,16 @@
 //!
 //! Each case runs in a process of its own, so that its memory and the time to its first result are its own.
 
-#[path = "../../cli/cache.rs"]
+#[path = "../../cli/io/cache.rs"]
 mod cache;
 mod case;
 mod gemm;
 mod plot;
 mod print;
 // The writer that the pictures of `residua` use.
-#[path = "../../cli/svg.rs"]
+#[path = "../../cli/draw/svg.rs"]
 mod svg;
-#[path = "../../cli/variables.rs"]
+#[path = "../../cli/terminal/variables.rs"]
 mod variables;
 
 use std::{

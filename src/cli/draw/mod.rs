@@ -1,0 +1,6 @@
+//! Pictures.
+
+pub(crate) mod chart;
+pub(crate) mod heatmap;
+pub(crate) mod network;
+pub(crate) mod svg;
