@@ -5,11 +5,9 @@ mod args;
 mod commands;
 mod draw;
 mod io;
-mod mixture;
 mod open;
 mod options;
 mod outcome;
-mod soak;
 mod terminal;
 
 use std::{
@@ -73,7 +71,6 @@ fn dispatch(args: &Args, out: &mut dyn Write) -> Outcome {
         Command::Info { model, graph } => info::run(global, model.name(), graph.as_deref(), out),
         Command::Verify(command) => verify::run(global, command, out),
         Command::Profile(command) => profile::run(global, command, out),
-        Command::Soak(command) => soak::run(global, command, out),
         Command::Pull { model, option } => pull::run(global, model.as_ref().or(option.as_ref()), out),
         Command::Doctor { json } => doctor::run(global, *json, out),
         Command::Completions { shell } => completions::completions(*shell, out),

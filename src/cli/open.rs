@@ -3,16 +3,17 @@
 use std::{env, fs, io, path::Path};
 
 use residua::{
-    Builder, Classifier, Error, Labels, Precision,
+    Builder, Classifier, Error, Labels,
     executor::gpu::Wanted,
     hub::Hub,
     image::{self, Decoded},
+    program::environment,
 };
 
 use super::{
-    io::{cache, faults},
-    options::{FilterArg, Global, PrecisionArg},
-    terminal::{download, tuning, variables},
+    io::faults,
+    options::Global,
+    terminal::{download, tuning},
 };
 
 impl Global {
@@ -31,17 +32,13 @@ impl Global {
     /// These options.
     pub(crate) fn builder(&self) -> Result<Builder, Error> {
         let mut builder: Builder =
-            Classifier::builder().hub(self.hub()).adapter(self.wanted()?).precision(match self.precision {
-                PrecisionArg::Auto => Precision::Auto,
-                PrecisionArg::F32 => Precision::F32,
-                PrecisionArg::F16 => Precision::F16,
-            });
+            Classifier::builder().hub(self.hub()).adapter(self.wanted()?).precision(self.precision);
         builder = builder.test_size(self.test_size).deterministic(self.deterministic).tune(tuning::tune(self, None));
         builder = builder.allow_extra(self.allow_extra).allow_nonfinite(self.allow_nonfinite).no_config(self.no_config);
         if let Some(structure) = &self.structure {
             builder = builder.structure(structure.clone());
         }
-        if let Some(folder) = cache::folder() {
+        if let Some(folder) = environment::cache_folder() {
             builder = builder.cache(folder);
         }
         if let Some(resize) = self.resize {
@@ -51,10 +48,7 @@ impl Global {
             builder = builder.crop(crop);
         }
         if let Some(filter) = self.filter {
-            builder = builder.filter(match filter {
-                FilterArg::Bilinear => image::Filter::Bilinear,
-                FilterArg::Bicubic => image::Filter::Bicubic,
-            });
+            builder = builder.filter(filter);
         }
         if let Some(mean) = self.mean {
             builder = builder.mean(mean);
@@ -71,12 +65,12 @@ impl Global {
 
     /// The adapter that is wanted, by option or by the environment.
     pub(crate) fn wanted(&self) -> Result<Wanted, Error> {
-        variables::wanted(self.device.as_deref())
+        environment::wanted(self.device.as_deref())
     }
 
     /// Tells what a classifier has to tell.
     pub(crate) fn tell(&self, classifier: Classifier) -> Result<Classifier, Error> {
-        variables::note().iter().for_each(|note| self.note(note));
+        environment::note().iter().for_each(|note| self.note(note));
         classifier.notes().iter().for_each(|note| self.note(note));
         Ok(classifier)
     }

@@ -12,15 +12,12 @@ use residua::{
     check::{tune, verify::Coverage},
     executor::gpu::{self, AdapterReport, Device, Wanted},
     hub::Hub,
+    program::environment::cache_folder,
 };
 use serde_json::{Value, json};
 
 use super::row;
-use crate::cli::{
-    io::{cache, faults},
-    options::Global,
-    outcome::Outcome,
-};
+use crate::cli::{io::faults, options::Global, outcome::Outcome};
 
 /// Variables that change what residua, its graphics drivers or its downloads do, and whether their values may be shown: an
 /// address can hold a password, a token is one.
@@ -244,13 +241,13 @@ fn adapter_json(adapter: &AdapterReport) -> Value {
 
 /// The files of kernels' times on these devices.
 fn measured(devices: &[DeviceInfo]) -> Vec<PathBuf> {
-    let folder = cache::folder();
+    let folder = cache_folder();
     let paths = folder.iter().flat_map(|folder| devices.iter().map(|device| tune::path(folder, device)));
     paths.filter(|path| path.exists()).collect()
 }
 
 fn caches() -> Vec<Value> {
-    let folders = [("cache", cache::folder()), ("hub cache", Hub::from_vars(|name| env::var_os(name)).cache)];
+    let folders = [("cache", cache_folder()), ("hub cache", Hub::from_vars(|name| env::var_os(name)).cache)];
     let described = folders.into_iter().filter_map(|(name, path)| Some((name, path?)));
     described
         .map(|(name, path)| {

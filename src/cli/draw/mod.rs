@@ -3,4 +3,3 @@
 pub(crate) mod chart;
 pub(crate) mod heatmap;
 pub(crate) mod network;
-pub(crate) mod svg;

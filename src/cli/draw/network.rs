@@ -5,10 +5,9 @@ use std::{collections::BTreeMap, fmt::Write};
 use residua::{
     graph::{Conv2dParams, ValueId},
     network::{Activation, Epilogue, Layer, LayerOp, Network},
+    program::svg::{CHARACTER, Svg, series},
     tensor::Shape,
 };
-
-use super::svg::{CHARACTER, Svg, series};
 
 /// Most rows of a column; a longer stage takes several columns.
 const ROWS: usize = 42;

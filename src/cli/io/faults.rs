@@ -2,12 +2,12 @@
 
 use std::{fs, path::PathBuf};
 
-use residua::{DeviceInfo, Error, check::verify::Fault};
+use residua::{DeviceInfo, Error, check::verify::Fault, program::environment::cache_folder};
 
-use super::{cache, files::write_file};
+use super::files::write_file;
 
 fn file() -> Option<PathBuf> {
-    Some(cache::folder()?.join("faults.json"))
+    Some(cache_folder()?.join("faults.json"))
 }
 
 /// What earlier runs found, on any device. A file that is missing, or of another version, says nothing.

@@ -1,6 +1,5 @@
 //! Files in and out: images as they are named, records, and what is kept between runs.
 
-pub(crate) mod cache;
 pub(crate) mod faults;
 pub(crate) mod files;
 pub(crate) mod folder;

@@ -5,4 +5,3 @@ pub(crate) mod interrupt;
 pub(crate) mod notes;
 pub(crate) mod progress;
 pub(crate) mod tuning;
-pub(crate) mod variables;

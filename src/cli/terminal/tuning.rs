@@ -9,11 +9,12 @@ use std::{
 use residua::{
     DeviceInfo,
     check::tune::{self, Measure, Progress, Tune, Watch},
+    program::environment::cache_folder,
     stream::Batch,
     tensor::Shape,
 };
 
-use crate::cli::{io::cache, options::Global};
+use crate::cli::options::Global;
 
 /// What the options ask for, for an input of shape `input`, else for `--batch` images of the model's own size.
 pub(crate) fn tune(global: &Global, input: Option<Shape>) -> Tune {
@@ -58,7 +59,7 @@ fn watch() -> Watch {
 /// Tells once on each GPU that kernels can be measured.
 pub(crate) fn offer(global: &Global, device: &DeviceInfo) {
     let wanted = !global.quiet && !global.no_tune && !global.tune && !global.retune;
-    if let Some(folder) = cache::folder().filter(|_| wanted)
+    if let Some(folder) = cache_folder().filter(|_| wanted)
         && tune::offer(&folder, device)
     {
         let how = "`residua classify --tune ...` measures them on this device, in about a minute, once";

@@ -1,8 +1,8 @@
-//! The mixed work of `residua soak`: calls whose outcome is known, or must be that of the first time.
+//! Calls whose outcome is known, or must be the same as the first time.
 
 use std::{
     collections::HashMap,
-    fs,
+    env, fs,
     future::Future,
     hash::{DefaultHasher, Hash, Hasher},
     io::Cursor,
@@ -13,19 +13,21 @@ use std::{
     thread,
 };
 
-use ::image::{DynamicImage, ImageFormat, RgbImage};
 use fastrand::Rng;
+use image::{DynamicImage, ImageFormat, RgbImage};
 use residua::{
     Builder, Classifier, Error, Result,
     checkpoint::Synthetic,
     executor::gpu::{Device, Executor, Failure, Injection, Moment, Wanted, plan::Options},
+    hub::Hub,
     image::{DecodeOptions, decode},
     models::Architecture,
     network::Network,
+    program::environment,
     tensor::{Shape, StorageType, Tensor},
 };
 
-use crate::cli::options::Global;
+use super::Args;
 
 /// Networks of made-up weights, beside the model that is asked for, and the pixels of their crops.
 const NETWORKS: [(&str, usize); 3] = [("cifar_resnet20a", 32), ("resnet18", 64), ("densenet121", 64)];
@@ -67,7 +69,7 @@ const FAULTS: [(Moment, Failure); 6] = [
 const REPEATS: usize = 5;
 
 /// Everything that calls work on.
-pub(super) struct Mixture {
+pub(crate) struct Calls {
     networks: Vec<Opened>,
     /// What a future can be dropped of; none on the CPU reference path.
     executor: Option<Executor>,
@@ -86,7 +88,7 @@ struct Opened {
 
 /// A piece of work. Equal calls have equal results.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) enum Call {
+pub(crate) enum Call {
     /// The classes of photos, from their files on.
     Classify { network: usize, batch: usize, photo: usize },
     /// Their features.
@@ -110,10 +112,10 @@ pub(super) enum Call {
 }
 
 /// What came of a call.
-pub(super) enum Outcome {
-    /// What was to be: the bits of the first time, which this may be.
+pub(crate) enum Outcome {
+    /// The bits of the first time, which this may be.
     Right,
-    /// An error that was to be.
+    /// The expected error.
     Refused(&'static str),
     /// An error that a failing device may bring.
     Failed(Error),
@@ -123,21 +125,25 @@ pub(super) enum Outcome {
     Wrong(String),
 }
 
-impl Mixture {
-    /// Opens all networks on the device of `global`.
-    pub(super) fn open(global: &Global, model: &str) -> Result<Self> {
-        let made_up = |(name, crop): &(&str, usize)| Ok(global.builder()?.synthetic(name).crop(*crop));
-        let mut builders = vec![global.builder()?.model(model)];
-        builders.extend(NETWORKS.iter().map(made_up).collect::<Result<Vec<_>>>()?);
+impl Calls {
+    /// Opens all networks on the device that `args` name.
+    pub(crate) fn open(args: &Args) -> Result<Self> {
+        let wanted = environment::wanted(Some(&args.device))?;
+        let hub = Hub::from_vars(|name| env::var_os(name));
+        let folder = tempfile::tempdir().map_err(|error| Error::io("the folder for temporary files", &error))?;
+        let builder = Classifier::builder().hub(hub).adapter(wanted.clone()).precision(args.precision);
+        let builder = builder.cache(folder.path().join("cache"));
+        let made_up = |(name, crop): &(&str, usize)| builder.clone().synthetic(name).crop(*crop);
+        let mut builders = vec![builder.clone().model(&args.model)];
+        builders.extend(NETWORKS.iter().map(made_up));
         let networks: Vec<Opened> = builders.into_iter().map(Opened::new).collect::<Result<_>>()?;
         let on_gpu = networks[0].classifier.device().index.is_some();
-        let folder = tempfile::tempdir().map_err(|error| Error::io("the folder for temporary files", &error))?;
         let write = |(i, (bytes, _)): (usize, &(&[u8], &str))| {
             let path = folder.path().join(format!("{i}.safetensors"));
             fs::write(&path, bytes).map_err(|error| Error::io(&path, &error)).map(|()| path)
         };
-        Ok(Mixture {
-            executor: if on_gpu { Some(executor(global.wanted()?)?) } else { None },
+        Ok(Calls {
+            executor: if on_gpu { Some(executor(wanted)?) } else { None },
             photos: PHOTOS.iter().map(|&(width, height)| photo(width, height)).collect(),
             bad_checkpoints: BAD_CHECKPOINTS.iter().enumerate().map(write).collect::<Result<_>>()?,
             _folder: folder,
@@ -146,8 +152,8 @@ impl Mixture {
         })
     }
 
-    /// A call of the kind that fate has it.
-    pub(super) fn random(&self, random: &mut Rng) -> Call {
+    /// A random call.
+    pub(crate) fn random(&self, random: &mut Rng) -> Call {
         let network = random.usize(..self.networks.len());
         let (batch, photo) = (random.usize(1..=LARGEST_BATCH), random.usize(..PHOTOS.len()));
         match random.u32(..100) {
@@ -167,7 +173,7 @@ impl Mixture {
     }
 
     /// Every call that has a result of its own, once: the results that later ones are compared with.
-    pub(super) fn all(&self) -> Vec<Call> {
+    pub(crate) fn all(&self) -> Vec<Call> {
         let mut calls = Vec::new();
         for network in 0..self.networks.len() {
             for photo in 0..PHOTOS.len() {
@@ -184,9 +190,9 @@ impl Mixture {
         calls
     }
 
-    /// Calls after which the same is on the devices as after all earlier times, whenever one of them was opened again: weights in
-    /// every form that any input takes, and the last sessions.
-    pub(super) fn settling(&self) -> Vec<Call> {
+    /// Calls that return every device to the same cached state, so that samples of memory can be compared: weights in every form that any
+    /// input takes, and the last sessions.
+    pub(crate) fn settling(&self) -> Vec<Call> {
         let each = |network| {
             let logits = move |batch| SIDES.map(|side| Call::Logits { network, batch, side });
             let classify = |batch| Call::Classify { network, batch, photo: 0 };
@@ -199,14 +205,14 @@ impl Mixture {
     }
 
     /// Bytes that are in use on the devices; none where the driver does not tell.
-    pub(super) fn device_memory(&self) -> Option<u64> {
+    pub(crate) fn device_memory(&self) -> Option<u64> {
         let classifiers = self.networks.iter().map(|network| network.classifier.device_memory());
         let executor = self.executor.iter().map(|executor| pollster::block_on(executor.device().memory()));
         classifiers.chain(executor).sum()
     }
 
     /// Does `call`, and compares what comes of it; once more where the fault of another call got in its way. `failed` is told of those.
-    pub(super) fn run(&self, call: &Call, failed: &mut dyn FnMut(&'static str)) -> Outcome {
+    pub(crate) fn run(&self, call: &Call, failed: &mut dyn FnMut(&'static str)) -> Outcome {
         if let &Call::Fault { network, fault, .. } = call {
             let (moment, failure) = FAULTS[fault];
             self.networks[network].injection.plan(moment, 1, failure);
@@ -369,7 +375,7 @@ fn input(batch: usize, side: usize) -> Tensor {
 /// The PNG file of a made-up photo.
 fn photo(width: u32, height: u32) -> Vec<u8> {
     let mut random = Rng::with_seed(u64::from(width));
-    let pixels = RgbImage::from_fn(width, height, |x, y| ::image::Rgb([(7 * x) as u8, (5 * y) as u8, random.u8(..)]));
+    let pixels = RgbImage::from_fn(width, height, |x, y| image::Rgb([(7 * x) as u8, (5 * y) as u8, random.u8(..)]));
     let mut file = Cursor::new(Vec::new());
     // Into memory, and of a format that is compiled in: there is nothing that could fail.
     let _ = pixels.write_to(&mut file, ImageFormat::Png);

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 /// Width of a character of [`Svg::text`] in pixels; the font is monospaced, so that nothing overlaps wherever it is shown.
-pub(crate) const CHARACTER: f64 = 6.7;
+pub const CHARACTER: f64 = 6.7;
 
 /// Colours that the colour-blind tell apart (Okabe and Ito 2008), for light and for dark.
 const SERIES: [(&str, &str); 6] = [
@@ -16,12 +16,12 @@ const SERIES: [(&str, &str); 6] = [
 ];
 
 /// The class of series `i`, whose colour strokes lines; with `fill` it fills shapes.
-pub(crate) fn series(i: usize) -> String {
+pub fn series(i: usize) -> String {
     format!("s{}", i % SERIES.len())
 }
 
 /// A picture. Classes: `ink`, `muted`, `bold` for text, `line`, `faint`, `box` for shapes, and those of [`series`].
-pub(crate) struct Svg {
+pub struct Svg {
     width: f64,
     height: f64,
     body: String,
@@ -29,24 +29,24 @@ pub(crate) struct Svg {
 
 impl Svg {
     /// An empty picture of that many pixels.
-    pub(crate) fn new(width: f64, height: f64) -> Self {
+    pub fn new(width: f64, height: f64) -> Self {
         Svg { width, height, body: String::new() }
     }
 
     /// Text that starts at `x`, its baseline at `y`.
-    pub(crate) fn text(&mut self, x: f64, y: f64, class: &str, text: &str) {
+    pub fn text(&mut self, x: f64, y: f64, class: &str, text: &str) {
         self.anchored(x, y, class, "start", text);
     }
 
     /// Text with its `start`, `middle` or `end` at `x`.
-    pub(crate) fn anchored(&mut self, x: f64, y: f64, class: &str, anchor: &str, text: &str) {
+    pub fn anchored(&mut self, x: f64, y: f64, class: &str, anchor: &str, text: &str) {
         let text = escape(text);
         let _ =
             writeln!(self.body, r#"<text x="{x:.1}" y="{y:.1}" class="{class}" text-anchor="{anchor}">{text}</text>"#);
     }
 
     /// A rectangle with round corners, and what is said of it where the pointer is on it.
-    pub(crate) fn rect(&mut self, [x, y, width, height]: [f64; 4], class: &str, title: &str) {
+    pub fn rect(&mut self, [x, y, width, height]: [f64; 4], class: &str, title: &str) {
         let title = if title.is_empty() { String::new() } else { format!("<title>{}</title>", escape(title)) };
         let radius = 3.0_f64.min(width / 2.0);
         let _ = writeln!(
@@ -56,12 +56,12 @@ impl Svg {
     }
 
     /// A path in SVG's own notation.
-    pub(crate) fn path(&mut self, d: &str, class: &str) {
+    pub fn path(&mut self, d: &str, class: &str) {
         let _ = writeln!(self.body, r#"<path d="{d}" class="{class}"/>"#);
     }
 
     /// The file.
-    pub(crate) fn finish(self) -> String {
+    pub fn finish(self) -> String {
         let Svg { width, height, body } = self;
         let colours = |dark: bool| {
             let pick = |(light, other): (&'static str, &'static str)| if dark { other } else { light };

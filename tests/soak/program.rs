@@ -1,12 +1,14 @@
-//! `residua soak`: mixed work at random for a given time. Every result is compared with the first of its kind, memory must not grow,
-//! and nothing may hang.
+//! Mixed work at random for minutes or hours, for maintainers: `cargo run --example soak -- --minutes 60`. Every result is compared with
+//! the first of its kind, memory must not grow, and nothing may hang.
+
+mod calls;
 
 use std::{
     collections::BTreeMap,
-    fs,
+    fmt, fs,
     io::{self, Write},
     panic::{self, AssertUnwindSafe},
-    process,
+    process::{self, ExitCode},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, RwLock,
         atomic::{AtomicBool, Ordering},
@@ -15,16 +17,10 @@ use std::{
     time::{Duration, Instant},
 };
 
+use calls::{Call, Calls, Outcome};
+use clap::Parser;
 use fastrand::Rng;
-
-use crate::cli::{
-    args,
-    commands::row,
-    mixture::{Call, Mixture, Outcome as Came},
-    options::Global,
-    outcome::Outcome,
-    terminal::interrupt::Interrupt,
-};
+use residua::{Error, Precision};
 
 /// Threads that call at the same time.
 const THREADS: usize = 4;
@@ -43,10 +39,43 @@ const HOST_JUDGED: Duration = Duration::from_secs(30 * 60);
 
 const TICK: Duration = Duration::from_secs(1);
 
+/// Stress a device: random calls for minutes or hours; fail if a result or the memory changes, or if a call hangs.
+///
+/// Four threads classify, embed and explain in batches of 1 to 8 with several networks, open and close classifiers, drop calls half-way and
+/// give bad images and checkpoints. Exit status 1 if a result ever differs from that of the same call before, if an unexpected error comes
+/// or an expected one does not, if a call hangs, or if memory grows by more than 2 % from the first third of the minutes to the last
+/// (medians; the host's memory in runs of at least half an hour, as single samples are off by up to 6 %).
+///
+/// With glibc set MALLOC_ARENA_MAX=1 and MALLOC_MMAP_THRESHOLD_=65536: its malloc gives threads heaps of their own, and keeps what is
+/// freed; what a closed device leaves there looks like growth.
+#[derive(Debug, Parser)]
+struct Args {
+    /// builtin, a .safetensors file, a folder or a model of the hub, beside networks of made-up weights
+    #[arg(short, long, default_value = "builtin")]
+    model: String,
+    /// Where to run, as for `residua`
+    #[arg(long, default_value = "auto")]
+    device: String,
+    /// How weights and activations are stored
+    #[arg(long, value_enum, default_value_t)]
+    precision: Precision,
+    /// How long
+    #[arg(long, default_value_t = 5.0, value_parser = minutes)]
+    minutes: f64,
+    /// Another order of calls
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+}
+
+fn minutes(text: &str) -> Result<f64, String> {
+    let week = 7.0 * 24.0 * 60.0;
+    text.parse().ok().filter(|&n: &f64| n > 0.0 && n <= week).ok_or_else(|| "minutes, up to a week".into())
+}
+
 /// What the threads share.
 struct Soak {
-    mixture: Mixture,
-    tally: Mutex<Tally>,
+    calls: Calls,
+    counts: Mutex<Counts>,
     /// What each thread does, and for how many ticks; the last place is that of the thread that takes the samples.
     doing: Vec<Mutex<Option<(Call, u32)>>>,
     /// Held for reading during a call, and for writing while all is still.
@@ -55,11 +84,11 @@ struct Soak {
 }
 
 #[derive(Debug, Default, Clone)]
-struct Tally {
+struct Counts {
     calls: u64,
     right: u64,
     dropped: u64,
-    /// Errors that were to be, by code.
+    /// Expected errors, by code.
     refused: BTreeMap<&'static str, u64>,
     /// Errors of devices that failed on purpose, by code.
     failed: BTreeMap<&'static str, u64>,
@@ -73,64 +102,82 @@ struct Memory {
     device: Option<u64>,
 }
 
-pub(super) fn run(global: &Global, command: &args::Soak, out: &mut dyn Write) -> Outcome {
-    let interrupt = Interrupt::install();
-    let length = Duration::from_secs_f64(60.0 * command.minutes);
+fn main() -> ExitCode {
+    match run(&Args::parse(), &mut io::stdout()) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::from(1),
+        Err(error) => {
+            let _ = writeln!(io::stderr(), "soak: {error} [{}]", error.code());
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// Whether nothing was wrong.
+fn run(args: &Args, out: &mut dyn Write) -> Result<bool, Error> {
+    let length = Duration::from_secs_f64(60.0 * args.minutes);
     let soak = Arc::new(Soak {
-        mixture: Mixture::open(global, &command.model.model)?,
-        tally: Mutex::default(),
+        calls: Calls::open(args)?,
+        counts: Mutex::default(),
         doing: (0..=THREADS).map(|_| Mutex::default()).collect(),
         still: RwLock::default(),
         over: AtomicBool::default(),
     });
-    writeln!(out, "{} minutes, {THREADS} threads, seed {}", command.minutes, command.seed)?;
-    out.flush()?;
-    let watched = soak.clone();
-    thread::spawn(move || watched.watch());
-    let all = soak.mixture.all();
-    writeln!(out, "{} different calls, each alone", all.len())?;
-    out.flush()?;
-    all.into_iter().for_each(|call| soak.call(THREADS, call));
-    let threads: Vec<_> = (0..THREADS)
-        .map(|thread| {
-            let soak = soak.clone();
-            let random = Rng::with_seed(command.seed.wrapping_add(thread as u64));
-            thread::spawn(move || soak.work(thread, random))
-        })
-        .collect();
-    let began = Instant::now();
-    let first_minute = Duration::from_secs(60).min(length / 2);
-    let mut samples = Vec::new();
-    let mut due = first_minute;
-    while began.elapsed() < length && interrupt.check().is_ok() {
-        thread::sleep(TICK.min(length / 10));
-        if began.elapsed() >= due && due < length {
-            let memory = soak.sample();
-            samples.push(memory);
-            writeln!(out, "{:6.1} min: {}; {memory}", began.elapsed().as_secs_f64() / 60.0, soak.tally())?;
-            out.flush()?;
-            due += Duration::from_secs(60);
-        }
-    }
-    soak.over.store(true, Ordering::Relaxed);
-    threads.into_iter().for_each(|thread| drop(thread.join()));
-    samples.push(soak.sample());
-    let steady = memory_rows(out, &samples, began.elapsed())?;
-    let tally = soak.tally().clone();
-    verdict(out, &tally)?;
-    interrupt.check()?;
-    Ok(steady && tally.wrong.is_empty())
+    let interrupted = soak.clone();
+    // Without a handler Ctrl-C ends the process without a verdict.
+    let _ = ctrlc::set_handler(move || interrupted.over.store(true, Ordering::Relaxed));
+    let printed = soak.run(args.seed, length, out);
+    printed.map_err(|error| Error::io("stdout", &error))
 }
 
 impl Soak {
-    fn tally(&self) -> MutexGuard<'_, Tally> {
-        lock(&self.tally)
+    /// Works for `length`, and prints what came of it. Whether nothing was wrong.
+    fn run(self: &Arc<Self>, seed: u64, length: Duration, out: &mut dyn Write) -> io::Result<bool> {
+        writeln!(out, "{:.1} minutes, {THREADS} threads, seed {seed}", length.as_secs_f64() / 60.0)?;
+        let watched = self.clone();
+        thread::spawn(move || watched.watch());
+        let all = self.calls.all();
+        writeln!(out, "{} different calls, each alone", all.len())?;
+        out.flush()?;
+        all.into_iter().for_each(|call| self.call(THREADS, call));
+        let threads: Vec<_> = (0..THREADS)
+            .map(|thread| {
+                let soak = self.clone();
+                let random = Rng::with_seed(seed.wrapping_add(thread as u64));
+                thread::spawn(move || soak.work(thread, random))
+            })
+            .collect();
+        let began = Instant::now();
+        let first_minute = Duration::from_secs(60).min(length / 2);
+        let mut samples = Vec::new();
+        let mut due = first_minute;
+        while began.elapsed() < length && !self.over.load(Ordering::Relaxed) {
+            thread::sleep(TICK.min(length / 10));
+            if began.elapsed() >= due && due < length {
+                let memory = self.sample();
+                samples.push(memory);
+                writeln!(out, "{:6.1} min: {}; {memory}", began.elapsed().as_secs_f64() / 60.0, self.counts())?;
+                out.flush()?;
+                due += Duration::from_secs(60);
+            }
+        }
+        self.over.store(true, Ordering::Relaxed);
+        threads.into_iter().for_each(|thread| drop(thread.join()));
+        samples.push(self.sample());
+        let steady = memory_rows(out, &samples, began.elapsed())?;
+        let counts = self.counts().clone();
+        verdict(out, &counts)?;
+        Ok(steady && counts.wrong.is_empty())
+    }
+
+    fn counts(&self) -> MutexGuard<'_, Counts> {
+        lock(&self.counts)
     }
 
     /// Calls one after the other, until it is over.
     fn work(&self, thread: usize, mut random: Rng) {
         while !self.over.load(Ordering::Relaxed) {
-            let call = self.mixture.random(&mut random);
+            let call = self.calls.random(&mut random);
             let _running = self.still.read().unwrap_or_else(PoisonError::into_inner);
             self.call(thread, call);
         }
@@ -138,26 +185,26 @@ impl Soak {
 
     fn call(&self, thread: usize, call: Call) {
         *lock(&self.doing[thread]) = Some((call.clone(), 0));
-        let failed = &mut |code| *self.tally().failed.entry(code).or_default() += 1;
-        let came = panic::catch_unwind(AssertUnwindSafe(|| self.mixture.run(&call, failed)));
+        let failed = &mut |code| *self.counts().failed.entry(code).or_default() += 1;
+        let outcome = panic::catch_unwind(AssertUnwindSafe(|| self.calls.run(&call, failed)));
         *lock(&self.doing[thread]) = None;
-        let mut tally = self.tally();
-        tally.calls += 1;
-        match came {
-            Ok(Came::Right) => tally.right += 1,
-            Ok(Came::Dropped) => tally.dropped += 1,
-            Ok(Came::Refused(code)) => *tally.refused.entry(code).or_default() += 1,
-            Ok(Came::Failed(error)) => tally.wrong.push(format!("{call:?}: {error}")),
-            Ok(Came::Wrong(what)) => tally.wrong.push(what),
-            Err(_) => tally.wrong.push(format!("{call:?}: a panic")),
+        let mut counts = self.counts();
+        counts.calls += 1;
+        match outcome {
+            Ok(Outcome::Right) => counts.right += 1,
+            Ok(Outcome::Dropped) => counts.dropped += 1,
+            Ok(Outcome::Refused(code)) => *counts.refused.entry(code).or_default() += 1,
+            Ok(Outcome::Failed(error)) => counts.wrong.push(format!("{call:?}: {error}")),
+            Ok(Outcome::Wrong(what)) => counts.wrong.push(what),
+            Err(_) => counts.wrong.push(format!("{call:?}: a panic")),
         }
     }
 
     /// The memory while no other thread runs, after the same calls every time.
     fn sample(&self) -> Memory {
         let _still = self.still.write().unwrap_or_else(PoisonError::into_inner);
-        self.mixture.settling().into_iter().for_each(|call| self.call(THREADS, call));
-        Memory { host: host_memory(), device: self.mixture.device_memory() }
+        self.calls.settling().into_iter().for_each(|call| self.call(THREADS, call));
+        Memory { host: host_memory(), device: self.calls.device_memory() }
     }
 
     /// Ends the process when a call hangs. It counts its own ticks, so that a process that was stopped for a while does not count as hung.
@@ -169,7 +216,7 @@ impl Soak {
                 let Some((call, ticks)) = &mut *doing else { continue };
                 *ticks += 1;
                 if *ticks == PATIENCE {
-                    let _ = writeln!(io::stderr(), "residua: {call:?} hangs: {PATIENCE} s; so far {}", self.tally());
+                    let _ = writeln!(io::stderr(), "soak: {call:?} hangs: {PATIENCE} s; so far {}", self.counts());
                     process::exit(1);
                 }
             }
@@ -177,18 +224,18 @@ impl Soak {
     }
 }
 
-impl std::fmt::Display for Tally {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Display for Counts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let refused: u64 = self.refused.values().sum();
         let failed: u64 = self.failed.values().sum();
-        let Tally { calls, right, dropped, wrong, .. } = self;
+        let Counts { calls, right, dropped, wrong, .. } = self;
         write!(f, "{calls} calls: {right} right, {refused} refused, {dropped} dropped, {} wrong", wrong.len())?;
         write!(f, "; {failed} times a failing device")
     }
 }
 
-impl std::fmt::Display for Memory {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Display for Memory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "host {}, device {}", mib(self.host), mib(self.device))
     }
 }
@@ -228,18 +275,23 @@ fn median(samples: &[Memory], figure: impl Fn(&Memory) -> Option<u64>) -> Option
     Some(figures[figures.len() / 2])
 }
 
-fn verdict(out: &mut dyn Write, tally: &Tally) -> io::Result<()> {
-    row(out, "calls", tally.calls)?;
-    row(out, "right", format!("{}, with the bits of the first time", tally.right))?;
-    row(out, "dropped", format!("{}, before they were ready", tally.dropped))?;
-    for (code, count) in &tally.refused {
-        row(out, "refused", format!("{count}, as was to be, with {code}"))?;
+/// One line of a two-column listing.
+fn row(out: &mut dyn Write, name: &str, value: impl fmt::Display) -> io::Result<()> {
+    writeln!(out, "{name:<15} {value}")
+}
+
+fn verdict(out: &mut dyn Write, counts: &Counts) -> io::Result<()> {
+    row(out, "calls", counts.calls)?;
+    row(out, "right", format!("{}, with the bits of the first time", counts.right))?;
+    row(out, "dropped", format!("{}, before they were ready", counts.dropped))?;
+    for (code, count) in &counts.refused {
+        row(out, "refused", format!("{count} with {code}, as expected"))?;
     }
-    for (code, count) in &tally.failed {
+    for (code, count) in &counts.failed {
         row(out, "failing device", format!("{count} times {code}, and then right"))?;
     }
-    row(out, "wrong", tally.wrong.len())?;
-    tally.wrong.iter().take(10).try_for_each(|what| writeln!(out, "  {what}"))
+    row(out, "wrong", counts.wrong.len())?;
+    counts.wrong.iter().take(10).try_for_each(|what| writeln!(out, "  {what}"))
 }
 
 fn mib(bytes: Option<u64>) -> String {
