@@ -43,6 +43,7 @@
 //! | `open` | [`Builder`]: from a name to a classifier | all above |
 //! | `classifier`, `photos`, `blocking` | the whole path in order ([`Classifier`]), files as its input, the blocking twins of its calls | all above |
 //! | [`stream`] | many images: decoded ahead, run in batches, back in order, each with its result or its error | `classifier`, `image` |
+//! | `program` (feature `cli`, hidden) | the cache's folder, the adapter that the environment names, drawing: what the programs share | `executor::gpu` |
 //! | `cli/`, `bin/` | the commands | the public library |
 //!
 //! `tests/layering.rs` enforces the last column.
@@ -83,6 +84,9 @@ pub mod network;
 mod open;
 #[cfg(not(target_family = "wasm"))]
 mod photos;
+#[cfg(feature = "cli")]
+#[doc(hidden)]
+pub mod program;
 #[doc(hidden)]
 pub mod search;
 #[cfg(not(target_family = "wasm"))]

@@ -5,6 +5,8 @@ use std::{
     sync::Arc,
 };
 
+#[cfg(feature = "hub")]
+use crate::hub::{Hub, ModelId, near};
 use crate::{
     Classifier, Error, Result,
     cache::Cache,
@@ -17,7 +19,11 @@ use crate::{
     classifier::ModelInfo,
     executor::{
         Executor, Host, Reference, Work,
-        gpu::{self, Device, Injection, Wanted, kernels::cooperative, plan::Options},
+        gpu::{
+            self, Device, Wanted,
+            kernels::cooperative,
+            plan::{self, Options},
+        },
     },
     image::{self, DecodeOptions, Preprocess},
     labels::{Labels, Scoring},
@@ -27,14 +33,10 @@ use crate::{
     structure::{GlobalPool, Structure},
     tensor::{Shape, StorageType},
 };
-#[cfg(feature = "hub")]
-use crate::{
-    executor::gpu::plan,
-    hub::{Hub, ModelId, near},
-};
 
 /// In which precision activations and weights are stored on the device. Sums are f32 always.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 #[non_exhaustive]
 pub enum Precision {
     /// f32 for now on every device.
@@ -71,7 +73,8 @@ pub struct Builder {
     allow_nonfinite: bool,
     structure: Structure,
     cache: Option<Cache>,
-    injection: Option<Injection>,
+    #[cfg(feature = "fault-injection")]
+    injection: Option<gpu::Injection>,
     #[cfg(feature = "hub")]
     hub: Hub,
 }
@@ -233,7 +236,8 @@ impl Builder {
     }
 
     /// Failures of the device at moments that `injection` chooses, to test how they are met.
-    pub fn inject(mut self, injection: &Injection) -> Self {
+    #[cfg(feature = "fault-injection")]
+    pub fn inject(mut self, injection: &gpu::Injection) -> Self {
         self.injection = Some(injection.clone());
         self
     }
@@ -414,6 +418,7 @@ impl Builder {
         if let Some(cache) = self.cache.clone() {
             device.use_cache(cache);
         }
+        #[cfg(feature = "fault-injection")]
         if let Some(injection) = &self.injection {
             device.inject(injection);
         }
