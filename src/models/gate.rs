@@ -6,7 +6,7 @@ use super::{
     Shapes,
     tally::{most_frequent, rows},
 };
-use crate::graph::{Conv2dParams, Graph, Op, ValueId};
+use crate::graph::{Conv2dParams, Graph, Op, Plain, ValueId};
 
 /// How the gates of a block are computed from the means of its channels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,7 +29,7 @@ impl Gate {
     /// Appends the gate of a `block` to its value `x` of so many channels.
     pub(super) fn push(self, graph: &mut Graph, block: &str, channels: usize, x: ValueId) -> ValueId {
         let part = |part: &str| format!("{block}.se.{part}");
-        let mean = graph.push(part("mean"), Op::GlobalAvgPool, &[x]);
+        let mean = graph.push(part("mean"), Plain::GlobalAvgPool, &[x]);
         let gate = match self {
             Gate::SqueezeExcite { squeeze } => {
                 let y = pointwise(graph, part("fc1"), Conv2dParams::pointwise(channels, squeeze), mean);
