@@ -7,6 +7,7 @@ mod densenet;
 mod densenet_detect;
 mod densenet_table;
 mod extra;
+mod gate;
 mod head;
 mod look_alike;
 mod properties;
@@ -19,6 +20,7 @@ mod tally;
 use std::collections::BTreeMap;
 
 pub use densenet::DenseNet;
+pub use gate::Gate;
 pub use head::Head;
 pub use look_alike::{Named, check_declared, is_foreign, named};
 pub use properties::Properties;
@@ -78,14 +80,14 @@ impl Architecture {
     ) -> Result<(Self, Vec<&'a str>)> {
         let unknown = |reason| Error::UnknownArchitecture { model: model.into(), reason };
         if let Some(feature) = look_alike::feature(shapes) {
-            return Err(unknown(format!("{feature} is not supported; supported are {SUPPORTED}")));
+            return Err(unknown(format!("{feature} is not supported; supported are {}", supported())));
         }
         let architecture = if densenet_detect::resembles(shapes) {
             densenet_detect::read(shapes).map(Architecture::DenseNet)
         } else if resnet_detect::resembles(shapes) {
             resnet_detect::read(shapes).map(Architecture::ResNet)
         } else {
-            Err(format!("{}; supported are {SUPPORTED}", sample(shapes)))
+            Err(format!("{}; supported are {}", sample(shapes), supported()))
         };
         let architecture = architecture.map_err(unknown)?.stated(asked, configured)?;
         let extra = extra::beside(model, &architecture, architecture.check(model, shapes)?)?;
@@ -222,9 +224,13 @@ impl Architecture {
     }
 }
 
-/// For messages.
-const SUPPORTED: &str = "ResNet (plain, wide, -C, -D, -S, -T, -RS), ResNeXt, SE-ResNet, SE-ResNeXt and DenseNet in the \
-     spellings of torchvision, timm and transformers, and the CIFAR ResNets and DenseNets";
+/// The supported networks, for messages.
+fn supported() -> String {
+    let resnets = resnet_table::SUPPORTED;
+    format!(
+        "{resnets}, and DenseNet, in the spellings of torchvision, timm and transformers, and the CIFAR ResNets and DenseNets"
+    )
+}
 
 fn list(names: &[&str]) -> String {
     let more = if names.len() > LISTED { ", ..." } else { "" };

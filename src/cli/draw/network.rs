@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, fmt::Write};
 
 use residua::{
-    graph::{Conv2dParams, ValueId},
+    graph::{Conv2dParams, Plain, ValueId},
     network::{Activation, Epilogue, Layer, LayerOp, Network},
     program::svg::{CHARACTER, Svg, series},
     tensor::Shape,
@@ -239,11 +239,9 @@ fn describe(layer: &Layer) -> (usize, String) {
             let kind = if *max { "maximum" } else { "mean" };
             (2, format!("{}{kind} {}x{}/{}", before(prologue.is_some()), params.kernel, params.kernel, params.stride))
         }
-        LayerOp::GlobalAvgPool => (2, "mean over all pixels".into()),
-        LayerOp::GlobalMaxPool { mean: false } => (2, "maximum over all pixels".into()),
-        LayerOp::GlobalMaxPool { mean: true } => (2, "mean of mean and maximum over all pixels".into()),
-        LayerOp::Activation(activation) => (5, activation.to_string()),
-        LayerOp::Linear { inputs, outputs, .. } => (3, format!("linear {inputs} -> {outputs}")),
+        LayerOp::Plain { op, weights: Some(_) } => (3, op.to_string()),
+        LayerOp::Plain { op: op @ Plain::Activation(_), .. } => (5, op.to_string()),
+        LayerOp::Plain { op, .. } => (2, op.to_string()),
         LayerOp::Elementwise { norm, gated, epilogue } => {
             let gate = if *gated { "gate" } else { "" };
             let norm = if norm.is_some() { "bn" } else { "" };
