@@ -72,8 +72,10 @@ pub mod graph;
 pub mod hub;
 pub mod image;
 pub mod labels;
+mod model_info;
 pub mod models;
 pub mod network;
+mod note;
 mod open;
 #[cfg(not(target_family = "wasm"))]
 mod photos;
@@ -85,12 +87,14 @@ pub mod tensor;
 
 #[cfg(not(target_family = "wasm"))]
 pub use blocking::{Threads, devices};
-pub use classifier::{Classifier, ModelInfo};
+pub use classifier::Classifier;
 pub use error::{Error, Result};
 pub use executor::{DeviceInfo, DeviceKind, Host};
 pub use explain::Explanation;
 pub use image::Pixels;
 pub use labels::{Class, Labels, Prediction};
-pub use open::builder::{Builder, Precision};
+pub use model_info::ModelInfo;
+pub use note::Note;
+pub use open::{builder::Builder, settings::Precision};
 pub use search::{Similarities, cosine};
 pub use structure::Structure;
