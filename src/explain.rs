@@ -5,8 +5,7 @@
 //! F being the last feature map. That sum is the map. It is exact, and takes no gradients.
 
 use crate::{
-    Error, Result,
-    classifier::ModelInfo,
+    Error, ModelInfo, Result,
     executor::Executor,
     graph::{Graph, Op, Plain},
     image::Region,

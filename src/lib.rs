@@ -77,10 +77,12 @@ pub mod graph;
 pub mod hub;
 pub mod image;
 pub mod labels;
+mod model_info;
 #[doc(hidden)]
 pub mod models;
 #[doc(hidden)]
 pub mod network;
+mod note;
 mod open;
 #[cfg(not(target_family = "wasm"))]
 mod photos;
@@ -101,12 +103,14 @@ pub use check::{
     tune::Tune,
     verify::{Coverage, LayerCheck, Verification},
 };
-pub use classifier::{Classifier, ModelInfo};
+pub use classifier::Classifier;
 pub use error::{Error, Result};
 pub use executor::{DeviceInfo, DeviceKind, Host, Task, Work};
 pub use explain::Explanation;
 pub use image::Pixels;
 pub use labels::{Class, Labels, Prediction};
-pub use open::builder::{Builder, Precision};
+pub use model_info::ModelInfo;
+pub use note::Note;
+pub use open::{builder::Builder, settings::Precision};
 pub use search::{Similarities, cosine};
 pub use structure::Structure;

@@ -4,10 +4,9 @@ use std::path::PathBuf;
 
 use super::links;
 use crate::{
-    Error, Result,
+    Error, Note, Result,
     checkpoint::{Claims, ModelConfig},
     models::{Architecture, BlockKind, Named, Shapes, check_declared, is_foreign, named},
-    tensor::Shape,
 };
 
 /// A configuration, where it is from, and how sure it is that it belongs to the checkpoint.
@@ -39,11 +38,11 @@ impl Subject<'_> {
         &self,
         stated: Stated,
         own: Option<&Named>,
-        notes: &mut Vec<String>,
+        notes: &mut Vec<Note>,
     ) -> Result<Option<ModelConfig>> {
         let Stated { place, claims, config, owned } = stated;
         let mut other = |what: &str| {
-            notes.push(format!("{place} is not used: {what}"));
+            notes.push(Note::ignored(&*place, what));
             Ok(None)
         };
         let named_otherwise =
@@ -97,7 +96,7 @@ impl Subject<'_> {
                 let (said, found) = differs(claims.layer_type.as_ref()?, kind?)?;
                 Some(("layer_type", said, found))
             })
-            .or_else(|| numbers("num_features", claims.features, claims.features.and_then(|_| self.features())))
+            .or_else(|| numbers("num_features", claims.features, Some(self.architecture.channels())))
             .or_else(|| {
                 let conv =
                     claims.first_conv.as_ref().filter(|conv| !self.shapes.contains_key(&format!("{conv}.weight")))?;
@@ -105,33 +104,22 @@ impl Subject<'_> {
             })
     }
 
-    /// Channels after the last stage.
-    fn features(&self) -> Option<usize> {
-        let graph = self.architecture.graph();
-        let (height, width) = self.architecture.default_input();
-        let shapes = graph.infer_shapes(Shape::new(1, 3, height, width)).ok()?;
-        Some(shapes[graph.features().0].c / self.architecture.properties().features_per_channel())
-    }
-
     /// Compares the names under which the file lies at `steps` with the tensors; `confirmed` if its own configuration says which
     /// network it is.
     ///
     /// # Errors
     /// [`Error::UnknownArchitecture`] for the name of a network that is not supported and has these tensors too.
-    pub(super) fn check_names(&self, steps: &[PathBuf], confirmed: bool, notes: &mut Vec<String>) -> Result<()> {
-        let mut note = |note: String| {
+    pub(super) fn check_names(&self, steps: &[PathBuf], confirmed: bool, notes: &mut Vec<Note>) -> Result<()> {
+        let mut differs = |name: &str| {
+            let note =
+                Note::NameDiffers { name: name.into(), architecture: self.architecture.name(), configured: confirmed };
             if !notes.contains(&note) {
                 notes.push(note);
             }
         };
         for named in steps.iter().flat_map(|step| links::names(step)) {
             match &named {
-                Named::LookAlike(name, _) if confirmed => {
-                    note(format!(
-                        "named {name}, but its configuration and its tensors are those of {}",
-                        self.architecture.name()
-                    ));
-                }
+                Named::LookAlike(name, _) if confirmed => differs(name),
                 Named::LookAlike(name, feature) => {
                     let reason = format!(
                         "its name says {name}: {feature} is not supported; if it is plain {}, give it another name",
@@ -139,9 +127,7 @@ impl Subject<'_> {
                     );
                     return Err(Error::UnknownArchitecture { model: self.model.into(), reason });
                 }
-                _ if !confirmed && !named.may_be(self.architecture) => {
-                    note(format!("named {}, but its tensors are those of {}", named.name(), self.architecture.name()));
-                }
+                _ if !confirmed && !named.may_be(self.architecture) => differs(named.name()),
                 _ => {}
             }
         }
