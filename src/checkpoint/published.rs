@@ -5,7 +5,7 @@
 //! `models/resnet.py`.
 
 use super::{
-    preprocess::PreprocessConfig,
+    preprocess_config::PreprocessConfig,
     timm::{self, PretrainedCfg},
 };
 

@@ -5,7 +5,7 @@
 
 use super::{
     Block, BlockKind, Head, Properties, ResNet, Shapes, Shortcut, Stem,
-    tally::{largest_index, most_frequent, outputs, rows, unsupported_stem},
+    majority::{largest_index, most_frequent, outputs, rows, unsupported_stem},
 };
 
 /// Whether the names are of the ResNet family at all.

@@ -6,7 +6,7 @@ use std::{
 };
 
 #[cfg(feature = "hub")]
-use crate::hub::{Hub, ModelId, near};
+use crate::hub::{Hub, ModelId, similar_names};
 use crate::{
     Classifier, Error, Result,
     cache::Cache,
@@ -381,7 +381,7 @@ impl Builder {
     fn hub_source(&self, model: &str, reader: &Reader<'_>) -> Result<Source> {
         match ModelId::parse(model) {
             Some(id) => reader.hub(&id, &self.hub),
-            None => Err(not_found(model, &near(model))),
+            None => Err(not_found(model, &similar_names(model))),
         }
     }
 
