@@ -261,8 +261,8 @@ pub enum Error {
     /// A folder was given where an image is expected.
     #[error("is a folder; give -r to classify what is in it")]
     ImageFolder,
-    /// A folder holds no image.
-    #[error("there is no image in this folder")]
+    /// A folder or a list holds no image.
+    #[error("there is no image in it")]
     ImageNone,
 
     /// A node of the graph cannot take its input.

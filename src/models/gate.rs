@@ -4,7 +4,7 @@
 
 use super::{
     Shapes,
-    tally::{most_frequent, rows},
+    majority::{most_frequent, rows},
 };
 use crate::graph::{Conv2dParams, Graph, Op, Plain, ValueId};
 

@@ -10,10 +10,7 @@ use crate::{
     cache::Cache,
     check::{tune::Tune, verify::Fault},
     checkpoint::{Checkpoint, ModelConfig},
-    executor::{
-        Host,
-        gpu::{self, Wanted},
-    },
+    executor::{Host, gpu::Wanted},
     image::{self, DecodeOptions},
     labels::Labels,
     structure::Structure,
@@ -196,7 +193,7 @@ impl Builder {
     /// Failures of the device at moments that `injection` chooses, to test how they are met.
     #[cfg(feature = "fault-injection")]
     #[doc(hidden)]
-    pub fn inject(mut self, injection: &gpu::Injection) -> Self {
+    pub fn inject(mut self, injection: &crate::executor::gpu::Injection) -> Self {
         self.0.injection = Some(injection.clone());
         self
     }
