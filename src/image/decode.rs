@@ -112,7 +112,7 @@ pub fn read(file: impl Read, path: &Path) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
     file.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(|error| Error::io(path, &error))?;
     if bytes.len() as u64 > MAX_BYTES {
-        return Err(Error::ImageUnsupported { reason: format!("the file has more than {MAX_BYTES} bytes") });
+        return Err(Error::image_unsupported(format!("the file has more than {MAX_BYTES} bytes")));
     }
     Ok(bytes)
 }
@@ -131,7 +131,7 @@ pub fn decode(bytes: &[u8], options: &DecodeOptions) -> Result<Decoded> {
     let format = sniff::sniff(bytes)?;
     let Picture { mut image, orientation, damage, truncated } = contain(format, || decode_as(format, bytes, options))?;
     if let Some(damage) = damage.as_ref().filter(|_| options.strict) {
-        return Err(Error::ImageDecode { reason: format!("it is damaged: {damage}") });
+        return Err(Error::image_decode(format!("it is damaged: {damage}")));
     }
     // Pillow gives no TIFF as it is stored.
     if options.exif || format == Format::Tiff {
@@ -144,7 +144,7 @@ pub fn decode(bytes: &[u8], options: &DecodeOptions) -> Result<Decoded> {
 fn contain<T>(format: Format, decoder: impl FnOnce() -> Result<T>) -> Result<T> {
     // What a panicking decoder leaves behind is dropped with it, so nothing broken is seen afterwards.
     catch_unwind(AssertUnwindSafe(decoder))
-        .unwrap_or_else(|_| Err(Error::ImageDecode { reason: format!("the {} decoder panicked", format.name()) }))
+        .unwrap_or_else(|_| Err(Error::image_decode(format!("the {} decoder panicked", format.name()))))
 }
 
 fn decode_as(format: Format, bytes: &[u8], options: &DecodeOptions) -> Result<Picture> {
@@ -194,21 +194,22 @@ pub(super) fn from_samples(width: u32, height: u32, channels: usize, samples: Ve
         3 => ImageBuffer::from_raw(width, height, samples).map(DynamicImage::ImageRgb8),
         _ => ImageBuffer::from_raw(width, height, samples).map(DynamicImage::ImageRgba8),
     };
-    image.ok_or_else(|| Error::ImageDecode { reason: "the decoder gave too few pixels".into() })
+    image.ok_or_else(|| Error::image_decode("the decoder gave too few pixels"))
 }
 
 pub(super) fn error(error: ImageError) -> Error {
     match error {
         ImageError::IoError(e) if e.kind() == ErrorKind::UnexpectedEof => {
-            Error::ImageTruncated { reason: "the file ends early".into() }
+            Error::image_truncated("the file ends early").because(e)
         }
-        ImageError::Unsupported(e) => Error::ImageUnsupported {
-            reason: match e.kind() {
+        ImageError::Unsupported(e) => {
+            let reason = match e.kind() {
                 UnsupportedErrorKind::GenericFeature(feature) => feature,
                 _ => e.to_string(),
-            },
-        },
-        other => Error::ImageDecode { reason: other.to_string().trim_end().into() },
+            };
+            Error::image_unsupported(reason).because(e)
+        }
+        other => Error::image_decode(other.to_string().trim_end()).because(other),
     }
 }
 
@@ -219,7 +220,7 @@ mod tests {
     #[test]
     fn row_30_a_panicking_decoder_is_an_error() {
         let error = contain::<()>(Format::Gif, || panic!("as a fuzzed file may make it")).unwrap_err();
-        assert_eq!(error, Error::ImageDecode { reason: "the GIF decoder panicked".into() });
+        assert_eq!(error, Error::image_decode("the GIF decoder panicked"));
         assert_eq!(contain(Format::Gif, || Ok(1)), Ok(1));
     }
 }

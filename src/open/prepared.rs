@@ -37,6 +37,7 @@ pub(super) async fn device(settings: &Settings, host: Arc<dyn Host>) -> Result<D
     if let Some(cache) = settings.cache.clone() {
         device.use_cache(cache);
     }
+    #[cfg(feature = "fault-injection")]
     if let Some(injection) = &settings.injection {
         device.inject(injection);
     }

@@ -6,7 +6,7 @@ use crate::{
     cache::Cache,
     check::{tune::Tune, verify::Fault},
     checkpoint::{Checkpoint, ModelConfig},
-    executor::gpu::{Injection, Wanted},
+    executor::gpu::{self, Wanted},
     image::{self, DecodeOptions},
     labels::Labels,
     structure::Structure,
@@ -14,6 +14,7 @@ use crate::{
 
 /// In which precision activations and weights are stored on the device. Sums are f32 always.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 #[non_exhaustive]
 pub enum Precision {
     /// f32 for now on every device.
@@ -52,7 +53,8 @@ pub(crate) struct Settings {
     pub(super) cache: Option<Cache>,
     /// Images of a batch that is prepared for, 1 if it is not given.
     pub(super) prepare: Option<usize>,
-    pub(super) injection: Option<Injection>,
+    #[cfg(feature = "fault-injection")]
+    pub(super) injection: Option<gpu::Injection>,
     #[cfg(feature = "hub")]
     pub(super) hub: Hub,
 }

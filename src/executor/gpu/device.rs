@@ -7,13 +7,7 @@ use std::{
 };
 
 use super::{
-    Wanted,
-    adapter::adapters,
-    connection::Connection,
-    inject::{Injection, Moment},
-    lock,
-    pace::Pace,
-    pipeline_cache::PipelineCache,
+    Wanted, adapter::adapters, connection::Connection, inject::Moment, lock, pace::Pace, pipeline_cache::PipelineCache,
 };
 use crate::{
     Error, Note, Result,
@@ -116,7 +110,8 @@ impl Device {
     }
 
     /// Makes the device fail as `injection` plans, for tests.
-    pub fn inject(&mut self, injection: &Injection) {
+    #[cfg(feature = "fault-injection")]
+    pub fn inject(&mut self, injection: &super::Injection) {
         if let Some(connection) = Arc::get_mut(self.connection.get_mut()) {
             connection.injection = Some(injection.clone());
         }

@@ -37,7 +37,7 @@ pub fn values(graph: &Graph, checkpoint: &Checkpoint, input: &Tensor, wanted: &[
     let values = evaluate(graph, checkpoint, input, &keep)?;
     let value = |id: &ValueId| match values.get(id.0) {
         Some(Some(value)) => Ok(value.clone()),
-        _ => Err(Error::Shape { node: format!("%{}", id.0), reason: "there is no such node".into() }),
+        _ => Err(Error::NoValue { node: format!("%{}", id.0), reason: "there is no such node" }),
     };
     wanted.iter().map(value).collect()
 }

@@ -1,0 +1,4 @@
+//! What the programs of this package share. For them alone: it reads the environment, and follows their options.
+
+pub mod environment;
+pub mod svg;
