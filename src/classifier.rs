@@ -49,8 +49,7 @@ impl Classifier {
     /// # Errors
     /// `image.*` if it has no pixels, `gpu.*` if the device fails.
     pub async fn infer_async(&self, image: &DynamicImage) -> Result<Prediction> {
-        let mut predictions = self.infer_batch_async(std::slice::from_ref(image)).await?;
-        predictions.pop().ok_or_else(|| Error::Shape { node: "logits".into(), reason: "none for one image".into() })
+        Ok(self.infer_batch_async(std::slice::from_ref(image)).await?.remove(0))
     }
 
     /// The classes of each image, all of them in one batch. Nothing for no images.
@@ -178,8 +177,8 @@ impl Classifier {
     /// The first call uploads the network's weights once more.
     ///
     /// # Errors
-    /// As [`Classifier::infer`]; [`Error::ConfigValue`] if there is no such class, [`Error::Shape`] if the network's head does not
-    /// act on global average pooling.
+    /// As [`Classifier::infer`]; [`Error::ConfigValue`] if there is no such class, [`Error::NoClassMaps`] if the network's head does
+    /// not act on global average pooling.
     pub async fn explain_async(&self, image: &DynamicImage, class: Option<usize>) -> Result<Explanation> {
         let Inner { executor, maps, model, .. } = &*self.0;
         model.check_classes()?;
@@ -279,11 +278,9 @@ fn check(input: &Tensor) -> Result<()> {
     }
     match input.data.iter().position(|value| !value.is_finite()) {
         None => Ok(()),
-        Some(i) => Err(Error::ConfigValue {
-            place: "input".into(),
-            field: format!("flat index {i}"),
-            value: input.data[i].to_string(),
-            expected: "a finite number".into(),
-        }),
+        Some(i) => {
+            let (field, value) = (format!("flat index {i}"), input.data[i].to_string());
+            Err(Error::config_value("input", field, value, "a finite number"))
+        }
     }
 }

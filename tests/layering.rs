@@ -11,6 +11,7 @@ use std::{
 const ROOMS: &[(&str, &[&str])] = &[
     ("error", &[]),
     ("tensor", &[]),
+    ("note", &[]),
     ("image", &[]),
     ("labels", &[]),
     ("graph", &[]),
@@ -20,11 +21,11 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("checkpoint", &["image", "labels", "structure"]),
     ("models", &["graph", "structure"]),
     ("network", &["graph", "checkpoint"]),
-    ("executor", &["graph", "network", "check"]),
+    ("executor", &["graph", "network", "check", "note"]),
     ("executor::reference", &["graph", "checkpoint", "network", "executor", "check"]),
     (
         "executor::gpu",
-        &["graph", "network", "executor", "executor::gpu::plan", "executor::gpu::kernels", "cache", "check"],
+        &["graph", "network", "executor", "executor::gpu::plan", "executor::gpu::kernels", "cache", "check", "note"],
     ),
     ("executor::gpu::kernels", &["graph", "network"]),
     ("executor::gpu::plan", &["graph", "checkpoint", "network", "executor", "executor::gpu::kernels"]),
@@ -40,12 +41,15 @@ const ROOMS: &[(&str, &[&str])] = &[
             "executor::gpu::plan",
             "executor::gpu::kernels",
             "cache",
+            "note",
         ],
     ),
+    ("model_info", &["image", "labels", "checkpoint", "models"]),
     ("search", &["graph", "checkpoint", "network", "executor"]),
     (
         "open",
         &[
+            "graph",
             "image",
             "labels",
             "hub",
@@ -60,14 +64,13 @@ const ROOMS: &[(&str, &[&str])] = &[
             "executor::gpu::plan",
             "executor::gpu::kernels",
             "check",
+            "note",
+            "model_info",
             "classifier",
         ],
     ),
-    (
-        "classifier",
-        &["image", "labels", "checkpoint", "models", "network", "executor", "check", "search", "open", "explain"],
-    ),
-    ("explain", &["graph", "image", "labels", "network", "executor", "classifier"]),
+    ("classifier", &["image", "labels", "network", "executor", "check", "search", "note", "model_info", "explain"]),
+    ("explain", &["graph", "image", "labels", "network", "executor", "model_info"]),
     ("photos", &["image", "labels", "classifier"]),
     ("blocking", &["image", "labels", "executor", "executor::gpu", "check", "search", "open", "explain", "classifier"]),
     ("stream", &["image", "executor", "classifier"]),
@@ -217,6 +220,37 @@ fn the_library_waits_in_one_file_and_in_the_hub() {
         }
     }
     assert_eq!(waiting, [Path::new("blocking.rs")]);
+}
+
+/// What speaks of the command line in a source text, its comments included: an option, or a command of `residua`.
+fn of_the_command_line(source: &str) -> Option<String> {
+    let option = |(at, _): (usize, &str)| {
+        let (before, after) = (source[..at].chars().next_back(), source[at + 2..].chars().next());
+        let free = before.is_none_or(|c| !c.is_alphanumeric() && c != '-');
+        (free && after.is_some_and(|c| c.is_ascii_lowercase())).then(|| source[at..].split_whitespace().next())?
+    };
+    let commands =
+        ["classify", "embed", "similar", "explain", "devices", "info", "verify", "profile", "pull", "doctor"];
+    let command =
+        || commands.map(|name| format!("residua {name}")).into_iter().find(|command| source.contains(command));
+    let short = || source.contains("give -r").then(|| "-r".into());
+    source.match_indices("--").find_map(option).map(String::from).or_else(command).or_else(short)
+}
+
+/// A program on the library has other options, or none.
+#[test]
+fn the_library_never_speaks_of_the_command_line() {
+    for file in files(&root()) {
+        if DOORS.iter().any(|door| module(&file).split("::").next() == Some(door)) {
+            continue;
+        }
+        let source = fs::read_to_string(&file).expect("a readable file");
+        let found = of_the_command_line(source.split("#[cfg(test)]").next().unwrap_or(""));
+        assert!(found.is_none(), "{} speaks of {}", file.display(), found.unwrap_or_default());
+    }
+    assert_eq!(of_the_command_line("take `--device cpu`").as_deref(), Some("--device"));
+    assert_eq!(of_the_command_line("`residua pull` it").as_deref(), Some("residua pull"));
+    assert_eq!(of_the_command_line("models--timm--resnet50, a -- b, |---|"), None);
 }
 
 #[test]

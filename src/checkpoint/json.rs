@@ -64,17 +64,12 @@ pub(super) fn numbers<'de, D: Deserializer<'de>>(deserializer: D) -> std::result
 
 /// Parses `text`, which lies at `place`.
 pub(super) fn json<T: DeserializeOwned>(place: &str, text: &str) -> Result<T> {
-    parse(text).map_err(|e| invalid(place, "JSON", "unreadable", e))
+    parse(text).map_err(|e| invalid(place, "JSON", "unreadable", &e).because(e))
 }
 
 /// A value that is out of its range.
 pub(super) fn invalid(place: &str, field: &str, value: impl fmt::Display, expected: impl fmt::Display) -> Error {
-    Error::ConfigValue {
-        place: place.into(),
-        field: field.into(),
-        value: value.to_string(),
-        expected: expected.to_string(),
-    }
+    Error::config_value(place, field, value.to_string(), expected.to_string())
 }
 
 #[cfg(test)]

@@ -283,7 +283,7 @@ impl Content {
 impl Directory {
     fn new(name: &str, tensors: Vec<TensorEntry>, metadata: BTreeMap<String, String>) -> Result<Self> {
         let canonical = names::canonical(tensors.iter().map(|t| (t.name.as_str(), t.shape.as_slice())))
-            .map_err(|reason| Error::ModelHeader { model: name.into(), reason })?;
+            .map_err(|reason| Error::model_header(name, reason))?;
         let mut entries = BTreeMap::new();
         let mut shapes = BTreeMap::new();
         for (TensorEntry { name, dtype, shape, file, bytes }, canonical) in tensors.into_iter().zip(canonical) {

@@ -56,8 +56,8 @@ impl Shards {
     /// # Errors
     /// [`Error::ModelHeader`] for text that is no such file; [`Error::ConfigPath`] if it names anything but a file that lies beside it.
     pub(super) fn parse(place: &str, text: &str) -> Result<Self> {
-        let malformed = |reason| Error::ModelHeader { model: place.into(), reason };
-        let raw: Raw = serde_json::from_str(text).map_err(|error| malformed(error.to_string()))?;
+        let malformed = |reason: String| Error::model_header(place, reason);
+        let raw: Raw = serde_json::from_str(text).map_err(|error| malformed(error.to_string()).because(error))?;
         if raw.weight_map.is_empty() {
             return Err(malformed("its weight_map is empty".into()));
         }
@@ -80,7 +80,7 @@ impl Shards {
     /// # Errors
     /// [`Error::ModelHeader`] with the first tensor that is elsewhere.
     pub(super) fn check(&self, file: &str, tensors: &[TensorEntry]) -> Result<()> {
-        let wrong = |reason| Error::ModelHeader { model: self.place.clone(), reason };
+        let wrong = |reason: String| Error::model_header(&*self.place, reason);
         if let Some(tensor) = tensors.iter().find(|tensor| self.file_of.get(&tensor.name).is_none_or(|of| of != file)) {
             return Err(wrong(format!("{file} holds {}, which the index does not say", tensor.name)));
         }

@@ -52,7 +52,7 @@ impl ModelId {
     }
 
     pub(super) fn failed(&self, failure: HubFailure, reason: impl Into<String>) -> Error {
-        Error::Hub { model: self.to_string(), failure, reason: reason.into() }
+        Error::Hub { model: self.to_string(), failure, reason: reason.into(), source: None }
     }
 }
 

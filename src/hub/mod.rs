@@ -123,10 +123,7 @@ fn not_cached(repository: &Repository<'_>) -> Error {
         return id.failed(HubFailure::NoFile, format!("the repository has no {WEIGHTS}"));
     }
     let missing = commit.and_then(|commit| repository.missing(&commit).ok().flatten()).unwrap_or("the model");
-    let reason = format!(
-        "{missing} is not in the cache {}, and the network may not be used; `residua pull {id}` fetches it (without --offline and HF_HUB_OFFLINE)",
-        cache.display()
-    );
+    let reason = format!("{missing} is not in the cache {}, and the network may not be used", cache.display());
     id.failed(HubFailure::NotCached, reason)
 }
 

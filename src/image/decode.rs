@@ -82,7 +82,7 @@ pub fn read(file: impl Read, path: &Path) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
     file.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(|error| Error::io(path, &error))?;
     if bytes.len() as u64 > MAX_BYTES {
-        return Err(Error::ImageUnsupported { reason: format!("the file has more than {MAX_BYTES} bytes") });
+        return Err(Error::image_unsupported(format!("the file has more than {MAX_BYTES} bytes")));
     }
     Ok(bytes)
 }
@@ -101,7 +101,7 @@ pub fn decode(bytes: &[u8], options: &DecodeOptions) -> Result<Decoded> {
     let format = sniff::sniff(bytes)?;
     let Picture { mut image, orientation, damage, truncated } = contain(format, || decode_as(format, bytes, options))?;
     if let Some(damage) = damage.as_ref().filter(|_| options.strict) {
-        return Err(Error::ImageDecode { reason: format!("it is damaged: {damage}") });
+        return Err(Error::image_decode(format!("it is damaged: {damage}")));
     }
     // Pillow gives no TIFF as it is stored.
     if options.exif || format == Format::Tiff {
@@ -114,7 +114,7 @@ pub fn decode(bytes: &[u8], options: &DecodeOptions) -> Result<Decoded> {
 fn contain<T>(format: Format, decoder: impl FnOnce() -> Result<T>) -> Result<T> {
     // What a panicking decoder leaves behind is dropped with it, so nothing broken is seen afterwards.
     catch_unwind(AssertUnwindSafe(decoder))
-        .unwrap_or_else(|_| Err(Error::ImageDecode { reason: format!("the {} decoder panicked", format.name()) }))
+        .unwrap_or_else(|_| Err(Error::image_decode(format!("the {} decoder panicked", format.name()))))
 }
 
 fn decode_as(format: Format, bytes: &[u8], options: &DecodeOptions) -> Result<Picture> {
@@ -163,7 +163,7 @@ mod tests {
     #[test]
     fn row_30_a_panicking_decoder_is_an_error() {
         let error = contain::<()>(Format::Gif, || panic!("as a fuzzed file may make it")).unwrap_err();
-        assert_eq!(error, Error::ImageDecode { reason: "the GIF decoder panicked".into() });
+        assert_eq!(error, Error::image_decode("the GIF decoder panicked"));
         assert_eq!(contain(Format::Gif, || Ok(1)), Ok(1));
     }
 }

@@ -141,7 +141,7 @@ impl<'a> Segments<'a> {
         if self.arithmetic() || blocks <= 8 * len as u64 {
             return Ok(());
         }
-        Err(Error::ImageTruncated { reason: format!("{len} bytes cannot hold {width}x{height} pixels") })
+        Err(Error::image_truncated(format!("{len} bytes cannot hold {width}x{height} pixels")))
     }
 }
 
@@ -163,7 +163,7 @@ pub(super) struct Photo {
 /// [`Error::ImageTruncated`], what `check` says, and [`Error::ImageDecode`] or [`Error::ImageUnsupported`] in the decoder's words.
 #[cfg(feature = "libjpeg")]
 pub(super) fn decode(bytes: &[u8], segments: &Segments<'_>, allow_truncated: bool, check: Check<'_>) -> Result<Photo> {
-    let truncated = || Err(Error::ImageTruncated { reason: segments.missing().into() });
+    let truncated = || Err(Error::image_truncated(segments.missing()));
     let check = |width, height| check(width, height).and_then(|()| segments.check_room(bytes.len(), width, height));
     if segments.ended {
         let (image, damage) =
@@ -189,12 +189,12 @@ pub(super) fn decode(bytes: &[u8], segments: &Segments<'_>, allow_truncated: boo
 pub(super) fn decode(bytes: &[u8], segments: &Segments<'_>, allow_truncated: bool, check: Check<'_>) -> Result<Photo> {
     use ::image::{DynamicImage, ImageDecoder, codecs::jpeg::JpegDecoder};
     if !segments.ended && !allow_truncated {
-        return Err(Error::ImageTruncated { reason: segments.missing().into() });
+        return Err(Error::image_truncated(segments.missing()));
     }
     let kind = if segments.arithmetic() { Some("arithmetic") } else { segments.lossless().then_some("lossless") };
     if let Some(kind) = kind {
         let reason = format!("a JPEG with {kind} coding, which is read with the feature libjpeg");
-        return Err(Error::ImageUnsupported { reason });
+        return Err(Error::image_unsupported(reason));
     }
     let failed = |error| segments.too_large(super::picture::error(error), check);
     let decoder = JpegDecoder::new(std::io::Cursor::new(bytes)).map_err(failed)?;

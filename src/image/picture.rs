@@ -50,20 +50,21 @@ pub(super) fn from_samples(width: u32, height: u32, channels: usize, samples: Ve
         3 => ImageBuffer::from_raw(width, height, samples).map(DynamicImage::ImageRgb8),
         _ => ImageBuffer::from_raw(width, height, samples).map(DynamicImage::ImageRgba8),
     };
-    image.ok_or_else(|| Error::ImageDecode { reason: "the decoder gave too few pixels".into() })
+    image.ok_or_else(|| Error::image_decode("the decoder gave too few pixels"))
 }
 
 pub(super) fn error(error: ImageError) -> Error {
     match error {
         ImageError::IoError(e) if e.kind() == ErrorKind::UnexpectedEof => {
-            Error::ImageTruncated { reason: "the file ends early".into() }
+            Error::image_truncated("the file ends early").because(e)
         }
-        ImageError::Unsupported(e) => Error::ImageUnsupported {
-            reason: match e.kind() {
+        ImageError::Unsupported(e) => {
+            let reason = match e.kind() {
                 UnsupportedErrorKind::GenericFeature(feature) => feature,
                 _ => e.to_string(),
-            },
-        },
-        other => Error::ImageDecode { reason: other.to_string().trim_end().into() },
+            };
+            Error::image_unsupported(reason).because(e)
+        }
+        other => Error::image_decode(other.to_string().trim_end()).because(other),
     }
 }

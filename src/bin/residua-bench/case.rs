@@ -112,12 +112,8 @@ fn row(args: &Args, model: &str, batch: usize, started: SystemTime) -> Result<Me
         shape = Shape { h, w, ..shape };
     }
     if shape.elements() > MAX_ELEMENTS {
-        return Err(Error::ConfigValue {
-            place: "option".into(),
-            field: "--batch and --input".into(),
-            value: shape.to_string(),
-            expected: format!("at most {MAX_ELEMENTS} numbers"),
-        });
+        let expected = format!("at most {MAX_ELEMENTS} numbers");
+        return Err(Error::config_value("option", "--batch and --input", shape.to_string(), expected));
     }
     let images = Synthetic { salt: "bench".into(), damped: None, damp: 1.0 };
     let input = Tensor::new(shape, images.input([shape.n, shape.c, shape.h, shape.w]));

@@ -21,13 +21,8 @@ use crate::cli::{
 
 pub(crate) fn run(global: &Global, command: &Classify, out: &mut dyn Write) -> Outcome {
     if command.resume.is_some() && command.format == Format::Text {
-        return Err(Error::ConfigValue {
-            place: "option".into(),
-            field: "--resume".into(),
-            value: "--format text".into(),
-            expected: "jsonl or csv, which can be read back".into(),
-        }
-        .into());
+        let expected = "jsonl or csv, which can be read back";
+        return Err(Error::config_value("option", "--resume", "--format text", expected).into());
     }
     let classifier = global.open(&command.model.model)?;
     let model = classifier.model();

@@ -36,8 +36,7 @@ struct JsonEmbedding<'a> {
 pub(crate) fn run(global: &Global, command: &Embed, out: &mut dyn Write) -> Outcome {
     let target = command.output.as_deref();
     let refused = |field: &str, value: &str, expected: &str| {
-        let (place, field, value) = ("option".into(), field.into(), value.into());
-        Err(Stop::Failed(Error::ConfigValue { place, field, value, expected: expected.into() }))
+        Err(Stop::Failed(Error::config_value("option", field, value, expected)))
     };
     if command.format == EmbedFormat::Npy && target.is_none() && io::stdout().is_terminal() {
         return refused("--format", "npy", "with -o FILE, or stdout in a pipe or file");

@@ -1,7 +1,7 @@
 //! `residua explain`: where in a photo the evidence for a class lies, as a picture and as numbers.
 
 use std::{
-    io::{Cursor, Write},
+    io::{self, Cursor, Write},
     path::Path,
 };
 
@@ -30,7 +30,7 @@ pub(crate) fn run(global: &Global, command: &Explain, out: &mut dyn Write) -> Ou
     let mut png = Cursor::new(Vec::new());
     heatmap::draw(&photo.to_rgb8(), &explanation)
         .write_to(&mut png, ImageFormat::Png)
-        .map_err(|error| Error::Io { path: output.clone(), reason: error.to_string() })?;
+        .map_err(|error| Error::io(output, &io::Error::other(error)))?;
     write_file(output, png.get_ref())?;
     if let Some(path) = numbers {
         write_file(path, format!("{:#}\n", as_json(command, &info.name, &explanation)).as_bytes())?;
@@ -54,12 +54,7 @@ fn as_json(command: &Explain, model: &str, explanation: &Explanation) -> serde_j
 
 /// The class of an index, of a name, or of a part of a name that only one class has; case does not matter.
 fn meant(wanted: &str, labels: &Labels, classes: usize) -> Result<usize, Error> {
-    let invalid = |expected: String| Error::ConfigValue {
-        place: "option".into(),
-        field: "--class".into(),
-        value: wanted.into(),
-        expected,
-    };
+    let invalid = |expected: String| Error::config_value("option", "--class", wanted, expected);
     if let Ok(index) = wanted.parse::<usize>() {
         let range = || invalid(format!("an index below {classes}, or a class name"));
         return Some(index).filter(|&index| index < classes).ok_or_else(range);

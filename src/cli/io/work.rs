@@ -14,6 +14,7 @@ use residua::{
 
 use super::{inputs::Inputs, left_out::LeftOut};
 use crate::cli::{
+    hints,
     options::Global,
     outcome::{Outcome, Stop},
     terminal::{interrupt::Interrupt, progress::Bar},
@@ -65,7 +66,7 @@ impl Work<'_> {
             })
         });
         drop(progress);
-        classifier.notes().iter().skip(notes).for_each(|note| global.note(note));
+        classifier.notes().iter().skip(notes).for_each(|note| global.note(&hints::of_note(note)));
         if let Some(size) = outcome.halved_to {
             global.note(&format!("the device's memory did not hold larger batches than {size} images"));
         }

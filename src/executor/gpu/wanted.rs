@@ -132,12 +132,10 @@ impl Wanted {
 fn backend(name: &str, list: &str) -> Result<wgpu::Backends> {
     let name = name.trim().to_lowercase();
     let known = BACKENDS.iter().find(|(_, names, _)| names.contains(&name.as_str()));
-    known.map(|(.., backend)| *backend).ok_or_else(|| Error::ConfigValue {
-        place: "environment".into(),
-        field: BACKEND_VARIABLE.into(),
-        value: list.into(),
-        expected: "vulkan, metal or dx12, or several of them with commas between them".into(),
-    })
+    let expected = "vulkan, metal or dx12, or several of them with commas between them";
+    known
+        .map(|(.., backend)| *backend)
+        .ok_or_else(|| Error::config_value("environment", BACKEND_VARIABLE, list, expected))
 }
 
 /// The first device of that name, or else the first with that part in its name or, if `drivers` count, in its driver's.
