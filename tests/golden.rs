@@ -37,6 +37,9 @@ reference_tests! {
     seresnet18: 1;
     seresnext26t_32x4d: 1;
     resnetrs50: 1;
+    ecaresnet26t: 1;
+    ecaresnet50d: 1;
+    ecaresnet50t: 1;
     cifar_resnet20a: 2;
     cifar_resnet20b: 2;
     cifar_resnet32a: 2;

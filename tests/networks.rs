@@ -74,6 +74,9 @@ networks! {
     seresnet50: 1;
     seresnext26t_32x4d: 1;
     resnetrs50: 1;
+    ecaresnet26t: 2;
+    ecaresnet50d: 1;
+    ecaresnet50t: 1;
     wide_resnet50_2: 1;
     wide_resnet101_2: 1;
     resnext50_32x4d: 2;
@@ -111,12 +114,13 @@ fn in_the_spelling_of_transformers() {
 
 #[test]
 fn inputs_of_other_sizes() {
-    let cases: [(&str, [usize; 3]); 8] = [
+    let cases: [(&str, [usize; 3]); 9] = [
         ("resnet18", [3, 160, 192]),
         ("resnet26", [1, 197, 231]),
         ("resnext50_32x4d", [1, 97, 131]),
         ("densenet121", [1, 97, 131]),
         ("seresnext26t_32x4d", [3, 64, 97]),
+        ("ecaresnet26t", [2, 97, 64]),
         ("resnet50d", [1, 97, 131]),
         ("cifar_resnet20a", [3, 37, 29]),
         ("cifar_densenet_bc_100_12", [2, 29, 37]),
@@ -139,7 +143,9 @@ fn f16_storage() {
     if !common::precisions(&device(), "whole networks").contains(&StorageType::F16) {
         return;
     }
-    for name in ["resnet18", "cifar_resnet56a", "densenet121", "resnext50_32x4d", "seresnet50", "resnet50d"] {
+    for name in
+        ["resnet18", "cifar_resnet56a", "densenet121", "resnext50_32x4d", "seresnet50", "resnet50d", "ecaresnet26t"]
+    {
         check(name, 1, Options::new(StorageType::F16));
     }
 }

@@ -101,7 +101,7 @@ fn what_does_not_fit_the_kernels_is_not_believed() {
     // Names of kernels that are not there, or do not serve the convolution, mean nothing.
     let foreign = good.replace("conv2d.registers", "conv2d.grouped").replace("conv2d.tiled", "conv2d.tilted");
     assert!(!read(&foreign).0.contains(&&grouped::SHADER));
-    let others = good.replace("\"in_channels\":", "\"in_channels\":1").replace("\"inputs\":", "\"inputs\":1");
+    let others = good.replace("\"in_channels\":", "\"in_channels\":1").replace("\"in_features\":", "\"in_features\":1");
     assert_eq!(read(&others), ruled, "other layers");
     let faulty = Options { faulty: vec![(PLAIN, STORED)], ..with(vec![table(&network, caps, 1, PLAIN)]) };
     let (shaders, _) = convolutions(&plan(&network, caps, 1, &faulty));

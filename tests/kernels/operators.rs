@@ -269,6 +269,34 @@ fn gates_scale_each_channel_of_each_image() {
     }
 }
 
+/// The sum has a few terms, the exponential is right to 3 + 2|x| units in the last place, and the division to 2.5.
+#[test]
+fn gates_along_the_channels_are_those_of_the_reference() {
+    let device = device();
+    for (n, channels, kernel) in [(1, 3, 3), (2, 6, 5), (3, 64, 1), (1, 258, 7), (9, 20, 5), (2, 5, 11)] {
+        // Beside others in one buffer, whose channels are no neighbours of these; and read by a layer that sees what is beside them.
+        let mut graph = Graph::new(channels);
+        let input = graph.input();
+        let first = graph.push("first", Plain::ChannelGate { kernel }.named("first"), &[input]);
+        let second = graph.push("second", Plain::ChannelGate { kernel }.named("second"), &[first]);
+        let scaled = graph.push("scale", Op::Scale, &[input, second]);
+        let both = graph.push("both", Op::Concat, &[first, scaled]);
+        let gates = graph.push("gates", Plain::ChannelGate { kernel }.named("gates"), &[both]);
+        let linear = Plain::Linear { in_features: 2 * channels, out_features: 5 };
+        graph.push("linear", linear.named("linear"), &[gates]);
+        let checkpoint = checkpoint(&graph.tensors(), |i| small(i) / 4.0);
+        let shape = Shape::new(n, channels, 1, 1);
+        let input = Tensor::new(shape, (0..shape.elements()).map(|i| small(i + 5)).collect());
+        let expected = reference::logits(&graph, &checkpoint, &input).unwrap();
+        for stored in common::precisions(&device, "channel gates") {
+            let got = on_gpu(&device, &graph, &checkpoint, &input, Options::new(stored));
+            let bound = if stored == StorageType::F16 { 1e-2 } else { 2e-6 };
+            common::compare(&got.data, &expected.data, bound)
+                .unwrap_or_else(|error| panic!("{n} x {channels}, {kernel} in {stored}: {error}"));
+        }
+    }
+}
+
 #[test]
 fn a_batch_norm_of_its_own() {
     let device = device();
@@ -329,6 +357,11 @@ fn nan_stays_nan_through_relu_and_pooling() {
         };
         check(op.name(), &global, None);
     }
+    let gates = |graph: &mut Graph| {
+        let max = graph.push("max", Plain::GlobalMaxPool, &[ValueId(0)]);
+        graph.push("gates", Plain::ChannelGate { kernel: 3 }.named("gates"), &[max]);
+    };
+    check("channel gates", &gates, None);
     for activation in ACTIVATIONS {
         let activate = |graph: &mut Graph| {
             graph.push("activation", Plain::Activation(activation), &[ValueId(0)]);

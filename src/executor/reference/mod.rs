@@ -4,6 +4,7 @@
 //! Outputs do not depend on the number of threads: each element is summed by one thread in one order.
 
 mod activation;
+mod channel_gate;
 mod conv2d;
 pub(crate) mod executor;
 mod join;
@@ -96,6 +97,7 @@ fn apply(node: &Node, inputs: &[&Tensor], output: Shape, checkpoint: &Checkpoint
         Op::Plain { op: Plain::GlobalMaxPool, .. } => pool::global_max_pool(x),
         Op::Plain { op: Plain::GlobalAvgMaxPool, .. } => pool::global_avg_max_pool(x),
         Op::Plain { op: Plain::Activation(activation), .. } => activation::activate(x, *activation),
+        Op::Plain { op: Plain::ChannelGate { .. }, .. } => channel_gate::channel_gate(x, tensors[0]),
         Op::Plain { op: Plain::Linear { .. }, .. } => linear::linear(x, tensors[0], tensors.get(1).copied(), output),
     })
 }
