@@ -16,8 +16,9 @@ use crate::{
     checkpoint::{Checkpoint, ModelConfig, PreprocessConfig, ProblemType, published},
     classifier::ModelInfo,
     executor::{
-        Executor, Host, Reference, Work,
+        Executor, Host, Work,
         gpu::{self, Device, Injection, Wanted, kernels::cooperative, plan::Options},
+        on_cpu,
     },
     image::{self, DecodeOptions, Preprocess},
     labels::{Labels, Scoring},
@@ -258,7 +259,7 @@ impl Builder {
         }
         let (network, model) = network.ok_or_else(|| stopped("reading the model"))??;
         let size = (model.preprocess.height, model.preprocess.width);
-        let executor = self.executor(network, device, size, &mut notes).await?;
+        let executor = self.executor(network, device, host, size, &mut notes).await?;
         Ok(Classifier::new(executor, model, self.decode.clone(), notes))
     }
 
@@ -425,6 +426,7 @@ impl Builder {
         &self,
         network: Network,
         device: Option<Result<Device>>,
+        host: Arc<dyn Host>,
         size: (usize, usize),
         notes: &mut Vec<String>,
     ) -> Result<Box<dyn Executor>> {
@@ -433,12 +435,12 @@ impl Builder {
             None if self.precision == Precision::F16 => {
                 return Err(Error::GpuFeature { device: "cpu".into(), feature: "f16 storage".into() });
             }
-            None => return Ok(Box::new(Reference::new(network))),
+            None => return Ok(on_cpu(self.wanted.name(), network, host)),
             Some(Err(error @ (Error::NoAdapter { .. } | Error::GpuOpen { .. })))
                 if self.wanted.is_auto() && self.precision != Precision::F16 =>
             {
                 notes.push(format!("{error}; using the CPU reference path, which is slow"));
-                return Ok(Box::new(Reference::new(network)));
+                return Ok(on_cpu(self.wanted.name(), network, host));
             }
             Some(Err(error)) => return Err(error),
         };
@@ -461,8 +463,7 @@ impl Builder {
             ));
             stored = StorageType::F32;
         }
-        let faults = self.faults.iter().filter(|fault| fault.concerns(info));
-        let mut faulty: Vec<_> = faults.map(|fault| (fault.kernel, fault.stored)).collect();
+        let mut faulty = device.known(&self.faults);
         if !faulty.is_empty() {
             let kernels: Vec<String> = faulty.iter().map(|(kernel, stored)| format!("{kernel} in {stored}")).collect();
             notes.push(format!("not used, as verify found them wrong on this device: {}", kernels.join("; ")));

@@ -107,9 +107,9 @@ fn check(device: &Arc<Device>, recipe: &Recipe, kernel: usize) -> Result<(), Tes
 
     let kernels: Vec<KernelId> = candidates(device.caps()).collect();
     let forced = Some(kernels[kernel % kernels.len()]);
-    case.check(&format!("{forced:?}"), &fused.planned(Options { forced, ..usual.clone() }), &output)?;
+    case.check(&format!("{forced:?}"), &fused.with_options(Options { forced, ..usual.clone() }), &output)?;
 
-    let deterministic = fused.planned(Options { chosen_for: Some(1), ..usual });
+    let deterministic = fused.with_options(Options { chosen_for: Some(1), ..usual });
     let all = case.check("deterministic", &deterministic, &output)?.remove(0);
     for n in 0..input.shape.n {
         let image = Tensor::new(Shape { n: 1, ..input.shape }, input.image(n).to_vec());

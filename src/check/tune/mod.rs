@@ -28,8 +28,10 @@ use crate::{
 
 /// Largest file of times that is read, bytes.
 const MAX_FILE: u64 = 8 << 20;
+
 /// What is made of measurements when a model is opened.
 #[derive(Debug, Clone, Default)]
+#[non_exhaustive]
 pub enum Tune {
     /// Nothing: kernels are chosen by rules.
     Never,
