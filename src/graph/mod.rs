@@ -98,15 +98,7 @@ impl Graph {
             return None;
         }
         let mut graph = Graph { nodes: before.to_vec(), stages: Vec::new() };
-        let params = Conv2dParams {
-            in_channels: *in_features,
-            out_channels: *out_features,
-            kernel: 1,
-            stride: 1,
-            padding: 0,
-            dilation: 1,
-            groups: 1,
-        };
+        let params = Conv2dParams::pointwise(*in_features, *out_features);
         graph.push("class_maps", Op::Conv2d { weight: weight.clone(), bias: None, params }, &pool.inputs);
         Some(graph)
     }

@@ -3,6 +3,8 @@
 mod beside;
 mod embed;
 mod explain;
+#[path = "../common/folder.rs"]
+mod folder;
 mod folders;
 mod help;
 mod inputs;
@@ -20,6 +22,7 @@ use std::{
     process::{Command, Output, Stdio},
 };
 
+use folder::Folder;
 use residua::{checkpoint::Synthetic, models::Architecture};
 use serde_json::Value;
 
@@ -46,22 +49,7 @@ fn assert_fails(output: &Output, status: i32, code: &str) {
     assert!(!err(output).contains("panicked"), "{}", err(output));
 }
 
-struct Folder(tempfile::TempDir);
-
 impl Folder {
-    fn new() -> Self {
-        Folder(tempfile::tempdir().unwrap())
-    }
-
-    fn path(&self, name: &str) -> String {
-        self.0.path().join(name).to_str().unwrap().into()
-    }
-
-    fn file(&self, name: &str, bytes: impl AsRef<[u8]>) -> String {
-        fs::write(self.0.path().join(name), bytes).unwrap();
-        self.path(name)
-    }
-
     fn image(&self, name: &str, width: u32, height: u32) -> String {
         let path = self.path(name);
         let pixel = |x: u32, y: u32| image::Rgb([(x * 7 % 256) as u8, (y * 5 % 256) as u8, ((x + y) % 256) as u8]);
@@ -508,7 +496,7 @@ fn row_36_special_files_are_neither_waited_for_nor_replaced() {
     assert_eq!((output.status.code(), records.len()), (Some(1), 2), "{}", err(&output));
     assert!(records[0]["error"]["code"] == "io" && records[1]["path"] == photo.as_str(), "{records:?}");
 
-    let odd = folder.0.path().join(std::ffi::OsStr::from_bytes(b"odd\xff.png"));
+    let odd = Path::new(&folder.path("")).join(std::ffi::OsStr::from_bytes(b"odd\xff.png"));
     fs::copy(&photo, &odd).unwrap();
     let list = folder.file("list.txt", [photo.as_bytes(), b"\r\n", odd.as_os_str().as_bytes()].concat());
     let output = on_cpu(&["classify", "-k", "1", "--format", "csv", &format!("@{list}")]);
