@@ -177,7 +177,7 @@ fn cases(
     batches.dedup();
     let mut cases = Vec::new();
     for n in batches {
-        for case in plan::cases(&network, Shape::new(n, 3, h, w), options.stored)? {
+        for case in plan::cases(network, Shape::new(n, 3, h, w), options.stored)? {
             if !cases.contains(&case) {
                 cases.push(case);
             }
