@@ -7,8 +7,8 @@ use ::image::DynamicImage;
 use crate::{
     Error, ModelInfo, Note, Result,
     check::{
-        profile::Profile,
-        verify::{Coverage, Verification},
+        profile::{self, Profile},
+        verify::{self, Coverage, Verification},
     },
     executor::{DeviceInfo, Executor, Footprint},
     explain::{self, Explanation},
@@ -157,7 +157,7 @@ impl Classifier {
     /// # Errors
     /// Those of [`Plan::new`](crate::executor::gpu::plan::Plan::new).
     pub fn activation_bytes(&self, batch: usize) -> Result<u64> {
-        self.0.executor.activation_bytes(self.input_shape(batch))
+        Ok(self.footprint(self.input_shape(batch))?.map_or(0, |footprint| footprint.activations))
     }
 
     /// Logits `[N, classes, 1, 1]` of a normalised input `[N, 3, H, W]` of any size that the network admits.
@@ -195,20 +195,22 @@ impl Classifier {
         explain::explanation(&maps, &biases, model, class, model.preprocess.region(image.width(), image.height()))
     }
 
-    /// Every layer on the device against the CPU reference, for `batch` images of made-up pixels, with the kernels of `coverage`.
+    /// Every layer on the device against the CPU reference, for `batch` images of made-up pixels, with the kernels of `coverage`. Kernels
+    /// that are wrong are not used any more, where others can take their place.
     ///
     /// # Errors
-    /// [`Error::NeedsGpu`] on the CPU reference path, which has nothing to compare itself with; `gpu.*` if the device fails.
+    /// `gpu.*` if the device fails.
     pub async fn verify_async(&self, batch: usize, coverage: Coverage) -> Result<Verification> {
-        self.0.executor.verify(self.input_shape(batch), coverage).await
+        verify::verify(&*self.0.executor, self.input_shape(batch), coverage).await
     }
 
-    /// The time of every dispatch on the device, for `batch` images of made-up pixels: medians of `runs` runs.
+    /// The time of every step on the device, for `batch` images of made-up pixels: medians of `runs` runs. A step is a dispatch of a
+    /// kernel, or an operator on the CPU reference path.
     ///
     /// # Errors
-    /// [`Error::NeedsGpu`] on the CPU reference path, which makes no dispatches; `gpu.*` if the device fails.
+    /// `gpu.*` if the device fails.
     pub async fn profile_async(&self, batch: usize, runs: usize) -> Result<Profile> {
-        self.0.executor.profile(self.input_shape(batch), runs).await
+        profile::profile(&*self.0.executor, self.input_shape(batch), runs).await
     }
 
     /// Device memory for an input of shape `input`; none on the CPU reference path.
@@ -246,7 +248,7 @@ impl Classifier {
 
     /// The device that is used.
     pub fn device(&self) -> &DeviceInfo {
-        self.0.executor.device()
+        self.0.executor.info()
     }
 
     /// Type of activations and weights on the device.

@@ -41,7 +41,6 @@
 //! | `graph.shape` | a network cannot take an input of that size or shape | take a larger input, or the shape in the message |
 //! | `gpu.no_adapter` | there is no GPU and no driver | install one, or take the device `cpu` |
 //! | `gpu.open` | an adapter is there and its driver does not open it | see the driver's words; take another device |
-//! | `gpu.needed` | what was asked for is about a GPU, and the CPU reference path is in use | take another device |
 //! | `gpu.unknown_device` | no adapter has that name or index | see [`devices`](crate::devices) |
 //! | `gpu.limits` | the network or batch does not fit the adapter | take a smaller batch |
 //! | `gpu.feature` | the adapter lacks what was asked for | leave the option out |
@@ -326,12 +325,6 @@ pub enum Error {
         /// The driver's words, or why it was not tried.
         reason: String,
     },
-    /// Something that only a GPU can do was asked of the CPU reference path.
-    #[error("{what}: that needs a GPU, and the CPU reference path is in use")]
-    NeedsGpu {
-        /// What was asked for.
-        what: &'static str,
-    },
     /// No adapter of that name or index.
     #[error("no device matches '{wanted}'; there are: {available}")]
     UnknownDevice {
@@ -451,7 +444,6 @@ impl Error {
             Error::Shape { .. } => "graph.shape",
             Error::NoAdapter { .. } => "gpu.no_adapter",
             Error::GpuOpen { .. } => "gpu.open",
-            Error::NeedsGpu { .. } => "gpu.needed",
             Error::UnknownDevice { .. } => "gpu.unknown_device",
             Error::GpuLimits { .. } => "gpu.limits",
             Error::GpuFeature { .. } => "gpu.feature",

@@ -74,7 +74,7 @@ fn between(place: f64, cells: usize) -> (usize, usize, f32) {
 pub(crate) fn maps_of(executor: &dyn Executor) -> Result<Box<dyn Executor>> {
     let from = executor.network();
     let graph = from.graph().class_maps().ok_or_else(|| no_maps(from.graph()))?;
-    Ok(executor.with(Network::new(graph, from.checkpoint().clone())))
+    Ok(executor.with_network(Network::new(graph, from.checkpoint().clone())))
 }
 
 fn no_maps(graph: &Graph) -> Error {

@@ -32,7 +32,7 @@
 //! | [`checkpoint`] | names to tensors, configurations | `image`, for the preprocessing; `labels`, for the forms of class names; `structure`, for what a configuration states |
 //! | `models` | [`Graph`](graph::Graph) of a checkpoint: recognised by the tensors' names and shapes, or by name | `graph`, `structure` |
 //! | `network` | fused layers, the same for every device | `graph`, `checkpoint` |
-//! | `executor` | the trait of what computes a network, kinds of devices, footprints | `network` |
+//! | `executor` | the trait of what computes a network, the list of those that need no adapter, kinds of devices, steps, footprints, faults | `graph`, `network` |
 //! | `executor::reference` | every value of a graph by naive loops: the oracle, and the path without a GPU | `graph`, `checkpoint` |
 //! | `executor::gpu::kernels` | the catalogue: a file and a shader for each kernel | `graph`, `network` |
 //! | `executor::gpu::plan` | a network compiled for a device, as data: kernels with reasons, buffers, packed weights | `kernels`, `network` |

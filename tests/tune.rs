@@ -43,7 +43,7 @@ fn network() -> Network {
 /// A table in which `fastest` is the fastest for every convolution of batches of `images` images.
 fn table(network: &Network, caps: &Caps, images: usize, fastest: KernelId) -> Table {
     let mut table = Table::new("device", "driver");
-    for case in plan::cases(&network, Shape::new(images, 3, 32, 32), STORED).unwrap() {
+    for case in plan::cases(network, Shape::new(images, 3, 32, 32), STORED).unwrap() {
         let Candidates { kernels, wgsl } = Candidates::of(&case, &Options::new(STORED), caps);
         let ms = |kernel| Duration::from_millis(if kernel == fastest { 2 } else { 4 });
         let times: Vec<_> = kernels.into_iter().map(|kernel| (kernel, ms(kernel))).collect();
@@ -57,7 +57,7 @@ fn with(tables: Vec<Table>) -> Options {
 }
 
 fn plan(network: &Network, caps: &Caps, images: usize, options: &Options) -> Plan {
-    Plan::new(&network, Shape::new(images, 3, 32, 32), &[network.graph().output()], options, caps).unwrap()
+    Plan::new(network, Shape::new(images, 3, 32, 32), &[network.graph().output()], options, caps).unwrap()
 }
 
 /// The shaders of the convolutions, and how many of them were chosen by measurement.

@@ -171,7 +171,7 @@ fn row_36_special_files_are_neither_waited_for_nor_replaced() {
     assert_eq!((output.status.code(), records.len()), (Some(1), 2), "{}", err(&output));
     assert!(records[0]["error"]["code"] == "io" && records[1]["path"] == photo.as_str(), "{records:?}");
 
-    let odd = folder.0.path().join(std::ffi::OsStr::from_bytes(b"odd\xff.png"));
+    let odd = std::path::PathBuf::from(folder.path("")).join(std::ffi::OsStr::from_bytes(b"odd\xff.png"));
     fs::copy(&photo, &odd).unwrap();
     let list = folder.file("list.txt", [photo.as_bytes(), b"\r\n", odd.as_os_str().as_bytes()].concat());
     let output = on_cpu(&["classify", "-k", "1", "--format", "csv", &format!("@{list}")]);

@@ -134,5 +134,7 @@ fn row_39_without_an_adapter_the_cpu_path_serves_and_says_so() {
     assert_eq!(output.status.code(), Some(0), "{}", err(&output));
     assert!(err(&output).contains("no GPU adapter") && err(&output).contains("CPU reference path"), "{}", err(&output));
     assert_fails(&without(&["classify", "--device", "0", &photo]), 2, "gpu.no_adapter");
-    assert_fails(&without(&["verify"]), 2, "gpu.needed");
+    let output = without(&["verify"]);
+    assert_eq!(output.status.code(), Some(0), "{}", err(&output));
+    assert!(out(&output).contains("comparisons of the CPU reference with itself: all agree"), "{}", out(&output));
 }

@@ -6,6 +6,8 @@ mod classify;
 mod devices;
 mod embed;
 mod explain;
+#[path = "../common/folder.rs"]
+mod folder;
 mod folders;
 mod help;
 mod info;
@@ -21,11 +23,11 @@ mod tuning;
 mod variables;
 
 use std::{
-    fs,
     path::Path,
     process::{Command, Output, Stdio},
 };
 
+use folder::Folder;
 use residua::{checkpoint::Synthetic, models::Architecture};
 
 fn residua(arguments: &[&str]) -> Output {
@@ -51,22 +53,7 @@ fn assert_fails(output: &Output, status: i32, code: &str) {
     assert!(!err(output).contains("panicked"), "{}", err(output));
 }
 
-struct Folder(tempfile::TempDir);
-
 impl Folder {
-    fn new() -> Self {
-        Folder(tempfile::tempdir().unwrap())
-    }
-
-    fn path(&self, name: &str) -> String {
-        self.0.path().join(name).to_str().unwrap().into()
-    }
-
-    fn file(&self, name: &str, bytes: impl AsRef<[u8]>) -> String {
-        fs::write(self.0.path().join(name), bytes).unwrap();
-        self.path(name)
-    }
-
     fn image(&self, name: &str, width: u32, height: u32) -> String {
         let path = self.path(name);
         let pixel = |x: u32, y: u32| image::Rgb([(x * 7 % 256) as u8, (y * 5 % 256) as u8, ((x + y) % 256) as u8]);

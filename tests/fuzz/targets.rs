@@ -83,10 +83,10 @@ fn load(file: Vec<u8>, config: Option<ModelConfig>) -> Result<()> {
     };
     let mut packed = Vec::new();
     for (stored, caps) in [(StorageType::F32, least), (StorageType::F16, most)] {
-        let plan = Plan::new(&network, shape, &[network.graph().output()], &Options::new(stored), &caps)?;
+        let plan = Plan::new(network, shape, &[network.graph().output()], &Options::new(stored), &caps)?;
         for operand in plan.steps.iter().flat_map(|step| &step.operands) {
             if let Operand::Weights(id) = operand {
-                plan::pack(&network, *id, &mut packed)?;
+                plan::pack(network, *id, &mut packed)?;
             }
         }
     }

@@ -2,7 +2,10 @@
 
 use std::ffi::OsString;
 
-use crate::{Error, Result, executor::DeviceInfo};
+use crate::{
+    Error, Result,
+    executor::{DeviceInfo, on_cpu_names},
+};
 
 const NAME_VARIABLE: &str = "WGPU_ADAPTER_NAME";
 const BACKEND_VARIABLE: &str = "WGPU_BACKEND";
@@ -72,9 +75,14 @@ impl Wanted {
         Wanted { device: Some(word.unwrap_or(device).into()), ..self }
     }
 
-    /// Whether no adapter is wanted, but the reference path.
+    /// The device that is named, by [`Wanted::device`].
+    pub fn name(&self) -> &str {
+        self.device.as_deref().unwrap_or("auto")
+    }
+
+    /// Whether no adapter is wanted, but an executor that does without.
     pub fn is_cpu(&self) -> bool {
-        self.device.as_deref() == Some("cpu")
+        on_cpu_names().any(|name| name == self.name())
     }
 
     /// Whether any adapter will do.
@@ -109,8 +117,9 @@ impl Wanted {
             return Err(self.none());
         }
         let unknown = |wanted: String| {
-            let names: Vec<String> = devices.iter().enumerate().map(|(i, d)| format!("{i}: {}", d.name)).collect();
-            Error::UnknownDevice { wanted, available: format!("{}, cpu", names.join(", ")) }
+            let adapters = devices.iter().enumerate().map(|(i, device)| format!("{i}: {}", device.name));
+            let names: Vec<String> = adapters.chain(on_cpu_names().map(String::from)).collect();
+            Error::UnknownDevice { wanted, available: names.join(", ") }
         };
         match (self.device.as_deref(), &self.adapter_name) {
             (Some("auto"), _) | (None, None) => {
