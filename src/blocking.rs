@@ -199,6 +199,7 @@ impl Classifier {
     }
 
     /// Bytes that all buffers of this classifier take on the device now; `None` where that is not counted.
+    #[doc(hidden)]
     pub fn device_memory(&self) -> Option<u64> {
         wait(self.device_memory_async())
     }

@@ -73,6 +73,7 @@ impl Classifier {
     ///
     /// # Errors
     /// As [`Classifier::infer_batch`]; [`Error::Shape`] if the pixels are not of the size that [`Classifier::preprocess`] gives.
+    #[doc(hidden)]
     pub async fn predict_async(&self, pixels: &[Pixels]) -> Result<Vec<Prediction>> {
         if pixels.is_empty() {
             return Ok(Vec::new());
@@ -110,6 +111,7 @@ impl Classifier {
     ///
     /// # Errors
     /// As [`Classifier::predict`].
+    #[doc(hidden)]
     pub async fn features_async(&self, pixels: &[Pixels]) -> Result<Vec<Vec<f32>>> {
         if pixels.is_empty() {
             return Ok(Vec::new());
@@ -126,6 +128,7 @@ impl Classifier {
     /// # Errors
     /// [`Error::Shape`] if they differ in length, [`Error::TensorValue`] for a vector that is not finite, `gpu.*` if the device
     /// fails, and what `each` returns.
+    #[doc(hidden)]
     pub async fn similarities_async<E: From<Error>>(
         &self,
         queries: &[&[f32]],
@@ -138,6 +141,7 @@ impl Classifier {
     /// The same network on the same device, with kernels that are chosen as for batches of `images`, whatever batch comes: an image then
     /// gets the same bits in each of them, a last one that is not full among them. Weights are shared. What was asked for with
     /// [`Builder::deterministic`](crate::Builder::deterministic) stays.
+    #[doc(hidden)]
     pub fn for_batches(&self, images: usize) -> Self {
         let Inner { executor, model, decode, notes, .. } = &*self.0;
         match executor.chosen_for(images.max(1)) {
@@ -147,6 +151,7 @@ impl Classifier {
     }
 
     /// Which weights these are: the FNV-1a hash of the checkpoint's bytes. Files of other names with the same bytes are equal.
+    #[doc(hidden)]
     pub fn fingerprint(&self) -> u64 {
         self.network().checkpoint().fingerprint()
     }
@@ -156,6 +161,7 @@ impl Classifier {
     ///
     /// # Errors
     /// Those of [`Plan::new`](crate::executor::gpu::plan::Plan::new).
+    #[doc(hidden)]
     pub fn activation_bytes(&self, batch: usize) -> Result<u64> {
         Ok(self.footprint(self.input_shape(batch))?.map_or(0, |footprint| footprint.activations))
     }
@@ -200,6 +206,7 @@ impl Classifier {
     ///
     /// # Errors
     /// `gpu.*` if the device fails.
+    #[doc(hidden)]
     pub async fn verify_async(&self, batch: usize, coverage: Coverage) -> Result<Verification> {
         verify::verify(&*self.0.executor, self.input_shape(batch), coverage).await
     }
@@ -209,6 +216,7 @@ impl Classifier {
     ///
     /// # Errors
     /// `gpu.*` if the device fails.
+    #[doc(hidden)]
     pub async fn profile_async(&self, batch: usize, runs: usize) -> Result<Profile> {
         profile::profile(&*self.0.executor, self.input_shape(batch), runs).await
     }
@@ -217,12 +225,14 @@ impl Classifier {
     ///
     /// # Errors
     /// Those of [`Plan::new`](crate::executor::gpu::plan::Plan::new).
+    #[doc(hidden)]
     pub fn footprint(&self, input: Shape) -> Result<Option<Footprint>> {
         self.0.executor.footprint(input)
     }
 
     /// Bytes that all buffers on the device of this classifier take now, as its allocator counts them; none on the CPU reference path
     /// and where the driver's memory is not suballocated.
+    #[doc(hidden)]
     pub async fn device_memory_async(&self) -> Option<u64> {
         self.0.executor.memory().await
     }
@@ -231,11 +241,13 @@ impl Classifier {
     ///
     /// # Errors
     /// Those of [`Plan::new`](crate::executor::gpu::plan::Plan::new).
+    #[doc(hidden)]
     pub fn describe(&self) -> Result<String> {
         Ok(format!("graph\n{}\n{}", self.network().graph(), self.0.executor.describe(self.input_shape(1))?))
     }
 
     /// The network: its graph, its layers and what was fused into them.
+    #[doc(hidden)]
     pub fn network(&self) -> &Network {
         self.0.executor.network()
     }
@@ -262,6 +274,7 @@ impl Classifier {
     }
 
     /// How files are decoded.
+    #[doc(hidden)]
     pub fn decode_options(&self) -> &DecodeOptions {
         &self.0.decode
     }

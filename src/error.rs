@@ -457,16 +457,19 @@ impl Error {
     }
 
     /// An [`Error::Io`] from the standard library's error and the path it happened at.
+    #[doc(hidden)]
     pub fn io(path: impl Into<PathBuf>, error: &io::Error) -> Self {
         Error::Io { path: path.into(), source: Cause::io(error) }
     }
 
     /// An [`Error::ModelHeader`] of the file `model`.
+    #[doc(hidden)]
     pub fn model_header(model: impl Into<String>, reason: impl Into<String>) -> Self {
         Error::ModelHeader { model: model.into(), reason: reason.into(), source: None }
     }
 
     /// An [`Error::ConfigValue`]: the `value` of `field` in `place` is not as `expected`.
+    #[doc(hidden)]
     pub fn config_value(
         place: impl Into<String>,
         field: impl Into<String>,
@@ -518,6 +521,7 @@ impl Error {
 
 /// The error of the system or of another library behind an [`Error`], which gives it as its [`source`](std::error::Error::source).
 /// Two of them are equal if their texts are.
+#[doc(hidden)]
 #[derive(Debug, Clone)]
 pub struct Cause(Arc<dyn error::Error + Send + Sync>);
 

@@ -26,9 +26,9 @@
 //! | [`error`], [`tensor`] | errors with codes; shapes, tensors, batches of pixels | nothing |
 //! | [`image`] | bytes to [`Pixels`]: recognise, decode, turn, resize, crop; the preprocessing that a model wants | nothing |
 //! | `hub` (feature `hub`) | a name to a folder, out of Python's cache or from the network | nothing |
-//! | [`labels`] | scores, names | nothing |
+//! | `labels` | scores, names | nothing |
 //! | [`graph`] | operators, nodes, shapes | nothing |
-//! | [`structure`] | what is stated of a network and no tensor shows | `graph` |
+//! | `structure` | what is stated of a network and no tensor shows | `graph` |
 //! | [`checkpoint`] | names to tensors, configurations | `image`, for the preprocessing; `labels`, for the forms of class names; `structure`, for what a configuration states |
 //! | `models` | [`Graph`](graph::Graph) of a checkpoint: recognised by the tensors' names and shapes, or by name | `graph`, `structure` |
 //! | `network` | fused layers, the same for every device | `graph`, `checkpoint` |
@@ -58,7 +58,7 @@
 //!   input and scores come out. All the while the device is opened. `prepared` has `selftest` check it and `tune` hand over measured
 //!   times, makes the executor, and has it compile the kernels and upload the weights. What a user should know is a [`Note`].
 //! * **Infer**: [`image`] decodes and crops, [`Classifier`] makes one batch of the crops, the executor plans it, uploads it, submits it
-//!   and reads the logits back, and [`labels`] turns them into scores and names.
+//!   and reads the logits back, and `labels` turns them into scores and names.
 //! * **Waiting**: all of this is asynchronous. A thread waits in `blocking` only; a [`Host`] lends the GPU room its clock and
 //!   its threads.
 //!
@@ -80,6 +80,7 @@ pub mod graph;
 #[cfg(feature = "hub")]
 pub mod hub;
 pub mod image;
+#[doc(hidden)]
 pub mod labels;
 mod model_info;
 #[doc(hidden)]
@@ -97,6 +98,7 @@ pub mod program;
 pub mod search;
 #[cfg(not(target_family = "wasm"))]
 pub mod stream;
+#[doc(hidden)]
 pub mod structure;
 pub mod tensor;
 
@@ -104,7 +106,6 @@ pub mod tensor;
 pub use blocking::{Threads, devices};
 pub use check::{
     profile::Profile,
-    tune::Tune,
     verify::{Coverage, LayerCheck, Verification},
 };
 pub use classifier::Classifier;

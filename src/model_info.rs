@@ -47,6 +47,7 @@ impl ModelInfo {
     ///
     /// # Errors
     /// [`Error::NoClassifier`] if there are none.
+    #[doc(hidden)]
     pub fn check_classes(&self) -> Result<()> {
         if self.classes > 0 { Ok(()) } else { Err(Error::NoClassifier { model: self.name.clone() }) }
     }

@@ -32,6 +32,7 @@ impl Classifier {
     ///
     /// # Errors
     /// As [`Classifier::infer_batch`]; what is wrong with one file stands in its place.
+    #[doc(hidden)]
     pub fn infer_path_batch(&self, paths: &[impl AsRef<Path>]) -> Each<Prediction> {
         let pixels = paths.iter().map(|path| self.pixels_of_path(path.as_ref()));
         each(pixels, |pixels| self.predict(pixels))
@@ -41,6 +42,7 @@ impl Classifier {
     ///
     /// # Errors
     /// As [`Classifier::infer_path_batch`].
+    #[doc(hidden)]
     pub fn infer_bytes_batch(&self, files: &[impl AsRef<[u8]>]) -> Each<Prediction> {
         let pixels = files.iter().map(|bytes| self.pixels_of_bytes(bytes.as_ref()));
         each(pixels, |pixels| self.predict(pixels))
@@ -66,6 +68,7 @@ impl Classifier {
     ///
     /// # Errors
     /// As [`Classifier::embed_batch`]; what is wrong with one file stands in its place.
+    #[doc(hidden)]
     pub fn embed_path_batch(&self, paths: &[impl AsRef<Path>]) -> Each<Vec<f32>> {
         let pixels = paths.iter().map(|path| self.pixels_of_path(path.as_ref()));
         each(pixels, |pixels| self.features(pixels))
@@ -75,6 +78,7 @@ impl Classifier {
     ///
     /// # Errors
     /// As [`Classifier::embed_path_batch`].
+    #[doc(hidden)]
     pub fn embed_bytes_batch(&self, files: &[impl AsRef<[u8]>]) -> Each<Vec<f32>> {
         let pixels = files.iter().map(|bytes| self.pixels_of_bytes(bytes.as_ref()));
         each(pixels, |pixels| self.features(pixels))

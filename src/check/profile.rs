@@ -28,6 +28,7 @@ pub struct Profile {
 }
 
 /// One step.
+#[doc(hidden)]
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Row {
@@ -46,6 +47,7 @@ pub struct Row {
 }
 
 /// What a device can do, measured.
+#[doc(hidden)]
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[non_exhaustive]
 pub struct Limits {
@@ -58,11 +60,13 @@ pub struct Limits {
 
 impl Profile {
     /// The sum of all times.
+    #[doc(hidden)]
     pub fn total(&self) -> Duration {
         self.rows.iter().map(|row| row.time).sum()
     }
 
     /// The sum of all floors.
+    #[doc(hidden)]
     pub fn floor(&self) -> Duration {
         self.rows.iter().map(|row| row.floor).sum()
     }

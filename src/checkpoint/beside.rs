@@ -6,6 +6,7 @@ use super::{claims::Claims, config::ModelConfig};
 use crate::{Error, Result};
 
 /// The texts of the files that state a model's configuration.
+#[doc(hidden)]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfigFiles {
     /// Path of `config.json`, for messages.

@@ -6,6 +6,7 @@ use super::json::parse;
 use crate::labels::forms;
 
 /// What a configuration says of the tensors that it belongs to: they can be compared with it.
+#[doc(hidden)]
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Claims {
     /// Name of the architecture in timm.

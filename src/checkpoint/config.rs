@@ -42,6 +42,7 @@ pub struct ModelConfig {
 }
 
 /// How logits become scores.
+#[doc(hidden)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ProblemType {
@@ -80,6 +81,7 @@ impl ModelConfig {
     ///
     /// # Errors
     /// Those of [`ModelConfig::from_json`].
+    #[doc(hidden)]
     pub fn from_metadata(metadata: &BTreeMap<String, String>) -> Result<Option<Self>> {
         let config = metadata.get(METADATA_KEY).filter(|config| Claims::of(config).is_some());
         config.map(|config| Self::from_json("__metadata__.config", config, None)).transpose()

@@ -51,6 +51,7 @@ type Bytes = Cow<'static, [u8]>;
 ///
 /// # Errors
 /// [`Error::ModelHeader`] for text that is no such index, [`Error::ConfigPath`] if it names anything but files beside it.
+#[doc(hidden)]
 pub fn shard_files(place: &str, index: &str) -> Result<Vec<String>> {
     Ok(Shards::parse(place, index)?.files().into_iter().map(Into::into).collect())
 }
@@ -87,6 +88,7 @@ struct Entry {
 }
 
 /// The headers of a checkpoint's files, which are open: what its tensors are called and how large they are.
+#[doc(hidden)]
 pub struct Headers {
     files: Vec<OpenFile>,
     directory: Directory,
@@ -122,6 +124,7 @@ impl Headers {
     }
 
     /// The path that they were opened under.
+    #[doc(hidden)]
     pub fn name(&self) -> &str {
         &self.directory.name
     }
@@ -132,6 +135,7 @@ impl Headers {
     }
 
     /// As [`Checkpoint::metadata`].
+    #[doc(hidden)]
     pub fn metadata(&self) -> &BTreeMap<String, String> {
         &self.directory.metadata
     }
@@ -177,12 +181,14 @@ impl Checkpoint {
     }
 
     /// The same checkpoint, of which [`Checkpoint::tensor`] also gives values that are NaN or infinite.
+    #[doc(hidden)]
     pub fn allow_nonfinite(mut self) -> Self {
         self.nonfinite = true;
         self
     }
 
     /// The name it was opened under.
+    #[doc(hidden)]
     pub fn name(&self) -> &str {
         &self.content.directory.name
     }
@@ -193,11 +199,13 @@ impl Checkpoint {
     }
 
     /// The free text that the file carries beside its tensors (`__metadata__`).
+    #[doc(hidden)]
     pub fn metadata(&self) -> &BTreeMap<String, String> {
         &self.content.directory.metadata
     }
 
     /// The 64-bit FNV-1a hash of the file's bytes, of several files one after the other.
+    #[doc(hidden)]
     pub fn fingerprint(&self) -> u64 {
         let mut hasher = FnvHasher::default();
         self.content.files.iter().for_each(|file| hasher.write(file));
@@ -224,6 +232,7 @@ impl Checkpoint {
     ///
     /// # Errors
     /// Those of [`Checkpoint::tensor`].
+    #[doc(hidden)]
     pub fn largest(&self, name: &str, shape: &[usize]) -> Result<f32> {
         Ok(self.checked(name, shape)?.1)
     }

@@ -14,6 +14,7 @@ const MAX_RESIZE: f64 = 8192.0;
 
 /// How pixels become the network's input: resize, crop out of the centre, divide by 255, subtract `mean`, divide by
 /// `std`.
+#[doc(hidden)]
 #[derive(Debug, Clone, PartialEq)]
 pub struct PreprocessConfig {
     /// The file that states it, or what else is known to.
@@ -33,6 +34,7 @@ pub struct PreprocessConfig {
 }
 
 /// Size of the input and the resize before the centre crop.
+#[doc(hidden)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Framing {
     /// Rows of the input.

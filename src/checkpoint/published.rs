@@ -26,6 +26,7 @@ const TORCHVISION_232: [&str; 8] = [
 
 /// The preprocessing of the weights at `path`, if its file or one of its folders has the name of published weights of
 /// `architecture`: `resnet50.a1_in1k.safetensors`, `models--timm--resnet50.a1_in1k`, `resnet50-11ad3fa6.safetensors`.
+#[doc(hidden)]
 pub fn published(path: &str, architecture: &str) -> Option<PreprocessConfig> {
     let named = |name: &str| {
         path.split(['/', '\\']).any(|part| {

@@ -13,6 +13,7 @@ use super::{Checkpoint, Directory, TensorEntry};
 use crate::Result;
 
 /// A family of synthetic checkpoints.
+#[doc(hidden)]
 #[derive(Debug, Clone, PartialEq)]
 pub struct Synthetic {
     /// Sets families apart.

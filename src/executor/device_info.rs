@@ -38,6 +38,7 @@ pub enum DeviceKind {
 
 impl DeviceInfo {
     /// The reference loops.
+    #[doc(hidden)]
     pub fn reference() -> Self {
         DeviceInfo {
             index: None,
@@ -51,6 +52,7 @@ impl DeviceInfo {
 
 impl DeviceKind {
     /// It runs on the CPU.
+    #[doc(hidden)]
     pub fn software(self) -> bool {
         matches!(self, DeviceKind::Software | DeviceKind::Reference)
     }

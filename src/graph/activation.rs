@@ -50,9 +50,11 @@ pub enum Activation {
 impl Activation {
     /// The two constants of [`Activation::Selu`]: the scale, and what the exponential is multiplied by (Klambauer et al. 2017,
     /// "Self-Normalizing Neural Networks", equation 14).
+    #[doc(hidden)]
     pub const SELU: [f64; 2] = [1.050_700_987_355_480_5, 1.673_263_242_354_377_2];
 
     /// The name in timm, for example `leaky_relu`.
+    #[doc(hidden)]
     pub fn name(self) -> &'static str {
         match self {
             Activation::Identity => "identity",
@@ -76,6 +78,7 @@ impl Activation {
     }
 
     /// The number that some of them have: slope or scale of the negative side.
+    #[doc(hidden)]
     pub fn parameter(self) -> Option<f32> {
         match self {
             Activation::LeakyRelu(number) | Activation::Elu(number) | Activation::Celu(number) => Some(number),
@@ -85,6 +88,7 @@ impl Activation {
 
     /// The activation of a name in timm, torch or transformers, with a number after a colon where it has one:
     /// `leaky_relu:0.2`, `LeakyReLU`, `gelu_new`. Without the number it is PyTorch's default.
+    #[doc(hidden)]
     pub fn parse(text: &str) -> Option<Self> {
         let (name, number) = text.split_once(':').map_or((text, None), |(name, number)| (name, Some(number)));
         let number = match number {

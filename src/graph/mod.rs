@@ -21,6 +21,7 @@ const MOST_ELEMENTS: u64 = 1 << 44;
 pub struct ValueId(pub usize);
 
 /// An operator applied to earlier values.
+#[doc(hidden)]
 #[derive(Debug, Clone, PartialEq)]
 pub struct Node {
     /// Name in checkpoint spelling, for example `layer1.0.conv1`.
@@ -64,16 +65,19 @@ impl Graph {
     }
 
     /// Marks a value as the output of a named stage (`layer1`, ...), for listings and for comparing layer by layer.
+    #[doc(hidden)]
     pub fn mark_stage(&mut self, name: impl Into<String>, value: ValueId) {
         self.stages.push((name.into(), value));
     }
 
     /// All nodes in execution order; node `i` yields `ValueId(i)`.
+    #[doc(hidden)]
     pub fn nodes(&self) -> &[Node] {
         &self.nodes
     }
 
     /// The stages that were marked, in order.
+    #[doc(hidden)]
     pub fn stages(&self) -> &[(String, ValueId)] {
         &self.stages
     }
@@ -84,6 +88,7 @@ impl Graph {
     }
 
     /// The features `[N, D, 1, 1]` that the classifier head reads; of a network without a head its output.
+    #[doc(hidden)]
     pub fn features(&self) -> ValueId {
         let last = &self.nodes[self.output().0];
         let is_head = matches!(last.op, Op::Plain { op: Plain::Linear { .. }, .. });
@@ -94,6 +99,7 @@ impl Graph {
     /// last feature map, as a 1x1 convolution without bias, where the head averages it first. The mean of a class's map, plus its
     /// bias, is its logit (Zhou et al. 2016, "Learning Deep Features for Discriminative Localization", section 2). Nothing for a
     /// network that does not end in global average pooling and a linear layer.
+    #[doc(hidden)]
     pub fn class_maps(&self) -> Option<Graph> {
         let [before @ .., pool, head] = &self.nodes[..] else { return None };
         let Op::Plain { op: Plain::Linear { in_features, out_features }, weights } = &head.op else { return None };
@@ -107,6 +113,7 @@ impl Graph {
     }
 
     /// How many nodes read each value.
+    #[doc(hidden)]
     pub fn reader_counts(&self) -> Vec<usize> {
         let mut counts = vec![0; self.nodes.len()];
         for id in self.nodes.iter().flat_map(|node| &node.inputs) {

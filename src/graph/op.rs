@@ -91,16 +91,19 @@ pub struct Conv2dParams {
 
 impl Conv2dParams {
     /// Extents of a 1x1 convolution.
+    #[doc(hidden)]
     pub fn pointwise(in_channels: usize, out_channels: usize) -> Self {
         Conv2dParams { in_channels, out_channels, kernel: 1, stride: 1, padding: 0, dilation: 1, groups: 1 }
     }
 
     /// Shape of the weight tensor, `[out, in / groups, kh, kw]`.
+    #[doc(hidden)]
     pub fn weight_shape(&self) -> [usize; 4] {
         [self.out_channels, self.in_channels / self.groups, self.kernel, self.kernel]
     }
 
     /// Rows and columns of input that the kernel spans.
+    #[doc(hidden)]
     pub fn span(&self) -> usize {
         self.kernel + self.kernel.saturating_sub(1) * self.dilation.saturating_sub(1)
     }
@@ -121,6 +124,7 @@ pub struct PoolParams {
 
 impl Op {
     /// The operator of an activation; nothing for [`Activation::Identity`].
+    #[doc(hidden)]
     pub fn activation(activation: Activation) -> Option<Op> {
         match activation {
             Activation::Identity => None,
@@ -131,6 +135,7 @@ impl Op {
     }
 
     /// The operator's name in listings.
+    #[doc(hidden)]
     pub fn name(&self) -> &'static str {
         match self {
             Op::Input { .. } => "input",
@@ -149,6 +154,7 @@ impl Op {
     }
 
     /// Names and shapes of the weight tensors that the operator reads.
+    #[doc(hidden)]
     pub fn tensors(&self) -> Vec<(String, Vec<usize>)> {
         match self {
             Op::Conv2d { weight, bias, params } => {
@@ -168,6 +174,7 @@ impl Op {
     }
 
     /// Whether it takes so many inputs, and names the tensors that it cannot do without.
+    #[doc(hidden)]
     pub fn takes(&self, inputs: usize) -> bool {
         match self {
             Op::Input { .. } => inputs == 0,
@@ -207,6 +214,7 @@ impl Op {
     }
 
     /// Multiply-accumulates by weights, for an output of this shape: each output by each weight of its row.
+    #[doc(hidden)]
     pub fn macs(&self, output: Shape) -> u64 {
         let rows = self.tensors().into_iter().filter(|(_, shape)| shape.len() > 1);
         output.elements() as u64 * rows.map(|(_, shape)| shape[1..].iter().product::<usize>() as u64).sum::<u64>()

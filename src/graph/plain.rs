@@ -37,6 +37,7 @@ pub enum Plain {
 
 impl Plain {
     /// The operator's name in listings.
+    #[doc(hidden)]
     pub fn name(self) -> &'static str {
         match self {
             Plain::GlobalAvgPool => "global_avg_pool",
@@ -49,6 +50,7 @@ impl Plain {
     }
 
     /// Usual names and shapes of its tensors: a weight, whose first extent counts its rows, then a bias, as far as it has them.
+    #[doc(hidden)]
     pub fn tensors(self) -> Vec<(&'static str, Vec<usize>)> {
         match self {
             Plain::Linear { in_features, out_features } => {

@@ -67,6 +67,7 @@ impl Hub {
     ///
     /// # Errors
     /// [`Error::Hub`]; [`Error::ModelFormat`] for a repository that has weights, but none in one safetensors file.
+    #[doc(hidden)]
     pub fn open(&self, id: &ModelId) -> Result<Snapshot> {
         let repository = Repository::new(self, id)?;
         match repository.snapshot() {

@@ -78,6 +78,7 @@ pub fn open(path: impl AsRef<Path>, options: &DecodeOptions) -> Result<Decoded> 
 ///
 /// # Errors
 /// [`Error::Io`] if it cannot be read, [`Error::ImageUnsupported`] if it has more than 1 GiB.
+#[doc(hidden)]
 pub fn read(file: impl Read, path: &Path) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
     file.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(|error| Error::io(path, &error))?;

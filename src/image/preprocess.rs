@@ -89,11 +89,13 @@ impl Preprocess {
     }
 
     /// The recipe of torchvision's ImageNet weights (V1): 256, crop of 224, bilinear.
+    #[doc(hidden)]
     pub const fn torchvision() -> Self {
         Preprocess::centre_crop(224, 256, Filter::Bilinear)
     }
 
     /// The whole image squashed to `size` by `size` pixels, bilinear: what CIFAR networks take.
+    #[doc(hidden)]
     pub const fn square(size: usize, mean: [f32; 3], std: [f32; 3]) -> Self {
         let resize = Resize::Squash { height: size, width: size };
         Preprocess { resize, mean, std, ..Preprocess::centre_crop(size, size, Filter::Bilinear) }
@@ -104,6 +106,7 @@ impl Preprocess {
     ///
     /// # Errors
     /// [`Error::ConfigValue`] with the first field that is not.
+    #[doc(hidden)]
     pub fn check(&self) -> Result<()> {
         let (rows, columns) = match self.resize {
             Resize::Shorter(side) => (side, side),

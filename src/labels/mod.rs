@@ -125,6 +125,7 @@ pub struct Prediction {
 
 impl Prediction {
     /// Scores with the names of their classes.
+    #[doc(hidden)]
     pub fn new(scores: Vec<f32>, labels: Labels) -> Self {
         Prediction { scores, labels }
     }

@@ -56,12 +56,14 @@ impl Builder {
     }
 
     /// The adapter that is wanted, with what the environment says of it; instead of what [`Builder::device`] has named before.
+    #[doc(hidden)]
     pub fn adapter(mut self, wanted: gpu::Wanted) -> Self {
         self.0.wanted = wanted;
         self
     }
 
     /// Whether to do without the test of a device that is not known to be right, to look at one that is wrong. The default is `false`.
+    #[doc(hidden)]
     pub fn untested(mut self, untested: bool) -> Self {
         self.0.untested = untested;
         self
@@ -125,6 +127,7 @@ impl Builder {
 
     /// Whether kernels are measured on the device when the model is opened, and what is made of earlier measurements, which are
     /// kept in the folder of [`Builder::cache`].
+    #[doc(hidden)]
     pub fn tune(mut self, tune: Tune) -> Self {
         self.0.tune = tune;
         self
@@ -146,6 +149,7 @@ impl Builder {
 
     /// Opens a checkpoint with weights that are NaN or infinite, to look at it, and names the tensors in [`Classifier::notes`];
     /// without this call they are an error. What such a network makes of an image is an error still, unless it is finite.
+    #[doc(hidden)]
     pub fn allow_nonfinite(mut self, allow: bool) -> Self {
         self.0.allow_nonfinite = allow;
         self
@@ -166,6 +170,7 @@ impl Builder {
 
     /// Images of the batches that opening prepares for, 1 without this call: kernels are compiled and weights uploaded in the form that
     /// such batches want. Batches of other sizes find what they have in common with it. With 0 all of that is left to the first call.
+    #[doc(hidden)]
     pub fn prepare(mut self, images: usize) -> Self {
         self.0.prepare = Some(images);
         self
@@ -179,6 +184,7 @@ impl Builder {
     }
 
     /// Kernels that are known to be wrong on some device, as [`Classifier::verify`] reports them: they are not chosen there.
+    #[doc(hidden)]
     pub fn faults(mut self, faults: Vec<Fault>) -> Self {
         self.0.faults = faults;
         self

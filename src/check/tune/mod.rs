@@ -31,6 +31,7 @@ use crate::{
 const MAX_FILE: u64 = 8 << 20;
 
 /// What is made of measurements when a model is opened.
+#[doc(hidden)]
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub enum Tune {
