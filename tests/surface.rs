@@ -1,7 +1,7 @@
 //! How much the library promises: the public items that its documentation shows. `tests/check` makes rustdoc's list of them:
 //!
 //! ```text
-//! RUSTC_BOOTSTRAP=1 cargo rustdoc --lib -- -Z unstable-options --output-format json
+//! RUSTC_BOOTSTRAP=1 cargo rustdoc --lib -- -Z unstable-options --document-hidden-items --output-format json
 //! RESIDUA_RUSTDOC=target/doc/residua.json cargo test --test surface -- --ignored
 //! ```
 

@@ -156,7 +156,7 @@ impl Builder {
     }
 
     /// What no tensor shows of the network, in place of what the model's configuration states and of what is usual:
-    /// `"stem-pool=max,activation=silu".parse()?`. [`ModelInfo::structure`] has what was taken.
+    /// `"stem-pool=max,activation=silu".parse()?`. [`ModelInfo::structure`](crate::ModelInfo::structure) has what was taken.
     pub fn structure(mut self, structure: Structure) -> Self {
         self.0.structure = structure;
         self
