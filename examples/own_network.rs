@@ -1,20 +1,16 @@
-//! A network of one's own out of graph parts, on the GPU and on the CPU reference: `cargo run --example own_network`.
+//! A network of one's own out of graph parts, on the device and on the CPU reference: `cargo run --example own_network`.
 //!
 //! Three convolutions, one of them around a shortcut, and a head for ten classes. The weights are made up; those of a safetensors
 //! file with the same names would come from `Checkpoint::open`.
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "an example talks to its reader")]
+#![allow(clippy::print_stdout, reason = "an example talks to its reader")]
 
-use std::{error::Error, sync::Arc};
+use std::error::Error;
 
 use residua::{
+    Classifier,
     checkpoint::Synthetic,
-    executor::{
-        gpu::{Device, Executor, plan::Options},
-        reference,
-    },
     graph::{Conv2dParams, Graph, Op, Plain, ValueId},
-    network::Network,
-    tensor::{Shape, StorageType, Tensor},
+    tensor::{Shape, Tensor},
 };
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -26,21 +22,18 @@ fn main() -> Result<(), Box<dyn Error>> {
     let sum = graph.push("block.add", Op::Add, &[long, stem]);
     let sum = graph.push("block.relu", Op::Relu, &[sum]);
     let mean = graph.push("mean", Plain::GlobalAvgPool, &[sum]);
-    let head = Plain::Linear { in_features: 16, out_features: 10 };
-    graph.push("head", head.named("head"), &[mean]);
+    graph.push("head", Plain::Linear { in_features: 16, out_features: 10 }.named("head"), &[mean]);
 
     let made_up = Synthetic { salt: "example".into(), damped: None, damp: 1.0 };
     let checkpoint = made_up.checkpoint("own", &graph.tensors())?;
-    let shape = Shape::new(1, 3, 32, 32);
-    let image = Tensor::new(shape, made_up.input([1, 3, 32, 32]));
-    let expected = reference::logits(&graph, &checkpoint, &image)?;
-
-    let device = Arc::new(pollster::block_on(Device::open("auto", residua::Threads::host()))?);
-    let executor = Executor::new(device, Network::new(graph, checkpoint), Options::new(StorageType::F32));
-    println!("{}", executor.plan(shape)?);
-    let logits = pollster::block_on(executor.run(&image))?;
-    for (class, (gpu, cpu)) in logits.data.iter().zip(&expected.data).enumerate() {
-        println!("class {class}: {gpu:9.5} on the GPU, {cpu:9.5} on the CPU");
+    let input = Tensor::new(Shape::new(1, 3, 32, 32), made_up.input([1, 3, 32, 32]));
+    let logits = |device: &str| {
+        let settings = Classifier::builder().graph(graph.clone()).checkpoint(checkpoint.clone(), None).crop(32);
+        settings.device(device).open()?.logits(&input)
+    };
+    let (here, cpu) = (logits("auto")?, logits("cpu")?);
+    for (class, (here, cpu)) in here.data.iter().zip(&cpu.data).enumerate() {
+        println!("class {class}: {here:9.5} on the device, {cpu:9.5} on the CPU");
     }
     Ok(())
 }

@@ -1,11 +1,15 @@
 //! What the library call refuses, and what features are.
 
+mod common;
+
 use std::{fs, path::Path};
 
 use residua::{
-    Classifier, Error,
+    Classifier, Error, Labels,
     checkpoint::{Checkpoint, Synthetic},
-    image::DecodeOptions,
+    executor::reference,
+    graph::{Conv2dParams, Graph, Op, Plain},
+    image::{DecodeOptions, DynamicImage},
     models::Architecture,
     tensor::{Shape, Tensor},
 };
@@ -177,4 +181,33 @@ fn settings_say_how_files_are_decoded() {
     let mut small = DecodeOptions::default();
     small.max_pixels = 1199;
     assert_eq!(opened(small).infer_bytes(&stored).unwrap_err().code(), "image.too_large");
+}
+
+#[test]
+fn a_network_of_ones_own_takes_the_weights_that_its_graph_names() {
+    let mut graph = Graph::new(3);
+    let params = Conv2dParams { kernel: 3, padding: 1, ..Conv2dParams::pointwise(3, 8) };
+    let convolution = Op::Conv2d { weight: "stem.weight".into(), bias: None, params };
+    let x = graph.push("stem", convolution, &[graph.input()]);
+    let mean = graph.push("mean", Plain::GlobalAvgPool, &[x]);
+    graph.push("head", Plain::Linear { in_features: 8, out_features: 4 }.named("head"), &[mean]);
+    let weights = Synthetic { salt: "own".into(), damped: None, damp: 1.0 };
+    let checkpoint = weights.checkpoint("own", &graph.tensors()).unwrap();
+    let own = || Classifier::builder().graph(graph.clone()).crop(16);
+
+    let classifier = own().checkpoint(checkpoint.clone(), None).labels(Labels::new(vec!["a".into()])).open().unwrap();
+    let model = classifier.model();
+    assert_eq!((model.architecture.as_str(), model.classes, model.features), ("own network", 4, 8));
+    let input = Tensor::new(Shape::new(2, 3, 16, 16), weights.input([2, 3, 16, 16]));
+    let expected = reference::logits(&graph, &checkpoint, &input).unwrap();
+    common::compare(&classifier.logits(&input).unwrap().data, &expected.data, common::F32_BOUND).unwrap();
+    let photo = DynamicImage::ImageRgb8(image::RgbImage::from_pixel(40, 30, image::Rgb([200, 30, 90])));
+    let classes = classifier.infer(&photo).unwrap().top(4);
+    assert!(classes.len() == 4 && classes.iter().any(|class| class.label == "a"), "{classes:?}");
+
+    assert_eq!(own().open().unwrap_err().code(), "config.value");
+    let few = weights.checkpoint("few", &graph.tensors()[..1]).unwrap();
+    assert_eq!(own().checkpoint(few, None).open().unwrap_err().code(), "model.missing_tensor");
+    let four = Classifier::builder().graph(Graph::new(4)).checkpoint(checkpoint, None);
+    assert_eq!(four.open().unwrap_err().code(), "graph.shape");
 }

@@ -11,6 +11,7 @@ use crate::{
     check::{tune::Tune, verify::Fault},
     checkpoint::{Checkpoint, ModelConfig},
     executor::{Host, gpu},
+    graph::Graph,
     image::{self, DecodeOptions},
     labels::Labels,
     structure::Structure,
@@ -46,6 +47,13 @@ impl Builder {
     /// [`Builder::model`] and [`Builder::synthetic`].
     pub fn checkpoint(mut self, checkpoint: Checkpoint, config: Option<ModelConfig>) -> Self {
         self.0.checkpoint = Some((checkpoint, config));
+        self
+    }
+
+    /// A network of one's own for photos of three channels, with the weights of [`Builder::checkpoint`] under the names that its operators
+    /// give. Photos become its input as torchvision prepares them, unless [`Builder::crop`] and the other calls say otherwise.
+    pub fn graph(mut self, graph: Graph) -> Self {
+        self.0.graph = Some(graph);
         self
     }
 

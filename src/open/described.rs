@@ -2,14 +2,18 @@
 
 use super::{class_names::class_names, recognised::Recognised, settings::Settings};
 use crate::{
-    ModelInfo, Note, Result,
+    Error, ModelInfo, Note, Result,
     checkpoint::{ModelConfig, PreprocessConfig, ProblemType, published},
+    graph::Graph,
     image::{IMAGENET_MEAN, IMAGENET_STD, Preprocess, Resize},
     labels::Scoring,
     models::{self, Architecture, Property},
     network::Network,
     tensor::Shape,
 };
+
+/// The architecture of a network that a caller put together.
+const OWN: &str = "own network";
 
 /// A network with all that is known of it.
 pub(super) struct Described {
@@ -28,7 +32,7 @@ impl Described {
         let Recognised { identity, checkpoint, config, architecture, graph, mut notes } = recognised;
         let structure = properties(settings, &architecture, &config, &mut notes);
         let stated = config.preprocess.or_else(|| published(checkpoint.name(), &architecture.name()));
-        let preprocess = preprocess(settings, &architecture, stated.as_ref())?;
+        let preprocess = preprocess(settings, architecture.default_input(), stated.as_ref())?;
         let classes = architecture.classes().unwrap_or(0);
         let shapes = graph.infer_shapes(Shape::new(1, 3, preprocess.height, preprocess.width))?;
         if settings.test_size && stated.as_ref().is_none_or(|stated| stated.test_framing.is_none()) {
@@ -55,14 +59,58 @@ impl Described {
             preprocess,
             structure,
             stated,
-            scoring: match config.problem_type {
-                Some(ProblemType::Regression) => Scoring::Logits,
-                Some(ProblemType::MultiLabelClassification) => Scoring::Sigmoid,
-                _ if classes == 1 => Scoring::Sigmoid,
-                _ => Scoring::Softmax,
-            },
+            scoring: scoring(config.problem_type, classes),
         };
         Ok(Described { network: Network::new(graph, checkpoint), model, notes })
+    }
+
+    /// A network of the caller's, with the checkpoint of the settings.
+    ///
+    /// # Errors
+    /// [`Error::ConfigValue`] if there is no checkpoint or the preprocessing cannot be, `model.*` for weights that are missing, of
+    /// another shape or not finite, `graph.shape` for an input that the network does not take.
+    pub(super) fn own(graph: &Graph, settings: &Settings) -> Result<Self> {
+        let (checkpoint, config) = settings
+            .checkpoint
+            .clone()
+            .ok_or_else(|| Error::config_value("the settings", "checkpoint", "none", "the weights of the graph"))?;
+        for (name, shape) in graph.tensors() {
+            checkpoint.tensor(&name, &shape)?;
+        }
+        let (config, mut notes) = (config.unwrap_or_default(), Vec::new());
+        let preprocess = preprocess(settings, (224, 224), config.preprocess.as_ref())?;
+        let shapes = graph.infer_shapes(Shape::new(1, 3, preprocess.height, preprocess.width))?;
+        let classes = shapes[graph.output().0].c;
+        let labels = class_names(settings.labels.as_ref(), config.labels, config.claims.classes, classes, &mut notes);
+        let model = ModelInfo {
+            name: checkpoint.name().into(),
+            revision: None,
+            architecture: OWN.into(),
+            parameters: models::parameters(graph),
+            macs: models::macs(graph, &shapes),
+            classes,
+            features: shapes[graph.features().0].c,
+            tensors: checkpoint.shapes().len(),
+            labels,
+            license: config.license,
+            published_top1: None,
+            source: OWN.into(),
+            preprocess,
+            structure: Vec::new(),
+            stated: config.preprocess,
+            scoring: scoring(config.problem_type, classes),
+        };
+        Ok(Described { network: Network::new(graph.clone(), checkpoint), model, notes })
+    }
+}
+
+/// What the scores of the classes are.
+fn scoring(problem: Option<ProblemType>, classes: usize) -> Scoring {
+    match problem {
+        Some(ProblemType::Regression) => Scoring::Logits,
+        Some(ProblemType::MultiLabelClassification) => Scoring::Sigmoid,
+        _ if classes == 1 => Scoring::Sigmoid,
+        _ => Scoring::Softmax,
     }
 }
 
@@ -86,10 +134,9 @@ fn properties(
 /// How photos become the input: by the settings, by what is stated, or by what is usual.
 fn preprocess(
     settings: &Settings,
-    architecture: &Architecture,
+    (height, width): (usize, usize),
     stated: Option<&PreprocessConfig>,
 ) -> Result<Preprocess> {
-    let (height, width) = architecture.default_input();
     let mut preprocess = match stated {
         Some(stated) => stated.preprocess(settings.test_size),
         None if (height, width) == (224, 224) => Preprocess::torchvision(),

@@ -44,6 +44,9 @@ async fn open(settings: Settings, host: Arc<dyn Host>) -> Result<Classifier> {
 }
 
 fn describe(settings: &Settings) -> Result<Described> {
+    if let Some(graph) = &settings.graph {
+        return Described::own(graph, settings);
+    }
     let located = Located::find(settings)?;
     let recognised = Recognised::of(located, settings)?;
     Described::of(recognised, settings)

@@ -7,6 +7,7 @@ use crate::{
     check::{tune::Tune, verify::Fault},
     checkpoint::{Checkpoint, ModelConfig},
     executor::gpu::Wanted,
+    graph::Graph,
     image::{self, DecodeOptions},
     labels::Labels,
     structure::Structure,
@@ -31,6 +32,7 @@ pub enum Precision {
 pub(crate) struct Settings {
     pub(super) model: Option<String>,
     pub(super) synthetic: Option<String>,
+    pub(super) graph: Option<Graph>,
     pub(super) checkpoint: Option<(Checkpoint, Option<ModelConfig>)>,
     pub(super) wanted: Wanted,
     pub(super) untested: bool,
