@@ -10,8 +10,9 @@ mod config;
 mod file;
 mod format;
 mod header;
+mod json;
 mod names;
-mod preprocess;
+mod preprocess_config;
 mod published;
 mod shards;
 mod synthetic;
@@ -23,6 +24,7 @@ use std::{
     borrow::Cow,
     collections::BTreeMap,
     fmt,
+    hash::Hasher,
     ops::Range,
     path::Path,
     sync::{Arc, OnceLock},
@@ -32,8 +34,9 @@ pub use beside::ConfigFiles;
 pub use claims::Claims;
 pub use config::{ModelConfig, ProblemType};
 use file::OpenFile;
+use fnv::FnvHasher;
 use header::{Header, TensorEntry};
-pub use preprocess::{Framing, PreprocessConfig};
+pub use preprocess_config::{Framing, PreprocessConfig};
 pub use published::published;
 use safetensors::Dtype;
 use shards::Shards;
@@ -84,7 +87,7 @@ struct Entry {
 }
 
 /// The headers of a checkpoint's files, which are open: what its tensors are called and how large they are.
-pub struct Headers {
+pub(crate) struct Headers {
     files: Vec<OpenFile>,
     directory: Directory,
 }
@@ -94,7 +97,7 @@ impl Headers {
     ///
     /// # Errors
     /// Those of [`Checkpoint::open`].
-    pub fn open(path: &Path) -> Result<Self> {
+    pub(crate) fn open(path: &Path) -> Result<Self> {
         let (mut files, mut tensors, mut metadata) = (Vec::new(), Vec::new(), BTreeMap::new());
         let mut add = |path: &Path, shards: Option<(&Shards, &str)>| -> Result<()> {
             let (file, mut header) = OpenFile::open(path)?;
@@ -110,7 +113,7 @@ impl Headers {
         if path.as_os_str().to_string_lossy().ends_with(shards::ENDING) {
             let shards = Shards::open(path)?;
             for name in shards.files() {
-                add(&path.with_file_name(name), Some((&shards, name)))?;
+                add(&shards::beside(path, name), Some((&shards, name)))?;
             }
         } else {
             add(path, None)?;
@@ -119,17 +122,17 @@ impl Headers {
     }
 
     /// The path that they were opened under.
-    pub fn name(&self) -> &str {
+    pub(crate) fn name(&self) -> &str {
         &self.directory.name
     }
 
     /// As [`Checkpoint::shapes`].
-    pub fn shapes(&self) -> &BTreeMap<String, Vec<usize>> {
+    pub(crate) fn shapes(&self) -> &BTreeMap<String, Vec<usize>> {
         &self.directory.shapes
     }
 
     /// As [`Checkpoint::metadata`].
-    pub fn metadata(&self) -> &BTreeMap<String, String> {
+    pub(crate) fn metadata(&self) -> &BTreeMap<String, String> {
         &self.directory.metadata
     }
 
@@ -137,7 +140,7 @@ impl Headers {
     ///
     /// # Errors
     /// [`Error::Io`], also if there is no memory for it; [`Error::ModelTruncated`] if a file has become shorter.
-    pub fn read(self) -> Result<Checkpoint> {
+    pub(crate) fn read(self) -> Result<Checkpoint> {
         let files = self.files.into_iter().map(|file| file.read().map(Cow::Owned)).collect::<Result<_>>()?;
         Ok(Checkpoint::assemble(files, self.directory))
     }
@@ -196,8 +199,9 @@ impl Checkpoint {
 
     /// The 64-bit FNV-1a hash of the file's bytes, of several files one after the other.
     pub fn fingerprint(&self) -> u64 {
-        let step = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3);
-        self.content.files.iter().flat_map(|file| file.iter()).fold(0xcbf2_9ce4_8422_2325, step)
+        let mut hasher = FnvHasher::default();
+        self.content.files.iter().for_each(|file| hasher.write(file));
+        hasher.finish()
     }
 
     /// The values of the tensor `name` (torchvision spelling), row-major. F32 is borrowed where the bytes are aligned,
@@ -220,7 +224,7 @@ impl Checkpoint {
     ///
     /// # Errors
     /// Those of [`Checkpoint::tensor`].
-    pub fn largest(&self, name: &str, shape: &[usize]) -> Result<f32> {
+    pub(crate) fn largest(&self, name: &str, shape: &[usize]) -> Result<f32> {
         Ok(self.checked(name, shape)?.1)
     }
 
@@ -295,12 +299,6 @@ impl Directory {
 /// A shape less its trailing extents of one.
 fn without_ones(shape: &[usize]) -> &[usize] {
     &shape[..shape.len() - shape.iter().rev().take_while(|&&extent| extent == 1).count()]
-}
-
-impl fmt::Debug for Headers {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Headers").field("name", &self.name()).field("tensors", &self.shapes().len()).finish()
-    }
 }
 
 impl fmt::Debug for Checkpoint {

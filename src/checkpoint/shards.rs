@@ -1,7 +1,13 @@
 //! Checkpoints in several files, as transformers writes large ones: `model.safetensors.index.json` says which tensor lies in which
 //! file beside it.
 
-use std::{collections::BTreeMap, fs::File, io::Read, path::Path};
+use std::{
+    collections::BTreeMap,
+    fs::{self, File},
+    io::Read,
+    iter,
+    path::{Path, PathBuf},
+};
 
 use serde::Deserialize;
 
@@ -10,6 +16,17 @@ use crate::{Error, Result};
 
 /// How the names of such files end.
 pub(super) const ENDING: &str = ".index.json";
+
+/// Most links that are followed, as Linux does.
+const MOST_LINKS: usize = 40;
+
+/// The file `name` beside `index`, or beside what that is a link to.
+pub(super) fn beside(index: &Path, name: &str) -> PathBuf {
+    let next = |step: &PathBuf| Some(step.with_file_name("").join(fs::read_link(step).ok()?));
+    let steps = iter::successors(Some(index.to_path_buf()), next).take(MOST_LINKS);
+    let found = steps.map(|step| step.with_file_name(name)).find(|file| file.exists());
+    found.unwrap_or_else(|| index.with_file_name(name))
+}
 
 /// Which tensor lies in which file.
 pub(super) struct Shards {

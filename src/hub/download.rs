@@ -7,12 +7,11 @@ use std::{
 };
 
 use super::{
-    Hub,
-    cache::Repository,
-    checksum,
+    Hub, checksum,
     client::{Client, RemoteFile},
     events::Event,
     lock::Lock,
+    repository::Repository,
     retry::{Failed, Patience},
 };
 use crate::{Error, Result, error::HubFailure};

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::published::by_name;
+use super::entries::by_name;
 use crate::{Error, error::HubFailure};
 
 /// The branch that is meant where no revision is named.
@@ -19,7 +19,7 @@ pub struct ModelId {
 }
 
 impl ModelId {
-    /// Reads `owner/name`, or an alias out of [`published`](super::published()), with `@revision` (a branch, a tag or a commit)
+    /// Reads `owner/name`, or an alias out of [`entries`](super::entries()), with `@revision` (a branch, a tag or a commit)
     /// after either. Nothing for any other text.
     pub fn parse(text: &str) -> Option<Self> {
         let (name, revision) = match text.split_once('@') {
@@ -40,11 +40,13 @@ impl ModelId {
     }
 
     /// `owner/name`.
+    #[doc(hidden)]
     pub fn repository(&self) -> &str {
         &self.repository
     }
 
     /// The branch, tag or commit: `main`, if none was named.
+    #[doc(hidden)]
     pub fn revision(&self) -> &str {
         self.revision.as_deref().unwrap_or(MAIN)
     }

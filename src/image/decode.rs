@@ -1,15 +1,18 @@
 //! From the bytes of a file to an upright image, within limits.
 
 use std::fs::File;
-use std::io::{Cursor, ErrorKind, Read};
+use std::io::{Cursor, Read};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
-use ::image::error::UnsupportedErrorKind;
-use ::image::metadata::Orientation;
-use ::image::{DynamicImage, ImageBuffer, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits};
+use ::image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
 
-use super::{Format, gif, jpeg, orientation::orientation, png, sniff, tiff};
+use super::{
+    Format, gif, jpeg,
+    orientation::orientation,
+    picture::{DECODER_BYTES, Picture, Sizes, error},
+    png, sniff, tiff,
+};
 use crate::error::{Error, Result};
 
 /// What to accept, and whether to turn the image upright.
@@ -60,39 +63,6 @@ impl Decoded {
 
 /// Largest file that is read, in bytes.
 const MAX_BYTES: u64 = 1 << 30;
-
-/// Room for what a decoder needs beside the image.
-pub(super) const DECODER_BYTES: usize = 64 << 20;
-
-/// An image as stored.
-pub(super) struct Picture {
-    pub(super) image: DynamicImage,
-    /// How it has to be turned.
-    pub(super) orientation: Orientation,
-    pub(super) damage: Option<String>,
-    pub(super) truncated: bool,
-}
-
-impl Picture {
-    /// An image without a flaw.
-    pub(super) fn whole(image: DynamicImage, orientation: Orientation) -> Self {
-        Picture { image, orientation, damage: None, truncated: false }
-    }
-}
-
-/// Which sizes are accepted.
-pub(super) struct Sizes {
-    max_pixels: u64,
-}
-
-impl Sizes {
-    pub(super) fn check(&self, width: u32, height: u32) -> Result<()> {
-        if u64::from(width) * u64::from(height) <= self.max_pixels {
-            return Ok(());
-        }
-        Err(Error::ImageTooLarge { width, height, limit: self.max_pixels })
-    }
-}
 
 /// Decodes the image file at `path`, which may have up to 1 GiB, as [`decode`] does.
 ///
@@ -184,33 +154,6 @@ fn by_crate(format: ImageFormat, bytes: &[u8], sizes: &Sizes) -> Result<Picture>
     let xmp = decoder.xmp_metadata().ok().flatten();
     let orientation = orientation(exif.as_deref(), xmp.as_deref());
     Ok(Picture::whole(DynamicImage::from_decoder(decoder).map_err(error)?, orientation))
-}
-
-/// An image of one to four bytes a pixel: grey, grey and alpha, RGB, RGBA.
-pub(super) fn from_samples(width: u32, height: u32, channels: usize, samples: Vec<u8>) -> Result<DynamicImage> {
-    let image = match channels {
-        1 => ImageBuffer::from_raw(width, height, samples).map(DynamicImage::ImageLuma8),
-        2 => ImageBuffer::from_raw(width, height, samples).map(DynamicImage::ImageLumaA8),
-        3 => ImageBuffer::from_raw(width, height, samples).map(DynamicImage::ImageRgb8),
-        _ => ImageBuffer::from_raw(width, height, samples).map(DynamicImage::ImageRgba8),
-    };
-    image.ok_or_else(|| Error::image_decode("the decoder gave too few pixels"))
-}
-
-pub(super) fn error(error: ImageError) -> Error {
-    match error {
-        ImageError::IoError(e) if e.kind() == ErrorKind::UnexpectedEof => {
-            Error::image_truncated("the file ends early").because(e)
-        }
-        ImageError::Unsupported(e) => {
-            let reason = match e.kind() {
-                UnsupportedErrorKind::GenericFeature(feature) => feature,
-                _ => e.to_string(),
-            };
-            Error::image_unsupported(reason).because(e)
-        }
-        other => Error::image_decode(other.to_string().trim_end()).because(other),
-    }
 }
 
 #[cfg(test)]

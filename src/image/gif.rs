@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use ::image::{DynamicImage, RgbImage, metadata::Orientation};
 use gif::{DecodeOptions, DecodingError, MemoryLimit};
 
-use super::decode::{Picture, Sizes};
+use super::picture::{Picture, Sizes};
 use crate::{Error, Result};
 
 /// Where the header says that there is a global palette, the flag, and what a palette of all 256 colours adds to it.

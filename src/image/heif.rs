@@ -6,7 +6,7 @@
 use ::image::{DynamicImage, metadata::Orientation};
 use libheif_rs::{ColorSpace, HeifContext, HeifError, HeifErrorCode, HeifErrorSubCode, RgbChroma};
 
-use super::decode::{Picture, Sizes, from_samples};
+use super::picture::{Picture, Sizes, from_samples};
 use crate::{Error, Result};
 
 /// The pixels of the main image, with 8 bits a channel. `upright` turns, mirrors and cuts it as the file says.

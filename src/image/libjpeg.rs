@@ -12,7 +12,7 @@ use turbojpeg_sys::{
     tj3DecompressHeader, tj3Destroy, tj3Get, tj3GetErrorStr, tj3Init, tj3Set, tjhandle,
 };
 
-use super::{cmyk, jpeg::Check};
+use super::{cmyk, picture::Check};
 use crate::{Error, Result};
 
 /// Most passes over the pixels that are read: a progressive JPEG has about ten, and a small file can make thousands.

@@ -5,8 +5,8 @@ use std::io::{Cursor, ErrorKind};
 use png::{ColorType, Decoder, DecodingError, Info, InterlaceInfo, Limits, Reader, Transformations};
 
 use super::{
-    decode::{DECODER_BYTES, Picture, Sizes, from_samples},
     orientation::orientation,
+    picture::{DECODER_BYTES, Picture, Sizes, from_samples},
 };
 use crate::{Error, Result};
 

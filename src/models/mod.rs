@@ -7,23 +7,25 @@ mod densenet;
 mod densenet_detect;
 mod densenet_table;
 mod extra;
+mod gate;
 mod head;
-mod look_alike;
+mod majority;
 mod properties;
 mod resnet;
 mod resnet_detect;
 mod resnet_table;
 mod stated;
-mod tally;
+mod unsupported;
 
 use std::collections::BTreeMap;
 
 pub use densenet::DenseNet;
+pub use gate::Gate;
 pub use head::Head;
-pub use look_alike::{Named, check_declared, is_foreign, named};
 pub use properties::Properties;
 pub use resnet::{Block, BlockKind, ResNet, Shortcut, Stem};
 pub use stated::Property;
+pub use unsupported::{Named, check_declared, is_foreign, named};
 
 use crate::{Error, Result, graph::Graph, structure::Structure, tensor::Shape};
 
@@ -80,15 +82,15 @@ impl Architecture {
     /// [`Error::UnknownArchitecture`] if they are of no supported network.
     pub(crate) fn of_tensors(model: &str, shapes: &Shapes) -> Result<Self> {
         let unknown = |reason| Error::UnknownArchitecture { model: model.into(), reason };
-        if let Some(feature) = look_alike::feature(shapes) {
-            return Err(unknown(format!("{feature} is not supported; supported are {SUPPORTED}")));
+        if let Some(feature) = unsupported::feature(shapes) {
+            return Err(unknown(format!("{feature} is not supported; supported are {}", supported())));
         }
         let architecture = if densenet_detect::resembles(shapes) {
             densenet_detect::read(shapes).map(Architecture::DenseNet)
         } else if resnet_detect::resembles(shapes) {
             resnet_detect::read(shapes).map(Architecture::ResNet)
         } else {
-            Err(format!("{}; supported are {SUPPORTED}", sample(shapes)))
+            Err(format!("{}; supported are {}", sample(shapes), supported()))
         };
         architecture.map_err(unknown)
     }
@@ -237,6 +239,14 @@ impl Architecture {
     }
 }
 
+/// The supported networks, for messages.
+fn supported() -> String {
+    let resnets = resnet_table::SUPPORTED;
+    format!(
+        "{resnets}, and DenseNet, in the spellings of torchvision, timm and transformers, and the CIFAR ResNets and DenseNets"
+    )
+}
+
 /// Number of trained parameters of a network.
 pub(crate) fn parameters(graph: &Graph) -> u64 {
     let tensors = graph.tensors();
@@ -249,10 +259,6 @@ pub(crate) fn macs(graph: &Graph, shapes: &[Shape]) -> u64 {
     let of_nodes = graph.nodes().iter().zip(shapes).map(|(node, output)| node.op.macs(*output));
     of_nodes.fold(0, u64::saturating_add)
 }
-
-/// For messages.
-const SUPPORTED: &str = "ResNet (plain, wide, -C, -D, -S, -T, -RS), ResNeXt, SE-ResNet, SE-ResNeXt and DenseNet in the \
-     spellings of torchvision, timm and transformers, and the CIFAR ResNets and DenseNets";
 
 fn list(names: &[&str]) -> String {
     let more = if names.len() > LISTED { ", ..." } else { "" };

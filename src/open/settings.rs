@@ -6,7 +6,7 @@ use crate::{
     cache::Cache,
     check::{tune::Tune, verify::Fault},
     checkpoint::{Checkpoint, ModelConfig},
-    executor::gpu::{self, Wanted},
+    executor::gpu::Wanted,
     image::{self, DecodeOptions},
     labels::Labels,
     structure::Structure,
@@ -54,7 +54,7 @@ pub(crate) struct Settings {
     /// Images of a batch that is prepared for, 1 if it is not given.
     pub(super) prepare: Option<usize>,
     #[cfg(feature = "fault-injection")]
-    pub(super) injection: Option<gpu::Injection>,
+    pub(super) injection: Option<crate::executor::gpu::Injection>,
     #[cfg(feature = "hub")]
     pub(super) hub: Hub,
 }

@@ -232,6 +232,21 @@ fn sharded(folder: &Folder, change: impl Fn(String) -> String) -> String {
     folder.file("model.safetensors.index.json", change(index.to_string()))
 }
 
+/// As a folder of links into the hub's cache has it: the shards are beside the link in the cache, and the index itself is a blob.
+#[cfg(unix)]
+#[test]
+fn a_link_to_the_index_of_several_files_opens_them() {
+    use std::os::unix::fs::symlink;
+    let (folder, cache) = (Folder::new(), Folder::new());
+    let index = sharded(&cache, |index| index);
+    std::fs::rename(&index, cache.path("blob")).unwrap();
+    symlink("blob", &index).unwrap();
+    let link = folder.path("any.index.json");
+    symlink(&index, &link).unwrap();
+    let open = |model: &str| Classifier::builder().model(model).device("cpu").open().unwrap();
+    assert_eq!(open(&link).fingerprint(), open(&index).fingerprint());
+}
+
 #[test]
 fn row_22_checkpoints_in_several_files() {
     let folder = Folder::new();

@@ -4,7 +4,7 @@ use std::fs;
 
 use serde_json::Value;
 
-use super::{assert_fails, err, on_cpu, out, residua};
+use super::{assert_fails, err, on_cpu, out, pictures::check_places, residua};
 
 #[test]
 fn a_table_a_trace_and_a_picture() {
@@ -30,7 +30,7 @@ fn a_table_a_trace_and_a_picture() {
     }
     let picture = fs::read_to_string(svg).unwrap();
     assert_eq!(picture.matches("<title>").count(), kernels.len());
-    assert!(picture.contains("prefers-color-scheme: dark"));
+    check_places("profile", &picture);
 }
 
 #[test]

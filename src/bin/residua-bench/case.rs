@@ -25,13 +25,13 @@ const MAX_ELEMENTS: usize = 1 << 28;
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(untagged)]
 pub(crate) enum Case {
-    Measured(Row),
+    Measured(Measurement),
     Failed(Failure),
 }
 
 /// Times are wall clock, in milliseconds.
 #[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct Row {
+pub(crate) struct Measurement {
     pub(crate) model: String,
     pub(crate) batch: usize,
     pub(crate) precision: String,
@@ -90,7 +90,7 @@ pub(crate) fn measure(args: &Args, model: &str, batch: usize, started: SystemTim
     }
 }
 
-fn row(args: &Args, model: &str, batch: usize, started: SystemTime) -> Result<Row, Error> {
+fn row(args: &Args, model: &str, batch: usize, started: SystemTime) -> Result<Measurement, Error> {
     let since_start = || ms(started.elapsed().unwrap_or_default());
     let hub = Hub::from_vars(|name| env::var_os(name));
     let tune = match (args.tune, args.no_tune) {
@@ -138,7 +138,7 @@ fn row(args: &Args, model: &str, batch: usize, started: SystemTime) -> Result<Ro
     }
     let median_ms = median(&mut times);
     let mut distances: Vec<f64> = times.iter().map(|time| (time - median_ms).abs()).collect();
-    Ok(Row {
+    Ok(Measurement {
         model: model.into(),
         batch,
         precision: classifier.precision().to_string(),

@@ -68,8 +68,8 @@ fn meant(wanted: &str, labels: &Labels, classes: usize) -> Result<usize, Error> 
         (&[index], _) | (_, &[index]) => Ok(index),
         (_, []) => Err(invalid("an index or the name of a class; no class is called so".into())),
         (_, several) => {
-            let some: Vec<String> = several.iter().take(10).map(|&i| format!("{i} {}", labels.name(i))).collect();
-            Err(invalid(format!("one class; {} are called so: {}", several.len(), some.join("; "))))
+            let first: Vec<String> = several.iter().take(10).map(|&i| format!("{i} {}", labels.name(i))).collect();
+            Err(invalid(format!("one class; {} are called so: {}", several.len(), first.join("; "))))
         }
     }
 }

@@ -3,9 +3,9 @@
 use std::{collections::BTreeMap, fmt::Write};
 
 use residua::{
-    graph::{Conv2dParams, ValueId},
+    graph::{Conv2dParams, Plain, ValueId},
     network::{Activation, Epilogue, Layer, LayerOp, Network},
-    program::svg::{CHARACTER, Svg, series},
+    program::svg::{CHARACTER, Svg, fill, series},
     tensor::Shape,
 };
 
@@ -213,7 +213,7 @@ impl Row {
         match self.kind {
             Some(kind) => {
                 svg.rect([x, y, width, self.height], "box", title.trim());
-                svg.rect([x, y, 4.0, self.height], &format!("fill {}", series(kind)), "");
+                svg.rect([x, y, 4.0, self.height], &fill(kind), "");
             }
             None => svg.rect([x, y, width, self.height], "box dashed", title.trim()),
         }
@@ -239,11 +239,9 @@ fn describe(layer: &Layer) -> (usize, String) {
             let kind = if *max { "maximum" } else { "mean" };
             (2, format!("{}{kind} {}x{}/{}", before(prologue.is_some()), params.kernel, params.kernel, params.stride))
         }
-        LayerOp::GlobalAvgPool => (2, "mean over all pixels".into()),
-        LayerOp::GlobalMaxPool { mean: false } => (2, "maximum over all pixels".into()),
-        LayerOp::GlobalMaxPool { mean: true } => (2, "mean of mean and maximum over all pixels".into()),
-        LayerOp::Activation(activation) => (5, activation.to_string()),
-        LayerOp::Linear { inputs, outputs, .. } => (3, format!("linear {inputs} -> {outputs}")),
+        LayerOp::Plain { op, weights: Some(_) } => (3, op.to_string()),
+        LayerOp::Plain { op: op @ Plain::Activation(_), .. } => (5, op.to_string()),
+        LayerOp::Plain { op, .. } => (2, op.to_string()),
         LayerOp::Elementwise { norm, gated, epilogue } => {
             let gate = if *gated { "gate" } else { "" };
             let norm = if norm.is_some() { "bn" } else { "" };
@@ -281,7 +279,7 @@ fn extent(shape: Shape) -> String {
 fn legend(svg: &mut Svg, y: f64) {
     let mut x = MARGIN;
     for (kind, name) in KINDS {
-        svg.rect([x, y - 9.0, 10.0, 10.0], &format!("fill {}", series(kind)), "");
+        svg.rect([x, y - 9.0, 10.0, 10.0], &fill(kind), "");
         svg.text(x + 16.0, y, "muted", name);
         x += 16.0 + name.chars().count() as f64 * CHARACTER + 24.0;
     }

@@ -15,18 +15,21 @@ use super::left_out::{LeftOut, Reason};
 
 /// Names of files and folders that a system or a NAS keeps among the photos for itself, in small letters. Those that begin with a dot
 /// (macOS's `._x`, `.thumbnails`, `.Trash-1000`) need no list.
-const SYSTEM_NAMES: [&str; 12] = [
+const SYSTEM_NAMES: [&str; 15] = [
     "$recycle.bin",
     "#recycle",
     "#snapshot",
     "@eadir",
+    "@recently-snapshot",
     "@recycle",
     "@tmp",
     "__macosx",
     "desktop.ini",
     "ehthumbs.db",
     "lost+found",
+    "network trash folder",
     "system volume information",
+    "temporary items",
     "thumbs.db",
 ];
 
@@ -39,8 +42,8 @@ pub(crate) struct FolderOptions {
     /// Also take hidden files and folders, and those that a system keeps for itself, out of a folder
     ///
     /// Without this option names that begin with a dot are left out (AppleDouble files ._x, .thumbnails, .Trash-1000), and @eaDir,
-    /// @Recycle, @tmp, #recycle, #snapshot, $RECYCLE.BIN, __MACOSX, lost+found, "System Volume Information", Thumbs.db, desktop.ini. A
-    /// file or folder that is named itself is taken, whatever its name.
+    /// @Recycle, @Recently-Snapshot, @tmp, #recycle, #snapshot, $RECYCLE.BIN, __MACOSX, lost+found, "Network Trash Folder",
+    /// "System Volume Information", "Temporary Items", Thumbs.db, desktop.ini. A file or folder that is named itself is taken, whatever its name.
     #[arg(long)]
     pub(crate) hidden: bool,
     /// Leave these files and folders out of a folder: * is a part of a name, ** any folders, {a,b} one or the other
@@ -133,9 +136,17 @@ mod tests {
 
     #[test]
     fn names_of_systems_are_hidden_and_those_of_people_are_not() {
-        for name in
-            ["._a.jpg", ".thumbnails", ".Trash-1000", "@eaDir", "$RECYCLE.BIN", "__MACOSX", "Thumbs.db", "lost+found"]
-        {
+        for name in [
+            "._a.jpg",
+            ".thumbnails",
+            ".Trash-1000",
+            "@eaDir",
+            "@Recently-Snapshot",
+            "$RECYCLE.BIN",
+            "__MACOSX",
+            "Thumbs.db",
+            "Temporary Items",
+        ] {
             assert!(is_hidden(OsStr::new(name)), "{name}");
         }
         for name in ["a.jpg", "_a.jpg", "@home", "#1.png", "Trash", "thumbs", "MACOSX"] {

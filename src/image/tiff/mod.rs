@@ -13,8 +13,8 @@ use tiff::{
 
 use self::layout::{Colours, Layout};
 use super::{
-    decode::{Picture, Sizes},
     jpeg, orientation,
+    picture::{Picture, Sizes},
 };
 use crate::{Error, Result};
 
