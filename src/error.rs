@@ -76,7 +76,13 @@
 //! | PNG with 2 MiB of iTXt | a class | 0.04 | 16 |
 //! | PNG with 256 MiB of packed profile | a class | 0.08 | 74 |
 
-use std::{error, fmt, io, ops::Deref, path::PathBuf, sync::Arc};
+mod cause;
+mod hub;
+
+use std::path::PathBuf;
+
+pub use cause::Cause;
+pub use hub::HubFailure;
 
 /// Result with residua's [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -453,160 +459,6 @@ impl Error {
             Error::GpuWrong { .. } => "gpu.wrong",
             Error::GpuForked { .. } => "gpu.forked",
             Error::NotFinite { .. } => "gpu.not_finite",
-        }
-    }
-
-    /// An [`Error::Io`] from the standard library's error and the path it happened at.
-    #[doc(hidden)]
-    pub fn io(path: impl Into<PathBuf>, error: &io::Error) -> Self {
-        Error::Io { path: path.into(), source: Cause::io(error) }
-    }
-
-    /// An [`Error::ModelHeader`] of the file `model`.
-    #[doc(hidden)]
-    pub fn model_header(model: impl Into<String>, reason: impl Into<String>) -> Self {
-        Error::ModelHeader { model: model.into(), reason: reason.into(), source: None }
-    }
-
-    /// An [`Error::ConfigValue`]: the `value` of `field` in `place` is not as `expected`.
-    #[doc(hidden)]
-    pub fn config_value(
-        place: impl Into<String>,
-        field: impl Into<String>,
-        value: impl Into<String>,
-        expected: impl Into<String>,
-    ) -> Self {
-        let (place, field, value, expected) = (place.into(), field.into(), value.into(), expected.into());
-        Error::ConfigValue { place, field, value, expected, source: None }
-    }
-
-    pub(crate) fn image_decode(reason: impl Into<String>) -> Self {
-        Error::ImageDecode { reason: reason.into(), source: None }
-    }
-
-    pub(crate) fn image_truncated(reason: impl Into<String>) -> Self {
-        Error::ImageTruncated { reason: reason.into(), source: None }
-    }
-
-    pub(crate) fn image_unsupported(reason: impl Into<String>) -> Self {
-        Error::ImageUnsupported { reason: reason.into(), source: None }
-    }
-
-    /// The same error with what brought it about, where it can tell.
-    pub(crate) fn because(mut self, cause: impl Into<Cause>) -> Self {
-        match &mut self {
-            Error::ModelHeader { source, .. }
-            | Error::ConfigValue { source, .. }
-            | Error::ImageDecode { source, .. }
-            | Error::ImageTruncated { source, .. }
-            | Error::ImageUnsupported { source, .. }
-            | Error::Hub { source, .. } => *source = Some(cause.into()),
-            _ => {}
-        }
-        self
-    }
-
-    /// The kind of the operating system's error that brought it about, if one did.
-    pub fn io_kind(&self) -> Option<io::ErrorKind> {
-        let mut cause = error::Error::source(self);
-        while let Some(error) = cause {
-            if let Some(io) = error.downcast_ref::<io::Error>() {
-                return Some(io.kind());
-            }
-            cause = error.source();
-        }
-        None
-    }
-}
-
-/// The error of the system or of another library behind an [`Error`], which gives it as its [`source`](std::error::Error::source).
-/// Two of them are equal if their texts are.
-#[doc(hidden)]
-#[derive(Debug, Clone)]
-pub struct Cause(Arc<dyn error::Error + Send + Sync>);
-
-impl Cause {
-    /// The same error of the system once more.
-    pub(crate) fn io(error: &io::Error) -> Self {
-        let again = error.raw_os_error().map(io::Error::from_raw_os_error);
-        again.unwrap_or_else(|| io::Error::new(error.kind(), error.to_string())).into()
-    }
-}
-
-impl<E: error::Error + Send + Sync + 'static> From<E> for Cause {
-    fn from(error: E) -> Self {
-        Cause(Arc::new(error))
-    }
-}
-
-impl Deref for Cause {
-    type Target = dyn error::Error + Send + Sync;
-
-    fn deref(&self) -> &Self::Target {
-        &*self.0
-    }
-}
-
-impl fmt::Display for Cause {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-impl PartialEq for Cause {
-    fn eq(&self, other: &Self) -> bool {
-        self.to_string() == other.to_string()
-    }
-}
-
-/// Kinds of [`Error::Hub`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum HubFailure {
-    /// The model is not in the cache, and the network may not be used.
-    NotCached,
-    /// The hub asks for a token, or refuses the one it got (401).
-    Unauthorized,
-    /// The token, or none, gives no access (403, or a gated repository).
-    Forbidden,
-    /// There is no such repository.
-    NoRepository,
-    /// The repository has no such branch, tag or commit.
-    NoRevision,
-    /// The repository has no such file.
-    NoFile,
-    /// Too many requests (429).
-    RateLimited {
-        /// Seconds that the hub asks to wait.
-        retry_after: Option<u64>,
-    },
-    /// No connection, or one that breaks again and again.
-    Network,
-    /// The answer is not a hub's: a web page, missing headers, wrong lengths.
-    Response,
-    /// What was fetched does not have the hash that the hub told.
-    Checksum,
-    /// What is in the cache is damaged.
-    Corrupt,
-    /// The cache cannot be read or written.
-    Cache,
-}
-
-impl HubFailure {
-    fn code(self) -> &'static str {
-        match self {
-            HubFailure::NotCached => "hub.not_cached",
-            HubFailure::Unauthorized => "hub.unauthorized",
-            HubFailure::Forbidden => "hub.forbidden",
-            HubFailure::NoRepository => "hub.no_repository",
-            HubFailure::NoRevision => "hub.no_revision",
-            HubFailure::NoFile => "hub.no_file",
-            HubFailure::RateLimited { .. } => "hub.rate_limited",
-            HubFailure::Network => "hub.network",
-            HubFailure::Response => "hub.response",
-            HubFailure::Checksum => "hub.checksum",
-            HubFailure::Corrupt => "hub.corrupt",
-            HubFailure::Cache => "hub.cache",
         }
     }
 }

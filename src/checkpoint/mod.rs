@@ -88,8 +88,7 @@ struct Entry {
 }
 
 /// The headers of a checkpoint's files, which are open: what its tensors are called and how large they are.
-#[doc(hidden)]
-pub struct Headers {
+pub(crate) struct Headers {
     files: Vec<OpenFile>,
     directory: Directory,
 }
@@ -99,7 +98,7 @@ impl Headers {
     ///
     /// # Errors
     /// Those of [`Checkpoint::open`].
-    pub fn open(path: &Path) -> Result<Self> {
+    pub(crate) fn open(path: &Path) -> Result<Self> {
         let (mut files, mut tensors, mut metadata) = (Vec::new(), Vec::new(), BTreeMap::new());
         let mut add = |path: &Path, shards: Option<(&Shards, &str)>| -> Result<()> {
             let (file, mut header) = OpenFile::open(path)?;
@@ -124,19 +123,17 @@ impl Headers {
     }
 
     /// The path that they were opened under.
-    #[doc(hidden)]
-    pub fn name(&self) -> &str {
+    pub(crate) fn name(&self) -> &str {
         &self.directory.name
     }
 
     /// As [`Checkpoint::shapes`].
-    pub fn shapes(&self) -> &BTreeMap<String, Vec<usize>> {
+    pub(crate) fn shapes(&self) -> &BTreeMap<String, Vec<usize>> {
         &self.directory.shapes
     }
 
     /// As [`Checkpoint::metadata`].
-    #[doc(hidden)]
-    pub fn metadata(&self) -> &BTreeMap<String, String> {
+    pub(crate) fn metadata(&self) -> &BTreeMap<String, String> {
         &self.directory.metadata
     }
 
@@ -144,7 +141,7 @@ impl Headers {
     ///
     /// # Errors
     /// [`Error::Io`], also if there is no memory for it; [`Error::ModelTruncated`] if a file has become shorter.
-    pub fn read(self) -> Result<Checkpoint> {
+    pub(crate) fn read(self) -> Result<Checkpoint> {
         let files = self.files.into_iter().map(|file| file.read().map(Cow::Owned)).collect::<Result<_>>()?;
         Ok(Checkpoint::assemble(files, self.directory))
     }
@@ -232,8 +229,7 @@ impl Checkpoint {
     ///
     /// # Errors
     /// Those of [`Checkpoint::tensor`].
-    #[doc(hidden)]
-    pub fn largest(&self, name: &str, shape: &[usize]) -> Result<f32> {
+    pub(crate) fn largest(&self, name: &str, shape: &[usize]) -> Result<f32> {
         Ok(self.checked(name, shape)?.1)
     }
 
@@ -308,12 +304,6 @@ impl Directory {
 /// A shape less its trailing extents of one.
 fn without_ones(shape: &[usize]) -> &[usize] {
     &shape[..shape.len() - shape.iter().rev().take_while(|&&extent| extent == 1).count()]
-}
-
-impl fmt::Debug for Headers {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Headers").field("name", &self.name()).field("tensors", &self.shapes().len()).finish()
-    }
 }
 
 impl fmt::Debug for Checkpoint {

@@ -10,7 +10,7 @@ use crate::{
     cache::Cache,
     check::{tune::Tune, verify::Fault},
     checkpoint::{Checkpoint, ModelConfig},
-    executor::{Host, gpu},
+    executor::{Host, gpu::Wanted},
     graph::Graph,
     image::{self, DecodeOptions},
     labels::Labels,
@@ -65,7 +65,7 @@ impl Builder {
 
     /// The adapter that is wanted, with what the environment says of it; instead of what [`Builder::device`] has named before.
     #[doc(hidden)]
-    pub fn adapter(mut self, wanted: gpu::Wanted) -> Self {
+    pub fn adapter(mut self, wanted: Wanted) -> Self {
         self.0.wanted = wanted;
         self
     }
@@ -207,7 +207,7 @@ impl Builder {
     /// Failures of the device at moments that `injection` chooses, to test how they are met.
     #[cfg(feature = "fault-injection")]
     #[doc(hidden)]
-    pub fn inject(mut self, injection: &gpu::Injection) -> Self {
+    pub fn inject(mut self, injection: &crate::executor::gpu::Injection) -> Self {
         self.0.injection = Some(injection.clone());
         self
     }

@@ -11,10 +11,12 @@ fn documented() -> Vec<String> {
     rows.map(|row| row.split('`').next().unwrap().to_string()).collect()
 }
 
+/// The sources of `code()`.
+const CODE: &str = concat!(include_str!("../../src/error.rs"), include_str!("../../src/error/hub.rs"));
+
 /// The codes that `code()` gives.
 fn given() -> BTreeSet<String> {
-    let source = include_str!("../../src/error.rs");
-    let arms = source.lines().filter_map(|line| line.trim().split_once(" => \""));
+    let arms = CODE.lines().filter_map(|line| line.trim().split_once(" => \""));
     arms.filter_map(|(_, code)| code.strip_suffix("\",")).map(String::from).collect()
 }
 
@@ -39,8 +41,7 @@ fn every_code_is_asked_for_by_a_test() {
         tests += if in_src(&path) { text.rsplit_once("#[cfg(test)]").map_or("", |(_, tests)| tests) } else { &text };
     }
     let variant = |code: &str| {
-        let source = include_str!("../../src/error.rs");
-        let arm = source.lines().find(|line| line.contains(&format!("=> \"{code}\","))).unwrap();
+        let arm = CODE.lines().find(|line| line.contains(&format!("=> \"{code}\","))).unwrap();
         arm.trim().split([' ', '{']).next().unwrap().to_string()
     };
     let unasked: Vec<String> = given()

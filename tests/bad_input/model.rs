@@ -269,7 +269,7 @@ fn row_22_checkpoints_in_several_files() {
     ] {
         let index = sharded(&folder, |index| index.replace("model-2.safetensors", shard));
         let run = model_costs(&format!("a shard {shard:?}"), code, &index, &[]);
-        assert!(code != "config.path" || run.err.contains("is no plain file name"), "{}", run.err);
+        assert!(code != "config.path" || run.err.contains("is not a plain file name"), "{}", run.err);
     }
     for text in ["{}", "[]", r#"{"weight_map": {}}"#, r#"{"weight_map": {"a": 1}}"#, "not JSON"] {
         model_costs(&format!("an index {text}"), "model.header", &sharded(&folder, |_| text.into()), &[]);

@@ -99,7 +99,8 @@ fn row(args: &Args, model: &str, batch: usize, started: SystemTime) -> Result<Me
         (false, false) => Tune::Known,
     };
     let wanted = environment::wanted(args.device.as_deref())?;
-    let builder = Classifier::builder().hub(hub).adapter(wanted.clone()).precision(args.precision).tune(tune);
+    let builder =
+        Classifier::builder().hub(hub).adapter(wanted.clone()).precision(args.precision).tune(tune).prepare(batch);
     let builder = match environment::cache_folder() {
         Some(folder) => builder.cache(folder),
         None => builder,

@@ -38,9 +38,9 @@ pub fn run(graph: &Graph, checkpoint: &Checkpoint, input: &Tensor) -> Result<Vec
 pub fn values(graph: &Graph, checkpoint: &Checkpoint, input: &Tensor, wanted: &[ValueId]) -> Result<Vec<Tensor>> {
     let keep: Vec<bool> = (0..graph.nodes().len()).map(|i| wanted.contains(&ValueId(i))).collect();
     let values = evaluate(graph, checkpoint, input, &keep, || {})?;
-    let value = |id: &ValueId| match values.get(id.0) {
-        Some(Some(value)) => Ok(value.clone()),
-        _ => Err(Error::NoValue { node: format!("%{}", id.0), reason: "there is no such node" }),
+    let value = |id: &ValueId| {
+        let none = || Error::NoValue { node: format!("%{}", id.0), reason: "there is no such node" };
+        values.get(id.0).cloned().flatten().ok_or_else(none)
     };
     wanted.iter().map(value).collect()
 }
