@@ -11,12 +11,17 @@ use std::{cell::OnceCell, sync::Arc, time::Duration};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use residua::{
     checkpoint::Checkpoint,
-    gpu::{Device, Executor, Stopwatch},
-    kernels::{KernelId, Precision, Problem, View, conv2d::Conv2d},
+    executor::{
+        gpu::{
+            Device, Executor, Stopwatch,
+            kernels::{KernelId, Problem, View, conv2d::Conv2d},
+            plan::{self, Candidates, Case, Options, SingleLayer},
+        },
+        reference,
+    },
     models::Architecture,
-    plan::{Candidates, Case, Network, Options, SingleLayer},
-    reference,
-    tensor::{Shape, Tensor},
+    network::Network,
+    tensor::{Shape, StorageType, Tensor},
 };
 
 const MODELS: [&str; 6] =
@@ -34,11 +39,11 @@ fn kernels(criterion: &mut Criterion) {
         let architecture = Architecture::by_name(model).unwrap();
         let (h, w) = architecture.default_input();
         let network = Network::new(architecture.graph(), nothing.clone());
-        for (images, stored) in BATCHES.into_iter().flat_map(|n| [(n, Precision::F32), (n, Precision::F16)]) {
-            if stored == Precision::F16 && !device.caps().f16 {
+        for (images, stored) in BATCHES.into_iter().flat_map(|n| [(n, StorageType::F32), (n, StorageType::F16)]) {
+            if stored == StorageType::F16 && !device.caps().f16 {
                 continue;
             }
-            let cases = network.cases(Shape::new(images, 3, h, w), stored).unwrap();
+            let cases = plan::cases(&network, Shape::new(images, 3, h, w), stored).unwrap();
             for case in &cases {
                 if !seen.contains(case) {
                     seen.push(*case);
@@ -112,7 +117,7 @@ fn ready(device: &Arc<Device>, case: &Case, kernel: KernelId, expected: &Tensor)
     let largest = expected.data.iter().fold(0.0_f32, |largest, value| largest.max(value.abs()));
     let differences = got.data.iter().zip(&expected.data).map(|(a, b)| (a - b).abs());
     let error = differences.fold(0.0, f32::max) / largest;
-    let bound = if case.stored == Precision::F32 { 1e-4 } else { 2e-2 };
+    let bound = if case.stored == StorageType::F32 { 1e-4 } else { 2e-2 };
     assert!(error <= bound, "{kernel} is wrong: off by {error:e}, bound {bound:e}");
     stopwatch
 }

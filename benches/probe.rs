@@ -10,14 +10,14 @@ use std::{
 };
 
 use residua::{
-    gpu::Executor,
-    graph::Conv2dParams,
-    kernels::{
-        Activation, KernelId, Precision, Problem, Residual, View,
-        conv2d::{Conv2d, pointwise},
+    executor::gpu::{
+        Executor,
+        kernels::{KernelId, Problem, Residual, View, conv2d::Conv2d},
+        plan::{Candidates, Case, Options, SingleLayer},
     },
-    plan::{Candidates, Case, Options, SingleLayer},
-    tensor::Shape,
+    graph::Conv2dParams,
+    network::Activation,
+    tensor::{Shape, StorageType},
 };
 
 fn main() {
@@ -55,9 +55,9 @@ impl Probe {
         let descriptor =
             wgpu::InstanceDescriptor { backends, ..wgpu::InstanceDescriptor::new_without_display_handle() };
         let mut adapters = wgpu::Instance::new(descriptor).enumerate_adapters(backends).await;
-        let wanted = residua::gpu::Wanted::from(wanted);
-        let devices = residua::gpu::devices(&wanted).await.unwrap_or_else(|error| panic!("{error}"));
-        let (index, _) = residua::gpu::pick(&devices, &wanted).unwrap_or_else(|error| panic!("{error}"));
+        let wanted = residua::executor::gpu::Wanted::from(wanted);
+        let devices = residua::executor::gpu::devices(&wanted).await.unwrap_or_else(|error| panic!("{error}"));
+        let (index, _) = residua::executor::gpu::pick(&devices, &wanted).unwrap_or_else(|error| panic!("{error}"));
         let adapter = adapters.swap_remove(index);
         let features = adapter.features() & wgpu::Features::SHADER_F16;
         let descriptor = wgpu::DeviceDescriptor {
@@ -218,19 +218,19 @@ impl Probe {
 
 /// A large matrix product, and the convolutions of ResNet-50 that cost most, with every kernel that serves them.
 fn products(wanted: &str, short: bool) {
-    let device = pollster::block_on(residua::gpu::Device::open(wanted, residua::Threads::host()))
+    let device = pollster::block_on(residua::executor::gpu::Device::open(wanted, residua::Threads::host()))
         .unwrap_or_else(|error| panic!("{error}"));
     let device = Arc::new(device);
     let case = |in_channels, out_channels, kernel, side, images, stored| {
-        let params = Conv2dParams { kernel, padding: kernel / 2, ..pointwise(in_channels, out_channels) };
+        let params = Conv2dParams { kernel, padding: kernel / 2, ..Conv2dParams::pointwise(in_channels, out_channels) };
         let [x, y] = [in_channels, out_channels].map(|c| View::whole(Shape::new(images, c, side, side)));
         let (residual, activation) = (Residual::None, Activation::None);
         let problem = Problem::Conv2d(Conv2d { params, x, y, prologue: false, residual, activation });
         Case { problem, stored }
     };
     let resnet50 = [(64, 64, 3, 56), (128, 128, 3, 28), (256, 256, 3, 14), (512, 512, 3, 7), (256, 1024, 1, 14)];
-    let mut precisions = vec![Precision::F32];
-    precisions.extend(device.caps().f16.then_some(Precision::F16));
+    let mut precisions = vec![StorageType::F32];
+    precisions.extend(device.caps().f16.then_some(StorageType::F16));
     for stored in precisions {
         let (channels, side) = if short { (256, 16) } else { (4096, 64) };
         let mut cases = vec![case(channels, channels, 1, side, 1, stored)];
@@ -246,7 +246,7 @@ fn products(wanted: &str, short: bool) {
 }
 
 /// Operations of the definition a second, by the device's clock: Winograd's convolution does fewer.
-fn product(device: &Arc<residua::gpu::Device>, case: &Case, kernel: KernelId) {
+fn product(device: &Arc<residua::executor::gpu::Device>, case: &Case, kernel: KernelId) {
     let measured = SingleLayer::new(case).and_then(|alone| {
         let options = Options { forced: Some(kernel), ..Options::new(case.stored) };
         let executor = Executor::new(device.clone(), alone.network, options);

@@ -1,6 +1,6 @@
 //! The kernels of a convolution, each timed on this device: `cargo run --example choose_kernel`.
 //!
-//! Kernels are part of the crate, since a plan must know their grids and how they want weights packed (see the documentation of `residua::kernels`).
+//! Kernels are part of the crate, since a plan must know their grids and how they want weights packed (see the documentation of `residua::executor::gpu::kernels`).
 //! What a program can do is to overrule the choice, as here.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "an example talks to its reader")]
 
@@ -8,11 +8,10 @@ use std::{error::Error, sync::Arc, time::Instant};
 
 use residua::{
     checkpoint::Synthetic,
-    gpu::{Device, Executor},
+    executor::gpu::{Device, Executor, kernels::candidates, plan::Options},
     graph::{Conv2dParams, Graph, Op},
-    kernels::{Precision, candidates},
-    plan::{Network, Options},
-    tensor::{Shape, Tensor},
+    network::Network,
+    tensor::{Shape, StorageType, Tensor},
 };
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -35,10 +34,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     let image = Tensor::new(shape, made_up.input([1, channels, 28, 28]));
 
     let device = Arc::new(pollster::block_on(Device::open("auto", residua::Threads::host()))?);
-    let usual = Executor::new(device.clone(), Network::new(graph, checkpoint), Options::new(Precision::F32));
+    let usual = Executor::new(device.clone(), Network::new(graph, checkpoint), Options::new(StorageType::F32));
     let expected = pollster::block_on(usual.run(&image))?;
     for kernel in candidates(device.caps()) {
-        let executor = usual.planned(Options { forced: Some(kernel), ..Options::new(Precision::F32) });
+        let executor = usual.planned(Options { forced: Some(kernel), ..Options::new(StorageType::F32) });
         let step = executor.plan(shape)?.steps.remove(0);
         if step.reason != "asked for".into() {
             continue;

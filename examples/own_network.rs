@@ -8,12 +8,13 @@ use std::{error::Error, sync::Arc};
 
 use residua::{
     checkpoint::Synthetic,
-    gpu::{Device, Executor},
+    executor::{
+        gpu::{Device, Executor, plan::Options},
+        reference,
+    },
     graph::{Conv2dParams, Graph, Op, ValueId},
-    kernels::Precision,
-    plan::{Network, Options},
-    reference,
-    tensor::{Shape, Tensor},
+    network::Network,
+    tensor::{Shape, StorageType, Tensor},
 };
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -36,7 +37,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let expected = reference::logits(&graph, &checkpoint, &image)?;
 
     let device = Arc::new(pollster::block_on(Device::open("auto", residua::Threads::host()))?);
-    let executor = Executor::new(device, Network::new(graph, checkpoint), Options::new(Precision::F32));
+    let executor = Executor::new(device, Network::new(graph, checkpoint), Options::new(StorageType::F32));
     println!("{}", executor.plan(shape)?);
     let logits = pollster::block_on(executor.run(&image))?;
     for (class, (gpu, cpu)) in logits.data.iter().zip(&expected.data).enumerate() {

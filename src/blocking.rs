@@ -11,10 +11,15 @@ use ::image::DynamicImage;
 
 use crate::{
     Builder, Classifier, Error, Explanation, Pixels, Prediction, Result, Similarities,
-    gpu::{self, DeviceInfo, Host, Task, Wanted, Work},
-    profile::Profile,
+    check::{
+        profile::Profile,
+        verify::{Coverage, Verification},
+    },
+    executor::{
+        DeviceInfo, Host, Task, Work,
+        gpu::{self, Wanted},
+    },
     tensor::Tensor,
-    verify::{Coverage, Verification},
 };
 
 /// A machine with threads, whose callers may be blocked.

@@ -6,19 +6,19 @@ use ::image::DynamicImage;
 
 use crate::{
     Builder, Error, Result,
+    check::{
+        profile::Profile,
+        verify::{Coverage, Verification},
+    },
     checkpoint::PreprocessConfig,
-    executor::Executor,
+    executor::{DeviceInfo, Executor, Footprint},
     explain::{self, Explanation},
-    gpu::DeviceInfo,
     image::{DecodeOptions, Pixels, Preprocess},
-    kernels::Precision,
     labels::{Labels, Prediction, Scoring},
     models::Property,
-    plan::{Footprint, Network},
-    profile::Profile,
+    network::Network,
     search::{self, Similarities},
-    tensor::{Shape, Tensor},
-    verify::{Coverage, Verification},
+    tensor::{Shape, StorageType, Tensor},
 };
 
 /// A network on a device, ready to classify. A handle: clones share the network, and all of them may be used from many threads.
@@ -216,7 +216,7 @@ impl Classifier {
     /// reference path.
     ///
     /// # Errors
-    /// Those of [`Network::plan`].
+    /// Those of [`Plan::new`](crate::executor::gpu::plan::Plan::new).
     pub fn activation_bytes(&self, batch: usize) -> Result<u64> {
         self.0.executor.activation_bytes(self.input_shape(batch))
     }
@@ -275,7 +275,7 @@ impl Classifier {
     /// Device memory for an input of shape `input`; none on the CPU reference path.
     ///
     /// # Errors
-    /// Those of [`Network::plan`].
+    /// Those of [`Plan::new`](crate::executor::gpu::plan::Plan::new).
     pub fn footprint(&self, input: Shape) -> Result<Option<Footprint>> {
         self.0.executor.footprint(input)
     }
@@ -289,7 +289,7 @@ impl Classifier {
     /// The graph, and on a GPU the plan for one image with its fusions, as text.
     ///
     /// # Errors
-    /// Those of [`Network::plan`].
+    /// Those of [`Plan::new`](crate::executor::gpu::plan::Plan::new).
     pub fn describe(&self) -> Result<String> {
         Ok(format!("graph\n{}\n{}", self.network().graph(), self.0.executor.describe(self.input_shape(1))?))
     }
@@ -311,7 +311,7 @@ impl Classifier {
     }
 
     /// Type of activations and weights on the device.
-    pub fn precision(&self) -> Precision {
+    pub fn precision(&self) -> StorageType {
         self.0.executor.stored()
     }
 

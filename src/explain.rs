@@ -11,7 +11,7 @@ use crate::{
     graph::{Graph, Op},
     image::Region,
     labels::{Class, Prediction},
-    plan::Network,
+    network::Network,
     tensor::Tensor,
 };
 

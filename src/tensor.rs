@@ -4,6 +4,35 @@ use std::{borrow::Cow, fmt};
 
 use serde::{Deserialize, Serialize};
 
+/// Type in which activations and weights are stored. Sums and epilogues are always f32.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum StorageType {
+    /// 32-bit IEEE floats.
+    F32,
+    /// 16-bit IEEE floats; needs the adapter feature `shader-f16`.
+    F16,
+}
+
+impl StorageType {
+    /// Bytes of one stored element.
+    pub const fn bytes(self) -> usize {
+        match self {
+            StorageType::F32 => 4,
+            StorageType::F16 => 2,
+        }
+    }
+}
+
+impl fmt::Display for StorageType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            StorageType::F32 => "f32",
+            StorageType::F16 => "f16",
+        })
+    }
+}
+
 /// Shape of an activation. A vector per image (features, logits) has `h = w = 1`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Shape {

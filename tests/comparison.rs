@@ -3,7 +3,7 @@
 mod common;
 
 use common::{F32_BOUND, Golden, compare};
-use residua::{models::Architecture, reference};
+use residua::{executor::reference, models::Architecture};
 
 #[test]
 fn equal_values_pass_and_the_bound_is_sharp() {

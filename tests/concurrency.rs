@@ -20,11 +20,10 @@ use image::{DynamicImage, RgbImage};
 use residua::{
     Classifier, Prediction,
     checkpoint::Synthetic,
-    gpu::{Device, Executor, Failure, Injection, Moment},
-    kernels::Precision,
+    executor::gpu::{Device, Executor, Failure, Injection, Moment, plan::Options},
     models::Architecture,
-    plan::{Network, Options},
-    tensor::{Shape, Tensor},
+    network::Network,
+    tensor::{Shape, StorageType, Tensor},
 };
 
 /// The result of `future` if it is ready at the first poll; else it is dropped.
@@ -46,7 +45,7 @@ fn executor(injection: &Injection) -> Executor {
     let mut device =
         pollster::block_on(Device::open("auto", residua::Threads::host())).expect("the GPU tests need an adapter");
     device.inject(injection);
-    Executor::new(Arc::new(device), Network::new(graph, checkpoint), Options::new(Precision::F32))
+    Executor::new(Arc::new(device), Network::new(graph, checkpoint), Options::new(StorageType::F32))
 }
 
 /// Small images: eight thousand of them are computed.

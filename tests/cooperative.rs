@@ -6,9 +6,10 @@ mod common;
 use bytemuck::cast_slice;
 use half::f16;
 use residua::{
+    executor::gpu::kernels::{Caps, Problem, Residual, Types, View, conv2d::Conv2d, cooperative},
     graph::Conv2dParams,
-    kernels::{Activation, Caps, Precision, Problem, Residual, Types, View, conv2d::Conv2d, cooperative},
-    tensor::Shape,
+    network::Activation,
+    tensor::{Shape, StorageType},
 };
 use wgpu::util::DeviceExt;
 
@@ -93,7 +94,7 @@ fn the_cooperative_kernel_is_exact_on_integers_with_its_matrices_written_out() {
         let (x, y) = (View::whole(Shape::new(n, c, h, w)), View::whole(Shape::new(n, out, side(h), side(w))));
         let residual = Residual::Same(y);
         let conv = Conv2d { params, x, y, prologue: false, residual, activation: Activation::Relu };
-        let types = Types { stored: Precision::F16, output: Precision::F32 };
+        let types = Types { stored: StorageType::F16, output: StorageType::F32 };
         let work = cooperative::ID.work(&Problem::Conv2d(conv), types, &Caps::least()).unwrap();
         let step = &work.dispatches[0];
         let real = include_str!("../shaders/lib/cooperative.wgsl");

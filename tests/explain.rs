@@ -9,12 +9,13 @@ use image::{DynamicImage, RgbImage};
 use residua::{
     Classifier, Explanation,
     checkpoint::Synthetic,
-    gpu::Executor,
-    kernels::Precision,
+    executor::{
+        gpu::{Executor, plan::Options},
+        reference,
+    },
     models::Architecture,
-    plan::{Network, Options},
-    reference,
-    tensor::{Shape, Tensor},
+    network::Network,
+    tensor::{Shape, StorageType, Tensor},
 };
 use serde::Deserialize;
 
@@ -51,7 +52,7 @@ fn maps_are_those_of_pytorch_on_the_gpu() {
     let device = device();
     for name in ["cifar_resnet20a", "resnet18", "resnext50_32x4d", "densenet121"] {
         let (network, input, cam) = golden(name);
-        let executor = Executor::new(device.clone(), network, Options::new(Precision::F32));
+        let executor = Executor::new(device.clone(), network, Options::new(StorageType::F32));
         check(name, &pollster::block_on(executor.run(&input)).unwrap(), &cam);
     }
 }

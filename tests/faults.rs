@@ -13,16 +13,17 @@ use std::{
 use common::{compare, in_time};
 use image::DynamicImage;
 use residua::{
-    Classifier, Error, Precision as Storage,
+    Classifier, Error, Precision,
+    check::verify::Coverage,
     checkpoint::Synthetic,
-    gpu::{Device, Executor, Failure, Injection, Moment},
+    executor::{
+        gpu::{Device, Executor, Failure, Injection, Moment, plan::Options},
+        reference,
+    },
     graph::{Conv2dParams, Graph, Op},
-    kernels::Precision,
     models::Architecture,
-    plan::{Network, Options},
-    reference,
-    tensor::{Shape, Tensor},
-    verify::Coverage,
+    network::Network,
+    tensor::{Shape, StorageType, Tensor},
 };
 use safetensors::{Dtype, tensor::TensorView};
 
@@ -56,7 +57,7 @@ fn graph() -> Graph {
 }
 
 fn executor(injection: &Injection) -> Executor {
-    of(graph(), Options::new(Precision::F32), injection)
+    of(graph(), Options::new(StorageType::F32), injection)
 }
 
 fn of(graph: Graph, options: Options, injection: &Injection) -> Executor {
@@ -344,7 +345,7 @@ fn a_network_that_takes_long_is_cut_into_submissions_with_the_same_bits() {
     in_time(|| {
         let graph = Architecture::by_name("cifar_resnet110b").unwrap().graph();
         let injection = Injection::default();
-        let executor = of(graph, Options { chosen_for: Some(1), ..Options::new(Precision::F32) }, &injection);
+        let executor = of(graph, Options { chosen_for: Some(1), ..Options::new(StorageType::F32) }, &injection);
         let all = Tensor::new(Shape::new(64, 3, 32, 32), weights().input([64, 3, 32, 32]));
         let submissions = |images: usize| {
             let plan = executor.plan(Shape { n: images, ..all.shape }).unwrap();
@@ -352,7 +353,7 @@ fn a_network_that_takes_long_is_cut_into_submissions_with_the_same_bits() {
         };
         // By the first guess, for a software adapter. On hardware there is nothing to cut.
         assert_eq!(submissions(1), 1);
-        assert!(submissions(64) > 1 || !executor.device().info().software);
+        assert!(submissions(64) > 1 || !executor.device().info().kind.software());
         let logits = |images: usize| {
             let shape = Shape { n: images, ..all.shape };
             let batch = Tensor::new(shape, all.data[..shape.elements()].to_vec());
@@ -460,9 +461,9 @@ fn numbers_that_overflow_name_their_layer() {
         let photo = DynamicImage::ImageRgb8(image::RgbImage::from_fn(32, 32, |x, y| {
             image::Rgb([x as u8 * 8, y as u8 * 8, 99])
         }));
-        let mut cases = vec![("auto", Storage::F32, 1e20, f32::MAX), ("cpu", Storage::F32, 1e20, f32::MAX)];
-        if common::precisions(&common::device(), "numbers that overflow").contains(&Precision::F16) {
-            cases.push(("auto", Storage::F16, 300.0, 65504.0));
+        let mut cases = vec![("auto", Precision::F32, 1e20, f32::MAX), ("cpu", Precision::F32, 1e20, f32::MAX)];
+        if common::precisions(&common::device(), "numbers that overflow").contains(&StorageType::F16) {
+            cases.push(("auto", Precision::F16, 300.0, 65504.0));
         }
         for (device, storage, factor, largest) in cases {
             let path = folder.path().join("overflowing.safetensors");
@@ -482,7 +483,7 @@ fn numbers_that_overflow_name_their_layer() {
                 assert_eq!(error.code(), "gpu.not_finite");
                 let text = error.to_string();
                 assert!(text.contains(&format!("layer {first} is the first to make ")), "{device} {storage:?}: {text}");
-                assert_eq!(text.contains("65504"), storage == Storage::F16, "{text}");
+                assert_eq!(text.contains("65504"), storage == Precision::F16, "{text}");
             }
         }
     });

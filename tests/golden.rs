@@ -3,7 +3,7 @@
 mod common;
 
 use common::{F32_BOUND, Golden};
-use residua::{models::Architecture, reference};
+use residua::{executor::reference, models::Architecture};
 
 /// Builds the network of that name and compares `images` images on the CPU reference.
 fn on_reference(name: &str, images: usize) {

@@ -6,38 +6,84 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Module and the modules that it may name. `error` and `tensor` are open to all.
-const MAY_KNOW: &[(&str, &[&str])] = &[
+/// Rooms of `src/`, and the rooms that each may name besides `error` and `tensor`, which are open to all. What is not below a room of a
+/// longer path belongs to the shorter one.
+const ROOMS: &[(&str, &[&str])] = &[
     ("error", &[]),
     ("tensor", &[]),
     ("image", &[]),
     ("labels", &[]),
     ("graph", &[]),
     ("hub", &[]),
+    ("cache", &[]),
     ("structure", &["graph"]),
     ("checkpoint", &["image", "labels", "structure"]),
     ("models", &["graph", "structure"]),
-    ("reference", &["graph", "checkpoint"]),
-    ("kernels", &["graph"]),
-    ("plan", &["graph", "checkpoint", "kernels"]),
-    ("cache", &[]),
-    ("gpu", &["graph", "plan", "kernels", "cache"]),
-    ("executor", &["graph", "plan", "kernels", "reference", "gpu", "verify", "profile"]),
-    ("stream", &["image", "classifier", "gpu"]),
+    ("network", &["graph", "checkpoint"]),
+    ("executor", &["graph", "network", "check"]),
+    ("executor::reference", &["graph", "checkpoint", "network", "executor", "check"]),
+    (
+        "executor::gpu",
+        &["graph", "network", "executor", "executor::gpu::plan", "executor::gpu::kernels", "cache", "check"],
+    ),
+    ("executor::gpu::kernels", &["graph", "network"]),
+    ("executor::gpu::plan", &["graph", "checkpoint", "network", "executor", "executor::gpu::kernels"]),
+    (
+        "check",
+        &[
+            "graph",
+            "checkpoint",
+            "network",
+            "executor",
+            "executor::reference",
+            "executor::gpu",
+            "executor::gpu::plan",
+            "executor::gpu::kernels",
+            "cache",
+        ],
+    ),
+    ("search", &["graph", "checkpoint", "network", "executor"]),
+    (
+        "open",
+        &[
+            "image",
+            "labels",
+            "hub",
+            "cache",
+            "structure",
+            "checkpoint",
+            "models",
+            "network",
+            "executor",
+            "executor::reference",
+            "executor::gpu",
+            "executor::gpu::plan",
+            "executor::gpu::kernels",
+            "check",
+            "classifier",
+        ],
+    ),
+    (
+        "classifier",
+        &["image", "labels", "checkpoint", "models", "network", "executor", "check", "search", "open", "explain"],
+    ),
+    ("explain", &["graph", "image", "labels", "network", "executor", "classifier"]),
+    ("photos", &["image", "labels", "classifier"]),
+    ("blocking", &["image", "labels", "executor", "executor::gpu", "check", "search", "open", "explain", "classifier"]),
+    ("stream", &["image", "executor", "classifier"]),
 ];
+
+/// Doors: programs on the library, which name `residua::` and nothing by `crate::`.
+const DOORS: &[&str] = &["cli", "bin", "main"];
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("src")
 }
 
-/// All Rust files of a module: `src/<module>.rs` and everything below `src/<module>/`.
-fn files(module: &str) -> Vec<PathBuf> {
-    let mut files = Vec::new();
-    let single = root().join(format!("{module}.rs"));
-    if single.exists() {
-        files.push(single);
-    }
-    let mut folders = vec![root().join(module)];
+/// All Rust files at or below `path`, and `path.rs`.
+fn files(path: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::from_iter(Some(path.with_extension("rs")).filter(|path| path.is_file()));
+    let mut folders = vec![path.to_path_buf()];
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(folder).into_iter().flatten() {
             let path = entry.expect("a readable folder").path();
@@ -51,72 +97,105 @@ fn files(module: &str) -> Vec<PathBuf> {
     files
 }
 
-/// The top-level modules that a source text names through `crate::`, in paths and in `use crate::{a, b::c}` lists.
-fn named(source: &str) -> BTreeSet<String> {
-    let code: String = source.lines().map(|line| line.split("//").next().unwrap_or("")).collect::<Vec<_>>().join("\n");
-    let mut names = BTreeSet::new();
-    for after in code.split("crate::").skip(1) {
-        if let Some(list) = after.strip_prefix('{') {
-            let (mut depth, mut item) = (0, String::new());
-            for c in list.chars() {
-                match c {
-                    '{' => depth += 1,
-                    '}' if depth == 0 => break,
-                    '}' => depth -= 1,
-                    ',' if depth == 0 => item.clear(),
-                    c if depth == 0 && !c.is_whitespace() => item.push(c),
-                    _ => {}
-                }
-                let head: String = item.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
-                if item.len() > head.len() || matches!(c, ',' | '}') {
-                    names.insert(head);
-                } else if !item.is_empty() {
-                    names.insert(item.clone());
-                }
-            }
-        } else {
-            names.insert(after.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect());
-        }
-    }
-    names
+/// The path of the module that a file below `src/` is, such as `executor::gpu::plan`.
+fn module(file: &Path) -> String {
+    let path = file.strip_prefix(root()).expect("below src").with_extension("");
+    let names: Vec<&str> = path.iter().map(|name| name.to_str().expect("a name")).collect();
+    names.join("::").trim_end_matches("::mod").to_string()
 }
 
-/// The modules that `source`, part of `module`, names and may not.
-fn forbidden(module: &str, source: &str) -> Vec<String> {
-    let modules: Vec<&str> = MAY_KNOW
-        .iter()
-        .map(|(name, _)| *name)
-        .chain([
-            "classifier",
-            "builder",
-            "photos",
-            "blocking",
-            "source",
-            "verify",
-            "selftest",
-            "tune",
-            "profile",
-            "explain",
-            "search",
-            "cli",
-        ])
-        .collect();
-    let allowed = MAY_KNOW.iter().find(|(name, _)| *name == module).map(|(_, allowed)| *allowed).unwrap_or_default();
-    let open = |name: &str| name == module || ["error", "tensor"].contains(&name) || allowed.contains(&name);
-    named(source).into_iter().filter(|name| modules.contains(&name.as_str()) && !open(name)).collect()
+/// The room of a path such as `executor::gpu::plan::Options`.
+fn room(path: &str) -> Option<&'static str> {
+    let below = |room: &&str| path.strip_prefix(room).is_some_and(|rest| rest.is_empty() || rest.starts_with("::"));
+    ROOMS.iter().map(|(room, _)| *room).filter(below).max_by_key(|room| room.len())
+}
+
+/// A source text without its comments and tests.
+fn code(source: &str) -> String {
+    let source = source.split("#[cfg(test)]").next().unwrap_or("");
+    source.lines().map(|line| line.split("//").next().unwrap_or("")).collect::<Vec<_>>().join("\n")
+}
+
+/// The paths of a use tree such as `a::{b, c::{self, D as E}}`, one after the other behind `prefix`, and the rest of the text.
+fn tree<'a>(prefix: &str, text: &'a str, paths: &mut Vec<String>) -> &'a str {
+    let text = text.trim_start();
+    if let Some(mut rest) = text.strip_prefix('{') {
+        loop {
+            rest = tree(prefix, rest, paths).trim_start();
+            match rest.strip_prefix(',') {
+                Some(more) => rest = more,
+                None => return rest.strip_prefix('}').unwrap_or(rest),
+            }
+        }
+    }
+    let end = text.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(text.len());
+    let (name, rest) = text.split_at(end);
+    let path =
+        if prefix.is_empty() || name.is_empty() { format!("{prefix}{name}") } else { format!("{prefix}::{name}") };
+    match rest.strip_prefix("::") {
+        Some(rest) => tree(&path, rest, paths),
+        None => {
+            paths.push(path.trim_end_matches("::self").to_string());
+            let end = rest.find([',', '}', ';']).unwrap_or(rest.len());
+            &rest[if rest.trim_start().starts_with("as ") { end } else { 0 }..]
+        }
+    }
+}
+
+/// The paths that a source text names through `crate::` and `super::`, as a file of `module` means them.
+fn named(module: &str, source: &str) -> BTreeSet<String> {
+    let code = code(source);
+    let mut paths = Vec::new();
+    for after in code.split("crate::").skip(1) {
+        tree("", after, &mut paths);
+    }
+    let parent = module.rsplit_once("::").map_or("", |(parent, _)| parent);
+    for (i, _) in code.match_indices("super::").filter(|(i, _)| !code[..*i].ends_with("::")) {
+        let (mut parent, mut after) = (parent, &code[i + "super::".len()..]);
+        while let Some(rest) = after.strip_prefix("super::") {
+            (parent, after) = (parent.rsplit_once("::").map_or("", |(parent, _)| parent), rest);
+        }
+        tree(parent, after, &mut paths);
+    }
+    paths.into_iter().collect()
+}
+
+/// The names that `lib.rs` takes to the root, each with the path that it stands for.
+fn at_the_root() -> BTreeMap<String, String> {
+    let source = code(&fs::read_to_string(root().join("lib.rs")).expect("a readable file"));
+    let mut paths = Vec::new();
+    for after in source.split("pub use ").skip(1) {
+        tree("", after, &mut paths);
+    }
+    paths.into_iter().map(|path| (path.rsplit("::").next().expect("a name").to_string(), path)).collect()
+}
+
+/// The rooms that `source`, a file of `module`, names and may not.
+fn forbidden(module: &str, source: &str) -> Vec<&'static str> {
+    let root = at_the_root();
+    let mine = room(module).unwrap_or_else(|| panic!("{module} is in no room"));
+    let (_, allowed) = ROOMS.iter().find(|(room, _)| *room == mine).expect("a room");
+    let open = |name: &str| name == mine || ["error", "tensor"].contains(&name) || allowed.contains(&name);
+    let paths = named(module, source);
+    let rooms: BTreeSet<&str> =
+        paths.iter().filter_map(|path| room(root.get(path).map_or(path.as_str(), |path| path.as_str()))).collect();
+    rooms.into_iter().filter(|room| !open(room)).collect()
 }
 
 #[test]
-fn modules_name_only_what_they_may_know() {
-    for (module, _) in MAY_KNOW {
-        let files = files(module);
-        assert!(!files.is_empty(), "no file for {module}");
-        for file in files {
-            let source = fs::read_to_string(&file).expect("a readable file");
-            let found = forbidden(module, &source);
-            assert!(found.is_empty(), "{} names {found:?}", file.display());
+fn every_file_is_in_a_room_and_names_only_the_rooms_that_it_may_know() {
+    let mut seen = BTreeSet::new();
+    for file in files(&root()) {
+        let module = module(&file);
+        if module == "lib" || DOORS.iter().any(|door| module.split("::").next() == Some(door)) {
+            continue;
         }
+        let source = fs::read_to_string(&file).expect("a readable file");
+        let found = forbidden(&module, &source);
+        assert!(found.is_empty(), "{} names {found:?}", file.display());
+        seen.insert(room(&module));
     }
+    assert_eq!(seen.len(), ROOMS.len(), "a room without a file");
 }
 
 /// A browser must not be blocked, nor must a caller's runtime.
@@ -129,7 +208,7 @@ fn the_library_waits_in_one_file_and_in_the_hub() {
         if ["hub", "cli", "bin", "main"].contains(&&*module) {
             continue;
         }
-        for file in files(&module) {
+        for file in files(&root().join(&module)) {
             let source = fs::read_to_string(&file).expect("a readable file");
             if ["block_on", "thread::sleep"].iter().any(|call| source.contains(call)) {
                 waiting.push(file.strip_prefix(root()).expect("below src").to_path_buf());
@@ -141,16 +220,13 @@ fn the_library_waits_in_one_file_and_in_the_hub() {
 
 #[test]
 fn only_gpu_names_wgpu_and_two_files_are_unsafe() {
-    let all: Vec<PathBuf> = fs::read_dir(root()).unwrap().map(|e| e.unwrap().path()).collect();
-    let modules = all.iter().filter_map(|path| path.file_stem()?.to_str());
-    for module in modules {
-        for file in files(module) {
-            let source = fs::read_to_string(&file).expect("a readable file");
-            assert!(module == "gpu" || !source.contains("wgpu::"), "{} names wgpu", file.display());
-            let is_unsafe = source.contains("unsafe {") || source.contains("unsafe fn");
-            let may_be = ["gpu/trusted.rs", "image/libjpeg.rs"].iter().any(|trusted| file.ends_with(trusted));
-            assert!(!is_unsafe || may_be, "{} is unsafe", file.display());
-        }
+    for file in files(&root()) {
+        let source = fs::read_to_string(&file).expect("a readable file");
+        let in_gpu = room(&module(&file)) == Some("executor::gpu");
+        assert!(in_gpu || !source.contains("wgpu::"), "{} names wgpu", file.display());
+        let is_unsafe = source.contains("unsafe {") || source.contains("unsafe fn");
+        let may_be = ["gpu/trusted.rs", "image/libjpeg.rs"].iter().any(|trusted| file.ends_with(trusted));
+        assert!(!is_unsafe || may_be, "{} is unsafe", file.display());
     }
 }
 
@@ -175,16 +251,14 @@ fn unsafe_code_is_allowed_in_two_files_and_one_test() {
         }
     }
     allowing.sort();
-    assert_eq!(allowing, ["src/gpu/trusted.rs", "src/image/libjpeg.rs", "tests/fork.rs"].map(Path::new));
+    assert_eq!(allowing, ["src/executor/gpu/trusted.rs", "src/image/libjpeg.rs", "tests/fork.rs"].map(Path::new));
     let manifest = fs::read_to_string(package.join("Cargo.toml")).expect("a readable file");
     assert!(manifest.contains("unsafe_code = \"deny\""));
 }
 
 /// The identifiers of a source text, without comments and tests.
 fn identifiers(source: &str) -> BTreeSet<String> {
-    let code = source.split("#[cfg(test)]").next().unwrap_or("");
-    let code: Vec<&str> = code.lines().map(|line| line.split("//").next().unwrap_or("")).collect();
-    let code = code.join("\n");
+    let code = code(source);
     let words = code.split(|c: char| !c.is_alphanumeric() && c != '_').filter(|word| !word.is_empty());
     words.map(str::to_string).collect()
 }
@@ -192,7 +266,7 @@ fn identifiers(source: &str) -> BTreeSet<String> {
 /// The files of a folder, without `mod.rs`, each with those that its `use super::` lines name, by themselves or by what `mod.rs` takes
 /// from them.
 fn neighbours(folder: &str) -> BTreeMap<String, BTreeSet<String>> {
-    let files = files(folder);
+    let files = files(&root().join(folder));
     let read = |path: &PathBuf| fs::read_to_string(path).expect("a readable file");
     let stem = |path: &PathBuf| path.file_stem().expect("a name").to_string_lossy().into_owned();
     let stems: BTreeSet<String> = files.iter().map(stem).filter(|stem| stem != "mod").collect();
@@ -228,9 +302,9 @@ fn circle(mut files: BTreeMap<String, BTreeSet<String>>) -> BTreeMap<String, BTr
 
 #[test]
 fn files_of_kernels_plan_and_tune_name_each_other_in_no_circle() {
-    for folder in ["kernels", "plan", "tune"] {
+    for folder in ["executor/gpu/kernels", "executor/gpu/plan", "check/tune", "network"] {
         let files = neighbours(folder);
-        assert!(files.len() > 1 || folder == "tune");
+        assert!(files.len() > 1 || folder == "check/tune");
         let left = circle(files);
         assert!(left.is_empty(), "{folder}: {left:?}");
     }
@@ -239,19 +313,21 @@ fn files_of_kernels_plan_and_tune_name_each_other_in_no_circle() {
     assert_eq!(circle(round).len(), 3);
 }
 
-/// A new kernel needs its file, its line in the list, and at most a rule; `plan/pixels.rs` is the step in front of all others.
+/// A new kernel needs its file, its line in the list, and at most a rule. `plan/pixels.rs` is the step in front of all others, and the
+/// self-test tries three kernels by name.
 #[test]
 fn kernels_are_named_in_the_list_and_in_the_rules_alone() {
-    let list = fs::read_to_string(root().join("kernels/mod.rs")).expect("a readable file");
+    let list = fs::read_to_string(root().join("executor/gpu/kernels/mod.rs")).expect("a readable file");
     let name = |line: &str| line.trim().strip_prefix('&')?.strip_suffix("::KERNEL,").map(str::to_string);
     let list: Vec<String> = list.lines().filter_map(name).collect();
-    for path in ["plan", "tune", "verify", "gpu"].iter().flat_map(|module| files(module)) {
+    for path in ["executor/gpu", "check"].iter().flat_map(|folder| files(&root().join(folder))) {
         let source = fs::read_to_string(&path).expect("a readable file");
-        let code = source.split("#[cfg(test)]").next().unwrap_or("");
+        let code = code(&source);
         // What follows the kernel's module: its id.
         let names = |kernel: &&String| ["::ID", "::id("].iter().any(|id| code.contains(&format!("{kernel}{id}")));
         let found: Vec<&String> = list.iter().filter(names).collect();
-        let may = ["plan/rules.rs", "plan/pixels.rs"].iter().any(|file| path.ends_with(file));
+        let may = path.components().any(|part| part.as_os_str() == "kernels")
+            || ["plan/rules.rs", "plan/pixels.rs", "check/selftest.rs"].iter().any(|file| path.ends_with(file));
         assert!(may || found.is_empty(), "{} names {found:?}", path.display());
     }
     assert!(list.len() > 15, "{list:?}");
@@ -259,9 +335,22 @@ fn kernels_are_named_in_the_list_and_in_the_rules_alone() {
 
 #[test]
 fn a_forbidden_name_is_found() {
-    assert_eq!(forbidden("graph", "use crate::plan::Plan;"), ["plan"]);
-    assert_eq!(forbidden("graph", "use crate::{Error, Result, gpu::{Device, pick}, tensor::Shape};"), ["gpu"]);
-    assert_eq!(forbidden("plan", "use crate::{kernels::{Caps, fours}, graph::Graph};"), Vec::<String>::new());
-    assert_eq!(forbidden("reference", "fn f() { crate::kernels::fours(3); }"), ["kernels"]);
-    assert_eq!(forbidden("graph", "// use crate::plan::Plan;"), Vec::<String>::new());
+    let none = Vec::<&str>::new();
+    assert_eq!(forbidden("graph::op", "use crate::executor::gpu::plan::Plan;"), ["executor::gpu::plan"]);
+    assert_eq!(
+        forbidden("graph", "use crate::{Error, Result, executor::gpu::{Device, pick}, tensor::Shape};"),
+        ["executor::gpu"]
+    );
+    assert_eq!(
+        forbidden("executor::gpu::plan::x", "use crate::{executor::gpu::kernels::{Caps, fours}, graph::Graph};"),
+        none
+    );
+    assert_eq!(
+        forbidden("executor::reference::x", "fn f() { crate::executor::gpu::kernels::fours(3); }"),
+        ["executor::gpu::kernels"]
+    );
+    assert_eq!(forbidden("executor::gpu::kernels::x", "use super::super::Device;"), ["executor::gpu"]);
+    assert_eq!(forbidden("executor::gpu::kernels::x", "use super::{Caps, value::View as V};"), none);
+    assert_eq!(forbidden("graph", "use crate::{tensor::{self, Shape as S}, Classifier};"), ["classifier"]);
+    assert_eq!(forbidden("graph", "// use crate::executor::gpu::plan::Plan;"), none);
 }

@@ -5,13 +5,18 @@ mod common;
 use common::{F32_BOUND, Golden, device};
 use residua::{
     checkpoint::{Checkpoint, Synthetic},
-    gpu::Executor,
+    executor::{
+        gpu::{
+            Executor,
+            kernels::{candidates, registers, tiled::Tile, winograd_tiled},
+            plan::{self, Options, Plan},
+        },
+        reference,
+    },
     graph::{Graph, ValueId},
-    kernels::{Precision, candidates, registers, tiled::Tile, winograd_tiled},
     models::Architecture,
-    plan::{Network, Options},
-    reference,
-    tensor::{Shape, Tensor},
+    network::Network,
+    tensor::{Shape, StorageType, Tensor},
 };
 
 /// Bound for f16 storage.
@@ -27,7 +32,7 @@ fn check(name: &str, images: usize, options: Options) {
 
 fn check_network(golden: &Golden, graph: Graph, checkpoint: Checkpoint, images: usize, options: Options) {
     let name = &golden.name;
-    let bound = if options.stored == Precision::F16 { F16_BOUND } else { F32_BOUND };
+    let bound = if options.stored == StorageType::F16 { F16_BOUND } else { F32_BOUND };
     let executor = Executor::new(device(), Network::new(graph.clone(), checkpoint.clone()), options);
     let mut traced = None;
     golden.check(&graph, &checkpoint, images, bound, |_, _, input, wanted| {
@@ -40,7 +45,8 @@ fn check_network(golden: &Golden, graph: Graph, checkpoint: Checkpoint, images: 
     let run = || -> Tensor { pollster::block_on(executor.run(&golden.input(images))).unwrap() };
     let logits = run();
     let network = executor.network();
-    let kernels = network.kernels(golden.input(images).shape, &executor.options(), executor.device().caps()).unwrap();
+    let kernels =
+        plan::kernels(&network, golden.input(images).shape, &executor.options(), executor.device().caps()).unwrap();
     if kernels.len() == network.values().len() {
         assert_eq!(Some(&logits), traced.as_ref(), "{name}: shared buffers change the result");
     } else {
@@ -52,7 +58,7 @@ fn check_network(golden: &Golden, graph: Graph, checkpoint: Checkpoint, images: 
 
 macro_rules! networks {
     ($($(#[$attribute:meta])* $test:ident: $images:expr;)*) => {
-        $($(#[$attribute])* #[test] fn $test() { check(stringify!($test), $images, Options::new(Precision::F32)); })*
+        $($(#[$attribute])* #[test] fn $test() { check(stringify!($test), $images, Options::new(StorageType::F32)); })*
     };
 }
 
@@ -99,7 +105,7 @@ fn in_the_spelling_of_transformers() {
     for (name, depth) in hub {
         let golden = Golden::load(name);
         let (graph, checkpoint) = golden.in_transformers_spelling(&format!("microsoft--resnet-{depth}"));
-        check_network(&golden, graph, checkpoint, 1, Options::new(Precision::F32));
+        check_network(&golden, graph, checkpoint, 1, Options::new(StorageType::F32));
     }
 }
 
@@ -122,7 +128,7 @@ fn inputs_of_other_sizes() {
         let checkpoint = weights.checkpoint(name, &graph.tensors()).unwrap();
         let input = Tensor::new(Shape::new(n, 3, h, w), weights.input([n, 3, h, w]));
         let expected = reference::logits(&graph, &checkpoint, &input).unwrap();
-        let executor = Executor::new(device(), Network::new(graph, checkpoint), Options::new(Precision::F32));
+        let executor = Executor::new(device(), Network::new(graph, checkpoint), Options::new(StorageType::F32));
         let got = pollster::block_on(executor.run(&input)).unwrap();
         common::compare(&got.data, &expected.data, F32_BOUND).unwrap_or_else(|e| panic!("{name} {n}x{h}x{w}: {e}"));
     }
@@ -130,18 +136,18 @@ fn inputs_of_other_sizes() {
 
 #[test]
 fn f16_storage() {
-    if !common::precisions(&device(), "whole networks").contains(&Precision::F16) {
+    if !common::precisions(&device(), "whole networks").contains(&StorageType::F16) {
         return;
     }
     for name in ["resnet18", "cifar_resnet56a", "densenet121", "resnext50_32x4d", "seresnet50", "resnet50d"] {
-        check(name, 1, Options::new(Precision::F16));
+        check(name, 1, Options::new(StorageType::F16));
     }
 }
 
 #[test]
 fn every_kernel_in_a_whole_network() {
     for kernel in candidates(device().caps()) {
-        check("cifar_resnet20a", 2, Options { forced: Some(kernel), ..Options::new(Precision::F32) });
+        check("cifar_resnet20a", 2, Options { forced: Some(kernel), ..Options::new(StorageType::F32) });
     }
 }
 
@@ -149,7 +155,7 @@ fn every_kernel_in_a_whole_network() {
 #[test]
 fn winograd_without_subgroups_in_a_network_of_many_channels() {
     let winograd = winograd_tiled::id(Tile::P128C64);
-    check("resnet18", 1, Options { forced: Some(winograd), ..Options::new(Precision::F32) });
+    check("resnet18", 1, Options { forced: Some(winograd), ..Options::new(StorageType::F32) });
 }
 
 #[test]
@@ -171,7 +177,7 @@ fn given_values_are_those_of_the_trace_and_nothing_behind_them_runs() {
             for _ in 0..2 {
                 let values = pollster::block_on(executor.values(&input, &wanted)).unwrap();
                 let expected: Vec<Tensor> = wanted.iter().map(|id| traced(*id).unwrap()).collect();
-                if stored == Precision::F32 || wanted.contains(&graph.output()) {
+                if stored == StorageType::F32 || wanted.contains(&graph.output()) {
                     assert!(values == expected, "{stored} {wanted:?}");
                 } else {
                     // Read by no step, the map is f32 here and was rounded to f16 in the trace: half a unit in the last place.
@@ -182,7 +188,7 @@ fn given_values_are_those_of_the_trace_and_nothing_behind_them_runs() {
             }
         }
         let steps = |keep| {
-            let plan = executor.network().plan(input.shape, keep, &executor.options(), executor.device().caps());
+            let plan = Plan::new(executor.network(), input.shape, keep, &executor.options(), executor.device().caps());
             plan.unwrap().steps.len()
         };
         assert_eq!(steps(&[map]) + 2, steps(&[graph.output()]), "pooling and head are left out");

@@ -2,9 +2,9 @@
 
 use residua::{
     checkpoint::{Checkpoint, Synthetic},
+    executor::reference,
     graph::{Activation, Conv2dParams, Graph, Op, PoolParams},
     models::Architecture,
-    reference,
     tensor::{Shape, Tensor},
 };
 

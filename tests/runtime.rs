@@ -9,12 +9,15 @@ use residua::{
     Classifier,
     cache::Cache,
     checkpoint::{Checkpoint, Synthetic},
-    gpu::{Clock, Device, Executor},
+    executor::gpu::{
+        Clock, Device, Executor,
+        kernels::Caps,
+        plan::{Options, Plan},
+    },
     graph::{Conv2dParams, Graph, Op},
-    kernels::{Caps, Precision},
     models::Architecture,
-    plan::{Network, Options, Plan},
-    tensor::{Shape, Tensor},
+    network::Network,
+    tensor::{Shape, StorageType, Tensor},
 };
 
 fn synthetic() -> Synthetic {
@@ -39,7 +42,7 @@ fn bits(values: &[f32]) -> Vec<u32> {
 fn a_thousand_runs_give_the_same_bits() {
     let graph = Architecture::by_name("cifar_resnet20a").unwrap().graph();
     let input = images(1, &graph, 32);
-    let executor = executor(graph, Options::new(Precision::F32));
+    let executor = executor(graph, Options::new(StorageType::F32));
     let run = || bits(&pollster::block_on(executor.run(&input)).unwrap().data);
     let first = run();
     assert!((1..1000).all(|_| run() == first));
@@ -64,7 +67,7 @@ fn bottleneck() -> Graph {
     graph
 }
 
-fn kernels(plan: &Plan) -> Vec<residua::kernels::KernelId> {
+fn kernels(plan: &Plan) -> Vec<residua::executor::gpu::kernels::KernelId> {
     plan.steps.iter().map(|step| step.kernel).collect()
 }
 
@@ -73,11 +76,11 @@ fn kernels_that_are_chosen_for_one_batch_give_an_image_the_same_bits_in_every_ba
     let networks = [(Architecture::by_name("cifar_resnet20a").unwrap().graph(), 32), (bottleneck(), 7)];
     for (graph, side) in networks {
         let all = images(64, &graph, side);
-        let fastest = executor(graph, Options::new(Precision::F32));
+        let fastest = executor(graph, Options::new(StorageType::F32));
         let choice = |n| kernels(&fastest.plan(Shape { n, ..all.shape }).unwrap());
         assert_ne!(choice(1), choice(64), "the case shows nothing");
         for chosen_for in [1, 8, 64] {
-            let options = Options { chosen_for: Some(chosen_for), ..Options::new(Precision::F32) };
+            let options = Options { chosen_for: Some(chosen_for), ..Options::new(StorageType::F32) };
             let executor = fastest.planned(options);
             let logits = |n: usize| {
                 let shape = Shape { n, ..all.shape };
@@ -116,9 +119,9 @@ fn memory_is_little_more_than_weights_and_what_is_alive() {
         let output = network.graph().output();
         for caps in [caps(true, Some(8)), caps(false, Some(32))] {
             for n in [1, 8, 64] {
-                for stored in [Precision::F32, Precision::F16] {
+                for stored in [StorageType::F32, StorageType::F16] {
                     let options = Options::new(stored);
-                    let plan = network.plan(Shape::new(n, 3, h, w), &[output], &options, &caps).unwrap();
+                    let plan = Plan::new(&network, Shape::new(n, 3, h, w), &[output], &options, &caps).unwrap();
                     let memory = plan.footprint;
                     let least = memory.weights + memory.live;
                     // What the input and the results go through is memory of the host.
@@ -135,7 +138,7 @@ fn memory_is_little_more_than_weights_and_what_is_alive() {
 fn computed_memory_is_what_is_packed() {
     for name in ["cifar_resnet20a", "resnet18"] {
         let graph = Architecture::by_name(name).unwrap().graph();
-        let executor = executor(graph, Options::new(Precision::F32));
+        let executor = executor(graph, Options::new(StorageType::F32));
         let input = Shape::new(1, 3, 32, 32);
         pollster::block_on(executor.run(&Tensor::zeros(input))).unwrap();
         assert_eq!(executor.plan(input).unwrap().footprint.weights, executor.weight_bytes(), "{name}");
@@ -151,7 +154,7 @@ fn weights_that_a_binding_does_not_hold_take_another_form() {
     let caps = Caps { max_binding_bytes: 1 << 27, ..device().caps().clone() };
     for (software, n) in [(true, 1), (true, 8), (false, 8), (false, 32)] {
         let caps = Caps { software, ..caps.clone() };
-        let plan = network.plan(Shape::new(n, 3, 224, 224), &[output], &Options::new(Precision::F32), &caps);
+        let plan = Plan::new(&network, Shape::new(n, 3, 224, 224), &[output], &Options::new(StorageType::F32), &caps);
         plan.unwrap_or_else(|error| panic!("software {software}, batch {n}: {error}"));
     }
 }
@@ -160,7 +163,7 @@ fn weights_that_a_binding_does_not_hold_take_another_form() {
 fn every_clock_times_every_dispatch() {
     let graph = Architecture::by_name("cifar_resnet20a").unwrap().graph();
     let input = images(8, &graph, 32);
-    let executor = executor(graph, Options::new(Precision::F32));
+    let executor = executor(graph, Options::new(StorageType::F32));
     for clock in [Clock::InsidePasses, Clock::Passes, Clock::Host] {
         let (plan, times) = pollster::block_on(executor.profile(&input, 3, clock)).unwrap();
         assert_eq!(plan.steps.len(), times.len());
@@ -200,6 +203,6 @@ fn row_52_pipelines_are_kept_on_disk_and_broken_files_do_no_harm() {
     let graph = Architecture::by_name("cifar_resnet20a").unwrap().graph();
     let input = images(1, &graph, 32);
     let checkpoint = synthetic().checkpoint("runtime", &graph.tensors()).unwrap();
-    let executor = Executor::new(Arc::new(device), Network::new(graph, checkpoint), Options::new(Precision::F32));
+    let executor = Executor::new(Arc::new(device), Network::new(graph, checkpoint), Options::new(StorageType::F32));
     pollster::block_on(executor.run(&input)).unwrap();
 }

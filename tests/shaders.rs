@@ -9,16 +9,17 @@ use naga::{
 };
 use residua::{
     checkpoint::Synthetic,
-    graph::{self, Conv2dParams, PoolParams},
-    kernels::{
-        Activated, Activation, Binding, Caps, Elementwise, GlobalAvgPool, GlobalMaxPool, KernelId, KernelKey, Linear,
-        Pool2d, Precision, Problem, Residual, Types, View, candidates,
-        conv2d::{Conv2d, pointwise},
-        global_avg_pool, shaders, winograd_tiled,
+    executor::gpu::{
+        kernels::{
+            Activated, Binding, Caps, Elementwise, GlobalAvgPool, GlobalMaxPool, KernelId, KernelKey, Linear, Pool2d,
+            Problem, Residual, Types, View, candidates, conv2d::Conv2d, global_avg_pool, shaders, winograd_tiled,
+        },
+        plan::{Options, Plan},
     },
+    graph::{self, Conv2dParams, PoolParams},
     models::Architecture,
-    plan::{Network, Options},
-    tensor::Shape,
+    network::{Activation, Network},
+    tensor::{Shape, StorageType},
 };
 
 fn caps(software: bool) -> Caps {
@@ -29,7 +30,12 @@ fn caps(software: bool) -> Caps {
 fn problems() -> Vec<Problem> {
     let view = View::whole(Shape::new(1, 64, 8, 8));
     let (residual, activation) = (Residual::None, Activation::Relu);
-    let params = |channels, groups| Conv2dParams { kernel: 3, padding: 1, groups, ..pointwise(channels, channels) };
+    let params = |channels, groups| Conv2dParams {
+        kernel: 3,
+        padding: 1,
+        groups,
+        ..Conv2dParams::pointwise(channels, channels)
+    };
     let residuals = [Residual::None, Residual::Same(view), Residual::SubsamplePad { view, step: 2, before: 4 }];
     let mut problems = Vec::new();
     for (residual, groups) in residuals.into_iter().flat_map(|r| [1, 2, 4, 8, 16].map(|groups| (r, groups))) {
@@ -79,9 +85,9 @@ fn problems() -> Vec<Problem> {
 /// One key of every kind that kernels make for these problems, with the kernel.
 fn keys() -> Vec<(KernelId, KernelKey)> {
     let (problems, caps) = (problems(), caps(false));
-    let types = [Precision::F32, Precision::F16].into_iter();
+    let types = [StorageType::F32, StorageType::F16].into_iter();
     let types: Vec<Types> =
-        types.flat_map(|stored| [stored, Precision::F32].map(|output| Types { stored, output })).collect();
+        types.flat_map(|stored| [stored, StorageType::F32].map(|output| Types { stored, output })).collect();
     let mut keys = Vec::new();
     for kernel in candidates(&caps) {
         for (problem, types) in problems.iter().flat_map(|problem| types.iter().map(move |types| (problem, *types))) {
@@ -216,7 +222,7 @@ fn hardware_is_kept_busy() {
     for (batch, winograd) in [(1, 0), (8, 13), (64, 13)] {
         let input = Shape::new(batch, 3, 224, 224);
         let caps = Caps { max_binding_bytes: (1 << 31) - 1, ..caps(false) };
-        let plan = network.plan(input, &[graph.output()], &Options::new(Precision::F32), &caps).unwrap();
+        let plan = Plan::new(&network, input, &[graph.output()], &Options::new(StorageType::F32), &caps).unwrap();
         for step in plan.steps.iter().filter(|step| step.macs >= 16_000_000 * batch as u64) {
             let workgroups: u32 = step.grid.iter().product();
             assert!(workgroups >= 96, "batch {batch}: {}: {:?}", step.name, step.grid);

@@ -7,14 +7,16 @@ use std::fs;
 use common::{F32_BOUND, compare, device, golden_dir};
 use residua::{
     Classifier, Error, Structure,
+    check::verify::Coverage,
     checkpoint::{Checkpoint, ModelConfig, Synthetic},
-    gpu::Executor,
+    executor::{
+        gpu::{Executor, plan::Options},
+        reference,
+    },
     graph::Graph,
     models::Architecture,
-    plan::{Network, Options},
-    reference,
-    tensor::{Shape, Tensor},
-    verify::Coverage,
+    network::Network,
+    tensor::{Shape, StorageType, Tensor},
 };
 use serde::Deserialize;
 
@@ -100,7 +102,7 @@ fn every_property_gives_pytorchs_logits_on_the_device() {
     for row in &golden.rows {
         let checkpoint = golden.checkpoint(row);
         let network = Network::new(row.graph(&checkpoint), checkpoint);
-        let executor = Executor::new(device.clone(), network, Options::new(residua::kernels::Precision::F32));
+        let executor = Executor::new(device.clone(), network, Options::new(StorageType::F32));
         row.check(&pollster::block_on(executor.run(&golden.input(row))).unwrap());
     }
 }

@@ -12,21 +12,27 @@ use std::{
 use common::device;
 use residua::{
     Classifier, DeviceInfo,
+    check::tune::{self, Measure, Tune, Watch},
     checkpoint::Synthetic,
-    gpu::Executor,
-    kernels::{
-        Caps, KernelId, Precision, Shader, grouped, registers,
-        tiled::{self, Tile},
+    executor::{
+        DeviceKind,
+        gpu::{
+            Executor,
+            kernels::{
+                Caps, KernelId, Shader, grouped, registers,
+                tiled::{self, Tile},
+            },
+            plan::{self, Candidates, Options, Plan, Reason, Table, Timing},
+        },
     },
     models::Architecture,
-    plan::{Candidates, Network, Options, Plan, Reason, Table, Timing},
-    tensor::{Shape, Tensor},
-    tune::{self, Measure, Tune, Watch},
+    network::Network,
+    tensor::{Shape, StorageType, Tensor},
 };
 
 const PLAIN: KernelId = registers::ID;
 const SMALL: KernelId = tiled::id(Tile::P32C32);
-const STORED: Precision = Precision::F32;
+const STORED: StorageType = StorageType::F32;
 
 fn network() -> Network {
     let graph = Architecture::by_name("cifar_resnet20a").unwrap().graph();
@@ -37,7 +43,7 @@ fn network() -> Network {
 /// A table in which `fastest` is the fastest for every convolution of batches of `images` images.
 fn table(network: &Network, caps: &Caps, images: usize, fastest: KernelId) -> Table {
     let mut table = Table::new("device", "driver");
-    for case in network.cases(Shape::new(images, 3, 32, 32), STORED).unwrap() {
+    for case in plan::cases(&network, Shape::new(images, 3, 32, 32), STORED).unwrap() {
         let Candidates { kernels, wgsl } = Candidates::of(&case, &Options::new(STORED), caps);
         let ms = |kernel| Duration::from_millis(if kernel == fastest { 2 } else { 4 });
         let times: Vec<_> = kernels.into_iter().map(|kernel| (kernel, ms(kernel))).collect();
@@ -51,7 +57,7 @@ fn with(tables: Vec<Table>) -> Options {
 }
 
 fn plan(network: &Network, caps: &Caps, images: usize, options: &Options) -> Plan {
-    network.plan(Shape::new(images, 3, 32, 32), &[network.graph().output()], options, caps).unwrap()
+    Plan::new(&network, Shape::new(images, 3, 32, 32), &[network.graph().output()], options, caps).unwrap()
 }
 
 /// The shaders of the convolutions, and how many of them were chosen by measurement.
@@ -173,7 +179,7 @@ fn what_was_measured_is_kept_in_a_file_and_used_from_then_on() {
 fn it_is_offered_once_on_a_gpu_without_a_file() {
     let folder = tempfile::tempdir().unwrap();
     let mut gpu = device().info().clone();
-    (gpu.name, gpu.software) = ("An Imagined GPU / 2".into(), false);
+    (gpu.name, gpu.kind) = ("An Imagined GPU / 2".into(), DeviceKind::DiscreteGpu);
     assert!(tune::offer(folder.path(), &gpu));
     assert!(!tune::offer(folder.path(), &gpu), "not again");
     gpu.driver = "another".into();

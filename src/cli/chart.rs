@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use residua::profile::Profile;
+use residua::check::profile::Profile;
 
 const WIDTH: f64 = 960.0;
 /// Columns: layer names end here, bars start a little further on and end so that the numbers have room.

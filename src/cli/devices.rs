@@ -4,7 +4,7 @@ use std::io::Write;
 
 use residua::{
     DeviceInfo, Error,
-    gpu::{self, Device},
+    executor::gpu::{self, Device},
 };
 
 use super::{Outcome, options::Global};

@@ -9,10 +9,9 @@ use std::{
 
 use residua::{
     Classifier, DeviceInfo, Error, Precision,
-    gpu::{self, AdapterReport, Device, Wanted},
+    check::{tune, verify::Coverage},
+    executor::gpu::{self, AdapterReport, Device, Wanted},
     hub::Hub,
-    tune,
-    verify::Coverage,
 };
 use serde_json::{Value, json};
 
@@ -227,11 +226,12 @@ fn system() -> Vec<(&'static str, String)> {
 }
 
 fn adapter_json(adapter: &AdapterReport) -> Value {
-    let DeviceInfo { index, name, kind, backend, driver, software, .. } = &adapter.device;
+    let DeviceInfo { index, name, kind, backend, driver, .. } = &adapter.device;
     let limits: serde_json::Map<_, _> =
         adapter.limits.iter().map(|(name, value)| (name.to_string(), json!(value))).collect();
     json!({
-        "index": index, "name": name, "kind": kind, "backend": backend, "driver": driver, "software": software,
+        "index": index, "name": name, "kind": kind.to_string(), "backend": backend, "driver": driver,
+        "software": kind.software(),
         "vendor": adapter.ids[0], "device": adapter.ids[1], "subgroup": adapter.subgroup,
         "features": adapter.features, "limits": limits,
     })

@@ -2,7 +2,7 @@
 
 use std::{fs, path::PathBuf};
 
-use residua::{DeviceInfo, Error, verify::Fault};
+use residua::{DeviceInfo, Error, check::verify::Fault};
 
 use super::{cache, write_file};
 

@@ -4,8 +4,7 @@ use std::{collections::BTreeMap, fmt::Write};
 
 use residua::{
     graph::{Conv2dParams, ValueId},
-    kernels::Activation,
-    plan::{Epilogue, Layer, LayerOp, Network},
+    network::{Activation, Epilogue, Layer, LayerOp, Network},
     tensor::Shape,
 };
 

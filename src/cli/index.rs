@@ -10,7 +10,7 @@ use std::{
 
 use residua::{
     Classifier, Error, ModelInfo,
-    index::{self, Indexed},
+    search::index::{self, Indexed},
     stream::Done,
 };
 

@@ -18,12 +18,11 @@ use fastrand::Rng;
 use residua::{
     Builder, Classifier, Error, Result,
     checkpoint::Synthetic,
-    gpu::{Device, Executor, Failure, Injection, Moment, Wanted},
+    executor::gpu::{Device, Executor, Failure, Injection, Moment, Wanted, plan::Options},
     image::{DecodeOptions, decode},
-    kernels::Precision,
     models::Architecture,
-    plan::{Network, Options},
-    tensor::{Shape, Tensor},
+    network::Network,
+    tensor::{Shape, StorageType, Tensor},
 };
 
 use super::options::Global;
@@ -383,5 +382,5 @@ fn executor(wanted: Wanted) -> Result<Executor> {
     let graph = Architecture::by_name(NETWORKS[0].0).ok_or_else(unknown)?.graph();
     let checkpoint = made_up().checkpoint("soak", &graph.tensors())?;
     let device = Arc::new(pollster::block_on(Device::open(wanted, residua::Threads::host()))?);
-    Ok(Executor::new(device, Network::new(graph, checkpoint), Options::new(Precision::F32)))
+    Ok(Executor::new(device, Network::new(graph, checkpoint), Options::new(StorageType::F32)))
 }

@@ -55,7 +55,7 @@ use files::write_file;
 use options::{FilterArg, Global, PrecisionArg};
 use residua::{
     Builder, Classifier, Error, Labels, Precision,
-    gpu::Wanted,
+    executor::gpu::Wanted,
     image::{self, Decoded},
 };
 

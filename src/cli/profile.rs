@@ -3,7 +3,7 @@
 use std::{io::Write, time::Duration};
 
 use residua::{
-    profile::{Profile, Row},
+    check::profile::{Profile, Row},
     stream::Batch,
 };
 use serde_json::{Value, json};

@@ -8,9 +8,9 @@ use std::{
 
 use residua::{
     DeviceInfo,
+    check::tune::{self, Measure, Progress, Tune, Watch},
     stream::Batch,
     tensor::Shape,
-    tune::{self, Measure, Progress, Tune, Watch},
 };
 
 use super::{cache, options::Global};

@@ -2,7 +2,7 @@
 
 use std::env;
 
-use residua::{Result, gpu::Wanted};
+use residua::{Result, executor::gpu::Wanted};
 
 /// The adapter that `device` names, or else the environment.
 pub(crate) fn wanted(device: Option<&str>) -> Result<Wanted> {

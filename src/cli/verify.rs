@@ -4,9 +4,10 @@ use std::{collections::BTreeMap, io::Write};
 
 use residua::{
     Classifier,
-    kernels::{self, Precision},
+    check::verify::{Coverage, LayerCheck, Verification},
+    executor::gpu::kernels,
     stream::Batch,
-    verify::{Coverage, LayerCheck, Verification},
+    tensor::StorageType,
 };
 use serde_json::json;
 
@@ -79,10 +80,10 @@ fn worst(verification: &Verification) -> Option<&LayerCheck> {
     first_wrong.or_else(|| verification.layers.iter().max_by(|a, b| share(a).total_cmp(&share(b))))
 }
 
-fn name(stored: Precision) -> &'static str {
+fn name(stored: StorageType) -> &'static str {
     match stored {
-        Precision::F32 => "f32",
-        Precision::F16 => "f16",
+        StorageType::F32 => "f32",
+        StorageType::F16 => "f16",
     }
 }
 
@@ -91,7 +92,7 @@ fn report(classifier: &Classifier, batch: usize, verification: &Verification) ->
     json!({
         "version": env!("CARGO_PKG_VERSION"), "shaders": kernels::checksum(),
         "model": model.name, "architecture": model.architecture, "input": classifier.input_shape(batch).to_string(),
-        "device": device.name, "driver": device.driver, "backend": device.backend, "kind": device.kind,
+        "device": device.name, "driver": device.driver, "backend": device.backend, "kind": device.kind.to_string(),
         "ok": verification.ok, "worst": worst(verification), "faults": verification.faults, "layers": verification.layers,
     })
 }

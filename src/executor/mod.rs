@@ -1,22 +1,30 @@
 //! What computes the values of a network. An executor is a folder or file of its own and a line in [`Builder`](crate::Builder);
 //! everything above knows the trait alone.
 
-mod gpu;
-mod reference;
+pub mod gpu;
+pub mod reference;
+
+mod device_info;
+mod footprint;
+mod host;
 
 use std::fmt;
 
-pub(crate) use reference::Reference;
+pub use device_info::{DeviceInfo, DeviceKind};
+pub use footprint::Footprint;
+pub use host::{Host, Task, Work};
+
+pub(crate) use reference::executor::Reference;
 
 use crate::{
     Error, Result,
-    gpu::{DeviceInfo, Work},
+    check::{
+        profile::Profile,
+        verify::{Coverage, Verification},
+    },
     graph::ValueId,
-    kernels::Precision,
-    plan::{Footprint, Network},
-    profile::Profile,
-    tensor::{Input, Shape, Tensor},
-    verify::{Coverage, Verification},
+    network::Network,
+    tensor::{Input, Shape, StorageType, Tensor},
 };
 
 /// May be used from many threads, on targets that have them.
@@ -48,8 +56,8 @@ pub(crate) trait Executor: fmt::Debug + Shareable {
     }
 
     /// Type of stored activations and weights.
-    fn stored(&self) -> Precision {
-        Precision::F32
+    fn stored(&self) -> StorageType {
+        StorageType::F32
     }
 
     /// The values `wanted`, in that order, for `input`.
@@ -130,7 +138,7 @@ impl dyn Executor {
         };
         let layer = self.network().layers().iter().find(|layer| layer.output == *id);
         let mut text = format!("layer {} is the first to make {value}", layer.map_or("?", |layer| &layer.name));
-        if self.stored() == Precision::F16 {
+        if self.stored() == StorageType::F16 {
             text += ", where f16 holds no more than 65504; f32 may do";
         }
         text

@@ -99,6 +99,11 @@ pub struct Conv2dParams {
 }
 
 impl Conv2dParams {
+    /// Extents of a 1x1 convolution.
+    pub fn pointwise(in_channels: usize, out_channels: usize) -> Self {
+        Conv2dParams { in_channels, out_channels, kernel: 1, stride: 1, padding: 0, dilation: 1, groups: 1 }
+    }
+
     /// Shape of the weight tensor, `[out, in / groups, kh, kw]`.
     pub fn weight_shape(&self) -> [usize; 4] {
         [self.out_channels, self.in_channels / self.groups, self.kernel, self.kernel]

@@ -3,7 +3,7 @@
 
 use std::num::NonZero;
 
-use crate::{Classifier, Error};
+use crate::{Classifier, Error, executor::DeviceKind};
 
 /// The smallest and the largest size of `auto`, where the memory allows it.
 const LEAST: usize = 4;
@@ -45,9 +45,9 @@ impl BatchSize {
             Batch::Of(n) => (n.get(), false),
             Batch::Auto if device.index.is_none() => (1, true),
             Batch::Auto => {
-                let (bytes, macs) = match &*device.kind {
-                    "discrete GPU" => (DISCRETE_BYTES, DISCRETE_MACS),
-                    _ if device.software => (SHARED_BYTES, SOFTWARE_MACS),
+                let (bytes, macs) = match device.kind {
+                    DeviceKind::DiscreteGpu => (DISCRETE_BYTES, DISCRETE_MACS),
+                    DeviceKind::Software => (SHARED_BYTES, SOFTWARE_MACS),
                     _ => (SHARED_BYTES, SHARED_MACS),
                 };
                 let fits = |n: usize| classifier.activation_bytes(n).is_ok_and(|needed| needed <= bytes);

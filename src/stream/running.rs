@@ -111,7 +111,7 @@ mod tests {
 
     use crate::{
         Classifier,
-        gpu::{Failure, Injection, Moment},
+        executor::gpu::{Failure, Injection, Moment},
         stream::{Batch, ImageSource, Stream},
     };
 

@@ -3,12 +3,15 @@
 use std::{collections::BTreeSet, fmt::Write, process::Command};
 
 use residua::{
-    Classifier, Error, Precision as Wanted,
+    Classifier, Error, Precision,
     checkpoint::Checkpoint,
-    kernels::{Caps, Precision},
+    executor::gpu::{
+        kernels::Caps,
+        plan::{Options, Plan},
+    },
     models::Architecture,
-    plan::{Network, Options},
-    tensor::Shape,
+    network::Network,
+    tensor::{Shape, StorageType},
 };
 use serde_json::Value;
 
@@ -38,7 +41,7 @@ fn row_40_every_network_runs_within_webgpus_least_limits_or_says_which() {
         let network = Network::new(architecture.graph(), nothing.clone());
         let plan = |caps: &Caps| {
             let keep = [network.graph().output()];
-            network.plan(Shape::new(1, 3, height, width), &keep, &Options::new(Precision::F32), caps)
+            Plan::new(&network, Shape::new(1, 3, height, width), &keep, &Options::new(StorageType::F32), caps)
         };
         let plan_of_least = plan(&least()).unwrap_or_else(|error| panic!("{name}: {error}"));
         for step in &plan_of_least.steps {
@@ -52,10 +55,10 @@ fn row_40_every_network_runs_within_webgpus_least_limits_or_says_which() {
 
 #[test]
 fn row_41_f16_where_there_is_none() {
-    let refused = Classifier::builder().device("cpu").precision(Wanted::F16).open().unwrap_err();
+    let refused = Classifier::builder().device("cpu").precision(Precision::F16).open().unwrap_err();
     assert_eq!(refused.code(), "gpu.feature");
-    let auto = Classifier::builder().device("cpu").precision(Wanted::Auto).open().unwrap();
-    assert_eq!(auto.precision(), Precision::F32);
+    let auto = Classifier::builder().device("cpu").precision(Precision::Auto).open().unwrap();
+    assert_eq!(auto.precision(), StorageType::F32);
 }
 
 #[test]

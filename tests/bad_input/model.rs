@@ -180,7 +180,7 @@ fn row_18_weights_beyond_f16_are_stored_as_f32() {
         // Where there is no f16 there is nothing to fall back from.
         Err(error) => return assert_eq!(error.code(), "gpu.feature"),
     };
-    assert_eq!(opened.precision(), residua::kernels::Precision::F32);
+    assert_eq!(opened.precision(), residua::tensor::StorageType::F32);
     assert!(
         opened.notes().iter().any(|note| note.contains("layer1.0.conv1") && note.contains("f32")),
         "{:?}",

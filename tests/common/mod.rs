@@ -14,11 +14,10 @@ use std::{
 
 use residua::{
     checkpoint::{Checkpoint, Synthetic},
-    gpu::Device,
+    executor::gpu::Device,
     graph::{Graph, ValueId},
-    kernels::Precision,
     models::Architecture,
-    tensor::{Shape, Tensor},
+    tensor::{Shape, StorageType, Tensor},
 };
 use safetensors::{Dtype, tensor::TensorView};
 use serde::Deserialize;
@@ -85,7 +84,7 @@ impl Golden {
     }
 
     /// Runs `graph` on the first `images` images (1 or 2) and compares the logits and every stage that the golden
-    /// file has. `run` yields the values it is asked for, as `residua::reference::values` does. Returns the worst
+    /// file has. `run` yields the values it is asked for, as `residua::executor::reference::values` does. Returns the worst
     /// difference of the logits relative to the largest golden one.
     pub(crate) fn check(
         &self,
@@ -189,12 +188,12 @@ pub(crate) fn device() -> Arc<Device> {
 }
 
 /// The precisions that `device` stores values in; where one is missing, that `what` is skipped in it is said on stderr.
-pub(crate) fn precisions(device: &Device, what: &str) -> Vec<Precision> {
+pub(crate) fn precisions(device: &Device, what: &str) -> Vec<StorageType> {
     if device.caps().f16 {
-        return vec![Precision::F32, Precision::F16];
+        return vec![StorageType::F32, StorageType::F16];
     }
     say(&format!("SKIPPED f16 part of {what}: {} has no shader-f16", device.info().name));
-    vec![Precision::F32]
+    vec![StorageType::F32]
 }
 
 /// The folder of the real weights and photos: `RESIDUA_REAL_DATA`, else `../shared`.

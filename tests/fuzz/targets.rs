@@ -5,13 +5,16 @@ use std::{collections::HashMap, path::Path};
 
 use residua::{
     Classifier, Error, Result, cache,
+    check::verify::Fault,
     checkpoint::{Checkpoint, ModelConfig, shard_files},
+    executor::gpu::{
+        kernels::Caps,
+        plan::{self, Operand, Options, Plan, Table},
+    },
     image::{DecodeOptions, Preprocess, decode},
-    index,
-    kernels::{Caps, Precision},
     labels::Labels,
-    plan::{Operand, Options, Table},
-    verify::Fault,
+    search::index,
+    tensor::StorageType,
 };
 
 use crate::generated::Generated;
@@ -78,11 +81,11 @@ fn load(file: Vec<u8>, config: Option<ModelConfig>) -> Result<()> {
         max_binding_bytes: 1 << 40,
         ..Caps::least()
     };
-    for (stored, caps) in [(Precision::F32, least), (Precision::F16, most)] {
-        let plan = network.plan(shape, &[network.graph().output()], &Options::new(stored), &caps)?;
+    for (stored, caps) in [(StorageType::F32, least), (StorageType::F16, most)] {
+        let plan = Plan::new(&network, shape, &[network.graph().output()], &Options::new(stored), &caps)?;
         for operand in plan.steps.iter().flat_map(|step| &step.operands) {
             if let Operand::Weights(id) = operand {
-                network.pack(*id)?;
+                plan::pack(&network, *id)?;
             }
         }
     }

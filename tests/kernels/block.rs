@@ -2,13 +2,18 @@
 
 use residua::{
     checkpoint::{Checkpoint, Synthetic},
-    gpu::Executor,
+    executor::{
+        gpu::{
+            Executor,
+            kernels::{Caps, KernelId, Problem, block_threads, candidates},
+            plan::{Options, Plan},
+        },
+        reference,
+    },
     graph::{Graph, Op, ValueId},
-    kernels::{Caps, KernelId, Precision, Problem, block_threads, candidates},
     models::Architecture,
-    plan::{Network, Options, Plan},
-    reference,
-    tensor::{Shape, Tensor},
+    network::Network,
+    tensor::{Shape, StorageType, Tensor},
 };
 
 use crate::{
@@ -48,7 +53,7 @@ fn block_kernels() -> Vec<KernelId> {
     let device = device();
     let block = conv(BLOCKS[0], BLOCKS[0].1, 3, 1, 1).problem();
     let Problem::Conv2d(second) = block else { unreachable!("a convolution") };
-    let serves = |kernel: &KernelId| kernel.serves(&Problem::Block(second), Precision::F32, device.caps());
+    let serves = |kernel: &KernelId| kernel.serves(&Problem::Block(second), StorageType::F32, device.caps());
     let kernels: Vec<KernelId> = candidates(device.caps()).filter(serves).collect();
     assert!(!kernels.is_empty());
     kernels
@@ -57,10 +62,10 @@ fn block_kernels() -> Vec<KernelId> {
 fn plan(graph: &Graph, input: Shape, keep: &[ValueId], options: &Options, caps: &Caps) -> Plan {
     // No weights are read: planning needs their shapes alone.
     let nothing = Checkpoint::from_bytes("none", [&2_u64.to_le_bytes()[..], b"{}"].concat()).unwrap();
-    Network::new(graph.clone(), nothing).plan(input, keep, options, caps).unwrap()
+    Plan::new(&Network::new(graph.clone(), nothing), input, keep, options, caps).unwrap()
 }
 
-fn asked_for(kernel: KernelId, stored: Precision) -> Options {
+fn asked_for(kernel: KernelId, stored: StorageType) -> Options {
     Options { forced: Some(kernel), ..Options::new(stored) }
 }
 
@@ -76,9 +81,9 @@ fn blocks_are_exact_on_integers() {
         let expected = reference::logits(&graph, &sparse, &input).unwrap();
         assert!(expected.data.iter().all(|v| v.abs() < 2048.0) && expected.data.iter().any(|v| *v > 2.0), "{shape}");
         for (kernel, stored) in
-            block_kernels().into_iter().flat_map(|kernel| [Precision::F32, Precision::F16].map(|p| (kernel, p)))
+            block_kernels().into_iter().flat_map(|kernel| [StorageType::F32, StorageType::F16].map(|p| (kernel, p)))
         {
-            if stored == Precision::F16 && !device.caps().f16 {
+            if stored == StorageType::F16 && !device.caps().f16 {
                 common::say(&format!("SKIPPED f16 part of blocks: {} has no shader-f16", device.info().name));
                 continue;
             }
@@ -104,7 +109,7 @@ fn blocks_on_floats_are_within_the_bound_of_their_sums() {
         let expected = reference::logits(&graph, &signed, &input).unwrap();
         let scale = reference::logits(&graph, &magnitudes(&graph, &weights), &positive(&input)).unwrap();
         for kernel in block_kernels() {
-            let got = on_gpu(&device, &graph, &signed, &input, asked_for(kernel, Precision::F32));
+            let got = on_gpu(&device, &graph, &signed, &input, asked_for(kernel, StorageType::F32));
             // With S the sums of magnitudes, |error| <= eps (K + 4) S after the first convolution (Higham 2002, section 3.1); ReLU makes it no
             // larger, the second convolution carries it on and adds its own.
             let bound = 2.0 * f32::EPSILON * (9 * c + 4) as f32;
@@ -127,7 +132,7 @@ fn a_value_inside_of_a_block_is_computed_where_it_is_wanted() {
     let wanted = [middle, graph.output()];
     let expected = reference::values(&graph, &checkpoint, &input, &wanted).unwrap();
     let network = Network::new(graph.clone(), checkpoint);
-    let executor = Executor::new(device.clone(), network, asked_for(block_threads::ID, Precision::F32));
+    let executor = Executor::new(device.clone(), network, asked_for(block_threads::ID, StorageType::F32));
     let got = pollster::block_on(executor.values(&input, &wanted)).unwrap();
     for (got, expected) in got.iter().zip(&expected) {
         common::compare(&got.data, &expected.data, 1e-5).unwrap();
@@ -170,12 +175,12 @@ fn resnet1202_is_at_most_700_dispatches() {
         let count = |batch: usize, options: &Options, caps: &Caps| {
             plan(&graph, Shape::new(batch, 3, 32, 32), &[graph.output()], options, caps).steps.len()
         };
-        for stored in [Precision::F32, Precision::F16] {
+        for stored in [StorageType::F32, StorageType::F16] {
             for caps in [hardware(Some(32), 48 << 10), hardware(None, 16 << 10)] {
                 assert!(count(1, &Options::new(stored), &caps) <= 700, "{name} {stored}");
                 assert!(count(64, &asked_for(block_threads::ID, stored), &caps) <= 700, "{name} {stored}, asked for");
             }
-            if device.info().software {
+            if device.info().kind.software() {
                 assert!(count(1, &Options::new(stored), software) <= 700, "{name} {stored}, software");
             }
         }

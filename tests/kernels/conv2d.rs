@@ -4,12 +4,17 @@ use std::sync::Arc;
 
 use residua::{
     checkpoint::Synthetic,
-    gpu::Device,
+    executor::{
+        gpu::{
+            Device,
+            kernels::{KernelId, Problem, Residual, View, candidates, conv2d::Conv2d},
+            plan::Options,
+        },
+        reference,
+    },
     graph::{Conv2dParams, Graph, Op, ValueId},
-    kernels::{Activation, KernelId, Precision, Problem, Residual, View, candidates, conv2d::Conv2d},
-    plan::Options,
-    reference,
-    tensor::{Shape, Tensor},
+    network::Activation,
+    tensor::{Shape, StorageType, Tensor},
 };
 
 use crate::{common::device, exact, magnitudes, on_gpu, positive};
@@ -42,7 +47,7 @@ impl Conv {
 
     /// The kernels that compute it in f32.
     pub(crate) fn kernels(&self, device: &Device) -> Vec<KernelId> {
-        let serves = |kernel: &KernelId| kernel.serves(&self.problem(), Precision::F32, device.caps());
+        let serves = |kernel: &KernelId| kernel.serves(&self.problem(), StorageType::F32, device.caps());
         candidates(device.caps()).filter(serves).collect()
     }
 
@@ -218,7 +223,7 @@ fn conv2d_on_floats_is_within_the_bound_of_its_sum() {
         let expected = reference::logits(&graph, &signed, &input).unwrap();
         let scale = reference::logits(&graph, &magnitudes(&graph, &weights), &positive(&input)).unwrap();
         let got =
-            on_gpu(device, &graph, &signed, &input, Options { forced: Some(kernel), ..Options::new(Precision::F32) });
+            on_gpu(device, &graph, &signed, &input, Options { forced: Some(kernel), ..Options::new(StorageType::F32) });
         let terms = (conv.x.1 * conv.kernel * conv.kernel + 4) as f32;
         for i in 0..got.data.len() {
             let bound = f32::EPSILON * terms * scale.data[i];

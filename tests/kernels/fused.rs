@@ -2,11 +2,16 @@
 
 use residua::{
     checkpoint::Synthetic,
+    executor::{
+        gpu::{
+            kernels::{KernelId, candidates},
+            plan::{Options, Plan},
+        },
+        reference,
+    },
     graph::{Graph, Op, PoolParams, ValueId},
-    kernels::{KernelId, Precision, candidates},
-    plan::{Network, Options},
-    reference,
-    tensor::{Shape, Tensor},
+    network::Network,
+    tensor::{Shape, StorageType, Tensor},
 };
 
 use crate::{
@@ -39,9 +44,9 @@ fn concatenations_grow_in_place() {
         let expected = reference::logits(&graph, &sparse, &input).unwrap();
         assert!(expected.data.iter().all(|v| v.abs() < 2048.0));
         for kernel in candidates(device.caps()) {
-            let options = Options { forced: Some(kernel), ..Options::new(Precision::F32) };
+            let options = Options { forced: Some(kernel), ..Options::new(StorageType::F32) };
             let network = Network::new(graph.clone(), sparse.clone());
-            let copies = network.plan(shape, &[graph.output()], &options, device.caps()).unwrap();
+            let copies = Plan::new(&network, shape, &[graph.output()], &options, device.caps()).unwrap();
             let copies = copies.steps.iter().filter(|step| step.name.starts_with("concat")).count();
             assert_eq!(copies, if growth == 8 { 0 } else { 4 }, "growth {growth}: concatenations that copy");
             let got = on_gpu(&device, &graph, &sparse, &input, options);
@@ -67,9 +72,9 @@ fn a_batch_norm_and_relu_before_a_convolution_or_pooling() {
         let checkpoint = weights.checkpoint("prologue", &graph.tensors()).unwrap();
         let input = Tensor::new(shape, weights.input([shape.n, shape.c, shape.h, shape.w]));
         let expected = reference::logits(&graph, &checkpoint, &input).unwrap();
-        let options = Options { forced: kernel, ..Options::new(Precision::F32) };
+        let options = Options { forced: kernel, ..Options::new(StorageType::F32) };
         let network = Network::new(graph.clone(), checkpoint.clone());
-        let steps = network.plan(shape, &[graph.output()], &options, device.caps()).unwrap().steps.len();
+        let steps = Plan::new(&network, shape, &[graph.output()], &options, device.caps()).unwrap().steps.len();
         let own = if kernel.is_some_and(|kernel| kernel.to_string().starts_with("conv2d.sliced")) { 2 } else { 1 };
         assert_eq!(steps, own, "{what}: no dispatch for the batch norm");
         let got = on_gpu(&device, &graph, &checkpoint, &input, options);
@@ -103,7 +108,8 @@ fn a_mean_moves_before_a_1x1_convolution() {
     exact(&device, "transition", &graph, transition.shape(), None);
     let network = Network::new(graph.clone(), checkpoint(&graph.tensors(), small));
     let plan =
-        network.plan(transition.shape(), &[graph.output()], &Options::new(Precision::F32), device.caps()).unwrap();
+        Plan::new(&network, transition.shape(), &[graph.output()], &Options::new(StorageType::F32), device.caps())
+            .unwrap();
     assert_eq!(plan.steps.iter().map(|step| step.macs).sum::<u64>(), 2 * 12 * 12 * 20);
 }
 
@@ -124,7 +130,7 @@ fn sigmoid_alone_and_behind_a_convolution() {
         let expected = reference::logits(graph, &checkpoint, &input).unwrap();
         assert!(expected.data.iter().any(|v| *v < 0.1) && expected.data.iter().any(|v| *v > 0.9), "{what}");
         for forced in options {
-            let got = on_gpu(&device, graph, &checkpoint, &input, Options { forced, ..Options::new(Precision::F32) });
+            let got = on_gpu(&device, graph, &checkpoint, &input, Options { forced, ..Options::new(StorageType::F32) });
             for (got, expected) in got.data.iter().zip(&expected.data) {
                 // The sums are exact. WGSL allows exp 3 + 2|x| units in the last place and a division 2.5; what exp is off by is
                 // damped by sigmoid * (1 - sigmoid), which leaves less than one unit of the largest value, 1.

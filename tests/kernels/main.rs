@@ -15,12 +15,17 @@ use std::{collections::HashMap, sync::Arc};
 
 use residua::{
     checkpoint::{Checkpoint, Synthetic},
-    gpu::{Device, Executor},
+    executor::{
+        gpu::{
+            Device, Executor,
+            kernels::{KernelId, candidates},
+            plan::{Options, Plan},
+        },
+        reference,
+    },
     graph::Graph,
-    kernels::{KernelId, Precision, candidates},
-    plan::{Network, Options},
-    reference,
-    tensor::{Shape, Tensor},
+    network::Network,
+    tensor::{Shape, StorageType, Tensor},
 };
 
 /// A checkpoint of these tensors with `value(flat index)` in each.
@@ -94,8 +99,8 @@ fn each_exact(device: &Arc<Device>, what: &str, graph: &Graph, input: Shape) {
     exact(device, what, graph, input, None);
     let network = Network::new(graph.clone(), checkpoint(&graph.tensors(), small));
     for kernel in candidates(device.caps()).filter(|kernel| kernel.is_exact()) {
-        let options = Options { forced: Some(kernel), ..Options::new(Precision::F32) };
-        let plan = network.plan(input, &[graph.output()], &options, device.caps()).unwrap();
+        let options = Options { forced: Some(kernel), ..Options::new(StorageType::F32) };
+        let plan = Plan::new(&network, input, &[graph.output()], &options, device.caps()).unwrap();
         if plan.steps.iter().any(|step| step.kernel == kernel) {
             exact(device, what, graph, input, Some(kernel));
         }

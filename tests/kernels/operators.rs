@@ -2,12 +2,17 @@
 
 use residua::{
     checkpoint::Synthetic,
-    gpu::Executor,
+    executor::{
+        gpu::{
+            Executor,
+            kernels::KernelId,
+            plan::{self, Options, Plan},
+        },
+        reference,
+    },
     graph::{Activation, Conv2dParams, Graph, Op, PoolParams, ValueId},
-    kernels::{KernelId, Precision},
-    plan::{Network, Options},
-    reference,
-    tensor::{PixelBatch, Shape, Tensor},
+    network::Network,
+    tensor::{PixelBatch, Shape, StorageType, Tensor},
 };
 
 use crate::{
@@ -101,7 +106,7 @@ fn activations_are_those_of_their_definition() {
         graph.push("activation", Op::Activation(activation), &[ValueId(0)]);
         let checkpoint = checkpoint(&[], small);
         let expected = reference::logits(&graph, &checkpoint, &input).unwrap();
-        let got = on_gpu(&device, &graph, &checkpoint, &input, Options::new(Precision::F32));
+        let got = on_gpu(&device, &graph, &checkpoint, &input, Options::new(StorageType::F32));
         for ((x, got), expected) in input.data.iter().zip(&got.data).zip(&expected.data) {
             let bound = 1e-6 * x.abs().max(1.0);
             assert!((got - expected).abs() <= bound, "{activation} of {x}: {got}, expected {expected}");
@@ -163,10 +168,10 @@ fn a_faulty_kernel_gives_way_in_other_layers_than_convolutions() {
     for (graph, shape) in [(linear, Shape::new(1, 24, 1, 1)), (pooling, Shape::new(2, 24, 8, 8))] {
         let checkpoint = checkpoint(&graph.tensors(), small);
         let network = Network::new(graph.clone(), checkpoint.clone());
-        let kernel = |options: &Options| network.kernels(shape, options, device.caps()).unwrap()[0].1;
-        let mut options = Options::new(Precision::F32);
+        let kernel = |options: &Options| plan::kernels(&network, shape, options, device.caps()).unwrap()[0].1;
+        let mut options = Options::new(StorageType::F32);
         let usual = kernel(&options);
-        options.faulty = vec![(usual, Precision::F32)];
+        options.faulty = vec![(usual, StorageType::F32)];
         assert_ne!(kernel(&options), usual);
         let input = Tensor::new(shape, (0..shape.elements()).map(|i| small(i + 7)).collect());
         let expected = reference::logits(&graph, &checkpoint, &input).unwrap();
@@ -258,7 +263,8 @@ fn gates_scale_each_channel_of_each_image() {
         graph.push("relu", Op::Relu, &[sum]);
         each_exact(&device, &format!("gates of {channels} channels, addend and ReLU"), &graph, shape);
         let network = Network::new(graph.clone(), checkpoint(&[], small));
-        let plan = network.plan(shape, &[graph.output()], &Options::new(Precision::F32), device.caps()).unwrap();
+        let plan =
+            Plan::new(&network, shape, &[graph.output()], &Options::new(StorageType::F32), device.caps()).unwrap();
         assert_eq!(plan.steps.len(), 2, "mean, and all else in one");
     }
 }
@@ -273,7 +279,7 @@ fn a_batch_norm_of_its_own() {
     let checkpoint = weights.checkpoint("norm", &graph.tensors()).unwrap();
     let input = Tensor::new(Shape::new(2, 6, 5, 7), weights.input([2, 6, 5, 7]));
     let expected = reference::logits(&graph, &checkpoint, &input).unwrap();
-    let got = on_gpu(&device, &graph, &checkpoint, &input, Options::new(Precision::F32));
+    let got = on_gpu(&device, &graph, &checkpoint, &input, Options::new(StorageType::F32));
     // One product, one sum, and folded constants: a few units in the last place of the largest value.
     common::compare(&got.data, &expected.data, 4.0 * f32::EPSILON).unwrap();
 }
@@ -293,7 +299,7 @@ fn nan_stays_nan_through_relu_and_pooling() {
         let nan = |tensor: Tensor| tensor.data.iter().map(|v| v.is_nan()).collect::<Vec<bool>>();
         let expected = nan(reference::logits(&graph, &checkpoint, &input).unwrap());
         assert!(expected.contains(&true) && expected.contains(&false), "{what}: the case shows nothing");
-        let got = on_gpu(&device, &graph, &checkpoint, &input, Options { forced, ..Options::new(Precision::F32) });
+        let got = on_gpu(&device, &graph, &checkpoint, &input, Options { forced, ..Options::new(StorageType::F32) });
         let got = nan(got);
         if forced.is_some_and(|kernel| !kernel.is_exact()) {
             // A tile's outputs share their sums.

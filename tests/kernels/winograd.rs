@@ -2,12 +2,17 @@
 
 use residua::{
     checkpoint::Synthetic,
-    gpu::Executor,
+    executor::{
+        gpu::{
+            Executor,
+            kernels::{tiled::Tile as Products, winograd, winograd_tile::Tile, winograd_tiled},
+            plan::Options,
+        },
+        reference,
+    },
     graph::{Conv2dParams, Graph, Op},
-    kernels::{Precision, tiled::Tile as Products, winograd, winograd_tile::Tile, winograd_tiled},
-    plan::{Network, Options},
-    reference,
-    tensor::{Shape, Tensor},
+    network::Network,
+    tensor::{Shape, StorageType, Tensor},
 };
 
 use crate::common::{self, device};
@@ -112,7 +117,7 @@ fn winograd_is_within_the_bound_of_its_transforms() {
         let expected = reference::logits(&graph, &checkpoint, &input).unwrap();
         let weights = made_up.tensor("conv.weight", &[outputs, c, 3, 3]);
         for &(kernel, tile) in &kernels {
-            let options = Options { forced: Some(kernel), ..Options::new(Precision::F32) };
+            let options = Options { forced: Some(kernel), ..Options::new(StorageType::F32) };
             let executor = Executor::new(device.clone(), Network::new(graph.clone(), checkpoint.clone()), options);
             let got = pollster::block_on(executor.run(&input)).unwrap();
             let scale = scale(tile, &input, &weights, outputs);

@@ -7,24 +7,23 @@
 
 use residua::{
     checkpoint::Checkpoint,
+    executor::reference,
     graph::{Graph, Op},
-    kernels::Precision,
-    reference,
-    tensor::{Shape, Tensor},
+    tensor::{Shape, StorageType, Tensor},
 };
 
 use crate::common;
 
 /// What the values of `graph` may be off by, one tensor a node, if no convolution is computed in Winograd's form.
-pub(crate) fn bounds(graph: &Graph, checkpoint: &Checkpoint, input: &Tensor, stored: Precision) -> Vec<Tensor> {
+pub(crate) fn bounds(graph: &Graph, checkpoint: &Checkpoint, input: &Tensor, stored: StorageType) -> Vec<Tensor> {
     let shapes = graph.infer_shapes(input.shape).unwrap();
     let (absolute, weights) = magnitudes(graph, checkpoint, &shapes);
     let pixels = Tensor { shape: input.shape, data: input.data.iter().map(|x| magnitude(*x)).collect() };
     let mut values = reference::run(&absolute, &weights, &pixels).unwrap();
     for (value, roundings) in values.iter_mut().zip(roundings(graph, &shapes)) {
         let unit = match stored {
-            Precision::F32 => (roundings.sums + roundings.stores) * 2_f64.powi(-24),
-            Precision::F16 => roundings.sums * 2_f64.powi(-24) + roundings.stores * 2_f64.powi(-11),
+            StorageType::F32 => (roundings.sums + roundings.stores) * 2_f64.powi(-24),
+            StorageType::F16 => roundings.sums * 2_f64.powi(-24) + roundings.stores * 2_f64.powi(-11),
         };
         value.data.iter_mut().for_each(|x| *x = (f64::from(*x) * unit) as f32);
     }

@@ -6,12 +6,13 @@ use proptest::{prelude::*, test_runner::TestRunner};
 use residua::{
     Classifier, Error,
     checkpoint::{Checkpoint, Synthetic},
-    gpu::Executor,
-    kernels::Precision,
+    executor::{
+        gpu::{Executor, plan::Options},
+        reference,
+    },
     models::Architecture,
-    plan::{Network, Options},
-    reference,
-    tensor::{Shape, Tensor},
+    network::Network,
+    tensor::{Shape, StorageType, Tensor},
 };
 
 use crate::{
@@ -38,9 +39,9 @@ fn a_checkpoint_of_any_family_type_and_spelling_computes_what_its_weights_say() 
         let plain = Checkpoint::from_bytes("plain", common::safetensors(&recipe.tensors())).unwrap();
         let expected = reference::logits(&graph, &plain, &input).unwrap();
         prop_assert_eq!(&reference::logits(&graph, &checkpoint, &input).unwrap(), &expected, "type and spelling");
-        let bounds = bound::bounds(&graph, &plain, &input, Precision::F32).pop().unwrap();
+        let bounds = bound::bounds(&graph, &plain, &input, StorageType::F32).pop().unwrap();
         let network = Network::new(graph, checkpoint);
-        let executor = Executor::new(device.clone(), network, Options::new(Precision::F32));
+        let executor = Executor::new(device.clone(), network, Options::new(StorageType::F32));
         let got = pollster::block_on(executor.run(&input)).unwrap();
         prop_assert_eq!(got.shape, expected.shape);
         for (i, ((got, expected), bound)) in got.data.iter().zip(&expected.data).zip(&bounds.data).enumerate() {

@@ -4,13 +4,16 @@
 use std::collections::HashMap;
 
 use residua::{
-    graph::ValueId,
-    kernels::{
-        Binding, Precision, activation::ActivationDims, conv2d::Conv2dDims, elementwise::ElementwiseDims, fours,
-        gemv::LinearDims, pool2d::PoolDims,
+    executor::gpu::{
+        kernels::{
+            Binding, activation::ActivationDims, conv2d::Conv2dDims, elementwise::ElementwiseDims, fours,
+            gemv::LinearDims, pool2d::PoolDims,
+        },
+        plan::{Operand, Placed, Plan, Step},
     },
-    plan::{Layer, LayerOp, Network, Operand, Placed, Plan, Step},
-    tensor::Shape,
+    graph::ValueId,
+    network::{Layer, LayerOp, Network},
+    tensor::{Shape, StorageType},
 };
 
 /// What lies in two bytes: an element of a value, or of an array between two dispatches of a layer.
@@ -19,7 +22,7 @@ struct Mark {
     what: What,
     pixel: usize,
     channel: usize,
-    stored: Precision,
+    stored: StorageType,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -37,7 +40,7 @@ struct Region {
     stride: usize,
     offset: usize,
     count: usize,
-    stored: Precision,
+    stored: StorageType,
 }
 
 impl Region {
@@ -178,7 +181,7 @@ impl Machine<'_> {
         };
         let array = |binding: usize, pixels: usize, count: usize| {
             let packed = region(step, binding, pixels, [count as u32, 0], count)?;
-            Ok::<_, String>(Region { stored: Precision::F32, ..packed })
+            Ok::<_, String>(Region { stored: StorageType::F32, ..packed })
         };
         let whole = match step.key.shader.name {
             "conv2d_registers"

@@ -5,12 +5,17 @@ use std::sync::Arc;
 use proptest::prelude::*;
 use residua::{
     checkpoint::Checkpoint,
-    gpu::{Device, Executor},
+    executor::{
+        gpu::{
+            Device, Executor,
+            kernels::{KernelId, candidates},
+            plan::{Options, Plan},
+        },
+        reference,
+    },
     graph::{Graph, Op, ValueId},
-    kernels::{KernelId, Precision, candidates},
-    plan::{Network, Options},
-    reference,
-    tensor::{Shape, Tensor},
+    network::Network,
+    tensor::{Shape, StorageType, Tensor},
 };
 
 use crate::{
@@ -47,7 +52,8 @@ impl Case<'_> {
     fn check(&self, what: &str, executor: &Executor, wanted: &[ValueId]) -> Result<Vec<Tensor>, TestCaseError> {
         let stored = executor.stored();
         let bounds = bound::bounds(self.graph, self.checkpoint, self.input, stored);
-        let plan = executor.network().plan(self.input.shape, wanted, &executor.options(), executor.device().caps());
+        let plan =
+            Plan::new(executor.network(), self.input.shape, wanted, &executor.options(), executor.device().caps());
         let plan = plan.unwrap();
         let winograd = plan.steps.iter().any(|step| !step.kernel.is_exact());
         let values = pollster::block_on(executor.values(self.input, wanted)).unwrap();
@@ -83,7 +89,7 @@ fn check(device: &Arc<Device>, recipe: &Recipe, kernel: usize) -> Result<(), Tes
     let output = [graph.output()];
     prop_assume!(output[0] != graph.input());
 
-    let usual = Options::new(Precision::F32);
+    let usual = Options::new(StorageType::F32);
     let fused = case.executor(graph.clone(), usual.clone());
     // What `commute` exchanged is no value of the graph that was given.
     let same = |id: &ValueId| fused.network().graph().nodes()[id.0].name == graph.nodes()[id.0].name;
@@ -115,7 +121,7 @@ fn check(device: &Arc<Device>, recipe: &Recipe, kernel: usize) -> Result<(), Tes
     Case { input: &image, expected, ..case }.check("one image", &fused, &output)?;
 
     if device.caps().f16 {
-        let half = case.executor(graph.clone(), Options::new(Precision::F16));
+        let half = case.executor(graph.clone(), Options::new(StorageType::F16));
         case.check("fused", &half, &output)?;
         let last = [*values.last().unwrap(), values[values.len() / 2]];
         case.check("two kept", &half, &last)?;

@@ -2,9 +2,13 @@
 
 use proptest::{prelude::*, sample::subsequence};
 use residua::{
+    executor::gpu::{
+        kernels::{Caps, candidates},
+        plan::{Options, Plan},
+    },
     graph::ValueId,
-    kernels::{Caps, Precision, candidates},
-    plan::{Network, Options},
+    network::Network,
+    tensor::StorageType,
 };
 
 use crate::{config, machine, recipe::recipe};
@@ -32,7 +36,7 @@ fn planning() -> impl Strategy<Value = (Caps, Options)> {
     let numbers = (0_usize..4, any::<bool>(), any::<bool>(), 0_usize..40);
     numbers.prop_map(|(adapter, half, deterministic, kernel)| {
         let caps = adapters().swap_remove(adapter);
-        let stored = if half { Precision::F16 } else { Precision::F32 };
+        let stored = if half { StorageType::F16 } else { StorageType::F32 };
         let forced = candidates(&caps).nth(kernel);
         (caps, Options { forced, chosen_for: deterministic.then_some(1), ..Options::new(stored) })
     })
@@ -56,7 +60,7 @@ proptest! {
         if keep.is_empty() {
             keep.push(network.graph().output());
         }
-        let plan = network.plan(recipe.shape(), &keep, &options, &caps).unwrap();
+        let plan = Plan::new(&network, recipe.shape(), &keep, &options, &caps).unwrap();
         if let Err(reason) = machine::run(&network, &plan, &keep) {
             prop_assert!(false, "{reason}\nkept {keep:?}, {options:?}\n{}{plan}", network.graph());
         }

@@ -2,8 +2,8 @@
 
 use proptest::prelude::*;
 use residua::{
+    executor::reference,
     graph::{Op, PoolParams},
-    reference,
     tensor::Shape,
 };
 

@@ -7,11 +7,11 @@ use std::{
 
 use residua::{
     Classifier, Error, Precision,
+    check::tune::{Measure, Tune},
     checkpoint::Synthetic,
     hub::Hub,
     models::Architecture,
     tensor::{Shape, Tensor},
-    tune::{Measure, Tune},
 };
 use serde::{Deserialize, Serialize};
 

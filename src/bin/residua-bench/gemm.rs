@@ -5,11 +5,10 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use residua::{
     Result,
     checkpoint::Synthetic,
-    gpu::{Device, Executor, Wanted},
+    executor::gpu::{Device, Executor, Wanted, plan::Options},
     graph::{Conv2dParams, Graph, Op},
-    kernels::Precision,
-    plan::{Network, Options},
-    tensor::{Shape, Tensor},
+    network::Network,
+    tensor::{Shape, StorageType, Tensor},
 };
 
 /// How often a product is in the network, the product, and its input.
@@ -18,7 +17,7 @@ pub(crate) struct Products(Vec<(u32, Executor, Tensor)>);
 impl Products {
     /// Those of `network` for an input of shape `input`: rows are output pixels, columns output channels, and the sum runs over the kernel's
     /// taps and a group's input channels. Each is a 1x1 convolution with the kernel that is chosen for it.
-    pub(crate) fn new(network: &Network, input: Shape, wanted: Wanted, stored: Precision) -> Result<Self> {
+    pub(crate) fn new(network: &Network, input: Shape, wanted: Wanted, stored: StorageType) -> Result<Self> {
         let device = Arc::new(pollster::block_on(Device::open(wanted, residua::Threads::host()))?);
         let graph = network.graph();
         let shapes = graph.infer_shapes(input)?;

@@ -1,0 +1,185 @@
+//! Which kernel is the fastest for each layer of a network on its device, by measurement: the kernels that can serve it run on
+//! made-up values, alone and in turns, and what agrees with the plain kernel has its time taken. The times are kept in a file of the
+//! cache, one for each device and driver, where they can be read.
+
+mod trials;
+
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use trials::Trials;
+
+use crate::{
+    Result,
+    cache::Cache,
+    executor::{
+        DeviceInfo,
+        gpu::{
+            Device,
+            plan::{self, Candidates, Case, Options, Table, Timing, bucket, shipped},
+        },
+    },
+    network::Network,
+    tensor::Shape,
+};
+
+/// Largest file of times that is read, bytes.
+const MAX_FILE: u64 = 8 << 20;
+/// What is made of measurements when a model is opened.
+#[derive(Debug, Clone, Default)]
+pub enum Tune {
+    /// Nothing: kernels are chosen by rules.
+    Never,
+    /// What was measured on this device before, or came with the crate, overrules the rules.
+    #[default]
+    Known,
+    /// The same, after what is missing was measured.
+    Measure(Measure),
+}
+
+/// What to measure.
+#[derive(Debug, Clone, Default)]
+pub struct Measure {
+    /// Images of a batch; kernels are measured for batches of 1, of 2 to 16, and of more, so each of these is one of the three. If
+    /// there are none: the first two, and the third on hardware.
+    pub batches: Vec<usize>,
+    /// Rows and columns of the network's input, if they are not the model's own.
+    pub size: Option<(usize, usize)>,
+    /// Also what was measured before.
+    pub anew: bool,
+    /// Is told what happens.
+    pub watch: Watch,
+}
+
+/// How far the measurements are.
+#[derive(Debug, Clone, Copy, PartialEq)]
+#[non_exhaustive]
+pub struct Progress {
+    /// Layers that are measured.
+    pub done: usize,
+    /// Layers to measure.
+    pub total: usize,
+}
+
+/// Called with the [`Progress`] before each layer and after the last one. The default does nothing.
+#[derive(Clone, Default)]
+pub struct Watch(Option<Arc<dyn Fn(Progress) + Send + Sync>>);
+
+impl Watch {
+    /// Calls `watch`.
+    pub fn new(watch: impl Fn(Progress) + Send + Sync + 'static) -> Self {
+        Watch(Some(Arc::new(watch)))
+    }
+
+    fn tell(&self, done: usize, total: usize) {
+        if let Some(watch) = &self.0 {
+            watch(Progress { done, total });
+        }
+    }
+}
+
+impl fmt::Debug for Watch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0.is_some() { "Watch" } else { "no watch" })
+    }
+}
+
+/// Where a cache keeps what was measured on a device with its driver.
+pub fn path(cache: &Path, device: &DeviceInfo) -> PathBuf {
+    cache.join(file(device))
+}
+
+/// Whether it is time to offer a measurement: the first call for a device that is no software adapter and has no file says so, and
+/// leaves a file without times, so that no later one does. `false` where that cannot be written.
+pub fn offer(cache: &Path, device: &DeviceInfo) -> bool {
+    let fresh = device.index.is_some() && !device.kind.software() && !path(cache, device).exists();
+    fresh && Cache::new(cache).write_text(&file(device), &Table::new(&device.name, &device.driver).text())
+}
+
+fn file(device: &DeviceInfo) -> String {
+    let plain = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' };
+    let name: String = format!("{} {}", device.name, device.driver).chars().map(plain).take(150).collect();
+    let words: Vec<&str> = name.split('-').filter(|word| !word.is_empty()).collect();
+    format!("tuned-{}.json", words.join("-"))
+}
+
+/// What the file in `cache` says of `device`; a file that is foreign or broken says nothing.
+fn own(cache: Option<&Cache>, device: &DeviceInfo) -> Table {
+    let table = cache.and_then(|cache| Table::parse(&cache.read_text(&file(device), MAX_FILE)?));
+    let concerns = |table: &Table| (&table.device, &table.driver) == (&device.name, &device.driver);
+    table.filter(concerns).unwrap_or_else(|| Table::new(&device.name, &device.driver))
+}
+
+/// The tables by which kernels are chosen for a network that is planned with `options` for inputs of `size`, after measuring what is
+/// to be measured. Kernels that turn out to be wrong are told in `notes`.
+pub(crate) async fn tables(
+    tune: &Tune,
+    device: &Arc<Device>,
+    network: &Network,
+    options: &Options,
+    size: (usize, usize),
+    cache: Option<&Cache>,
+    notes: &mut Vec<String>,
+) -> Result<Vec<Table>> {
+    if let Tune::Never = tune {
+        return Ok(Vec::new());
+    }
+    let info = device.info();
+    let mut table = own(cache, info);
+    if let Tune::Measure(measure) = tune {
+        let candidates = |case: &Case| Candidates::of(case, options, device.caps());
+        let mut cases = cases(measure, info, network, options, size)?;
+        cases.retain(|case| candidates(case).kernels.len() > 1);
+        let known = |case: &Case| table.get(case).is_some_and(|timing| timing.wgsl == candidates(case).wgsl);
+        let missing: Vec<&Case> = cases.iter().filter(|case| measure.anew || !known(case)).collect();
+        let mut trials = Trials::new(device);
+        for (done, case) in missing.iter().enumerate() {
+            measure.watch.tell(done, missing.len());
+            let Candidates { mut kernels, wgsl } = candidates(case);
+            kernels.retain(|kernel| !options.faulty.contains(&(*kernel, case.stored)));
+            table.insert(Timing::new(**case, wgsl, &trials.times(case, &kernels).await?));
+            if let Some(cache) = cache {
+                cache.write_text(&file(info), &table.text());
+            }
+        }
+        measure.watch.tell(missing.len(), missing.len());
+        for (kernel, stored) in trials.wrong {
+            let advice = "`residua verify` finds out more";
+            notes.push(format!("{kernel} in {stored} disagrees with the plain kernel and is not chosen; {advice}"));
+        }
+    }
+    let mut tables = vec![table];
+    tables.extend(shipped(&info.name));
+    tables.retain(|table| !table.timings().is_empty());
+    Ok(tables)
+}
+
+/// The distinct layers of the batches that are to be measured.
+fn cases(
+    measure: &Measure,
+    device: &DeviceInfo,
+    network: &Network,
+    options: &Options,
+    size: (usize, usize),
+) -> Result<Vec<Case>> {
+    let (h, w) = measure.size.unwrap_or(size);
+    let usual = if device.kind.software() { &[1, 8][..] } else { &[1, 8, 64] };
+    let mut batches: Vec<usize> = if measure.batches.is_empty() { usual } else { &measure.batches }
+        .iter()
+        .map(|&images| bucket(options.chosen_for.unwrap_or(images)))
+        .collect();
+    batches.sort_unstable();
+    batches.dedup();
+    let mut cases = Vec::new();
+    for n in batches {
+        for case in plan::cases(&network, Shape::new(n, 3, h, w), options.stored)? {
+            if !cases.contains(&case) {
+                cases.push(case);
+            }
+        }
+    }
+    Ok(cases)
+}

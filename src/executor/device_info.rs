@@ -1,0 +1,70 @@
+//! What computes a network, as people know it.
+
+use std::fmt;
+
+/// An adapter, or the CPU.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct DeviceInfo {
+    /// Position in [`devices`](crate::devices); `None` for what is not an adapter.
+    pub index: Option<usize>,
+    /// Name as the driver gives it.
+    pub name: String,
+    /// `vulkan`, `metal`, `dx12`, or `cpu` for what is not an adapter.
+    pub backend: String,
+    /// Driver name and version.
+    pub driver: String,
+    /// What kind of device it is.
+    pub kind: DeviceKind,
+}
+
+/// Kinds of devices, those that `auto` prefers first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum DeviceKind {
+    /// A graphics card.
+    DiscreteGpu,
+    /// A GPU that shares its memory with the CPU.
+    IntegratedGpu,
+    /// A part of a GPU, lent to a virtual machine.
+    VirtualGpu,
+    /// An adapter that does not say what it is.
+    Other,
+    /// An adapter that runs on the CPU, such as llvmpipe.
+    Software,
+    /// The reference loops on the CPU, without an adapter.
+    Reference,
+}
+
+impl DeviceInfo {
+    /// The reference loops.
+    pub fn reference() -> Self {
+        DeviceInfo {
+            index: None,
+            name: "cpu".into(),
+            backend: "cpu".into(),
+            driver: "residua reference loops".into(),
+            kind: DeviceKind::Reference,
+        }
+    }
+}
+
+impl DeviceKind {
+    /// It runs on the CPU.
+    pub fn software(self) -> bool {
+        matches!(self, DeviceKind::Software | DeviceKind::Reference)
+    }
+}
+
+impl fmt::Display for DeviceKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            DeviceKind::DiscreteGpu => "discrete GPU",
+            DeviceKind::IntegratedGpu => "integrated GPU",
+            DeviceKind::VirtualGpu => "virtual GPU",
+            DeviceKind::Other => "other",
+            DeviceKind::Software => "software (CPU)",
+            DeviceKind::Reference => "reference",
+        })
+    }
+}

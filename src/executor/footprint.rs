@@ -1,0 +1,33 @@
+//! How much memory a network takes on a device.
+
+use std::fmt;
+
+/// Device memory of a plan in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Footprint {
+    /// Packed weights.
+    pub weights: u64,
+    /// Buffers of activations.
+    pub activations: u64,
+    /// Buffers through which the input and the results go, twice: for the next run while one is on the device.
+    pub staging: u64,
+    /// The most that is alive of the activations at once: no assignment of buffers needs less.
+    pub live: u64,
+}
+
+impl Footprint {
+    /// All of it.
+    pub fn total(&self) -> u64 {
+        self.weights + self.activations + self.staging
+    }
+}
+
+impl fmt::Display for Footprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
+        let Footprint { weights, activations, staging, live } = *self;
+        let (total, weights, staging) = (mib(self.total()), mib(weights), mib(staging));
+        write!(f, "{total:.1} MiB: weights {weights:.1}, activations {:.1}, of which at most ", mib(activations))?;
+        write!(f, "{:.1} are alive at once, input and results {staging:.1}", mib(live))
+    }
+}

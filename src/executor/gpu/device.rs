@@ -1,0 +1,242 @@
+//! A device: an adapter that is opened once, and again whenever it is lost.
+
+use std::{
+    mem, process,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use super::{
+    Wanted,
+    adapter::adapters,
+    connection::Connection,
+    inject::{Injection, Moment},
+    lock,
+    pace::Pace,
+    pipeline_cache::PipelineCache,
+};
+use crate::{
+    Error, Result,
+    cache::Cache,
+    executor::{
+        DeviceInfo, Host,
+        gpu::kernels::{Caps, KernelId},
+    },
+    tensor::StorageType,
+};
+
+/// Pauses before the attempts to open a lost device again: a driver that has crashed needs a moment to start.
+const PAUSES: [Duration; 3] = [Duration::ZERO, Duration::from_millis(100), Duration::from_secs(1)];
+
+/// An open device. If the driver loses it, whatever is under way fails or is run once more, and the adapter is opened again, once
+/// for all that met the loss.
+#[derive(Debug)]
+pub struct Device {
+    info: DeviceInfo,
+    caps: Caps,
+    pub(super) features: wgpu::Features,
+    wanted: Wanted,
+    /// Why it was chosen.
+    reason: String,
+    /// What a user should be told of the choice.
+    notes: Vec<String>,
+    cache: Option<Cache>,
+    pub(super) pace: Arc<Pace>,
+    host: Arc<dyn Host>,
+    refusals: Mutex<Vec<Refusal>>,
+    /// The process that opened it.
+    process: Option<u32>,
+    connection: async_lock::Mutex<Arc<Connection>>,
+}
+
+/// A kernel that the driver has not compiled.
+#[derive(Debug)]
+struct Refusal {
+    kernel: KernelId,
+    stored: StorageType,
+    error: Error,
+}
+
+impl Device {
+    /// Opens the adapter that `wanted` means (see [`pick`](super::pick)), with all the limits that it offers. Where any will do and the
+    /// best cannot be opened, the next is tried, and [`Device::notes`] says so.
+    ///
+    /// # Errors
+    /// Those of [`pick`](super::pick); [`Error::GpuOpen`] if no driver opens one.
+    pub async fn open(wanted: impl Into<Wanted>, host: Arc<dyn Host>) -> Result<Self> {
+        let wanted = wanted.into();
+        let adapters = adapters(&wanted).await?;
+        let infos: Vec<DeviceInfo> = adapters.iter().map(|(info, _)| info.clone()).collect();
+        let mut failed = Vec::new();
+        for (index, reason) in wanted.candidates(&infos)? {
+            let (info, adapter) = &adapters[index];
+            let pace = Arc::new(Pace::new(info));
+            match Connection::open(1, info, adapter, pace, host.clone()).await {
+                Ok(connection) => return Ok(Device::of(connection, wanted, reason, &failed)),
+                Err(error) => failed.push(error),
+            }
+        }
+        Err(match <[Error; 1]>::try_from(failed) {
+            Ok([error]) => error,
+            Err(failed) => {
+                let reasons: Vec<String> = failed.iter().map(Error::to_string).collect();
+                Error::GpuOpen { device: format!("each of {} adapters", failed.len()), reason: reasons.join("; ") }
+            }
+        })
+    }
+
+    /// The device of a first connection, which was chosen for `reason` after others had `failed`.
+    fn of(connection: Connection, wanted: Wanted, reason: String, failed: &[Error]) -> Self {
+        let mut notes: Vec<String> = failed.iter().map(Error::to_string).collect();
+        if !failed.is_empty() || reason.starts_with("the first of") {
+            notes.push(format!("{} is used: {reason}", connection.info.name));
+        }
+        Device {
+            info: connection.info.clone(),
+            caps: connection.caps.clone(),
+            features: connection.device.features(),
+            wanted,
+            reason,
+            notes,
+            cache: None,
+            pace: connection.pace.clone(),
+            host: connection.host.clone(),
+            refusals: Mutex::default(),
+            process: process(),
+            connection: async_lock::Mutex::new(Arc::new(connection)),
+        }
+    }
+
+    /// Takes compiled pipelines out of `cache`, where the driver gives them away, and keeps new ones there.
+    pub fn use_cache(&mut self, cache: Cache) {
+        self.cache = Some(cache.clone());
+        if let Some(connection) = Arc::get_mut(self.connection.get_mut()) {
+            connection.pipeline_cache = PipelineCache::open(&connection.device, cache);
+        }
+    }
+
+    /// Makes the device fail as `injection` plans, for tests.
+    pub fn inject(&mut self, injection: &Injection) {
+        if let Some(connection) = Arc::get_mut(self.connection.get_mut()) {
+            connection.injection = Some(injection.clone());
+        }
+    }
+
+    /// The machine that it was opened from.
+    pub(crate) fn host(&self) -> &dyn Host {
+        &*self.host
+    }
+
+    /// The adapter.
+    pub fn info(&self) -> &DeviceInfo {
+        &self.info
+    }
+
+    /// Why this adapter was chosen.
+    pub fn reason(&self) -> &str {
+        &self.reason
+    }
+
+    /// What kernels may use of it.
+    pub fn caps(&self) -> &Caps {
+        &self.caps
+    }
+
+    /// What a user should be told of it: adapters that could not be opened before it, and the kernels that its driver has not
+    /// compiled, in whose place others are used.
+    pub fn notes(&self) -> Vec<String> {
+        let note = |refusal: &Refusal| format!("the kernel {} is not used: {}", refusal.kernel, refusal.error);
+        self.notes.iter().cloned().chain(lock(&self.refusals).iter().map(note)).collect()
+    }
+
+    /// Kernels that its driver has not compiled.
+    pub(super) fn refused(&self) -> Vec<(KernelId, StorageType)> {
+        lock(&self.refusals).iter().map(|refusal| (refusal.kernel, refusal.stored)).collect()
+    }
+
+    /// Takes note that `kernel` was refused with `error`.
+    pub(super) fn refuse(&self, kernel: KernelId, stored: StorageType, error: Error) {
+        let mut refusals = lock(&self.refusals);
+        if !refusals.iter().any(|refusal| (refusal.kernel, refusal.stored) == (kernel, stored)) {
+            refusals.push(Refusal { kernel, stored, error });
+        }
+    }
+
+    /// Bytes that all buffers on it take now, as wgpu's allocator counts them; none where wgpu does not count.
+    pub async fn memory(&self) -> Option<u64> {
+        self.check_process().ok()?;
+        let report = self.connection.lock().await.device.generate_allocator_report()?;
+        Some(report.total_allocated_bytes)
+    }
+
+    /// The connection that is good, as far as is known. All callers wait while one of them replaces a lost one.
+    ///
+    /// # Errors
+    /// [`Error::GpuLost`] if the device cannot be opened again, [`Error::GpuForked`] in a fork of the process that opened it.
+    pub(super) async fn connection(&self) -> Result<Arc<Connection>> {
+        self.check_process()?;
+        let mut current = self.connection.lock().await;
+        if let Some(reason) = current.lost() {
+            log::warn!("{}: device lost: {reason}; it is opened again", self.info.name);
+            *current = Arc::new(self.reopen(&current, reason).await?);
+        }
+        Ok(current.clone())
+    }
+
+    /// Whether this is the process that opened the device, and no fork of it: there nothing of it may be touched, not even a lock, since
+    /// the threads that would let go of it are the parent's.
+    pub(super) fn check_process(&self) -> Result<()> {
+        match (self.process, process()) {
+            (Some(opened_by), Some(used_by)) if opened_by != used_by => {
+                Err(Error::GpuForked { device: self.info.name.clone(), opened_by, used_by })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    async fn reopen(&self, lost: &Connection, why: &str) -> Result<Connection> {
+        let mut reason = why.to_string();
+        for pause in PAUSES {
+            self.host.sleep(pause).await;
+            match self.open_again(lost).await {
+                Ok(connection) => return Ok(connection),
+                Err(error) => reason = format!("{why}; and it cannot be opened again: {error}"),
+            }
+        }
+        Err(Error::GpuLost { device: self.info.name.clone(), reason })
+    }
+
+    /// The same adapter, of a new instance of the driver.
+    async fn open_again(&self, lost: &Connection) -> Result<Connection> {
+        lost.at(Moment::Open, "opening")?;
+        let adapters = adapters(&self.wanted).await?;
+        let alike = |info: &DeviceInfo| (&info.name, &info.backend) == (&self.info.name, &self.info.backend);
+        let same = adapters.iter().find(|(info, _)| *info == self.info);
+        let same = same.or_else(|| adapters.iter().find(|(info, _)| alike(info)));
+        let Some((_, adapter)) = same else {
+            return Err(Error::NoAdapter { reason: format!("{} is gone", self.info.name) });
+        };
+        let mut connection =
+            Connection::open(lost.number + 1, &self.info, adapter, self.pace.clone(), self.host.clone()).await?;
+        if connection.caps != self.caps {
+            return Err(Error::NoAdapter { reason: format!("{} came back with other features", self.info.name) });
+        }
+        connection.injection = lost.injection.clone();
+        connection.pipeline_cache = self.cache.clone().and_then(|cache| PipelineCache::open(&connection.device, cache));
+        Ok(connection)
+    }
+}
+
+impl Drop for Device {
+    fn drop(&mut self) {
+        if self.check_process().is_err() {
+            // Closing it would wait for the driver's threads. The child's end frees the memory.
+            mem::forget(self.connection.get_mut().clone());
+        }
+    }
+}
+
+/// This process, where there are forks.
+fn process() -> Option<u32> {
+    cfg!(unix).then(process::id)
+}

@@ -1,0 +1,32 @@
+//! The mean over all pixels.
+
+use super::{
+    Binding, Caps, Dispatch, Kernel, KernelId, KernelKey, Problem, Role, Setting, Shader, Types, Work, pool2d::PoolDims,
+};
+
+/// `shaders/global_avg_pool.wgsl`: one invocation yields four channels of one image.
+pub const SHADER: Shader = Shader::new(
+    "global_avg_pool",
+    &[include_str!("../../../../shaders/global_avg_pool.wgsl")],
+    &[Binding::Uniform(size_of::<PoolDims>() as u64), Binding::Read, Binding::Write],
+);
+
+/// `global-avg-pool.serial`.
+pub const ID: KernelId = KernelId::new(&KERNEL, [0; 3]);
+
+/// Invocations of a workgroup.
+const WORKGROUP: u32 = 64;
+
+pub(super) const KERNEL: Kernel = Kernel::new("global-avg-pool.serial", &[&SHADER], work);
+
+fn work(_: Setting, problem: &Problem, types: Types, _: &Caps) -> Option<Work> {
+    let Problem::GlobalAvgPool(pool) = problem else { return None };
+    let dispatch = Dispatch {
+        key: KernelKey { shader: &SHADER, types, consts: Vec::new(), overrides: Vec::new() },
+        uniform: bytemuck::bytes_of(&PoolDims::new(pool.x, pool.y)).to_vec(),
+        grid: [pool.x.c4().div_ceil(WORKGROUP), pool.x.shape.n as u32, 1],
+        operands: vec![Role::X, Role::Y],
+        macs: 0,
+    };
+    Some(dispatch.into())
+}

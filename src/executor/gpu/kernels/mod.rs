@@ -1,0 +1,78 @@
+//! The catalogue of WGSL kernels as data: what each computes, its id, what is compiled, its bindings, extents and grid. Nothing here touches
+//! a device; `tests/shaders.rs` validates every kernel with every key with naga.
+//!
+//! Activations are NHWC with channels padded to a multiple of four and stored as `vec4` along C; dense weights are
+//! `[kh][kw][cin][cout]`, both channel axes padded to four, in one of two [`Packing`]s. Padding channels hold zeros.
+//!
+//! # To add a kernel
+//!
+//! 1. Its shader, `shaders/<op>_<algorithm>.wgsl`.
+//! 2. Its file here with a [`Kernel`]: the name, what it computes and how, the settings that are worth trying.
+//! 3. Its `mod` and its line in [`KERNELS`], in this file.
+//!
+//! It can then be forced ([`Options::forced`](crate::executor::gpu::plan::Options::forced)), is compared with the reference by `verify`, timed by `tune`,
+//! replaced where it is wrong or refused, and tested. `plan::rules` says where it is chosen without measurements.
+
+pub mod activation;
+mod array;
+pub mod block_broadcast;
+mod block_parts;
+pub mod block_threads;
+pub mod broadcast;
+mod caps;
+mod catalogue;
+pub mod conv2d;
+pub mod cooperative;
+mod dispatch;
+pub mod elementwise;
+pub mod gemv;
+pub mod global_avg_pool;
+pub mod global_avg_pool_slices;
+pub mod global_max_pool;
+pub mod grouped;
+pub mod grouped_rows;
+mod kernel;
+pub mod pixels;
+pub mod pool2d;
+mod problem;
+pub mod registers;
+mod shader;
+pub mod sliced;
+pub mod tiled;
+mod value;
+pub mod winograd;
+pub mod winograd_tile;
+pub mod winograd_tiled;
+
+pub use array::{Array, Packing, kernel_groups};
+pub use caps::Caps;
+pub use catalogue::{candidates, checksum, shaders};
+pub use dispatch::{Dispatch, Role, Work};
+pub use kernel::{Kernel, KernelId, Setting};
+pub use problem::{Activated, Elementwise, GlobalAvgPool, GlobalMaxPool, Linear, Pool2d, Problem};
+pub use shader::{Binding, KernelKey, Shader, checksum_of};
+use value::in_rows;
+pub use value::{Residual, Types, View, fours};
+
+/// Every kernel. Where the kernel that the rules choose may not be used, the first one that serves takes its place.
+pub const KERNELS: &[&Kernel] = &[
+    &registers::KERNEL,
+    &tiled::KERNEL,
+    &sliced::KERNEL,
+    &winograd_tiled::KERNEL,
+    &grouped::KERNEL,
+    &grouped_rows::KERNEL,
+    &block_threads::KERNEL,
+    &cooperative::KERNEL,
+    &broadcast::KERNEL,
+    &block_broadcast::KERNEL,
+    &winograd::KERNEL,
+    &gemv::KERNEL,
+    &pool2d::KERNEL,
+    &global_avg_pool::KERNEL,
+    &global_avg_pool_slices::KERNEL,
+    &global_max_pool::KERNEL,
+    &activation::KERNEL,
+    &elementwise::KERNEL,
+    &pixels::KERNEL,
+];

@@ -1,0 +1,233 @@
+//! What kernels are asked to compute: extents, places and epilogues, no data.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Residual, Role, View, conv2d::Conv2d, kernel_groups};
+use crate::{
+    graph::{self, Conv2dParams, PoolParams},
+    network::Activation,
+    tensor::Shape,
+};
+
+/// A layer as kernels see it.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Problem {
+    /// A convolution.
+    Conv2d(Conv2d),
+    /// A residual block of two convolutions with the extents of this one, which is its second.
+    Block(Conv2d),
+    /// A linear layer.
+    Linear(Linear),
+    /// A window that moves over its input.
+    Pool2d(Pool2d),
+    /// The mean over all pixels.
+    GlobalAvgPool(GlobalAvgPool),
+    /// The maximum over all pixels.
+    GlobalMaxPool(GlobalMaxPool),
+    /// A function of each element.
+    Activation(Activated),
+    /// A layer that works on each element alone, or a copy into a concatenation.
+    Elementwise(Elementwise),
+    /// Eight-bit pixels into the network's input, which lies there.
+    Pixels(View),
+}
+
+/// A linear layer `y[n][out] = x[n][in] W + b`.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Linear {
+    /// Input features.
+    pub inputs: usize,
+    /// Output features.
+    pub outputs: usize,
+    /// Input, one pixel an image.
+    pub x: View,
+    /// Output, one pixel an image.
+    pub y: View,
+}
+
+impl Linear {
+    /// The same as a 1x1 convolution: images become the pixels of one image.
+    pub fn convolution(&self) -> Conv2d {
+        let row = |view: View| View { shape: Shape::new(1, view.shape.c, 1, view.shape.n), ..view };
+        Conv2d {
+            params: Conv2dParams::pointwise(self.inputs, self.outputs),
+            x: row(self.x),
+            y: row(self.y),
+            prologue: false,
+            residual: Residual::None,
+            activation: Activation::None,
+        }
+    }
+}
+
+/// Maximum or mean over a window.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Pool2d {
+    /// Maximum, else mean. Padding never wins and is not counted.
+    pub max: bool,
+    /// Extents.
+    pub params: PoolParams,
+    /// Scale, shift and ReLU on the input.
+    pub prologue: bool,
+    /// Input.
+    pub x: View,
+    /// Output.
+    pub y: View,
+}
+
+/// Mean over all pixels.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct GlobalAvgPool {
+    /// Input.
+    pub x: View,
+    /// Output, of one pixel.
+    pub y: View,
+}
+
+/// Maximum over all pixels, or the mean of that and the mean over all pixels.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct GlobalMaxPool {
+    /// The latter.
+    pub mean: bool,
+    /// Input.
+    pub x: View,
+    /// Output, of one pixel.
+    pub y: View,
+}
+
+/// A function of each element that no epilogue has.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Activated {
+    /// The function.
+    pub function: graph::Activation,
+    /// Input.
+    pub x: View,
+    /// Output.
+    pub y: View,
+}
+
+/// Work on each element alone: `activation(gate * (scale * x + shift) + residual)`.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Elementwise {
+    /// First addend, zero if there is none.
+    pub x: Option<View>,
+    /// Multiply it by a scale and add a shift, a pair for each channel.
+    pub affine: bool,
+    /// Multiply it by a gate, one for each image and channel.
+    pub gate: Option<View>,
+    /// Second addend.
+    pub residual: Residual,
+    /// What happens last.
+    pub activation: Activation,
+    /// Output.
+    pub y: View,
+    /// First channel of the output that is written, and how many are.
+    pub channels: [usize; 2],
+}
+
+impl Elementwise {
+    /// The copy of `x` into the channels of `y` from `first` on.
+    pub fn copy(x: View, y: View, first: usize) -> Self {
+        let channels = [first, x.shape.c];
+        let (residual, activation) = (Residual::None, Activation::None);
+        Elementwise { x: Some(x), affine: false, gate: None, residual, activation, y, channels }
+    }
+}
+
+impl Problem {
+    /// The same with each view replaced by what `view` makes of it and of its role.
+    #[must_use]
+    pub fn map_views(mut self, view: impl Fn(Role, View) -> View) -> Self {
+        let change = |role, place: &mut View| *place = view(role, *place);
+        let added = |residual: &mut Residual| match residual {
+            Residual::None => {}
+            Residual::Same(place) | Residual::SubsamplePad { view: place, .. } => change(Role::Residual, place),
+        };
+        let (x, y) = match &mut self {
+            Problem::Conv2d(conv) | Problem::Block(conv) => {
+                added(&mut conv.residual);
+                (Some(&mut conv.x), &mut conv.y)
+            }
+            Problem::Linear(linear) => (Some(&mut linear.x), &mut linear.y),
+            Problem::Pool2d(pool) => (Some(&mut pool.x), &mut pool.y),
+            Problem::GlobalAvgPool(pool) => (Some(&mut pool.x), &mut pool.y),
+            Problem::GlobalMaxPool(pool) => (Some(&mut pool.x), &mut pool.y),
+            Problem::Activation(work) => (Some(&mut work.x), &mut work.y),
+            Problem::Elementwise(work) => {
+                added(&mut work.residual);
+                work.gate.iter_mut().for_each(|place| change(Role::Gate, place));
+                (work.x.as_mut(), &mut work.y)
+            }
+            Problem::Pixels(y) => (None, y),
+        };
+        x.into_iter().for_each(|place| change(Role::X, place));
+        change(Role::Y, y);
+        self
+    }
+
+    /// Images of the batch.
+    pub fn images(&self) -> usize {
+        self.output().shape.n
+    }
+
+    /// Where the output lies.
+    pub fn output(&self) -> View {
+        match self {
+            Problem::Conv2d(Conv2d { y, .. })
+            | Problem::Block(Conv2d { y, .. })
+            | Problem::Linear(Linear { y, .. })
+            | Problem::Pool2d(Pool2d { y, .. })
+            | Problem::GlobalAvgPool(GlobalAvgPool { y, .. })
+            | Problem::GlobalMaxPool(GlobalMaxPool { y, .. })
+            | Problem::Activation(Activated { y, .. })
+            | Problem::Elementwise(Elementwise { y, .. })
+            | Problem::Pixels(y) => *y,
+        }
+    }
+
+    /// The same for a batch of `images`.
+    #[must_use]
+    pub fn of_images(self, images: usize) -> Self {
+        self.map_views(|_, view| View { shape: Shape { n: images, ..view.shape }, ..view })
+    }
+
+    /// It as a convolution: one that is, or a linear layer.
+    pub fn convolution(&self) -> Option<Conv2d> {
+        match self {
+            Problem::Conv2d(conv) => Some(*conv),
+            Problem::Linear(linear) => Some(linear.convolution()),
+            Problem::Block(_)
+            | Problem::Pool2d(_)
+            | Problem::GlobalAvgPool(_)
+            | Problem::GlobalMaxPool(_)
+            | Problem::Activation(_)
+            | Problem::Elementwise(_)
+            | Problem::Pixels(_) => None,
+        }
+    }
+
+    /// It as a convolution of one group as kernels see groups.
+    pub(super) fn dense(&self) -> Option<Conv2d> {
+        self.convolution().filter(|conv| kernel_groups(&conv.params) == 1)
+    }
+
+    /// It as a convolution of several groups.
+    pub(super) fn grouped(&self) -> Option<Conv2d> {
+        self.convolution().filter(|conv| kernel_groups(&conv.params) > 1)
+    }
+
+    /// Terms of the sum of an output.
+    pub fn terms(&self) -> usize {
+        match self {
+            Problem::Conv2d(Conv2d { params, .. }) | Problem::Block(Conv2d { params, .. }) => {
+                params.kernel * params.kernel * params.in_channels / params.groups
+            }
+            Problem::Linear(linear) => linear.inputs,
+            Problem::Pool2d(pool) => pool.params.kernel * pool.params.kernel,
+            Problem::GlobalAvgPool(pool) => pool.x.shape.pixels(),
+            Problem::GlobalMaxPool(pool) => pool.x.shape.pixels(),
+            Problem::Activation(_) | Problem::Elementwise(_) | Problem::Pixels(_) => 1,
+        }
+    }
+}

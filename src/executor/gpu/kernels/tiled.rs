@@ -1,0 +1,135 @@
+//! Convolution as an implicit matrix product over tiles in workgroup memory, and the same kernel for parts of one.
+
+use std::fmt;
+
+use super::{
+    Array, Caps, Dispatch, Kernel, KernelId, KernelKey, Packing, Problem, Role, Setting, Shader, Types, Work,
+    conv2d::{AFFINE, BIAS, BINDINGS, Conv2d, SHARED},
+};
+
+pub(super) const SHARED_GEMM: &str = include_str!("../../../../shaders/lib/gemm.wgsl");
+
+/// `shaders/conv2d_tiled.wgsl`.
+pub const SHADER: Shader = Shader::new(
+    "conv2d_tiled",
+    &[SHARED, SHARED_GEMM, include_str!("../../../../shaders/conv2d_tiled.wgsl")],
+    BINDINGS,
+);
+
+/// `conv2d.tiled.PIXELSxCHANNELS`.
+pub const fn id(tile: Tile) -> KernelId {
+    KernelId::new(&KERNEL, tile.setting())
+}
+
+/// What a workgroup yields, and how its threads share it out; see `shaders/conv2d_tiled.wgsl`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Tile {
+    /// Output pixels.
+    pub pixels: u32,
+    /// Output channels.
+    pub channels: u32,
+    /// Pixels and vectors of four channels of a thread.
+    thread: [u32; 2],
+    /// Input vectors in workgroup memory at a time.
+    pub(super) depth: u32,
+    /// Blocks of threads that share out the sum.
+    split: u32,
+}
+
+impl fmt::Display for Tile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}x{}", self.pixels, self.channels)
+    }
+}
+
+/// What the z axis of the grid means.
+#[derive(Clone, Copy)]
+pub(super) enum Parts {
+    /// Nothing: the whole convolution.
+    Whole,
+    /// Slices of the sum, so many vectors long.
+    Slices(u32),
+    /// So many matrix products, of this array.
+    Matrices(usize, Array),
+}
+
+impl Tile {
+    /// Eight pixels and eight channels a thread: 16 loads from workgroup memory for 256 multiply-adds.
+    pub const P128C128: Tile = Tile { pixels: 128, channels: 128, thread: [8, 2], depth: 4, split: 1 };
+    /// The same for 64 channels.
+    pub const P128C64: Tile = Tile { channels: 64, ..Tile::P128C128 };
+    /// For 32 channels, as DenseNets grow by.
+    pub const P128C32: Tile = Tile { channels: 32, thread: [8, 1], ..Tile::P128C128 };
+    /// Half of the threads' work, for more workgroups.
+    pub const P64C64: Tile = Tile { pixels: 64, channels: 64, thread: [8, 1], ..Tile::P128C128 };
+    /// The smallest, with four times the threads that its outputs need: each takes a quarter of the sum.
+    pub const P32C32: Tile = Tile { pixels: 32, channels: 32, thread: [4, 1], depth: 8, split: 4 };
+    /// All of them.
+    pub const ALL: [Tile; 5] = [Tile::P128C128, Tile::P128C64, Tile::P128C32, Tile::P64C64, Tile::P32C32];
+
+    /// The numbers of an id.
+    pub(super) const fn setting(self) -> Setting {
+        [self.pixels, self.channels, 0]
+    }
+
+    /// The tile of an id.
+    pub(super) fn of([pixels, channels, _]: Setting) -> Option<Self> {
+        Tile::ALL.into_iter().find(|tile| (tile.pixels, tile.channels) == (pixels, channels))
+    }
+
+    /// Workgroups along channels and pixels.
+    fn grid(self, conv: &Conv2d) -> [u32; 2] {
+        [conv.y.c4().div_ceil(self.channels / 4), (conv.pixels() as u32).div_ceil(self.pixels)]
+    }
+
+    /// Workgroups for a convolution.
+    pub fn workgroups(self, conv: &Conv2d) -> u32 {
+        self.grid(conv).iter().product()
+    }
+
+    pub(super) fn dispatch(self, conv: &Conv2d, types: Types, parts: Parts) -> Dispatch {
+        let [rows, columns] = self.thread;
+        let consts = vec![
+            ("TILE_PIXELS", self.pixels),
+            ("TILE_VECTORS", self.channels / 4),
+            ("ROWS", rows),
+            ("COLUMNS", columns),
+            ("DEPTH", self.depth),
+            ("SPLIT", self.split),
+        ];
+        let mut dims = conv.dims();
+        let mut overrides = vec![("PROLOGUE", conv.prologue as u32)];
+        let weights = Role::Weights(Array::Weights(Packing::Rows));
+        let (unused, sums) = (Role::Unused, Role::Scratch(0));
+        let (kind, count, operands) = match parts {
+            Parts::Whole => {
+                overrides.push(conv.subsampled());
+                (0, 1, vec![Role::X, weights, BIAS, Role::Residual, AFFINE, Role::Y])
+            }
+            Parts::Slices(slice) => {
+                dims.slice = slice;
+                (1, terms(conv).div_ceil(slice), vec![Role::X, weights, unused, unused, AFFINE, sums])
+            }
+            Parts::Matrices(count, array) => {
+                (2, count as u32, vec![sums, Role::Weights(array), unused, unused, unused, Role::Scratch(1)])
+            }
+        };
+        overrides.push(("PARTS", kind));
+        let key = KernelKey { shader: &SHADER, types, consts, overrides };
+        let [x, y] = self.grid(conv);
+        let macs = if kind == 2 { conv.macs() * u64::from(count) } else { conv.macs() };
+        Dispatch { key, uniform: bytemuck::bytes_of(&dims).to_vec(), grid: [x, y, count], operands, macs }
+    }
+}
+
+/// Terms of the sum, in vectors of four.
+pub(super) fn terms(conv: &Conv2d) -> u32 {
+    (conv.params.kernel * conv.params.kernel) as u32 * conv.x.c4()
+}
+
+pub(super) const KERNEL: Kernel =
+    Kernel { settings: |_| Tile::ALL.map(Tile::setting).into(), ..Kernel::new("conv2d.tiled", &[&SHADER], work) };
+
+fn work(setting: Setting, problem: &Problem, types: Types, _: &Caps) -> Option<Work> {
+    Some(Tile::of(setting)?.dispatch(&problem.dense()?, types, Parts::Whole).into())
+}

@@ -1,0 +1,37 @@
+//! Runs plans on a GPU: the only module that names `wgpu`. It is asynchronous; a [`Host`](super::Host) tells the time, waits and has threads.
+
+mod adapter;
+mod as_executor;
+mod connection;
+mod device;
+mod executor;
+
+mod inject;
+pub mod kernels;
+mod pace;
+mod pipeline_cache;
+mod pipelines;
+pub mod plan;
+mod prepare;
+mod report;
+mod session;
+mod space;
+mod timing;
+mod transfer;
+mod trusted;
+mod wanted;
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+pub use adapter::devices;
+pub use device::Device;
+pub use executor::Executor;
+
+pub use inject::{Failure, Injection, Moment};
+pub use report::{AdapterReport, adapter_reports};
+pub use timing::{Clock, Stopwatch};
+pub use wanted::{Wanted, pick};
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,89 @@
+//! Which buffer each value lives in, and how much memory that comes to. Values that are alive at the same time never share one.
+//!
+//! wgpu tracks hazards per whole buffer and forbids reading and writing one buffer in a dispatch, so values get whole
+//! buffers out of a small rotating set, not slices of one arena.
+
+use std::cmp::Reverse;
+
+/// A value's life, in steps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lifetime {
+    /// Step that writes it.
+    pub first: usize,
+    /// Last step that reads it.
+    pub last: usize,
+    /// Its size.
+    pub bytes: u64,
+}
+
+/// Buffers and who lives in them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Layout {
+    /// Size of each buffer in bytes.
+    pub buffers: Vec<u64>,
+    /// Buffer of each value, in the order in which they were given.
+    pub buffer_of: Vec<usize>,
+}
+
+/// The largest sum of the sizes of values that are alive at once.
+pub fn live(values: &[Lifetime]) -> u64 {
+    let alive = |step: usize| values.iter().filter(move |v| (v.first..=v.last).contains(&step)).map(|v| v.bytes).sum();
+    values.iter().map(|value| alive(value.first)).max().unwrap_or(0)
+}
+
+/// Assigns buffers to values, the largest value first: each goes into a buffer whose values are all dead while it lives, or into a new
+/// one ("greedy by size" for shared objects in Pisarchyk and Lee, Efficient Memory Management for Deep Neural Net Inference, 2020).
+/// Of the buffers that are free it takes the smallest or the largest, whichever comes to less in the end.
+pub fn assign(values: &[Lifetime]) -> Layout {
+    let total = |layout: &Layout| layout.buffers.iter().sum::<u64>();
+    let (smallest, largest) = (by_size(values, true), by_size(values, false));
+    if total(&smallest) <= total(&largest) { smallest } else { largest }
+}
+
+fn by_size(values: &[Lifetime], smallest: bool) -> Layout {
+    let mut order: Vec<usize> = (0..values.len()).collect();
+    order.sort_by_key(|&v| Reverse(values[v].bytes));
+    let mut buffers: Vec<Vec<usize>> = Vec::new();
+    let mut buffer_of = vec![0; values.len()];
+    for v in order {
+        let apart = |o: &usize| values[*o].last < values[v].first || values[v].last < values[*o].first;
+        // Buffers come in falling sizes.
+        let mut free = (0..buffers.len()).filter(|&b| buffers[b].iter().all(apart));
+        let buffer = if smallest { free.next_back() } else { free.next() };
+        let buffer = buffer.unwrap_or(buffers.len());
+        buffers.resize(buffers.len().max(buffer + 1), Vec::new());
+        buffers[buffer].push(v);
+        buffer_of[v] = buffer;
+    }
+    // The first value of a buffer is its largest.
+    Layout { buffers: buffers.iter().map(|held| values[held[0]].bytes).collect(), buffer_of }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn life(first: usize, last: usize, bytes: u64) -> Lifetime {
+        Lifetime { first, last, bytes }
+    }
+
+    #[test]
+    fn a_chain_needs_two_buffers() {
+        let layout = assign(&[life(0, 1, 64), life(1, 2, 64), life(2, 3, 64), life(3, 4, 64)]);
+        assert_eq!(layout.buffers, [64, 64]);
+        assert_eq!(layout.buffer_of, [0, 1, 0, 1]);
+    }
+
+    #[test]
+    fn values_alive_together_never_share() {
+        let values = [life(0, 3, 10), life(1, 2, 20), life(2, 4, 30), life(3, 9, 5), life(5, 6, 40), life(5, 9, 1)];
+        let layout = assign(&values);
+        for (i, a) in values.iter().enumerate() {
+            for (j, b) in values.iter().enumerate().skip(i + 1) {
+                let together = a.first <= b.last && b.first <= a.last;
+                assert!(!(together && layout.buffer_of[i] == layout.buffer_of[j]), "{a:?} and {b:?}");
+            }
+            assert!(layout.buffers[layout.buffer_of[i]] >= a.bytes);
+        }
+    }
+}

@@ -1,0 +1,261 @@
+//! What is in packed arrays of weights: batch norm folded in f64, channels padded to four, in the layout and of the length that
+//! [`Array`] describes.
+
+use std::borrow::Cow;
+
+use half::f16;
+
+use super::WeightsId;
+use crate::{
+    Result,
+    checkpoint::Checkpoint,
+    executor::gpu::kernels::{Array, Packing, fours, kernel_groups, winograd_tile::Tile},
+    graph::Conv2dParams,
+    network::{ConvWeights, LayerOp, Network, Norm},
+    tensor::StorageType,
+};
+
+/// How much larger than a 3x3 kernel's values its transform for [`crate::executor::gpu::kernels::winograd`] can be: the largest row sum of
+/// magnitudes in the matrix G of F(2, 3), squared.
+const WINOGRAD_GROWTH: f64 = 1.5 * 1.5;
+
+/// The layers whose arrays `id` holds one after the other: both of a block, else one.
+fn packed_layers(network: &Network, id: WeightsId) -> impl Iterator<Item = &LayerOp> {
+    id.first.into_iter().chain([id.layer]).map(|layer| &network.layers()[layer].op)
+}
+
+/// Bytes of a packed array.
+pub(super) fn packed(network: &Network, id: WeightsId, stored: StorageType) -> u64 {
+    let elements = packed_layers(network, id).map(|op| elements(op, id.array)).sum::<usize>();
+    (elements * id.array.stored(stored).bytes()) as u64
+}
+
+/// The packed array that `id` names, in f32.
+///
+/// # Errors
+/// What [`Checkpoint::tensor`] finds wrong.
+///
+/// # Panics
+/// If `id` is of no plan of this network.
+pub fn pack(network: &Network, id: WeightsId) -> Result<Vec<f32>> {
+    let mut arrays = packed_layers(network, id).map(|op| contents(op, id.array, network.checkpoint()));
+    let mut values = arrays.next().expect("an array is of a layer")?;
+    for more in arrays {
+        values.append(&mut more?);
+    }
+    Ok(values)
+}
+
+/// A layer whose weights, batch norm folded in, do not fit into f16 in one of the forms that kernels take, with the largest of
+/// them.
+///
+/// # Errors
+/// What [`Checkpoint::tensor`] finds wrong.
+pub(crate) fn beyond_f16(network: &Network) -> Result<Option<(&str, f64)>> {
+    for layer in network.layers() {
+        let Some((weights, _, shape)) = layer.op.weights() else { continue };
+        let largest = largest(network.checkpoint(), weights, &shape)?;
+        if largest * WINOGRAD_GROWTH > f64::from(f16::MAX) {
+            return Ok(Some((&layer.name, largest)));
+        }
+    }
+    Ok(None)
+}
+
+/// Elements of an array of a layer.
+fn elements(op: &LayerOp, array: Array) -> usize {
+    let of_norm = || op.norm().map(|norm| Conv2dParams::pointwise(norm.channels, norm.channels));
+    let params = op.weights().map(|(_, params, _)| params).or_else(of_norm);
+    array.elements(&params.expect("a layer that has arrays has weights or a norm"))
+}
+
+/// An array of a layer, in f32.
+fn contents(op: &LayerOp, array: Array, checkpoint: &Checkpoint) -> Result<Vec<f32>> {
+    let weights = || op.weights().expect("a layer with this array has weights");
+    match array {
+        Array::Affine => affine(checkpoint, op.norm().expect("a layer with this array has a norm")),
+        Array::Bias => {
+            let (weights, params, _) = weights();
+            bias(checkpoint, weights, params.out_channels)
+        }
+        Array::Weights(packing) => {
+            let (weights, params, shape) = weights();
+            matrix(checkpoint, weights, &params, &shape, packing)
+        }
+        Array::Winograd(tile, packing) => {
+            let (weights, params, _) = weights();
+            winograd(checkpoint, weights, &params, tile, packing)
+        }
+    }
+}
+
+/// Output channels that are packed side by side: a cache line of the packed array, which is so written as a whole.
+const BLOCK: usize = 16;
+
+/// Scale and shift of a batch norm at inference, `y = scale * x + shift`, in f64 (Ioffe and Szegedy 2015, algorithm 2, line 11).
+fn scale_shift(checkpoint: &Checkpoint, norm: &Norm) -> Result<Vec<(f64, f64)>> {
+    let read = |part: &str| checkpoint.tensor(&format!("{}.{part}", norm.prefix), &[norm.channels]);
+    let (weight, bias) = (read("weight")?, read("bias")?);
+    let (mean, var) = (read("running_mean")?, read("running_var")?);
+    let per_channel = |c: usize| {
+        let scale = f64::from(weight[c]) / (f64::from(var[c]) + f64::from(norm.eps)).sqrt();
+        (scale, f64::from(bias[c]) - f64::from(mean[c]) * scale)
+    };
+    Ok((0..norm.channels).map(per_channel).collect())
+}
+
+/// Scale and shift of each output channel of a layer: its bias, then its batch norm.
+fn output_affine(checkpoint: &Checkpoint, weights: &ConvWeights, outputs: usize) -> Result<Vec<(f64, f64)>> {
+    let mut affine = match &weights.norm {
+        Some(norm) => scale_shift(checkpoint, norm)?,
+        None => vec![(1.0, 0.0); outputs],
+    };
+    if let Some(bias) = &weights.bias {
+        for ((scale, shift), bias) in affine.iter_mut().zip(checkpoint.tensor(bias, &[outputs])?.iter()) {
+            *shift += *scale * f64::from(*bias);
+        }
+    }
+    Ok(affine)
+}
+
+fn padded(values: impl Iterator<Item = f64>, len: usize) -> Vec<f32> {
+    let mut out: Vec<f32> = values.map(|v| v as f32).collect();
+    out.resize(4 * fours(len), 0.0);
+    out
+}
+
+/// The folded bias of a layer, `[outputs]` padded to four.
+fn bias(checkpoint: &Checkpoint, weights: &ConvWeights, outputs: usize) -> Result<Vec<f32>> {
+    let affine = output_affine(checkpoint, weights, outputs)?;
+    Ok(padded(affine.iter().map(|(_, shift)| *shift), outputs))
+}
+
+/// A batch norm that is not folded into weights: all scales, then all shifts, each padded to four.
+fn affine(checkpoint: &Checkpoint, norm: &Norm) -> Result<Vec<f32>> {
+    let affine = scale_shift(checkpoint, norm)?;
+    let scale = padded(affine.iter().map(|(scale, _)| *scale), norm.channels);
+    let shift = padded(affine.iter().map(|(_, shift)| *shift), norm.channels);
+    Ok([scale, shift].concat())
+}
+
+/// The folded weights of a layer, `[kh][kw][cin / groups]` rows and `cout` columns, both channel axes padded with zeros. The groups are
+/// those of [`kernel_groups`]: between groups that are taken together there are zeros.
+fn matrix(
+    checkpoint: &Checkpoint,
+    weights: &ConvWeights,
+    params: &Conv2dParams,
+    shape: &[usize],
+    packing: Packing,
+) -> Result<Vec<f32>> {
+    let source = checkpoint.tensor(&weights.weight, shape)?;
+    let affine = output_affine(checkpoint, weights, params.out_channels)?;
+    let (inputs, outputs) = (params.in_channels / params.groups, params.out_channels / params.groups);
+    let merged = params.groups / kernel_groups(params);
+    let first_input = |o: usize| o / outputs % merged * inputs;
+    let matrix = Matrix::new(params.kernel * params.kernel, inputs * merged, params.out_channels, packing);
+    Ok(arrange(source, &affine, inputs, matrix, first_input))
+}
+
+/// The largest magnitude among the folded weights of a layer, whose tensor has this shape.
+fn largest(checkpoint: &Checkpoint, weights: &ConvWeights, shape: &[usize]) -> Result<f64> {
+    let source = checkpoint.tensor(&weights.weight, shape)?;
+    let affine = output_affine(checkpoint, weights, shape[0])?;
+    let of_output = |(values, (scale, _)): (&[f32], &(f64, f64))| {
+        f64::from(values.iter().fold(0.0_f32, |largest, value| largest.max(value.abs()))) * scale.abs()
+    };
+    Ok(source.chunks(source.len() / shape[0]).zip(&affine).map(of_output).fold(0.0, f64::max))
+}
+
+/// The folded weights of a 3x3 convolution for Winograd's convolution, `[points]` matrices of `cin` rows and `cout` columns, transformed in
+/// f64.
+fn winograd(
+    checkpoint: &Checkpoint,
+    weights: &ConvWeights,
+    params: &Conv2dParams,
+    tile: Tile,
+    packing: Packing,
+) -> Result<Vec<f32>> {
+    let source = checkpoint.tensor(&weights.weight, &params.weight_shape())?;
+    let affine = output_affine(checkpoint, weights, params.out_channels)?;
+    let (inputs, outputs) = (params.in_channels, params.out_channels);
+    let matrix = Matrix::new(1, inputs, outputs, packing);
+    let mut packed = vec![0.0; tile.points() * matrix.elements()];
+    // A strip has whole blocks.
+    for (first, affine) in (0..outputs).step_by(BLOCK).zip(affine.chunks(BLOCK)) {
+        for i in 0..inputs {
+            let mut kernels = [[0.0; BLOCK]; 9];
+            for (at, (scale, _)) in affine.iter().enumerate() {
+                let tap = 9 * ((first + at) * inputs + i);
+                kernels
+                    .iter_mut()
+                    .zip(&source[tap..])
+                    .for_each(|(kernel, value)| kernel[at] = f64::from(*value) * scale);
+            }
+            for (point, values) in tile.transform(kernels).enumerate() {
+                let start = point * matrix.elements() + matrix.column(first) + matrix.row(0, i);
+                packed[start..][..affine.len()]
+                    .iter_mut()
+                    .zip(values)
+                    .for_each(|(packed, value)| *packed = value as f32);
+            }
+        }
+    }
+    Ok(packed)
+}
+
+/// A packed matrix: `taps` times `inputs` rows, padded to four each, and `outputs` columns.
+struct Matrix {
+    taps: usize,
+    inputs: usize,
+    columns: usize,
+    width: usize,
+}
+
+impl Matrix {
+    fn new(taps: usize, inputs: usize, outputs: usize, packing: Packing) -> Self {
+        Matrix { taps, inputs: 4 * fours(inputs), columns: packing.columns(outputs), width: packing.width(outputs) }
+    }
+
+    fn rows(&self) -> usize {
+        self.taps * self.inputs
+    }
+
+    fn elements(&self) -> usize {
+        self.rows() * self.columns
+    }
+
+    /// Where the column of an output starts.
+    fn column(&self, output: usize) -> usize {
+        let within = output % self.width;
+        (output - within) * self.rows() + within
+    }
+
+    /// How far after the start of a column its element for an input at a tap lies.
+    fn row(&self, tap: usize, input: usize) -> usize {
+        (tap * self.inputs + input) * self.width
+    }
+}
+
+/// `[out][inputs][taps]` to a matrix, scaled by output channel; the inputs of output channel `o` go to the rows of a tap from
+/// `first_row(o)` on.
+fn arrange(
+    source: Cow<'_, [f32]>,
+    affine: &[(f64, f64)],
+    inputs: usize,
+    matrix: Matrix,
+    first_row: impl Fn(usize) -> usize,
+) -> Vec<f32> {
+    let starts: Vec<usize> = (0..affine.len()).map(|o| matrix.column(o) + matrix.row(0, first_row(o))).collect();
+    let mut packed = vec![0.0; matrix.elements()];
+    for first in (0..affine.len()).step_by(BLOCK) {
+        let outputs = first..affine.len().min(first + BLOCK);
+        for at in 0..inputs * matrix.taps {
+            let row = matrix.row(at % matrix.taps, at / matrix.taps);
+            for o in outputs.clone() {
+                let value = f64::from(source[o * inputs * matrix.taps + at]) * affine[o].0;
+                packed[starts[o] + row] = value as f32;
+            }
+        }
+    }
+    packed
+}

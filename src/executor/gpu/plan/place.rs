@@ -1,0 +1,148 @@
+//! Where each value lies. A value gets a buffer of its own out of the rotating set of [`super::memory`], or, as an input of a
+//! concatenation, channels of that one's buffer: then nothing is copied.
+
+use super::{Lifetime, Placed, assign, live};
+use crate::{
+    executor::gpu::kernels::{View, fours},
+    graph::{Graph, ValueId},
+    network::{Layer, LayerOp},
+    tensor::{Shape, StorageType},
+};
+
+/// Places of all values that layers exchange, and of what layers need besides.
+pub(super) struct Placement {
+    /// Place of each value; nothing for those that live and die inside a layer.
+    pub(super) values: Vec<Option<Placed>>,
+    /// Buffers of each layer's scratch arrays.
+    pub(super) scratch: Vec<Vec<usize>>,
+    /// Size of each buffer in bytes, and the name of the largest thing in it.
+    pub(super) buffers: Vec<(u64, String)>,
+    /// The most bytes that are alive at once.
+    pub(super) live: u64,
+}
+
+/// Places the values of `layers`, which need scratch arrays of `scratch` bytes each. Those of `keep` stay to the end; a value that no
+/// layer reads is stored in f32.
+pub(super) fn place(
+    graph: &Graph,
+    layers: &[(usize, &Layer)],
+    shapes: &[Shape],
+    scratch: &[Vec<u64>],
+    stored: StorageType,
+    keep: &[ValueId],
+) -> Placement {
+    let concats = ConcatPlacement::new(graph, layers, shapes);
+    // All values in a buffer are of one type. A concatenation does not read what lies in its buffer already.
+    let mut is_read = vec![false; shapes.len()];
+    for (_, layer) in layers {
+        let own = (layer.op == LayerOp::Concat).then(|| concats.of(layer.output).0);
+        let roots = layer.reads().map(|id| concats.of(id).0).filter(|root| Some(*root) != own);
+        roots.for_each(|root| is_read[root.0] = true);
+    }
+    let type_of = |root: ValueId| if is_read[root.0] { stored } else { StorageType::F32 };
+    // The life of a buffer is that of all values in it. The input is written in step 0, layer i is step i + 1.
+    let mut lives: Vec<Option<Lifetime>> = vec![None; shapes.len()];
+    let mut extend = |id: ValueId, step: usize| {
+        let (root, _) = concats.of(id);
+        let bytes = (View::whole(shapes[root.0]).buffer_elements() * type_of(root).bytes()) as u64;
+        let life = lives[root.0].get_or_insert(Lifetime { first: step, last: step, bytes });
+        (life.first, life.last) = (life.first.min(step), life.last.max(step));
+    };
+    extend(graph.input(), 0);
+    for (i, (_, layer)) in layers.iter().enumerate() {
+        extend(layer.output, i + 1);
+        layer.reads().for_each(|id| extend(id, i + 1));
+    }
+    // From the start: what is written there before a run, to tell whether the run wrote it, is written over by no other value.
+    keep.iter().for_each(|id| [0, usize::MAX].into_iter().for_each(|step| extend(*id, step)));
+    let mut things: Vec<(Lifetime, Thing)> = Vec::new();
+    for (i, life) in lives.into_iter().enumerate() {
+        things.extend(life.map(|life| (life, Thing::Value(ValueId(i)))));
+    }
+    for (i, arrays) in scratch.iter().enumerate() {
+        for &bytes in arrays {
+            things.push((Lifetime { first: i + 1, last: i + 1, bytes }, Thing::Scratch(i)));
+        }
+    }
+    things.sort_by_key(|(life, _)| life.first);
+    let lifetimes: Vec<Lifetime> = things.iter().map(|(life, _)| *life).collect();
+    let layout = assign(&lifetimes);
+    let mut placement = Placement {
+        values: vec![None; shapes.len()],
+        scratch: vec![Vec::new(); layers.len()],
+        buffers: layout.buffers.iter().map(|&bytes| (bytes, String::new())).collect(),
+        live: live(&lifetimes),
+    };
+    let mut buffer_of = vec![None; shapes.len()];
+    for ((life, thing), &buffer) in things.iter().zip(&layout.buffer_of) {
+        let name = match *thing {
+            Thing::Value(id) => {
+                buffer_of[id.0] = Some(buffer);
+                &graph.nodes()[id.0].name
+            }
+            Thing::Scratch(layer) => {
+                placement.scratch[layer].push(buffer);
+                &layers[layer].1.name
+            }
+        };
+        if life.bytes == layout.buffers[buffer] {
+            placement.buffers[buffer].1.clone_from(name);
+        }
+    }
+    for id in std::iter::once(graph.input()).chain(layers.iter().map(|(_, layer)| layer.output)) {
+        let (root, channel) = concats.of(id);
+        let stride = fours(shapes[root.0].c) as u32;
+        let view = View { shape: shapes[id.0], stride, offset: (channel / 4) as u32 };
+        placement.values[id.0] = buffer_of[root.0].map(|buffer| Placed { buffer, view, stored: type_of(root) });
+    }
+    placement
+}
+
+/// What a buffer is for.
+enum Thing {
+    Value(ValueId),
+    Scratch(usize),
+}
+
+/// The concatenation in whose buffer a value lies, and its first channel there.
+struct ConcatPlacement(Vec<Option<(ValueId, usize)>>);
+
+impl ConcatPlacement {
+    /// An input of a concatenation moves into its buffer if its channels fill whole vectors there, if no other concatenation has it,
+    /// and if no dispatch would then read and write one buffer, which wgpu forbids.
+    fn new(graph: &Graph, layers: &[(usize, &Layer)], shapes: &[Shape]) -> Self {
+        let mut concats = ConcatPlacement(vec![None; shapes.len()]);
+        let layers = || layers.iter().map(|(_, layer)| *layer);
+        let is_concat = |layer: &&Layer| layer.op == LayerOp::Concat;
+        // From the last one back, so that a concatenation has its own home before its inputs look for theirs.
+        for layer in layers().rev().filter(is_concat) {
+            let (root, _) = concats.of(layer.output);
+            let mut channel = 0_usize;
+            for &input in &layer.inputs {
+                let channels = shapes[input.0].c;
+                let whole = channel.is_multiple_of(4) && channels.is_multiple_of(4);
+                let alone =
+                    concats.0[input.0].is_none() && layer.inputs.iter().filter(|other| **other == input).count() == 1;
+                let in_root = |id: ValueId| concats.of(id).0 == root;
+                let clash = layers().filter(|other| !is_concat(other)).any(|other| {
+                    let writes = other.output == input && other.reads().any(in_root);
+                    writes || (in_root(other.output) && other.reads().any(|id| id == input))
+                });
+                if whole && alone && !clash && input != graph.input() {
+                    concats.0[input.0] = Some((layer.output, channel));
+                }
+                channel += channels;
+            }
+        }
+        concats
+    }
+
+    /// The value that owns the buffer of `id`, and the channel of it at which `id` starts.
+    fn of(&self, id: ValueId) -> (ValueId, usize) {
+        let (mut id, mut channel) = (id, 0);
+        while let Some((parent, offset)) = self.0[id.0] {
+            (id, channel) = (parent, channel + offset);
+        }
+        (id, channel)
+    }
+}

@@ -1,0 +1,156 @@
+//! The rules by which kernels are chosen where nothing was measured: all that is thought of devices and sizes is here.
+
+use super::Options;
+use crate::executor::gpu::kernels::{
+    Caps, KernelId, Problem, activation, block_broadcast, block_threads, broadcast,
+    conv2d::Conv2d,
+    cooperative, elementwise, gemv, global_avg_pool, global_max_pool, grouped, grouped_rows, kernel_groups, pixels,
+    pool2d, registers, sliced,
+    tiled::{self, Tile},
+    winograd, winograd_tile, winograd_tiled,
+};
+
+/// A kernel, and why.
+type Rule = (KernelId, &'static str);
+
+/// From this batch on a linear layer's weights are worth reading once for several images.
+const GEMM_BATCH: usize = 8;
+
+const ONLY: &str = "the only kernel for it";
+
+/// The kernel that is thought to be the fastest; none for a residual block that is better done as two convolutions.
+pub(super) fn rule(problem: &Problem, options: &Options, caps: &Caps) -> Option<Rule> {
+    Some(match problem {
+        Problem::Conv2d(conv) => convolution(conv, problem, options, caps),
+        Problem::Block(conv) => return block(conv, problem, options, caps),
+        Problem::Linear(linear) if linear.x.shape.n < GEMM_BATCH => {
+            let [whole, sliced] = gemv::SLICES;
+            (gemv::id(if caps.software { whole } else { sliced }), "few images: matrix-vector product")
+        }
+        Problem::Linear(linear) => convolution(&linear.convolution(), problem, options, caps),
+        Problem::Pool2d(_) => (pool2d::ID, ONLY),
+        Problem::GlobalAvgPool(_) => (global_avg_pool::ID, ONLY),
+        Problem::GlobalMaxPool(_) => (global_max_pool::ID, ONLY),
+        Problem::Activation(_) => (activation::ID, ONLY),
+        Problem::Elementwise(work) if work.channels != [0, work.y.shape.c] => (elementwise::ID, "copied"),
+        Problem::Elementwise(_) => (elementwise::ID, "nothing to fuse it into"),
+        Problem::Pixels(_) => (pixels::ID, "the input comes in eight bits a channel"),
+    })
+}
+
+/// Multiply-accumulates of each of a block's convolutions up to which one dispatch for both is faster. On llvmpipe, measured: that is one
+/// image of the CIFAR networks, while more of them keep the CPU busy with less to recompute. On hardware, by counts: 2 to 4 us for a
+/// dispatch against a third more of one convolution, and a kernel with less in registers than the tiled one's.
+const SOFTWARE_BLOCK: u64 = 1 << 22;
+const HARDWARE_BLOCK: u64 = 1 << 25;
+
+fn block(conv: &Conv2d, problem: &Problem, options: &Options, caps: &Caps) -> Option<Rule> {
+    let (most, rule) = match caps.lanes().filter(|_| caps.software) {
+        Some(lanes) => {
+            let reason = "software adapter, few pixels: a dispatch costs more than what is recomputed";
+            (SOFTWARE_BLOCK, (block_broadcast::id(lanes), reason))
+        }
+        None => (HARDWARE_BLOCK, (block_threads::ID, "few pixels: a dispatch costs more than what is recomputed")),
+    };
+    (conv.macs() <= most && rule.0.serves(problem, options.stored, caps)).then_some(rule)
+}
+
+/// For a convolution, or a linear layer as one.
+fn convolution(conv: &Conv2d, problem: &Problem, options: &Options, caps: &Caps) -> Rule {
+    let fits = |kernel: KernelId| kernel.fits(problem, options.stored, caps);
+    if kernel_groups(&conv.params) > 1 {
+        return if caps.software && fits(grouped_rows::ID) {
+            (grouped_rows::ID, "groups, software adapter: each input of a row is loaded once")
+        } else {
+            (grouped::ID, "groups: neighbours read neighbouring channels")
+        };
+    }
+    if caps.software {
+        return software(conv, caps, fits);
+    }
+    if caps.cooperative
+        && cooperative::ID.serves(problem, options.stored, caps)
+        && !options.is_faulty(cooperative::ID)
+        && cooperative::workgroups(conv) >= enough(caps) / 4
+    {
+        return (cooperative::ID, "tensor cores");
+    }
+    hardware(conv, caps, fits)
+}
+
+/// Workgroups that keep the device busy: two for each processor.
+fn enough(caps: &Caps) -> u32 {
+    2 * caps.processors()
+}
+
+/// Terms of a sum that are worth a workgroup of their own, and terms that slicing must save a workgroup to pay for the second dispatch
+/// (2 to 4 us; 32 terms are a step of the kernel, taken to be a fifth of a microsecond).
+const SLICE: u32 = 256;
+const SAVED: u32 = 512;
+/// Multiply-accumulates from which on Winograd's two more dispatches (2 to 4 us each) are a fraction of the three quarters that it saves
+/// (at 20 TFLOP/s, 20 us), and channels from which on its arrays, which are 4.5 times the input and output, do not take longer.
+const HARDWARE_WINOGRAD: (u64, usize) = (1 << 28, 64);
+
+/// Rules by counts; no GPU has measured them.
+fn hardware(conv: &Conv2d, caps: &Caps, fits: impl Fn(KernelId) -> bool) -> Rule {
+    let (macs, channels) = HARDWARE_WINOGRAD;
+    let product = winograd_tiled::product(conv);
+    let (tile, _) = tile(&product, winograd_tile::Tile::Four.points() as u32, caps);
+    if conv.macs() >= macs
+        && conv.x.shape.c.min(conv.y.shape.c) >= channels
+        && product.pixels() >= tile.pixels as usize
+        && fits(winograd_tiled::id(tile))
+    {
+        return (winograd_tiled::id(tile), "many channels and tiles: a quarter of the multiplications");
+    }
+    let (tile, reason) = self::tile(conv, 1, caps);
+    let terms = (conv.params.kernel * conv.params.kernel * conv.params.in_channels) as u32;
+    let slices = (enough(caps) / tile.workgroups(conv)).min(terms / SLICE).min(8);
+    if slices > 1 && terms - terms / slices >= SAVED && fits(sliced::id(tile, slices)) {
+        return (sliced::id(tile, slices), "few pixels, long sums: slices of the sums fill the processors");
+    }
+    (tiled::id(tile), reason)
+}
+
+/// The largest tile that makes enough workgroups out of `count` products like `conv`.
+fn tile(conv: &Conv2d, count: u32, caps: &Caps) -> (Tile, &'static str) {
+    let (channels, enough) = (conv.y.shape.c, enough(caps));
+    let wide = match channels {
+        0..=32 => Tile::P128C32,
+        33..=64 => Tile::P128C64,
+        _ => Tile::P128C128,
+    };
+    let fill =
+        |tile: Tile, enough: u32| conv.pixels() >= tile.pixels as usize && count * tile.workgroups(conv) >= enough;
+    if fill(wide, enough) {
+        (wide, "many pixels: the largest tile of this width")
+    } else if channels > 32 && fill(Tile::P64C64, enough / 2) {
+        (Tile::P64C64, "the largest tile would leave processors idle")
+    } else {
+        (Tile::P32C32, "few pixels: the smallest tile, each sum shared out in the workgroup")
+    }
+}
+
+/// From this many channels on the transforms of Winograd's convolution cost less than they save, and from this many tiles of 4x4 on
+/// those are better than tiles of 2x2: measured on llvmpipe.
+const WINOGRAD_CHANNELS: usize = 64;
+const WINOGRAD_TILES: u32 = 16;
+
+fn software(conv: &Conv2d, caps: &Caps, fits: impl Fn(KernelId) -> bool) -> Rule {
+    let Some(lanes) = caps.lanes() else {
+        return (registers::ID, "software adapter: workgroup memory gains nothing");
+    };
+    use winograd_tile::Tile::{Four, Two};
+    let tiles = [
+        (Four, "software adapter, many channels and tiles: a quarter of the multiplications"),
+        (Two, "software adapter, many channels, few pixels: 4/9 of the multiplications"),
+    ];
+    let many = winograd::dims(conv, Four).tiles >= WINOGRAD_TILES;
+    for (tile, reason) in tiles.into_iter().skip(usize::from(!many)) {
+        let winograd = winograd::id(tile, lanes);
+        if conv.x.shape.c.min(conv.y.shape.c) >= WINOGRAD_CHANNELS && fits(winograd) {
+            return (winograd, reason);
+        }
+    }
+    (broadcast::id(lanes), "software adapter: a broadcast is cheaper than a load")
+}

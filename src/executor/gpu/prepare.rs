@@ -1,0 +1,150 @@
+//! Getting a plan ready: its pipelines and its weights, on all cores.
+
+use std::{
+    cmp::Reverse,
+    collections::HashSet,
+    sync::{
+        Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use super::{Executor, connection::Connection, lock};
+use crate::{
+    Result,
+    executor::{
+        Work,
+        gpu::{
+            kernels::KernelKey,
+            plan::{Operand, Plan, WeightsId},
+        },
+    },
+};
+
+/// Most devices that are opened for a moment to compile for a software driver.
+const HELPERS: usize = 3;
+
+/// If a short kernel takes longer than this to warm up, the driver's cache of compiled shaders does not have it.
+const CACHED: Duration = Duration::from_millis(15);
+
+/// What must be there before a plan can run.
+enum Job<'a> {
+    /// Compile a kernel.
+    Kernel(&'a KernelKey),
+    /// Pack an array of weights and upload it.
+    Weights(WeightsId),
+}
+
+/// Compiles the kernels of `plan`, packs and uploads its weights, each once, those that take longest to get ready first.
+pub(super) async fn prepare(executor: &Executor, connection: &Connection, plan: &Plan) -> Result<()> {
+    let mut seen = HashSet::new();
+    let mut kernels: Vec<&KernelKey> =
+        plan.steps.iter().map(|step| &step.key).filter(|key| !connection.has(key) && seen.insert(*key)).collect();
+    kernels.sort_by_cached_key(|key| Reverse(key.wgsl().len()));
+    let mut arrays = HashSet::new();
+    for operand in plan.steps.iter().flat_map(|step| &step.operands) {
+        if let Operand::Weights(id) = operand {
+            arrays.insert(*id);
+        }
+    }
+    let mut jobs: Vec<Job<'_>> = kernels.iter().map(|key| Job::Kernel(key)).collect();
+    jobs.extend(arrays.into_iter().map(Job::Weights));
+    let workers = connection.host.cores().min(jobs.len());
+    let preparation = Preparation {
+        executor,
+        connection,
+        jobs,
+        next_job: AtomicUsize::new(0),
+        compiled: AtomicUsize::new(0),
+        kernels,
+        next_warm_up: AtomicUsize::new(0),
+        failed: Mutex::default(),
+    };
+    let works = (0..workers).map(|_| -> Work<'_> { Box::pin(preparation.work()) });
+    connection.host.all(works.collect()).await;
+    if let Some(cache) = connection.pipeline_cache.as_ref().filter(|_| !preparation.kernels.is_empty()) {
+        cache.save();
+    }
+    preparation.failed.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner).map_or(Ok(()), Err)
+}
+
+/// What the workers share.
+struct Preparation<'a> {
+    executor: &'a Executor,
+    connection: &'a Connection,
+    jobs: Vec<Job<'a>>,
+    next_job: AtomicUsize,
+    compiled: AtomicUsize,
+    kernels: Vec<&'a KernelKey>,
+    /// The next kernel to warm up. A software driver makes machine code of a kernel when it is first dispatched, in the thread of a
+    /// device's queue, one after the other. What one device has compiled, another of the same driver finds in the driver's cache.
+    next_warm_up: AtomicUsize,
+    failed: Mutex<Option<crate::Error>>,
+}
+
+impl Preparation<'_> {
+    /// Does one job after the other, as long as there are any that no worker has taken.
+    async fn work(&self) {
+        while let Some(job) = self.jobs.get(self.next_job.fetch_add(1, Ordering::Relaxed)) {
+            if let Err(error) = self.job(job).await {
+                lock(&self.failed).get_or_insert(error);
+                return;
+            }
+        }
+    }
+
+    async fn job(&self, job: &Job<'_>) -> Result<()> {
+        match job {
+            Job::Kernel(key) => {
+                self.connection.pipeline(key).await?;
+                // llvmpipe compiles under the lock that creating a pipeline needs, so warm up after the last pipeline exists.
+                let last = self.compiled.fetch_add(1, Ordering::Relaxed) + 1 == self.kernels.len();
+                if last && self.connection.caps.software { self.warm_up().await } else { Ok(()) }
+            }
+            Job::Weights(id) => self.executor.weights(self.connection, *id).await.map(drop),
+        }
+    }
+
+    /// Has a software driver compile every kernel, on several devices where its cache does not have them.
+    async fn warm_up(&self) -> Result<()> {
+        if !self.knows_the_last().await? {
+            let host = &self.connection.host;
+            let helpers = HELPERS.min(host.cores().saturating_sub(1));
+            let mut works: Vec<Work<'_>> = (0..helpers).map(|_| -> Work<'_> { Box::pin(self.help()) }).collect();
+            works.push(Box::pin(self.keep(self.connection)));
+            host.all(works).await;
+            return Ok(());
+        }
+        self.warm_up_on(self.connection).await
+    }
+
+    /// Whether the last of the kernels is there at once.
+    async fn knows_the_last(&self) -> Result<bool> {
+        let Some(last) = self.kernels.last() else { return Ok(true) };
+        let began = self.connection.host.now();
+        self.connection.warm_up(last).await?;
+        Ok(self.connection.host.now().saturating_sub(began) < CACHED)
+    }
+
+    /// Warms up kernels on another device. The kernels that it fails at are compiled when they are first used.
+    async fn help(&self) {
+        if let Ok(helper) = self.connection.another().await {
+            let _ = self.warm_up_on(&helper).await;
+        }
+    }
+
+    async fn keep(&self, connection: &Connection) {
+        if let Err(error) = self.warm_up_on(connection).await {
+            lock(&self.failed).get_or_insert(error);
+        }
+    }
+
+    /// Warms up one kernel after the other, as long as there are any that no device has taken.
+    async fn warm_up_on(&self, connection: &Connection) -> Result<()> {
+        while let Some(key) = self.kernels.get(self.next_warm_up.fetch_add(1, Ordering::Relaxed)) {
+            connection.warm_up(key).await?;
+        }
+        Ok(())
+    }
+}

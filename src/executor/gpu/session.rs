@@ -1,0 +1,286 @@
+//! A plan on a device: its buffers, its bind groups, and running it.
+
+use std::{
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicU32, Ordering},
+    },
+    time::Duration,
+};
+
+use async_lock::Semaphore;
+
+use super::{
+    Executor,
+    connection::{Connection, Submission},
+    inject::Moment,
+    lock,
+    pace::Portion,
+    prepare::prepare,
+    transfer,
+};
+use crate::{
+    Result,
+    executor::gpu::plan::{Operand, Plan, RUNS},
+    tensor::{Input, Tensor},
+};
+
+/// Everything that is needed to run a plan again and again; nothing is allocated on the device after it is made.
+#[derive(Debug)]
+pub(super) struct Session {
+    pub(super) connection: Arc<Connection>,
+    pub(super) plan: Plan,
+    buffers: Vec<wgpu::Buffer>,
+    pub(super) dispatches: Vec<Dispatch>,
+    /// Idle lanes. A run that fails, or is dropped half-way, does not return its lane, which may still be mapped.
+    lanes: Mutex<Vec<Lane>>,
+    turns: Semaphore,
+    /// Held while the commands of a run are submitted: those of two runs, which share the activations, do not mix.
+    order: async_lock::Mutex<()>,
+    has_run: AtomicBool,
+    canary: wgpu::Buffer,
+    runs: AtomicU32,
+}
+
+/// Of the first and the last bytes of each kept value's buffer so many hold the canary when a run begins.
+const CANARY_BYTES: u64 = 16 << 10;
+
+/// Bytes that a run's stamp takes, after the input and after the first of the results.
+const STAMP_BYTES: u64 = 4;
+
+/// The way of a run onto the device and back. Behind the input comes a stamp, which the device copies behind the first of the results:
+/// another stamp there is that of an earlier run, and so are the results.
+#[derive(Debug)]
+struct Lane {
+    upload: wgpu::Buffer,
+    /// One for each value that the plan keeps.
+    readbacks: Vec<wgpu::Buffer>,
+}
+
+impl Lane {
+    async fn new(connection: &Connection, plan: &Plan) -> Result<Self> {
+        let from_host = wgpu::BufferUsages::MAP_WRITE | wgpu::BufferUsages::COPY_SRC;
+        let size = plan.pixels.map_or_else(|| plan.input.buffer_bytes(), |buffer| plan.buffers[buffer]);
+        let upload = connection.buffer("upload", size + STAMP_BYTES, from_host).await?;
+        let to_host = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
+        let mut readbacks = Vec::with_capacity(plan.kept.len());
+        for placed in &plan.kept {
+            let size = transfer::bytes(placed) as u64 + STAMP_BYTES;
+            readbacks.push(connection.buffer("readback", size, to_host).await?);
+        }
+        Ok(Lane { upload, readbacks })
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Dispatch {
+    pipeline: wgpu::ComputePipeline,
+    bind_group: wgpu::BindGroup,
+    grid: [u32; 3],
+}
+
+impl Dispatch {
+    /// Records the dispatch, unless an injected failure has the device leave it out.
+    pub(super) fn record(&self, connection: &Connection, pass: &mut wgpu::ComputePass<'_>) {
+        if connection.at(Moment::Dispatch, "dispatch").unwrap_or(false) {
+            return;
+        }
+        pass.set_pipeline(&self.pipeline);
+        pass.set_bind_group(0, &self.bind_group, &[]);
+        let [x, y, z] = self.grid;
+        pass.dispatch_workgroups(x, y, z);
+    }
+}
+
+impl Session {
+    /// Makes buffers, pipelines and bind groups for `plan`.
+    pub(super) async fn new(executor: &Executor, connection: &Arc<Connection>, plan: Plan) -> Result<Self> {
+        let activation = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST | wgpu::BufferUsages::COPY_SRC;
+        let mut buffers = Vec::with_capacity(plan.buffers.len());
+        for &size in &plan.buffers {
+            buffers.push(connection.buffer("activations", size, activation).await?);
+        }
+        let mut lanes = Vec::with_capacity(RUNS);
+        for _ in 0..RUNS {
+            lanes.push(Lane::new(connection, &plan).await?);
+        }
+        prepare(executor, connection, &plan).await?;
+        // As large as any element of a kernel's arrays.
+        let unused = connection.buffer("unused", 16, wgpu::BufferUsages::STORAGE).await?;
+        let largest = plan.kept.iter().map(|placed| plan.buffers[placed.buffer]).max().unwrap_or(0);
+        let canary = transfer::canary(largest.min(CANARY_BYTES));
+        let canary = connection.filled("canary", &canary, wgpu::BufferUsages::COPY_SRC).await?;
+        let uniforms = Uniforms::new(connection, &plan).await?;
+        let mut dispatches = Vec::with_capacity(plan.steps.len());
+        for (i, step) in plan.steps.iter().enumerate() {
+            let (pipeline, layout) = connection.pipeline(&step.key).await?;
+            let mut weights = Vec::with_capacity(step.operands.len());
+            for operand in &step.operands {
+                weights.push(match operand {
+                    Operand::Buffer(_) | Operand::Unused => None,
+                    Operand::Weights(id) => Some(executor.weights(connection, *id).await?),
+                });
+            }
+            let mut entries =
+                vec![wgpu::BindGroupEntry { binding: 0, resource: uniforms.binding(i, step.uniform.len()) }];
+            for (binding, (operand, weights)) in step.operands.iter().zip(&weights).enumerate() {
+                let resource = match (operand, weights) {
+                    (Operand::Buffer(b), _) => buffers[*b].as_entire_binding(),
+                    (Operand::Weights(_), Some(weights)) => weights.as_entire_binding(),
+                    (Operand::Unused, _) => unused.as_entire_binding(),
+                    (Operand::Weights(_), None) => continue,
+                };
+                entries.push(wgpu::BindGroupEntry { binding: binding as u32 + 1, resource });
+            }
+            let descriptor = wgpu::BindGroupDescriptor { label: Some(&step.name), layout: &layout, entries: &entries };
+            let bind_group =
+                connection.guarded(&step.name, || connection.device.create_bind_group(&descriptor)).await?;
+            dispatches.push(Dispatch { pipeline, bind_group, grid: step.grid });
+        }
+        Ok(Session {
+            connection: connection.clone(),
+            plan,
+            buffers,
+            dispatches,
+            lanes: Mutex::new(lanes),
+            turns: Semaphore::new(RUNS),
+            order: async_lock::Mutex::default(),
+            has_run: AtomicBool::new(false),
+            canary,
+            runs: AtomicU32::new(0),
+        })
+    }
+
+    /// The input in, every dispatch, the kept values out.
+    ///
+    /// # Errors
+    /// The device's (`gpu.*`); [`Error::GpuWrong`](crate::Error::GpuWrong) if what comes out was not made by this run.
+    pub(super) async fn run(&self, input: Input<'_>) -> Result<Vec<Tensor>> {
+        let values = self.attempt(input).await?;
+        if values.iter().zip(&self.plan.kept).any(|(value, placed)| transfer::has_canary(value, placed)) {
+            return Err(self.connection.wrong("it reports the work as done, and no kernel has written the results"));
+        }
+        Ok(values)
+    }
+
+    /// The same for kernels that may be wrong: what they have not written is NaN. In one submission, or in several where one would take
+    /// long.
+    ///
+    /// # Errors
+    /// As [`Session::run`]; [`Error::GpuWrong`](crate::Error::GpuWrong) only if nothing at all was done.
+    pub(super) async fn attempt(&self, input: Input<'_>) -> Result<Vec<Tensor>> {
+        let connection = &self.connection;
+        let mut bytes = transfer::to_device(input, &self.plan.input);
+        // Numbers that follow each other, and no memory is full of.
+        let stamp = (self.runs.fetch_add(1, Ordering::Relaxed) | (1 << 31)).to_le_bytes();
+        bytes.extend(stamp);
+        let _turn = self.turns.acquire().await;
+        let free = lock(&self.lanes).pop();
+        let lane = match free {
+            Some(lane) => lane,
+            None => Lane::new(connection, &self.plan).await?,
+        };
+        connection.map(&lane.upload, wgpu::MapMode::Write, None).await?;
+        lane.upload.get_mapped_range_mut(..).map_err(|error| connection.lose(error))?.copy_from_slice(&bytes);
+        lane.upload.unmap();
+        let portions = connection.pace.portions(&self.plan.steps);
+        let submissions = self.submit(&portions, &lane).await?;
+        for submission in &submissions {
+            connection.wait(Some(submission.index.clone())).await?;
+        }
+        self.learn(&portions, &submissions);
+        let last = submissions.last().map(|submission| &submission.index);
+        let mut values = Vec::with_capacity(lane.readbacks.len());
+        for (placed, readback) in self.plan.kept.iter().zip(&lane.readbacks) {
+            connection.map(readback, wgpu::MapMode::Read, last.cloned()).await?;
+            let read = readback.get_mapped_range(..).map(|view| {
+                let (results, mark) = view.split_at(transfer::bytes(placed));
+                (transfer::to_host(results, placed), mark == stamp)
+            });
+            let (value, stamped) = read.map_err(|error| connection.lose(error))?;
+            if values.is_empty() && !stamped {
+                return Err(connection.wrong("it reports the work as done, and has not copied the results"));
+            }
+            values.push(value);
+            readback.unmap();
+        }
+        lock(&self.lanes).push(lane);
+        Ok(values)
+    }
+
+    async fn submit(&self, portions: &[Portion], lane: &Lane) -> Result<Vec<Submission>> {
+        let _order = self.order.lock().await;
+        let mut submissions = Vec::with_capacity(portions.len());
+        for portion in portions {
+            let record = |encoder: &mut wgpu::CommandEncoder| self.record(encoder, portion, lane);
+            submissions.push(self.connection.submit("batch", record).await?);
+        }
+        Ok(submissions)
+    }
+
+    fn learn(&self, portions: &[Portion], submissions: &[Submission]) {
+        let Some(times) = submissions.iter().map(Submission::time).collect::<Option<Vec<Duration>>>() else { return };
+        log::debug!("a batch of {} in submissions of {times:.3?}", self.plan.input.view.shape.n);
+        // The first run may have waited for the driver's compiler.
+        if self.has_run.swap(true, Ordering::Relaxed) {
+            self.connection.pace.learn(portions, &times);
+        }
+    }
+
+    fn record(&self, encoder: &mut wgpu::CommandEncoder, portion: &Portion, lane: &Lane) {
+        if portion.steps.start == 0 {
+            for kept in self.plan.kept.iter().map(|placed| &self.buffers[placed.buffer]) {
+                let len = self.canary.size().min(kept.size());
+                encoder.copy_buffer_to_buffer(&self.canary, 0, kept, 0, len);
+                if kept.size() > len {
+                    encoder.copy_buffer_to_buffer(&self.canary, 0, kept, kept.size() - len, len);
+                }
+            }
+            let first = &self.buffers[self.plan.pixels.unwrap_or(self.plan.input.buffer)];
+            let bytes = lane.upload.size() - STAMP_BYTES;
+            encoder.copy_buffer_to_buffer(&lane.upload, 0, first, 0, bytes);
+            if let Some(readback) = lane.readbacks.first() {
+                let end = readback.size() - STAMP_BYTES;
+                encoder.copy_buffer_to_buffer(&lane.upload, bytes, readback, end, STAMP_BYTES);
+            }
+        }
+        {
+            let mut pass = encoder.begin_compute_pass(&Default::default());
+            let dispatches = &self.dispatches[portion.steps.clone()];
+            dispatches.iter().for_each(|dispatch| dispatch.record(&self.connection, &mut pass));
+        }
+        if portion.steps.end == self.dispatches.len() {
+            for (placed, readback) in self.plan.kept.iter().zip(&lane.readbacks) {
+                let bytes = readback.size() - STAMP_BYTES;
+                encoder.copy_buffer_to_buffer(&self.buffers[placed.buffer], 0, readback, 0, bytes);
+            }
+        }
+    }
+}
+
+/// The uniform blocks of all steps in one buffer.
+struct Uniforms {
+    buffer: wgpu::Buffer,
+    stride: usize,
+}
+
+impl Uniforms {
+    async fn new(connection: &Connection, plan: &Plan) -> Result<Self> {
+        let align = connection.device.limits().min_uniform_buffer_offset_alignment as usize;
+        let largest = plan.steps.iter().map(|step| step.uniform.len()).max().unwrap_or(16);
+        let stride = largest.next_multiple_of(align);
+        let mut blocks = vec![0; stride * plan.steps.len()];
+        for (block, step) in blocks.chunks_exact_mut(stride).zip(&plan.steps) {
+            block[..step.uniform.len()].copy_from_slice(&step.uniform);
+        }
+        Ok(Uniforms { buffer: connection.filled("extents", &blocks, wgpu::BufferUsages::UNIFORM).await?, stride })
+    }
+
+    fn binding(&self, step: usize, len: usize) -> wgpu::BindingResource<'_> {
+        wgpu::BindingResource::Buffer(wgpu::BufferBinding {
+            buffer: &self.buffer,
+            offset: (step * self.stride) as u64,
+            size: std::num::NonZero::new(len as u64),
+        })
+    }
+}

@@ -1,0 +1,229 @@
+//! Graph to layers: batch norm, addition and activation go into the operator before them, wherever they are its only reader. A batch norm
+//! and ReLU that stand before one convolution or pooling alone (DenseNet) go into that one's loads.
+
+use std::collections::HashMap;
+
+use super::{Activation, Addend, ConvWeights, Epilogue, Layer, LayerOp, Norm, Subsample};
+use crate::graph::{Graph, Op, ValueId};
+
+/// The layers of a network, each after those whose values it reads, and a line for each fusion taken or refused.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Fused {
+    /// In execution order.
+    pub layers: Vec<Layer>,
+    /// One line a decision.
+    pub report: Vec<String>,
+}
+
+/// Fuses `graph`.
+pub fn fuse(graph: &Graph) -> Fused {
+    let readers = Readers::new(graph);
+    let mut taken = vec![false; graph.nodes().len()];
+    let mut layers = Vec::new();
+    let mut report = Vec::new();
+    let mut prologues: HashMap<usize, (Norm, ValueId)> = HashMap::new();
+    for (i, node) in graph.nodes().iter().enumerate() {
+        if taken[i] || matches!(node.op, Op::Input { .. }) {
+            continue;
+        }
+        let mut chain = Chain { graph, readers: &readers, taken: &mut taken, report: &mut report, end: i };
+        let (prologue, inputs) = match prologues.remove(&i) {
+            Some((norm, input)) => (Some(norm), vec![input]),
+            None => (None, node.inputs.clone()),
+        };
+        let (op, inputs) = match &node.op {
+            Op::Input { .. } => continue,
+            Op::Conv2d { weight, bias, params } => {
+                let weights = ConvWeights { weight: weight.clone(), bias: bias.clone(), norm: chain.norm() };
+                (LayerOp::Conv2d { prologue, weights, params: *params, epilogue: chain.epilogue() }, inputs)
+            }
+            Op::Linear { weight, bias, in_features, out_features } => {
+                let weights = ConvWeights { weight: weight.clone(), bias: bias.clone(), norm: None };
+                (LayerOp::Linear { weights, inputs: *in_features, outputs: *out_features }, inputs)
+            }
+            Op::MaxPool2d(params) => (LayerOp::Pool2d { prologue, max: true, params: *params }, inputs),
+            Op::AvgPool2d(params) => (LayerOp::Pool2d { prologue, max: false, params: *params }, inputs),
+            Op::GlobalAvgPool => (LayerOp::GlobalAvgPool, inputs),
+            Op::GlobalMaxPool => (LayerOp::GlobalMaxPool { mean: false }, inputs),
+            Op::GlobalAvgMaxPool => (LayerOp::GlobalMaxPool { mean: true }, inputs),
+            Op::Activation(activation) => (LayerOp::Activation(*activation), inputs),
+            Op::Concat => (LayerOp::Concat, inputs),
+            Op::BatchNorm { prefix, channels, eps } => {
+                if let Some(reader) = chain.prologue_of() {
+                    let norm = Norm { prefix: prefix.clone(), channels: *channels, eps: *eps };
+                    prologues.insert(reader, (norm, node.inputs[0]));
+                    continue;
+                }
+                chain.report.push(format!("{}: stands alone, no convolution of its own before it", node.name));
+                let norm = Some(Norm { prefix: prefix.clone(), channels: *channels, eps: *eps });
+                (LayerOp::Elementwise { norm, gated: false, epilogue: chain.epilogue() }, inputs)
+            }
+            Op::Scale => (LayerOp::Elementwise { norm: None, gated: true, epilogue: chain.epilogue() }, inputs),
+            op @ (Op::Relu | Op::Sigmoid) => {
+                chain.report.push(format!("{}: stands alone, other readers need the value before it", node.name));
+                let epilogue = Epilogue { residual: None, activation: activation(op) };
+                (LayerOp::Elementwise { norm: None, gated: false, epilogue }, inputs)
+            }
+            Op::Add => {
+                chain.report.push(format!("{}: stands alone, neither addend is a convolution for it alone", node.name));
+                let [first, second] = node.inputs[..] else { continue };
+                let (source, addend) = if readers.add_takes(graph, first) { (second, first) } else { (first, second) };
+                let residual = Some(chain.addend(addend));
+                let epilogue = Epilogue { residual, activation: chain.activation() };
+                (LayerOp::Elementwise { norm: None, gated: false, epilogue }, vec![source])
+            }
+            Op::SubsamplePad { stride, before, .. } => {
+                if readers.add_takes(graph, ValueId(i)) {
+                    continue;
+                }
+                let subsample = Some(Subsample { stride: *stride, before: *before });
+                let residual = Some(Addend { value: node.inputs[0], subsample });
+                let epilogue = Epilogue { residual, activation: Activation::None };
+                (LayerOp::Elementwise { norm: None, gated: false, epilogue }, Vec::new())
+            }
+        };
+        let output = ValueId(chain.end);
+        layers.push(Layer { name: node.name.clone(), op, inputs, output });
+    }
+    // A layer runs where its last node stood, which is after every value it reads.
+    layers.sort_by_key(|layer| layer.output);
+    Fused { layers, report }
+}
+
+/// What an operator does to each element alone, where an epilogue can do it.
+fn activation(op: &Op) -> Activation {
+    match op {
+        Op::Relu => Activation::Relu,
+        Op::Sigmoid => Activation::Sigmoid,
+        Op::Input { .. }
+        | Op::Conv2d { .. }
+        | Op::BatchNorm { .. }
+        | Op::Activation(_)
+        | Op::Add
+        | Op::Scale
+        | Op::MaxPool2d(_)
+        | Op::AvgPool2d(_)
+        | Op::GlobalAvgPool
+        | Op::GlobalMaxPool
+        | Op::GlobalAvgMaxPool
+        | Op::Linear { .. }
+        | Op::SubsamplePad { .. }
+        | Op::Concat => Activation::None,
+    }
+}
+
+/// Who reads each value.
+struct Readers(Vec<Vec<usize>>);
+
+impl Readers {
+    fn new(graph: &Graph) -> Self {
+        let mut readers = vec![Vec::new(); graph.nodes().len()];
+        for (i, node) in graph.nodes().iter().enumerate() {
+            for id in &node.inputs {
+                readers[id.0].push(i);
+            }
+        }
+        Readers(readers)
+    }
+
+    fn only_reader(&self, value: usize) -> Option<usize> {
+        match self.0[value][..] {
+            [reader] => Some(reader),
+            _ => None,
+        }
+    }
+
+    /// Whether `value` is a shortcut A that is computed in the addition that alone reads it.
+    fn add_takes(&self, graph: &Graph, value: ValueId) -> bool {
+        let is_shortcut = |id: &ValueId| matches!(graph.nodes()[id.0].op, Op::SubsamplePad { .. });
+        let reader = self.only_reader(value.0).map(|reader| &graph.nodes()[reader]);
+        is_shortcut(&value) && reader.is_some_and(|r| r.op == Op::Add && !r.inputs.iter().all(is_shortcut))
+    }
+}
+
+/// The nodes that a layer takes in, one after the other, as long as each is the only reader of the one before.
+struct Chain<'a> {
+    graph: &'a Graph,
+    readers: &'a Readers,
+    taken: &'a mut [bool],
+    report: &'a mut Vec<String>,
+    /// The last node of the layer so far.
+    end: usize,
+}
+
+impl Chain<'_> {
+    fn next(&self) -> Option<usize> {
+        self.readers.only_reader(self.end).filter(|&reader| !self.taken[reader])
+    }
+
+    fn take(&mut self, node: usize) {
+        self.report.push(format!(
+            "{}: fused into {}",
+            self.graph.nodes()[node].name,
+            self.graph.nodes()[self.end].name
+        ));
+        self.taken[node] = true;
+        self.end = node;
+    }
+
+    fn norm(&mut self) -> Option<Norm> {
+        let next = self.next()?;
+        let Op::BatchNorm { prefix, channels, eps } = &self.graph.nodes()[next].op else { return None };
+        let norm = Norm { prefix: prefix.clone(), channels: *channels, eps: *eps };
+        self.take(next);
+        Some(norm)
+    }
+
+    /// The convolution or pooling that alone reads this batch norm's ReLU, both of which then happen as it loads.
+    fn prologue_of(&mut self) -> Option<usize> {
+        let nodes = self.graph.nodes();
+        let relu = self.next().filter(|&next| nodes[next].op == Op::Relu)?;
+        let reader = self.readers.only_reader(relu)?;
+        if !matches!(nodes[reader].op, Op::Conv2d { .. } | Op::MaxPool2d(_) | Op::AvgPool2d(_)) {
+            return None;
+        }
+        self.report.push(format!(
+            "{}, {}: fused into the loads of {}",
+            nodes[self.end].name, nodes[relu].name, nodes[reader].name
+        ));
+        (self.taken[self.end], self.taken[relu]) = (true, true);
+        Some(reader)
+    }
+
+    fn epilogue(&mut self) -> Epilogue {
+        let residual = self.residual();
+        Epilogue { residual, activation: self.activation() }
+    }
+
+    fn residual(&mut self) -> Option<Addend> {
+        let next = self.next()?;
+        let node = &self.graph.nodes()[next];
+        if node.op != Op::Add {
+            return None;
+        }
+        let other = if node.inputs[0].0 == self.end { node.inputs[1] } else { node.inputs[0] };
+        let addend = self.addend(other);
+        self.take(next);
+        Some(addend)
+    }
+
+    fn addend(&mut self, value: ValueId) -> Addend {
+        let node = &self.graph.nodes()[value.0];
+        match node.op {
+            Op::SubsamplePad { stride, before, .. } if self.readers.add_takes(self.graph, value) => {
+                self.taken[value.0] = true;
+                Addend { value: node.inputs[0], subsample: Some(Subsample { stride, before }) }
+            }
+            _ => Addend { value, subsample: None },
+        }
+    }
+
+    fn activation(&mut self) -> Activation {
+        let Some(next) = self.next() else { return Activation::None };
+        let activation = activation(&self.graph.nodes()[next].op);
+        if activation != Activation::None {
+            self.take(next);
+        }
+        activation
+    }
+}

@@ -1,0 +1,205 @@
+//! Layers: operators with what was fused into them, independent of what computes them.
+
+use serde::{Deserialize, Serialize};
+
+use crate::graph::{self, Conv2dParams, PoolParams, ValueId};
+
+/// An operator with everything that was fused into it. It yields the graph value of the last node it took in.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Layer {
+    /// Name of the node it started from.
+    pub name: String,
+    /// What it computes.
+    pub op: LayerOp,
+    /// The values it reads first-hand (the residual is in its epilogue).
+    pub inputs: Vec<ValueId>,
+    /// The graph value it yields.
+    pub output: ValueId,
+}
+
+/// The operators that kernels serve.
+#[derive(Debug, Clone, PartialEq)]
+pub enum LayerOp {
+    /// Convolution, batch norm folded into its weights, with a prologue and an epilogue.
+    Conv2d {
+        /// Batch norm and ReLU on what it reads.
+        prologue: Option<Norm>,
+        /// Where its weights come from.
+        weights: ConvWeights,
+        /// Extents.
+        params: Conv2dParams,
+        /// What follows the sum.
+        epilogue: Epilogue,
+    },
+    /// Two convolutions of these extents with bias and ReLU, and the input added before the last ReLU: made by a plan of
+    /// this layer and the one before.
+    Block {
+        /// Number of the layer that is the first of them.
+        first: usize,
+        /// Extents.
+        params: Conv2dParams,
+    },
+    /// Maximum (`max`) or mean over a window.
+    Pool2d {
+        /// Batch norm and ReLU on what it reads.
+        prologue: Option<Norm>,
+        /// Maximum, else mean.
+        max: bool,
+        /// Extents.
+        params: PoolParams,
+    },
+    /// Mean over all pixels.
+    GlobalAvgPool,
+    /// Maximum over all pixels, or the mean of that and the mean over all pixels.
+    GlobalMaxPool {
+        /// The latter.
+        mean: bool,
+    },
+    /// A function of each element that no other layer takes in.
+    Activation(graph::Activation),
+    /// Fully connected layer.
+    Linear {
+        /// Where its weights come from.
+        weights: ConvWeights,
+        /// Input features.
+        inputs: usize,
+        /// Output features.
+        outputs: usize,
+    },
+    /// Batch norm or gate (if any), addition and activation that found no convolution to go into. Without an input it starts from zero.
+    Elementwise {
+        /// Scale and shift.
+        norm: Option<Norm>,
+        /// Whether the second input is a gate, `[N, C, 1, 1]`, which scales the first.
+        gated: bool,
+        /// What follows.
+        epilogue: Epilogue,
+    },
+    /// All inputs side by side along the channels.
+    Concat,
+}
+
+/// Names of the tensors that make a convolution's or linear layer's folded weights and bias.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ConvWeights {
+    /// Weight tensor.
+    pub weight: String,
+    /// Bias tensor.
+    pub bias: Option<String>,
+    /// Batch norm that follows.
+    pub norm: Option<Norm>,
+}
+
+/// A batch norm by name.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Norm {
+    /// Name before `.weight`, `.bias`, `.running_mean`, `.running_var`.
+    pub prefix: String,
+    /// Channels.
+    pub channels: usize,
+    /// Added to the variance.
+    pub eps: f32,
+}
+
+/// What happens to a sum before it is stored.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Epilogue {
+    /// Second addend.
+    pub residual: Option<Addend>,
+    /// What happens last.
+    pub activation: Activation,
+}
+
+/// Second addend of an epilogue.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Addend {
+    /// The value.
+    pub value: ValueId,
+    /// Shortcut A: every `stride`-th pixel of it behind `before` zero channels.
+    pub subsample: Option<Subsample>,
+}
+
+/// Extents of a shortcut A.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Subsample {
+    /// Step in rows and columns.
+    pub stride: usize,
+    /// Zero channels in front.
+    pub before: usize,
+}
+
+/// What happens to a sum last, before it is stored. The numbers are those of the shaders.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Activation {
+    /// Nothing.
+    #[default]
+    None = 0,
+    /// Clamp at zero.
+    Relu = 1,
+    /// `1 / (1 + exp(-x))`.
+    Sigmoid = 2,
+}
+
+impl Layer {
+    /// Every value that the layer reads, the residual included.
+    pub fn reads(&self) -> impl Iterator<Item = ValueId> + '_ {
+        let added = if let LayerOp::Block { .. } = self.op { None } else { self.residual() };
+        self.inputs.iter().copied().chain(added)
+    }
+
+    /// The second addend of its epilogue; a block adds its input.
+    pub(crate) fn residual(&self) -> Option<ValueId> {
+        match &self.op {
+            LayerOp::Conv2d { epilogue, .. } | LayerOp::Elementwise { epilogue, .. } => {
+                epilogue.residual.as_ref().map(|addend| addend.value)
+            }
+            LayerOp::Block { .. } => self.inputs.first().copied(),
+            LayerOp::Pool2d { .. }
+            | LayerOp::GlobalAvgPool
+            | LayerOp::GlobalMaxPool { .. }
+            | LayerOp::Activation(_)
+            | LayerOp::Linear { .. }
+            | LayerOp::Concat => None,
+        }
+    }
+}
+
+impl LayerOp {
+    /// The weights that it multiplies by, their extents as those of a convolution, and the shape of the tensor.
+    pub(crate) fn weights(&self) -> Option<(&ConvWeights, Conv2dParams, Vec<usize>)> {
+        match self {
+            LayerOp::Conv2d { weights, params, .. } => Some((weights, *params, params.weight_shape().into())),
+            LayerOp::Linear { weights, inputs, outputs } => {
+                Some((weights, Conv2dParams::pointwise(*inputs, *outputs), vec![*outputs, *inputs]))
+            }
+            LayerOp::Block { .. }
+            | LayerOp::Pool2d { .. }
+            | LayerOp::GlobalAvgPool
+            | LayerOp::GlobalMaxPool { .. }
+            | LayerOp::Activation(_)
+            | LayerOp::Elementwise { .. }
+            | LayerOp::Concat => None,
+        }
+    }
+
+    /// A batch norm that is not folded into weights.
+    pub(crate) fn norm(&self) -> Option<&Norm> {
+        match self {
+            LayerOp::Conv2d { prologue: norm, .. }
+            | LayerOp::Pool2d { prologue: norm, .. }
+            | LayerOp::Elementwise { norm, .. } => norm.as_ref(),
+            LayerOp::Block { .. }
+            | LayerOp::GlobalAvgPool
+            | LayerOp::GlobalMaxPool { .. }
+            | LayerOp::Activation(_)
+            | LayerOp::Linear { .. }
+            | LayerOp::Concat => None,
+        }
+    }
+
+    /// Number of the layer that is the first convolution of a block.
+    pub(crate) fn first(&self) -> Option<usize> {
+        if let LayerOp::Block { first, .. } = self { Some(*first) } else { None }
+    }
+}

@@ -1,0 +1,56 @@
+//! A graph made ready for executors: `commute` and `fuse` make layers out of nodes. Nothing here depends on a device or on the input's
+//! size.
+
+mod commute;
+mod fuse;
+mod layer;
+
+pub use fuse::{Fused, fuse};
+pub use layer::{Activation, Addend, ConvWeights, Epilogue, Layer, LayerOp, Norm, Subsample};
+
+use crate::{
+    checkpoint::Checkpoint,
+    graph::{Graph, ValueId},
+};
+
+/// A checkpoint's graph with its layers: all of a network that does not depend on the input's size.
+#[derive(Debug)]
+pub struct Network {
+    graph: Graph,
+    checkpoint: Checkpoint,
+    fused: Fused,
+}
+
+impl Network {
+    /// Fuses `graph`, whose weights are in `checkpoint`.
+    pub fn new(graph: Graph, checkpoint: Checkpoint) -> Self {
+        let graph = commute::commute(&graph);
+        let fused = fuse(&graph);
+        Network { graph, checkpoint, fused }
+    }
+
+    /// The graph, with means pooled before the 1x1 convolutions that they followed.
+    pub fn graph(&self) -> &Graph {
+        &self.graph
+    }
+
+    /// The weights' source.
+    pub fn checkpoint(&self) -> &Checkpoint {
+        &self.checkpoint
+    }
+
+    /// One line for each fusion taken or refused.
+    pub fn report(&self) -> &[String] {
+        &self.fused.report
+    }
+
+    /// The layers, in execution order.
+    pub fn layers(&self) -> &[Layer] {
+        &self.fused.layers
+    }
+
+    /// The values that layers yield, in execution order: those that a plan can keep.
+    pub fn values(&self) -> Vec<ValueId> {
+        self.fused.layers.iter().map(|layer| layer.output).collect()
+    }
+}
