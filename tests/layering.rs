@@ -12,6 +12,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("error", &[]),
     ("tensor", &[]),
     ("image", &[]),
+    ("folder", &["image"]),
     ("labels", &[]),
     ("graph", &[]),
     ("hub", &[]),

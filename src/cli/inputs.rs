@@ -8,7 +8,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use residua::Error;
+use residua::{Error, folder::Found};
 
 use super::{
     args::Inputs,
@@ -82,7 +82,15 @@ impl Inputs {
         if !self.recursive {
             return each(path.into(), Some(Error::ImageFolder));
         }
-        self.folders.walk(path, left_out, each)
+        self.folders.choice().walk(path, &mut |found| match found {
+            Found::Image(path) => each(path, None),
+            Found::Failed(path, error) => each(path, Some(error)),
+            Found::LeftOut { reason, is_folder } => {
+                left_out.add(reason, is_folder);
+                Ok(())
+            }
+            _ => Ok(()),
+        })
     }
 }
 
