@@ -15,7 +15,7 @@ use residua::{
 };
 use serde_json::{Value, json};
 
-use super::{Outcome, cache, faults, options::Global, row};
+use super::{Outcome, cache, known_faults, options::Global, row};
 
 /// Variables that change what residua, its graphics drivers or its downloads do, and whether their values may be shown: an
 /// address can hold a password, a token is one.
@@ -83,7 +83,7 @@ pub(super) fn run(global: &Global, as_json: bool, out: &mut dyn Write) -> Outcom
             "system": system().into_iter().map(|(name, value)| (name.to_string(), value.into())).collect::<serde_json::Map<_, _>>(),
             "adapters": adapters.iter().map(adapter_json).collect::<Vec<_>>(), "picked": choice,
             "tests": tests.iter().map(SelfTest::json).collect::<Vec<_>>(),
-            "faults": faults::known(), "measured": measured(&devices), "caches": caches(), "environment": environment(),
+            "faults": known_faults(), "measured": measured(&devices), "caches": caches(), "environment": environment(),
         });
         writeln!(out, "{report:#}")?;
     } else {
@@ -128,7 +128,7 @@ fn text(
         let name = format!("test in {}", test.precision);
         row(out, &name, format_args!("{} ({:.1} s)", test.verdict, test.seconds))?;
     }
-    for fault in faults::known() {
+    for fault in known_faults() {
         row(out, "verify found", format_args!("{} in {} wrong on {}", fault.kernel, fault.stored, fault.device))?;
     }
     for path in measured {
@@ -178,7 +178,7 @@ impl SelfTest {
             .adapter(wanted.clone())
             .untested(true)
             .precision(precision)
-            .faults(faults::known())
+            .faults(known_faults())
             .open()
             .and_then(|classifier| classifier.verify(1, Coverage::Chosen));
         let (ok, verdict) = match outcome {

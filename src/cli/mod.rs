@@ -11,7 +11,6 @@ mod doctor;
 mod duplicates;
 mod embed;
 mod explain;
-mod faults;
 mod files;
 mod folder;
 mod graph;
@@ -55,6 +54,7 @@ use files::write_file;
 use options::{FilterArg, Global, PrecisionArg};
 use residua::{
     Builder, Classifier, Error, Labels, Precision,
+    check::{faults, verify::Fault},
     executor::gpu::Wanted,
     image::{self, Decoded},
 };
@@ -157,7 +157,7 @@ impl Global {
 
     /// The same for a builder with these options and others.
     fn open_builder(&self, builder: Builder) -> Result<Classifier, Error> {
-        let classifier = self.tell(builder.faults(faults::known()).open()?)?;
+        let classifier = self.tell(builder.faults(known_faults()).open()?)?;
         tuning::offer(self, classifier.device());
         Ok(classifier)
     }
@@ -266,6 +266,11 @@ impl Global {
         let (red, plain) = if colour { ("\x1b[31m", "\x1b[0m") } else { ("", "") };
         let _ = writeln!(io::stderr(), "{red}residua: {text}{plain}");
     }
+}
+
+/// The kernels that `residua verify` found to be wrong, on any device.
+pub(super) fn known_faults() -> Vec<Fault> {
+    cache::folder().map(|folder| faults::known(&folder)).unwrap_or_default()
 }
 
 /// One line of a two-column listing.

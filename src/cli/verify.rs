@@ -4,14 +4,17 @@ use std::{collections::BTreeMap, io::Write};
 
 use residua::{
     Classifier,
-    check::verify::{Coverage, LayerCheck, Verification},
+    check::{
+        faults,
+        verify::{Coverage, LayerCheck, Verification},
+    },
     executor::gpu::kernels,
     stream::Batch,
     tensor::StorageType,
 };
 use serde_json::json;
 
-use super::{Outcome, args::Verify, faults, options::Global, write_file};
+use super::{Outcome, args::Verify, cache, options::Global, write_file};
 
 pub(super) fn run(global: &Global, command: &Verify, out: &mut dyn Write) -> Outcome {
     // To find out which kernels a device gets wrong it must be opened.
@@ -23,7 +26,9 @@ pub(super) fn run(global: &Global, command: &Verify, out: &mut dyn Write) -> Out
     let classifier = global.tell(builder.open()?)?;
     let batch = if let Batch::Of(n) = global.batch { n.get() } else { 1 };
     let verification = classifier.verify(batch, Coverage::Every)?;
-    faults::record(classifier.device(), &verification.faults)?;
+    if let Some(folder) = cache::folder() {
+        faults::record(&folder, classifier.device(), &verification.faults)?;
+    }
     table(out, &verification, global.verbose)?;
     verdict(out, &classifier, &verification)?;
     if let Some(path) = &command.json {
