@@ -2,14 +2,14 @@
 
 use std::{io::Write, path::Path};
 
-use residua::{Classifier, Error, cosine};
+use residua::{Classifier, Error, cosine, search::unit};
 use serde::Serialize;
 
 use super::{
     Outcome, Stop,
     args::{Inputs, Similar, SimilarFormat},
     duplicates,
-    index::{Index, unit},
+    index::Index,
     inputs::text_of,
     interrupt::Interrupt,
     options::Global,
