@@ -1,15 +1,23 @@
 //! An open classifier.
 
-use std::{path::PathBuf, process};
+use std::{
+    path::PathBuf,
+    process,
+    sync::{Mutex, PoisonError},
+};
 
 use numpy::{PyArray1, PyArray2, PyArray3, PyArrayMethods, PyReadonlyArray4, PyUntypedArrayMethods};
 use pyo3::{prelude::*, types::PyDict};
 use residua::{
     Classifier, DeviceInfo, Error, Result,
+    check::{
+        faults,
+        verify::{Coverage, Verification},
+    },
+    folder::Choice,
     image::{DynamicImage, Resize},
-    stream::Batch,
+    stream::{Batch, Stream},
     tensor::{Shape, Tensor},
-    verify::{Coverage, Verification},
 };
 
 use crate::{
@@ -18,9 +26,16 @@ use crate::{
     inputs::{decoded, source},
     logging,
     run::{Run, Task},
-    settings::Settings,
+    settings::{Settings, cache_folder},
     wait::on_thread,
 };
+
+/// A class, by index or by name.
+#[derive(FromPyObject)]
+enum Target {
+    Index(usize),
+    Name(String),
+}
 
 /// A classifier that is open.
 #[pyclass(frozen, module = "residua._residua")]
@@ -30,7 +45,13 @@ pub(crate) struct Engine {
     batch: Batch,
     exif: bool,
     opened_by: u32,
+    /// Classifiers for batches of some sizes, those that were used last at the end: their buffers serve the next call too.
+    kept: Mutex<Vec<(usize, Classifier)>>,
 }
+
+/// How many of them are kept, and how large the activations of a batch may be then, in bytes.
+const KEPT: usize = 3;
+const KEPT_BYTES: u64 = 128 << 20;
 
 impl Engine {
     /// The classifier.
@@ -49,6 +70,33 @@ impl Engine {
 
     fn any_classifier(&self) -> &Classifier {
         self.classifier.as_ref().expect("it is taken when it is dropped")
+    }
+
+    /// The classifier for a call with `count` images, in batches of the size that is best for them.
+    fn classifier_for(&self, py: Python<'_>, count: Option<usize>) -> PyResult<Classifier> {
+        let classifier = self.classifier(py)?;
+        Ok(py.detach(|| {
+            let stream = Stream::new(&classifier).batch(self.batch);
+            let size = count.into_iter().fold(stream, Stream::expect).batch_size();
+            self.for_batches(&classifier, size)
+        }))
+    }
+
+    fn for_batches(&self, classifier: &Classifier, size: usize) -> Classifier {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(at) = kept.iter().position(|(of, _)| *of == size) {
+            let found = kept.remove(at);
+            kept.push(found);
+        } else {
+            let made = classifier.for_batches(size);
+            if classifier.activation_bytes(size).is_ok_and(|bytes| bytes > KEPT_BYTES) {
+                return made;
+            }
+            kept.push((size, made));
+            let over = kept.len().saturating_sub(KEPT);
+            kept.drain(..over);
+        }
+        kept.last().map_or_else(|| classifier.clone(), |(_, classifier)| classifier.clone())
     }
 
     /// Runs `work` with the classifier and the whole image that `image` stands for, upright.
@@ -77,7 +125,8 @@ impl Engine {
         let (batch, exif) = (settings.batch(), settings.exif);
         let builder = settings.builder().map_err(|error| raised(py, &error))?;
         let classifier = on_thread(py, move || builder.open())?.map_err(|error| raised(py, &error))?;
-        Ok(Engine { classifier: Some(classifier), batch, exif, opened_by: process::id() })
+        let kept = Mutex::default();
+        Ok(Engine { classifier: Some(classifier), batch, exif, opened_by: process::id(), kept })
     }
 
     /// Starts to classify `images`, an iterable.
@@ -89,7 +138,7 @@ impl Engine {
         top_k: usize,
         min_score: Option<f32>,
     ) -> PyResult<Run> {
-        let classifier = self.classifier(images.py())?;
+        let classifier = self.classifier_for(images.py(), count)?;
         let task = Task::Classify { top_k, min_score };
         Run::of_images(classifier, self.batch, self.exif, task, images, count)
     }
@@ -97,7 +146,7 @@ impl Engine {
     /// Starts to embed `images`, an iterable.
     #[pyo3(signature = (images, count, normalize))]
     fn embed(&self, images: &Bound<'_, PyAny>, count: Option<usize>, normalize: bool) -> PyResult<Run> {
-        let classifier = self.classifier(images.py())?;
+        let classifier = self.classifier_for(images.py(), count)?;
         Run::of_images(classifier, self.batch, self.exif, Task::Embed { normalize }, images, count)
     }
 
@@ -113,7 +162,7 @@ impl Engine {
         min_score: Option<f32>,
     ) -> PyResult<Run> {
         let task = Task::Classify { top_k, min_score };
-        Run::of_folder(py, self.classifier(py)?, self.batch, task, &folder, hidden, &exclude)
+        Run::of_folder(self.classifier(py)?, self.batch, task, folder, choice(py, hidden, &exclude)?)
     }
 
     /// Starts to embed the images in a folder and the folders below.
@@ -126,7 +175,13 @@ impl Engine {
         exclude: Vec<String>,
         normalize: bool,
     ) -> PyResult<Run> {
-        Run::of_folder(py, self.classifier(py)?, self.batch, Task::Embed { normalize }, &folder, hidden, &exclude)
+        Run::of_folder(
+            self.classifier(py)?,
+            self.batch,
+            Task::Embed { normalize },
+            folder,
+            choice(py, hidden, &exclude)?,
+        )
     }
 
     /// Logits `[N, classes]` of normalised images `[N, 3, H, W]`, in batches.
@@ -134,17 +189,27 @@ impl Engine {
         let classifier = self.classifier(py)?;
         let &[n, c, h, w] = input.shape() else { unreachable!("it has four axes") };
         let data = input.as_slice()?.to_vec();
-        let batch = self.batch;
-        let logits = on_thread(py, move || logits(&classifier, batch, Tensor::new(Shape::new(n, c, h, w), data)))?;
+        let size = match self.batch {
+            Batch::Of(size) => size.get(),
+            Batch::Auto => LOGITS_AT_ONCE.min(n.max(1)),
+        };
+        let classifier = py.detach(|| self.for_batches(&classifier, size));
+        let logits = on_thread(py, move || logits(&classifier, size, &Tensor::new(Shape::new(n, c, h, w), data)))?;
         let classes = self.any_classifier().model().classes;
         PyArray1::from_vec(py, logits.map_err(|error| raised(py, &error))?).reshape([n, classes])
     }
 
     /// Where in an image the evidence for a class lies.
-    #[pyo3(signature = (image, class_index))]
-    fn explain(&self, image: &Bound<'_, PyAny>, class_index: Option<usize>) -> PyResult<Explanation> {
+    #[pyo3(signature = (image, target))]
+    fn explain(&self, image: &Bound<'_, PyAny>, target: Option<Target>) -> PyResult<Explanation> {
         let (explained, size) = self.with_image(image, move |classifier, image| {
-            Ok((classifier.explain(image, class_index)?, (image.width(), image.height())))
+            let model = classifier.model();
+            let class = match target {
+                Some(Target::Name(name)) => Some(model.labels.find(&name, model.classes)?),
+                Some(Target::Index(index)) => Some(index),
+                None => None,
+            };
+            Ok((classifier.explain(image, class)?, (image.width(), image.height())))
         })?;
         let decode = self.any_classifier().decode_options().clone();
         Ok(Explanation::new(explained, size, decode))
@@ -170,7 +235,15 @@ impl Engine {
     fn verify<'py>(&self, py: Python<'py>, batch: usize, every: bool) -> PyResult<Bound<'py, PyDict>> {
         let classifier = self.classifier(py)?;
         let coverage = if every { Coverage::Every } else { Coverage::Chosen };
-        let verification = on_thread(py, move || classifier.verify(batch, coverage))?;
+        // Only a comparison of all kernels says what is to be remembered.
+        let remembered = cache_folder().filter(|_| every);
+        let verification = on_thread(py, move || {
+            let verification = classifier.verify(batch, coverage)?;
+            if let Some(folder) = remembered {
+                faults::record(&folder, classifier.device(), &verification.faults)?;
+            }
+            Ok(verification)
+        })?;
         verified(py, &verification.map_err(|error| raised(py, &error))?)
     }
 
@@ -196,8 +269,10 @@ impl Engine {
             _ => dict.set_item("resize", None::<usize>)?,
         }
         dict.set_item("filter", format!("{:?}", preprocess.filter).to_lowercase())?;
-        dict.set_item("mean", preprocess.mean)?;
-        dict.set_item("std", preprocess.std)?;
+        // The shortest decimal numbers that are these.
+        let decimal = |values: [f32; 3]| values.map(|value| value.to_string().parse().unwrap_or(f64::from(value)));
+        dict.set_item("mean", decimal(preprocess.mean))?;
+        dict.set_item("std", decimal(preprocess.std))?;
         Ok(dict)
     }
 
@@ -240,31 +315,57 @@ impl Drop for Engine {
     fn drop(&mut self) {
         let classifier = self.classifier.take();
         // Closing a device may wait for threads that log, which need the interpreter.
-        if Python::try_attach(|py| py.detach(|| drop(classifier))).is_none() {
-            // The interpreter ends: the system takes back what is open.
-        }
+        // Where the interpreter ends, the system takes back what is open.
+        let kept = std::mem::take(&mut self.kept);
+        let _ = Python::try_attach(|py| py.detach(|| drop((classifier, kept))));
     }
 }
 
-/// Logits of `input`, in batches of the size that `batch` says.
-fn logits(classifier: &Classifier, batch: Batch, input: Tensor) -> Result<Vec<f32>> {
+/// Logits of `input`, in batches of `size`.
+fn logits(classifier: &Classifier, size: usize, input: &Tensor) -> Result<Vec<f32>> {
     classifier.model().check_classes()?;
     let Shape { n, c, h, w } = input.shape;
-    let size = match batch {
-        Batch::Of(size) => size.get(),
-        Batch::Auto => LOGITS_AT_ONCE.min(n.max(1)),
-    };
-    let classifier = classifier.for_batches(size);
+    check_finite(input)?;
     let mut logits = Vec::with_capacity(n * classifier.model().classes);
-    for part in input.data.chunks((size * c * h * w).max(1)) {
-        let images = part.len() / (c * h * w).max(1);
-        logits.extend(classifier.logits(&Tensor::new(Shape::new(images, c, h, w), part.to_vec()))?.data);
+    for first in (0..n).step_by(size) {
+        let images = size.min(n - first);
+        let part: Vec<f32> = (first..first + images).flat_map(|image| input.image(image)).copied().collect();
+        let some = classifier.logits(&Tensor::new(Shape::new(images, c, h, w), part)).map_err(|error| match error {
+            Error::NotFinite { image, index, value, origin } => {
+                Error::NotFinite { image: first + image, index, value, origin }
+            }
+            other => other,
+        })?;
+        logits.extend(some.data);
     }
     Ok(logits)
 }
 
 /// Images of a batch of normalised inputs, whose size the engine does not choose.
 const LOGITS_AT_ONCE: usize = 16;
+
+/// Whether all numbers are finite.
+fn check_finite(input: &Tensor) -> Result<()> {
+    let Shape { c, h, w, .. } = input.shape;
+    let Some(at) = input.data.iter().position(|value| !value.is_finite()) else { return Ok(()) };
+    let index = [at / (c * h * w), at / (h * w) % c, at / w % h, at % w];
+    let (place, field, value) = ("input".into(), format!("{index:?}"), input.data[at].to_string());
+    Err(Error::ConfigValue { place, field, value, expected: "a finite number".into() })
+}
+
+/// Which files of a folder are taken.
+fn choice(py: Python<'_>, hidden: bool, exclude: &[String]) -> PyResult<Choice> {
+    let mut choice = Choice::default();
+    choice.hidden = hidden;
+    for pattern in exclude {
+        let refused = |expected: String| {
+            let (place, field, value) = ("argument".into(), "exclude".into(), pattern.clone());
+            raised(py, &Error::ConfigValue { place, field, value, expected })
+        };
+        choice.exclude.push(pattern.parse().map_err(refused)?);
+    }
+    Ok(choice)
+}
 
 /// A device as a dictionary.
 pub(crate) fn device<'py>(py: Python<'py>, device: &DeviceInfo) -> PyResult<Bound<'py, PyDict>> {
@@ -273,8 +374,8 @@ pub(crate) fn device<'py>(py: Python<'py>, device: &DeviceInfo) -> PyResult<Boun
     dict.set_item("name", &device.name)?;
     dict.set_item("backend", &device.backend)?;
     dict.set_item("driver", &device.driver)?;
-    dict.set_item("kind", &device.kind)?;
-    dict.set_item("software", device.software)?;
+    dict.set_item("kind", device.kind.to_string())?;
+    dict.set_item("software", device.kind.software())?;
     Ok(dict)
 }
 

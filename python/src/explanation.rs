@@ -1,8 +1,14 @@
 //! Where in an image the evidence for a class lies.
 
-use numpy::{PyArray1, PyArray2, PyArrayMethods};
+use numpy::{PyArray1, PyArray2, PyArray3, PyArrayMethods};
 use pyo3::{prelude::*, types::PyDict};
 use residua::image::DecodeOptions;
+
+use crate::{
+    errors::{of_package, raised},
+    inputs::{decoded, source},
+    wait::on_thread,
+};
 
 /// What `Classifier.explain` gives.
 #[pyclass(frozen, module = "residua")]
@@ -76,6 +82,24 @@ impl Explanation {
 
     fn at(&self, x: f64, y: f64) -> Option<f32> {
         self.explained.at(x, y)
+    }
+
+    fn overlay<'py>(&self, image: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyArray3<u8>>> {
+        let py = image.py();
+        let (source, _) = source(image, self.decode.exif)?;
+        let (decode, explained, size) = (self.decode.clone(), self.explained.clone(), self.size);
+        let overlay = on_thread(py, move || {
+            let photo = decoded(source, &decode)?.to_rgb8();
+            Ok(if photo.dimensions() == size { Ok(explained.overlay(&photo)) } else { Err(photo.dimensions()) })
+        })?;
+        let overlay = overlay.map_err(|error| raised(py, &error))?.map_err(|(width, height)| {
+            let (columns, rows) = size;
+            let message =
+                format!("the image has {width}x{height} pixels, and the one that was explained {columns}x{rows}");
+            of_package(py, "input.shape", &message)
+        })?;
+        let (columns, rows) = size;
+        PyArray1::from_vec(py, overlay.into_raw()).reshape([rows as usize, columns as usize, 3])
     }
 
     fn __repr__(&self) -> String {

@@ -3,7 +3,7 @@
 
 use std::{
     collections::HashMap,
-    path::{Path, PathBuf},
+    path::PathBuf,
     process,
     sync::{
         Arc, Mutex,
@@ -23,6 +23,8 @@ use pyo3::{
 };
 use residua::{
     Class, Classifier, Error, Prediction, Result,
+    folder::{Choice, Found},
+    search::unit,
     stream::{Batch, Done, Early, ImageSource, Stream},
 };
 
@@ -66,7 +68,10 @@ enum Event {
     /// More inputs are wanted; none of them is the end.
     More(SyncSender<Vec<Given>>),
     Rows(Vec<Row>),
-    End { halved_to: Option<usize>, ended: Result<(), Early<Closed>> },
+    End {
+        halved_to: Option<usize>,
+        ended: Result<(), Early<Closed>>,
+    },
 }
 
 /// Nobody takes the results any more.
@@ -86,9 +91,17 @@ const MOST_BYTES: usize = 32 << 20;
 pub(crate) struct Run {
     live: Mutex<Option<Live>>,
     stop: Arc<AtomicBool>,
-    task: Task,
     features: usize,
     started_by: u32,
+}
+
+/// What computes, and how.
+struct Engine {
+    classifier: Classifier,
+    batch: Batch,
+    task: Task,
+    /// How many images there will be, where that is known.
+    count: Option<usize>,
 }
 
 /// One that is not at its end.
@@ -121,34 +134,47 @@ impl Run {
         let images = Images { iterator, exif, given: 0, failures: HashMap::new() };
         let (to_caller, events) = mpsc::sync_channel(READY);
         let inputs = Wanted { to_caller: to_caller.clone(), made: Vec::new().into_iter() };
-        Ok(Self::start(classifier, batch, task, count, inputs, to_caller, events, Some(images)))
+        Ok(Self::start(Engine { classifier, batch, task, count }, inputs, to_caller, events, Some(images)))
     }
 
     /// Starts with the images in a folder, in the order of the command line.
     pub(crate) fn of_folder(
-        py: Python<'_>,
         classifier: Classifier,
         batch: Batch,
         task: Task,
-        folder: &Path,
-        hidden: bool,
-        exclude: &[String],
+        folder: PathBuf,
+        choice: Choice,
     ) -> PyResult<Self> {
-        let _ = (py, classifier, batch, task, folder, hidden, exclude);
-        Err(PyRuntimeError::new_err("not yet"))
+        let (to_engine, found) = mpsc::sync_channel(1);
+        // It ends when nobody takes what it finds any more.
+        thread::spawn(move || {
+            let mut left_out: u64 = 0;
+            let walked = choice.walk(&folder, &mut |found| match found {
+                Found::Image(path) => to_engine.send((path.clone(), Ok(ImageSource::Path(path)))).map_err(drop),
+                Found::Failed(path, error) => to_engine.send((path, Err(error))).map_err(drop),
+                _ => {
+                    left_out += 1;
+                    Ok(())
+                }
+            });
+            if walked.is_ok() && left_out > 0 {
+                log::info!(target: "residua", "{left_out} files and folders in {} are left out", folder.display());
+            }
+        });
+        let key = |(index, (path, source))| (Key { index, path: Some(path) }, source);
+        let inputs = found.into_iter().enumerate().map(key);
+        let (to_caller, events) = mpsc::sync_channel(READY);
+        Ok(Self::start(Engine { classifier, batch, task, count: None }, inputs, to_caller, events, None))
     }
 
-    #[allow(clippy::too_many_arguments, reason = "for now")]
     fn start(
-        classifier: Classifier,
-        batch: Batch,
-        task: Task,
-        count: Option<usize>,
+        engine: Engine,
         inputs: impl Iterator<Item = Given> + Send + 'static,
         to_caller: SyncSender<Event>,
         events: Receiver<Event>,
         images: Option<Images>,
     ) -> Self {
+        let Engine { classifier, batch, task, count } = engine;
         let stop = Arc::new(AtomicBool::new(false));
         let (stopped, features) = (stop.clone(), classifier.model().features);
         let thread = thread::spawn(move || {
@@ -156,11 +182,9 @@ impl Run {
             let stream = count.into_iter().fold(stream, Stream::expect);
             let hand_over = |rows: Vec<Row>| to_caller.send(Event::Rows(rows)).map_err(|_| Closed);
             let outcome = match task {
-                Task::Classify { top_k, min_score } => {
-                    stream.run(inputs, Classifier::predict, &mut |batch| {
-                        hand_over(rows(batch, |prediction| classes(&prediction, top_k, min_score)))
-                    })
-                }
+                Task::Classify { top_k, min_score } => stream.run(inputs, Classifier::predict, &mut |batch| {
+                    hand_over(rows(batch, |prediction| classes(&prediction, top_k, min_score)))
+                }),
                 Task::Embed { normalize } => stream.run(inputs, Classifier::features, &mut |batch| {
                     hand_over(rows(batch, |vector| Answer::Vector(if normalize { unit(vector) } else { vector })))
                 }),
@@ -169,7 +193,7 @@ impl Run {
             let _ = to_caller.send(Event::End { halved_to: outcome.halved_to, ended: outcome.ended });
         });
         let live = Some(Live { events, thread, images });
-        Run { live: Mutex::new(live), stop, task, features, started_by: process::id() }
+        Run { live: Mutex::new(live), stop, features, started_by: process::id() }
     }
 
     /// Calls `take` with the batches to come, of which it says whether it wants another one. Whether there are more after that.
@@ -254,7 +278,7 @@ impl Run {
             for row in batch {
                 let path = row.key.path.clone();
                 let (_, result) = object(py, row, failures)?;
-                some.bind(py).append((path, result.unwrap_or_else(|error| error)))?;
+                some.bind(py).append((path.map(PathBuf::into_os_string), result.unwrap_or_else(|error| error)))?;
             }
             Ok(false)
         })?;
@@ -394,15 +418,6 @@ fn classes(prediction: &Prediction, top_k: usize, min_score: Option<f32>) -> Ans
     let mut classes = prediction.top(top_k);
     classes.retain(|class| min_score.is_none_or(|least| class.score >= least));
     Answer::Classes(classes)
-}
-
-/// The vector with a length of one, unless it is zero.
-fn unit(mut vector: Vec<f32>) -> Vec<f32> {
-    let length = vector.iter().map(|&value| f64::from(value) * f64::from(value)).sum::<f64>().sqrt();
-    if length > 0.0 {
-        vector.iter_mut().for_each(|value| *value = (f64::from(*value) / length) as f32);
-    }
-    vector
 }
 
 /// Logs what is damaged in an image.

@@ -5,12 +5,14 @@ use std::{env, fs, num::NonZero, path::PathBuf};
 use pyo3::prelude::*;
 use residua::{
     Builder, Classifier, Error, Labels, Precision, Result,
-    gpu::Wanted,
+    check::{
+        faults,
+        tune::{self, Measure, Tune},
+    },
+    executor::gpu::Wanted,
     hub::{self, Hub},
     image::{DecodeOptions, Filter},
     stream::Batch,
-    tune::{self, Measure, Tune},
-    verify::Fault,
 };
 
 /// The arguments of `Classifier(...)`, each of them there.
@@ -71,7 +73,7 @@ impl Settings {
         builder = builder.allow_extra(self.allow_extra).allow_nonfinite(self.allow_nonfinite).no_config(self.no_config);
         builder = builder.decode(self.decode());
         if let Some(folder) = cache_folder() {
-            builder = builder.faults(known_faults(&folder)).cache(folder);
+            builder = builder.faults(faults::known(&folder)).cache(folder);
         }
         if let Some(structure) = &self.structure {
             builder = builder.structure(structure.parse()?);
@@ -162,10 +164,4 @@ fn refused(field: &str, value: &str, expected: &str) -> Error {
 pub(crate) fn cache_folder() -> Option<PathBuf> {
     let set = |name: &str| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     Some(set("XDG_CACHE_HOME").or_else(|| Some(env::home_dir()?.join(".cache")))?.join("residua"))
-}
-
-/// What `verify` found before, on any device. A file that is missing, or of another version, says nothing.
-fn known_faults(folder: &std::path::Path) -> Vec<Fault> {
-    let text = fs::read_to_string(folder.join("faults.json")).unwrap_or_default();
-    serde_json::from_str(&text).unwrap_or_default()
 }

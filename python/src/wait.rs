@@ -18,10 +18,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_millis(50);
 const GRACE: Duration = Duration::from_secs(3);
 
 /// The outcome of `work`. After Ctrl-C it is waited for a while more, and then left to itself.
-pub(crate) fn on_thread<T: Send + 'static>(
-    py: Python<'_>,
-    work: impl FnOnce() -> T + Send + 'static,
-) -> PyResult<T> {
+pub(crate) fn on_thread<T: Send + 'static>(py: Python<'_>, work: impl FnOnce() -> T + Send + 'static) -> PyResult<T> {
     let (done, mut outcome) = mpsc::sync_channel(1);
     let thread = thread::spawn(move || {
         // Nobody waits any more after Ctrl-C.

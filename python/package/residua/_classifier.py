@@ -378,6 +378,11 @@ class Classifier:
         several, count, single = _inputs.split(images)
         return self._opened().embed(several, count, normalize), single
 
+    def _embed_all(self, images: Any, normalize: bool) -> tuple[Floats, dict[int, Error]]:
+        """The vectors of several images, and what is wrong with those whose rows are NaN."""
+        several, count, _ = _inputs.split(images)
+        return self._opened().embed(several, count, normalize).all_vectors(False)
+
     def embed_folder(
         self,
         folder: str | os.PathLike[str],
