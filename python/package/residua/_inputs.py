@@ -15,8 +15,8 @@ from residua._errors import Error, ImageError, InputError, InputTypeError
 if TYPE_CHECKING:
     import numpy as np
 
-# The device in ``__dlpack_device__``: memory of the CPU.
-_DLPACK_CPU = 1
+# Kinds of devices in ``__dlpack_device__`` whose memory the CPU reads: its own, what is pinned for a GPU, and what it shares with one.
+_DLPACK_CPU = (1, 3, 11, 13)
 
 _GIVE = "give a path, the bytes of a file, a file object, a PIL image, or an array of uint8 [H, W], [H, W, 3] or [H, W, 4]"
 
@@ -46,10 +46,8 @@ def split(images: Any) -> tuple[Iterable[Any], int | None, bool]:
 
 def _split_array(images: Any) -> tuple[Iterable[Any], int | None, bool]:
     array = as_array(images)
-    if array.dtype.kind in "OUST":
-        if array.ndim == 1:
-            return array.tolist(), len(array), False
-        raise InputError(f"an array {list(array.shape)} of {array.dtype} is not a list of images", "input.shape")
+    if array.ndim == 1 and array.dtype.kind in "OUT":
+        return array.tolist(), len(array), False
     if array.ndim == 4:
         return [check_pixels(image, "an image of an array [N, H, W, C]") for image in array], len(array), False
     return [array], 1, True
@@ -128,7 +126,7 @@ def as_array(value: Any) -> np.ndarray[Any, Any]:
         return value
     if hasattr(value, "__dlpack_device__"):
         kind = int(value.__dlpack_device__()[0])
-        if kind != _DLPACK_CPU:
+        if kind not in _DLPACK_CPU:
             raise InputError(f"{_name(value)} lies in the memory of another device; bring it to the CPU first (.cpu())", "input.value")
     elif hasattr(value, "__cuda_array_interface__"):
         raise InputError(f"{_name(value)} lies in the memory of another device; bring it to the CPU first", "input.value")
@@ -185,13 +183,16 @@ def check_tensor(value: Any) -> np.ndarray[Any, np.dtype[np.float32]]:
     import numpy as np
 
     if isinstance(value, (list, tuple)):
-        value = np.stack([as_array(image) if _is_array(image) else np.asarray(image) for image in value]) if value else np.empty((0, 3, 0, 0), np.float32)
+        images = [as_array(image) if _is_array(image) else np.asarray(image) for image in value]
+        if len({image.shape for image in images}) > 1:
+            raise InputError(f"{_name(value)} of images of several shapes; give those of one shape", "input.shape")
+        value = np.stack(images) if images else np.empty((0, 3, 1, 1), np.float32)
     elif not _is_array(value):
         raise InputTypeError(f"{_name(value)} is not an array; give float32 [N, 3, H, W]", "input.type")
     array = as_array(value)
     if array.dtype.kind != "f":
         raise InputTypeError(f"{_name(value)} of {array.dtype}: give float32 [N, 3, H, W], normalised as the model wants it (preprocess(normalize=True))", "input.type")
-    if array.ndim != 4 or array.shape[1] != 3:
+    if array.ndim != 4 or array.shape[1] != 3 or 0 in array.shape[2:]:
         raise InputError(f"{_name(value)} {list(array.shape)}: give [N, 3, H, W]", "input.shape")
     with np.errstate(over="ignore"):
         return np.ascontiguousarray(array, dtype=np.float32)
@@ -222,8 +223,9 @@ def _from_pillow(image: Any, exif: bool) -> np.ndarray[Any, np.dtype[np.uint8]]:
         return np.ascontiguousarray((np.asarray(image) >> 8).astype(np.uint8))
     if mode in ("I", "F"):
         raise InputError(f"an image of Pillow in mode {mode} has no largest value; convert its values to 0..255 and to mode L first", "input.value")
-    if mode == "RGBa":
-        image = image.convert("RGBA")
+    if mode in ("RGBa", "La"):
+        # Colours that are multiplied by alpha.
+        image = image.convert(mode.upper())
     try:
         rgb = image if image.mode == "RGB" else image.convert("RGB")
     except ValueError as error:
