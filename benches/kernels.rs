@@ -70,7 +70,7 @@ fn name(case: &Case) -> String {
             }
             name
         }
-        Problem::Linear(linear) => format!("{} linear {}", linear.inputs, linear.outputs),
+        Problem::Plain(plain) => format!("{} {}", extents(&plain.x), plain.op),
         Problem::Pool2d(pool) => {
             let kind = if pool.max { "maximum" } else { "mean" };
             format!("{} {kind} {}/{}", extents(&pool.x), pool.params.kernel, pool.params.stride)

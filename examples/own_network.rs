@@ -12,7 +12,7 @@ use residua::{
         gpu::{Device, Executor, plan::Options},
         reference,
     },
-    graph::{Conv2dParams, Graph, Op, ValueId},
+    graph::{Conv2dParams, Graph, Op, Plain, ValueId},
     network::Network,
     tensor::{Shape, StorageType, Tensor},
 };
@@ -25,10 +25,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     let long = convolution(&mut graph, "block", [16, 16], stem);
     let sum = graph.push("block.add", Op::Add, &[long, stem]);
     let sum = graph.push("block.relu", Op::Relu, &[sum]);
-    let mean = graph.push("mean", Op::GlobalAvgPool, &[sum]);
-    let head =
-        Op::Linear { weight: "head.weight".into(), bias: Some("head.bias".into()), in_features: 16, out_features: 10 };
-    graph.push("head", head, &[mean]);
+    let mean = graph.push("mean", Plain::GlobalAvgPool, &[sum]);
+    let head = Plain::Linear { in_features: 16, out_features: 10 };
+    graph.push("head", head.named("head"), &[mean]);
 
     let made_up = Synthetic { salt: "example".into(), damped: None, damp: 1.0 };
     let checkpoint = made_up.checkpoint("own", &graph.tensors())?;

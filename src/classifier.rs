@@ -5,17 +5,15 @@ use std::sync::{Arc, OnceLock};
 use ::image::DynamicImage;
 
 use crate::{
-    Builder, Error, Result,
+    Error, ModelInfo, Note, Result,
     check::{
         profile::Profile,
         verify::{Coverage, Verification},
     },
-    checkpoint::PreprocessConfig,
     executor::{DeviceInfo, Executor, Footprint},
     explain::{self, Explanation},
     image::{DecodeOptions, Pixels, Preprocess},
-    labels::{Labels, Prediction, Scoring},
-    models::Property,
+    labels::Prediction,
     network::Network,
     search::{self, Similarities},
     tensor::{Shape, StorageType, Tensor},
@@ -32,7 +30,7 @@ struct Inner {
     maps: OnceLock<Box<dyn Executor>>,
     model: ModelInfo,
     decode: DecodeOptions,
-    notes: Vec<String>,
+    notes: Vec<Note>,
 }
 
 #[cfg(not(target_family = "wasm"))]
@@ -41,66 +39,8 @@ const _: () = {
     assert_shareable::<Classifier>();
 };
 
-/// What is known of an opened model.
-#[derive(Debug, Clone, PartialEq)]
-#[non_exhaustive]
-pub struct ModelInfo {
-    /// File name, repository on the hub, or `builtin`.
-    pub name: String,
-    /// Commit of a model of the hub.
-    pub revision: Option<String>,
-    /// Architecture as recognised, for example `resnet50`.
-    pub architecture: String,
-    /// Trained parameters.
-    pub parameters: u64,
-    /// Multiply-accumulates of one image at the size of `preprocess`.
-    pub macs: u64,
-    /// Number of classes; 0 for a network without a classifier, which gives features only.
-    pub classes: usize,
-    /// Number of features that the head reads: the length of an embedding.
-    pub features: usize,
-    /// Number of tensors in the checkpoint, those that carry nothing left out.
-    pub tensors: usize,
-    /// Class names.
-    pub labels: Labels,
-    /// Licence, where the checkpoint's configuration or the table of published models names one.
-    pub license: Option<String>,
-    /// Top-1 accuracy that was published for these weights, with the size of its input and its source; never measured here.
-    pub published_top1: Option<String>,
-    /// Where the weights come from.
-    pub source: String,
-    /// How a photo becomes the network's input.
-    pub preprocess: Preprocess,
-    /// What is stated of that beside the weights, or known by their name; without it `preprocess` is torchvision's recipe.
-    pub stated: Option<PreprocessConfig>,
-    /// What no tensor shows of the network, stated or assumed.
-    pub structure: Vec<Property>,
-    /// How logits become scores.
-    pub scoring: Scoring,
-}
-
-impl ModelInfo {
-    /// Whether there are classes to give.
-    ///
-    /// # Errors
-    /// [`Error::NoClassifier`] if there are none.
-    pub fn check_classes(&self) -> Result<()> {
-        if self.classes > 0 { Ok(()) } else { Err(Error::NoClassifier { model: self.name.clone() }) }
-    }
-}
-
 impl Classifier {
-    /// Settings to open a classifier with.
-    pub fn builder() -> Builder {
-        Builder::default()
-    }
-
-    pub(crate) fn new(
-        executor: Box<dyn Executor>,
-        model: ModelInfo,
-        decode: DecodeOptions,
-        notes: Vec<String>,
-    ) -> Self {
+    pub(crate) fn new(executor: Box<dyn Executor>, model: ModelInfo, decode: DecodeOptions, notes: Vec<Note>) -> Self {
         Classifier(Arc::new(Inner { executor, maps: OnceLock::new(), model, decode, notes }))
     }
 
@@ -198,7 +138,7 @@ impl Classifier {
 
     /// The same network on the same device, with kernels that are chosen as for batches of `images`, whatever batch comes: an image then
     /// gets the same bits in each of them, a last one that is not full among them. Weights are shared. What was asked for with
-    /// [`Builder::deterministic`] stays.
+    /// [`Builder::deterministic`](crate::Builder::deterministic) stays.
     pub fn for_batches(&self, images: usize) -> Self {
         let Inner { executor, model, decode, notes, .. } = &*self.0;
         match executor.chosen_for(images.max(1)) {
@@ -326,7 +266,7 @@ impl Classifier {
     }
 
     /// What a user should be told about the choice of device and model, and of kernels that the driver has refused since.
-    pub fn notes(&self) -> Vec<String> {
+    pub fn notes(&self) -> Vec<Note> {
         self.0.notes.iter().cloned().chain(self.0.executor.notes()).collect()
     }
 }

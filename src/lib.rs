@@ -31,19 +31,20 @@
 //! | [`graph`] | operators, nodes, shapes | nothing |
 //! | [`structure`] | what is stated of a network and no tensor shows | `graph` |
 //! | [`checkpoint`] | names to tensors, configurations | `image`, for the preprocessing; `labels`, for the forms of class names; `structure`, for what a configuration states |
-//! | [`models`] | [`Graph`](graph::Graph) of a checkpoint: recognised by the tensors' names and shapes, or by name | `graph`, `structure` |
-//! | [`network`] | fused layers, the same for every device | `graph`, `checkpoint` |
-//! | [`executor`] | the trait of what computes a network, kinds of devices, footprints | `network` |
+//! | `models` | [`Graph`](graph::Graph) of a checkpoint: recognised by the tensors' names and shapes, or by name | `graph`, `structure` |
+//! | `network` | fused layers, the same for every device | `graph`, `checkpoint` |
+//! | `executor` | the trait of what computes a network, kinds of devices, footprints | `network` |
 //! | `executor::reference` | every value of a graph by naive loops: the oracle, and the path without a GPU | `graph`, `checkpoint` |
 //! | `executor::gpu::kernels` | the catalogue: a file and a shader for each kernel | `graph`, `network` |
 //! | `executor::gpu::plan` | a network compiled for a device, as data: kernels with reasons, buffers, packed weights | `kernels`, `network` |
 //! | `executor::gpu` | runs a plan in one submission, or in several where that takes long; alone names `wgpu` | `plan`, `kernels`, `cache` |
-//! | [`cache`] | files that make the next start faster | nothing |
-//! | [`check`] | verify, profile, tune, self-test | executors |
-//! | [`search`], [`explain`] | exact search among features, their index; heat maps | as needed |
+//! | `cache` | files that make the next start faster | nothing |
+//! | `check` | verify, profile, tune, self-test | executors |
+//! | `search`, `explain` | exact search among features, their index; heat maps | as needed |
 //! | `open` | [`Builder`]: from a name to a classifier | all above |
 //! | `classifier`, `photos`, `blocking` | the whole path in order ([`Classifier`]), files as its input, the blocking twins of its calls | all above |
 //! | [`stream`] | many images: decoded ahead, run in batches, back in order, each with its result or its error | `classifier`, `image` |
+//! | `program` (feature `cli`, hidden) | the cache's folder, the adapter that the environment names, drawing: what the programs share | `executor::gpu` |
 //! | `cli/`, `bin/` | the commands | the public library |
 //!
 //! `tests/layering.rs` enforces the last column.
@@ -61,12 +62,16 @@
 
 #[cfg(not(target_family = "wasm"))]
 mod blocking;
+#[doc(hidden)]
 pub mod cache;
+#[doc(hidden)]
 pub mod check;
 pub mod checkpoint;
 mod classifier;
 pub mod error;
+#[doc(hidden)]
 pub mod executor;
+#[doc(hidden)]
 pub mod explain;
 #[cfg(feature = "folder")]
 pub mod folder;
@@ -75,11 +80,19 @@ pub mod graph;
 pub mod hub;
 pub mod image;
 pub mod labels;
+mod model_info;
+#[doc(hidden)]
 pub mod models;
+#[doc(hidden)]
 pub mod network;
+mod note;
 mod open;
 #[cfg(not(target_family = "wasm"))]
 mod photos;
+#[cfg(feature = "environment")]
+#[doc(hidden)]
+pub mod program;
+#[doc(hidden)]
 pub mod search;
 #[cfg(not(target_family = "wasm"))]
 pub mod stream;
@@ -88,12 +101,19 @@ pub mod tensor;
 
 #[cfg(not(target_family = "wasm"))]
 pub use blocking::{Threads, devices};
-pub use classifier::{Classifier, ModelInfo};
+pub use check::{
+    profile::Profile,
+    tune::Tune,
+    verify::{Coverage, LayerCheck, Verification},
+};
+pub use classifier::Classifier;
 pub use error::{Error, Result};
-pub use executor::{DeviceInfo, DeviceKind, Host};
+pub use executor::{DeviceInfo, DeviceKind, Host, Task, Work};
 pub use explain::Explanation;
 pub use image::Pixels;
 pub use labels::{Class, Labels, Prediction};
-pub use open::builder::{Builder, Precision};
+pub use model_info::ModelInfo;
+pub use note::Note;
+pub use open::{builder::Builder, settings::Precision};
 pub use search::{Similarities, cosine};
 pub use structure::Structure;

@@ -16,6 +16,7 @@ pub enum StorageType {
 
 impl StorageType {
     /// Bytes of one stored element.
+    #[doc(hidden)]
     pub const fn bytes(self) -> usize {
         match self {
             StorageType::F32 => 4,
@@ -53,11 +54,13 @@ impl Shape {
     }
 
     /// Number of elements; the largest number that there is for a shape that has more.
+    #[doc(hidden)]
     pub const fn elements(&self) -> usize {
         self.n.saturating_mul(self.c).saturating_mul(self.h).saturating_mul(self.w)
     }
 
     /// Rows times columns.
+    #[doc(hidden)]
     pub const fn pixels(&self) -> usize {
         self.h * self.w
     }
@@ -89,11 +92,13 @@ impl Tensor {
     }
 
     /// A tensor of zeros.
+    #[doc(hidden)]
     pub fn zeros(shape: Shape) -> Self {
         Tensor { shape, data: vec![0.0; shape.elements()] }
     }
 
     /// The values of image `n`, `[C, H, W]`.
+    #[doc(hidden)]
     pub fn image(&self, n: usize) -> &[f32] {
         let len = self.shape.c * self.shape.pixels();
         &self.data[n * len..(n + 1) * len]
@@ -101,6 +106,7 @@ impl Tensor {
 }
 
 /// Images of eight bits a channel and, for each of the values that there can be, the number that a network reads for it.
+#[doc(hidden)]
 #[derive(Debug, Clone, PartialEq)]
 pub struct PixelBatch {
     /// Extents of the four axes; three channels.
@@ -134,6 +140,7 @@ impl PixelBatch {
 }
 
 /// What a network is run on.
+#[doc(hidden)]
 #[derive(Debug, Clone, Copy)]
 pub enum Input<'a> {
     /// Normalised values.

@@ -20,7 +20,7 @@ use residua::{
         gpu::{Device, Executor, Failure, Injection, Moment, plan::Options},
         reference,
     },
-    graph::{Conv2dParams, Graph, Op},
+    graph::{Conv2dParams, Graph, Op, Plain},
     models::Architecture,
     network::Network,
     tensor::{Shape, StorageType, Tensor},
@@ -47,12 +47,9 @@ fn graph() -> Graph {
         };
         value = graph.push(name, Op::Conv2d { weight: format!("{name}.weight"), bias: None, params }, &[value]);
     }
-    let pooled = graph.push("pool", Op::GlobalAvgPool, &[value]);
-    graph.push(
-        "fc",
-        Op::Linear { weight: "fc.weight".into(), bias: None, in_features: 16, out_features: 10 },
-        &[pooled],
-    );
+    let pooled = graph.push("pool", Plain::GlobalAvgPool, &[value]);
+    let op = Plain::Linear { in_features: 16, out_features: 10 };
+    graph.push("fc", Op::Plain { op, weights: vec!["fc.weight".into()] }, &[pooled]);
     graph
 }
 

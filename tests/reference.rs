@@ -3,7 +3,7 @@
 use residua::{
     checkpoint::{Checkpoint, Synthetic},
     executor::reference,
-    graph::{Activation, Conv2dParams, Graph, Op, PoolParams},
+    graph::{Activation, Conv2dParams, Graph, Op, Plain, PoolParams},
     models::Architecture,
     tensor::{Shape, Tensor},
 };
@@ -23,7 +23,7 @@ fn checkpoint(tensors: &[(&str, &[usize], &[f32])]) -> Checkpoint {
 }
 
 /// The output of a single operator for an input that counts up from 1.
-fn apply(op: Op, input: Shape, weights: &[(&str, &[usize], &[f32])]) -> Tensor {
+fn apply(op: impl Into<Op>, input: Shape, weights: &[(&str, &[usize], &[f32])]) -> Tensor {
     let mut graph = Graph::new(input.c);
     let x = graph.input();
     graph.push("op", op, &[x]);
@@ -126,15 +126,15 @@ fn batch_norm_is_its_definition() {
 
 #[test]
 fn activations() {
-    let of = |activation| apply(Op::Activation(activation), Shape::new(1, 3, 1, 1), &[]).data;
+    let of = |activation| apply(Plain::Activation(activation), Shape::new(1, 3, 1, 1), &[]).data;
     // Of 1, 2 and 3.
     assert_eq!(of(Activation::Silu), [0.731_058_6, 1.761_594_2, 2.857_722_3]);
     assert_eq!(of(Activation::Gelu), [0.841_344_8, 1.954_499_7, 2.995_950_2]);
     assert_eq!(of(Activation::HardSwish), [2.0 / 3.0, 5.0 / 3.0, 3.0]);
     let mut graph = Graph::new(1);
     let x = graph.input();
-    let twice = graph.push("leaky", Op::Activation(Activation::LeakyRelu(0.5)), &[x]);
-    graph.push("elu", Op::Activation(Activation::Elu(2.0)), &[twice]);
+    let twice = graph.push("leaky", Plain::Activation(Activation::LeakyRelu(0.5)), &[x]);
+    graph.push("elu", Plain::Activation(Activation::Elu(2.0)), &[twice]);
     let x = Tensor::new(Shape::new(1, 1, 1, 2), vec![-2.0, 4.0]);
     let values = reference::run(&graph, &checkpoint(&[]), &x).unwrap();
     assert_eq!(values[1].data, [-1.0, 4.0]);
@@ -144,8 +144,8 @@ fn activations() {
 #[test]
 fn global_pooling() {
     let of = |op| apply(op, Shape::new(1, 2, 1, 2), &[]).data;
-    assert_eq!(of(Op::GlobalMaxPool), [2.0, 4.0]);
-    assert_eq!(of(Op::GlobalAvgMaxPool), [1.75, 3.75]);
+    assert_eq!(of(Plain::GlobalMaxPool), [2.0, 4.0]);
+    assert_eq!(of(Plain::GlobalAvgMaxPool), [1.75, 3.75]);
 }
 
 #[test]
@@ -160,7 +160,7 @@ fn pooling_ignores_its_padding() {
     };
     assert_eq!(negative(Op::MaxPool2d(window)), [-1.0, -2.0, -5.0, -6.0]);
     assert_eq!(negative(Op::AvgPool2d(window)), [-3.5, -5.0, -9.5 + 2.0, -9.0].map(|v| v));
-    assert_eq!(negative(Op::GlobalAvgPool), [-6.5]);
+    assert_eq!(negative(Plain::GlobalAvgPool.into()), [-6.5]);
 }
 
 #[test]
@@ -185,7 +185,7 @@ fn gates() {
     assert_eq!(y.data, [0.731_058_6, 0.880_797_1, 0.952_574_13]);
     let mut graph = Graph::new(2);
     let x = graph.input();
-    let mean = graph.push("mean", Op::GlobalAvgPool, &[x]);
+    let mean = graph.push("mean", Plain::GlobalAvgPool, &[x]);
     graph.push("scale", Op::Scale, &[x, mean]);
     let x = Tensor::new(Shape::new(2, 2, 1, 2), vec![1.0, 3.0, -2.0, 0.0, 2.0, 2.0, 0.5, 0.5]);
     let y = reference::logits(&graph, &checkpoint(&[]), &x).unwrap();
@@ -203,7 +203,7 @@ fn layers_without_outputs_are_refused() {
     let params =
         Conv2dParams { in_channels: 2, out_channels: 0, kernel: 1, stride: 1, padding: 0, dilation: 1, groups: 1 };
     let conv = Op::Conv2d { weight: "w".into(), bias: None, params };
-    let linear = Op::Linear { weight: "w".into(), bias: None, in_features: 2, out_features: 0 };
+    let linear = Plain::Linear { in_features: 2, out_features: 0 }.named("fc");
     for op in [conv, linear] {
         let mut graph = Graph::new(2);
         graph.push("layer", op, &[graph.input()]);
@@ -213,7 +213,7 @@ fn layers_without_outputs_are_refused() {
 
 #[test]
 fn linear_layer() {
-    let op = Op::Linear { weight: "w".into(), bias: Some("b".into()), in_features: 2, out_features: 3 };
+    let op = Op::Plain { op: Plain::Linear { in_features: 2, out_features: 3 }, weights: vec!["w".into(), "b".into()] };
     let weights: [(&str, &[usize], &[f32]); 2] =
         [("w", &[3, 2], &[1.0, 0.0, 0.0, 1.0, 10.0, 100.0]), ("b", &[3], &[0.5, 0.0, -1.0])];
     let y = apply(op, Shape::new(2, 2, 1, 1), &weights);
@@ -245,9 +245,10 @@ fn joins() {
 #[test]
 fn nan_is_never_hidden() {
     let pool = Op::MaxPool2d(PoolParams { kernel: 2, stride: 1, padding: 0, ceil: false });
-    let silu = Op::Activation(Activation::Silu);
-    let leaky = Op::Activation(Activation::LeakyRelu(0.1));
-    for op in [Op::Relu, Op::Sigmoid, silu, leaky, Op::GlobalMaxPool, Op::GlobalAvgMaxPool, pool] {
+    let silu = Plain::Activation(Activation::Silu);
+    let leaky = Plain::Activation(Activation::LeakyRelu(0.1));
+    let plain = [silu, leaky, Plain::GlobalMaxPool, Plain::GlobalAvgMaxPool].map(Op::from);
+    for op in [Op::Relu, Op::Sigmoid, pool].into_iter().chain(plain) {
         let mut graph = Graph::new(1);
         let x = graph.input();
         graph.push("op", op, &[x]);

@@ -14,7 +14,7 @@ use residua::{
         kernels::Caps,
         plan::{Options, Plan},
     },
-    graph::{Conv2dParams, Graph, Op},
+    graph::{Conv2dParams, Graph, Op, Plain},
     models::Architecture,
     network::Network,
     tensor::{Shape, StorageType, Tensor},
@@ -61,8 +61,9 @@ fn bottleneck() -> Graph {
         value = graph.push(name, Op::Conv2d { weight: format!("{name}.weight"), bias: None, params }, &[value]);
     }
     let sum = graph.push("add", Op::Add, &[value, input]);
-    let pooled = graph.push("pool", Op::GlobalAvgPool, &[sum]);
-    let head = Op::Linear { weight: "fc.weight".into(), bias: None, in_features: 256, out_features: 10 };
+    let pooled = graph.push("pool", Plain::GlobalAvgPool, &[sum]);
+    let op = Plain::Linear { in_features: 256, out_features: 10 };
+    let head = Op::Plain { op, weights: vec!["fc.weight".into()] };
     graph.push("fc", head, &[pooled]);
     graph
 }

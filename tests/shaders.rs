@@ -11,12 +11,12 @@ use residua::{
     checkpoint::Synthetic,
     executor::gpu::{
         kernels::{
-            Activated, Binding, Caps, Elementwise, GlobalAvgPool, GlobalMaxPool, KernelId, KernelKey, Linear, Pool2d,
-            Problem, Residual, Types, View, candidates, conv2d::Conv2d, global_avg_pool, shaders, winograd_tiled,
+            Applied, Binding, Caps, Elementwise, KernelId, KernelKey, Pool2d, Problem, Residual, Types, View,
+            candidates, conv2d::Conv2d, global_avg_pool, shaders, winograd_tiled,
         },
         plan::{Options, Plan},
     },
-    graph::{self, Conv2dParams, PoolParams},
+    graph::{self, Conv2dParams, Plain, PoolParams},
     models::Architecture,
     network::{Activation, Network},
     tensor::{Shape, StorageType},
@@ -48,20 +48,21 @@ fn problems() -> Vec<Problem> {
         problems.push(Problem::Block(Conv2d { params, x, y: x, prologue: false, residual, activation }));
     }
     let [features, classes] = [64, 20].map(|c| View::whole(Shape::new(9, c, 1, 1)));
-    problems.push(Problem::Linear(Linear { inputs: 64, outputs: 20, x: features, y: classes }));
+    let plain = |op, x, y| Problem::Plain(Applied { op, x, y });
+    problems.push(plain(Plain::Linear { in_features: 64, out_features: 20 }, features, classes));
     let params = PoolParams { kernel: 3, stride: 2, padding: 1, ceil: false };
     for (max, prologue) in [(true, false), (true, true), (false, false), (false, true)] {
         problems.push(Problem::Pool2d(Pool2d { max, params, prologue, x: view, y: view }));
     }
     let pooled = View::whole(Shape::new(1, 64, 1, 1));
-    problems.push(Problem::GlobalAvgPool(GlobalAvgPool { x: view, y: pooled }));
-    problems.extend([false, true].map(|mean| Problem::GlobalMaxPool(GlobalMaxPool { mean, x: view, y: pooled })));
+    let global = [Plain::GlobalAvgPool, Plain::GlobalMaxPool, Plain::GlobalAvgMaxPool];
+    problems.extend(global.map(|op| plain(op, view, pooled)));
     for name in ["relu6", "leaky_relu", "silu", "mish", "gelu", "gelu_tanh", "quick_gelu", "tanh", "hard_sigmoid"]
         .into_iter()
         .chain(["hard_swish", "hard_mish", "elu", "celu", "selu", "relu", "sigmoid", "identity"])
     {
         let function = graph::Activation::parse(name).unwrap();
-        problems.push(Problem::Activation(Activated { function, x: view, y: view }));
+        problems.push(plain(Plain::Activation(function), view, view));
     }
     let activations = [Activation::None, Activation::Relu, Activation::Sigmoid];
     for (bits, activation) in activations.into_iter().flat_map(|activation| (0..16).map(move |b| (b, activation))) {
@@ -201,7 +202,7 @@ fn every_shader_has_a_key_and_a_file_of_its_name() {
 #[test]
 fn a_wrong_override_type_or_binding_is_noticed() {
     let view = View::whole(Shape::new(1, 8, 2, 2));
-    let pooling = Problem::GlobalAvgPool(GlobalAvgPool { x: view, y: view });
+    let pooling = Problem::Plain(Applied { op: Plain::GlobalAvgPool, x: view, y: view });
     let work = global_avg_pool::ID.work(&pooling, Types::F32, &caps(false)).unwrap();
     let key = work.dispatches[0].key.clone();
     let unknown = KernelKey { overrides: vec![("NO_SUCH", 1)], ..key.clone() };

@@ -16,6 +16,7 @@ use residua::{
     },
     folder::Choice,
     image::{DynamicImage, Resize},
+    program::environment::cache_folder,
     stream::{Batch, Stream},
     tensor::{Shape, Tensor},
 };
@@ -26,7 +27,7 @@ use crate::{
     inputs::{decoded, source},
     logging,
     run::{Run, Task},
-    settings::{Settings, cache_folder},
+    settings::Settings,
     wait::on_thread,
 };
 
@@ -295,7 +296,7 @@ impl Engine {
     /// What a user should be told.
     fn notes(&self, py: Python<'_>) -> PyResult<Vec<String>> {
         let classifier = self.classifier(py)?;
-        Ok(py.detach(|| classifier.notes()))
+        Ok(py.detach(|| classifier.notes().iter().map(ToString::to_string).collect()))
     }
 
     /// Bytes that its buffers take on the device now.

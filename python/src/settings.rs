@@ -9,9 +9,9 @@ use residua::{
         faults,
         tune::{self, Measure, Tune},
     },
-    executor::gpu::Wanted,
     hub::{self, Hub},
     image::{DecodeOptions, Filter},
+    program::environment,
     stream::Batch,
 };
 
@@ -59,7 +59,10 @@ impl Settings {
 
     /// What opens the classifier. The environment and files with names and faults are read here.
     pub(crate) fn builder(self) -> Result<Builder> {
-        let mut builder = Classifier::builder().model(&self.model).adapter(self.wanted()?).hub(self.hub());
+        let mut builder = Classifier::builder()
+            .model(&self.model)
+            .adapter(environment::wanted(self.device.as_deref())?)
+            .hub(self.hub());
         if let Some(synthetic) = &self.synthetic {
             builder = builder.synthetic(synthetic);
         }
@@ -72,7 +75,7 @@ impl Settings {
         builder = builder.deterministic(self.deterministic).tune(self.tune()).test_size(self.test_size);
         builder = builder.allow_extra(self.allow_extra).allow_nonfinite(self.allow_nonfinite).no_config(self.no_config);
         builder = builder.decode(self.decode());
-        if let Some(folder) = cache_folder() {
+        if let Some(folder) = environment::cache_folder() {
             builder = builder.faults(faults::known(&folder)).cache(folder);
         }
         if let Some(structure) = &self.structure {
@@ -104,16 +107,6 @@ impl Settings {
                 builder.labels(Labels::parse(&path.display().to_string(), &text)?)
             }
         })
-    }
-
-    /// The adapter that is wanted, by argument or by the environment.
-    fn wanted(&self) -> Result<Wanted> {
-        match self.device.as_deref() {
-            // Then no adapter is looked for.
-            Some("cpu") => Ok(Wanted::from("cpu")),
-            Some(device) => Ok(Wanted::from_vars(|name| env::var_os(name))?.device(device)),
-            None => Wanted::from_vars(|name| env::var_os(name)),
-        }
     }
 
     fn hub(&self) -> Hub {
@@ -158,10 +151,4 @@ impl Settings {
 
 fn refused(field: &str, value: &str, expected: &str) -> Error {
     Error::ConfigValue { place: "argument".into(), field: field.into(), value: value.into(), expected: expected.into() }
-}
-
-/// Where the command keeps pipelines, measurements and faults, and this package too.
-pub(crate) fn cache_folder() -> Option<PathBuf> {
-    let set = |name: &str| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    Some(set("XDG_CACHE_HOME").or_else(|| Some(env::home_dir()?.join(".cache")))?.join("residua"))
 }

@@ -10,28 +10,36 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from residua import Classifier
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def command(*arguments: str | os.PathLike[str], status: int = 0) -> list[dict[str, Any]]:
-    """Runs the command line, and gives its records."""
+def run(*arguments: str | os.PathLike[str], status: int = 0) -> str:
+    """Runs the command line, and gives what it prints."""
     target = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
     program = os.environ.get("RESIDUA", target / "debug" / "residua")
     done = subprocess.run([program, *arguments], capture_output=True, text=True, check=False)
     assert done.returncode == status, done.stderr
-    return [json.loads(line) for line in done.stdout.splitlines()]
+    return done.stdout
+
+
+def command(*arguments: str | os.PathLike[str], status: int = 0) -> list[dict[str, Any]]:
+    """Runs the command line, and gives its records."""
+    return [json.loads(line) for line in run(*arguments, status=status).splitlines()]
 
 
 def mixed_photos() -> list[Path]:
     """Photos of all formats, modes and sizes that the library's tests have, and all of them can be read."""
-    formats = ROOT / "tests" / "golden" / "formats"
-    pixels = ROOT / "tests" / "golden" / "pixels"
-    photos = [path for path in sorted(formats.iterdir()) if not path.name.endswith((".tif.png", ".gif.png", ".jpg.png"))]
-    photos = [path for path in photos if path.name.count(".") == 1]
-    return [*photos, *(path for path in sorted(pixels.iterdir()) if path.name.count(".") == 1), ROOT / "tests/images/ship.png"]
+    golden = ROOT / "tests" / "golden"
+    # Beside each lies what Pillow makes of it, with one more ending.
+    found = [
+        path
+        for name in ("formats", "pixels")
+        for path in sorted((golden / name).iterdir())
+        if path.name.count(".") == 1
+    ]
+    return [*found, ROOT / "tests" / "images" / "ship.png"]
 
 
 @pytest.fixture(scope="session")

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import io
+import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from conftest import ROOT, command, same
-from PIL import Image, UnidentifiedImageError
-
 import residua
+from conftest import ROOT, command, run, same
+from PIL import Image, UnidentifiedImageError
 from residua import Classifier
 
 
@@ -65,16 +65,18 @@ def test_images_of_pillow_have_the_scores_of_their_files(model: Classifier, phot
     given = []
     for path in photos:
         try:
-            image = Image.open(path)
-            image.load()
+            with Image.open(path) as image:
+                image.load()
+                modes.add(image.mode)
         except (OSError, UnidentifiedImageError):
             continue
-        modes.add(image.mode)
         images.append(Image.open(path))
         given.append(path)
     assert {"L", "LA", "RGB", "RGBA", "P", "CMYK", "1"} <= modes
     recorded = command("classify", "-q", "--format", "jsonl", *given)
     assert agree(model.classify(images), recorded) >= 32
+    for image in images:
+        image.close()
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
@@ -88,7 +90,14 @@ def test_photos_are_turned_upright_as_files_and_as_images_of_pillow(
     path = tmp_path / f"turned.{format}"
     image.save(path, exif=exif, quality=100)
     recorded = command("classify", "-q", "--format", "jsonl", path)
-    assert agree(model.classify([path, ]), recorded)
+    assert agree(
+        model.classify(
+            [
+                path,
+            ]
+        ),
+        recorded,
+    )
     assert agree(model.classify([Image.open(path)]), recorded)
     assert agree([model.classify(path.read_bytes())], recorded)
     with Classifier(exif=False) as stored:
@@ -131,7 +140,7 @@ def png_of_16_bits(deep: np.ndarray[Any, Any]) -> bytes:
 def test_vectors_are_those_of_the_command(model: Classifier, photos: list[Path], tmp_path: Path) -> None:
     target = tmp_path / "vectors.npy"
     given = [*photos, ROOT / "README.md"]
-    command("embed", "-q", "--format", "npy", "-o", target, *given, status=1)
+    run("embed", "-q", "--format", "npy", "-o", target, *given, status=1)
     expected = np.load(target)
     got = model.embed(given, errors="nan")
     assert got.dtype == np.float32
@@ -159,7 +168,7 @@ def test_a_folder_is_walked_as_the_command_walks_it(model: Classifier, tmp_path:
 def test_crops_are_those_of_the_command(model: Classifier, photos: list[Path], tmp_path: Path) -> None:
     target = tmp_path / "crop.png"
     for path in photos[:4]:
-        command("preprocess", "-q", path, "-o", target)
+        run("preprocess", "-q", path, "-o", target)
         crop = model.preprocess(path)
         np.testing.assert_array_equal(crop, np.asarray(Image.open(target)))
         normalised = model.preprocess(path, normalize=True)
@@ -168,21 +177,8 @@ def test_crops_are_those_of_the_command(model: Classifier, photos: list[Path], t
 
 
 def test_maps_are_those_of_the_command(model: Classifier, ship: Path, tmp_path: Path) -> None:
-    import json
-
     picture, numbers = tmp_path / "heat.png", tmp_path / "map.json"
-    command_text = command("explain", "-q", ship, "-o", picture, "--json", numbers, "--class", "truck") if False else None
-    assert command_text is None
-    import os
-    import subprocess
-
-    target = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
-    program = os.environ.get("RESIDUA", target / "debug" / "residua")
-    subprocess.run(
-        [program, "explain", "-q", ship, "-o", picture, "--json", numbers, "--class", "truck"],
-        check=True,
-        capture_output=True,
-    )
+    run("explain", "-q", ship, "-o", picture, "--json", numbers, "--class", "truck")
     recorded = json.loads(numbers.read_text())
     explanation = model.explain(ship, "truck")
     assert (explanation.label, explanation.index) == (recorded["label"], recorded["index"])

@@ -6,15 +6,14 @@ import array
 import ctypes
 import io
 import mmap
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
-
 import residua
+from PIL import Image
 from residua import Classifier, InputError, InputTypeError
 
 
@@ -112,7 +111,11 @@ def test_tensors_of_torch(model: Classifier, pixels: Any, expected: Any) -> None
     with pytest.raises(InputError, match="channels come last"):
         model.classify(tensor.permute(2, 0, 1))
     x = model.preprocess(pixels, normalize=True)
-    for given in [torch.from_numpy(x)[None], torch.from_numpy(x)[None].requires_grad_(), torch.from_numpy(x)[None].double()]:
+    for given in [
+        torch.from_numpy(x)[None],
+        torch.from_numpy(x)[None].requires_grad_(),
+        torch.from_numpy(x)[None].double(),
+    ]:
         np.testing.assert_array_equal(model.logits(given), model.logits(x[None]))
     assert model.logits(torch.zeros(1, 3, 32, 32, dtype=torch.bfloat16)).shape == (1, 10)
     with pytest.raises(InputTypeError):
@@ -122,8 +125,12 @@ def test_tensors_of_torch(model: Classifier, pixels: Any, expected: Any) -> None
 def test_bytes_in_all_their_forms(model: Classifier, ship: Path, tmp_path: Path) -> None:
     content = ship.read_bytes()
     expected = model.classify(content)
-    with ship.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped, ship.open("rb") as again:
-        for same in [
+    with (
+        ship.open("rb") as file,
+        mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped,
+        ship.open("rb") as again,
+    ):
+        forms: list[Any] = [
             bytearray(content),
             memoryview(content),
             array.array("B", content),
@@ -133,7 +140,8 @@ def test_bytes_in_all_their_forms(model: Classifier, ship: Path, tmp_path: Path)
             again,
             ship,
             str(ship),
-        ]:
+        ]
+        for same in forms:
             assert model.classify(same) == expected
     strange = tmp_path / "ä \udcff\n.png"
     strange.write_bytes(content)
@@ -307,7 +315,9 @@ def test_how_many_classes(model: Classifier, pixels: Any) -> None:
     assert len(model.classify(pixels, top_k=99)) == len(model.classify(pixels, top_k=None)) == 10
     best = model.classify(pixels, min_score=0.5)
     assert all(each["score"] >= 0.5 for each in best) and len(best) <= 1
-    assert [each["label"] for each in model.classify(pixels, top_k=1)] == [model.labels[model.classify(pixels)[0]["index"]]]
+    assert [each["label"] for each in model.classify(pixels, top_k=1)] == [
+        model.labels[model.classify(pixels)[0]["index"]]
+    ]
 
 
 @pytest.mark.parametrize(
@@ -355,7 +365,13 @@ def test_a_closed_classifier_says_so(pixels: Any) -> None:
     with model as same:
         assert same is model
         assert "on" in repr(model)
-    for call in [lambda: model.classify(pixels), lambda: model.embed([]), lambda: model.model, lambda: model.notes]:
+    calls: list[Callable[[], object]] = [
+        lambda: model.classify(pixels),
+        lambda: model.embed([]),
+        lambda: model.model,
+        lambda: model.notes,
+    ]
+    for call in calls:
         with pytest.raises(residua.ClosedError) as raised:
             call()
         assert raised.value.code == "closed"

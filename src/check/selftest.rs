@@ -18,7 +18,7 @@ use crate::{
         },
         reference,
     },
-    graph::{Conv2dParams, Graph, Op, ValueId},
+    graph::{Conv2dParams, Graph, Op, Plain, ValueId},
     network::Network,
     tensor::{Shape, StorageType, Tensor},
 };
@@ -82,8 +82,9 @@ fn tested() -> Graph {
         value = graph.push(name, Op::Conv2d { weight: format!("{name}.weight"), bias: None, params }, &[value]);
     }
     let sum = graph.push("sum", Op::Add, &[value, graph.input()]);
-    let mean = graph.push("mean", Op::GlobalAvgPool, &[sum]);
-    let head = Op::Linear { weight: "fc.weight".into(), bias: None, in_features: channels, out_features: 12 };
+    let mean = graph.push("mean", Plain::GlobalAvgPool, &[sum]);
+    let op = Plain::Linear { in_features: channels, out_features: 12 };
+    let head = Op::Plain { op, weights: vec!["fc.weight".into()] };
     graph.push("fc", head, &[mean]);
     graph
 }

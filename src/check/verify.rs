@@ -280,6 +280,7 @@ mod tests {
             },
             plan::Options,
         },
+        graph::Plain,
         models::Architecture,
         network::{Layer, LayerOp, Network},
     };
@@ -321,7 +322,7 @@ mod tests {
         let others = |(id, _): &&(ValueId, KernelId)| {
             let is_it = |layer: &&Layer| layer.output == *id;
             let layer = executor.network().layers().iter().find(is_it).unwrap();
-            matches!(layer.op, LayerOp::Conv2d { .. } | LayerOp::Linear { .. })
+            matches!(layer.op, LayerOp::Conv2d { .. } | LayerOp::Plain { op: Plain::Linear { .. }, .. })
         };
         let avoids = |(_, kernel): &(ValueId, KernelId)| !faulty.contains(&(*kernel, StorageType::F32));
         assert!(avoided.iter().filter(others).all(avoids), "{avoided:?}");

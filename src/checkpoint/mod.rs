@@ -19,7 +19,14 @@ mod timm;
 mod transformers;
 mod values;
 
-use std::{borrow::Cow, collections::BTreeMap, fmt, ops::Range, path::Path, sync::Arc};
+use std::{
+    borrow::Cow,
+    collections::BTreeMap,
+    fmt,
+    ops::Range,
+    path::Path,
+    sync::{Arc, OnceLock},
+};
 
 pub use beside::ConfigFiles;
 pub use claims::Claims;
@@ -72,25 +79,22 @@ struct Entry {
     dtype: Dtype,
     file: usize,
     bytes: Range<usize>,
+    /// The largest magnitude of its values, once they were looked at.
+    largest: OnceLock<f32>,
 }
 
-impl Checkpoint {
-    /// Reads the file at `path`, whose text becomes the checkpoint's name. A path that ends in `.index.json` stands for all files
-    /// that it names beside it.
-    ///
-    /// # Errors
-    /// [`Error::Io`], those of [`Checkpoint::from_bytes`], and [`Error::ConfigPath`] if an index names a file elsewhere. A file of
-    /// another kind is recognised by its first bytes and not read any further.
-    pub fn open(path: &Path) -> Result<Self> {
-        Self::open_if(path, |_| Ok(()))
-    }
+/// The headers of a checkpoint's files, which are open: what its tensors are called and how large they are.
+pub struct Headers {
+    files: Vec<OpenFile>,
+    directory: Directory,
+}
 
-    /// As [`Checkpoint::open`], but `fits` sees the shapes of all tensors first, as [`Checkpoint::shapes`] gives them: if they are of
-    /// no use, nothing but headers is read.
+impl Headers {
+    /// Reads the headers, of all files that [`Checkpoint::open`] reads.
     ///
     /// # Errors
-    /// Those of [`Checkpoint::open`] and of `fits`.
-    pub fn open_if(path: &Path, fits: impl FnOnce(&BTreeMap<String, Vec<usize>>) -> Result<()>) -> Result<Self> {
+    /// Those of [`Checkpoint::open`].
+    pub fn open(path: &Path) -> Result<Self> {
         let (mut files, mut tensors, mut metadata) = (Vec::new(), Vec::new(), BTreeMap::new());
         let mut add = |path: &Path, shards: Option<(&Shards, &str)>| -> Result<()> {
             let (file, mut header) = OpenFile::open(path)?;
@@ -111,10 +115,43 @@ impl Checkpoint {
         } else {
             add(path, None)?;
         }
-        let directory = Directory::new(&path.display().to_string(), tensors, metadata)?;
-        fits(&directory.shapes)?;
-        let files = files.into_iter().map(|file| file.read().map(Cow::Owned)).collect::<Result<_>>()?;
-        Ok(Self::assemble(files, directory))
+        Ok(Headers { files, directory: Directory::new(&path.display().to_string(), tensors, metadata)? })
+    }
+
+    /// The path that they were opened under.
+    pub fn name(&self) -> &str {
+        &self.directory.name
+    }
+
+    /// As [`Checkpoint::shapes`].
+    pub fn shapes(&self) -> &BTreeMap<String, Vec<usize>> {
+        &self.directory.shapes
+    }
+
+    /// As [`Checkpoint::metadata`].
+    pub fn metadata(&self) -> &BTreeMap<String, String> {
+        &self.directory.metadata
+    }
+
+    /// Reads the rest.
+    ///
+    /// # Errors
+    /// [`Error::Io`], also if there is no memory for it; [`Error::ModelTruncated`] if a file has become shorter.
+    pub fn read(self) -> Result<Checkpoint> {
+        let files = self.files.into_iter().map(|file| file.read().map(Cow::Owned)).collect::<Result<_>>()?;
+        Ok(Checkpoint::assemble(files, self.directory))
+    }
+}
+
+impl Checkpoint {
+    /// Reads the file at `path`, whose text becomes the checkpoint's name. A path that ends in `.index.json` stands for all files
+    /// that it names beside it.
+    ///
+    /// # Errors
+    /// [`Error::Io`], those of [`Checkpoint::from_bytes`], and [`Error::ConfigPath`] if an index names a file elsewhere. A file of
+    /// another kind is recognised by its first bytes and not read any further.
+    pub fn open(path: &Path) -> Result<Self> {
+        Headers::open(path)?.read()
     }
 
     /// Takes the bytes of a safetensors file; `name` is used in messages.
@@ -174,6 +211,21 @@ impl Checkpoint {
     /// * [`Error::TensorValue`] for a value that is not finite as f32 (unless [`Checkpoint::allow_nonfinite`]), or a running variance
     ///   that batch normalisation cannot take the root of.
     pub fn tensor(&self, name: &str, shape: &[usize]) -> Result<Cow<'_, [f32]>> {
+        let (entry, _) = self.checked(name, shape)?;
+        Ok(self.content.widened(entry).unwrap_or_default())
+    }
+
+    /// The largest magnitude among the values of the tensor `name`, infinite or NaN if one of them is and may be. Each tensor is
+    /// looked through once, whatever calls follow.
+    ///
+    /// # Errors
+    /// Those of [`Checkpoint::tensor`].
+    pub fn largest(&self, name: &str, shape: &[usize]) -> Result<f32> {
+        Ok(self.checked(name, shape)?.1)
+    }
+
+    /// The tensor `name`, if its shape, type and values are as they should be, with the largest magnitude of them.
+    fn checked(&self, name: &str, shape: &[usize]) -> Result<(&Entry, f32)> {
         let Content { files, directory } = &*self.content;
         let model = || directory.name.clone();
         let (Some(entry), Some(got)) = (directory.entries.get(name), directory.shapes.get(name)) else {
@@ -194,17 +246,33 @@ impl Checkpoint {
             });
         }
         let bytes = &files[entry.file][entry.bytes.clone()];
-        let values = values::widen(bytes, entry.dtype).ok_or_else(|| Error::TensorDtype {
-            model: model(),
-            tensor: tensor(),
-            dtype: entry.dtype.to_string(),
-        })?;
-        let bad = match values::first_bad(&values, name.ends_with("running_var"), self.nonfinite) {
-            Some(index) => index,
-            None => return Ok(values),
+        let largest = match entry.largest.get() {
+            Some(largest) => *largest,
+            None => {
+                let largest = values::largest(bytes, entry.dtype).ok_or_else(|| Error::TensorDtype {
+                    model: model(),
+                    tensor: tensor(),
+                    dtype: entry.dtype.to_string(),
+                })?;
+                *entry.largest.get_or_init(|| largest)
+            }
         };
-        let value = values::describe(bytes, entry.dtype, bad, values[bad]);
-        Err(Error::TensorValue { model: model(), tensor: tensor(), index: bad, value })
+        let variance = name.ends_with("running_var");
+        if (variance || !largest.is_finite())
+            && let Some(values) = self.content.widened(entry)
+            && let Some(bad) = values::first_bad(&values, variance, self.nonfinite)
+        {
+            let value = values::describe(bytes, entry.dtype, bad, values[bad]);
+            return Err(Error::TensorValue { model: model(), tensor: tensor(), index: bad, value });
+        }
+        Ok((entry, largest))
+    }
+}
+
+impl Content {
+    /// The values of a tensor, if it has a weight type.
+    fn widened(&self, entry: &Entry) -> Option<Cow<'_, [f32]>> {
+        values::widen(&self.files[entry.file][entry.bytes.clone()], entry.dtype)
     }
 }
 
@@ -217,7 +285,7 @@ impl Directory {
         for (TensorEntry { name, dtype, shape, file, bytes }, canonical) in tensors.into_iter().zip(canonical) {
             if let Some(canonical) = canonical {
                 shapes.insert(canonical.clone(), shape);
-                entries.insert(canonical, Entry { source: name, dtype, file, bytes });
+                entries.insert(canonical, Entry { source: name, dtype, file, bytes, largest: OnceLock::new() });
             }
         }
         Ok(Directory { name: name.into(), entries, shapes, metadata })
@@ -227,6 +295,12 @@ impl Directory {
 /// A shape less its trailing extents of one.
 fn without_ones(shape: &[usize]) -> &[usize] {
     &shape[..shape.len() - shape.iter().rev().take_while(|&&extent| extent == 1).count()]
+}
+
+impl fmt::Debug for Headers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Headers").field("name", &self.name()).field("tensors", &self.shapes().len()).finish()
+    }
 }
 
 impl fmt::Debug for Checkpoint {

@@ -27,6 +27,24 @@ fn elements<const N: usize>(bytes: &[u8], value: impl Fn([u8; N]) -> f32) -> Cow
     Cow::Owned(chunks.iter().map(|chunk| value(*chunk)).collect())
 }
 
+/// The largest magnitude among the values of a tensor: infinite or NaN if one of them is, as f32. Nothing if `dtype` is not a weight type.
+pub(super) fn largest(bytes: &[u8], dtype: Dtype) -> Option<f32> {
+    // Without their sign, the bits of floats are ordered as their magnitudes are, infinity and NaN last.
+    const MAGNITUDE: u32 = u32::MAX >> 1;
+    Some(match dtype {
+        Dtype::F32 => f32::from_bits(top(bytes, |b| u32::from_le_bytes(b) & MAGNITUDE)),
+        Dtype::F16 => f16::from_bits(top(bytes, |b| u16::from_le_bytes(b) & 0x7fff)).to_f32(),
+        Dtype::BF16 => bf16::from_bits(top(bytes, |b| u16::from_le_bytes(b) & 0x7fff)).to_f32(),
+        Dtype::F64 => f32::from_bits(top(bytes, |b| (f64::from_le_bytes(b) as f32).to_bits() & MAGNITUDE)),
+        _ => return None,
+    })
+}
+
+fn top<const N: usize, T: Ord + Default>(bytes: &[u8], magnitude: impl Fn([u8; N]) -> T) -> T {
+    let (chunks, _) = bytes.as_chunks::<N>();
+    chunks.iter().fold(T::default(), |top, chunk| top.max(magnitude(*chunk)))
+}
+
 /// Index of the first value that is not finite, unless `nonfinite` allows that, or, in a variance, so negative that
 /// `variance + eps` has no inverse root.
 pub(super) fn first_bad(values: &[f32], variance: bool, nonfinite: bool) -> Option<usize> {
@@ -58,6 +76,27 @@ mod tests {
             }
             assert_eq!(widen(&bytes[offset..offset + 12], Dtype::F32).unwrap().as_ref(), values);
         }
+    }
+
+    #[test]
+    fn the_largest_magnitude_is_infinite_or_nan_if_a_value_is() {
+        let of = |values: &[f64]| {
+            let bytes =
+                |each: &dyn Fn(f64) -> Vec<u8>| values.iter().flat_map(|value| each(*value)).collect::<Vec<u8>>();
+            [
+                largest(&bytes(&|v| (v as f32).to_le_bytes().into()), Dtype::F32),
+                largest(&bytes(&|v| v.to_le_bytes().into()), Dtype::F64),
+                largest(&bytes(&|v| f16::from_f64(v).to_le_bytes().into()), Dtype::F16),
+                largest(&bytes(&|v| bf16::from_f64(v).to_le_bytes().into()), Dtype::BF16),
+            ]
+            .map(Option::unwrap)
+        };
+        assert_eq!(of(&[]), [0.0; 4]);
+        assert_eq!(of(&[1.0, -2.5, 2.0]), [2.5; 4]);
+        assert_eq!(of(&[1.0, f64::NEG_INFINITY, 2.0]), [f32::INFINITY; 4]);
+        assert!(of(&[1.0, f64::NAN, f64::INFINITY]).into_iter().all(f32::is_nan));
+        assert_eq!(largest(&1e300f64.to_le_bytes(), Dtype::F64), Some(f32::INFINITY), "beyond f32");
+        assert_eq!(largest(&[1, 2], Dtype::U8), None);
     }
 
     #[test]

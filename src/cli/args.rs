@@ -5,7 +5,10 @@ use std::path::PathBuf;
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
-use super::{folder::FolderOptions, options::Global};
+use super::{
+    io::{folder::FolderOptions, inputs::Inputs, records::Format},
+    options::Global,
+};
 
 /// Classify images with residual networks on any GPU.
 #[derive(Debug, Parser)]
@@ -121,19 +124,6 @@ TRACE.json opens in https://ui.perfetto.dev and in Chrome's about:tracing. A ker
 operations (two for each multiplication that it does) and its bytes (each value and weight once), each at the best rate that any kernel
 reaches in this profile, a 1x1 convolution of 512 channels to 512 over 56x56 pixels and an elementwise kernel over 64 MiB among them.")]
     Profile(Profile),
-    /// Work at random for minutes or hours: results, memory and time must stay what they are
-    #[command(after_help = "Examples:
-  residua soak
-  MALLOC_ARENA_MAX=1 MALLOC_MMAP_THRESHOLD_=65536 residua soak --minutes 60 --seed 7
-
-Four threads classify, embed and explain in batches of 1 to 8 with several networks, open and close classifiers, drop calls half-way and
-give bad images and checkpoints. Exit status 1 if a result ever differs from that of the same call before, if an error comes that should
-not or does not come, if a call hangs, or if memory grows by more than 2 % from the first third of the minutes to the last (medians;
-the host's memory in runs of at least half an hour, as single samples are off by up to 6 %).
-
-With glibc set MALLOC_ARENA_MAX=1 and MALLOC_MMAP_THRESHOLD_=65536: its malloc gives threads heaps of their own, and keeps what is
-freed; what a closed device leaves there looks like growth.")]
-    Soak(Soak),
     /// Fetch a model of the hub into the cache, or its newest commit, and print its folder
     #[command(after_help = "Examples:
   residua pull resnet50
@@ -279,30 +269,6 @@ pub(crate) struct Similar {
     pub(crate) format: SimilarFormat,
 }
 
-/// The choice of images.
-#[derive(Debug, Clone, ClapArgs)]
-pub(crate) struct Inputs {
-    /// Take folders, with all images that are in them and in the folders below
-    #[arg(short, long)]
-    pub(crate) recursive: bool,
-    #[command(flatten)]
-    pub(crate) folders: FolderOptions,
-    /// Lists are separated by NUL instead of line ends (find -print0)
-    #[arg(short = '0', long)]
-    pub(crate) null: bool,
-    /// Image files; folders with -r; - for an image on stdin; @FILE for a list of paths, one a line; @- for a list on stdin
-    #[arg(required = true, value_name = "INPUT")]
-    pub(crate) inputs: Vec<PathBuf>,
-}
-
-impl Inputs {
-    /// How many images they are, where that is known without looking into folders and lists.
-    pub(crate) fn count(&self) -> Option<usize> {
-        let list = |input: &PathBuf| input.to_string_lossy().starts_with('@');
-        Some(self.inputs.len()).filter(|_| !self.recursive && !self.inputs.iter().any(list))
-    }
-}
-
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Explain {
     #[command(flatten)]
@@ -348,18 +314,6 @@ pub(crate) struct Profile {
 }
 
 #[derive(Debug, ClapArgs)]
-pub(crate) struct Soak {
-    #[command(flatten)]
-    pub(crate) model: Model,
-    /// How long
-    #[arg(long, default_value_t = 5.0, value_name = "N", value_parser = minutes)]
-    pub(crate) minutes: f64,
-    /// Another order of calls
-    #[arg(long, default_value_t = 1, value_name = "N")]
-    pub(crate) seed: u64,
-}
-
-#[derive(Debug, ClapArgs)]
 pub(crate) struct Logits {
     #[command(flatten)]
     pub(crate) model: Model,
@@ -372,13 +326,6 @@ pub(crate) struct Logits {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Format {
-    Text,
-    Jsonl,
-    Csv,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum EmbedFormat {
     Jsonl,
     Npy,
@@ -388,11 +335,6 @@ pub(crate) enum EmbedFormat {
 pub(crate) enum SimilarFormat {
     Text,
     Jsonl,
-}
-
-fn minutes(text: &str) -> Result<f64, String> {
-    let week = 7.0 * 24.0 * 60.0;
-    text.parse().ok().filter(|&n: &f64| n > 0.0 && n <= week).ok_or_else(|| "minutes, up to a week".into())
 }
 
 fn at_least_one(text: &str) -> Result<usize, String> {

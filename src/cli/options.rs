@@ -2,8 +2,8 @@
 
 use std::{num::NonZero, path::PathBuf};
 
-use clap::{Args, ValueEnum};
-use residua::{Structure, stream::Batch};
+use clap::Args;
+use residua::{Precision, Structure, image::Filter, stream::Batch};
 
 /// Options that every command takes.
 #[derive(Debug, Clone, Args)]
@@ -16,8 +16,8 @@ pub(crate) struct Global {
     #[arg(long, global = true, value_name = "auto|cpu|INDEX|NAME-PART")]
     pub(crate) device: Option<String>,
     /// How weights and activations are stored on the device
-    #[arg(long, global = true, value_enum, default_value_t = PrecisionArg::Auto)]
-    pub(crate) precision: PrecisionArg,
+    #[arg(long, global = true, value_enum, default_value_t)]
+    pub(crate) precision: Precision,
     /// Images per submission: a number, or auto
     ///
     /// auto goes by the network and the kind of device: 1 with --device cpu, else 4 to 256, fewer where fewer images are named or where
@@ -91,7 +91,7 @@ pub(crate) struct Global {
     pub(crate) crop: Option<usize>,
     /// Resampling filter
     #[arg(long, global = true, value_enum, help_heading = "Preprocessing, instead of the model's own")]
-    pub(crate) filter: Option<FilterArg>,
+    pub(crate) filter: Option<Filter>,
     /// Mean of red, green and blue in 0..1
     #[arg(long, global = true, value_name = "R,G,B", value_parser = triple, help_heading = "Preprocessing, instead of the model's own")]
     pub(crate) mean: Option<[f32; 3]>,
@@ -115,19 +115,6 @@ pub(crate) struct Global {
         help_heading = "Preprocessing, instead of the model's own"
     )]
     pub(crate) strict: bool,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum PrecisionArg {
-    Auto,
-    F32,
-    F16,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum FilterArg {
-    Bilinear,
-    Bicubic,
 }
 
 fn batch(text: &str) -> Result<Batch, String> {

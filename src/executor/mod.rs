@@ -17,7 +17,7 @@ pub use host::{Host, Task, Work};
 pub(crate) use reference::executor::Reference;
 
 use crate::{
-    Error, Result,
+    Error, Note, Result,
     check::{
         profile::Profile,
         verify::{Coverage, Verification},
@@ -93,7 +93,7 @@ pub(crate) trait Executor: fmt::Debug + Shareable {
     }
 
     /// What a user should be told of the device.
-    fn notes(&self) -> Vec<String> {
+    fn notes(&self) -> Vec<Note> {
         Vec::new()
     }
 

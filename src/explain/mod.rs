@@ -8,10 +8,9 @@
 pub mod overlay;
 
 use crate::{
-    Error, Result,
-    classifier::ModelInfo,
+    Error, ModelInfo, Result,
     executor::Executor,
-    graph::{Graph, Op},
+    graph::{Graph, Op, Plain},
     image::Region,
     labels::{Class, Prediction},
     network::Network,
@@ -88,10 +87,13 @@ fn no_maps(graph: &Graph) -> Error {
 
 /// Biases of the head, a class each.
 pub(crate) fn biases(network: &Network, classes: usize) -> Result<Vec<f32>> {
-    match network.graph().nodes().last().map(|node| &node.op) {
-        Some(Op::Linear { bias: Some(bias), .. }) => Ok(network.checkpoint().tensor(bias, &[classes])?.into_owned()),
-        _ => Ok(vec![0.0; classes]),
+    let head = network.graph().nodes().last().map(|node| &node.op);
+    if let Some(Op::Plain { op: Plain::Linear { .. }, weights }) = head
+        && let Some(bias) = weights.get(1)
+    {
+        return Ok(network.checkpoint().tensor(bias, &[classes])?.into_owned());
     }
+    Ok(vec![0.0; classes])
 }
 
 /// The map of `class`, or of the best class, out of the maps `[1, classes, h, w]` of all.

@@ -3,12 +3,18 @@
 
 mod activation;
 mod op;
-mod shape;
+mod plain;
 
 use std::fmt;
 
 pub use activation::Activation;
 pub use op::{Conv2dParams, Op, PoolParams};
+pub use plain::Plain;
+
+use crate::{Error, Result, tensor::Shape};
+
+/// Most elements of a value: the sums and products of all that is computed from shapes then fit into 64 bits.
+const MOST_ELEMENTS: u64 = 1 << 44;
 
 /// The value that the node of the same position yields.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -47,12 +53,12 @@ impl Graph {
     /// Appends a node and returns its value.
     ///
     /// # Panics
-    /// If an input is not the value of an earlier node, or if there are not as many as the operator takes.
-    pub fn push(&mut self, name: impl Into<String>, op: Op, inputs: &[ValueId]) -> ValueId {
-        let name = name.into();
+    /// If an input is not the value of an earlier node, if there are not as many as the operator takes, or if it lacks a weight.
+    pub fn push(&mut self, name: impl Into<String>, op: impl Into<Op>, inputs: &[ValueId]) -> ValueId {
+        let (name, op) = (name.into(), op.into());
         assert!(inputs.iter().all(|id| id.0 < self.nodes.len()), "{name}: an input comes from a later node");
         let fits = op.takes(inputs.len()) && !matches!(op, Op::Input { .. });
-        assert!(fits, "{name}: {} inputs for {}", inputs.len(), op.name());
+        assert!(fits, "{name}: {} inputs for {op:?}", inputs.len());
         self.nodes.push(Node { name, op, inputs: inputs.to_vec() });
         ValueId(self.nodes.len() - 1)
     }
@@ -79,10 +85,9 @@ impl Graph {
 
     /// The features `[N, D, 1, 1]` that the classifier head reads; of a network without a head its output.
     pub fn features(&self) -> ValueId {
-        match &self.nodes[self.output().0] {
-            Node { op: Op::Linear { .. }, inputs, .. } => inputs[0],
-            _ => self.output(),
-        }
+        let last = &self.nodes[self.output().0];
+        let is_head = matches!(last.op, Op::Plain { op: Plain::Linear { .. }, .. });
+        if is_head { last.inputs[0] } else { self.output() }
     }
 
     /// The network whose output are the class-activation maps `[N, classes, h, w]`: the head's weights act on every pixel of the
@@ -91,23 +96,13 @@ impl Graph {
     /// network that does not end in global average pooling and a linear layer.
     pub fn class_maps(&self) -> Option<Graph> {
         let [before @ .., pool, head] = &self.nodes[..] else { return None };
-        let (Op::GlobalAvgPool, Op::Linear { weight, in_features, out_features, .. }) = (&pool.op, &head.op) else {
-            return None;
-        };
-        if head.inputs != [ValueId(before.len())] {
+        let Op::Plain { op: Plain::Linear { in_features, out_features }, weights } = &head.op else { return None };
+        if pool.op != Plain::GlobalAvgPool.into() || head.inputs != [ValueId(before.len())] {
             return None;
         }
         let mut graph = Graph { nodes: before.to_vec(), stages: Vec::new() };
-        let params = Conv2dParams {
-            in_channels: *in_features,
-            out_channels: *out_features,
-            kernel: 1,
-            stride: 1,
-            padding: 0,
-            dilation: 1,
-            groups: 1,
-        };
-        graph.push("class_maps", Op::Conv2d { weight: weight.clone(), bias: None, params }, &pool.inputs);
+        let (weight, params) = (weights[0].clone(), Conv2dParams::pointwise(*in_features, *out_features));
+        graph.push("class_maps", Op::Conv2d { weight, bias: None, params }, &pool.inputs);
         Some(graph)
     }
 
@@ -118,6 +113,26 @@ impl Graph {
             counts[id.0] += 1;
         }
         counts
+    }
+
+    /// The shape of every value for an input of shape `input`, in node order.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] names the first node that cannot take its input.
+    pub fn infer_shapes(&self, input: Shape) -> Result<Vec<Shape>> {
+        let mut shapes: Vec<Shape> = Vec::with_capacity(self.nodes.len());
+        for node in &self.nodes {
+            let inputs: Vec<Shape> = node.inputs.iter().map(|id| shapes[id.0]).collect();
+            let bounded = |shape: Shape| match shape.elements() {
+                0 => Err(format!("{shape} is empty")),
+                // The largest number stands for all that are larger.
+                n if n == usize::MAX || n as u64 > MOST_ELEMENTS => Err(format!("{shape} are too many values")),
+                _ => Ok(shape),
+            };
+            let shape = node.op.output(&inputs, input).and_then(bounded);
+            shapes.push(shape.map_err(|reason| Error::Shape { node: node.name.clone(), reason })?);
+        }
+        Ok(shapes)
     }
 
     /// Names and shapes of all weight tensors, in node order.

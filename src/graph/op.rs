@@ -2,7 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Activation;
+use super::{
+    Activation,
+    plain::{Plain, of_channels},
+};
 use crate::tensor::Shape;
 
 /// One operator. Weight names are those of the checkpoint in torchvision spelling.
@@ -37,8 +40,6 @@ pub enum Op {
     Relu,
     /// `1 / (1 + exp(-x))`.
     Sigmoid,
-    /// Any other function of each element. See [`Op::activation`].
-    Activation(Activation),
     /// Elementwise sum of two values of one shape: the shortcut of He et al. 2015, equation 1.
     Add,
     /// `x * gate`, a value `[N, C, H, W]` and one gate an image and channel `[N, C, 1, 1]`: the excitation of Hu et al.
@@ -48,23 +49,6 @@ pub enum Op {
     MaxPool2d(PoolParams),
     /// Mean over a window, padding not counted (`torch.nn.AvgPool2d` with `count_include_pad=False`).
     AvgPool2d(PoolParams),
-    /// Mean over all pixels: `[N, C, H, W]` to `[N, C, 1, 1]`.
-    GlobalAvgPool,
-    /// Maximum over all pixels: `[N, C, H, W]` to `[N, C, 1, 1]`.
-    GlobalMaxPool,
-    /// The mean of [`Op::GlobalAvgPool`] and [`Op::GlobalMaxPool`] (timm's `avgmax`).
-    GlobalAvgMaxPool,
-    /// Fully connected layer on `[N, in, 1, 1]`, weight `[out, in]`, bias `[out]`.
-    Linear {
-        /// Name of the weight tensor.
-        weight: String,
-        /// Name of the bias tensor, if there is one.
-        bias: Option<String>,
-        /// Columns of the weight.
-        in_features: usize,
-        /// Rows of the weight.
-        out_features: usize,
-    },
     /// The parameter-free shortcut "A" of He et al. 2015, section 4.2: every `stride`-th pixel, and zero channels
     /// `before` and `after` the input's own.
     SubsamplePad {
@@ -77,6 +61,13 @@ pub enum Op {
     },
     /// Channels of all inputs one after the other (DenseNet, Huang et al. 2016, equation 2).
     Concat,
+    /// An operator of one input that is never fused with another. See [`Plain::named`] and `Op::from(Plain)`.
+    Plain {
+        /// What it computes.
+        op: Plain,
+        /// Names of its tensors, in the order of [`Plain::tensors`]; the last one, a bias, may be left out.
+        weights: Vec<String>,
+    },
 }
 
 /// Extents of a convolution.
@@ -135,7 +126,7 @@ impl Op {
             Activation::Identity => None,
             Activation::Relu => Some(Op::Relu),
             Activation::Sigmoid => Some(Op::Sigmoid),
-            other => Some(Op::Activation(other)),
+            other => Some(Plain::Activation(other).into()),
         }
     }
 
@@ -147,17 +138,13 @@ impl Op {
             Op::BatchNorm { .. } => "batch_norm",
             Op::Relu => "relu",
             Op::Sigmoid => "sigmoid",
-            Op::Activation(activation) => activation.name(),
             Op::Add => "add",
             Op::Scale => "scale",
             Op::MaxPool2d(_) => "max_pool2d",
             Op::AvgPool2d(_) => "avg_pool2d",
-            Op::GlobalAvgPool => "global_avg_pool",
-            Op::GlobalMaxPool => "global_max_pool",
-            Op::GlobalAvgMaxPool => "global_avg_max_pool",
-            Op::Linear { .. } => "linear",
             Op::SubsamplePad { .. } => "subsample_pad",
             Op::Concat => "concat",
+            Op::Plain { op, .. } => op.name(),
         }
     }
 
@@ -165,53 +152,57 @@ impl Op {
     pub fn tensors(&self) -> Vec<(String, Vec<usize>)> {
         match self {
             Op::Conv2d { weight, bias, params } => {
-                let mut tensors = vec![(weight.clone(), params.weight_shape().to_vec())];
-                tensors.extend(bias.iter().map(|b| (b.clone(), vec![params.out_channels])));
-                tensors
+                let bias = bias.iter().map(|bias| (bias.clone(), vec![params.out_channels]));
+                [(weight.clone(), params.weight_shape().into())].into_iter().chain(bias).collect()
             }
             Op::BatchNorm { prefix, channels, .. } => ["weight", "bias", "running_mean", "running_var"]
                 .iter()
                 .map(|part| (format!("{prefix}.{part}"), vec![*channels]))
                 .collect(),
-            Op::Linear { weight, bias, in_features, out_features } => {
-                let mut tensors = vec![(weight.clone(), vec![*out_features, *in_features])];
-                tensors.extend(bias.iter().map(|b| (b.clone(), vec![*out_features])));
-                tensors
+            Op::Plain { op, weights } => {
+                weights.iter().zip(op.tensors()).map(|(name, (_, shape))| (name.clone(), shape)).collect()
             }
-            Op::Input { .. }
-            | Op::Relu
-            | Op::Sigmoid
-            | Op::Activation(_)
-            | Op::Add
-            | Op::Scale
-            | Op::MaxPool2d(_)
-            | Op::AvgPool2d(_)
-            | Op::GlobalAvgPool
-            | Op::GlobalMaxPool
-            | Op::GlobalAvgMaxPool
-            | Op::SubsamplePad { .. }
-            | Op::Concat => Vec::new(),
+            Op::Input { .. } | Op::Relu | Op::Sigmoid | Op::Add | Op::Scale => Vec::new(),
+            Op::MaxPool2d(_) | Op::AvgPool2d(_) | Op::SubsamplePad { .. } | Op::Concat => Vec::new(),
         }
     }
 
-    /// Whether it takes so many inputs.
+    /// Whether it takes so many inputs, and names the tensors that it cannot do without.
     pub fn takes(&self, inputs: usize) -> bool {
         match self {
             Op::Input { .. } => inputs == 0,
             Op::Add | Op::Scale => inputs == 2,
             Op::Concat => inputs > 0,
-            Op::Conv2d { .. }
-            | Op::BatchNorm { .. }
-            | Op::Relu
-            | Op::Sigmoid
-            | Op::Activation(_)
-            | Op::MaxPool2d(_)
-            | Op::AvgPool2d(_)
-            | Op::GlobalAvgPool
-            | Op::GlobalMaxPool
-            | Op::GlobalAvgMaxPool
-            | Op::Linear { .. }
-            | Op::SubsamplePad { .. } => inputs == 1,
+            Op::Plain { op, weights } => inputs == 1 && weights.is_empty() == op.tensors().is_empty(),
+            Op::Conv2d { .. } | Op::BatchNorm { .. } | Op::Relu | Op::Sigmoid => inputs == 1,
+            Op::MaxPool2d(_) | Op::AvgPool2d(_) | Op::SubsamplePad { .. } => inputs == 1,
+        }
+    }
+
+    /// The shape of its value for inputs of these shapes, as many as it takes; `image` is the network's input.
+    pub(super) fn output(&self, inputs: &[Shape], image: Shape) -> Result<Shape, String> {
+        let x = inputs.first().copied().unwrap_or(image);
+        match self {
+            Op::Input { channels } | Op::BatchNorm { channels, .. } => of_channels(x, *channels),
+            Op::Conv2d { params, .. } => {
+                let Conv2dParams { stride, padding, .. } = *params;
+                let window = PoolParams { kernel: params.span(), stride, padding, ceil: false };
+                moved(of_channels(x, params.in_channels)?, &window, params.out_channels)
+            }
+            Op::MaxPool2d(window) | Op::AvgPool2d(window) => moved(x, window, x.c),
+            Op::Relu | Op::Sigmoid => Ok(x),
+            Op::Add if x == inputs[1] => Ok(x),
+            Op::Add => Err(format!("adds {x} and {}, which differ", inputs[1])),
+            Op::Scale if inputs[1] == Shape::new(x.n, x.c, 1, 1) => Ok(x),
+            Op::Scale => Err(format!("scales {x} by {}", inputs[1])),
+            Op::SubsamplePad { stride, before, after } => {
+                Ok(Shape::new(x.n, before + x.c + after, x.h.div_ceil(*stride), x.w.div_ceil(*stride)))
+            }
+            Op::Concat => match inputs.iter().find(|other| (other.n, other.h, other.w) != (x.n, x.h, x.w)) {
+                Some(other) => Err(format!("concatenates {x} and {other}, which differ in more than channels")),
+                None => Ok(Shape { c: inputs.iter().map(|x| x.c).sum(), ..x }),
+            },
+            Op::Plain { op, .. } => op.output(x),
         }
     }
 
@@ -219,5 +210,37 @@ impl Op {
     pub fn macs(&self, output: Shape) -> u64 {
         let rows = self.tensors().into_iter().filter(|(_, shape)| shape.len() > 1);
         output.elements() as u64 * rows.map(|(_, shape)| shape[1..].iter().product::<usize>() as u64).sum::<u64>()
+    }
+}
+
+impl Plain {
+    /// The operator with tensors of the usual names, `<prefix>.weight` and so on.
+    pub fn named(self, prefix: &str) -> Op {
+        let weights = self.tensors().into_iter().map(|(part, _)| format!("{prefix}.{part}")).collect();
+        Op::Plain { op: self, weights }
+    }
+}
+
+impl From<Plain> for Op {
+    /// One that has no tensors.
+    fn from(op: Plain) -> Op {
+        Op::Plain { op, weights: Vec::new() }
+    }
+}
+
+/// The positions of a window that moves over `x`, with so many `channels`.
+fn moved(x: Shape, window: &PoolParams, channels: usize) -> Result<Shape, String> {
+    Ok(Shape::new(x.n, channels, windows(x.h, window)?, windows(x.w, window)?))
+}
+
+/// Positions of a window that moves over `extent` plus padding on both sides.
+fn windows(extent: usize, window: &PoolParams) -> Result<usize, String> {
+    let &PoolParams { kernel, stride, padding, ceil } = window;
+    let overhang = if ceil { stride - 1 } else { 0 };
+    match (extent + 2 * padding + overhang).checked_sub(kernel) {
+        // The last window starts inside the extent or in the padding before it, as in PyTorch.
+        Some(room) if ceil && room / stride * stride >= extent + padding => Ok(room / stride),
+        Some(room) => Ok(room / stride + 1),
+        None => Err(format!("a window of {kernel} does not fit into {extent} with padding {padding}")),
     }
 }

@@ -5,6 +5,7 @@ use std::{fmt, path::Path, sync::Arc, time::Duration};
 use crate::Error;
 
 /// A step of a download.
+#[doc(hidden)]
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Event<'a> {
@@ -34,6 +35,7 @@ pub enum Event<'a> {
 }
 
 /// Called with each [`Event`], from the thread that downloads. The default does nothing.
+#[doc(hidden)]
 #[derive(Clone, Default)]
 pub struct Watch(Option<Arc<Call>>);
 

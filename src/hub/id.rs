@@ -40,11 +40,13 @@ impl ModelId {
     }
 
     /// `owner/name`.
+    #[doc(hidden)]
     pub fn repository(&self) -> &str {
         &self.repository
     }
 
     /// The branch, tag or commit: `main`, if none was named.
+    #[doc(hidden)]
     pub fn revision(&self) -> &str {
         self.revision.as_deref().unwrap_or(MAIN)
     }

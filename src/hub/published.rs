@@ -9,6 +9,7 @@ const ALIKE: f64 = 0.85;
 const OFFERED: usize = 5;
 
 /// A published model. A cell that is not certain is empty in the table.
+#[doc(hidden)]
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[non_exhaustive]
 pub struct Published {
@@ -39,6 +40,7 @@ impl Published {
 }
 
 /// All rows of the table.
+#[doc(hidden)]
 pub fn published() -> impl Iterator<Item = Published> {
     let rows = TABLE.lines().filter(|line| !line.starts_with('#')).skip(1);
     rows.map(|line| {
@@ -63,11 +65,13 @@ pub(super) fn by_name(alias: &str) -> Option<Published> {
 }
 
 /// The row of a repository.
+#[doc(hidden)]
 pub fn by_repository(repository: &str) -> Option<Published> {
     published().find(|row| row.repository == repository)
 }
 
 /// Short names that someone may have meant by `name`, the likeliest first.
+#[doc(hidden)]
 pub fn near(name: &str) -> Vec<&'static str> {
     let name = name.to_lowercase().replace('-', "_");
     let name = name.split('@').next().unwrap_or_default();

@@ -6,6 +6,7 @@ use super::events::Watch;
 use crate::Error;
 
 /// The public hub.
+#[doc(hidden)]
 pub const DEFAULT_ENDPOINT: &str = "https://huggingface.co";
 
 /// Where models come from. The variables of Python's `huggingface_hub` are understood by [`Hub::from_vars`].

@@ -3,6 +3,7 @@
 /// How the offset of a centre crop is rounded when the margin is odd.
 ///
 /// The two policies are one pixel apart for half of all odd margins: cropping 224 out of 343 starts at 60 or at 59.
+#[doc(hidden)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CropRounding {
     /// Half of the margin, a tie to the even offset: torchvision and timm, by way of Python's `round`.

@@ -1,6 +1,7 @@
 //! Which formats there are, and how their files end.
 
 /// A format of image files.
+#[doc(hidden)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Format {

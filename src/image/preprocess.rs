@@ -11,8 +11,10 @@ use crate::error::{Error, Result};
 use crate::tensor::{PixelBatch, Shape, Tensor};
 
 /// Mean of the red, green and blue values of ImageNet's training photos, in units of 255.
+#[doc(hidden)]
 pub const IMAGENET_MEAN: [f32; 3] = [0.485, 0.456, 0.406];
 /// Standard deviation that goes with [`IMAGENET_MEAN`].
+#[doc(hidden)]
 pub const IMAGENET_STD: [f32; 3] = [0.229, 0.224, 0.225];
 
 /// Largest side, in pixels, of the input and of the shorter side after the resize.
@@ -58,6 +60,7 @@ pub struct Preprocess {
 }
 
 /// A rectangle in an image, in its pixels; pixel `i` covers `i` to `i + 1`.
+#[doc(hidden)]
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Region {
     /// Left edge.
@@ -162,6 +165,7 @@ impl Preprocess {
 
     /// Where the network's input lies in an image of `width` by `height` pixels: crop and resize undone. It is larger than the
     /// image where the crop has a border.
+    #[doc(hidden)]
     pub fn region(&self, width: u32, height: u32) -> Region {
         let (target_width, target_height) = self.resized(width, height);
         let axis = |source: u32, target: u64, crop: usize| {
@@ -191,6 +195,7 @@ impl Preprocess {
     ///
     /// # Errors
     /// [`Error::Shape`] if one of the images is not `height` by `width`, [`Error::ConfigValue`] as [`Preprocess::check`].
+    #[doc(hidden)]
     pub fn batch(&self, images: &[Pixels]) -> Result<PixelBatch> {
         self.check()?;
         let shape = Shape::new(images.len(), 3, self.height, self.width);

@@ -12,6 +12,7 @@ use std::ops::Range;
 
 /// Interpolation kernel. Both are antialiased when shrinking.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 pub enum Filter {
     /// A triangle, one pixel to each side.
     Bilinear,

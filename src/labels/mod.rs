@@ -99,17 +99,20 @@ impl Labels {
     }
 
     /// How many names there are.
+    #[doc(hidden)]
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
     /// No class has a name.
+    #[doc(hidden)]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 }
 
 /// How logits become scores.
+#[doc(hidden)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Scoring {

@@ -3,8 +3,8 @@
 
 use std::collections::BTreeSet;
 
-use super::{Architecture, list};
-use crate::{Error, Result};
+use super::list;
+use crate::{Error, Result, graph::Graph};
 
 /// Names of outermost modules, less their numbers, that lie beside a network and take no part in what it computes: heads of other
 /// tasks, what trains it, copies of it, and what counts or normalises outside of it. Whatever is not among them may be a part.
@@ -61,15 +61,14 @@ const BESIDE_ENDINGS: [&str; 7] = ["_acc", "_accuracy", "_ema", "_head", "_loss"
 /// Prefixes under which a whole network may lie: what follows them is looked at instead.
 const HOLDERS: [&str; 6] = ["module", "_orig_mod", "model", "backbone", "timm_model", "state_dict"];
 
-/// Those of `extra` that lie beside the network of `architecture`, if all do: heads, projectors, queues, copies, states of training.
+/// Those of `extra` that lie beside the network of `graph`, if all do: heads, projectors, queues, copies, states of training.
 ///
 /// # Errors
 /// [`Error::UnexpectedTensor`] with those that lie inside one of its modules, or are one more.
-pub(super) fn beside<'a>(model: &str, architecture: &Architecture, extra: Vec<&'a str>) -> Result<Vec<&'a str>> {
+pub(super) fn beside<'a>(model: &str, architecture: &str, graph: &Graph, extra: Vec<&'a str>) -> Result<Vec<&'a str>> {
     if extra.is_empty() {
         return Ok(extra);
     }
-    let graph = architecture.graph();
     let tensors = graph.tensors();
     let names =
         tensors.iter().map(|(name, _)| name.as_str()).chain(graph.nodes().iter().map(|node| node.name.as_str()));
@@ -85,7 +84,7 @@ pub(super) fn beside<'a>(model: &str, architecture: &Architecture, extra: Vec<&'
     }
     Err(Error::UnexpectedTensor {
         model: model.into(),
-        architecture: architecture.name(),
+        architecture: architecture.into(),
         count: inside.len(),
         names: format!(
             "{}: they may be a part of the network, which would compute something else without them",
@@ -110,9 +109,11 @@ fn unnumbered(module: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::models::Architecture;
 
     fn refuses(architecture: &str, extra: &str) -> bool {
-        beside("test", &Architecture::by_name(architecture).unwrap(), vec![extra]).is_err()
+        let graph = Architecture::by_name(architecture).unwrap().graph();
+        beside("test", architecture, &graph, vec![extra]).is_err()
     }
 
     #[test]

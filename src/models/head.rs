@@ -2,7 +2,7 @@
 
 use super::{Properties, Shapes, tally::rows};
 use crate::{
-    graph::{Graph, Op, ValueId},
+    graph::{Graph, Op, Plain, ValueId},
     structure::GlobalPool,
 };
 
@@ -35,19 +35,19 @@ pub(super) fn pool_and_classify(
     x: ValueId,
 ) {
     let pooled = match properties.global_pool {
-        GlobalPool::Avg | GlobalPool::None => graph.push("avgpool", Op::GlobalAvgPool, &[x]),
-        GlobalPool::Max => graph.push("maxpool_all", Op::GlobalMaxPool, &[x]),
-        GlobalPool::AvgMax => graph.push("avgmaxpool", Op::GlobalAvgMaxPool, &[x]),
+        GlobalPool::Avg | GlobalPool::None => graph.push("avgpool", Plain::GlobalAvgPool, &[x]),
+        GlobalPool::Max => graph.push("maxpool_all", Plain::GlobalMaxPool, &[x]),
+        GlobalPool::AvgMax => graph.push("avgmaxpool", Plain::GlobalAvgMaxPool, &[x]),
         GlobalPool::CatAvgMax => {
-            let [mean, max] = [("avgpool", Op::GlobalAvgPool), ("maxpool_all", Op::GlobalMaxPool)]
+            let [mean, max] = [("avgpool", Plain::GlobalAvgPool), ("maxpool_all", Plain::GlobalMaxPool)]
                 .map(|(name, op)| graph.push(name, op, &[x]));
             graph.push("catavgmaxpool", Op::Concat, &[mean, max])
         }
     };
     graph.mark_stage("avgpool", pooled);
     if let Some(Head { name, classes }) = head {
-        let (weight, bias) = (format!("{name}.weight"), Some(format!("{name}.bias")));
         let in_features = channels * properties.features_per_channel();
-        graph.push(name.clone(), Op::Linear { weight, bias, in_features, out_features: *classes }, &[pooled]);
+        let linear = Plain::Linear { in_features, out_features: *classes };
+        graph.push(name.clone(), linear.named(name), &[pooled]);
     }
 }

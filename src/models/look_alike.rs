@@ -1,6 +1,6 @@
 //! Networks that resemble a supported one and compute something else.
 
-use super::{Architecture, ResNet, Shapes};
+use super::{Architecture, ResNet, Shapes, gate};
 use crate::{Error, Result};
 
 /// The feature that gives a look-alike away in its tensors.
@@ -13,8 +13,6 @@ pub(super) fn feature(shapes: &Shapes) -> Option<&'static str> {
     let marks = [
         (has("conv1.0.0.weight"), "a stem of convolutions that are sequences themselves"),
         (has("layer0.conv1.weight") || any(&[".se_module."]), "the legacy SENet (legacy_seresnet, legacy_senet)"),
-        (any(&[".se_layer."]), "squeeze-and-excitation of another spelling than timm's se.fc1 and se.fc2"),
-        (any(&[".se.conv.", ".eca."]), "efficient channel attention (ecaresnet)"),
         (
             any(&[".attn.", ".attention.", ".cbam.", ".gc.", ".se.channel.", ".se.spatial.", ".se.fc.", ".se.conv_"]),
             "an attention module (cbam, gcresnet, RegNetY)",
@@ -36,7 +34,8 @@ pub(super) fn feature(shapes: &Shapes) -> Option<&'static str> {
         ),
         (any(&[".conv2_offset.", ".offset."]), "deformable convolution"),
     ];
-    marks.into_iter().find_map(|(found, feature)| found.then_some(feature))
+    let gates = gate::UNSUPPORTED.map(|(parts, feature)| (any(parts), feature));
+    marks.into_iter().chain(gates).find_map(|(found, feature)| found.then_some(feature))
 }
 
 /// Parts of names of networks that have the very tensors of a supported one, and what they compute besides.
@@ -127,7 +126,7 @@ pub fn check_declared(model: &str, architecture: &str) -> Result<()> {
             model: model.into(),
             reason: format!(
                 "config declares {architecture}: {feature} is not supported; supported are {}",
-                super::SUPPORTED
+                super::supported()
             ),
         }),
         None => Ok(()),
@@ -174,8 +173,8 @@ fn alike(a: &Architecture, b: &Architecture) -> bool {
     match (a, b) {
         (Architecture::ResNet(a), Architecture::ResNet(b)) => {
             let depths = |net: &ResNet| net.stages.iter().map(Vec::len).collect::<Vec<_>>();
-            let gated = |net: &ResNet| net.stages.iter().flatten().any(|block| block.squeeze.is_some());
-            a.kind == b.kind && depths(a) == depths(b) && gated(a) == gated(b)
+            let gate = |net: &ResNet| net.stages.iter().flatten().find_map(|block| Some(block.gate?.name()));
+            a.kind == b.kind && depths(a) == depths(b) && gate(a) == gate(b)
         }
         (Architecture::DenseNet(a), Architecture::DenseNet(b)) => a.blocks == b.blocks,
         (Architecture::ResNet(_), Architecture::DenseNet(_)) | (Architecture::DenseNet(_), Architecture::ResNet(_)) => {
@@ -209,13 +208,14 @@ pub fn named(text: &str) -> Option<Named> {
             let rest = rest.trim_start_matches(|c: char| c.is_ascii_digit());
             rest.starts_with("_gn")
         });
-        if group_norm || OTHERS.iter().any(|other| rest.starts_with(other)) {
-            return Some(Named::Other(word()));
-        }
         let ends = |name: &&String| {
             rest.strip_prefix(name.as_str()).is_some_and(|rest| !rest.starts_with(|c: char| c.is_ascii_alphanumeric()))
         };
-        let name = names.iter().filter(ends).max_by_key(|name| name.len())?;
+        let name = names.iter().filter(ends).max_by_key(|name| name.len());
+        if group_norm || (name.is_none() && OTHERS.iter().any(|other| rest.starts_with(other))) {
+            return Some(Named::Other(word()));
+        }
+        let name = name?;
         // Gluon's spelling of the variants.
         let variant = ["c", "d", "s"].iter().find(|letter| rest[name.len()..].starts_with(&format!("_v1{letter}")));
         Some(Named::Supported(format!("{name}{}", variant.unwrap_or(&""))))
@@ -256,7 +256,7 @@ mod tests {
         ] {
             assert_eq!(named(text), Some(Named::LookAlike(expected.into(), feature)), "{text}");
         }
-        assert_eq!(named("ecaresnet50d.miil_in1k"), Some(Named::Other("ecaresnet50d".into())));
+        assert_eq!(named("gcresnet50t.ra2_in1k"), Some(Named::Other("gcresnet50t".into())));
     }
 
     #[test]
@@ -273,6 +273,6 @@ mod tests {
         let resnet18 = Architecture::by_name("resnet18").unwrap();
         let may_be = |text: &str, architecture: &Architecture| named(text).unwrap().may_be(architecture);
         assert!(may_be("resnet18", &resnet18.clone().with_classes(3)) && !may_be("resnet34", &resnet18));
-        assert!(!may_be("ecaresnet50d", &resnet18) && may_be("resnetaa50", &resnet18));
+        assert!(!may_be("gcresnet50t", &resnet18) && may_be("resnetaa50", &resnet18));
     }
 }

@@ -7,6 +7,7 @@ mod densenet;
 mod densenet_detect;
 mod densenet_table;
 mod extra;
+mod gate;
 mod head;
 mod look_alike;
 mod properties;
@@ -19,6 +20,7 @@ mod tally;
 use std::collections::BTreeMap;
 
 pub use densenet::DenseNet;
+pub use gate::Gate;
 pub use head::Head;
 pub use look_alike::{Named, check_declared, is_foreign, named};
 pub use properties::Properties;
@@ -51,45 +53,46 @@ impl Architecture {
     /// * [`Error::UnknownArchitecture`] if the names or shapes are of no supported network,
     /// * [`Error::MissingTensor`], [`Error::UnexpectedTensor`], [`Error::TensorShape`] if they are nearly of one.
     pub fn detect(model: &str, shapes: &Shapes) -> Result<Self> {
-        let (architecture, extra) = Self::detect_within(model, shapes)?;
+        let (architecture, extra) = Self::detect_stated(model, shapes, &Structure::default(), &Structure::default())?;
         architecture.refuse_extra(model, &extra)?;
         Ok(architecture)
     }
 
-    /// As [`Architecture::detect`], with the names of the tensors that lie beside the network: another head, a copy of all weights.
+    /// As [`Architecture::detect`], with the names of the tensors that lie beside the network (another head, a copy of all weights), and
+    /// with what is stated of what no tensor shows: `asked` wins over `configured`. Of `configured`, what the network does not have is
+    /// passed over, as a configuration names all that its library knows.
     ///
     /// # Errors
-    /// Those of [`Architecture::detect`]; [`Error::UnexpectedTensor`] only for tensors inside the network's modules.
-    pub fn detect_within<'a>(model: &str, shapes: &'a Shapes) -> Result<(Self, Vec<&'a str>)> {
-        Self::detect_stated(model, shapes, &Structure::default(), &Structure::default())
-    }
-
-    /// As [`Architecture::detect_within`], with what is stated of what no tensor shows: `asked` wins over `configured`. Of
-    /// `configured`, what the network does not have is passed over, as a configuration names all that its library knows.
-    ///
-    /// # Errors
-    /// Those of [`Architecture::detect_within`], and [`Error::ConfigValue`] for what contradicts the tensors, and for what is
-    /// `asked` of a part that the network does not have.
+    /// Those of [`Architecture::detect`], and [`Error::ConfigValue`] for what contradicts the tensors, and for what is `asked` of a
+    /// part that the network does not have; [`Error::UnexpectedTensor`] only for tensors inside the network's modules.
     pub fn detect_stated<'a>(
         model: &str,
         shapes: &'a Shapes,
         asked: &Structure,
         configured: &Structure,
     ) -> Result<(Self, Vec<&'a str>)> {
+        let architecture = Self::of_tensors(model, shapes)?.stated(asked, configured)?;
+        let extra = architecture.extra(model, shapes, &architecture.graph())?;
+        Ok((architecture, extra))
+    }
+
+    /// The architecture that tensors of these names and shapes look like, whatever is stated of it.
+    ///
+    /// # Errors
+    /// [`Error::UnknownArchitecture`] if they are of no supported network.
+    pub(crate) fn of_tensors(model: &str, shapes: &Shapes) -> Result<Self> {
         let unknown = |reason| Error::UnknownArchitecture { model: model.into(), reason };
         if let Some(feature) = look_alike::feature(shapes) {
-            return Err(unknown(format!("{feature} is not supported; supported are {SUPPORTED}")));
+            return Err(unknown(format!("{feature} is not supported; supported are {}", supported())));
         }
         let architecture = if densenet_detect::resembles(shapes) {
             densenet_detect::read(shapes).map(Architecture::DenseNet)
         } else if resnet_detect::resembles(shapes) {
             resnet_detect::read(shapes).map(Architecture::ResNet)
         } else {
-            Err(format!("{}; supported are {SUPPORTED}", sample(shapes)))
+            Err(format!("{}; supported are {}", sample(shapes), supported()))
         };
-        let architecture = architecture.map_err(unknown)?.stated(asked, configured)?;
-        let extra = extra::beside(model, &architecture, architecture.check(model, shapes)?)?;
-        Ok((architecture, extra))
+        architecture.map_err(unknown)
     }
 
     /// [`Error::UnexpectedTensor`], if there are `extra` tensors.
@@ -173,11 +176,22 @@ impl Architecture {
         }
     }
 
+    /// Channels of the last feature map.
+    pub(crate) fn channels(&self) -> usize {
+        match self {
+            Architecture::ResNet(net) => {
+                net.stages.last().and_then(|stage| stage.last()).map_or(net.stem_channels, |block| block.channels)
+            }
+            Architecture::DenseNet(net) => {
+                let before = net.transitions.last().unwrap_or(&net.stem_channels);
+                before + net.growth * net.blocks.last().unwrap_or(&0)
+            }
+        }
+    }
+
     /// Number of trained parameters: all weights but running means and variances.
     pub fn parameters(&self) -> u64 {
-        let tensors = self.graph().tensors();
-        let trained = tensors.iter().filter(|(name, _)| !name.contains(".running_"));
-        trained.map(|(_, shape)| shape.iter().map(|extent| *extent as u64).product::<u64>()).sum()
+        parameters(&self.graph())
     }
 
     /// Multiply-accumulates of all convolutions and linear layers for one image of `height` x `width`.
@@ -187,13 +201,15 @@ impl Architecture {
     pub fn macs(&self, height: usize, width: usize) -> Result<u64> {
         let graph = self.graph();
         let shapes = graph.infer_shapes(Shape::new(1, 3, height, width))?;
-        let of_nodes = graph.nodes().iter().zip(&shapes).map(|(node, output)| node.op.macs(*output));
-        Ok(of_nodes.fold(0, u64::saturating_add))
+        Ok(macs(&graph, &shapes))
     }
 
-    /// Compares what the graph reads with what the checkpoint has, and gives the names of what it has beside that.
-    fn check<'a>(&self, model: &str, shapes: &'a Shapes) -> Result<Vec<&'a str>> {
-        let expected: Shapes = self.graph().tensors().into_iter().collect();
+    /// Compares what the network's `graph` reads with what the checkpoint has, and gives the names of the tensors that lie beside it.
+    ///
+    /// # Errors
+    /// [`Error::MissingTensor`], [`Error::TensorShape`], and [`Error::UnexpectedTensor`] for tensors inside the network's modules.
+    pub(crate) fn extra<'a>(&self, model: &str, shapes: &'a Shapes, graph: &Graph) -> Result<Vec<&'a str>> {
+        let expected: Shapes = graph.tensors().into_iter().collect();
         let missing: Vec<&str> =
             expected.keys().filter(|name| !shapes.contains_key(*name)).map(String::as_str).collect();
         if !missing.is_empty() {
@@ -218,13 +234,31 @@ impl Architecture {
             let reason = format!("tensor {name} of shape {shape:?} holds nothing");
             return Err(Error::UnknownArchitecture { model: model.into(), reason });
         }
-        Ok(shapes.keys().filter(|name| !expected.contains_key(*name)).map(String::as_str).collect())
+        let extra = shapes.keys().filter(|name| !expected.contains_key(*name)).map(String::as_str).collect();
+        extra::beside(model, &self.name(), graph, extra)
     }
 }
 
-/// For messages.
-const SUPPORTED: &str = "ResNet (plain, wide, -C, -D, -S, -T, -RS), ResNeXt, SE-ResNet, SE-ResNeXt and DenseNet in the \
-     spellings of torchvision, timm and transformers, and the CIFAR ResNets and DenseNets";
+/// The supported networks, for messages.
+fn supported() -> String {
+    let resnets = resnet_table::SUPPORTED;
+    format!(
+        "{resnets}, and DenseNet, in the spellings of torchvision, timm and transformers, and the CIFAR ResNets and DenseNets"
+    )
+}
+
+/// Number of trained parameters of a network.
+pub(crate) fn parameters(graph: &Graph) -> u64 {
+    let tensors = graph.tensors();
+    let trained = tensors.iter().filter(|(name, _)| !name.contains(".running_"));
+    trained.map(|(_, shape)| shape.iter().map(|extent| *extent as u64).product::<u64>()).sum()
+}
+
+/// Multiply-accumulates of all convolutions and linear layers of a network whose nodes yield values of these shapes.
+pub(crate) fn macs(graph: &Graph, shapes: &[Shape]) -> u64 {
+    let of_nodes = graph.nodes().iter().zip(shapes).map(|(node, output)| node.op.macs(*output));
+    of_nodes.fold(0, u64::saturating_add)
+}
 
 fn list(names: &[&str]) -> String {
     let more = if names.len() > LISTED { ", ..." } else { "" };

@@ -1,14 +1,13 @@
-//! Residual networks: one builder for ResNet, Wide ResNet, ResNeXt, their kin with deep stems, pooled shortcuts and
-//! squeeze-and-excitation, and the CIFAR nets.
+//! Residual networks: one builder for ResNet, Wide ResNet, ResNeXt, their kin with deep stems, pooled shortcuts and gates, and the
+//! CIFAR nets.
 //!
 //! Sources: He et al. 2015, "Deep Residual Learning for Image Recognition" (section 3.3 and table 1 for ImageNet,
 //! section 4.2 for CIFAR-10); Zagoruyko and Komodakis 2016, "Wide Residual Networks"; Xie et al. 2016, "Aggregated
-//! Residual Transformations" (grouped 3x3 convolutions, figure 3c); Hu et al. 2017, "Squeeze-and-Excitation Networks"
-//! (figure 3); He et al. 2018, "Bag of Tricks for Image Classification" (ResNet-C and -D, section 4.1); Bello et al.
+//! Residual Transformations" (grouped 3x3 convolutions, figure 3c); He et al. 2018, "Bag of Tricks for Image Classification" (ResNet-C and -D, section 4.1); Bello et al.
 //! 2021, "Revisiting ResNets" (ResNet-RS, section 7); Yu et al. 2017, "Dilated Residual Networks" (section 2); as timm
 //! builds them. What no tensor shows is in [`Properties`].
 
-use super::{Head, Properties, head::pool_and_classify};
+use super::{Gate, Head, Properties, head::pool_and_classify};
 use crate::{
     graph::{Activation, Conv2dParams, Graph, Op, PoolParams, ValueId},
     structure::StrideIn,
@@ -63,8 +62,8 @@ pub struct Block {
     pub width: usize,
     /// Channels that it yields.
     pub channels: usize,
-    /// Channels between the two layers of its squeeze-and-excitation, if it has one.
-    pub squeeze: Option<usize>,
+    /// What scales its channels before the addition, if anything does.
+    pub gate: Option<Gate>,
     /// The way around.
     pub shortcut: Shortcut,
 }
@@ -158,8 +157,8 @@ impl Builder<'_> {
                 y = self.activation(self.net.properties.block_activation, format!("{name}.relu{i}"), y);
             }
         }
-        if let Some(squeeze) = block.squeeze {
-            y = self.excite(&format!("{name}.se"), block.channels, squeeze, y);
+        if let Some(gate) = block.gate {
+            y = gate.push(&mut self.graph, name, block.channels, y);
         }
         let around = self.shortcut(name, block, inputs, window.stride, x);
         let sum = self.graph.push(format!("{name}.add"), Op::Add, &[y, around]);
@@ -190,16 +189,6 @@ impl Builder<'_> {
         }
     }
 
-    /// `x` times a gate for each image and channel, which is computed from its means.
-    fn excite(&mut self, name: &str, channels: usize, squeeze: usize, x: ValueId) -> ValueId {
-        let mean = self.graph.push(format!("{name}.mean"), Op::GlobalAvgPool, &[x]);
-        let y = self.biased_conv(&format!("{name}.fc1"), conv(channels, squeeze, 1, 1, 1), mean);
-        let y = self.graph.push(format!("{name}.relu"), Op::Relu, &[y]);
-        let y = self.biased_conv(&format!("{name}.fc2"), conv(squeeze, channels, 1, 1, 1), y);
-        let gate = self.graph.push(format!("{name}.gate"), Op::Sigmoid, &[y]);
-        self.graph.push(format!("{name}.scale"), Op::Scale, &[x, gate])
-    }
-
     fn conv_norm_relu(&mut self, name: &str, norm: &str, relu: &str, params: Conv2dParams, x: ValueId) -> ValueId {
         let x = self.conv(name, params, x);
         let x = self.norm(norm, params.out_channels, x);
@@ -211,11 +200,6 @@ impl Builder<'_> {
             Some(op) => self.graph.push(name, op, &[x]),
             None => x,
         }
-    }
-
-    fn biased_conv(&mut self, name: &str, params: Conv2dParams, x: ValueId) -> ValueId {
-        let (weight, bias) = (format!("{name}.weight"), Some(format!("{name}.bias")));
-        self.graph.push(name, Op::Conv2d { weight, bias, params }, &[x])
     }
 
     fn conv(&mut self, name: &str, params: Conv2dParams, x: ValueId) -> ValueId {

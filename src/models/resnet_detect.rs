@@ -5,7 +5,8 @@
 
 use super::{
     Block, BlockKind, Head, Properties, ResNet, Shapes, Shortcut, Stem,
-    tally::{largest_index, most_frequent, outputs, rows, unsupported_stem},
+    gate::Gates,
+    tally::{largest_index, most_frequent, outputs, unsupported_stem},
 };
 
 /// Whether the names are of the ResNet family at all.
@@ -39,12 +40,13 @@ pub(super) fn read(shapes: &Shapes) -> Result<ResNet, String> {
     let kind = if any(".conv3.") { BlockKind::Bottleneck } else { BlockKind::Basic };
     // Projections are option B; a CIFAR net without a single one has option A.
     let padded = stem == Stem::Cifar && !any(".downsample.");
+    let gates = Gates::read(shapes);
     let mut inputs = stem_channels;
     let mut stages = Vec::new();
     for (s, depth) in depths.into_iter().enumerate() {
         let mut blocks: Vec<Block> = Vec::with_capacity(depth);
         for b in 0..depth {
-            let reader = BlockReader { shapes, name: format!("layer{}.{b}", s + 1), kind };
+            let reader = BlockReader { shapes, gates: &gates, name: format!("layer{}.{b}", s + 1), kind };
             let halves = s > 0 && b == 0;
             let block = reader.read(inputs, halves, padded, blocks.last())?;
             inputs = block.channels;
@@ -105,6 +107,7 @@ fn depths(shapes: &Shapes) -> Result<Vec<usize>, String> {
 
 struct BlockReader<'a> {
     shapes: &'a Shapes,
+    gates: &'a Gates<'a>,
     name: String,
     kind: BlockKind,
 }
@@ -132,14 +135,7 @@ impl BlockReader<'_> {
         } else {
             Shortcut::Projection
         };
-        Ok(Block { width, channels, squeeze: self.squeeze(), shortcut })
-    }
-
-    fn squeeze(&self) -> Option<usize> {
-        let part = |part: &str| format!("{}.se.{part}", self.name);
-        let columns = self.shapes.get(&part("fc2.weight")).and_then(|shape| shape.get(1).copied());
-        let channels = rows(self.shapes, [part("fc1.weight"), part("fc1.bias")]).chain(columns);
-        self.has(".se.").then(|| most_frequent(channels).unwrap_or(1))
+        Ok(Block { width, channels, gate: self.gates.of(&self.name, channels), shortcut })
     }
 
     fn has(&self, part: &str) -> bool {

@@ -1,7 +1,10 @@
 //! The residual networks that have a name: torchvision's and timm's.
 
-use super::{Block, BlockKind, Head, Properties, ResNet, Shortcut, Stem};
+use super::{Block, BlockKind, Gate, Head, Properties, ResNet, Shortcut, Stem};
 use BlockKind::{Basic, Bottleneck};
+
+/// What is supported, for messages.
+pub(super) const SUPPORTED: &str = "ResNet (plain, wide, -C, -D, -S, -T, -RS), ResNeXt, SE-ResNet and SE-ResNeXt";
 
 /// Depths of the CIFAR nets, 6n + 2 (He et al. 2015, section 4.2).
 const CIFAR: [usize; 6] = [20, 32, 44, 56, 110, 1202];
@@ -20,8 +23,8 @@ struct Row {
     stem_pool_conv: bool,
     /// The shortcut where channels or resolution change.
     shortcut: Shortcut,
-    /// A block's channels over those of its squeeze.
-    reduction: Option<usize>,
+    /// The gate of a block of so many channels.
+    gate: Option<fn(usize) -> Gate>,
 }
 
 const fn row(name: &'static str, kind: BlockKind, depths: [usize; 4]) -> Row {
@@ -35,7 +38,7 @@ const fn row(name: &'static str, kind: BlockKind, depths: [usize; 4]) -> Row {
         stem_channels: 64,
         stem_pool_conv: false,
         shortcut: Shortcut::Projection,
-        reduction: None,
+        gate: None,
     }
 }
 
@@ -54,9 +57,14 @@ impl Row {
         Row { stem: Stem::Deep([32, 32]), ..self }
     }
 
+    /// Pooled shortcuts.
+    const fn pooled(self) -> Row {
+        Row { shortcut: Shortcut::PooledProjection, ..self }
+    }
+
     /// The deep stem and pooled shortcuts.
     const fn d(self) -> Row {
-        Row { shortcut: Shortcut::PooledProjection, ..self.c() }
+        self.c().pooled()
     }
 
     /// The deep stem of 64, 64 and 128 channels.
@@ -70,11 +78,12 @@ impl Row {
     }
 
     const fn se(self) -> Row {
-        Row { reduction: Some(16), ..self }
+        Row { gate: Some(|channels| Gate::squeeze_excite(channels, 16)), ..self }
     }
 
     const fn rs(self) -> Row {
-        Row { stem_pool_conv: true, reduction: Some(4), ..self.d() }
+        let gate: Option<fn(usize) -> Gate> = Some(|channels| Gate::squeeze_excite(channels, 4));
+        Row { stem_pool_conv: true, gate, ..self.d() }
     }
 }
 
@@ -146,9 +155,8 @@ impl Row {
                 Basic => 64 << s,
                 Bottleneck => 256 << s,
             };
-            // As timm rounds: to the next multiple of 8, at least 8.
-            let squeeze = self.reduction.map(|reduction| ((channels / reduction + 4) / 8 * 8).max(8));
-            let block = |shortcut| Block { width: self.width << s, channels, squeeze, shortcut };
+            let gate = self.gate.map(|gate| gate(channels));
+            let block = |shortcut| Block { width: self.width << s, channels, gate, shortcut };
             stages.push(stage(depth, inputs == channels, self.shortcut, block));
             inputs = channels;
         }
@@ -168,7 +176,7 @@ impl Row {
 /// `option` is the shortcut of blocks that change the number of channels.
 fn cifar(depth: usize, option: Shortcut) -> ResNet {
     let of_stage = |channels: usize| {
-        let block = |shortcut| Block { width: channels, channels, squeeze: None, shortcut };
+        let block = |shortcut| Block { width: channels, channels, gate: None, shortcut };
         stage((depth - 2) / 6, channels == 16, option, block)
     };
     ResNet {
@@ -228,8 +236,10 @@ fn describe(net: &ResNet) -> String {
         (net.groups > 1, format!(" groups {}", net.groups)),
         (matches!(net.stem, Stem::Deep(_)), " deep stem".into()),
         (blocks().any(|block| block.shortcut == Shortcut::PooledProjection), " pooled shortcuts".into()),
-        (blocks().any(|block| block.squeeze.is_some()), " squeeze-and-excitation".into()),
     ];
     features.into_iter().filter(|(has, _)| *has).for_each(|(_, feature)| text.push_str(&feature));
+    if let Some(gate) = blocks().find_map(|block| block.gate) {
+        text = format!("{text} {}", gate.name());
+    }
     text
 }

@@ -31,7 +31,7 @@ impl Architecture {
 
     /// The same network with what is stated: `asked` wins over `configured`. What is `asked` of a part that it does not have is an
     /// error.
-    pub(super) fn stated(mut self, asked: &Structure, configured: &Structure) -> Result<Self> {
+    pub(crate) fn stated(mut self, asked: &Structure, configured: &Structure) -> Result<Self> {
         if let Some((key, reason)) = self.missing_part(asked) {
             return Err(refused(asked, key, value_of(asked, key), reason));
         }
@@ -116,18 +116,11 @@ impl Architecture {
         rows.map(property).filter(|property| parts.contains(&property.key)).collect()
     }
 
-    /// Where two readings of the tensors are both common and nothing is said, the one that was taken and how to take the
-    /// other: `stated` tells what is said of a key.
-    pub fn doubt(&self, stated: impl Fn(&str) -> bool) -> Option<String> {
-        match self {
-            // With three stages they are the networks of He et al. 2015, section 4.2.
-            Architecture::ResNet(net) if net.small_stem() && net.stages.len() != 3 && !stated("stem-pool") => Some(
-                "nothing states whether max pooling follows the 3x3 convolution of the stem; taken is that none does, as in most \
-                 networks for CIFAR (the structure `stem-pool=none`; the other is `stem-pool=max`)"
-                    .into(),
-            ),
-            _ => None,
-        }
+    /// Whether pooling after the stem is as common as none with these tensors, unless `stated` says that the key `stem-pool` is stated.
+    /// Then it is taken that there is none.
+    pub(crate) fn assumes_stem_pool(&self, stated: impl Fn(&str) -> bool) -> bool {
+        // With three stages they are the networks of He et al. 2015, section 4.2.
+        matches!(self, Architecture::ResNet(net) if net.small_stem() && net.stages.len() != 3) && !stated("stem-pool")
     }
 
     /// Whether the stem is one 3x3 convolution.

@@ -1,7 +1,7 @@
 //! A mean over a window commutes with a 1x1 convolution, both being linear: pooled first, the convolution has fewer pixels to do.
 //! DenseNet's transitions (Huang et al. 2016, section 3) are such pairs.
 
-use crate::graph::{Conv2dParams, Graph, Op, ValueId};
+use crate::graph::{Conv2dParams, Graph, Node, Op, ValueId};
 
 /// `graph` with every 1x1 convolution that only a mean pooling reads exchanged with it. The value after both keeps its id.
 pub(super) fn commute(graph: &Graph) -> Graph {
@@ -9,13 +9,13 @@ pub(super) fn commute(graph: &Graph) -> Graph {
     let Some(Op::Input { channels }) = nodes.first().map(|node| &node.op) else { return graph.clone() };
     let mut out = Graph::new(*channels);
     let readers = graph.reader_counts();
-    let pools_next = |i: usize| match (&nodes[i].op, nodes.get(i + 1)) {
-        (Op::Conv2d { params: Conv2dParams { kernel: 1, stride: 1, padding: 0, .. }, .. }, Some(next)) => {
-            let means = matches!(next.op, Op::AvgPool2d(window) if window.padding == 0);
-            let marked = graph.stages().iter().any(|(_, value)| *value == ValueId(i));
-            means && readers[i] == 1 && next.inputs == [ValueId(i)] && !marked
-        }
-        _ => false,
+    let is_pointwise =
+        |op: &Op| matches!(op, Op::Conv2d { params: Conv2dParams { kernel: 1, stride: 1, padding: 0, .. }, .. });
+    let pools_next = |i: usize| {
+        let marked = graph.stages().iter().any(|(_, value)| *value == ValueId(i));
+        let means = |next: &Node| matches!(next.op, Op::AvgPool2d(window) if window.padding == 0);
+        let pools = nodes.get(i + 1).is_some_and(|next| means(next) && next.inputs == [ValueId(i)]);
+        is_pointwise(&nodes[i].op) && pools && readers[i] == 1 && !marked
     };
     let mut i = 1;
     while i < nodes.len() {

@@ -37,16 +37,13 @@ pub fn fuse(graph: &Graph) -> Fused {
                 let weights = ConvWeights { weight: weight.clone(), bias: bias.clone(), norm: chain.norm() };
                 (LayerOp::Conv2d { prologue, weights, params: *params, epilogue: chain.epilogue() }, inputs)
             }
-            Op::Linear { weight, bias, in_features, out_features } => {
-                let weights = ConvWeights { weight: weight.clone(), bias: bias.clone(), norm: None };
-                (LayerOp::Linear { weights, inputs: *in_features, outputs: *out_features }, inputs)
-            }
             Op::MaxPool2d(params) => (LayerOp::Pool2d { prologue, max: true, params: *params }, inputs),
             Op::AvgPool2d(params) => (LayerOp::Pool2d { prologue, max: false, params: *params }, inputs),
-            Op::GlobalAvgPool => (LayerOp::GlobalAvgPool, inputs),
-            Op::GlobalMaxPool => (LayerOp::GlobalMaxPool { mean: false }, inputs),
-            Op::GlobalAvgMaxPool => (LayerOp::GlobalMaxPool { mean: true }, inputs),
-            Op::Activation(activation) => (LayerOp::Activation(*activation), inputs),
+            Op::Plain { op, weights } => {
+                let mut names = weights.iter().cloned();
+                let weights = names.next().map(|weight| ConvWeights { weight, bias: names.next(), norm: None });
+                (LayerOp::Plain { op: *op, weights }, inputs)
+            }
             Op::Concat => (LayerOp::Concat, inputs),
             Op::BatchNorm { prefix, channels, eps } => {
                 if let Some(reader) = chain.prologue_of() {
@@ -92,24 +89,8 @@ pub fn fuse(graph: &Graph) -> Fused {
 
 /// What an operator does to each element alone, where an epilogue can do it.
 fn activation(op: &Op) -> Activation {
-    match op {
-        Op::Relu => Activation::Relu,
-        Op::Sigmoid => Activation::Sigmoid,
-        Op::Input { .. }
-        | Op::Conv2d { .. }
-        | Op::BatchNorm { .. }
-        | Op::Activation(_)
-        | Op::Add
-        | Op::Scale
-        | Op::MaxPool2d(_)
-        | Op::AvgPool2d(_)
-        | Op::GlobalAvgPool
-        | Op::GlobalMaxPool
-        | Op::GlobalAvgMaxPool
-        | Op::Linear { .. }
-        | Op::SubsamplePad { .. }
-        | Op::Concat => Activation::None,
-    }
+    let known = [(Op::Relu, Activation::Relu), (Op::Sigmoid, Activation::Sigmoid)];
+    known.into_iter().find(|(known, _)| known == op).map_or(Activation::None, |(_, activation)| activation)
 }
 
 /// Who reads each value.
@@ -127,10 +108,7 @@ impl Readers {
     }
 
     fn only_reader(&self, value: usize) -> Option<usize> {
-        match self.0[value][..] {
-            [reader] => Some(reader),
-            _ => None,
-        }
+        if let [reader] = self.0[value][..] { Some(reader) } else { None }
     }
 
     /// Whether `value` is a shortcut A that is computed in the addition that alone reads it.
@@ -209,13 +187,13 @@ impl Chain<'_> {
 
     fn addend(&mut self, value: ValueId) -> Addend {
         let node = &self.graph.nodes()[value.0];
-        match node.op {
-            Op::SubsamplePad { stride, before, .. } if self.readers.add_takes(self.graph, value) => {
-                self.taken[value.0] = true;
-                Addend { value: node.inputs[0], subsample: Some(Subsample { stride, before }) }
-            }
-            _ => Addend { value, subsample: None },
+        if let Op::SubsamplePad { stride, before, .. } = node.op
+            && self.readers.add_takes(self.graph, value)
+        {
+            self.taken[value.0] = true;
+            return Addend { value: node.inputs[0], subsample: Some(Subsample { stride, before }) };
         }
+        Addend { value, subsample: None }
     }
 
     fn activation(&mut self) -> Activation {

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::graph::{self, Conv2dParams, PoolParams, ValueId};
+use crate::graph::{Conv2dParams, Plain, PoolParams, ValueId};
 
 /// An operator with everything that was fused into it. It yields the graph value of the last node it took in.
 #[derive(Debug, Clone, PartialEq)]
@@ -48,23 +48,12 @@ pub enum LayerOp {
         /// Extents.
         params: PoolParams,
     },
-    /// Mean over all pixels.
-    GlobalAvgPool,
-    /// Maximum over all pixels, or the mean of that and the mean over all pixels.
-    GlobalMaxPool {
-        /// The latter.
-        mean: bool,
-    },
-    /// A function of each element that no other layer takes in.
-    Activation(graph::Activation),
-    /// Fully connected layer.
-    Linear {
-        /// Where its weights come from.
-        weights: ConvWeights,
-        /// Input features.
-        inputs: usize,
-        /// Output features.
-        outputs: usize,
+    /// An operator as it is.
+    Plain {
+        /// Which.
+        op: Plain,
+        /// Where its weights come from, if it has any.
+        weights: Option<ConvWeights>,
     },
     /// Batch norm or gate (if any), addition and activation that found no convolution to go into. Without an input it starts from zero.
     Elementwise {
@@ -155,12 +144,7 @@ impl Layer {
                 epilogue.residual.as_ref().map(|addend| addend.value)
             }
             LayerOp::Block { .. } => self.inputs.first().copied(),
-            LayerOp::Pool2d { .. }
-            | LayerOp::GlobalAvgPool
-            | LayerOp::GlobalMaxPool { .. }
-            | LayerOp::Activation(_)
-            | LayerOp::Linear { .. }
-            | LayerOp::Concat => None,
+            LayerOp::Pool2d { .. } | LayerOp::Plain { .. } | LayerOp::Concat => None,
         }
     }
 }
@@ -170,16 +154,12 @@ impl LayerOp {
     pub(crate) fn weights(&self) -> Option<(&ConvWeights, Conv2dParams, Vec<usize>)> {
         match self {
             LayerOp::Conv2d { weights, params, .. } => Some((weights, *params, params.weight_shape().into())),
-            LayerOp::Linear { weights, inputs, outputs } => {
-                Some((weights, Conv2dParams::pointwise(*inputs, *outputs), vec![*outputs, *inputs]))
+            LayerOp::Plain { op, weights } => {
+                let (_, shape) = op.tensors().into_iter().next()?;
+                let [rows, terms @ ..] = &shape[..] else { return None };
+                Some((weights.as_ref()?, Conv2dParams::pointwise(terms.iter().product(), *rows), shape))
             }
-            LayerOp::Block { .. }
-            | LayerOp::Pool2d { .. }
-            | LayerOp::GlobalAvgPool
-            | LayerOp::GlobalMaxPool { .. }
-            | LayerOp::Activation(_)
-            | LayerOp::Elementwise { .. }
-            | LayerOp::Concat => None,
+            LayerOp::Block { .. } | LayerOp::Pool2d { .. } | LayerOp::Elementwise { .. } | LayerOp::Concat => None,
         }
     }
 
@@ -189,12 +169,7 @@ impl LayerOp {
             LayerOp::Conv2d { prologue: norm, .. }
             | LayerOp::Pool2d { prologue: norm, .. }
             | LayerOp::Elementwise { norm, .. } => norm.as_ref(),
-            LayerOp::Block { .. }
-            | LayerOp::GlobalAvgPool
-            | LayerOp::GlobalMaxPool { .. }
-            | LayerOp::Activation(_)
-            | LayerOp::Linear { .. }
-            | LayerOp::Concat => None,
+            LayerOp::Block { .. } | LayerOp::Plain { .. } | LayerOp::Concat => None,
         }
     }
 

@@ -1,4 +1,50 @@
-//! From a model's name to a classifier: the settings, and where the files are.
+//! From a model's name to a classifier, in steps: settings, where the model is, what it is, what is known of it, and what computes it.
+//! Each file is a step, whose value the next one takes.
 
+mod agreement;
 pub(crate) mod builder;
-pub(crate) mod source;
+mod class_names;
+mod described;
+mod links;
+mod located;
+mod prepared;
+mod recognised;
+pub(crate) mod settings;
+
+use std::sync::Arc;
+
+use described::Described;
+use located::Located;
+use prepared::Prepared;
+use recognised::Recognised;
+use settings::Settings;
+
+use crate::{
+    Classifier, Error, Result,
+    executor::{Host, Work},
+};
+
+/// Opens the device while the model is read, and puts the one on the other.
+async fn open(settings: Settings, host: Arc<dyn Host>) -> Result<Classifier> {
+    let (mut device, mut described) = (None, None);
+    {
+        let open = async { device = Some(prepared::device(&settings, host.clone()).await) };
+        let read = async { described = Some(describe(&settings)) };
+        // Opening a device takes about as long as reading a checkpoint.
+        let mut works: Vec<Work<'_>> = vec![Box::pin(read)];
+        if !settings.wanted.is_cpu() {
+            works.push(Box::pin(open));
+        }
+        host.all(works).await;
+    }
+    let stopped = || Error::ModelNotFound { model: "reading the model".into(), reason: "the host stopped it".into() };
+    let described = described.ok_or_else(stopped)??;
+    let Prepared { executor, model, notes } = Prepared::of(described, device, &settings).await?;
+    Ok(Classifier::new(executor, model, settings.decode, notes))
+}
+
+fn describe(settings: &Settings) -> Result<Described> {
+    let located = Located::find(settings)?;
+    let recognised = Recognised::of(located, settings)?;
+    Described::of(recognised, settings)
+}

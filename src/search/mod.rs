@@ -11,7 +11,7 @@ use crate::{
     Error, Result,
     checkpoint::Checkpoint,
     executor::Executor,
-    graph::{Graph, Op},
+    graph::{Graph, Op, Plain},
     network::Network,
     tensor::{Shape, StorageType, Tensor},
 };
@@ -144,9 +144,8 @@ fn linear(vectors: &[&[f32]], features: usize) -> Result<Network> {
     let view = TensorView::new(Dtype::F32, shape, bytemuck::cast_slice(&values)).map_err(invalid)?;
     let bytes = safetensors::serialize([(name, view)], None::<HashMap<String, String>>).map_err(invalid)?;
     let mut graph = Graph::new(features);
-    let weight = name.into();
-    let op = Op::Linear { weight, bias: None, in_features: features, out_features: vectors.len() };
-    graph.push("vectors", op, &[graph.input()]);
+    let op = Plain::Linear { in_features: features, out_features: vectors.len() };
+    graph.push("vectors", Op::Plain { op, weights: vec![name.into()] }, &[graph.input()]);
     Ok(Network::new(graph, Checkpoint::from_bytes("vectors", bytes)?))
 }
 

@@ -44,6 +44,7 @@ const DEPTH: usize = 2;
 const AHEAD: usize = 32;
 
 /// Computes a batch: one result an image, such as [`Classifier::predict`] or [`Classifier::features`].
+#[doc(hidden)]
 pub type Infer<T> = fn(&Classifier, &[Pixels]) -> Result<Vec<T>>;
 
 /// An input that is done.

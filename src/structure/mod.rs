@@ -75,6 +75,7 @@ pub enum GlobalPool {
 
 impl Structure {
     /// Whether the property of this key is stated.
+    #[doc(hidden)]
     pub fn states(&self, key: &str) -> bool {
         match key {
             "stem-pool" => self.stem_pool.is_some(),
@@ -91,6 +92,7 @@ impl Structure {
     }
 
     /// Whether what is stated here decides the property of this key: `activation` is that of blocks too.
+    #[doc(hidden)]
     pub fn decides(&self, key: &str) -> bool {
         self.states(key) || key == "block-activation" && self.activation.is_some()
     }

@@ -6,7 +6,7 @@ use std::fmt::Write;
 use arbitrary::{Arbitrary, Result, Unstructured};
 use residua::{
     graph::Graph,
-    models::{Architecture, Block, BlockKind, DenseNet, Head, Properties, ResNet, Shortcut, Stem},
+    models::{Architecture, Block, BlockKind, DenseNet, Gate, Head, Properties, ResNet, Shortcut, Stem},
 };
 
 /// Data of more bytes than this are not made: their place in the file is then left empty.
@@ -242,7 +242,8 @@ fn resnet(bytes: &mut Unstructured<'_>, classes: Option<usize>) -> Result<ResNet
     let groups = if kind == BlockKind::Bottleneck { bytes.int_in_range(1..=3)? } else { 1 };
     let stages = if stem == Stem::Cifar { bytes.int_in_range(1..=4)? } else { 4 };
     let pooled = stem != Stem::Cifar && bytes.arbitrary()?;
-    let squeeze = if bytes.ratio(1, 4)? { Some(bytes.int_in_range(1..=4)?) } else { None };
+    let squeeze = bytes.ratio(1, 4)?.then(|| bytes.int_in_range(1..=4)).transpose()?;
+    let gate = squeeze.map(|squeeze| Gate::SqueezeExcite { squeeze });
     let (mut inputs, mut all) = (stem_channels, Vec::new());
     for stage in 0..stages {
         let channels = channels(bytes)?;
@@ -255,7 +256,7 @@ fn resnet(bytes: &mut Unstructured<'_>, classes: Option<usize>) -> Result<ResNet
                 (true, true) => Shortcut::PooledProjection,
                 (true, false) => Shortcut::Projection,
             };
-            blocks.push(Block { width, channels, squeeze, shortcut });
+            blocks.push(Block { width, channels, gate, shortcut });
             inputs = channels;
         }
         all.push(blocks);

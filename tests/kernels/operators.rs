@@ -10,7 +10,7 @@ use residua::{
         },
         reference,
     },
-    graph::{Activation, Conv2dParams, Graph, Op, PoolParams, ValueId},
+    graph::{Activation, Conv2dParams, Graph, Op, Plain, PoolParams, ValueId},
     network::Network,
     tensor::{PixelBatch, Shape, StorageType, Tensor},
 };
@@ -54,15 +54,16 @@ fn pooling() {
     }
     for x in [Shape::new(1, 512, 4, 4), Shape::new(3, 10, 8, 2), Shape::new(2, 64, 1, 1)] {
         let mut graph = Graph::new(x.c);
-        graph.push("global", Op::GlobalAvgPool, &[graph.input()]);
+        graph.push("global", Plain::GlobalAvgPool, &[graph.input()]);
         each_exact(&device, &format!("global mean {x}"), &graph, x);
-        for op in [Op::GlobalMaxPool, Op::GlobalAvgMaxPool] {
+        for op in [Plain::GlobalMaxPool, Plain::GlobalAvgMaxPool] {
             let mut graph = Graph::new(x.c);
             graph.push(op.name(), op.clone(), &[graph.input()]);
             each_exact(&device, &format!("{} {x}", op.name()), &graph, x);
         }
         let mut graph = Graph::new(x.c);
-        let [mean, max] = [Op::GlobalAvgPool, Op::GlobalMaxPool].map(|op| graph.push(op.name(), op, &[ValueId(0)]));
+        let [mean, max] =
+            [Plain::GlobalAvgPool, Plain::GlobalMaxPool].map(|op| graph.push(op.name(), op, &[ValueId(0)]));
         graph.push("both", Op::Concat, &[mean, max]);
         each_exact(&device, &format!("mean and maximum {x}"), &graph, x);
     }
@@ -103,7 +104,7 @@ fn activations_are_those_of_their_definition() {
     input.data[..special.len()].copy_from_slice(&special);
     for activation in ACTIVATIONS {
         let mut graph = Graph::new(shape.c);
-        graph.push("activation", Op::Activation(activation), &[ValueId(0)]);
+        graph.push("activation", Plain::Activation(activation), &[ValueId(0)]);
         let checkpoint = checkpoint(&[], small);
         let expected = reference::logits(&graph, &checkpoint, &input).unwrap();
         let got = on_gpu(&device, &graph, &checkpoint, &input, Options::new(StorageType::F32));
@@ -122,7 +123,7 @@ fn activations_between_convolutions() {
         let (first, second) = (conv((2, 5, 4, 3), 6, 3, 1, 1), conv((2, 6, 4, 3), 7, 1, 1, 1));
         let mut graph = Graph::new(5);
         let x = first.push(&mut graph, "first", ValueId(0));
-        let x = graph.push("activation", Op::Activation(function), &[x]);
+        let x = graph.push("activation", Plain::Activation(function), &[x]);
         second.push(&mut graph, "second", x);
         each_exact(&device, &format!("{function} between convolutions"), &graph, first.shape());
     }
@@ -161,10 +162,9 @@ fn pixels_stand_for_the_numbers_of_the_table() {
 fn a_faulty_kernel_gives_way_in_other_layers_than_convolutions() {
     let device = device();
     let mut linear = Graph::new(24);
-    let (weight, bias) = ("fc.weight".into(), Some("fc.bias".into()));
-    linear.push("fc", Op::Linear { weight, bias, in_features: 24, out_features: 10 }, &[linear.input()]);
+    linear.push("fc", Plain::Linear { in_features: 24, out_features: 10 }.named("fc"), &[linear.input()]);
     let mut pooling = Graph::new(24);
-    pooling.push("global", Op::GlobalAvgPool, &[pooling.input()]);
+    pooling.push("global", Plain::GlobalAvgPool, &[pooling.input()]);
     for (graph, shape) in [(linear, Shape::new(1, 24, 1, 1)), (pooling, Shape::new(2, 24, 8, 8))] {
         let checkpoint = checkpoint(&graph.tensors(), small);
         let network = Network::new(graph.clone(), checkpoint.clone());
@@ -183,9 +183,9 @@ fn a_faulty_kernel_gives_way_in_other_layers_than_convolutions() {
 fn linear_for_one_image_and_for_batches() {
     let device = device();
     for (n, inputs, outputs) in [(1, 64, 10), (1, 512, 100), (2, 9, 7), (7, 64, 1000), (8, 64, 10), (33, 20, 130)] {
-        let (weight, bias) = ("fc.weight".into(), Some("fc.bias".into()));
         let mut graph = Graph::new(inputs);
-        graph.push("fc", Op::Linear { weight, bias, in_features: inputs, out_features: outputs }, &[graph.input()]);
+        let linear = Plain::Linear { in_features: inputs, out_features: outputs };
+        graph.push("fc", linear.named("fc"), &[graph.input()]);
         each_exact(&device, &format!("linear {n}: {inputs} -> {outputs}"), &graph, Shape::new(n, inputs, 1, 1));
     }
 }
@@ -196,8 +196,8 @@ fn linear_layers_inside_a_network() {
     let device = device();
     let linear = |graph: &mut Graph, x: ValueId, in_features: usize, out_features: usize| {
         let name = format!("fc{}", graph.nodes().len());
-        let (weight, bias) = (format!("{name}.weight"), Some(format!("{name}.bias")));
-        graph.push(name, Op::Linear { weight, bias, in_features, out_features }, &[x])
+        let linear = Plain::Linear { in_features, out_features }.named(&name);
+        graph.push(name, linear, &[x])
     };
     for n in [1, 3, 9] {
         let mut graph = Graph::new(9);
@@ -255,7 +255,7 @@ fn gates_scale_each_channel_of_each_image() {
     for channels in [8, 6] {
         let mut graph = Graph::new(channels);
         let input = graph.input();
-        let mean = graph.push("mean", Op::GlobalAvgPool, &[input]);
+        let mean = graph.push("mean", Plain::GlobalAvgPool, &[input]);
         let scaled = graph.push("scale", Op::Scale, &[input, mean]);
         let shape = Shape::new(3, channels, 4, 4);
         each_exact(&device, &format!("gates of {channels} channels"), &graph, shape);
@@ -323,7 +323,7 @@ fn nan_stays_nan_through_relu_and_pooling() {
         graph.push("max", Op::MaxPool2d(PoolParams { kernel: 3, stride: 2, padding: 1, ceil: false }), &[ValueId(0)]);
     };
     check("max pool", &pool, None);
-    for op in [Op::GlobalMaxPool, Op::GlobalAvgMaxPool] {
+    for op in [Plain::GlobalMaxPool, Plain::GlobalAvgMaxPool] {
         let global = |graph: &mut Graph| {
             graph.push("global", op.clone(), &[ValueId(0)]);
         };
@@ -331,7 +331,7 @@ fn nan_stays_nan_through_relu_and_pooling() {
     }
     for activation in ACTIVATIONS {
         let activate = |graph: &mut Graph| {
-            graph.push("activation", Op::Activation(activation), &[ValueId(0)]);
+            graph.push("activation", Plain::Activation(activation), &[ValueId(0)]);
         };
         check(activation.name(), &activate, None);
     }

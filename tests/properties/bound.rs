@@ -8,7 +8,7 @@
 use residua::{
     checkpoint::Checkpoint,
     executor::reference,
-    graph::{Graph, Op},
+    graph::{Graph, Op, Plain},
     tensor::{Shape, StorageType, Tensor},
 };
 
@@ -84,9 +84,9 @@ fn roundings(graph: &Graph, shapes: &[Shape]) -> Vec<Roundings> {
         };
         let terms = match &node.op {
             Op::Conv2d { params, .. } => params.weight_shape()[1..].iter().product(),
-            Op::Linear { in_features, .. } => *in_features,
             Op::AvgPool2d(window) => window.kernel * window.kernel,
-            Op::GlobalAvgPool | Op::GlobalAvgMaxPool => shapes[node.inputs[0].0].pixels(),
+            Op::Plain { op: Plain::Linear { in_features, .. }, .. } => *in_features,
+            Op::Plain { op: Plain::GlobalAvgPool | Plain::GlobalAvgMaxPool, .. } => shapes[node.inputs[0].0].pixels(),
             // Vulkan's exp is right to 3 + 2|x| units, its division to 2.5.
             Op::Sigmoid => 16,
             _ => 0,

@@ -8,7 +8,7 @@ use proptest::{
 };
 use residua::{
     checkpoint::Synthetic,
-    models::{Architecture, Block, BlockKind, DenseNet, Head, Properties, ResNet, Shortcut, Stem},
+    models::{Architecture, Block, BlockKind, DenseNet, Gate, Head, Properties, ResNet, Shortcut, Stem},
 };
 use safetensors::{Dtype, tensor::TensorView};
 
@@ -61,11 +61,11 @@ fn resnet() -> impl Strategy<Value = Architecture> {
     ];
     // Blocks, channels in twos, width in units of the groups.
     let stages = vec((1_usize..=2, 1_usize..=6, 1_usize..=3), 4);
-    let squeeze = prop::option::weighted(0.3, 1_usize..=4);
+    let gate = prop::option::weighted(0.3, (1_usize..=4).prop_map(|squeeze| Gate::SqueezeExcite { squeeze }));
     let flags = (any::<bool>(), any::<bool>(), any::<bool>());
     let sizes = (stem, 1_usize..=5, stages, 1_usize..=4, 1_usize..=4);
-    (sizes, squeeze, flags, head(&["fc", "linear"])).prop_map(
-        |((stem, stem_twos, stages, groups, cifar_stages), squeeze, (bottleneck, pool_conv, other), head)| {
+    (sizes, gate, flags, head(&["fc", "linear"])).prop_map(
+        |((stem, stem_twos, stages, groups, cifar_stages), gate, (bottleneck, pool_conv, other), head)| {
             let kind = if bottleneck { BlockKind::Bottleneck } else { BlockKind::Basic };
             let groups = if bottleneck { groups } else { 1 };
             // A network with shortcut A has no projection at all, and never fewer channels.
@@ -83,7 +83,7 @@ fn resnet() -> impl Strategy<Value = Architecture> {
                 let block = |b: usize, inputs: usize| {
                     let reshapes = b == 0 && (s > 0 || inputs != channels);
                     let shortcut = if reshapes { change } else { Shortcut::Identity };
-                    Block { width: width * groups, channels, squeeze, shortcut }
+                    Block { width: width * groups, channels, gate, shortcut }
                 };
                 network.push((0..depth).map(|b| block(b, if b == 0 { inputs } else { channels })).collect());
                 inputs = channels;
@@ -181,7 +181,7 @@ impl Recipe {
     fn transformers(&self, name: &str) -> Option<String> {
         let Architecture::ResNet(net) = &self.architecture else { return None };
         let blocks = || net.stages.iter().flatten();
-        let plain = blocks().all(|b| b.squeeze.is_none() && b.shortcut != Shortcut::PooledProjection);
+        let plain = blocks().all(|b| b.gate.is_none() && b.shortcut != Shortcut::PooledProjection);
         if !(plain && net.stem == Stem::ImageNet && !net.stem_pool_conv) {
             return None;
         }

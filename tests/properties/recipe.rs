@@ -3,7 +3,7 @@
 use proptest::{collection::vec, prelude::*, sample::select};
 use residua::{
     checkpoint::{Checkpoint, Synthetic},
-    graph::{self, Conv2dParams, Graph, Op, PoolParams, ValueId},
+    graph::{self, Conv2dParams, Graph, Op, Plain, PoolParams, ValueId},
     tensor::{Shape, Tensor},
 };
 
@@ -195,8 +195,7 @@ impl Recipe {
                 maker.push(Op::Relu);
             }
             let (name, in_features) = (maker.name("linear"), maker.shape().c);
-            let (weight, bias) = (format!("{name}.weight"), Some(format!("{name}.bias")));
-            maker.push(Op::Linear { weight, bias, in_features, out_features: *outputs });
+            maker.push(Plain::Linear { in_features, out_features: *outputs }.named(&name));
         }
         maker.graph
     }
@@ -235,12 +234,13 @@ impl Maker {
         format!("{what}{}", self.graph.nodes().len())
     }
 
-    fn push(&mut self, op: Op) -> ValueId {
+    fn push(&mut self, op: impl Into<Op>) -> ValueId {
         let value = self.value;
         self.join(op, &[value])
     }
 
-    fn join(&mut self, op: Op, inputs: &[ValueId]) -> ValueId {
+    fn join(&mut self, op: impl Into<Op>, inputs: &[ValueId]) -> ValueId {
+        let op = op.into();
         let name = self.name(op.name());
         self.value = self.graph.push(name, op, inputs);
         self.value
@@ -277,7 +277,7 @@ impl Maker {
                 self.push(Op::Sigmoid);
             }
             Activation::Leaky => {
-                self.push(Op::Activation(graph::Activation::LeakyRelu(0.5)));
+                self.push(Plain::Activation(graph::Activation::LeakyRelu(0.5)));
             }
         }
     }
@@ -285,11 +285,11 @@ impl Maker {
     fn global_pool(&mut self, kind: u8) {
         let map = self.value;
         match kind {
-            0 => self.push(Op::GlobalAvgPool),
-            1 => self.push(Op::GlobalMaxPool),
-            2 => self.push(Op::GlobalAvgMaxPool),
+            0 => self.push(Plain::GlobalAvgPool),
+            1 => self.push(Plain::GlobalMaxPool),
+            2 => self.push(Plain::GlobalAvgMaxPool),
             _ => {
-                let [mean, max] = [Op::GlobalAvgPool, Op::GlobalMaxPool].map(|op| self.join(op, &[map]));
+                let [mean, max] = [Plain::GlobalAvgPool, Plain::GlobalMaxPool].map(|op| self.join(op, &[map]));
                 self.join(Op::Concat, &[mean, max])
             }
         };
@@ -365,7 +365,7 @@ impl Maker {
         self.norm();
         if let Some(squeeze) = block.squeeze {
             let value = self.value;
-            self.push(Op::GlobalAvgPool);
+            self.push(Plain::GlobalAvgPool);
             self.conv(ONE, squeeze, 1, true);
             self.push(Op::Relu);
             self.conv(ONE, out, 1, true);

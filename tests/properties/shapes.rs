@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use residua::{
     executor::reference,
-    graph::{Op, PoolParams},
+    graph::{Op, Plain, PoolParams},
     tensor::Shape,
 };
 
@@ -33,8 +33,10 @@ fn by_definition(op: &Op, inputs: &[Shape], network_input: Shape) -> Shape {
             moved(p.out_channels, window)
         }
         Op::MaxPool2d(window) | Op::AvgPool2d(window) => moved(inputs[0].c, *window),
-        Op::GlobalAvgPool | Op::GlobalMaxPool | Op::GlobalAvgMaxPool => Shape { h: 1, w: 1, ..inputs[0] },
-        Op::Linear { out_features, .. } => Shape { c: *out_features, ..inputs[0] },
+        Op::Plain { op: Plain::GlobalAvgPool | Plain::GlobalMaxPool | Plain::GlobalAvgMaxPool, .. } => {
+            Shape { h: 1, w: 1, ..inputs[0] }
+        }
+        Op::Plain { op: Plain::Linear { out_features, .. }, .. } => Shape { c: *out_features, ..inputs[0] },
         Op::SubsamplePad { stride, before, after } => {
             let Shape { n, c, h, w } = inputs[0];
             let kept = |extent: usize| (0..extent).step_by(*stride).count();

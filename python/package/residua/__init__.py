@@ -1,12 +1,12 @@
 """Image classification and embedding with residual networks on any GPU.
 
-    from residua import Classifier
+from residua import Classifier
 
-    model = Classifier("timm/resnet50.a1_in1k")
-    model.classify(["a.jpg", pil_image, array, jpeg_bytes], top_k=5)
-    model.embed(images, normalize=True)
-    for path, vector in model.embed_folder("photos/"):
-        ...
+model = Classifier("timm/resnet50.a1_in1k")
+model.classify(["a.jpg", pil_image, array, jpeg_bytes], top_k=5)
+model.embed(images, normalize=True)
+for path, vector in model.embed_folder("photos/"):
+    ...
 """
 
 from residua._classifier import Classifier, devices

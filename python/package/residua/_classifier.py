@@ -5,7 +5,7 @@ from __future__ import annotations
 import operator
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Literal, SupportsIndex, TypeVar, cast, overload
 
 from residua import _inputs, _residua
 from residua._errors import ClosedError, ConfigError, Error
@@ -15,7 +15,7 @@ from residua._types import Class, Device, LayerCheck, ModelInfo, Settings, Verif
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from residua._types import Bytes, Floats, Image
+    from residua._types import Array, Bytes, File, Floats, Image
 
 T = TypeVar("T")
 
@@ -224,22 +224,34 @@ class Classifier:
 
     # ---- Classes.
 
+    # Text and bytes are iterable too, and are single images: the first that fits counts.
     @overload
-    def classify(
+    def classify(  # type: ignore[overload-overlap]
         self,
-        images: Image,
+        images: File,
         *,
-        top_k: int | None = ...,
+        top_k: SupportsIndex | None = ...,
         min_score: float | None = ...,
         errors: Literal["return", "raise"] = ...,
     ) -> list[Class]: ...
+
+    # One image or several, by its shape.
+    @overload
+    def classify(
+        self,
+        images: Array,
+        *,
+        top_k: SupportsIndex | None = ...,
+        min_score: float | None = ...,
+        errors: Literal["return", "raise"] = ...,
+    ) -> Any: ...
 
     @overload
     def classify(
         self,
         images: Iterable[Image],
         *,
-        top_k: int | None = ...,
+        top_k: SupportsIndex | None = ...,
         min_score: float | None = ...,
         errors: Literal["return"] = ...,
     ) -> list[list[Class] | Error]: ...
@@ -249,7 +261,7 @@ class Classifier:
         self,
         images: Iterable[Image],
         *,
-        top_k: int | None = ...,
+        top_k: SupportsIndex | None = ...,
         min_score: float | None = ...,
         errors: Literal["raise"],
     ) -> list[list[Class]]: ...
@@ -258,7 +270,7 @@ class Classifier:
         self,
         images: Image | Iterable[Image],
         *,
-        top_k: int | None = 5,
+        top_k: SupportsIndex | None = 5,
         min_score: float | None = None,
         errors: Literal["return", "raise"] = "return",
     ) -> Any:
@@ -288,7 +300,7 @@ class Classifier:
         self,
         images: Image | Iterable[Image],
         *,
-        top_k: int | None = 5,
+        top_k: SupportsIndex | None = 5,
         min_score: float | None = None,
         errors: Literal["return", "raise"] = "return",
     ) -> Any:
@@ -297,13 +309,13 @@ class Classifier:
         return _only(await _in_thread(run, lambda: run.all_classes(single or errors == "raise")), single)
 
     def _classify(
-        self, images: Any, top_k: int | None, min_score: float | None, errors: str
+        self, images: Any, top_k: SupportsIndex | None, min_score: float | None, errors: str
     ) -> tuple[_residua.Run, bool]:
         _one_of("errors", errors, ("return", "raise"))
         several, count, single = _inputs.split(images)
         return self._opened().classify(several, count, self._top(top_k), min_score), single
 
-    def _top(self, top_k: int | None) -> int:
+    def _top(self, top_k: SupportsIndex | None) -> int:
         if top_k is None:
             return max(1, self.model.classes)
         return _whole("top_k", top_k, 1, 1 << 31)
@@ -312,7 +324,7 @@ class Classifier:
         self,
         folder: str | os.PathLike[str],
         *,
-        top_k: int | None = 5,
+        top_k: SupportsIndex | None = 5,
         min_score: float | None = None,
         errors: Literal["return", "raise"] = "return",
         hidden: bool = False,
@@ -335,9 +347,7 @@ class Classifier:
             The path of an image, and its classes as `classify` gives them, or its `Error`. A million images need no more memory
             than a thousand.
         """
-        run = self._opened().classify_folder(
-            os.fspath(folder), hidden, list(exclude), self._top(top_k), min_score
-        )
+        run = self._opened().classify_folder(os.fspath(folder), hidden, list(exclude), self._top(top_k), min_score)
         return _stream(run, errors, progress)
 
     # ---- Vectors.
@@ -467,7 +477,9 @@ class Classifier:
             Error: If the image cannot be read, or there is no such class.
             ShapeError: If the network's head does not act on global average pooling.
         """
-        return self._opened().explain(image, target if target is None or isinstance(target, str) else operator.index(target))
+        return self._opened().explain(
+            image, target if target is None or isinstance(target, str) else operator.index(target)
+        )
 
     def verify(self, *, batch: int = 1, every: bool = False) -> Verification:
         """Compares every layer on the device with the CPU reference, which is slow.

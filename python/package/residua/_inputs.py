@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sized
 from typing import TYPE_CHECKING, Any
 
 from residua._errors import Error, ImageError, InputError, InputTypeError
@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 # Kinds of devices in ``__dlpack_device__`` whose memory the CPU reads: its own, what is pinned for a GPU, and what it shares with one.
 _DLPACK_CPU = (1, 3, 11, 13)
 
-_GIVE = "give a path, the bytes of a file, a file object, a PIL image, or an array of uint8 [H, W], [H, W, 3] or [H, W, 4]"
+_GIVE = (
+    "give a path, the bytes of a file, a file object, a PIL image, or an array of uint8 [H, W], [H, W, 3] or [H, W, 4]"
+)
 
 
 def split(images: Any) -> tuple[Iterable[Any], int | None, bool]:
@@ -40,7 +42,7 @@ def split(images: Any) -> tuple[Iterable[Any], int | None, bool]:
     if _is_array(images):
         return _split_array(images)
     if isinstance(images, Iterable):
-        return images, len(images) if hasattr(images, "__len__") else None, False
+        return images, len(images) if isinstance(images, Sized) else None, False
     raise InputTypeError(f"{_name(images)} is neither an image nor several; {_GIVE}, or a list of them", "input.type")
 
 
@@ -127,9 +129,14 @@ def as_array(value: Any) -> np.ndarray[Any, Any]:
     if hasattr(value, "__dlpack_device__"):
         kind = int(value.__dlpack_device__()[0])
         if kind not in _DLPACK_CPU:
-            raise InputError(f"{_name(value)} lies in the memory of another device; bring it to the CPU first (.cpu())", "input.value")
+            raise InputError(
+                f"{_name(value)} lies in the memory of another device; bring it to the CPU first (.cpu())",
+                "input.value",
+            )
     elif hasattr(value, "__cuda_array_interface__"):
-        raise InputError(f"{_name(value)} lies in the memory of another device; bring it to the CPU first", "input.value")
+        raise InputError(
+            f"{_name(value)} lies in the memory of another device; bring it to the CPU first", "input.value"
+        )
     if type(value).__module__.partition(".")[0] == "torch" and getattr(value, "requires_grad", False):
         value = value.detach()
     try:
@@ -165,9 +172,15 @@ def check_pixels(array: np.ndarray[Any, Any], name: str) -> np.ndarray[Any, np.d
             hint += " (round(255 * x) where 1 is white); what is normalised already goes to logits()"
         raise InputTypeError(f"{name} {shape} of {array.dtype}: {hint}", "input.type")
     if array.ndim == 3 and array.shape[0] in (1, 3, 4) and array.shape[2] not in (1, 2, 3, 4):
-        raise InputError(f"{name} {shape}: channels come last, [H, W, C]; x.transpose(1, 2, 0) or x.permute(1, 2, 0) puts them there", "input.shape")
+        raise InputError(
+            f"{name} {shape}: channels come last, [H, W, C]; x.transpose(1, 2, 0) or x.permute(1, 2, 0) puts them there",
+            "input.shape",
+        )
     if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (1, 2, 3, 4)):
-        raise InputError(f"{name} {shape} is not an image: give [H, W], [H, W, 3] or [H, W, 4], or a list of them, or [N, H, W, C] alone", "input.shape")
+        raise InputError(
+            f"{name} {shape} is not an image: give [H, W], [H, W, 3] or [H, W, 4], or a list of them, or [N, H, W, C] alone",
+            "input.shape",
+        )
     if 0 in array.shape:
         raise ImageError(f"{name} {shape} has no pixels", "image.decode")
     return np.ascontiguousarray(array)
@@ -191,7 +204,10 @@ def check_tensor(value: Any) -> np.ndarray[Any, np.dtype[np.float32]]:
         raise InputTypeError(f"{_name(value)} is not an array; give float32 [N, 3, H, W]", "input.type")
     array = as_array(value)
     if array.dtype.kind != "f":
-        raise InputTypeError(f"{_name(value)} of {array.dtype}: give float32 [N, 3, H, W], normalised as the model wants it (preprocess(normalize=True))", "input.type")
+        raise InputTypeError(
+            f"{_name(value)} of {array.dtype}: give float32 [N, 3, H, W], normalised as the model wants it (preprocess(normalize=True))",
+            "input.type",
+        )
     if array.ndim != 4 or array.shape[1] != 3 or 0 in array.shape[2:]:
         raise InputError(f"{_name(value)} {list(array.shape)}: give [N, 3, H, W]", "input.shape")
     with np.errstate(over="ignore"):
@@ -222,7 +238,10 @@ def _from_pillow(image: Any, exif: bool) -> np.ndarray[Any, np.dtype[np.uint8]]:
         # Of 16 bits the upper eight.
         return np.ascontiguousarray((np.asarray(image) >> 8).astype(np.uint8))
     if mode in ("I", "F"):
-        raise InputError(f"an image of Pillow in mode {mode} has no largest value; convert its values to 0..255 and to mode L first", "input.value")
+        raise InputError(
+            f"an image of Pillow in mode {mode} has no largest value; convert its values to 0..255 and to mode L first",
+            "input.value",
+        )
     if mode in ("RGBa", "La"):
         # Colours that are multiplied by alpha.
         image = image.convert(mode.upper())

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, Protocol, TypeAlias, TypedDict, Union
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, Protocol, TypeAlias, TypedDict
 
 if TYPE_CHECKING:
+    from io import IOBase
+
     import numpy as np
     from PIL.Image import Image as PillowImage
 
@@ -26,10 +28,12 @@ class HasDLPack(Protocol):
 
 
 if TYPE_CHECKING:
+    #: An array of pixels: an image, or several.
+    Array: TypeAlias = HasArrayInterface | HasDLPack
+    #: What is taken as one image and is not an array.
+    File: TypeAlias = str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO | IOBase | PillowImage
     #: What is taken as an image.
-    Image: TypeAlias = Union[
-        str, "os.PathLike[str]", bytes, bytearray, memoryview, BinaryIO, PillowImage, HasArrayInterface, HasDLPack
-    ]
+    Image: TypeAlias = File | Array
     #: float32, of the shape that its place says.
     Floats: TypeAlias = np.ndarray[Any, np.dtype[np.float32]]
     #: uint8, of the shape that its place says.
@@ -56,7 +60,7 @@ class Device(NamedTuple):
         software: It runs on the CPU.
     """
 
-    index: int | None
+    index: int | None  # type: ignore[assignment]  # instead of the method of tuples
     name: str
     backend: str
     driver: str

@@ -1,8 +1,8 @@
 """Classifiers as functions of batches, for ``datasets.Dataset.map`` and its like; for Ray Data see `residua.ray`.
 
-    from residua.mapping import Embed
+from residua.mapping import Embed
 
-    dataset = dataset.map(Embed("resnet50"), batched=True, batch_size=256)
+dataset = dataset.map(Embed("resnet50"), batched=True, batch_size=256)
 """
 
 from __future__ import annotations
@@ -82,7 +82,9 @@ class _Mapped:
         for name in _COLUMNS:
             if name in batch:
                 return name
-        raise InputError(f"none of the columns {list(batch)} is called {', '.join(_COLUMNS)}; give column=", "input.value")
+        raise InputError(
+            f"none of the columns {list(batch)} is called {', '.join(_COLUMNS)}; give column=", "input.value"
+        )
 
     def _columns(self, images: Sequence[Any]) -> dict[str, Any]:
         raise NotImplementedError

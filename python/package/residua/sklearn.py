@@ -1,11 +1,11 @@
 """A network as a transformer of scikit-learn, for pipelines.
 
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.pipeline import make_pipeline
-    from residua.sklearn import Embedder
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from residua.sklearn import Embedder
 
-    pipeline = make_pipeline(Embedder("resnet50"), LogisticRegression())
-    pipeline.fit(paths, labels)
+pipeline = make_pipeline(Embedder("resnet50"), LogisticRegression())
+pipeline.fit(paths, labels)
 """
 
 from __future__ import annotations

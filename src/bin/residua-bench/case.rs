@@ -6,16 +6,17 @@ use std::{
 };
 
 use residua::{
-    Classifier, Error, Precision,
+    Classifier, Error,
     check::tune::{Measure, Tune},
     checkpoint::Synthetic,
     hub::Hub,
     models::Architecture,
+    program::environment,
     tensor::{Shape, Tensor},
 };
 use serde::{Deserialize, Serialize};
 
-use crate::{Args, PrecisionArg, cache, gemm::Products, variables};
+use crate::{Args, gemm::Products};
 
 /// Largest input, in numbers: 1 GiB of f32.
 const MAX_ELEMENTS: usize = 1 << 28;
@@ -91,20 +92,15 @@ pub(crate) fn measure(args: &Args, model: &str, batch: usize, started: SystemTim
 
 fn row(args: &Args, model: &str, batch: usize, started: SystemTime) -> Result<Row, Error> {
     let since_start = || ms(started.elapsed().unwrap_or_default());
-    let precision = match args.precision {
-        PrecisionArg::Auto => Precision::Auto,
-        PrecisionArg::F32 => Precision::F32,
-        PrecisionArg::F16 => Precision::F16,
-    };
     let hub = Hub::from_vars(|name| env::var_os(name));
     let tune = match (args.tune, args.no_tune) {
         (true, _) => Tune::Measure(Measure { batches: vec![batch], size: args.input, ..Measure::default() }),
         (false, true) => Tune::Never,
         (false, false) => Tune::Known,
     };
-    let wanted = variables::wanted(args.device.as_deref())?;
-    let builder = Classifier::builder().hub(hub).adapter(wanted.clone()).precision(precision).tune(tune);
-    let builder = match cache::folder() {
+    let wanted = environment::wanted(args.device.as_deref())?;
+    let builder = Classifier::builder().hub(hub).adapter(wanted.clone()).precision(args.precision).tune(tune);
+    let builder = match environment::cache_folder() {
         Some(folder) => builder.cache(folder),
         None => builder,
     };

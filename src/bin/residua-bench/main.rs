@@ -2,17 +2,10 @@
 //!
 //! Each case runs in a process of its own, so that its memory and the time to its first result are its own.
 
-#[path = "../../cli/cache.rs"]
-mod cache;
 mod case;
 mod gemm;
 mod plot;
 mod print;
-// The writer that the pictures of `residua` use.
-#[path = "../../cli/svg.rs"]
-mod svg;
-#[path = "../../cli/variables.rs"]
-mod variables;
 
 use std::{
     env, fs,
@@ -24,6 +17,7 @@ use std::{
 
 use case::Case;
 use clap::{Parser, ValueEnum};
+use residua::{Precision, program::environment};
 
 /// Measure images/s and ms per batch.
 #[derive(Debug, Clone, Parser)]
@@ -56,7 +50,7 @@ struct Args {
     device: Option<String>,
     /// How weights and activations are stored
     #[arg(long, value_enum, default_value = "auto")]
-    precision: PrecisionArg,
+    precision: Precision,
     /// Form of the output
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
@@ -101,13 +95,6 @@ enum Format {
     Json,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum PrecisionArg {
-    Auto,
-    F32,
-    F16,
-}
-
 fn main() -> ExitCode {
     let args = Args::parse();
     if let Some(started) = args.started {
@@ -115,7 +102,7 @@ fn main() -> ExitCode {
         let case = case::measure(&args, &args.model[0], args.batch[0] as usize, started);
         return finish(serde_json::to_writer(io::stdout(), &case).map_err(io::Error::from), true);
     }
-    if let Some(note) = variables::note() {
+    if let Some(note) = environment::note() {
         let _ = writeln!(io::stderr(), "residua-bench: {note}");
     }
     let mut cases = Vec::new();

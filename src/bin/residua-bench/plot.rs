@@ -1,9 +1,8 @@
 //! Draws images a second against the batch, both logarithmic, with what the device's arithmetic would allow at most.
 
-use crate::{
-    case::{Case, Row},
-    svg::{CHARACTER, Svg, series},
-};
+use residua::program::svg::{CHARACTER, Svg, series};
+
+use crate::case::{Case, Row};
 
 const WIDTH: f64 = 820.0;
 const HEIGHT: f64 = 460.0;

@@ -13,17 +13,18 @@ use std::{
 use trials::Trials;
 
 use crate::{
-    Result,
+    Note, Result,
     cache::Cache,
     executor::{
         DeviceInfo,
         gpu::{
             Device,
+            kernels::KernelId,
             plan::{self, Candidates, Case, Options, Table, Timing, bucket, shipped},
         },
     },
     network::Network,
-    tensor::Shape,
+    tensor::{Shape, StorageType},
 };
 
 /// Largest file of times that is read, bytes.
@@ -122,7 +123,7 @@ pub(crate) async fn tables(
     options: &Options,
     size: (usize, usize),
     cache: Option<&Cache>,
-    notes: &mut Vec<String>,
+    notes: &mut Vec<Note>,
 ) -> Result<Vec<Table>> {
     if let Tune::Never = tune {
         return Ok(Vec::new());
@@ -146,10 +147,9 @@ pub(crate) async fn tables(
             }
         }
         measure.watch.tell(missing.len(), missing.len());
-        for (kernel, stored) in trials.wrong {
-            let advice = "`residua verify` finds out more";
-            notes.push(format!("{kernel} in {stored} disagrees with the plain kernel and is not chosen; {advice}"));
-        }
+        let wrong =
+            |(kernel, stored): (KernelId, StorageType)| Note::KernelWrong { kernel: kernel.to_string(), stored };
+        notes.extend(trials.wrong.into_iter().map(wrong));
     }
     let mut tables = vec![table];
     tables.extend(shipped(&info.name));

@@ -159,14 +159,14 @@ mod tests {
         checkpoint::Synthetic,
         executor::gpu::{
             kernels::{
-                GlobalAvgPool, GlobalMaxPool, Linear, Pool2d, Problem, Residual, View, broadcast,
+                Applied, Pool2d, Problem, Residual, View, broadcast,
                 conv2d::Conv2d,
                 registers,
                 tiled::{self, Tile},
             },
             plan::{self, Candidates},
         },
-        graph::{Conv2dParams, PoolParams},
+        graph::{Conv2dParams, Plain, PoolParams},
         models::Architecture,
         network::{Activation, Network},
         tensor::Shape,
@@ -239,8 +239,9 @@ mod tests {
             let (x, y) = (view(n, 20, 9, 10), view(n, 40, h, w));
             Problem::Conv2d(Conv2d { params, x, y, prologue, residual, activation })
         };
+        let plain = |op, x, y| Problem::Plain(Applied { op, x, y });
         let linear =
-            |n| Problem::Linear(Linear { inputs: 20, outputs: 40, x: view(n, 20, 1, 1), y: view(n, 40, 1, 1) });
+            |n| plain(Plain::Linear { in_features: 20, out_features: 40 }, view(n, 20, 1, 1), view(n, 40, 1, 1));
         let params = PoolParams { kernel: 3, stride: 2, padding: 1, ceil: false };
         let (x, y) = (view(1, 20, 9, 10), view(1, 20, 5, 5));
         let cases = [
@@ -250,8 +251,8 @@ mod tests {
             (3, half, linear(8)),
             (3, StorageType::F32, linear(1)),
             (1, StorageType::F32, Problem::Pool2d(Pool2d { max: false, params, prologue: true, x, y })),
-            (1, half, Problem::GlobalAvgPool(GlobalAvgPool { x, y: view(1, 20, 1, 1) })),
-            (1, half, Problem::GlobalMaxPool(GlobalMaxPool { mean: true, x, y: view(1, 20, 1, 1) })),
+            (1, half, plain(Plain::GlobalAvgPool, x, view(1, 20, 1, 1))),
+            (1, half, plain(Plain::GlobalAvgMaxPool, x, view(1, 20, 1, 1))),
             (2, StorageType::F32, conv(1, Conv2dParams { dilation: 2, padding: 2, ..dense }, false, [9, 10])),
         ];
         for (least, stored, problem) in cases {

@@ -1,7 +1,7 @@
 //! Kernels on a device as an executor.
 
 use crate::{
-    Result,
+    Note, Result,
     check::{
         profile::{self, Profile},
         verify::{self, Coverage, Verification},
@@ -64,7 +64,7 @@ impl Executor for gpu::Executor {
         Ok(format!("plan\n{plan}submissions for one image: {submissions}\n\nfusions\n{fusions}\n"))
     }
 
-    fn notes(&self) -> Vec<String> {
+    fn notes(&self) -> Vec<Note> {
         self.device().notes()
     }
 

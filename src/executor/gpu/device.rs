@@ -7,16 +7,10 @@ use std::{
 };
 
 use super::{
-    Wanted,
-    adapter::adapters,
-    connection::Connection,
-    inject::{Injection, Moment},
-    lock,
-    pace::Pace,
-    pipeline_cache::PipelineCache,
+    Wanted, adapter::adapters, connection::Connection, inject::Moment, lock, pace::Pace, pipeline_cache::PipelineCache,
 };
 use crate::{
-    Error, Result,
+    Error, Note, Result,
     cache::Cache,
     executor::{
         DeviceInfo, Host,
@@ -39,7 +33,7 @@ pub struct Device {
     /// Why it was chosen.
     reason: String,
     /// What a user should be told of the choice.
-    notes: Vec<String>,
+    notes: Vec<Note>,
     cache: Option<Cache>,
     pub(super) pace: Arc<Pace>,
     host: Arc<dyn Host>,
@@ -72,7 +66,7 @@ impl Device {
             let (info, adapter) = &adapters[index];
             let pace = Arc::new(Pace::new(info));
             match Connection::open(1, info, adapter, pace, host.clone()).await {
-                Ok(connection) => return Ok(Device::of(connection, wanted, reason, &failed)),
+                Ok(connection) => return Ok(Device::of(connection, wanted, reason, failed)),
                 Err(error) => failed.push(error),
             }
         }
@@ -86,10 +80,10 @@ impl Device {
     }
 
     /// The device of a first connection, which was chosen for `reason` after others had `failed`.
-    fn of(connection: Connection, wanted: Wanted, reason: String, failed: &[Error]) -> Self {
-        let mut notes: Vec<String> = failed.iter().map(Error::to_string).collect();
-        if !failed.is_empty() || reason.starts_with("the first of") {
-            notes.push(format!("{} is used: {reason}", connection.info.name));
+    fn of(connection: Connection, wanted: Wanted, reason: String, failed: Vec<Error>) -> Self {
+        let mut notes: Vec<Note> = failed.into_iter().map(Note::AdapterFailed).collect();
+        if !notes.is_empty() || reason.starts_with("the first of") {
+            notes.push(Note::AdapterChosen { device: connection.info.name.clone(), reason: reason.clone() });
         }
         Device {
             info: connection.info.clone(),
@@ -116,7 +110,8 @@ impl Device {
     }
 
     /// Makes the device fail as `injection` plans, for tests.
-    pub fn inject(&mut self, injection: &Injection) {
+    #[cfg(feature = "fault-injection")]
+    pub fn inject(&mut self, injection: &super::Injection) {
         if let Some(connection) = Arc::get_mut(self.connection.get_mut()) {
             connection.injection = Some(injection.clone());
         }
@@ -144,8 +139,11 @@ impl Device {
 
     /// What a user should be told of it: adapters that could not be opened before it, and the kernels that its driver has not
     /// compiled, in whose place others are used.
-    pub fn notes(&self) -> Vec<String> {
-        let note = |refusal: &Refusal| format!("the kernel {} is not used: {}", refusal.kernel, refusal.error);
+    pub fn notes(&self) -> Vec<Note> {
+        let note = |Refusal { kernel, error, .. }: &Refusal| Note::KernelRefused {
+            kernel: kernel.to_string(),
+            error: error.clone(),
+        };
         self.notes.iter().cloned().chain(lock(&self.refusals).iter().map(note)).collect()
     }
 

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use super::{Clock, Device, Stopwatch, connection::Connection, lock, session::Session, transfer};
+use super::{Clock, Device, Stopwatch, connection::Connection, lock, prepare::prepare, session::Session, transfer};
 use crate::{
     Error, Result,
     executor::gpu::plan::{self, Options, Plan, Step, WeightsId},
@@ -114,6 +114,30 @@ impl Executor {
     /// Those of [`Plan::new`].
     pub fn plan(&self, input: Shape) -> Result<Plan> {
         Plan::new(&self.network, input, &[self.network.graph().output()], &self.options(), self.device.caps())
+    }
+
+    /// Compiles the kernels and packs and uploads the weights for logits of pixels of shape `input`. What fails is left to the call
+    /// that needs it, and fails there once more.
+    pub(crate) async fn prepare(&self, input: Shape) {
+        let purpose = Purpose { input, pixels: true, wanted: vec![self.network.graph().output()] };
+        if let Err(error) = self.prepared(&purpose).await {
+            log::info!("not prepared for {input}: {error}");
+        }
+    }
+
+    async fn prepared(&self, purpose: &Purpose) -> Result<()> {
+        let (connection, plan) = (self.device.connection().await?, self.plan_for(purpose)?);
+        let outcome = prepare(self, &connection, &plan).await;
+        if let Err(Error::GpuMemory { .. }) = outcome {
+            lock(&self.weights).on(&connection)?.clear();
+        }
+        outcome
+    }
+
+    fn plan_for(&self, purpose: &Purpose) -> Result<Plan> {
+        let caps = self.device.caps();
+        let plan = Plan::new(&self.network, purpose.input, &purpose.wanted, &self.options(), caps)?;
+        if purpose.pixels { plan.of_pixels(self.network.graph().input(), caps) } else { Ok(plan) }
     }
 
     /// Submissions that `plan` is cut into: one, unless that is estimated to take over 0.4 s, by the device's last runs, or by its
@@ -275,10 +299,7 @@ impl Executor {
     async fn new_session(&self, connection: &Arc<Connection>, purpose: &Purpose) -> Result<Session> {
         let mut replaced = Vec::new();
         loop {
-            let options = self.options();
-            let caps = self.device.caps();
-            let plan = Plan::new(&self.network, purpose.input, &purpose.wanted, &options, caps)?;
-            let plan = if purpose.pixels { plan.of_pixels(self.network.graph().input(), caps)? } else { plan };
+            let plan = self.plan_for(purpose)?;
             let steps = plan.steps.clone();
             match Session::new(self, connection, plan).await {
                 Err(error @ Error::GpuShader { .. }) => {
@@ -325,14 +346,18 @@ impl Executor {
         Ok(())
     }
 
-    /// The packed array `id` on the device.
-    pub(super) async fn weights(&self, connection: &Connection, id: WeightsId) -> Result<wgpu::Buffer> {
+    /// The packed array `id` on the device. It is packed in `room`: memory that is used again does not come from the system once more.
+    pub(super) async fn weights(
+        &self,
+        connection: &Connection,
+        id: WeightsId,
+        room: &mut Vec<f32>,
+    ) -> Result<wgpu::Buffer> {
         if let Some(buffer) = lock(&self.weights).on(connection)?.get(&id) {
             return Ok(buffer.clone());
         }
-        let values = plan::pack(&self.network, id)?;
-        let stored = id.array.stored(self.options.stored);
-        let bytes = transfer::encode(&values, stored);
+        plan::pack(&self.network, id, room)?;
+        let bytes = transfer::encode(room, id.array.stored(self.options.stored));
         let buffer = connection.filled("weights", &bytes, wgpu::BufferUsages::STORAGE).await?;
         lock(&self.weights).on(connection)?.insert(id, buffer.clone());
         Ok(buffer)

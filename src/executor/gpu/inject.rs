@@ -1,5 +1,10 @@
 //! Failures on purpose, at the edge to the driver: for tests of this crate, and of what depends on it.
 
+#![cfg_attr(
+    not(feature = "fault-injection"),
+    allow(dead_code, unreachable_pub, reason = "without the feature nobody plans a failure")
+)]
+
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex},

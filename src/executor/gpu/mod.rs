@@ -27,6 +27,7 @@ pub use adapter::devices;
 pub use device::Device;
 pub use executor::Executor;
 
+#[cfg(feature = "fault-injection")]
 pub use inject::{Failure, Injection, Moment};
 pub use report::{AdapterReport, adapter_reports};
 pub use timing::{Clock, Stopwatch};

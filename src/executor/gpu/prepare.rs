@@ -17,7 +17,7 @@ use crate::{
         Work,
         gpu::{
             kernels::KernelKey,
-            plan::{Operand, Plan, WeightsId},
+            plan::{self, Operand, Plan, WeightsId},
         },
     },
 };
@@ -42,12 +42,11 @@ pub(super) async fn prepare(executor: &Executor, connection: &Connection, plan: 
     let mut kernels: Vec<&KernelKey> =
         plan.steps.iter().map(|step| &step.key).filter(|key| !connection.has(key) && seen.insert(*key)).collect();
     kernels.sort_by_cached_key(|key| Reverse(key.wgsl().len()));
-    let mut arrays = HashSet::new();
-    for operand in plan.steps.iter().flat_map(|step| &step.operands) {
-        if let Operand::Weights(id) = operand {
-            arrays.insert(*id);
-        }
-    }
+    let operands = plan.steps.iter().flat_map(|step| &step.operands);
+    let arrays: HashSet<WeightsId> =
+        operands.filter_map(|operand| if let Operand::Weights(id) = operand { Some(*id) } else { None }).collect();
+    let mut arrays = Vec::from_iter(arrays);
+    arrays.sort_by_cached_key(|id| (Reverse(plan::packed(executor.network(), *id, executor.stored())), *id));
     let mut jobs: Vec<Job<'_>> = kernels.iter().map(|key| Job::Kernel(key)).collect();
     jobs.extend(arrays.into_iter().map(Job::Weights));
     let workers = connection.host.cores().min(jobs.len());
@@ -86,15 +85,16 @@ struct Preparation<'a> {
 impl Preparation<'_> {
     /// Does one job after the other, as long as there are any that no worker has taken.
     async fn work(&self) {
+        let mut room = Vec::new();
         while let Some(job) = self.jobs.get(self.next_job.fetch_add(1, Ordering::Relaxed)) {
-            if let Err(error) = self.job(job).await {
+            if let Err(error) = self.job(job, &mut room).await {
                 lock(&self.failed).get_or_insert(error);
                 return;
             }
         }
     }
 
-    async fn job(&self, job: &Job<'_>) -> Result<()> {
+    async fn job(&self, job: &Job<'_>, room: &mut Vec<f32>) -> Result<()> {
         match job {
             Job::Kernel(key) => {
                 self.connection.pipeline(key).await?;
@@ -102,7 +102,7 @@ impl Preparation<'_> {
                 let last = self.compiled.fetch_add(1, Ordering::Relaxed) + 1 == self.kernels.len();
                 if last && self.connection.caps.software { self.warm_up().await } else { Ok(()) }
             }
-            Job::Weights(id) => self.executor.weights(self.connection, *id).await.map(drop),
+            Job::Weights(id) => self.executor.weights(self.connection, *id, room).await.map(drop),
         }
     }
 

@@ -118,7 +118,7 @@ impl Session {
             for operand in &step.operands {
                 weights.push(match operand {
                     Operand::Buffer(_) | Operand::Unused => None,
-                    Operand::Weights(id) => Some(executor.weights(connection, *id).await?),
+                    Operand::Weights(id) => Some(executor.weights(connection, *id, &mut Vec::new()).await?),
                 });
             }
             let mut entries =

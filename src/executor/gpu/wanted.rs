@@ -65,10 +65,11 @@ impl Wanted {
     }
 
     /// `auto` (the best one), `cpu` (the reference path), an index in [`super::devices`], or a part of an adapter's name or driver. It
-    /// wins over a name out of the environment.
+    /// wins over a name out of the environment. Case does not matter.
     #[must_use]
     pub fn device(self, device: &str) -> Self {
-        Wanted { device: Some(device.into()), ..self }
+        let word = ["auto", "cpu"].into_iter().find(|word| word.eq_ignore_ascii_case(device));
+        Wanted { device: Some(word.unwrap_or(device).into()), ..self }
     }
 
     /// Whether no adapter is wanted, but the reference path.

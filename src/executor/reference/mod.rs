@@ -15,7 +15,7 @@ mod threads;
 use crate::{
     Error, Result,
     checkpoint::Checkpoint,
-    graph::{Graph, Node, Op, ValueId},
+    graph::{Graph, Node, Op, Plain, ValueId},
     tensor::{Shape, Tensor},
 };
 
@@ -35,9 +35,9 @@ pub fn run(graph: &Graph, checkpoint: &Checkpoint, input: &Tensor) -> Result<Vec
 pub fn values(graph: &Graph, checkpoint: &Checkpoint, input: &Tensor, wanted: &[ValueId]) -> Result<Vec<Tensor>> {
     let keep: Vec<bool> = (0..graph.nodes().len()).map(|i| wanted.contains(&ValueId(i))).collect();
     let values = evaluate(graph, checkpoint, input, &keep)?;
-    let value = |id: &ValueId| match values.get(id.0) {
-        Some(Some(value)) => Ok(value.clone()),
-        _ => Err(Error::Shape { node: format!("%{}", id.0), reason: "there is no such node".into() }),
+    let value = |id: &ValueId| {
+        let none = || Error::Shape { node: format!("%{}", id.0), reason: "there is no such node".into() };
+        values.get(id.0).cloned().flatten().ok_or_else(none)
     };
     wanted.iter().map(value).collect()
 }
@@ -57,10 +57,9 @@ fn evaluate(graph: &Graph, checkpoint: &Checkpoint, input: &Tensor, keep: &[bool
     let mut readers = graph.reader_counts();
     let mut values: Vec<Option<Tensor>> = vec![None; graph.nodes().len()];
     for (i, node) in graph.nodes().iter().enumerate() {
-        let inputs: Vec<&Tensor> = match node.op {
-            Op::Input { .. } => vec![input],
-            _ => node.inputs.iter().filter_map(|id| values[id.0].as_ref()).collect(),
-        };
+        let is_input = matches!(node.op, Op::Input { .. });
+        let of_nodes = node.inputs.iter().filter_map(|id| values[id.0].as_ref());
+        let inputs: Vec<&Tensor> = if is_input { vec![input] } else { of_nodes.collect() };
         let value = apply(node, &inputs, shapes[i], checkpoint)?;
         values[i] = Some(value);
         for id in &node.inputs {
@@ -74,38 +73,29 @@ fn evaluate(graph: &Graph, checkpoint: &Checkpoint, input: &Tensor, keep: &[bool
 }
 
 fn apply(node: &Node, inputs: &[&Tensor], output: Shape, checkpoint: &Checkpoint) -> Result<Tensor> {
-    let bias = |name: &Option<String>, len: usize| name.as_ref().map(|b| checkpoint.tensor(b, &[len])).transpose();
-    Ok(match (&node.op, inputs) {
-        (Op::Input { .. }, [x]) => (*x).clone(),
-        (Op::Conv2d { weight, bias: b, params }, [x]) => {
-            let weight = checkpoint.tensor(weight, &params.weight_shape())?;
-            conv2d::conv2d(x, &weight, bias(b, params.out_channels)?.as_deref(), params, output)
+    let tensors = node.op.tensors();
+    let tensors = tensors.iter().map(|(name, shape)| checkpoint.tensor(name, shape)).collect::<Result<Vec<_>>>()?;
+    let tensors: Vec<&[f32]> = tensors.iter().map(|tensor| &**tensor).collect();
+    let (x, second) = (inputs[0], || inputs[1]);
+    Ok(match &node.op {
+        Op::Input { .. } => x.clone(),
+        Op::Conv2d { params, .. } => conv2d::conv2d(x, tensors[0], tensors.get(1).copied(), params, output),
+        Op::BatchNorm { eps, .. } => {
+            let [weight, bias, mean, var] = [0, 1, 2, 3].map(|part| tensors[part]);
+            norm::batch_norm(x, &norm::Statistics { weight, bias, mean, var, eps: *eps })
         }
-        (Op::BatchNorm { prefix, channels, eps }, [x]) => {
-            let part = |suffix: &str| checkpoint.tensor(&format!("{prefix}.{suffix}"), &[*channels]);
-            let (weight, bias) = (part("weight")?, part("bias")?);
-            let (mean, var) = (part("running_mean")?, part("running_var")?);
-            norm::batch_norm(x, &norm::Statistics { weight: &weight, bias: &bias, mean: &mean, var: &var, eps: *eps })
-        }
-        (Op::Relu, [x]) => join::relu(x),
-        (Op::Sigmoid, [x]) => join::sigmoid(x),
-        (Op::Activation(activation), [x]) => activation::activate(x, *activation),
-        (Op::Add, [a, b]) => join::add(a, b),
-        (Op::Scale, [x, gate]) => join::scale(x, gate),
-        (Op::MaxPool2d(window), [x]) => pool::max_pool2d(x, window, output),
-        (Op::AvgPool2d(window), [x]) => pool::avg_pool2d(x, window, output),
-        (Op::GlobalAvgPool, [x]) => pool::global_avg_pool(x),
-        (Op::GlobalMaxPool, [x]) => pool::global_max_pool(x),
-        (Op::GlobalAvgMaxPool, [x]) => pool::global_avg_max_pool(x),
-        (Op::Linear { weight, bias: b, in_features, out_features }, [x]) => {
-            let weight = checkpoint.tensor(weight, &[*out_features, *in_features])?;
-            linear::linear(x, &weight, bias(b, *out_features)?.as_deref(), output)
-        }
-        (Op::SubsamplePad { stride, before, .. }, [x]) => join::subsample_pad(x, *stride, *before, output),
-        (Op::Concat, inputs) => join::concat(inputs, output),
-        (op, inputs) => {
-            let reason = format!("{} does not take {} inputs", op.name(), inputs.len());
-            return Err(Error::Shape { node: node.name.clone(), reason });
-        }
+        Op::Relu => join::relu(x),
+        Op::Sigmoid => join::sigmoid(x),
+        Op::Add => join::add(x, second()),
+        Op::Scale => join::scale(x, second()),
+        Op::MaxPool2d(window) => pool::max_pool2d(x, window, output),
+        Op::AvgPool2d(window) => pool::avg_pool2d(x, window, output),
+        Op::SubsamplePad { stride, before, .. } => join::subsample_pad(x, *stride, *before, output),
+        Op::Concat => join::concat(inputs, output),
+        Op::Plain { op: Plain::GlobalAvgPool, .. } => pool::global_avg_pool(x),
+        Op::Plain { op: Plain::GlobalMaxPool, .. } => pool::global_max_pool(x),
+        Op::Plain { op: Plain::GlobalAvgMaxPool, .. } => pool::global_avg_max_pool(x),
+        Op::Plain { op: Plain::Activation(activation), .. } => activation::activate(x, *activation),
+        Op::Plain { op: Plain::Linear { .. }, .. } => linear::linear(x, tensors[0], tensors.get(1).copied(), output),
     })
 }

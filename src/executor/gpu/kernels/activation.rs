@@ -3,9 +3,9 @@
 use bytemuck::{Pod, Zeroable};
 
 use super::{
-    Binding, Caps, Dispatch, Kernel, KernelId, KernelKey, Problem, Role, Setting, Shader, Types, Work, in_rows,
+    Applied, Binding, Caps, Dispatch, Kernel, KernelId, KernelKey, Problem, Role, Setting, Shader, Types, Work, in_rows,
 };
-use crate::graph::Activation;
+use crate::graph::{Activation, Plain};
 
 /// `shaders/activation.wgsl`: one invocation yields four channels of one pixel.
 pub const SHADER: Shader = Shader::new(
@@ -44,8 +44,7 @@ pub struct ActivationDims {
 pub(super) const KERNEL: Kernel = Kernel::new("activation.vectors", &[&SHADER], work);
 
 fn work(_: Setting, problem: &Problem, types: Types, _: &Caps) -> Option<Work> {
-    let Problem::Activation(work) = problem else { return None };
-    let (x, y) = (work.x, work.y);
+    let Problem::Plain(Applied { op: Plain::Activation(function), x, y }) = *problem else { return None };
     let dims = ActivationDims {
         pixels: y.pixels() as u32,
         c4: y.c4(),
@@ -53,16 +52,11 @@ fn work(_: Setting, problem: &Problem, types: Types, _: &Caps) -> Option<Work> {
         x_offset: x.offset,
         y_stride: y.stride,
         y_offset: y.offset,
-        number: work.function.parameter().unwrap_or(0.0),
+        number: function.parameter().unwrap_or(0.0),
         pad: 0,
     };
     let dispatch = Dispatch {
-        key: KernelKey {
-            shader: &SHADER,
-            types,
-            consts: Vec::new(),
-            overrides: vec![("FUNCTION", number(work.function))],
-        },
+        key: KernelKey { shader: &SHADER, types, consts: Vec::new(), overrides: vec![("FUNCTION", number(function))] },
         uniform: bytemuck::bytes_of(&dims).to_vec(),
         grid: in_rows((y.pixels() * y.c4() as usize).div_ceil(WORKGROUP)),
         operands: vec![Role::X, Role::Y],

@@ -3,9 +3,10 @@
 use bytemuck::{Pod, Zeroable};
 
 use super::{
-    Array, Binding, Caps, Dispatch, Kernel, KernelId, KernelKey, Packing, Problem, Role, Setting, Shader, Types, Work,
-    conv2d::BIAS,
+    Applied, Array, Binding, Caps, Dispatch, Kernel, KernelId, KernelKey, Packing, Problem, Role, Setting, Shader,
+    Types, Work, conv2d::BIAS,
 };
+use crate::graph::Plain;
 
 /// `shaders/linear_gemv.wgsl`: a workgroup yields `4 * LANES` outputs of one image.
 pub const SHADER: Shader = Shader::new(
@@ -49,11 +50,12 @@ pub(super) const KERNEL: Kernel =
     Kernel { settings: |_| SLICES.map(|slices| [slices, 0, 0]).into(), ..Kernel::new("linear.gemv", &[&SHADER], work) };
 
 fn work([slices, ..]: Setting, problem: &Problem, types: Types, _: &Caps) -> Option<Work> {
-    let Problem::Linear(linear) = problem else { return None };
+    let Problem::Plain(Applied { op: Plain::Linear { in_features, out_features }, x, y }) = *problem else {
+        return None;
+    };
     if !SLICES.contains(&slices) {
         return None;
     }
-    let (x, y) = (linear.x, linear.y);
     let dims = LinearDims {
         in4: x.c4(),
         out4: y.c4(),
@@ -68,7 +70,7 @@ fn work([slices, ..]: Setting, problem: &Problem, types: Types, _: &Caps) -> Opt
         uniform: bytemuck::bytes_of(&dims).to_vec(),
         grid: [y.c4().div_ceil(LANES), x.shape.n as u32, 1],
         operands: vec![Role::X, Role::Weights(Array::Weights(Packing::Rows)), BIAS, Role::Y],
-        macs: (y.shape.n * linear.inputs * linear.outputs) as u64,
+        macs: (y.shape.n * in_features * out_features) as u64,
     };
     Some(dispatch.into())
 }

@@ -1,8 +1,10 @@
 //! The mean over all pixels.
 
 use super::{
-    Binding, Caps, Dispatch, Kernel, KernelId, KernelKey, Problem, Role, Setting, Shader, Types, Work, pool2d::PoolDims,
+    Applied, Binding, Caps, Dispatch, Kernel, KernelId, KernelKey, Problem, Role, Setting, Shader, Types, Work,
+    pool2d::PoolDims,
 };
+use crate::graph::Plain;
 
 /// `shaders/global_avg_pool.wgsl`: one invocation yields four channels of one image.
 pub const SHADER: Shader = Shader::new(
@@ -20,7 +22,7 @@ const WORKGROUP: u32 = 64;
 pub(super) const KERNEL: Kernel = Kernel::new("global-avg-pool.serial", &[&SHADER], work);
 
 fn work(_: Setting, problem: &Problem, types: Types, _: &Caps) -> Option<Work> {
-    let Problem::GlobalAvgPool(pool) = problem else { return None };
+    let Problem::Plain(pool @ Applied { op: Plain::GlobalAvgPool, .. }) = problem else { return None };
     let dispatch = Dispatch {
         key: KernelKey { shader: &SHADER, types, consts: Vec::new(), overrides: Vec::new() },
         uniform: bytemuck::bytes_of(&PoolDims::new(pool.x, pool.y)).to_vec(),

@@ -1,8 +1,10 @@
 //! The mean over all pixels, in slices that run side by side.
 
 use super::{
-    Binding, Caps, Dispatch, Kernel, KernelId, KernelKey, Problem, Role, Setting, Shader, Types, Work, pool2d::PoolDims,
+    Applied, Binding, Caps, Dispatch, Kernel, KernelId, KernelKey, Problem, Role, Setting, Shader, Types, Work,
+    pool2d::PoolDims,
 };
+use crate::graph::Plain;
 
 /// `shaders/global_avg_pool_slices.wgsl`: a workgroup yields 64 channels of one image.
 pub const SHADER: Shader = Shader::new(
@@ -17,7 +19,7 @@ pub const ID: KernelId = KernelId::new(&KERNEL, [0; 3]);
 pub(super) const KERNEL: Kernel = Kernel::new("global-avg-pool.slices", &[&SHADER], work);
 
 fn work(_: Setting, problem: &Problem, types: Types, _: &Caps) -> Option<Work> {
-    let Problem::GlobalAvgPool(pool) = problem else { return None };
+    let Problem::Plain(pool @ Applied { op: Plain::GlobalAvgPool, .. }) = problem else { return None };
     let dispatch = Dispatch {
         key: KernelKey { shader: &SHADER, types, consts: Vec::new(), overrides: Vec::new() },
         uniform: bytemuck::bytes_of(&PoolDims::new(pool.x, pool.y)).to_vec(),

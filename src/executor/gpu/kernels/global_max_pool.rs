@@ -1,8 +1,10 @@
 //! The maximum over all pixels, or the mean of that and the mean over all pixels.
 
 use super::{
-    Binding, Caps, Dispatch, Kernel, KernelId, KernelKey, Problem, Role, Setting, Shader, Types, Work, pool2d::PoolDims,
+    Applied, Binding, Caps, Dispatch, Kernel, KernelId, KernelKey, Problem, Role, Setting, Shader, Types, Work,
+    pool2d::PoolDims,
 };
+use crate::graph::Plain;
 
 /// `shaders/global_max_pool.wgsl`: one invocation yields four channels of one image.
 pub const SHADER: Shader = Shader::new(
@@ -20,9 +22,12 @@ const WORKGROUP: u32 = 64;
 pub(super) const KERNEL: Kernel = Kernel::new("global-max-pool.serial", &[&SHADER], work);
 
 fn work(_: Setting, problem: &Problem, types: Types, _: &Caps) -> Option<Work> {
-    let Problem::GlobalMaxPool(pool) = problem else { return None };
+    let Problem::Plain(pool @ Applied { op: Plain::GlobalMaxPool | Plain::GlobalAvgMaxPool, .. }) = problem else {
+        return None;
+    };
+    let mean = pool.op == Plain::GlobalAvgMaxPool;
     let dispatch = Dispatch {
-        key: KernelKey { shader: &SHADER, types, consts: Vec::new(), overrides: vec![("MEAN", pool.mean as u32)] },
+        key: KernelKey { shader: &SHADER, types, consts: Vec::new(), overrides: vec![("MEAN", mean as u32)] },
         uniform: bytemuck::bytes_of(&PoolDims::new(pool.x, pool.y)).to_vec(),
         grid: [pool.x.c4().div_ceil(WORKGROUP), pool.x.shape.n as u32, 1],
         operands: vec![Role::X, Role::Y],

@@ -49,7 +49,7 @@ pub use caps::Caps;
 pub use catalogue::{candidates, checksum, shaders};
 pub use dispatch::{Dispatch, Role, Work};
 pub use kernel::{Kernel, KernelId, Setting};
-pub use problem::{Activated, Elementwise, GlobalAvgPool, GlobalMaxPool, Linear, Pool2d, Problem};
+pub use problem::{Applied, Elementwise, Pool2d, Problem};
 pub use shader::{Binding, KernelKey, Shader, checksum_of};
 use value::in_rows;
 pub use value::{Residual, Types, View, fours};

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Residual, Role, View, conv2d::Conv2d, kernel_groups};
 use crate::{
-    graph::{self, Conv2dParams, PoolParams},
+    graph::{Conv2dParams, Plain, PoolParams},
     network::Activation,
     tensor::Shape,
 };
@@ -17,48 +17,14 @@ pub enum Problem {
     Conv2d(Conv2d),
     /// A residual block of two convolutions with the extents of this one, which is its second.
     Block(Conv2d),
-    /// A linear layer.
-    Linear(Linear),
     /// A window that moves over its input.
     Pool2d(Pool2d),
-    /// The mean over all pixels.
-    GlobalAvgPool(GlobalAvgPool),
-    /// The maximum over all pixels.
-    GlobalMaxPool(GlobalMaxPool),
-    /// A function of each element.
-    Activation(Activated),
+    /// An operator that is never fused with another.
+    Plain(Applied),
     /// A layer that works on each element alone, or a copy into a concatenation.
     Elementwise(Elementwise),
     /// Eight-bit pixels into the network's input, which lies there.
     Pixels(View),
-}
-
-/// A linear layer `y[n][out] = x[n][in] W + b`.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct Linear {
-    /// Input features.
-    pub inputs: usize,
-    /// Output features.
-    pub outputs: usize,
-    /// Input, one pixel an image.
-    pub x: View,
-    /// Output, one pixel an image.
-    pub y: View,
-}
-
-impl Linear {
-    /// The same as a 1x1 convolution: images become the pixels of one image.
-    pub fn convolution(&self) -> Conv2d {
-        let row = |view: View| View { shape: Shape::new(1, view.shape.c, 1, view.shape.n), ..view };
-        Conv2d {
-            params: Conv2dParams::pointwise(self.inputs, self.outputs),
-            x: row(self.x),
-            y: row(self.y),
-            prologue: false,
-            residual: Residual::None,
-            activation: Activation::None,
-        }
-    }
 }
 
 /// Maximum or mean over a window.
@@ -76,31 +42,11 @@ pub struct Pool2d {
     pub y: View,
 }
 
-/// Mean over all pixels.
+/// An operator of one input with the places of its values.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct GlobalAvgPool {
-    /// Input.
-    pub x: View,
-    /// Output, of one pixel.
-    pub y: View,
-}
-
-/// Maximum over all pixels, or the mean of that and the mean over all pixels.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct GlobalMaxPool {
-    /// The latter.
-    pub mean: bool,
-    /// Input.
-    pub x: View,
-    /// Output, of one pixel.
-    pub y: View,
-}
-
-/// A function of each element that no epilogue has.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct Activated {
-    /// The function.
-    pub function: graph::Activation,
+pub struct Applied {
+    /// What it computes.
+    pub op: Plain,
     /// Input.
     pub x: View,
     /// Output.
@@ -149,11 +95,8 @@ impl Problem {
                 added(&mut conv.residual);
                 (Some(&mut conv.x), &mut conv.y)
             }
-            Problem::Linear(linear) => (Some(&mut linear.x), &mut linear.y),
             Problem::Pool2d(pool) => (Some(&mut pool.x), &mut pool.y),
-            Problem::GlobalAvgPool(pool) => (Some(&mut pool.x), &mut pool.y),
-            Problem::GlobalMaxPool(pool) => (Some(&mut pool.x), &mut pool.y),
-            Problem::Activation(work) => (Some(&mut work.x), &mut work.y),
+            Problem::Plain(plain) => (Some(&mut plain.x), &mut plain.y),
             Problem::Elementwise(work) => {
                 added(&mut work.residual);
                 work.gate.iter_mut().for_each(|place| change(Role::Gate, place));
@@ -176,11 +119,8 @@ impl Problem {
         match self {
             Problem::Conv2d(Conv2d { y, .. })
             | Problem::Block(Conv2d { y, .. })
-            | Problem::Linear(Linear { y, .. })
             | Problem::Pool2d(Pool2d { y, .. })
-            | Problem::GlobalAvgPool(GlobalAvgPool { y, .. })
-            | Problem::GlobalMaxPool(GlobalMaxPool { y, .. })
-            | Problem::Activation(Activated { y, .. })
+            | Problem::Plain(Applied { y, .. })
             | Problem::Elementwise(Elementwise { y, .. })
             | Problem::Pixels(y) => *y,
         }
@@ -192,19 +132,15 @@ impl Problem {
         self.map_views(|_, view| View { shape: Shape { n: images, ..view.shape }, ..view })
     }
 
-    /// It as a convolution: one that is, or a linear layer.
+    /// It as a convolution: one that is, or a linear layer, whose images become the pixels of one image.
     pub fn convolution(&self) -> Option<Conv2d> {
-        match self {
-            Problem::Conv2d(conv) => Some(*conv),
-            Problem::Linear(linear) => Some(linear.convolution()),
-            Problem::Block(_)
-            | Problem::Pool2d(_)
-            | Problem::GlobalAvgPool(_)
-            | Problem::GlobalMaxPool(_)
-            | Problem::Activation(_)
-            | Problem::Elementwise(_)
-            | Problem::Pixels(_) => None,
+        let row = |view: View| View { shape: Shape::new(1, view.shape.c, 1, view.shape.n), ..view };
+        if let Problem::Plain(Applied { op: Plain::Linear { in_features, out_features }, x, y }) = *self {
+            let params = Conv2dParams::pointwise(in_features, out_features);
+            let (residual, activation) = (Residual::None, Activation::None);
+            return Some(Conv2d { params, x: row(x), y: row(y), prologue: false, residual, activation });
         }
+        if let Problem::Conv2d(conv) = self { Some(*conv) } else { None }
     }
 
     /// It as a convolution of one group as kernels see groups.
@@ -223,11 +159,12 @@ impl Problem {
             Problem::Conv2d(Conv2d { params, .. }) | Problem::Block(Conv2d { params, .. }) => {
                 params.kernel * params.kernel * params.in_channels / params.groups
             }
-            Problem::Linear(linear) => linear.inputs,
             Problem::Pool2d(pool) => pool.params.kernel * pool.params.kernel,
-            Problem::GlobalAvgPool(pool) => pool.x.shape.pixels(),
-            Problem::GlobalMaxPool(pool) => pool.x.shape.pixels(),
-            Problem::Activation(_) | Problem::Elementwise(_) | Problem::Pixels(_) => 1,
+            Problem::Plain(Applied { op, x, y }) => match op.tensors().first() {
+                Some((_, weight)) => weight.iter().skip(1).product(),
+                None => x.shape.pixels() / y.shape.pixels().max(1),
+            },
+            Problem::Elementwise(_) | Problem::Pixels(_) => 1,
         }
     }
 }

@@ -1,8 +1,6 @@
 //! What is in packed arrays of weights: batch norm folded in f64, channels padded to four, in the layout and of the length that
 //! [`Array`] describes.
 
-use std::borrow::Cow;
-
 use half::f16;
 
 use super::WeightsId;
@@ -25,25 +23,26 @@ fn packed_layers(network: &Network, id: WeightsId) -> impl Iterator<Item = &Laye
 }
 
 /// Bytes of a packed array.
-pub(super) fn packed(network: &Network, id: WeightsId, stored: StorageType) -> u64 {
+pub(crate) fn packed(network: &Network, id: WeightsId, stored: StorageType) -> u64 {
     let elements = packed_layers(network, id).map(|op| elements(op, id.array)).sum::<usize>();
     (elements * id.array.stored(stored).bytes()) as u64
 }
 
-/// The packed array that `id` names, in f32.
+/// Puts the array that `id` names into `packed`, in f32, in place of what is there.
 ///
 /// # Errors
 /// What [`Checkpoint::tensor`] finds wrong.
 ///
 /// # Panics
 /// If `id` is of no plan of this network.
-pub fn pack(network: &Network, id: WeightsId) -> Result<Vec<f32>> {
-    let mut arrays = packed_layers(network, id).map(|op| contents(op, id.array, network.checkpoint()));
-    let mut values = arrays.next().expect("an array is of a layer")?;
-    for more in arrays {
-        values.append(&mut more?);
+pub fn pack(network: &Network, id: WeightsId, packed: &mut Vec<f32>) -> Result<()> {
+    packed.clear();
+    for op in packed_layers(network, id) {
+        let start = packed.len();
+        packed.resize(start + elements(op, id.array), 0.0);
+        fill(op, id.array, network.checkpoint(), &mut packed[start..])?;
     }
-    Ok(values)
+    Ok(())
 }
 
 /// A layer whose weights, batch norm folded in, do not fit into f16 in one of the forms that kernels take, with the largest of
@@ -55,7 +54,7 @@ pub(crate) fn beyond_f16(network: &Network) -> Result<Option<(&str, f64)>> {
     for layer in network.layers() {
         let Some((weights, _, shape)) = layer.op.weights() else { continue };
         let largest = largest(network.checkpoint(), weights, &shape)?;
-        if largest * WINOGRAD_GROWTH > f64::from(f16::MAX) {
+        if !within_f16(largest) {
             return Ok(Some((&layer.name, largest)));
         }
     }
@@ -69,22 +68,22 @@ fn elements(op: &LayerOp, array: Array) -> usize {
     array.elements(&params.expect("a layer that has arrays has weights or a norm"))
 }
 
-/// An array of a layer, in f32.
-fn contents(op: &LayerOp, array: Array, checkpoint: &Checkpoint) -> Result<Vec<f32>> {
+/// Writes an array of a layer over the zeros of `packed`.
+fn fill(op: &LayerOp, array: Array, checkpoint: &Checkpoint, packed: &mut [f32]) -> Result<()> {
     let weights = || op.weights().expect("a layer with this array has weights");
     match array {
-        Array::Affine => affine(checkpoint, op.norm().expect("a layer with this array has a norm")),
+        Array::Affine => affine(checkpoint, op.norm().expect("a layer with this array has a norm"), packed),
         Array::Bias => {
             let (weights, params, _) = weights();
-            bias(checkpoint, weights, params.out_channels)
+            bias(checkpoint, weights, params.out_channels, packed)
         }
         Array::Weights(packing) => {
             let (weights, params, shape) = weights();
-            matrix(checkpoint, weights, &params, &shape, packing)
+            matrix(checkpoint, weights, &params, &shape, packing, packed)
         }
         Array::Winograd(tile, packing) => {
             let (weights, params, _) = weights();
-            winograd(checkpoint, weights, &params, tile, packing)
+            winograd(checkpoint, weights, &params, tile, packing, packed)
         }
     }
 }
@@ -118,24 +117,24 @@ fn output_affine(checkpoint: &Checkpoint, weights: &ConvWeights, outputs: usize)
     Ok(affine)
 }
 
-fn padded(values: impl Iterator<Item = f64>, len: usize) -> Vec<f32> {
-    let mut out: Vec<f32> = values.map(|v| v as f32).collect();
-    out.resize(4 * fours(len), 0.0);
-    out
+fn write(packed: &mut [f32], values: impl Iterator<Item = f64>) {
+    packed.iter_mut().zip(values).for_each(|(packed, value)| *packed = value as f32);
 }
 
 /// The folded bias of a layer, `[outputs]` padded to four.
-fn bias(checkpoint: &Checkpoint, weights: &ConvWeights, outputs: usize) -> Result<Vec<f32>> {
+fn bias(checkpoint: &Checkpoint, weights: &ConvWeights, outputs: usize, packed: &mut [f32]) -> Result<()> {
     let affine = output_affine(checkpoint, weights, outputs)?;
-    Ok(padded(affine.iter().map(|(_, shift)| *shift), outputs))
+    write(packed, affine.iter().map(|(_, shift)| *shift));
+    Ok(())
 }
 
 /// A batch norm that is not folded into weights: all scales, then all shifts, each padded to four.
-fn affine(checkpoint: &Checkpoint, norm: &Norm) -> Result<Vec<f32>> {
+fn affine(checkpoint: &Checkpoint, norm: &Norm, packed: &mut [f32]) -> Result<()> {
     let affine = scale_shift(checkpoint, norm)?;
-    let scale = padded(affine.iter().map(|(scale, _)| *scale), norm.channels);
-    let shift = padded(affine.iter().map(|(_, shift)| *shift), norm.channels);
-    Ok([scale, shift].concat())
+    let (scales, shifts) = packed.split_at_mut(4 * fours(norm.channels));
+    write(scales, affine.iter().map(|(scale, _)| *scale));
+    write(shifts, affine.iter().map(|(_, shift)| *shift));
+    Ok(())
 }
 
 /// The folded weights of a layer, `[kh][kw][cin / groups]` rows and `cout` columns, both channel axes padded with zeros. The groups are
@@ -146,24 +145,36 @@ fn matrix(
     params: &Conv2dParams,
     shape: &[usize],
     packing: Packing,
-) -> Result<Vec<f32>> {
+    packed: &mut [f32],
+) -> Result<()> {
     let source = checkpoint.tensor(&weights.weight, shape)?;
     let affine = output_affine(checkpoint, weights, params.out_channels)?;
     let (inputs, outputs) = (params.in_channels / params.groups, params.out_channels / params.groups);
     let merged = params.groups / kernel_groups(params);
     let first_input = |o: usize| o / outputs % merged * inputs;
     let matrix = Matrix::new(params.kernel * params.kernel, inputs * merged, params.out_channels, packing);
-    Ok(arrange(source, &affine, inputs, matrix, first_input))
+    arrange(&source, &affine, inputs, &matrix, first_input, packed);
+    Ok(())
 }
 
-/// The largest magnitude among the folded weights of a layer, whose tensor has this shape.
+/// The largest magnitude among the folded weights of a layer, whose tensor has this shape; or a bound of it that is within f16.
 fn largest(checkpoint: &Checkpoint, weights: &ConvWeights, shape: &[usize]) -> Result<f64> {
-    let source = checkpoint.tensor(&weights.weight, shape)?;
     let affine = output_affine(checkpoint, weights, shape[0])?;
+    let scale = affine.iter().fold(0.0_f64, |largest, (scale, _)| largest.max(scale.abs()));
+    let bound = f64::from(checkpoint.largest(&weights.weight, shape)?) * scale;
+    if within_f16(bound) {
+        return Ok(bound);
+    }
+    let source = checkpoint.tensor(&weights.weight, shape)?;
     let of_output = |(values, (scale, _)): (&[f32], &(f64, f64))| {
         f64::from(values.iter().fold(0.0_f32, |largest, value| largest.max(value.abs()))) * scale.abs()
     };
     Ok(source.chunks(source.len() / shape[0]).zip(&affine).map(of_output).fold(0.0, f64::max))
+}
+
+/// Whether kernels can take a weight of this magnitude as f16 in each of their forms.
+fn within_f16(largest: f64) -> bool {
+    largest * WINOGRAD_GROWTH <= f64::from(f16::MAX)
 }
 
 /// The folded weights of a 3x3 convolution for Winograd's convolution, `[points]` matrices of `cin` rows and `cout` columns, transformed in
@@ -174,12 +185,12 @@ fn winograd(
     params: &Conv2dParams,
     tile: Tile,
     packing: Packing,
-) -> Result<Vec<f32>> {
+    packed: &mut [f32],
+) -> Result<()> {
     let source = checkpoint.tensor(&weights.weight, &params.weight_shape())?;
     let affine = output_affine(checkpoint, weights, params.out_channels)?;
     let (inputs, outputs) = (params.in_channels, params.out_channels);
     let matrix = Matrix::new(1, inputs, outputs, packing);
-    let mut packed = vec![0.0; tile.points() * matrix.elements()];
     // A strip has whole blocks.
     for (first, affine) in (0..outputs).step_by(BLOCK).zip(affine.chunks(BLOCK)) {
         for i in 0..inputs {
@@ -193,14 +204,11 @@ fn winograd(
             }
             for (point, values) in tile.transform(kernels).enumerate() {
                 let start = point * matrix.elements() + matrix.column(first) + matrix.row(0, i);
-                packed[start..][..affine.len()]
-                    .iter_mut()
-                    .zip(values)
-                    .for_each(|(packed, value)| *packed = value as f32);
+                write(&mut packed[start..][..affine.len()], values.into_iter());
             }
         }
     }
-    Ok(packed)
+    Ok(())
 }
 
 /// A packed matrix: `taps` times `inputs` rows, padded to four each, and `outputs` columns.
@@ -239,14 +247,14 @@ impl Matrix {
 /// `[out][inputs][taps]` to a matrix, scaled by output channel; the inputs of output channel `o` go to the rows of a tap from
 /// `first_row(o)` on.
 fn arrange(
-    source: Cow<'_, [f32]>,
+    source: &[f32],
     affine: &[(f64, f64)],
     inputs: usize,
-    matrix: Matrix,
+    matrix: &Matrix,
     first_row: impl Fn(usize) -> usize,
-) -> Vec<f32> {
+    packed: &mut [f32],
+) {
     let starts: Vec<usize> = (0..affine.len()).map(|o| matrix.column(o) + matrix.row(0, first_row(o))).collect();
-    let mut packed = vec![0.0; matrix.elements()];
     for first in (0..affine.len()).step_by(BLOCK) {
         let outputs = first..affine.len().min(first + BLOCK);
         for at in 0..inputs * matrix.taps {
@@ -257,5 +265,4 @@ fn arrange(
             }
         }
     }
-    packed
 }

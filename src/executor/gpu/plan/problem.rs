@@ -1,10 +1,7 @@
 //! Layers as kernels see them.
 
 use crate::{
-    executor::gpu::kernels::{
-        Activated, Elementwise, GlobalAvgPool, GlobalMaxPool, Linear, Pool2d, Problem, Residual, Role, View,
-        conv2d::Conv2d,
-    },
+    executor::gpu::kernels::{Applied, Elementwise, Pool2d, Problem, Residual, Role, View, conv2d::Conv2d},
     graph::ValueId,
     network::{Activation, Addend, Epilogue, Layer, LayerOp},
     tensor::Shape,
@@ -28,15 +25,10 @@ pub(super) fn of(layer: &Layer, shapes: &[Shape]) -> Problem {
             let (residual, activation) = (Residual::Same(first()), Activation::Relu);
             Problem::Block(Conv2d { params: *params, x: first(), y, prologue: false, residual, activation })
         }
-        LayerOp::Linear { inputs, outputs, .. } => {
-            Problem::Linear(Linear { inputs: *inputs, outputs: *outputs, x: first(), y })
-        }
         LayerOp::Pool2d { prologue, max, params } => {
             Problem::Pool2d(Pool2d { max: *max, params: *params, prologue: prologue.is_some(), x: first(), y })
         }
-        LayerOp::GlobalAvgPool => Problem::GlobalAvgPool(GlobalAvgPool { x: first(), y }),
-        LayerOp::GlobalMaxPool { mean } => Problem::GlobalMaxPool(GlobalMaxPool { mean: *mean, x: first(), y }),
-        LayerOp::Activation(function) => Problem::Activation(Activated { function: *function, x: first(), y }),
+        LayerOp::Plain { op, .. } => Problem::Plain(Applied { op: *op, x: first(), y }),
         LayerOp::Elementwise { norm, gated, epilogue } => Problem::Elementwise(Elementwise {
             x,
             affine: norm.is_some(),

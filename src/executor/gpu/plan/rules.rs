@@ -1,13 +1,15 @@
 //! The rules by which kernels are chosen where nothing was measured: all that is thought of devices and sizes is here.
 
 use super::Options;
-use crate::executor::gpu::kernels::{
-    Caps, KernelId, Problem, activation, block_broadcast, block_threads, broadcast,
-    conv2d::Conv2d,
-    cooperative, elementwise, gemv, global_avg_pool, global_max_pool, grouped, grouped_rows, kernel_groups, pixels,
-    pool2d, registers, sliced,
-    tiled::{self, Tile},
-    winograd, winograd_tile, winograd_tiled,
+use crate::{
+    executor::gpu::kernels::{
+        Applied, Caps, KernelId, Problem, block_broadcast, block_threads, broadcast, candidates,
+        conv2d::Conv2d,
+        cooperative, elementwise, gemv, grouped, grouped_rows, kernel_groups, pixels, registers, sliced,
+        tiled::{self, Tile},
+        winograd, winograd_tile, winograd_tiled,
+    },
+    graph::Plain,
 };
 
 /// A kernel, and why.
@@ -16,26 +18,29 @@ type Rule = (KernelId, &'static str);
 /// From this batch on a linear layer's weights are worth reading once for several images.
 const GEMM_BATCH: usize = 8;
 
-const ONLY: &str = "the only kernel for it";
-
 /// The kernel that is thought to be the fastest; none for a residual block that is better done as two convolutions.
 pub(super) fn rule(problem: &Problem, options: &Options, caps: &Caps) -> Option<Rule> {
     Some(match problem {
         Problem::Conv2d(conv) => convolution(conv, problem, options, caps),
         Problem::Block(conv) => return block(conv, problem, options, caps),
-        Problem::Linear(linear) if linear.x.shape.n < GEMM_BATCH => {
-            let [whole, sliced] = gemv::SLICES;
-            (gemv::id(if caps.software { whole } else { sliced }), "few images: matrix-vector product")
-        }
-        Problem::Linear(linear) => convolution(&linear.convolution(), problem, options, caps),
-        Problem::Pool2d(_) => (pool2d::ID, ONLY),
-        Problem::GlobalAvgPool(_) => (global_avg_pool::ID, ONLY),
-        Problem::GlobalMaxPool(_) => (global_max_pool::ID, ONLY),
-        Problem::Activation(_) => (activation::ID, ONLY),
+        Problem::Plain(Applied { op: Plain::Linear { .. }, x, .. }) => match problem.convolution() {
+            Some(conv) if x.shape.n >= GEMM_BATCH => convolution(&conv, problem, options, caps),
+            Some(_) | None => {
+                let [whole, sliced] = gemv::SLICES;
+                (gemv::id(if caps.software { whole } else { sliced }), "few images: matrix-vector product")
+            }
+        },
+        Problem::Pool2d(_) | Problem::Plain(_) => return first(problem, options, caps),
         Problem::Elementwise(work) if work.channels != [0, work.y.shape.c] => (elementwise::ID, "copied"),
         Problem::Elementwise(_) => (elementwise::ID, "nothing to fuse it into"),
         Problem::Pixels(_) => (pixels::ID, "the input comes in eight bits a channel"),
     })
+}
+
+/// The first kernel of the catalogue that serves.
+fn first(problem: &Problem, options: &Options, caps: &Caps) -> Option<Rule> {
+    let kernel = candidates(caps).find(|kernel| kernel.serves(problem, options.stored, caps))?;
+    Some((kernel, "the first kernel for it"))
 }
 
 /// Multiply-accumulates of each of a block's convolutions up to which one dispatch for both is faster. On llvmpipe, measured: that is one

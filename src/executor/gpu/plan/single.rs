@@ -4,7 +4,7 @@ use super::Case;
 use crate::{
     Result,
     checkpoint::Synthetic,
-    executor::gpu::kernels::{Activated, Elementwise, Problem, conv2d::Conv2d},
+    executor::gpu::kernels::{Applied, Elementwise, Problem, conv2d::Conv2d},
     graph::{Graph, Op, PoolParams, ValueId},
     network::Network,
     tensor::{Shape, Tensor},
@@ -30,20 +30,13 @@ impl SingleLayer {
         let (weight, bias) = (String::from("layer.weight"), Some("layer.bias".into()));
         let (op, prologue, x) = match case.problem {
             Problem::Conv2d(conv) => (Op::Conv2d { weight, bias, params: conv.params }, conv.prologue, conv.x),
-            Problem::Linear(linear) => {
-                let (in_features, out_features) = (linear.inputs, linear.outputs);
-                (Op::Linear { weight, bias, in_features, out_features }, false, linear.x)
-            }
             Problem::Pool2d(pool) if pool.max => (Op::MaxPool2d(pool.params), pool.prologue, pool.x),
             Problem::Pool2d(pool) => (Op::AvgPool2d(pool.params), pool.prologue, pool.x),
-            Problem::GlobalAvgPool(pool) => (Op::GlobalAvgPool, false, pool.x),
-            Problem::GlobalMaxPool(pool) if pool.mean => (Op::GlobalAvgMaxPool, false, pool.x),
-            Problem::GlobalMaxPool(pool) => (Op::GlobalMaxPool, false, pool.x),
+            Problem::Plain(Applied { op, x, .. }) => (op.named("layer"), false, x),
             // No case is one of these.
-            Problem::Block(Conv2d { y, .. })
-            | Problem::Activation(Activated { y, .. })
-            | Problem::Elementwise(Elementwise { y, .. })
-            | Problem::Pixels(y) => (Op::Relu, false, y),
+            Problem::Block(Conv2d { y, .. }) | Problem::Elementwise(Elementwise { y, .. }) | Problem::Pixels(y) => {
+                (Op::Relu, false, y)
+            }
         };
         let shape = x.shape;
         let mut graph = Graph::new(shape.c);

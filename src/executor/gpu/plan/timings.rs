@@ -79,13 +79,13 @@ pub struct Case {
 }
 
 impl Case {
-    /// What `problem` is. None for what is not timed: a block, whose convolutions are, and what works on each element alone.
+    /// What `problem` is. None for what is not timed: a block, whose convolutions are, and elementwise layers.
     pub fn of(problem: &Problem, stored: StorageType) -> Option<Self> {
         let mut problem = problem.map_views(|_, view| View::whole(Shape { n: bucket(view.shape.n), ..view.shape }));
         match &mut problem {
             Problem::Conv2d(conv) => (conv.residual, conv.activation) = (Residual::None, Activation::None),
-            Problem::Linear(_) | Problem::Pool2d(_) | Problem::GlobalAvgPool(_) | Problem::GlobalMaxPool(_) => {}
-            Problem::Block(_) | Problem::Activation(_) | Problem::Elementwise(_) | Problem::Pixels(_) => return None,
+            Problem::Pool2d(_) | Problem::Plain(_) => {}
+            Problem::Block(_) | Problem::Elementwise(_) | Problem::Pixels(_) => return None,
         }
         Some(Case { problem, stored })
     }
@@ -194,12 +194,12 @@ mod tests {
     use super::*;
     use crate::{
         executor::gpu::kernels::{
-            GlobalAvgPool, Linear, Pool2d,
+            Applied, Pool2d,
             conv2d::Conv2d,
             registers,
             tiled::{self, Tile},
         },
-        graph::{Conv2dParams, PoolParams},
+        graph::{self, Conv2dParams, Plain, PoolParams},
     };
 
     const PLAIN: KernelId = registers::ID;
@@ -241,9 +241,10 @@ mod tests {
         let [x, y] = [5, 7].map(|c| View { stride: 9, offset: 1, ..View::whole(Shape::new(3, c, 1, 1)) });
         let window = PoolParams { kernel: 1, stride: 1, padding: 0, ceil: true };
         let layers = [
-            Problem::Linear(Linear { inputs: 5, outputs: 7, x, y }),
+            Problem::Plain(Applied { op: Plain::Linear { in_features: 5, out_features: 7 }, x, y }),
             Problem::Pool2d(Pool2d { max: true, params: window, prologue: true, x, y: x }),
-            Problem::GlobalAvgPool(GlobalAvgPool { x, y: x }),
+            Problem::Plain(Applied { op: Plain::GlobalAvgPool, x, y: x }),
+            Problem::Plain(Applied { op: Plain::Activation(graph::Activation::LeakyRelu(0.5)), x, y: x }),
         ];
         for case in layers.map(|layer| Case::of(&layer, StorageType::F16).unwrap()).into_iter().chain([case]) {
             assert_eq!(Case::of(&case.problem, case.stored), Some(case), "nothing is left to take away");

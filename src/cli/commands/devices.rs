@@ -1,0 +1,46 @@
+//! `residua devices`: the adapters, and which one is used and why.
+
+use std::io::Write;
+
+use residua::{
+    DeviceInfo, Error,
+    executor::gpu::{self, Device},
+};
+
+use crate::cli::{options::Global, outcome::Outcome};
+
+pub(crate) fn run(global: &Global, out: &mut dyn Write) -> Outcome {
+    let wanted = global.wanted()?;
+    // Which one is used is known when it is open: the best one may not be opened.
+    let opened = if wanted.is_cpu() {
+        None
+    } else {
+        Some(pollster::block_on(Device::open(wanted.clone(), residua::Threads::host())))
+    };
+    let devices = match pollster::block_on(gpu::devices(&wanted)) {
+        Err(Error::NoAdapter { .. }) => Vec::new(),
+        listed => listed?,
+    };
+    for device in devices.iter().chain([&DeviceInfo::reference()]) {
+        let used = match &opened {
+            Some(Ok(opened)) => device.index == opened.info().index,
+            Some(Err(_)) => device.index.is_none() && wanted.is_auto(),
+            None => device.index.is_none(),
+        };
+        let index = device.index.map_or_else(|| "cpu".into(), |index| index.to_string());
+        let mark = if used { '*' } else { ' ' };
+        writeln!(out, "{mark} {index:<4} {}  ({}, {}, {})", device.name, device.kind, device.backend, device.driver)?;
+    }
+    match opened {
+        Some(Ok(device)) => {
+            device.notes().iter().for_each(|note| global.note(note));
+            writeln!(out, "* is used: {}", device.reason())?;
+        }
+        Some(Err(error @ (Error::NoAdapter { .. } | Error::GpuOpen { .. }))) if wanted.is_auto() => {
+            writeln!(out, "* is used: {error}")?;
+        }
+        Some(Err(error)) => return Err(error.into()),
+        None => writeln!(out, "* is used: asked for")?,
+    }
+    Ok(true)
+}

@@ -1,0 +1,146 @@
+//! `residua embed`: images in, features out.
+
+use std::{
+    fs::File,
+    io::{self, BufWriter, IsTerminal, Write},
+    iter,
+    path::Path,
+};
+
+use residua::{Classifier, Error, stream::Done};
+use serde::Serialize;
+
+use crate::cli::{
+    args::{Embed, EmbedFormat},
+    io::{
+        files::{NewFile, PartFile, is_special},
+        inputs::{line_of, text_of},
+        npy::NpyWriter,
+        records::{JsonFailure, Output},
+        work::Work,
+    },
+    options::Global,
+    outcome::{Outcome, Stop},
+    terminal::{interrupt::Interrupt, progress::Progress},
+};
+
+#[derive(Serialize)]
+struct JsonEmbedding<'a> {
+    path: String,
+    model: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    revision: Option<&'a str>,
+    embedding: Vec<f32>,
+}
+
+/// The features of an image, or what is wrong with it.
+type Row = Result<Vec<f32>, Error>;
+
+pub(crate) fn run(global: &Global, command: &Embed, out: &mut dyn Write) -> Outcome {
+    let target = command.output.as_deref();
+    let refused = |field: &str, value: &str, expected: &str| {
+        let (place, field, value) = ("option".into(), field.into(), value.into());
+        Err(Stop::Failed(Error::ConfigValue { place, field, value, expected: expected.into() }))
+    };
+    if command.format == EmbedFormat::Npy && target.is_none() && io::stdout().is_terminal() {
+        return refused("--format", "npy", "with -o FILE, or stdout in a pipe or file");
+    }
+    if let Some(paths) = &command.paths {
+        let value = paths.display().to_string();
+        if command.format != EmbedFormat::Npy {
+            return refused("--paths", &value, "with --format npy; the other formats have the paths in them");
+        }
+        if target == Some(paths) {
+            return refused("--paths", &value, "another file than that of -o");
+        }
+    }
+    let classifier = global.open(&command.model.model)?;
+    match command.format {
+        EmbedFormat::Jsonl => {
+            let mut out = match target {
+                Some(path) => {
+                    Output::new(BufWriter::new(File::create(path).map_err(|error| Error::io(path, &error))?), path)
+                }
+                None => Output::new(out, Path::new("stdout")),
+            };
+            embed(global, command, &classifier, &mut |path, row| {
+                match row {
+                    Ok(embedding) => {
+                        let (path, model) = (text_of(path), classifier.model());
+                        let revision = model.revision.as_deref();
+                        out.json(&JsonEmbedding { path, model: &model.name, revision, embedding })?;
+                    }
+                    Err(error) => out.json(&JsonFailure::new(path, &error))?,
+                }
+                out.flush()
+            })
+        }
+        EmbedFormat::Npy => npy(global, command, &classifier, out),
+    }
+}
+
+/// Calls `write` with the features of each input, in order. Whether none failed.
+fn embed(
+    global: &Global,
+    command: &Embed,
+    classifier: &Classifier,
+    write: &mut dyn FnMut(&Path, Row) -> Result<(), Stop>,
+) -> Outcome {
+    let progress = Progress::start(global, &command.inputs, 0);
+    let (mut images, mut failed) = (0, 0);
+    let interrupt = Interrupt::install();
+    let work = Work { global, classifier, inputs: &command.inputs, interrupt: &interrupt };
+    work.run(|_| false, Classifier::features, &mut |batch| {
+        images += batch.len();
+        progress.add(batch.len());
+        progress.beside(|| {
+            for Done { key: path, result: row, flaw, .. } in batch {
+                global.note_flaw(&path, flaw);
+                if let Err(error) = &row {
+                    failed += 1;
+                    global.complain_of(&path, error);
+                }
+                write(&path, row)?;
+            }
+            Ok(())
+        })
+    })?;
+    drop(progress);
+    if failed > 0 && images > 1 {
+        global.note(&format!("{failed} of {images} images failed"));
+    }
+    Ok(failed == 0)
+}
+
+/// Writes the array. Its header has the number of rows, which is known in the end only, so it grows in a file: beside its place,
+/// or for a stdout or device, which cannot be gone back in, in the folder for temporary files.
+fn npy(global: &Global, command: &Embed, classifier: &Classifier, out: &mut dyn Write) -> Outcome {
+    let target = command.output.as_deref();
+    let place = target.unwrap_or(Path::new("stdout"));
+    let stop = |error: io::Error| Stop::of(place, &error);
+    let part = target.filter(|path| !is_special(path)).map(PartFile::create).transpose()?;
+    let file = part.as_ref().map_or_else(tempfile::tempfile, PartFile::file).map_err(stop)?;
+    let columns = classifier.model().features;
+    let mut array = NpyWriter::new(file, columns).map_err(stop)?;
+    let mut paths = command.paths.as_deref().map(NewFile::create).transpose()?;
+    let ok = embed(global, command, classifier, &mut |path, row| {
+        if let Some(paths) = &mut paths {
+            paths.write(&line_of(path, command.inputs.null))?;
+        }
+        let row = row.unwrap_or_else(|_| iter::repeat_n(f32::NAN, columns).collect());
+        array.row(&row).map_err(stop)
+    })?;
+    let mut file = array.finish().map_err(stop)?;
+    match (part, target) {
+        (Some(part), _) => part.commit()?,
+        (None, Some(path)) => {
+            let mut device = File::create(path).map_err(stop)?;
+            io::copy(&mut file, &mut device).map_err(stop)?;
+        }
+        (None, None) => {
+            io::copy(&mut file, out).map_err(stop)?;
+        }
+    }
+    paths.map_or(Ok(()), NewFile::commit)?;
+    Ok(ok)
+}

@@ -1,0 +1,50 @@
+//! `residua logits`: normalised input out of a safetensors file, logits into another.
+
+use std::{fs, path::Path};
+
+use residua::{
+    Error,
+    tensor::{Shape, Tensor},
+};
+use safetensors::{Dtype, SafeTensors, tensor::TensorView};
+
+use crate::cli::{args::Logits, io::files::write_file, options::Global, outcome::Outcome, terminal::tuning};
+
+pub(crate) fn run(global: &Global, command: &Logits) -> Outcome {
+    let input = read(&command.input)?;
+    let tune = tuning::tune(global, Some(input.shape));
+    let classifier = global.open_builder(global.builder()?.model(&command.model.model).tune(tune))?;
+    let logits = classifier.logits(&input)?;
+    let bytes: &[u8] = bytemuck::cast_slice(&logits.data);
+    let invalid =
+        |error: safetensors::SafeTensorError| Error::Io { path: command.output.clone(), reason: error.to_string() };
+    let view = TensorView::new(Dtype::F32, vec![logits.shape.n, logits.shape.c], bytes).map_err(invalid)?;
+    let file = safetensors::serialize([("logits", view)], None).map_err(invalid)?;
+    write_file(&command.output, &file)?;
+    Ok(true)
+}
+
+/// The tensor "input" of a file.
+fn read(path: &Path) -> Result<Tensor, Error> {
+    let place = path.display().to_string();
+    let bytes = fs::read(path).map_err(|error| Error::io(path, &error))?;
+    let header =
+        |error: safetensors::SafeTensorError| Error::ModelHeader { model: place.clone(), reason: error.to_string() };
+    let file = SafeTensors::deserialize(&bytes).map_err(header)?;
+    let view = file.tensor("input").map_err(header)?;
+    let invalid = |field: &str, value: String, expected: &str| Error::ConfigValue {
+        place: place.clone(),
+        field: field.into(),
+        value,
+        expected: expected.into(),
+    };
+    if view.dtype() != Dtype::F32 {
+        return Err(invalid("dtype of input", format!("{:?}", view.dtype()), "F32"));
+    }
+    let shape = match *view.shape() {
+        [n, 3, h, w] if n > 0 => Shape::new(n, 3, h, w),
+        ref other => return Err(invalid("shape of input", format!("{other:?}"), "[N, 3, H, W], N at least 1")),
+    };
+    let data: Vec<f32> = bytemuck::pod_collect_to_vec(view.data());
+    Ok(Tensor::new(shape, data))
+}

@@ -1,0 +1,26 @@
+//! A file for each command.
+
+pub(crate) mod classify;
+pub(crate) mod completions;
+pub(crate) mod devices;
+pub(crate) mod doctor;
+mod duplicates;
+pub(crate) mod embed;
+pub(crate) mod explain;
+pub(crate) mod info;
+pub(crate) mod logits;
+pub(crate) mod preprocess;
+pub(crate) mod profile;
+pub(crate) mod pull;
+pub(crate) mod similar;
+pub(crate) mod verify;
+
+use std::{
+    fmt,
+    io::{self, Write},
+};
+
+/// One line of a two-column listing.
+pub(crate) fn row(out: &mut dyn Write, name: &str, value: impl fmt::Display) -> io::Result<()> {
+    writeln!(out, "{name:<15} {value}")
+}

@@ -1,0 +1,103 @@
+//! `residua verify`: every layer on this device against the CPU reference.
+
+use std::{collections::BTreeMap, io::Write};
+
+use residua::{
+    Classifier,
+    check::verify::{Coverage, LayerCheck, Verification},
+    executor::gpu::kernels,
+    stream::Batch,
+    tensor::StorageType,
+};
+use serde_json::json;
+
+use crate::cli::{
+    args::Verify,
+    io::{faults, files::write_file},
+    options::Global,
+    outcome::Outcome,
+};
+
+pub(crate) fn run(global: &Global, command: &Verify, out: &mut dyn Write) -> Outcome {
+    // To find out which kernels a device gets wrong it must be opened.
+    let builder = global.builder()?.untested(true);
+    let builder = match &command.synthetic {
+        Some(architecture) => builder.synthetic(architecture),
+        None => builder.model(&command.model.model),
+    };
+    let classifier = global.tell(builder.open()?)?;
+    let batch = if let Batch::Of(n) = global.batch { n.get() } else { 1 };
+    let verification = classifier.verify(batch, Coverage::Every)?;
+    faults::record(classifier.device(), &verification.faults)?;
+    table(out, &verification, global.verbose)?;
+    verdict(out, &classifier, &verification)?;
+    if let Some(path) = &command.json {
+        write_file(path, format!("{:#}\n", report(&classifier, batch, &verification)).as_bytes())?;
+    }
+    Ok(verification.ok)
+}
+
+/// A row for each kernel with its worst layer; all rows with -v.
+fn table(out: &mut dyn Write, verification: &Verification, all: bool) -> std::io::Result<()> {
+    let mut groups: BTreeMap<(&str, &str), Vec<&LayerCheck>> = BTreeMap::new();
+    for layer in &verification.layers {
+        groups.entry((name(layer.stored), &layer.kernel)).or_default().push(layer);
+    }
+    writeln!(out, "{:<4} {:<58} {:>6} {:>9} {:>8}  worst layer", "", "kernel", "layers", "error", "bound")?;
+    for ((stored, kernel), mut layers) in groups {
+        layers.sort_by(|a, b| b.error.total_cmp(&a.error));
+        let count = layers.len();
+        let shown = if all { count } else { 1 };
+        for (i, layer) in layers.into_iter().take(shown).enumerate() {
+            let (kernel, count) = if i == 0 { (kernel, count.to_string()) } else { ("", String::new()) };
+            let mark = match (layer.ok, layer.follows) {
+                (true, _) => "",
+                (false, false) => "  WRONG",
+                (false, true) => "  wrong behind a wrong layer",
+            };
+            let LayerCheck { name, error, bound, .. } = layer;
+            writeln!(out, "{stored:<4} {kernel:<58} {count:>6} {error:>9.1e} {bound:>8.0e}  {name}{mark}")?;
+        }
+    }
+    Ok(())
+}
+
+fn verdict(out: &mut dyn Write, classifier: &Classifier, verification: &Verification) -> std::io::Result<()> {
+    let device = classifier.device();
+    let wrong = verification.layers.iter().filter(|layer| !layer.ok).count();
+    let verdict = if wrong == 0 { "all agree".into() } else { format!("{wrong} DISAGREE") };
+    writeln!(out, "\n{} on {} ({}, {})", classifier.model().name, device.name, device.backend, device.driver)?;
+    writeln!(out, "{} comparisons with the CPU reference: {verdict}", verification.layers.len())?;
+    if let Some(worst) = worst(verification) {
+        let LayerCheck { name: layer, kernel, error, bound, .. } = worst;
+        writeln!(out, "worst: {layer}, {kernel}: {error:.1e} of a bound of {bound:.0e}")?;
+    }
+    for fault in &verification.faults {
+        writeln!(out, "not chosen on this device from now on: {} in {}", fault.kernel, fault.stored)?;
+    }
+    Ok(())
+}
+
+/// The layer that is nearest to its bound, or furthest over it; of those that are wrong, the one where it began.
+fn worst(verification: &Verification) -> Option<&LayerCheck> {
+    let first_wrong = verification.layers.iter().find(|layer| !layer.ok);
+    let share = |layer: &LayerCheck| layer.error / layer.bound;
+    first_wrong.or_else(|| verification.layers.iter().max_by(|a, b| share(a).total_cmp(&share(b))))
+}
+
+fn name(stored: StorageType) -> &'static str {
+    match stored {
+        StorageType::F32 => "f32",
+        StorageType::F16 => "f16",
+    }
+}
+
+fn report(classifier: &Classifier, batch: usize, verification: &Verification) -> serde_json::Value {
+    let (device, model) = (classifier.device(), classifier.model());
+    json!({
+        "version": env!("CARGO_PKG_VERSION"), "shaders": kernels::checksum(),
+        "model": model.name, "architecture": model.architecture, "input": classifier.input_shape(batch).to_string(),
+        "device": device.name, "driver": device.driver, "backend": device.backend, "kind": device.kind.to_string(),
+        "ok": verification.ok, "worst": worst(verification), "faults": verification.faults, "layers": verification.layers,
+    })
+}

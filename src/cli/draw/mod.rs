@@ -1,0 +1,5 @@
+//! Pictures.
+
+pub(crate) mod chart;
+pub(crate) mod heatmap;
+pub(crate) mod network;

@@ -1,0 +1,85 @@
+//! Files that are whole or not there.
+
+use std::{
+    fs::{self, File},
+    io::{self, BufWriter, Write},
+    path::{Path, PathBuf},
+    process,
+};
+
+use residua::Error;
+
+/// A file in the making, under a name beside its own. It is removed if it is not committed.
+pub(crate) struct PartFile {
+    path: PathBuf,
+    part: PathBuf,
+    file: File,
+}
+
+impl PartFile {
+    /// Starts the file that is to be `path`.
+    pub(crate) fn create(path: &Path) -> Result<Self, Error> {
+        let mut name = path.file_name().unwrap_or_default().to_os_string();
+        name.push(format!(".{}.part", process::id()));
+        let part = path.with_file_name(name);
+        let file = File::options().read(true).write(true).create_new(true).open(&part);
+        Ok(PartFile { path: path.into(), file: file.map_err(|error| Error::io(path, &error))?, part })
+    }
+
+    /// A handle to write with.
+    pub(crate) fn file(&self) -> io::Result<File> {
+        self.file.try_clone()
+    }
+
+    /// Gives the file its name.
+    pub(crate) fn commit(self) -> Result<(), Error> {
+        fs::rename(&self.part, &self.path).map_err(|error| Error::io(&self.path, &error))
+    }
+}
+
+impl Drop for PartFile {
+    fn drop(&mut self) {
+        // Not there any more once it was committed.
+        let _ = fs::remove_file(&self.part);
+    }
+}
+
+/// Whether there is something at `path` that is no plain file (a device, a pipe, a link): it is written to, never replaced.
+pub(crate) fn is_special(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|there| !there.is_file())
+}
+
+/// A file that is written bit by bit: whole in the end or not there, unless something special is at its path.
+pub(crate) struct NewFile {
+    path: PathBuf,
+    writer: BufWriter<File>,
+    part: Option<PartFile>,
+}
+
+impl NewFile {
+    /// Starts the file that is to be `path`.
+    pub(crate) fn create(path: &Path) -> Result<Self, Error> {
+        let part = if is_special(path) { None } else { Some(PartFile::create(path)?) };
+        let file = part.as_ref().map_or_else(|| File::create(path), PartFile::file);
+        let writer = BufWriter::new(file.map_err(|error| Error::io(path, &error))?);
+        Ok(NewFile { path: path.into(), writer, part })
+    }
+
+    /// Appends to the file.
+    pub(crate) fn write(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        self.writer.write_all(bytes).map_err(|error| Error::io(&self.path, &error))
+    }
+
+    /// Gives the file its name.
+    pub(crate) fn commit(mut self) -> Result<(), Error> {
+        self.writer.flush().map_err(|error| Error::io(&self.path, &error))?;
+        self.part.map_or(Ok(()), PartFile::commit)
+    }
+}
+
+/// Writes a file, as [`NewFile`] does.
+pub(crate) fn write_file(path: &Path, bytes: &[u8]) -> Result<(), Error> {
+    let mut file = NewFile::create(path)?;
+    file.write(bytes)?;
+    file.commit()
+}

@@ -1,0 +1,148 @@
+//! The features of a folder's images, in memory and in a file.
+
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    fs,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+    time::UNIX_EPOCH,
+};
+
+use residua::{
+    Classifier, Error, ModelInfo,
+    search::{
+        index::{self, Indexed},
+        unit,
+    },
+    stream::Done,
+};
+
+use super::{files::write_file, list::path_of, work::Work};
+use crate::cli::{options::Global, outcome::Stop, terminal::progress::Progress};
+
+/// Images by path, each with its features.
+pub(crate) struct Index {
+    rows: BTreeMap<PathBuf, Row>,
+    /// What the features come from: model, weights and preprocessing.
+    source: HashMap<String, String>,
+}
+
+/// An image as it was when its features were computed.
+struct Row {
+    stamp: Stamp,
+    /// Of unit length.
+    features: Vec<f32>,
+}
+
+/// Size in bytes and time of the last change in nanoseconds: a file with the same stamp is not read again.
+type Stamp = (i64, i64);
+
+fn stamp(path: &Path) -> Stamp {
+    let Ok(meta) = fs::metadata(path) else { return (-1, -1) };
+    let modified = meta.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+    (meta.len() as i64, modified.map_or(-1, |time| time.as_nanos() as i64))
+}
+
+impl Index {
+    /// An index without images for the features that `classifier` gives with the options of `global`.
+    pub(crate) fn new(global: &Global, classifier: &Classifier) -> Self {
+        let model = classifier.model();
+        let source = [
+            ("format", "residua index 1".into()),
+            (
+                "model",
+                [Some(model.name.as_str()), model.revision.as_deref()]
+                    .into_iter()
+                    .flatten()
+                    .collect::<Vec<_>>()
+                    .join(" "),
+            ),
+            ("weights", format!("{:016x}", classifier.fingerprint())),
+            (
+                "preprocess",
+                format!(
+                    "{:?}{}{}",
+                    model.preprocess,
+                    if global.no_exif { ", EXIF orientation ignored" } else { "" },
+                    unusual(model)
+                ),
+            ),
+        ];
+        Index { rows: BTreeMap::new(), source: source.map(|(key, value)| (key.into(), value)).into() }
+    }
+
+    /// Paths and features, in the order of the paths.
+    pub(crate) fn images(&self) -> impl Iterator<Item = (&Path, &[f32])> {
+        self.rows.iter().map(|(path, row)| (path.as_path(), row.features.as_slice()))
+    }
+
+    /// Brings the index to what the folder of `work` holds now; gives the number of images that failed. On Ctrl-C it holds what was
+    /// done by then, beside what it held before.
+    pub(crate) fn refresh(&mut self, work: &Work<'_>) -> (u64, Result<(), Stop>) {
+        let known: HashMap<PathBuf, Stamp> = self.rows.iter().map(|(path, row)| (path.clone(), row.stamp)).collect();
+        let seen = Arc::new(Mutex::new(HashMap::new()));
+        let note = Arc::clone(&seen);
+        let unchanged = move |path: &Path| {
+            let now = stamp(path);
+            note.lock().unwrap_or_else(PoisonError::into_inner).insert(path.to_path_buf(), now);
+            known.get(path) == Some(&now)
+        };
+        let progress = Progress::start(work.global, work.inputs, 0);
+        let mut failed = HashSet::new();
+        let ended = work.run(unchanged, Classifier::features, &mut |batch| {
+            progress.add(batch.len());
+            let seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
+            for Done { key: path, result, flaw, .. } in batch {
+                progress.beside(|| work.global.note_flaw(&path, flaw));
+                match (result, seen.get(&path)) {
+                    (Ok(features), Some(&stamp)) => {
+                        self.rows.insert(path, Row { stamp, features: unit(features) });
+                    }
+                    (Err(error), _) => {
+                        progress.beside(|| work.global.complain_of(&path, &error));
+                        failed.insert(path);
+                    }
+                    (Ok(_), None) => unreachable!("every image was seen before it was read"),
+                }
+            }
+            Ok(())
+        });
+        if ended.is_ok() {
+            let seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
+            self.rows.retain(|path, _| seen.contains_key(path) && !failed.contains(path));
+        }
+        (failed.len() as u64, ended)
+    }
+
+    /// Reads the index at `path` into this one, which has none yet.
+    ///
+    /// # Errors
+    /// [`Error::Io`], and those of [`index::read`].
+    pub(crate) fn read(&mut self, path: &Path) -> Result<(), Error> {
+        let bytes = fs::read(path).map_err(|error| Error::io(path, &error))?;
+        // A model may be kept under another name.
+        let mut source = self.source.clone();
+        source.remove("model");
+        for Indexed { path, size, mtime, features } in index::read(&path.display().to_string(), &bytes, &source)? {
+            self.rows.insert(path_of(&path), Row { stamp: (size, mtime), features });
+        }
+        Ok(())
+    }
+
+    /// Writes the index to `path`.
+    pub(crate) fn write(&self, path: &Path, columns: usize) -> Result<(), Error> {
+        let image = |(path, row): (&PathBuf, &Row)| Indexed {
+            path: path.as_os_str().as_encoded_bytes().into(),
+            size: row.stamp.0,
+            mtime: row.stamp.1,
+            features: row.features.clone(),
+        };
+        let images: Vec<Indexed> = self.rows.iter().map(image).collect();
+        write_file(path, &index::write(&images, columns, &self.source)?)
+    }
+}
+
+/// What no tensor shows and is not the usual: the same weights then give other features.
+fn unusual(model: &ModelInfo) -> String {
+    model.structure.iter().filter(|p| !p.usual).map(|p| format!(", {}={}", p.key, p.value)).collect()
+}

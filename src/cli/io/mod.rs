@@ -1,0 +1,13 @@
+//! Files in and out: images as they are named, records, and what is kept between runs.
+
+pub(crate) mod faults;
+pub(crate) mod files;
+pub(crate) mod folder;
+pub(crate) mod index;
+pub(crate) mod inputs;
+pub(crate) mod left_out;
+pub(crate) mod list;
+pub(crate) mod npy;
+pub(crate) mod records;
+pub(crate) mod resume;
+pub(crate) mod work;

@@ -1,0 +1,184 @@
+//! Going on where a run stopped. The output itself is the record of what is done: its complete records stay, what a kill left
+//! incomplete behind them is cut off, and an input is skipped for each record of its path.
+
+use std::{
+    collections::HashMap,
+    fs::{File, OpenOptions},
+    hash::{DefaultHasher, Hash, Hasher},
+    io::{BufRead, BufReader, Read, Seek, SeekFrom},
+    path::Path,
+};
+
+use residua::{Error, ModelInfo};
+use serde::{Deserialize, de::IgnoredAny};
+
+use super::{
+    inputs::text_of,
+    records::{CSV_HEADER, Format},
+};
+
+/// What an earlier run has recorded.
+#[derive(Debug, Default)]
+pub(crate) struct Recorded {
+    /// How often each path was recorded, by a 64-bit hash of it: a million paths take 30 MB.
+    paths: HashMap<u64, u32>,
+    /// All records.
+    pub(crate) inputs: u64,
+    /// Those of inputs that failed.
+    pub(crate) failed: u64,
+}
+
+impl Recorded {
+    fn add(&mut self, path: &str, failed: bool) {
+        *self.paths.entry(hash(path)).or_default() += 1;
+        self.inputs += 1;
+        self.failed += u64::from(failed);
+    }
+
+    /// Whether this input is done. Each record counts for one input, so that a path that is given twice is recorded twice.
+    pub(crate) fn take(&mut self, path: &Path) -> bool {
+        match self.paths.get_mut(&hash(&text_of(path))) {
+            Some(times @ 1..) => {
+                *times -= 1;
+                true
+            }
+            _ => false,
+        }
+    }
+}
+
+fn hash(path: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    path.hash(&mut hasher);
+    hasher.finish()
+}
+
+/// Opens the output of an earlier run, or makes it: the file, positioned to go on, and what is done. A CSV record has `rows`
+/// rows, or fewer with `--min-score`.
+///
+/// # Errors
+/// [`Error::Io`]; [`Error::ConfigValue`] if it is not the output of the same command with the same model.
+pub(crate) fn open(path: &Path, format: Format, model: &ModelInfo, rows: usize) -> Result<(File, Recorded), Error> {
+    let io = |error: std::io::Error| Error::io(path, &error);
+    let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path).map_err(io)?;
+    let (done, end) = match format {
+        Format::Csv => csv(path, &file, rows)?,
+        _ => json_lines(path, &file, model)?,
+    };
+    file.set_len(end).map_err(io)?;
+    file.seek(SeekFrom::End(0)).map_err(io)?;
+    Ok((file, done))
+}
+
+/// The fields of a JSON record that matter here.
+#[derive(Deserialize)]
+struct Line {
+    path: String,
+    model: Option<String>,
+    revision: Option<String>,
+    predictions: Option<IgnoredAny>,
+    error: Option<IgnoredAny>,
+}
+
+/// What is done according to JSON Lines, and where the complete lines end.
+fn json_lines(path: &Path, file: &File, model: &ModelInfo) -> Result<(Recorded, u64), Error> {
+    let (mut done, mut end) = (Recorded::default(), 0);
+    let mut reader = BufReader::new(file);
+    let mut line = Vec::new();
+    for number in 1.. {
+        line.clear();
+        let read = reader.read_until(b'\n', &mut line).map_err(|error| Error::io(path, &error))?;
+        if line.last() != Some(&b'\n') {
+            ours(path, number, &line, b"{\"path\":\"")?;
+            break;
+        }
+        let record: Line = serde_json::from_slice(&line).map_err(|error| foreign(path, number, error.to_string()))?;
+        if record.predictions.is_none() && record.error.is_none() {
+            return Err(foreign(path, number, "it has neither predictions nor an error".into()));
+        }
+        if record.model.as_ref().is_some_and(|other| *other != model.name || record.revision != model.revision) {
+            let (other, revision) = (record.model.unwrap_or_default(), record.revision.unwrap_or_default());
+            return Err(foreign(path, number, format!("it is of the model {other} {revision}").trim_end().into()));
+        }
+        done.add(&record.path, record.error.is_some());
+        end += read as u64;
+    }
+    Ok((done, end))
+}
+
+/// The rows of one image in CSV.
+struct Group {
+    path: String,
+    failed: bool,
+    start: u64,
+    end: u64,
+    /// How many have a rank.
+    ranks: usize,
+}
+
+/// What is done according to CSV, and where the complete records end.
+fn csv(path: &Path, mut file: &File, rows: usize) -> Result<(Recorded, u64), Error> {
+    let mut text = Vec::new();
+    file.read_to_end(&mut text).map_err(|error| Error::io(path, &error))?;
+    let mut reader = csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(text.as_slice());
+    let (mut done, mut header, mut last) = (Recorded::default(), 0, None::<Group>);
+    let mut row = csv::StringRecord::new();
+    for number in 1.. {
+        let start = reader.position().byte();
+        if !reader.read_record(&mut row).map_err(|error| foreign(path, number, error.to_string()))? {
+            break;
+        }
+        let end = reader.position().byte();
+        // The reader takes the end of the file for the end of a row.
+        if end == text.len() as u64 && (row.len() < CSV_HEADER.len() || !text.ends_with(b"\n")) {
+            if number == 1 {
+                ours(path, number, &text, CSV_HEADER.join(",").as_bytes())?;
+            }
+            break;
+        }
+        if row.len() != CSV_HEADER.len() || (number == 1 && row != CSV_HEADER[..]) {
+            return Err(foreign(path, number, format!("it has the columns {:?}", row.iter().collect::<Vec<_>>())));
+        }
+        if number == 1 {
+            header = end;
+            continue;
+        }
+        match &mut last {
+            Some(group) if !matches!(&row[1], "" | "1") => (group.end, group.ranks) = (end, group.ranks + 1),
+            _ => {
+                let (path, failed, ranks) = (row[0].into(), !row[5].is_empty(), usize::from(!row[1].is_empty()));
+                if let Some(before) = last.replace(Group { path, failed, start, end, ranks }) {
+                    done.add(&before.path, before.failed);
+                }
+            }
+        }
+    }
+    Ok(match last {
+        None => (done, header),
+        // Only a row without a rank and a full set of ranks are known to be all there is of an image.
+        Some(group) if group.ranks == 0 || group.ranks == rows => {
+            done.add(&group.path, group.failed);
+            (done, group.end)
+        }
+        Some(group) => (done, group.start),
+    })
+}
+
+/// Refuses to cut off what is no beginning of a record.
+fn ours(path: &Path, number: u64, tail: &[u8], beginning: &[u8]) -> Result<(), Error> {
+    let compared = tail.len().min(beginning.len());
+    if tail[..compared] == beginning[..compared] {
+        Ok(())
+    } else {
+        Err(foreign(path, number, "it is no record".into()))
+    }
+}
+
+fn foreign(path: &Path, number: u64, value: String) -> Error {
+    Error::ConfigValue {
+        place: path.display().to_string(),
+        field: format!("line {number}"),
+        value,
+        expected: "--resume goes on with the output of the same command, model and format only".into(),
+    }
+}

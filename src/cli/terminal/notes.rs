@@ -1,0 +1,43 @@
+//! Sentences for people, on stderr.
+
+use std::{
+    io::{self, IsTerminal, Write},
+    path::Path,
+};
+
+use residua::Error;
+
+use crate::cli::options::Global;
+
+impl Global {
+    /// A sentence for people, on stderr, unless -q was given.
+    pub(crate) fn note(&self, text: &str) {
+        if !self.quiet {
+            let _ = writeln!(io::stderr(), "residua: {text}");
+        }
+    }
+
+    /// The damage of one input that was decoded all the same, on stderr.
+    pub(crate) fn note_flaw(&self, path: &Path, flaw: Option<String>) {
+        if let Some(flaw) = flaw {
+            self.note(&format!("{}: {flaw}", path.display()));
+        }
+    }
+
+    /// An error of one input, on stderr.
+    pub(crate) fn complain_of(&self, path: &Path, error: &Error) {
+        let place = match error {
+            Error::Io { path: at, .. } if at == path => String::new(),
+            _ => format!("{}: ", path.display()),
+        };
+        self.complain(&format!("{place}{error} [{}]", error.code()));
+    }
+
+    /// An error, on stderr.
+    pub(crate) fn complain(&self, text: &str) {
+        let unwanted = self.no_color || std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        let colour = io::stderr().is_terminal() && !unwanted;
+        let (red, plain) = if colour { ("\x1b[31m", "\x1b[0m") } else { ("", "") };
+        let _ = writeln!(io::stderr(), "{red}residua: {text}{plain}");
+    }
+}

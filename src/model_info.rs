@@ -1,0 +1,53 @@
+//! What is known of an opened model.
+
+use crate::{
+    Error, Labels, Result, checkpoint::PreprocessConfig, image::Preprocess, labels::Scoring, models::Property,
+};
+
+/// What is known of an opened model.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct ModelInfo {
+    /// File name, repository on the hub, or `builtin`.
+    pub name: String,
+    /// Commit of a model of the hub.
+    pub revision: Option<String>,
+    /// Architecture as recognised, for example `resnet50`.
+    pub architecture: String,
+    /// Trained parameters.
+    pub parameters: u64,
+    /// Multiply-accumulates of one image at the size of `preprocess`.
+    pub macs: u64,
+    /// Number of classes; 0 for a network without a classifier, which gives features only.
+    pub classes: usize,
+    /// Number of features that the head reads: the length of an embedding.
+    pub features: usize,
+    /// Number of tensors in the checkpoint, those that carry nothing left out.
+    pub tensors: usize,
+    /// Class names.
+    pub labels: Labels,
+    /// Licence, where the checkpoint's configuration or the table of published models names one.
+    pub license: Option<String>,
+    /// Top-1 accuracy that was published for these weights, with the size of its input and its source; never measured here.
+    pub published_top1: Option<String>,
+    /// Where the weights come from.
+    pub source: String,
+    /// How a photo becomes the network's input.
+    pub preprocess: Preprocess,
+    /// What is stated of that beside the weights, or known by their name; without it `preprocess` is torchvision's recipe.
+    pub stated: Option<PreprocessConfig>,
+    /// What no tensor shows of the network, stated or assumed.
+    pub structure: Vec<Property>,
+    /// How logits become scores.
+    pub scoring: Scoring,
+}
+
+impl ModelInfo {
+    /// Whether there are classes to give.
+    ///
+    /// # Errors
+    /// [`Error::NoClassifier`] if there are none.
+    pub fn check_classes(&self) -> Result<()> {
+        if self.classes > 0 { Ok(()) } else { Err(Error::NoClassifier { model: self.name.clone() }) }
+    }
+}

@@ -1,0 +1,136 @@
+//! Whether what is said of a checkpoint, by a configuration and by names, agrees with its tensors.
+
+use std::path::PathBuf;
+
+use super::links;
+use crate::{
+    Error, Note, Result,
+    checkpoint::{Claims, ModelConfig},
+    models::{Architecture, BlockKind, Named, Shapes, check_declared, is_foreign, named},
+};
+
+/// A configuration, where it is from, and how sure it is that it belongs to the checkpoint.
+pub(super) struct Stated {
+    /// Where it is written, for messages.
+    pub(super) place: String,
+    pub(super) claims: Claims,
+    /// The configuration itself, or what is wrong with it: that does not matter if it is another network's.
+    pub(super) config: Result<ModelConfig>,
+    /// Whether it can only be this checkpoint's. One that lies beside a file with a name of its own may be another's.
+    pub(super) owned: bool,
+}
+
+/// A checkpoint, as its tensors have it.
+pub(super) struct Subject<'a> {
+    /// Its name in messages.
+    pub(super) model: &'a str,
+    pub(super) architecture: &'a Architecture,
+    pub(super) shapes: &'a Shapes,
+}
+
+impl Subject<'_> {
+    /// The configuration, unless it is another network's: then a note says so. `own` is the network that the file's own name speaks of.
+    ///
+    /// # Errors
+    /// [`Error::ConfigValue`] if it is another network's and can only be this one's, or has a value out of its range;
+    /// [`Error::UnknownArchitecture`] if it declares a network that is not supported and has these tensors too.
+    pub(super) fn settle(
+        &self,
+        stated: Stated,
+        own: Option<&Named>,
+        notes: &mut Vec<Note>,
+    ) -> Result<Option<ModelConfig>> {
+        let Stated { place, claims, config, owned } = stated;
+        let mut other = |what: &str| {
+            notes.push(Note::ignored(&*place, what));
+            Ok(None)
+        };
+        let named_otherwise =
+            own.filter(|own| !owned && matches!(own, Named::Supported(_)) && own.may_be(self.architecture));
+        if let Some(declared) = &claims.architecture
+            && let Err(error) = check_declared(self.model, declared)
+        {
+            let Some(own) = named_otherwise else { return Err(error) };
+            return other(&format!("it declares {declared}, and the file is named {}", own.name()));
+        }
+        let Some((field, said, found)) = self.contradiction(&claims) else { return config.map(Some) };
+        if owned {
+            return Err(Error::ConfigValue { place, field: field.into(), value: said, expected: found });
+        }
+        other(&format!("it is another network's, with {field} = {said}: {found}"))
+    }
+
+    /// The first claim that these tensors cannot have: its field, its value, and what the tensors say.
+    fn contradiction(&self, claims: &Claims) -> Option<(&'static str, String, String)> {
+        let name = || self.architecture.name();
+        if let Some(kind) =
+            claims.model_type.as_ref().filter(|kind| !["resnet", "timm_wrapper"].contains(&kind.as_str()))
+        {
+            return Some(("model_type", kind.clone(), "resnet and timm_wrapper are supported".into()));
+        }
+        if let Some(declared) = &claims.architecture {
+            // The part before the first dot: the rest is the name of the weights.
+            let plain = declared.split('.').next().unwrap_or(declared);
+            if is_foreign(plain) || named(plain).is_some_and(|named| !named.may_be(self.architecture)) {
+                return Some(("architecture", declared.clone(), format!("the tensors are those of {}", name())));
+            }
+        }
+        let differs =
+            |said: &str, found: &str| (said != found).then(|| (said.to_string(), format!("the tensors have {found}")));
+        let numbers = |field, said: Option<usize>, found: Option<usize>| {
+            let (said, found) = differs(&said?.to_string(), &found?.to_string())?;
+            Some((field, said, found))
+        };
+        let lists = |field, said: &Option<Vec<usize>>, found: Option<Vec<usize>>| {
+            let (said, found) = differs(&format!("{:?}", said.as_ref()?), &format!("{:?}", found?))?;
+            Some((field, said, found))
+        };
+        let net = if let Architecture::ResNet(net) = self.architecture { Some(net) } else { None };
+        let depths = net.map(|net| net.stages.iter().map(Vec::len).collect());
+        let channels = net.map(|net| net.stages.iter().filter_map(|stage| Some(stage.last()?.channels)).collect());
+        let kind = net.map(|net| if net.kind == BlockKind::Basic { "basic" } else { "bottleneck" });
+        lists("depths", &claims.depths, depths)
+            .or_else(|| lists("hidden_sizes", &claims.hidden_sizes, channels))
+            .or_else(|| numbers("embedding_size", claims.embedding_size, net.map(|net| net.stem_channels)))
+            .or_else(|| {
+                let (said, found) = differs(claims.layer_type.as_ref()?, kind?)?;
+                Some(("layer_type", said, found))
+            })
+            .or_else(|| numbers("num_features", claims.features, Some(self.architecture.channels())))
+            .or_else(|| {
+                let conv =
+                    claims.first_conv.as_ref().filter(|conv| !self.shapes.contains_key(&format!("{conv}.weight")))?;
+                Some(("first_conv", conv.clone(), format!("the tensors, those of {}, have none of that name", name())))
+            })
+    }
+
+    /// Compares the names under which the file lies at `steps` with the tensors; `confirmed` if its own configuration says which
+    /// network it is.
+    ///
+    /// # Errors
+    /// [`Error::UnknownArchitecture`] for the name of a network that is not supported and has these tensors too.
+    pub(super) fn check_names(&self, steps: &[PathBuf], confirmed: bool, notes: &mut Vec<Note>) -> Result<()> {
+        let mut differs = |name: &str| {
+            let note =
+                Note::NameDiffers { name: name.into(), architecture: self.architecture.name(), configured: confirmed };
+            if !notes.contains(&note) {
+                notes.push(note);
+            }
+        };
+        for named in steps.iter().flat_map(|step| links::names(step)) {
+            match &named {
+                Named::LookAlike(name, _) if confirmed => differs(name),
+                Named::LookAlike(name, feature) => {
+                    let reason = format!(
+                        "its name says {name}: {feature} is not supported; if it is plain {}, give it another name",
+                        self.architecture.name()
+                    );
+                    return Err(Error::UnknownArchitecture { model: self.model.into(), reason });
+                }
+                _ if !confirmed && !named.may_be(self.architecture) => differs(named.name()),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,112 @@
+//! What is known of a model: how photos become its input, what its classes are called, how its scores are made.
+
+use super::{class_names::class_names, recognised::Recognised, settings::Settings};
+use crate::{
+    ModelInfo, Note, Result,
+    checkpoint::{ModelConfig, PreprocessConfig, ProblemType, published},
+    image::{IMAGENET_MEAN, IMAGENET_STD, Preprocess, Resize},
+    labels::Scoring,
+    models::{self, Architecture, Property},
+    network::Network,
+    tensor::Shape,
+};
+
+/// A network with all that is known of it.
+pub(super) struct Described {
+    pub(super) network: Network,
+    pub(super) model: ModelInfo,
+    pub(super) notes: Vec<Note>,
+}
+
+impl Described {
+    /// Puts together what the model, its configuration and the settings say.
+    ///
+    /// # Errors
+    /// [`Error::ConfigValue`](crate::Error::ConfigValue) for a preprocessing that cannot be, `graph.shape` for an input that the
+    /// network does not take.
+    pub(super) fn of(recognised: Recognised, settings: &Settings) -> Result<Self> {
+        let Recognised { identity, checkpoint, config, architecture, graph, mut notes } = recognised;
+        let structure = properties(settings, &architecture, &config, &mut notes);
+        let stated = config.preprocess.or_else(|| published(checkpoint.name(), &architecture.name()));
+        let preprocess = preprocess(settings, &architecture, stated.as_ref())?;
+        let classes = architecture.classes().unwrap_or(0);
+        let shapes = graph.infer_shapes(Shape::new(1, 3, preprocess.height, preprocess.width))?;
+        if settings.test_size && stated.as_ref().is_none_or(|stated| stated.test_framing.is_none()) {
+            notes.push(Note::NoTestSize);
+        }
+        let labels = class_names(settings.labels.as_ref(), config.labels, config.claims.classes, classes, &mut notes);
+        let license = config.license.or(identity.license);
+        if license.as_ref().is_some_and(|license| license.to_lowercase().starts_with("cc-by-nc")) {
+            notes.push(Note::NonCommercial { model: identity.name.clone() });
+        }
+        let model = ModelInfo {
+            name: identity.name,
+            revision: identity.revision,
+            architecture: architecture.name(),
+            parameters: models::parameters(&graph),
+            macs: models::macs(&graph, &shapes),
+            classes,
+            features: shapes[graph.features().0].c,
+            tensors: checkpoint.shapes().len(),
+            labels,
+            license,
+            published_top1: identity.published_top1,
+            source: identity.origin,
+            preprocess,
+            structure,
+            stated,
+            scoring: match config.problem_type {
+                Some(ProblemType::Regression) => Scoring::Logits,
+                Some(ProblemType::MultiLabelClassification) => Scoring::Sigmoid,
+                _ if classes == 1 => Scoring::Sigmoid,
+                _ => Scoring::Softmax,
+            },
+        };
+        Ok(Described { network: Network::new(graph, checkpoint), model, notes })
+    }
+}
+
+/// What no tensor shows, each with the place where it is stated.
+fn properties(
+    settings: &Settings,
+    architecture: &Architecture,
+    config: &ModelConfig,
+    notes: &mut Vec<Note>,
+) -> Vec<Property> {
+    let places = [&settings.structure, &config.structure];
+    let place = |key: &str| Some(places.into_iter().find(|stated| stated.decides(key))?.stated_in.clone());
+    // The name of a network for CIFAR says what its stem is.
+    let named = config.architecture.as_deref().is_some_and(|name| name.starts_with("cifar_"));
+    if architecture.assumes_stem_pool(|key| named || place(key).is_some()) {
+        notes.push(Note::StemPoolAssumed);
+    }
+    architecture.unseen(place)
+}
+
+/// How photos become the input: by the settings, by what is stated, or by what is usual.
+fn preprocess(
+    settings: &Settings,
+    architecture: &Architecture,
+    stated: Option<&PreprocessConfig>,
+) -> Result<Preprocess> {
+    let (height, width) = architecture.default_input();
+    let mut preprocess = match stated {
+        Some(stated) => stated.preprocess(settings.test_size),
+        None if (height, width) == (224, 224) => Preprocess::torchvision(),
+        None => Preprocess::square(height, IMAGENET_MEAN, IMAGENET_STD),
+    };
+    if let Some(size) = settings.crop {
+        (preprocess.height, preprocess.width) = (size, size);
+        if let Resize::Squash { .. } = preprocess.resize {
+            preprocess.resize = Resize::Squash { height: size, width: size };
+        }
+    }
+    if let Some(shorter) = settings.resize {
+        preprocess.resize = Resize::Shorter(shorter);
+    }
+    preprocess.filter = settings.filter.unwrap_or(preprocess.filter);
+    preprocess.mean = settings.mean.unwrap_or(preprocess.mean);
+    preprocess.std = settings.std.unwrap_or(preprocess.std);
+    preprocess.check()?;
+    Ok(preprocess)
+}

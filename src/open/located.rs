@@ -1,0 +1,215 @@
+//! Where a model is: its weights, of which no more than the headers is read yet, and the configuration that lies beside them.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
+
+use super::{agreement::Stated, links, settings::Settings};
+#[cfg(feature = "hub")]
+use crate::hub::{self, ModelId, Snapshot, near};
+use crate::{
+    Error, Note, Result,
+    checkpoint::{Checkpoint, ConfigFiles, Headers, ModelConfig, Synthetic},
+    models::{Architecture, Shapes},
+};
+
+/// The network inside the library; `weights/README.md` is its model card.
+const BUILTIN: &[u8] = include_bytes!("../../weights/builtin.safetensors");
+
+/// What a folder's weights are called, in the order in which they are looked for.
+const FILES: [&str; 2] = ["model.safetensors", "model.safetensors.index.json"];
+
+/// Weights in memory, or files of which the headers have been read.
+pub(super) enum Weights {
+    Memory(Checkpoint),
+    Files(Headers),
+}
+
+impl Weights {
+    pub(super) fn name(&self) -> &str {
+        match self {
+            Weights::Memory(checkpoint) => checkpoint.name(),
+            Weights::Files(headers) => headers.name(),
+        }
+    }
+
+    pub(super) fn shapes(&self) -> &Shapes {
+        match self {
+            Weights::Memory(checkpoint) => checkpoint.shapes(),
+            Weights::Files(headers) => headers.shapes(),
+        }
+    }
+
+    pub(super) fn metadata(&self) -> &BTreeMap<String, String> {
+        match self {
+            Weights::Memory(checkpoint) => checkpoint.metadata(),
+            Weights::Files(headers) => headers.metadata(),
+        }
+    }
+
+    pub(super) fn read(self) -> Result<Checkpoint> {
+        match self {
+            Weights::Memory(checkpoint) => Ok(checkpoint),
+            Weights::Files(headers) => headers.read(),
+        }
+    }
+}
+
+/// Which model it is, by what no tensor tells.
+pub(super) struct Identity {
+    /// What to call it.
+    pub(super) name: String,
+    /// Where the weights come from.
+    pub(super) origin: String,
+    /// Commit of a model of the hub.
+    pub(super) revision: Option<String>,
+    /// Licence by the table of published models.
+    pub(super) license: Option<String>,
+    /// Published accuracy, as a sentence.
+    pub(super) published_top1: Option<String>,
+}
+
+/// A model that is there.
+pub(super) struct Located {
+    pub(super) weights: Weights,
+    pub(super) identity: Identity,
+    /// Where its file lies: under its own name, under those that it is a link to, and under the real paths of both.
+    pub(super) steps: Vec<PathBuf>,
+    /// The configuration that was given or lies beside it. What is wrong with it does not matter before the tensors are known.
+    pub(super) stated: Result<Option<Stated>>,
+    pub(super) notes: Vec<Note>,
+}
+
+impl Located {
+    /// Looks for the model that `settings` name.
+    ///
+    /// # Errors
+    /// [`Error::ModelNotFound`], `hub.*`, and those of [`Headers::open`].
+    pub(super) fn find(settings: &Settings) -> Result<Self> {
+        if let Some((checkpoint, config)) = &settings.checkpoint {
+            return Ok(Located::given(checkpoint.clone(), config.clone()));
+        }
+        match (&settings.synthetic, settings.model.as_deref().unwrap_or("builtin")) {
+            (Some(architecture), _) => Located::synthetic(architecture),
+            (None, "builtin") => {
+                Ok(Located::new(Weights::Memory(Checkpoint::from_bytes("builtin", BUILTIN)?), "inside the program"))
+            }
+            (None, model) if Path::new(model).exists() => Located::at(Path::new(model), settings),
+            (None, model) => Located::named(model, settings),
+        }
+    }
+
+    fn new(weights: Weights, origin: impl Into<String>) -> Self {
+        let (name, origin) = (weights.name().to_string(), origin.into());
+        let identity = Identity { name, origin, revision: None, license: None, published_top1: None };
+        Located { weights, identity, steps: Vec::new(), stated: Ok(None), notes: Vec::new() }
+    }
+
+    /// A checkpoint that is in memory.
+    fn given(checkpoint: Checkpoint, config: Option<ModelConfig>) -> Self {
+        let mut located = Located::new(Weights::Memory(checkpoint), "memory");
+        located.steps = vec![located.identity.name.clone().into()];
+        located.stated = Ok(config.map(|config| Stated {
+            place: "the configuration".into(),
+            claims: config.claims.clone(),
+            config: Ok(config),
+            owned: true,
+        }));
+        located
+    }
+
+    /// Made-up weights of an architecture.
+    fn synthetic(name: &str) -> Result<Self> {
+        let architecture = Architecture::by_name(name).ok_or_else(|| Error::UnknownArchitecture {
+            model: name.into(),
+            reason: format!("no architecture of that name; there are {}", Architecture::names().join(", ")),
+        })?;
+        // The last norm of each block is damped, so that the sum does not grow without bound over hundreds of blocks.
+        let tensors = architecture.graph().tensors();
+        let last =
+            ["bn3.weight", "bn2.weight"].into_iter().find(|last| tensors.iter().any(|(name, _)| name.ends_with(last)));
+        let weights = Synthetic { salt: "residua".into(), damped: last.map(Into::into), damp: 0.05 };
+        Ok(Located::new(Weights::Memory(weights.checkpoint(name, &tensors)?), "made-up weights"))
+    }
+
+    /// A `.safetensors` file, or a folder with `model.safetensors`, or several files and their index.
+    fn at(path: &Path, settings: &Settings) -> Result<Self> {
+        let file = if path.is_dir() {
+            FILES.iter().map(|name| path.join(name)).find(|file| file.is_file()).ok_or_else(|| {
+                let reason = format!("the folder has no {}", FILES.join(" and no "));
+                Error::ModelNotFound { model: path.display().to_string(), reason }
+            })?
+        } else {
+            path.to_path_buf()
+        };
+        let mut located = Located::new(Weights::Files(Headers::open(&file)?), file.display().to_string());
+        located.steps = links::steps(&file);
+        if !settings.no_config {
+            located.stated = beside(&located.steps, &mut located.notes);
+        }
+        let resolved: Vec<PathBuf> = located.steps.iter().filter_map(|step| links::resolved(step)).collect();
+        located.steps.extend(resolved);
+        Ok(located)
+    }
+
+    /// A model of the hub.
+    #[cfg(feature = "hub")]
+    fn named(model: &str, settings: &Settings) -> Result<Self> {
+        let Some(id) = ModelId::parse(model) else { return Err(not_found(model, &near(model))) };
+        let Snapshot { folder, commit } = settings.hub.open(&id)?;
+        let mut located = Located::at(&folder, settings)?;
+        located.identity.name = id.repository().into();
+        located.identity.revision = Some(commit);
+        if let Some(published) = hub::by_repository(id.repository()) {
+            located.identity.license = published.license.map(Into::into);
+            located.identity.published_top1 = published.top1_sentence();
+        }
+        Ok(located)
+    }
+
+    #[cfg(not(feature = "hub"))]
+    fn named(model: &str, _: &Settings) -> Result<Self> {
+        Err(not_found(model, &[]))
+    }
+}
+
+/// The configuration that lies in the folder of the file, or of a file that it is a link to.
+fn beside(steps: &[PathBuf], notes: &mut Vec<Note>) -> Result<Option<Stated>> {
+    for file in steps {
+        let owned = links::is_ordinary(file);
+        let files = match ConfigFiles::read(&file.with_file_name("")) {
+            Ok(Some(files)) => files,
+            Ok(None) => continue,
+            Err(error) if owned => return Err(error),
+            Err(error) => {
+                notes.push(Note::ignored("the configuration beside the file", error));
+                continue;
+            }
+        };
+        let config = files.parse();
+        let place = files.place.clone();
+        match (files.claims(), config) {
+            (Some(claims), config) => return Ok(Some(Stated { place, claims, config, owned })),
+            // What is not even JSON may be a part of the model's own.
+            (None, Err(error)) if owned && !is_json(&files.config) => return Err(error),
+            (None, _) if files.config.trim() == "{}" => {}
+            (None, _) => notes.push(Note::ignored(place, "it is not a model's configuration")),
+        }
+    }
+    Ok(None)
+}
+
+fn is_json(text: &str) -> bool {
+    serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok()
+}
+
+/// The error for a model of which nothing is found; `near` are names like its own.
+fn not_found(model: &str, near: &[&str]) -> Error {
+    let mut reason = String::from("no such file or folder, and not the name of a model on the hub");
+    if !near.is_empty() {
+        reason += &format!("; names like it: {}", near.join(", "));
+    }
+    reason += "; give builtin, a .safetensors file, a folder with model.safetensors and config.json, a name such as resnet50 or a hub id such as timm/resnet50.a1_in1k";
+    Error::ModelNotFound { model: model.into(), reason }
+}

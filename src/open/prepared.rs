@@ -1,0 +1,138 @@
+//! What computes a model: the executor, on a device that has passed its test, with weights and kernels on the way to it.
+
+use std::sync::Arc;
+
+use super::{
+    described::Described,
+    settings::{Precision, Settings},
+};
+use crate::{
+    Error, ModelInfo, Note, Result,
+    check::{selftest, tune},
+    executor::{
+        Executor, Host, Reference,
+        gpu::{
+            self, Device,
+            kernels::{KernelId, cooperative},
+            plan::{self, Options},
+        },
+    },
+    network::Network,
+    tensor::{Shape, StorageType},
+};
+
+/// A network that can be run.
+pub(super) struct Prepared {
+    pub(super) executor: Box<dyn Executor>,
+    pub(super) model: ModelInfo,
+    pub(super) notes: Vec<Note>,
+}
+
+/// Opens the device that `settings` want.
+///
+/// # Errors
+/// Those of [`Device::open`].
+pub(super) async fn device(settings: &Settings, host: Arc<dyn Host>) -> Result<Device> {
+    let mut device = Device::open(settings.wanted.clone(), host).await?;
+    if let Some(cache) = settings.cache.clone() {
+        device.use_cache(cache);
+    }
+    #[cfg(feature = "fault-injection")]
+    if let Some(injection) = &settings.injection {
+        device.inject(injection);
+    }
+    Ok(device)
+}
+
+impl Prepared {
+    /// Puts a network onto the device; without one that is the CPU reference path.
+    ///
+    /// # Errors
+    /// `gpu.*`: what kept the device from being opened, unless any will do; a device that lacks what was asked for, or fails its test.
+    pub(super) async fn of(described: Described, device: Option<Result<Device>>, settings: &Settings) -> Result<Self> {
+        let Described { network, model, mut notes } = described;
+        let executor: Box<dyn Executor> = match device {
+            Some(Ok(device)) => Box::new(on_gpu(network, device, &model, settings, &mut notes).await?),
+            None if settings.precision == Precision::F16 => {
+                return Err(Error::GpuFeature { device: "cpu".into(), feature: "f16 storage".into() });
+            }
+            None => Box::new(Reference::new(network)),
+            Some(Err(error @ (Error::NoAdapter { .. } | Error::GpuOpen { .. })))
+                if settings.wanted.is_auto() && settings.precision != Precision::F16 =>
+            {
+                notes.push(Note::ReferenceUsed(error));
+                Box::new(Reference::new(network))
+            }
+            Some(Err(error)) => return Err(error),
+        };
+        Ok(Prepared { executor, model, notes })
+    }
+}
+
+async fn on_gpu(
+    network: Network,
+    device: Device,
+    model: &ModelInfo,
+    settings: &Settings,
+    notes: &mut Vec<Note>,
+) -> Result<gpu::Executor> {
+    if device.info().kind.software() {
+        notes.push(Note::SoftwareAdapter { device: device.info().name.clone() });
+    }
+    let stored = stored(settings.precision, &network, &device, notes)?;
+    let device = Arc::new(device);
+    let faulty = faulty(&device, stored, settings, notes).await?;
+    let (height, width) = (model.preprocess.height, model.preprocess.width);
+    let options = Options { faulty, chosen_for: settings.deterministic.then_some(1), ..Options::new(stored) };
+    let cache = settings.cache.as_ref();
+    let tables = tune::tables(&settings.tune, &device, &network, &options, (height, width), cache, notes).await?;
+    let executor = gpu::Executor::new(device, network, Options { tuned: Arc::new(tables), ..options });
+    let images = settings.prepare.unwrap_or(1);
+    if images > 0 {
+        executor.prepare(Shape::new(images, 3, height, width)).await;
+    }
+    Ok(executor)
+}
+
+/// The type of stored values.
+fn stored(precision: Precision, network: &Network, device: &Device, notes: &mut Vec<Note>) -> Result<StorageType> {
+    match precision {
+        Precision::Auto | Precision::F32 => Ok(StorageType::F32),
+        Precision::F16 if device.caps().f16 => Ok(match plan::beyond_f16(network)? {
+            None => StorageType::F16,
+            Some((layer, largest)) => {
+                notes.push(Note::BeyondF16 { layer: layer.into(), largest });
+                StorageType::F32
+            }
+        }),
+        Precision::F16 => Err(Error::GpuFeature { device: device.info().name.clone(), feature: "shader-f16".into() }),
+    }
+}
+
+/// The kernels that are not to be used: those that are known to be wrong, and what fails a test here. The device has passed its own.
+async fn faulty(
+    device: &Arc<Device>,
+    stored: StorageType,
+    settings: &Settings,
+    notes: &mut Vec<Note>,
+) -> Result<Vec<(KernelId, StorageType)>> {
+    let known = settings.faults.iter().filter(|fault| fault.concerns(device.info()));
+    let mut faulty: Vec<_> = known.map(|fault| (fault.kernel, fault.stored)).collect();
+    if !faulty.is_empty() {
+        notes
+            .push(Note::KernelsFaulty(faulty.iter().map(|(kernel, stored)| format!("{kernel} in {stored}")).collect()));
+    }
+    if !settings.untested {
+        selftest::check(device, &faulty, settings.cache.as_ref()).await?;
+    }
+    let tensor_cores = (cooperative::ID, StorageType::F16);
+    if stored == StorageType::F16
+        && device.caps().cooperative
+        && !faulty.contains(&tensor_cores)
+        && let Some(reason) = selftest::doubt(device, cooperative::ID, StorageType::F16).await?
+    {
+        notes.push(Note::KernelDoubted { kernel: cooperative::ID.to_string(), reason });
+        faulty.push(tensor_cores);
+    }
+    Ok(faulty)
+}

@@ -1,0 +1,114 @@
+//! What a model is: its architecture by its tensors, once, with what its configuration states, and its weights, looked through once.
+
+use std::path::PathBuf;
+
+use super::{
+    agreement::{Stated, Subject},
+    links,
+    located::{Identity, Located, Weights},
+    settings::Settings,
+};
+use crate::{
+    Note, Result,
+    checkpoint::{Checkpoint, Claims, ModelConfig},
+    graph::Graph,
+    models::Architecture,
+};
+
+/// A model whose network is known, with its weights.
+pub(super) struct Recognised {
+    pub(super) identity: Identity,
+    pub(super) checkpoint: Checkpoint,
+    pub(super) config: ModelConfig,
+    pub(super) architecture: Architecture,
+    pub(super) graph: Graph,
+    pub(super) notes: Vec<Note>,
+}
+
+impl Recognised {
+    /// Recognises the network of a model, and reads its weights. What is not recognised is not read.
+    ///
+    /// # Errors
+    /// `model.*` for tensors that are of no supported network or not all there, and for values that are not finite; `config.*` for a
+    /// configuration that contradicts them.
+    pub(super) fn of(located: Located, settings: &Settings) -> Result<Self> {
+        let Located { weights, identity, steps, stated, mut notes } = located;
+        let seen = Architecture::of_tensors(weights.name(), weights.shapes())?;
+        let config = configuration(&weights, &seen, &steps, stated?, &mut notes)?;
+        let architecture = seen.stated(&settings.structure, &config.structure)?;
+        let graph = architecture.graph();
+        let extra = architecture.extra(weights.name(), weights.shapes(), &graph)?;
+        if !settings.allow_extra {
+            architecture.refuse_extra(weights.name(), &extra)?;
+        }
+        if !extra.is_empty() {
+            notes.push(Note::LeftOut(extra.into_iter().map(Into::into).collect()));
+        }
+        let mut checkpoint = weights.read()?;
+        if settings.allow_nonfinite {
+            checkpoint = checkpoint.allow_nonfinite();
+        }
+        let broken = not_finite(&checkpoint, &graph)?;
+        if !broken.is_empty() {
+            notes.push(Note::NotFinite(broken));
+        }
+        Ok(Recognised { identity, checkpoint, config, architecture, graph, notes })
+    }
+}
+
+/// Looks through all weights of a network; the tensors with values that are not finite and may be.
+fn not_finite(checkpoint: &Checkpoint, graph: &Graph) -> Result<Vec<String>> {
+    let mut broken = Vec::new();
+    for (name, shape) in graph.tensors() {
+        if !checkpoint.largest(&name, &shape)?.is_finite() {
+            let values = checkpoint.tensor(&name, &shape)?;
+            let count = values.iter().filter(|value| !value.is_finite()).count();
+            broken.push(format!("{name} ({count} of {})", values.len()));
+        }
+    }
+    Ok(broken)
+}
+
+/// The configuration that agrees with the tensors of a network: `stated`, or the one in the metadata.
+fn configuration(
+    weights: &Weights,
+    architecture: &Architecture,
+    steps: &[PathBuf],
+    stated: Option<Stated>,
+    notes: &mut Vec<Note>,
+) -> Result<ModelConfig> {
+    let subject = Subject { model: weights.name(), architecture, shapes: weights.shapes() };
+    let own = steps.first().and_then(|file| links::own_name(file));
+    let owned = stated.as_ref().is_some_and(|stated| stated.owned);
+    // What is inside a file belongs to it; what lies in its folder may not.
+    let inside = if owned { None } else { inside(weights, notes)? };
+    let inside = inside.map_or(Ok(None), |inside| subject.settle(inside, None, notes))?;
+    let config = match (inside, stated) {
+        (Some(inside), None) => Some(inside),
+        (Some(inside), Some(_)) if inside.preprocess.is_some() || inside.labels.is_some() => Some(inside),
+        (_, Some(stated)) => subject.settle(stated, own.as_ref(), notes)?,
+        (None, None) => None,
+    };
+    let confirmed = owned && config.as_ref().is_some_and(|config| says_which(&config.claims));
+    subject.check_names(steps, confirmed, notes)?;
+    Ok(config.unwrap_or_default())
+}
+
+/// The configuration in a checkpoint's metadata.
+fn inside(weights: &Weights, notes: &mut Vec<Note>) -> Result<Option<Stated>> {
+    let place = format!("the configuration in the metadata of {}", weights.name());
+    match ModelConfig::from_metadata(weights.metadata()) {
+        Ok(Some(config)) => Ok(Some(Stated { place, claims: config.claims.clone(), config: Ok(config), owned: false })),
+        Ok(None) => Ok(None),
+        Err(error) => {
+            notes.push(Note::ignored(place, error));
+            Ok(None)
+        }
+    }
+}
+
+/// Whether a configuration tells which network it is for.
+fn says_which(claims: &Claims) -> bool {
+    let known = |name: &String| Architecture::by_name(name.split('.').next().unwrap_or(name)).is_some();
+    claims.architecture.as_ref().is_some_and(known) || claims.model_type.as_deref() == Some("resnet")
+}
