@@ -37,7 +37,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let usual = Executor::new(device.clone(), Network::new(graph, checkpoint), Options::new(StorageType::F32));
     let expected = pollster::block_on(usual.run(&image))?;
     for kernel in candidates(device.caps()) {
-        let executor = usual.planned(Options { forced: Some(kernel), ..Options::new(StorageType::F32) });
+        let executor = usual.with_options(Options { forced: Some(kernel), ..Options::new(StorageType::F32) });
         let step = executor.plan(shape)?.steps.remove(0);
         if step.reason != "asked for".into() {
             continue;

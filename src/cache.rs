@@ -2,11 +2,14 @@
 //! writable by others is as if it were not there, and is written anew.
 
 use std::{
-    fs::{self, DirBuilder, OpenOptions},
+    fs::{self, DirBuilder},
+    hash::Hasher,
     io::{self, Read, Write},
-    path::{Path, PathBuf},
-    process,
+    path::PathBuf,
 };
+
+use fnv::FnvHasher;
+use tempfile::NamedTempFile;
 
 const MAGIC: [u8; 8] = *b"residua1";
 /// Magic, hash of the key, length and hash of the contents.
@@ -57,32 +60,26 @@ impl Cache {
         self.write_parts(name, &[text.as_bytes()])
     }
 
-    /// Writes a file by way of a neighbour that is renamed.
+    /// Writes a file that only its owner may read and write, in the folder: whole or not at all.
     fn write_parts(&self, name: &str, parts: &[&[u8]]) -> bool {
         let path = self.folder.join(name);
-        let part = self.folder.join(format!(".{name}.{}.part", process::id()));
-        let written = self.create(&part).and_then(|mut file| {
+        let written = self.create().and_then(|mut file| {
             parts.iter().try_for_each(|bytes| file.write_all(bytes))?;
-            fs::rename(&part, &path)
+            Ok(file.persist(&path).map(drop)?)
         });
         if let Err(error) = &written {
-            let _ = fs::remove_file(&part);
             log::warn!("{}: {error}", path.display());
         }
         written.is_ok()
     }
 
-    /// A new file that only its owner may read and write, in the folder.
-    fn create(&self, path: &Path) -> io::Result<fs::File> {
-        let (mut folder, mut file) = (DirBuilder::new(), OpenOptions::new());
+    /// A new file without a name of its own yet, in the folder, which is made if it is not there.
+    fn create(&self) -> io::Result<NamedTempFile> {
+        let mut folder = DirBuilder::new();
         #[cfg(unix)]
-        {
-            use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
-            folder.mode(0o700);
-            file.mode(0o600);
-        }
+        std::os::unix::fs::DirBuilderExt::mode(&mut folder, 0o700);
         folder.recursive(true).create(&self.folder)?;
-        file.write(true).create_new(true).open(path)
+        NamedTempFile::new_in(&self.folder)
     }
 }
 
@@ -103,7 +100,9 @@ fn header(key: &str, contents: &[u8]) -> [u8; HEADER] {
 
 /// FNV-1a, 64 bits.
 fn hash(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, &byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+    let mut hasher = FnvHasher::default();
+    hasher.write(bytes);
+    hasher.finish()
 }
 
 /// Whether none of the permissions `others` is given.

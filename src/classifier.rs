@@ -7,8 +7,8 @@ use ::image::DynamicImage;
 use crate::{
     Error, ModelInfo, Note, Result,
     check::{
-        profile::Profile,
-        verify::{Coverage, Verification},
+        profile::{self, Profile},
+        verify::{self, Coverage, Verification},
     },
     executor::{DeviceInfo, Executor, Footprint},
     explain::{self, Explanation},
@@ -49,8 +49,7 @@ impl Classifier {
     /// # Errors
     /// `image.*` if it has no pixels, `gpu.*` if the device fails.
     pub async fn infer_async(&self, image: &DynamicImage) -> Result<Prediction> {
-        let mut predictions = self.infer_batch_async(std::slice::from_ref(image)).await?;
-        predictions.pop().ok_or_else(|| Error::Shape { node: "logits".into(), reason: "none for one image".into() })
+        Ok(self.infer_batch_async(std::slice::from_ref(image)).await?.remove(0))
     }
 
     /// The classes of each image, all of them in one batch. Nothing for no images.
@@ -158,7 +157,7 @@ impl Classifier {
     /// # Errors
     /// Those of [`Plan::new`](crate::executor::gpu::plan::Plan::new).
     pub fn activation_bytes(&self, batch: usize) -> Result<u64> {
-        self.0.executor.activation_bytes(self.input_shape(batch))
+        Ok(self.footprint(self.input_shape(batch))?.map_or(0, |footprint| footprint.activations))
     }
 
     /// Logits `[N, classes, 1, 1]` of a normalised input `[N, 3, H, W]` of any size that the network admits.
@@ -178,8 +177,8 @@ impl Classifier {
     /// The first call uploads the network's weights once more.
     ///
     /// # Errors
-    /// As [`Classifier::infer`]; [`Error::ConfigValue`] if there is no such class, [`Error::Shape`] if the network's head does not
-    /// act on global average pooling.
+    /// As [`Classifier::infer`]; [`Error::ConfigValue`] if there is no such class, [`Error::NoClassMaps`] if the network's head does
+    /// not act on global average pooling.
     pub async fn explain_async(&self, image: &DynamicImage, class: Option<usize>) -> Result<Explanation> {
         let Inner { executor, maps, model, .. } = &*self.0;
         model.check_classes()?;
@@ -196,20 +195,22 @@ impl Classifier {
         explain::explanation(&maps, &biases, model, class, model.preprocess.region(image.width(), image.height()))
     }
 
-    /// Every layer on the device against the CPU reference, for `batch` images of made-up pixels, with the kernels of `coverage`.
+    /// Every layer on the device against the CPU reference, for `batch` images of made-up pixels, with the kernels of `coverage`. Kernels
+    /// that are wrong are not used any more, where others can take their place.
     ///
     /// # Errors
-    /// [`Error::NeedsGpu`] on the CPU reference path, which has nothing to compare itself with; `gpu.*` if the device fails.
+    /// `gpu.*` if the device fails.
     pub async fn verify_async(&self, batch: usize, coverage: Coverage) -> Result<Verification> {
-        self.0.executor.verify(self.input_shape(batch), coverage).await
+        verify::verify(&*self.0.executor, self.input_shape(batch), coverage).await
     }
 
-    /// The time of every dispatch on the device, for `batch` images of made-up pixels: medians of `runs` runs.
+    /// The time of every step on the device, for `batch` images of made-up pixels: medians of `runs` runs. A step is a dispatch of a
+    /// kernel, or an operator on the CPU reference path.
     ///
     /// # Errors
-    /// [`Error::NeedsGpu`] on the CPU reference path, which makes no dispatches; `gpu.*` if the device fails.
+    /// `gpu.*` if the device fails.
     pub async fn profile_async(&self, batch: usize, runs: usize) -> Result<Profile> {
-        self.0.executor.profile(self.input_shape(batch), runs).await
+        profile::profile(&*self.0.executor, self.input_shape(batch), runs).await
     }
 
     /// Device memory for an input of shape `input`; none on the CPU reference path.
@@ -247,7 +248,7 @@ impl Classifier {
 
     /// The device that is used.
     pub fn device(&self) -> &DeviceInfo {
-        self.0.executor.device()
+        self.0.executor.info()
     }
 
     /// Type of activations and weights on the device.
@@ -279,11 +280,9 @@ fn check(input: &Tensor) -> Result<()> {
     }
     match input.data.iter().position(|value| !value.is_finite()) {
         None => Ok(()),
-        Some(i) => Err(Error::ConfigValue {
-            place: "input".into(),
-            field: format!("flat index {i}"),
-            value: input.data[i].to_string(),
-            expected: "a finite number".into(),
-        }),
+        Some(i) => {
+            let (field, value) = (format!("flat index {i}"), input.data[i].to_string());
+            Err(Error::config_value("input", field, value, "a finite number"))
+        }
     }
 }

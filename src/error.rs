@@ -10,13 +10,13 @@
 //! | `model.format` | a pickle, ONNX, GGUF, archive, git-LFS pointer or page in place of safetensors | convert or fetch it as the message says |
 //! | `model.unknown_architecture` | the tensors are those of no supported network | see the supported ones in the message |
 //! | `model.missing_tensor` | the network needs tensors that are not there | fetch the whole checkpoint |
-//! | `model.unexpected_tensor` | there are tensors that the network has no place for | `--allow-extra` leaves out those that lie beside the network |
+//! | `model.unexpected_tensor` | there are tensors that the network has no place for | [`Builder::allow_extra`](crate::Builder::allow_extra) leaves out those that lie beside the network |
 //! | `model.shape` | a tensor has another shape than its place | the checkpoint is of another network |
 //! | `model.dtype` | weights are stored as integers, in 8 bits or complex | save them as F32, F16, BF16 or F64 |
-//! | `model.value` | a weight is NaN or infinite, or a variance negative | `--allow-nonfinite` opens it to look at it |
+//! | `model.value` | a weight is NaN or infinite, or a variance negative | [`Builder::allow_nonfinite`](crate::Builder::allow_nonfinite) opens it to look at it |
 //! | `model.no_classifier` | classes are wanted of a network that ends in features | use `embed` or `similar` |
 //! | `model.not_found` | there is no such file, folder, alias or name on the hub | see the names like it in the message |
-//! | `hub.not_cached` | the model is not in the cache and the network may not be used | `residua pull` it with network |
+//! | `hub.not_cached` | the model is not in the cache and the network may not be used | open it once with network |
 //! | `hub.unauthorized` | the hub wants a token, or not this one (401) | set `HF_TOKEN` |
 //! | `hub.forbidden` | the token gives no access (403, gated) | ask for access on the model's page |
 //! | `hub.no_repository` | there is no such repository | check its name |
@@ -26,34 +26,35 @@
 //! | `hub.network` | no connection, or one that breaks again and again | try again; see the proxy variables |
 //! | `hub.response` | the answer is not a hub's | sign in to the network; check `HF_ENDPOINT` |
 //! | `hub.checksum` | what came has another hash than was told | try again |
-//! | `hub.corrupt` | what is in the cache is damaged | `residua pull` it with network |
+//! | `hub.corrupt` | what is in the cache is damaged | open it once with network |
 //! | `hub.cache` | the cache cannot be read or written | see the path; `HF_HUB_CACHE` names another folder |
-//! | `config.value` | an option or a field of a configuration is out of its range, or contradicts the tensors | see field and range; `--no-config` opens a model without the configuration beside it |
+//! | `config.value` | an option or a field of a configuration is out of its range, or contradicts the tensors | see field and range; [`Builder::no_config`](crate::Builder::no_config) opens a model without the configuration beside it |
 //! | `config.path` | a file names another one by more than a plain name | do not trust that file |
 //! | `image.decode` | no image, or a broken one | look at the file |
-//! | `image.truncated` | an image ends early | fetch it again; `--allow-truncated` takes what is there of a JPEG |
+//! | `image.truncated` | an image ends early | fetch it again; [`DecodeOptions`](crate::image::DecodeOptions) can take what is there of a JPEG |
 //! | `image.unsupported` | an image of a kind that is not read, or by another build only | convert it to JPEG or PNG |
 //! | `image.too_large` | an image announces more pixels than the limit | scale it down |
-//! | `image.folder` | a folder in place of an image | give `-r` |
+//! | `image.folder` | a folder in place of an image | name an image in it |
 //! | `image.none` | a folder without images | check its name, and what was left out of it |
+//! | `graph.no_class_maps` | heat maps are wanted of a network whose head does not act on global average pooling | take another network |
+//! | `graph.no_value` | a value is wanted that the network does not have, or that is a part of another | see the nodes of the network |
 //! | `graph.shape` | a network cannot take an input of that size or shape | take a larger input, or the shape in the message |
-//! | `gpu.no_adapter` | there is no GPU and no driver | install one, or use `--device cpu` |
+//! | `gpu.no_adapter` | there is no GPU and no driver | install one, or take the device `cpu` |
 //! | `gpu.open` | an adapter is there and its driver does not open it | see the driver's words; take another device |
-//! | `gpu.needed` | what was asked for is about a GPU, and the CPU reference path is in use | take another device |
-//! | `gpu.unknown_device` | no adapter has that name or index | see `residua devices` |
+//! | `gpu.unknown_device` | no adapter has that name or index | see [`devices`](crate::devices) |
 //! | `gpu.limits` | the network or batch does not fit the adapter | take a smaller batch |
 //! | `gpu.feature` | the adapter lacks what was asked for | leave the option out |
-//! | `gpu.shader` | the driver refused a kernel | update the driver; run `residua verify` |
+//! | `gpu.shader` | the driver refused a kernel | update the driver; [`Classifier::verify`](crate::Classifier::verify) finds out more |
 //! | `gpu.oom` | device memory ran out | take a smaller batch |
 //! | `gpu.forked` | the process is a child of the one that opened the device | open the model in the child |
 //! | `gpu.lost` | the device was lost, or a result could not be read | try again |
 //! | `gpu.wrong` | the device reports work as done and has not done it, or has done it wrongly | update its driver, or take another device |
-//! | `gpu.not_finite` | the network made NaN or infinity | `residua verify` tells whether it is the device or the weights |
+//! | `gpu.not_finite` | the network made NaN or infinity | [`Classifier::verify`](crate::Classifier::verify) tells whether it is the device or the weights |
 //!
 //! # What bad input costs
 //!
 //! None takes more than 2 seconds of all cores together or 300 MiB, start of the program included: `tests/bad_input/` asserts it, and
-//! `cargo test --test bad_input -- --nocapture` shows the figures (development profile, `--device cpu`, 2 cores of an AMD EPYC VM).
+//! the test `bad_input` prints the figures (development profile, the CPU reference path, 2 cores of an AMD EPYC VM).
 //!
 //! | input | outcome | seconds | MiB |
 //! |---|---|--:|--:|
@@ -74,7 +75,8 @@
 //! | PNG of 65535x1 | a class | 0.04 | 11 |
 //! | PNG with 2 MiB of iTXt | a class | 0.04 | 16 |
 //! | PNG with 256 MiB of packed profile | a class | 0.08 | 74 |
-use std::path::PathBuf;
+
+use std::{error, fmt, io, ops::Deref, path::PathBuf, sync::Arc};
 
 /// Result with residua's [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -84,12 +86,13 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[non_exhaustive]
 pub enum Error {
     /// A file could not be read or written.
-    #[error("{path}: {reason}", path = path.display())]
+    #[error("{path}: {source}", path = path.display())]
+    #[non_exhaustive]
     Io {
         /// The file.
         path: PathBuf,
-        /// The operating system's words.
-        reason: String,
+        /// The operating system's error, as [`std::io::Error`].
+        source: Cause,
     },
 
     /// The bytes end before the checkpoint does.
@@ -102,11 +105,14 @@ pub enum Error {
     },
     /// The safetensors header is malformed (its JSON, its offsets, its lengths, a tensor named twice).
     #[error("{model}: not a valid safetensors file: {reason}")]
+    #[non_exhaustive]
     ModelHeader {
         /// File or model name.
         model: String,
         /// What the parser found.
         reason: String,
+        /// The error of a parser or decoder that brought it about, if there is one.
+        source: Option<Cause>,
     },
     /// The file is of another kind: a pickle, ONNX, GGUF, a git-LFS pointer, text.
     #[error("{model}: {found}, not safetensors; {hint}")]
@@ -200,6 +206,7 @@ pub enum Error {
     },
     /// The hub, or the cache of what was fetched from it, does not give the model.
     #[error("{model}: {reason}")]
+    #[non_exhaustive]
     Hub {
         /// Repository, with the revision if one was asked for.
         model: String,
@@ -207,9 +214,12 @@ pub enum Error {
         failure: HubFailure,
         /// What happened, with place and numbers, and the next step.
         reason: String,
+        /// The error of the system or of the connection that brought it about, if there is one.
+        source: Option<Cause>,
     },
     /// A value in config.json, preprocessor_config.json or an option is out of its range.
     #[error("{place}: {field} = {value}: {expected}")]
+    #[non_exhaustive]
     ConfigValue {
         /// File, or "option".
         place: String,
@@ -219,10 +229,12 @@ pub enum Error {
         value: String,
         /// What it may say.
         expected: String,
+        /// The error of a parser or decoder that brought it about, if there is one.
+        source: Option<Cause>,
     },
 
     /// A file names another one by more than a plain file name, which could lead anywhere.
-    #[error("{place}: {path:?} is no plain file name")]
+    #[error("{place}: {path:?} is not a plain file name")]
     ConfigPath {
         /// The file that names it.
         place: String,
@@ -232,21 +244,30 @@ pub enum Error {
 
     /// The bytes are no image, or a broken one.
     #[error("not a readable image: {reason}")]
+    #[non_exhaustive]
     ImageDecode {
         /// The decoder's words.
         reason: String,
+        /// The error of a parser or decoder that brought it about, if there is one.
+        source: Option<Cause>,
     },
     /// The image ends early: its rows would be made up.
     #[error("the image is truncated: {reason}")]
+    #[non_exhaustive]
     ImageTruncated {
         /// What is missing.
         reason: String,
+        /// The error of a parser or decoder that brought it about, if there is one.
+        source: Option<Cause>,
     },
     /// The image is of a kind that is not read.
     #[error("unsupported image: {reason}")]
+    #[non_exhaustive]
     ImageUnsupported {
         /// The kind, and what is supported.
         reason: String,
+        /// The error of a parser or decoder that brought it about, if there is one.
+        source: Option<Cause>,
     },
     /// The header announces more pixels than the limit.
     #[error("image of {width}x{height} pixels is over the limit of {limit} pixels")]
@@ -259,12 +280,28 @@ pub enum Error {
         limit: u64,
     },
     /// A folder was given where an image is expected.
-    #[error("is a folder; give -r to classify what is in it")]
+    #[error("is a folder")]
     ImageFolder,
-    /// A folder holds no image.
-    #[error("there is no image in this folder")]
+    /// A folder or a list holds no image.
+    #[error("there is no image in it")]
     ImageNone,
 
+    /// Heat maps are wanted of a network whose head does not act on global average pooling.
+    #[error("node {node}: no head on global average pooling, so there are no class-activation maps")]
+    #[non_exhaustive]
+    NoClassMaps {
+        /// Name of the last node.
+        node: String,
+    },
+    /// A value is wanted that the network does not have, or that is computed only as a part of another.
+    #[error("node {node}: {reason}")]
+    #[non_exhaustive]
+    NoValue {
+        /// Name of the node, or its position.
+        node: String,
+        /// Why there is none.
+        reason: &'static str,
+    },
     /// A node of the graph cannot take its input.
     #[error("node {node}: {reason}")]
     Shape {
@@ -287,12 +324,6 @@ pub enum Error {
         device: String,
         /// The driver's words, or why it was not tried.
         reason: String,
-    },
-    /// Something that only a GPU can do was asked of the CPU reference path.
-    #[error("{what}: that needs a GPU, and the CPU reference path is in use")]
-    NeedsGpu {
-        /// What was asked for.
-        what: &'static str,
     },
     /// No adapter of that name or index.
     #[error("no device matches '{wanted}'; there are: {available}")]
@@ -408,10 +439,11 @@ impl Error {
             Error::ImageTooLarge { .. } => "image.too_large",
             Error::ImageFolder => "image.folder",
             Error::ImageNone => "image.none",
+            Error::NoClassMaps { .. } => "graph.no_class_maps",
+            Error::NoValue { .. } => "graph.no_value",
             Error::Shape { .. } => "graph.shape",
             Error::NoAdapter { .. } => "gpu.no_adapter",
             Error::GpuOpen { .. } => "gpu.open",
-            Error::NeedsGpu { .. } => "gpu.needed",
             Error::UnknownDevice { .. } => "gpu.unknown_device",
             Error::GpuLimits { .. } => "gpu.limits",
             Error::GpuFeature { .. } => "gpu.feature",
@@ -425,8 +457,101 @@ impl Error {
     }
 
     /// An [`Error::Io`] from the standard library's error and the path it happened at.
-    pub fn io(path: impl Into<PathBuf>, error: &std::io::Error) -> Self {
-        Error::Io { path: path.into(), reason: error.to_string() }
+    pub fn io(path: impl Into<PathBuf>, error: &io::Error) -> Self {
+        Error::Io { path: path.into(), source: Cause::io(error) }
+    }
+
+    /// An [`Error::ModelHeader`] of the file `model`.
+    pub fn model_header(model: impl Into<String>, reason: impl Into<String>) -> Self {
+        Error::ModelHeader { model: model.into(), reason: reason.into(), source: None }
+    }
+
+    /// An [`Error::ConfigValue`]: the `value` of `field` in `place` is not as `expected`.
+    pub fn config_value(
+        place: impl Into<String>,
+        field: impl Into<String>,
+        value: impl Into<String>,
+        expected: impl Into<String>,
+    ) -> Self {
+        let (place, field, value, expected) = (place.into(), field.into(), value.into(), expected.into());
+        Error::ConfigValue { place, field, value, expected, source: None }
+    }
+
+    pub(crate) fn image_decode(reason: impl Into<String>) -> Self {
+        Error::ImageDecode { reason: reason.into(), source: None }
+    }
+
+    pub(crate) fn image_truncated(reason: impl Into<String>) -> Self {
+        Error::ImageTruncated { reason: reason.into(), source: None }
+    }
+
+    pub(crate) fn image_unsupported(reason: impl Into<String>) -> Self {
+        Error::ImageUnsupported { reason: reason.into(), source: None }
+    }
+
+    /// The same error with what brought it about, where it can tell.
+    pub(crate) fn because(mut self, cause: impl Into<Cause>) -> Self {
+        match &mut self {
+            Error::ModelHeader { source, .. }
+            | Error::ConfigValue { source, .. }
+            | Error::ImageDecode { source, .. }
+            | Error::ImageTruncated { source, .. }
+            | Error::ImageUnsupported { source, .. }
+            | Error::Hub { source, .. } => *source = Some(cause.into()),
+            _ => {}
+        }
+        self
+    }
+
+    /// The kind of the operating system's error that brought it about, if one did.
+    pub fn io_kind(&self) -> Option<io::ErrorKind> {
+        let mut cause = error::Error::source(self);
+        while let Some(error) = cause {
+            if let Some(io) = error.downcast_ref::<io::Error>() {
+                return Some(io.kind());
+            }
+            cause = error.source();
+        }
+        None
+    }
+}
+
+/// The error of the system or of another library behind an [`Error`], which gives it as its [`source`](std::error::Error::source).
+/// Two of them are equal if their texts are.
+#[derive(Debug, Clone)]
+pub struct Cause(Arc<dyn error::Error + Send + Sync>);
+
+impl Cause {
+    /// The same error of the system once more.
+    pub(crate) fn io(error: &io::Error) -> Self {
+        let again = error.raw_os_error().map(io::Error::from_raw_os_error);
+        again.unwrap_or_else(|| io::Error::new(error.kind(), error.to_string())).into()
+    }
+}
+
+impl<E: error::Error + Send + Sync + 'static> From<E> for Cause {
+    fn from(error: E) -> Self {
+        Cause(Arc::new(error))
+    }
+}
+
+impl Deref for Cause {
+    type Target = dyn error::Error + Send + Sync;
+
+    fn deref(&self) -> &Self::Target {
+        &*self.0
+    }
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl PartialEq for Cause {
+    fn eq(&self, other: &Self) -> bool {
+        self.to_string() == other.to_string()
     }
 }
 

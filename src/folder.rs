@@ -14,18 +14,21 @@ use crate::{Error, image::Format};
 
 /// Names of files and folders that a system or a NAS keeps among the photos for itself, in small letters. Those that begin with a dot
 /// (macOS's `._x`, `.thumbnails`, `.Trash-1000`) need no list.
-const SYSTEM_NAMES: [&str; 12] = [
+const SYSTEM_NAMES: [&str; 15] = [
     "$recycle.bin",
     "#recycle",
     "#snapshot",
     "@eadir",
+    "@recently-snapshot",
     "@recycle",
     "@tmp",
     "__macosx",
     "desktop.ini",
     "ehthumbs.db",
     "lost+found",
+    "network trash folder",
     "system volume information",
+    "temporary items",
     "thumbs.db",
 ];
 
@@ -176,9 +179,17 @@ mod tests {
 
     #[test]
     fn names_of_systems_are_hidden_and_those_of_people_are_not() {
-        for name in
-            ["._a.jpg", ".thumbnails", ".Trash-1000", "@eaDir", "$RECYCLE.BIN", "__MACOSX", "Thumbs.db", "lost+found"]
-        {
+        for name in [
+            "._a.jpg",
+            ".thumbnails",
+            ".Trash-1000",
+            "@eaDir",
+            "@Recently-Snapshot",
+            "$RECYCLE.BIN",
+            "__MACOSX",
+            "Thumbs.db",
+            "Temporary Items",
+        ] {
             assert!(is_hidden(OsStr::new(name)), "{name}");
         }
         for name in ["a.jpg", "_a.jpg", "@home", "#1.png", "Trash", "thumbs", "MACOSX"] {

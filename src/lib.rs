@@ -33,7 +33,7 @@
 //! | [`checkpoint`] | names to tensors, configurations | `image`, for the preprocessing; `labels`, for the forms of class names; `structure`, for what a configuration states |
 //! | `models` | [`Graph`](graph::Graph) of a checkpoint: recognised by the tensors' names and shapes, or by name | `graph`, `structure` |
 //! | `network` | fused layers, the same for every device | `graph`, `checkpoint` |
-//! | `executor` | the trait of what computes a network, kinds of devices, footprints | `network` |
+//! | `executor` | the trait of what computes a network, the list of those that need no adapter, kinds of devices, steps, footprints, faults | `graph`, `network` |
 //! | `executor::reference` | every value of a graph by naive loops: the oracle, and the path without a GPU | `graph`, `checkpoint` |
 //! | `executor::gpu::kernels` | the catalogue: a file and a shader for each kernel | `graph`, `network` |
 //! | `executor::gpu::plan` | a network compiled for a device, as data: kernels with reasons, buffers, packed weights | `kernels`, `network` |
@@ -41,6 +41,8 @@
 //! | `cache` | files that make the next start faster | nothing |
 //! | `check` | verify, profile, tune, self-test | executors |
 //! | `search`, `explain` | exact search among features, their index; heat maps | as needed |
+//! | `note` | what a user should be told of an open model: a [`Note`] | nothing |
+//! | `model_info` | what is known of an open model: [`ModelInfo`] | `image`, `labels`, `checkpoint`, `models` |
 //! | `open` | [`Builder`]: from a name to a classifier | all above |
 //! | `classifier`, `photos`, `blocking` | the whole path in order ([`Classifier`]), files as its input, the blocking twins of its calls | all above |
 //! | [`stream`] | many images: decoded ahead, run in batches, back in order, each with its result or its error | `classifier`, `image` |
@@ -51,9 +53,11 @@
 //!
 //! # The walk
 //!
-//! * **Open**: [`Builder`] holds the settings. `source` finds the weights and what lies beside them, `models` recognises the
-//!   architecture, `structure` adds what no tensor shows, and the device is opened at the same time. `selftest` checks the device,
-//!   `tune` hands over measured times, and an executor takes the network.
+//! * **Open**: [`Builder`] writes down the settings, and each file of `open` takes the walk one step on. `located` finds the weights,
+//!   reads their headers and the configuration beside them. `recognised` tells the architecture by the tensors, makes its graph, compares
+//!   both with what is stated, and reads the weights, each of which is looked through once. `described` says how photos become the
+//!   input and scores come out. All the while the device is opened. `prepared` has `selftest` check it and `tune` hand over measured
+//!   times, makes the executor, and has it compile the kernels and upload the weights. What a user should know is a [`Note`].
 //! * **Infer**: [`image`] decodes and crops, [`Classifier`] makes one batch of the crops, the executor plans it, uploads it, submits it
 //!   and reads the logits back, and [`labels`] turns them into scores and names.
 //! * **Waiting**: all of this is asynchronous. A thread waits in `blocking` only; a [`Host`] lends the GPU room its clock and

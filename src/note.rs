@@ -105,13 +105,13 @@ pub enum Note {
         /// The type of its values.
         stored: StorageType,
     },
-    /// The driver has not compiled a kernel, and another is used.
+    /// The driver has not compiled a kernel, or its results are wrong, and another is used.
     #[non_exhaustive]
-    KernelRefused {
+    KernelGivenUp {
         /// Its id.
         kernel: String,
-        /// The driver's words.
-        error: Error,
+        /// The driver's words, or what is wrong.
+        reason: String,
     },
 }
 
@@ -166,7 +166,7 @@ impl fmt::Display for Note {
             Note::KernelWrong { kernel, stored } => {
                 write!(f, "{kernel} in {stored} disagrees with the plain kernel and is not chosen")
             }
-            Note::KernelRefused { kernel, error } => write!(f, "the kernel {kernel} is not used: {error}"),
+            Note::KernelGivenUp { kernel, reason } => write!(f, "the kernel {kernel} is not used: {reason}"),
         }
     }
 }

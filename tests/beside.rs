@@ -39,7 +39,11 @@ fn builder(path: impl AsRef<Path>) -> Builder {
 fn open(path: impl AsRef<Path>) -> (String, usize, String) {
     let classifier = builder(path).open().unwrap();
     let model = classifier.model();
-    (model.labels.name(1), model.preprocess.height, classifier.notes().join("; "))
+    (
+        model.labels.name(1),
+        model.preprocess.height,
+        classifier.notes().iter().map(ToString::to_string).collect::<Vec<_>>().join("; "),
+    )
 }
 
 fn refused(path: impl AsRef<Path>) -> Error {
@@ -306,7 +310,10 @@ fn a_part_of_the_network_is_never_left_out() {
     let classifier = with(&beside).unwrap();
     for (name, _) in beside {
         assert!(
-            classifier.notes().iter().any(|note| note.contains("left out") && note.contains(name)),
+            classifier
+                .notes()
+                .iter()
+                .any(|note| note.to_string().contains("left out") && note.to_string().contains(name)),
             "{:?}",
             classifier.notes()
         );

@@ -127,7 +127,7 @@ fn similarities_are_those_of_all_vectors_to_all_queries() {
         }
         assert_eq!(seen, 301 * 1001);
         let refused = classifier.similarities(&[&[0.0; 3]], &slices(&vectors), &mut |_| Ok::<_, residua::Error>(()));
-        assert_eq!(refused.unwrap_err().code(), "graph.shape");
+        assert_eq!(refused.unwrap_err().code(), "graph.no_class_maps");
     });
 }
 

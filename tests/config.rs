@@ -4,14 +4,18 @@ use std::{collections::BTreeMap, fs, path::Path};
 
 use residua::{
     Error,
-    checkpoint::{Claims, Framing, ModelConfig, ProblemType, published},
+    checkpoint::{Claims, ConfigFiles, Framing, ModelConfig, ProblemType, published},
     image::{CropRounding, Filter, Resize},
     structure::{Activation, Dilation, GlobalPool, StrideIn, Structure},
 };
 
+fn from_folder(folder: &Path) -> residua::Result<Option<ModelConfig>> {
+    ConfigFiles::read(folder)?.map(|files| files.parse()).transpose()
+}
+
 fn hub(repository: &str) -> ModelConfig {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/hub").join(repository);
-    ModelConfig::from_folder(&folder).unwrap().unwrap()
+    from_folder(&folder).unwrap().unwrap()
 }
 
 fn square(side: usize, shorter: usize) -> Framing {
@@ -68,7 +72,7 @@ fn published_weights_are_known_by_their_name() {
     let text =
         fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/timm_recipes.json")).unwrap();
     let rows: BTreeMap<String, Recipe> = serde_json::from_str(&text).unwrap();
-    assert_eq!(rows.len(), 127);
+    assert_eq!(rows.len(), 136);
     for (weights, (size, crop_pct, filter, test_size, test_crop_pct, mean)) in rows {
         let (architecture, _) = weights.split_once('.').unwrap();
         let at = |size, crop_pct| square(size, (size as f64 / crop_pct) as usize);
@@ -131,9 +135,18 @@ fn text_in_the_metadata_that_is_not_a_configuration_says_nothing() {
 #[test]
 fn folders_without_and_with_unreadable_files() {
     let folder = tempfile::tempdir().unwrap();
-    assert_eq!(ModelConfig::from_folder(folder.path()), Ok(None));
+    assert_eq!(from_folder(folder.path()), Ok(None));
     fs::write(folder.path().join("config.json"), [0xff, 0xfe]).unwrap();
-    assert_eq!(ModelConfig::from_folder(folder.path()).unwrap_err().code(), "io");
+    assert_eq!(from_folder(folder.path()).unwrap_err().code(), "io");
+}
+
+#[test]
+fn numbers_that_only_python_writes_matter_where_they_are_read() {
+    let config = |fields: &str| format!(r#"{{"model_type": "resnet", "hidden_act": "relu", {fields}}}"#);
+    let ignored = config(r#""initializer_range": NaN, "task_specific_params": {"a": [-Infinity, Infinity]}"#);
+    let plain = config(r#""initializer_range": 0.02"#);
+    assert_eq!(ModelConfig::from_json("", &ignored, None), ModelConfig::from_json("", &plain, None));
+    assert_eq!(refused(&config(r#""norm_eps": NaN"#), None), "JSON");
 }
 
 #[test]
@@ -408,7 +421,7 @@ fn transformers_classes_have_their_own_defaults() {
 fn a_processor_configuration_holds_that_of_its_images() {
     let folder = tempfile::tempdir().unwrap();
     let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).unwrap();
-    let framing = || ModelConfig::from_folder(folder.path()).unwrap().unwrap().preprocess.unwrap();
+    let framing = || from_folder(folder.path()).unwrap().unwrap().preprocess.unwrap();
     write("config.json", r#"{"model_type": "resnet"}"#);
     write("preprocessor_config.json", &processor(r#"{"size": 192}"#));
     assert_eq!(framing().framing, square(192, 219));

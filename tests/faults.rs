@@ -13,8 +13,8 @@ use std::{
 use common::{compare, in_time};
 use image::DynamicImage;
 use residua::{
-    Classifier, Error, Precision,
-    check::verify::Coverage,
+    Classifier, Error, Note, Precision,
+    check::verify::{Coverage, LayerCheck},
     checkpoint::Synthetic,
     executor::{
         gpu::{Device, Executor, Failure, Injection, Moment, plan::Options},
@@ -413,7 +413,7 @@ fn a_refused_kernel_gives_way_to_another() {
         let got = pollster::block_on(executor.run(&input(2))).unwrap();
         compare(&got.data, &expected.data, 1e-5).unwrap();
         let notes = executor.device().notes();
-        assert!(notes.len() == 1 && notes[0].contains("is not used"), "{notes:?}");
+        assert!(matches!(&notes[..], [Note::KernelGivenUp { .. }]), "{notes:?}");
         let steps = executor.plan(input(2).shape).unwrap().to_string();
         assert!(steps.contains("refused by its driver"), "{steps}");
         assert_eq!(injection.happened(), 1);
@@ -429,6 +429,28 @@ fn a_driver_that_refuses_every_kernel_is_an_error() {
         let error = run(&executor).unwrap_err();
         assert_eq!(error.code(), "gpu.shader", "{error}");
         assert!(injection.happened() < 20, "one other kernel a layer: {}", injection.happened());
+    });
+}
+
+#[test]
+fn verify_tells_which_kernel_the_driver_refuses_and_goes_on_without() {
+    in_time(|| {
+        let injection = Injection::default();
+        let classifier = Classifier::builder().inject(&injection).open().unwrap();
+        // The kernels of the usual choice are there, so that it is another one that is refused.
+        assert!(classifier.verify(1, Coverage::Chosen).unwrap().ok);
+        injection.plan(Moment::Pipeline, 1, Failure::Refused);
+        let verified = classifier.verify(1, Coverage::Every).unwrap();
+        assert_eq!(injection.happened(), 1);
+        let wrong: Vec<&LayerCheck> = verified.layers.iter().filter(|layer| !layer.ok).collect();
+        assert!(wrong.len() == 1 && wrong[0].name == "(refused by the driver)", "{wrong:?}");
+        let [fault] = &verified.faults[..] else { panic!("{:?}", verified.faults) };
+        assert_eq!((&fault.kernel, fault.stored), (&wrong[0].kernel, wrong[0].stored));
+        assert!(
+            classifier.notes().iter().any(|note| note.to_string().contains(&fault.kernel)),
+            "{:?}",
+            classifier.notes()
+        );
     });
 }
 

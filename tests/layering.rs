@@ -11,6 +11,7 @@ use std::{
 const ROOMS: &[(&str, &[&str])] = &[
     ("error", &[]),
     ("tensor", &[]),
+    ("note", &[]),
     ("image", &[]),
     ("folder", &["image"]),
     ("labels", &[]),
@@ -21,11 +22,11 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("checkpoint", &["image", "labels", "structure"]),
     ("models", &["graph", "structure"]),
     ("network", &["graph", "checkpoint"]),
-    ("executor", &["graph", "network", "check"]),
-    ("executor::reference", &["graph", "checkpoint", "network", "executor", "check"]),
+    ("executor", &["graph", "network", "note", "executor::reference"]),
+    ("executor::reference", &["graph", "checkpoint", "network", "executor"]),
     (
         "executor::gpu",
-        &["graph", "network", "executor", "executor::gpu::plan", "executor::gpu::kernels", "cache", "check"],
+        &["graph", "network", "executor", "executor::gpu::plan", "executor::gpu::kernels", "cache", "note"],
     ),
     ("executor::gpu::kernels", &["graph", "network"]),
     ("executor::gpu::plan", &["graph", "checkpoint", "network", "executor", "executor::gpu::kernels"]),
@@ -41,12 +42,15 @@ const ROOMS: &[(&str, &[&str])] = &[
             "executor::gpu::plan",
             "executor::gpu::kernels",
             "cache",
+            "note",
         ],
     ),
+    ("model_info", &["image", "labels", "checkpoint", "models"]),
     ("search", &["graph", "checkpoint", "network", "executor"]),
     (
         "open",
         &[
+            "graph",
             "image",
             "labels",
             "hub",
@@ -61,17 +65,17 @@ const ROOMS: &[(&str, &[&str])] = &[
             "executor::gpu::plan",
             "executor::gpu::kernels",
             "check",
+            "note",
+            "model_info",
             "classifier",
         ],
     ),
-    (
-        "classifier",
-        &["image", "labels", "checkpoint", "models", "network", "executor", "check", "search", "open", "explain"],
-    ),
-    ("explain", &["graph", "image", "labels", "network", "executor", "classifier"]),
+    ("classifier", &["image", "labels", "network", "executor", "check", "search", "note", "model_info", "explain"]),
+    ("explain", &["graph", "image", "labels", "network", "executor", "model_info"]),
     ("photos", &["image", "labels", "classifier"]),
     ("blocking", &["image", "labels", "executor", "executor::gpu", "check", "search", "open", "explain", "classifier"]),
     ("stream", &["image", "executor", "classifier"]),
+    ("program", &["executor::gpu"]),
 ];
 
 /// Doors: programs on the library, which name `residua::` and nothing by `crate::`.
@@ -219,6 +223,37 @@ fn the_library_waits_in_one_file_and_in_the_hub() {
     assert_eq!(waiting, [Path::new("blocking.rs")]);
 }
 
+/// What speaks of the command line in a source text, its comments included: an option, or a command of `residua`.
+fn of_the_command_line(source: &str) -> Option<String> {
+    let option = |(at, _): (usize, &str)| {
+        let (before, after) = (source[..at].chars().next_back(), source[at + 2..].chars().next());
+        let free = before.is_none_or(|c| !c.is_alphanumeric() && c != '-');
+        (free && after.is_some_and(|c| c.is_ascii_lowercase())).then(|| source[at..].split_whitespace().next())?
+    };
+    let commands =
+        ["classify", "embed", "similar", "explain", "devices", "info", "verify", "profile", "pull", "doctor"];
+    let command =
+        || commands.map(|name| format!("residua {name}")).into_iter().find(|command| source.contains(command));
+    let short = || source.contains("give -r").then(|| "-r".into());
+    source.match_indices("--").find_map(option).map(String::from).or_else(command).or_else(short)
+}
+
+/// A program on the library has other options, or none.
+#[test]
+fn the_library_never_speaks_of_the_command_line() {
+    for file in files(&root()) {
+        if DOORS.iter().any(|door| module(&file).split("::").next() == Some(door)) {
+            continue;
+        }
+        let source = fs::read_to_string(&file).expect("a readable file");
+        let found = of_the_command_line(source.split("#[cfg(test)]").next().unwrap_or(""));
+        assert!(found.is_none(), "{} speaks of {}", file.display(), found.unwrap_or_default());
+    }
+    assert_eq!(of_the_command_line("take `--device cpu`").as_deref(), Some("--device"));
+    assert_eq!(of_the_command_line("`residua pull` it").as_deref(), Some("residua pull"));
+    assert_eq!(of_the_command_line("models--timm--resnet50, a -- b, |---|"), None);
+}
+
 #[test]
 fn only_gpu_names_wgpu_and_two_files_are_unsafe() {
     for file in files(&root()) {
@@ -257,37 +292,50 @@ fn unsafe_code_is_allowed_in_two_files_and_one_test() {
     assert!(manifest.contains("unsafe_code = \"deny\""));
 }
 
-/// The identifiers of a source text, without comments and tests.
-fn identifiers(source: &str) -> BTreeSet<String> {
-    let code = code(source);
-    let words = code.split(|c: char| !c.is_alphanumeric() && c != '_').filter(|word| !word.is_empty());
-    words.map(str::to_string).collect()
+/// Folders of `src/`, below `folder`, itself included.
+fn folders(folder: PathBuf) -> Vec<PathBuf> {
+    let entries =
+        fs::read_dir(&folder).expect("a readable folder").map(|entry| entry.expect("a readable folder").path());
+    let below: Vec<PathBuf> = entries.filter(|path| path.is_dir()).flat_map(folders).collect();
+    [folder].into_iter().chain(below).collect()
 }
 
-/// The files of a folder, without `mod.rs`, each with those that its `use super::` lines name, by themselves or by what `mod.rs` takes
-/// from them.
-fn neighbours(folder: &str) -> BTreeMap<String, BTreeSet<String>> {
-    let files = files(&root().join(folder));
+/// What lies in a folder, files and folders, each with those that it names, by themselves or by what the folder's `mod.rs` takes from
+/// them. What `mod.rs` says itself does not count.
+fn neighbours(folder: &Path) -> BTreeMap<String, BTreeSet<String>> {
     let read = |path: &PathBuf| fs::read_to_string(path).expect("a readable file");
-    let stem = |path: &PathBuf| path.file_stem().expect("a name").to_string_lossy().into_owned();
-    let stems: BTreeSet<String> = files.iter().map(stem).filter(|stem| stem != "mod").collect();
-    let root = files.iter().find(|path| stem(path) == "mod").map(read).expect("a mod.rs");
-    // What `mod.rs` takes from which file.
-    let mut owners: BTreeMap<String, String> = stems.iter().map(|stem| (stem.clone(), stem.clone())).collect();
-    for line in root.split(';').filter_map(|line| line.split("use ").nth(1)) {
-        let mut names = identifiers(line);
-        let owner = line.split("::").next().unwrap_or("").trim().to_string();
-        names.remove(&owner);
-        owners.extend(names.into_iter().filter(|_| stems.contains(&owner)).map(|name| (name, owner.clone())));
-    }
-    let named = |path: &PathBuf| {
-        let source = read(path);
-        let lists = source.split("use super::").skip(1).filter_map(|list| list.split(';').next());
-        let names = lists.flat_map(identifiers).filter_map(|name| owners.get(&name).cloned());
-        let stem = stem(path);
-        (stem.clone(), names.filter(|name| *name != stem).collect())
+    let place = module(&folder.join("mod.rs"));
+    let below = |path: &str| match place.as_str() {
+        "" | "mod" => Some(path.to_string()),
+        place => path.strip_prefix(place)?.strip_prefix("::").map(str::to_string),
     };
-    files.iter().filter(|path| stem(path) != "mod").map(named).collect()
+    let mut owners = BTreeMap::new();
+    let mut neighbours: BTreeMap<String, Vec<PathBuf>> = BTreeMap::new();
+    for file in files(folder) {
+        let name = below(&module(&file)).and_then(|path| path.split("::").next().map(str::to_string));
+        match name.filter(|name| !["", "mod", "lib", "main"].contains(&name.as_str())) {
+            Some(name) => neighbours.entry(name).or_default().push(file),
+            None => {
+                let mut paths = Vec::new();
+                for list in code(&read(&file)).split("use ").skip(1) {
+                    tree("", list, &mut paths);
+                }
+                let owned = paths.iter().filter_map(|path| Some((path.rsplit_once("::")?.1, path.split("::").next()?)));
+                owners.extend(owned.map(|(name, owner)| (name.to_string(), owner.to_string())));
+            }
+        }
+    }
+    let named = |file: &PathBuf| {
+        let paths = named(&module(file), &read(file)).into_iter().filter_map(|path| below(&path));
+        let first = paths.map(|path| path.split("::").next().unwrap_or_default().to_string());
+        first.map(|name| owners.get(&name).cloned().unwrap_or(name)).collect::<Vec<_>>()
+    };
+    let known: BTreeSet<String> = neighbours.keys().cloned().collect();
+    let all = |(name, files): (&String, &Vec<PathBuf>)| {
+        let others = files.iter().flat_map(named).filter(|other| other != name && known.contains(other));
+        (name.clone(), others.collect())
+    };
+    neighbours.iter().map(all).collect()
 }
 
 /// Files that name each other in a circle, if there are any: what is left when those that name nobody are taken away again and again.
@@ -301,17 +349,40 @@ fn circle(mut files: BTreeMap<String, BTreeSet<String>>) -> BTreeMap<String, BTr
     files
 }
 
+/// Folders in which there still is a circle.
+const CIRCLES: &[&str] = &[""];
+
 #[test]
-fn files_of_kernels_plan_and_tune_name_each_other_in_no_circle() {
-    for folder in ["executor/gpu/kernels", "executor/gpu/plan", "check/tune", "network"] {
-        let files = neighbours(folder);
-        assert!(files.len() > 1 || folder == "check/tune");
-        let left = circle(files);
-        assert!(left.is_empty(), "{folder}: {left:?}");
+fn files_and_rooms_of_a_folder_name_each_other_in_no_circle() {
+    let mut circles = Vec::new();
+    for folder in folders(root()) {
+        let left = circle(neighbours(&folder));
+        if !left.is_empty() {
+            let name = folder.strip_prefix(root()).expect("below src").display().to_string();
+            circles.push((name, left));
+        }
     }
+    let names: Vec<&str> = circles.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(names, CIRCLES, "{circles:#?}");
     let names = |names: &[&str]| names.iter().map(|name| name.to_string()).collect::<BTreeSet<String>>();
     let round = BTreeMap::from([("a".into(), names(&["b"])), ("b".into(), names(&["a"])), ("c".into(), names(&["a"]))]);
     assert_eq!(circle(round).len(), 3);
+    let image = neighbours(&root().join("image"));
+    assert!(image["decode"].is_superset(&names(&["png", "tiff", "format"])), "{image:?}");
+}
+
+/// A door is a program on the library: what it names by `crate::` is its own, and no file is in two programs.
+#[test]
+fn doors_name_the_library_by_its_name_and_share_no_files() {
+    for door in DOORS {
+        for file in files(&root().join(door)) {
+            let source = fs::read_to_string(&file).expect("a readable file");
+            assert!(!source.contains("#[path"), "{} takes a file from elsewhere", file.display());
+            let own = |path: &String| path.starts_with("cli") || path.starts_with("bin") || *door == "bin";
+            let foreign: Vec<String> = named(&module(&file), &source).into_iter().filter(|path| !own(path)).collect();
+            assert!(foreign.is_empty(), "{} names {foreign:?}", file.display());
+        }
+    }
 }
 
 /// A new kernel needs its file, its line in the list, and at most a rule. `plan/pixels.rs` is the step in front of all others, and the

@@ -6,12 +6,12 @@ use std::{collections::BTreeMap, fs};
 
 use residua::{
     Error,
-    graph::{Op, ValueId},
+    graph::{Op, Plain, ValueId},
     models::{Architecture, Shapes, check_declared},
 };
 
 /// Networks that together have nearly every feature that is read off tensors.
-const EVERY_FEATURE: [&str; 7] = [
+const EVERY_FEATURE: [&str; 8] = [
     "resnet18",
     "resnet50",
     "resnext50_32x4d",
@@ -19,6 +19,7 @@ const EVERY_FEATURE: [&str; 7] = [
     "cifar_resnet20b",
     "cifar_densenet_bc_100_12",
     "seresnext26t_32x4d",
+    "ecaresnet26t",
 ];
 
 fn shapes(name: &str) -> Shapes {
@@ -200,6 +201,24 @@ fn the_stride_of_bottlenecks_is_told_and_not_guessed() {
     assert_eq!(v1.name(), "resnet50");
 }
 
+/// They need not be those that timm makes.
+#[test]
+fn gates_have_the_kernels_that_the_tensors_show() {
+    let mut other = shapes("ecaresnet50d");
+    let kernel = |name: &str, shapes: &Shapes| shapes[&format!("{name}.se.conv.weight")][2];
+    let of_timm = ["layer1.0", "layer2.3", "layer3.5", "layer4.0"].map(|name| kernel(name, &other));
+    assert_eq!(of_timm, [5, 5, 5, 7]);
+    other.insert("layer3.5.se.conv.weight".into(), vec![1, 1, 7]);
+    let architecture = detect(&other).unwrap();
+    assert_eq!(
+        architecture.name(),
+        "resnet [3,4,6,3] bottleneck width 64 deep stem pooled shortcuts efficient channel attention"
+    );
+    let graph = architecture.graph();
+    let gate = graph.nodes().iter().find(|node| node.name == "layer3.5.se.conv").unwrap();
+    assert_eq!(gate.op, Plain::ChannelGate { kernel: 7 }.named("layer3.5.se.conv"));
+}
+
 #[test]
 fn row_10_missing_tensors_are_listed() {
     let mut one = shapes("resnet50");
@@ -300,7 +319,7 @@ fn row_11_extra_tensors_are_listed() {
 fn look_alikes_are_refused_by_name() {
     let marks = [
         ("layer0.conv1.weight", "legacy SENet"),
-        ("layer1.0.se.conv.weight", "channel attention"),
+        ("layer1.0.eca.conv.weight", "channel attention of another spelling"),
         ("layer1.0.downsample.0.weight", "senet154"),
         ("layer2.0.aa.filt", "blur pooling"),
         ("stem.conv.weight", "resnetv2"),

@@ -1,19 +1,23 @@
-//! Whole networks on the GPU against PyTorch: synthetic weights in, logits and stages out.
+//! Whole networks on every executor against PyTorch: synthetic weights in, logits and stages out.
 
 mod common;
 
-use common::{F32_BOUND, Golden, device};
+use common::{
+    F32_BOUND, Golden, device,
+    executors::{machine, output},
+};
 use residua::{
-    checkpoint::{Checkpoint, Synthetic},
+    checkpoint::Synthetic,
     executor::{
+        Executor,
         gpu::{
-            Executor,
+            self,
             kernels::{candidates, registers, tiled::Tile, winograd_tiled},
-            plan::{self, Options, Plan},
+            plan::{Options, Plan},
         },
         reference,
     },
-    graph::{Graph, ValueId},
+    graph::ValueId,
     models::Architecture,
     network::Network,
     tensor::{Shape, StorageType, Tensor},
@@ -22,43 +26,62 @@ use residua::{
 /// Bound for f16 storage.
 const F16_BOUND: f32 = 2e-2;
 
-/// Runs the first `images` golden images and compares logits and stages.
-fn check(name: &str, images: usize, options: Options) {
+/// Multiply-accumulates that a slow executor is given at most: that of ResNet-50.
+const MOST_MACS: u64 = 4_250_000_000;
+
+/// Compares the logits and stages of the first `images` golden images, on every executor that stores f32. A slow one takes one image of
+/// the networks that are not too large for it.
+fn check(name: &str, images: usize) {
     let golden = Golden::load(name);
-    let graph = Architecture::by_name(name).unwrap().graph();
+    let architecture = Architecture::by_name(name).unwrap();
+    let graph = architecture.graph();
     let checkpoint = golden.synthetic().checkpoint(name, &graph.tensors()).unwrap();
-    check_network(&golden, graph, checkpoint, images, options);
+    let [.., height, width] = golden.row.input;
+    let macs = architecture.macs(height, width).unwrap();
+    for executor in machine().executors.iter().filter(|executor| executor.stored == StorageType::F32) {
+        let images = if !executor.slow || images as u64 * macs < MOST_MACS / 8 { images } else { 1 };
+        if !executor.slow || macs <= MOST_MACS {
+            check_on(&*executor.open(&graph, &checkpoint), &golden, images);
+        }
+    }
 }
 
-fn check_network(golden: &Golden, graph: Graph, checkpoint: Checkpoint, images: usize, options: Options) {
-    let name = &golden.name;
-    let bound = if options.stored == StorageType::F16 { F16_BOUND } else { F32_BOUND };
-    let executor = Executor::new(device(), Network::new(graph.clone(), checkpoint.clone()), options);
-    let mut traced = None;
-    golden.check(&graph, &checkpoint, images, bound, |_, _, input, wanted| {
-        let values = pollster::block_on(executor.trace(input))?;
-        traced = values.last().map(|(_, logits)| logits.clone());
-        let of = |id| values.iter().find(|(value, _)| *value == id).map(|(_, tensor)| tensor.clone());
-        Ok(wanted.iter().map(|id| of(*id).unwrap_or_else(|| panic!("{name}: no step yields {id:?}"))).collect())
+/// The network of `executor`.
+fn check_on(executor: &dyn Executor, golden: &Golden, images: usize) {
+    let (name, network, input) = (&golden.name, executor.network(), golden.input(images));
+    let bound = if executor.stored() == StorageType::F16 { F16_BOUND } else { F32_BOUND };
+    let layers = network.values();
+    let traced = pollster::block_on(executor.trace((&input).into(), &layers)).unwrap();
+    golden.check(network.graph(), network.checkpoint(), images, bound, |_, _, _, wanted| {
+        let of = |id: &ValueId| traced[layers.iter().position(|layer| layer == id).expect("a layer")].clone();
+        Ok(wanted.iter().map(of).collect())
     });
+    if executor.footprint(input.shape).unwrap().is_none() {
+        // No buffers, so none that values share or that runs leave.
+        return;
+    }
     // The same with shared buffers, twice: the same bits. Without the values inside of residual blocks, sums may be taken in another order.
-    let run = || -> Tensor { pollster::block_on(executor.run(&golden.input(images))).unwrap() };
-    let logits = run();
-    let network = executor.network();
-    let kernels =
-        plan::kernels(&network, golden.input(images).shape, &executor.options(), executor.device().caps()).unwrap();
-    if kernels.len() == network.values().len() {
-        assert_eq!(Some(&logits), traced.as_ref(), "{name}: shared buffers change the result");
+    let logits = output(executor, &input);
+    if executor.layers(input.shape).unwrap().len() >= layers.len() {
+        assert_eq!(Some(&logits), traced.last(), "{name}: shared buffers change the result");
     } else {
         let wanted = &golden.logits[..images * golden.row.classes];
         common::compare(&logits.data, wanted, bound).unwrap_or_else(|e| panic!("{name}: in blocks: {e}"));
     }
-    assert_eq!(run(), logits, "{name}: the second run differs");
+    assert_eq!(output(executor, &input), logits, "{name}: the second run differs");
+}
+
+/// The golden network of that name on the device that `auto` picks.
+fn check_on_gpu(name: &str, images: usize, options: Options) {
+    let golden = Golden::load(name);
+    let graph = Architecture::by_name(name).unwrap().graph();
+    let checkpoint = golden.synthetic().checkpoint(name, &graph.tensors()).unwrap();
+    check_on(&gpu::Executor::new(device(), Network::new(graph, checkpoint), options), &golden, images);
 }
 
 macro_rules! networks {
     ($($(#[$attribute:meta])* $test:ident: $images:expr;)*) => {
-        $($(#[$attribute])* #[test] fn $test() { check(stringify!($test), $images, Options::new(StorageType::F32)); })*
+        $($(#[$attribute])* #[test] fn $test() { check(stringify!($test), $images); })*
     };
 }
 
@@ -74,6 +97,9 @@ networks! {
     seresnet50: 1;
     seresnext26t_32x4d: 1;
     resnetrs50: 1;
+    ecaresnet26t: 2;
+    ecaresnet50d: 1;
+    ecaresnet50t: 1;
     wide_resnet50_2: 1;
     wide_resnet101_2: 1;
     resnext50_32x4d: 2;
@@ -97,26 +123,30 @@ networks! {
     cifar_resnet1202b: 1;
 }
 
-/// Sizes that the networks were not made for against the CPU reference: odd ones leave rows that strides skip, and windows that hang
-/// over the edge.
 #[test]
 fn in_the_spelling_of_transformers() {
     let hub = [("hf_resnet18", "18"), ("hf_resnet50", "50"), ("hf_resnet50_v1", "50")];
     for (name, depth) in hub {
         let golden = Golden::load(name);
         let (graph, checkpoint) = golden.in_transformers_spelling(&format!("microsoft--resnet-{depth}"));
-        check_network(&golden, graph, checkpoint, 1, Options::new(StorageType::F32));
+        for executor in machine().executors.iter().filter(|executor| executor.stored == StorageType::F32) {
+            check_on(&*executor.open(&graph, &checkpoint), &golden, 1);
+        }
     }
 }
 
+/// Sizes that the networks were not made for against the CPU reference: odd ones leave rows that strides skip, and windows that hang
+/// over the edge.
 #[test]
 fn inputs_of_other_sizes() {
-    let cases: [(&str, [usize; 3]); 8] = [
+    let machine = machine();
+    let cases: [(&str, [usize; 3]); 9] = [
         ("resnet18", [3, 160, 192]),
         ("resnet26", [1, 197, 231]),
         ("resnext50_32x4d", [1, 97, 131]),
         ("densenet121", [1, 97, 131]),
         ("seresnext26t_32x4d", [3, 64, 97]),
+        ("ecaresnet26t", [2, 97, 64]),
         ("resnet50d", [1, 97, 131]),
         ("cifar_resnet20a", [3, 37, 29]),
         ("cifar_densenet_bc_100_12", [2, 29, 37]),
@@ -128,26 +158,32 @@ fn inputs_of_other_sizes() {
         let checkpoint = weights.checkpoint(name, &graph.tensors()).unwrap();
         let input = Tensor::new(Shape::new(n, 3, h, w), weights.input([n, 3, h, w]));
         let expected = reference::logits(&graph, &checkpoint, &input).unwrap();
-        let executor = Executor::new(device(), Network::new(graph, checkpoint), Options::new(StorageType::F32));
-        let got = pollster::block_on(executor.run(&input)).unwrap();
-        common::compare(&got.data, &expected.data, F32_BOUND).unwrap_or_else(|e| panic!("{name} {n}x{h}x{w}: {e}"));
+        for executor in machine.executors.iter().filter(|executor| executor.stored == StorageType::F32) {
+            let got = executor.output(&graph, &checkpoint, &input);
+            let compared = common::compare(&got.data, &expected.data, F32_BOUND);
+            compared.unwrap_or_else(|e| panic!("{name} {n}x{h}x{w}, {executor}: {e}"));
+        }
     }
 }
 
 #[test]
 fn f16_storage() {
-    if !common::precisions(&device(), "whole networks").contains(&StorageType::F16) {
-        return;
-    }
-    for name in ["resnet18", "cifar_resnet56a", "densenet121", "resnext50_32x4d", "seresnet50", "resnet50d"] {
-        check(name, 1, Options::new(StorageType::F16));
+    let machine = machine();
+    let executors = || machine.executors.iter().filter(|executor| executor.stored == StorageType::F16);
+    for name in
+        ["resnet18", "cifar_resnet56a", "densenet121", "resnext50_32x4d", "seresnet50", "resnet50d", "ecaresnet26t"]
+    {
+        let golden = Golden::load(name);
+        let graph = Architecture::by_name(name).unwrap().graph();
+        let checkpoint = golden.synthetic().checkpoint(name, &graph.tensors()).unwrap();
+        executors().for_each(|executor| check_on(&*executor.open(&graph, &checkpoint), &golden, 1));
     }
 }
 
 #[test]
 fn every_kernel_in_a_whole_network() {
     for kernel in candidates(device().caps()) {
-        check("cifar_resnet20a", 2, Options { forced: Some(kernel), ..Options::new(StorageType::F32) });
+        check_on_gpu("cifar_resnet20a", 2, Options { forced: Some(kernel), ..Options::new(StorageType::F32) });
     }
 }
 
@@ -155,7 +191,7 @@ fn every_kernel_in_a_whole_network() {
 #[test]
 fn winograd_without_subgroups_in_a_network_of_many_channels() {
     let winograd = winograd_tiled::id(Tile::P128C64);
-    check("resnet18", 1, Options { forced: Some(winograd), ..Options::new(StorageType::F32) });
+    check_on_gpu("resnet18", 1, Options { forced: Some(winograd), ..Options::new(StorageType::F32) });
 }
 
 #[test]
@@ -167,10 +203,11 @@ fn given_values_are_those_of_the_trace_and_nothing_behind_them_runs() {
         let network = Network::new(graph.clone(), checkpoint.clone());
         // A kernel that does not do whole residual blocks, which a trace forbids.
         let options = Options { forced: Some(registers::ID), ..Options::new(stored) };
-        let executor = Executor::new(device(), network, options);
+        let executor = gpu::Executor::new(device(), network, options);
         let input = golden.input(2);
-        let trace = pollster::block_on(executor.trace(&input)).unwrap();
-        let traced = |id| trace.iter().find(|(value, _)| *value == id).map(|(_, tensor)| tensor.clone());
+        let layers = executor.network().values();
+        let trace = pollster::block_on(executor.trace((&input).into(), &layers)).unwrap();
+        let traced = |id| layers.iter().position(|layer| *layer == id).map(|at| trace[at].clone());
         let (features, early) = (graph.features(), graph.stages()[0].1);
         let map = graph.nodes()[features.0].inputs[0];
         for wanted in [vec![features, early, map, graph.output()], vec![map, map], vec![]] {
@@ -194,7 +231,7 @@ fn given_values_are_those_of_the_trace_and_nothing_behind_them_runs() {
         assert_eq!(steps(&[map]) + 2, steps(&[graph.output()]), "pooling and head are left out");
         let fused = graph.nodes().iter().position(|node| node.name == "conv1").unwrap();
         let refused = pollster::block_on(executor.values(&input, &[ValueId(fused)])).unwrap_err();
-        assert_eq!(refused.code(), "graph.shape");
+        assert_eq!(refused.code(), "graph.no_value");
         assert!(refused.to_string().contains("conv1"), "{refused}");
     }
 }

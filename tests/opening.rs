@@ -3,14 +3,18 @@
 mod common;
 
 use std::{
+    error::Error as _,
     fs,
+    io::{self, ErrorKind},
     path::{Path, PathBuf},
 };
 
 use common::save;
 use residua::{
-    Builder, Classifier,
-    image::{CropRounding, Filter, Preprocess, Resize},
+    Builder, Classifier, Error,
+    checkpoint::{Checkpoint, ModelConfig},
+    executor::gpu::{Injection, Moment},
+    image::{self, CropRounding, DecodeOptions, Filter, Preprocess, Resize},
     labels::Scoring,
     models::Architecture,
     tensor::Tensor,
@@ -137,4 +141,48 @@ fn a_network_without_a_head_opens_and_gives_no_classes() {
     assert!(classifier.notes().is_empty(), "{:?}", classifier.notes());
     let input = Tensor::zeros(classifier.input_shape(1));
     assert_eq!(classifier.logits(&input).map_err(|error| error.code()), Err("model.no_classifier"));
+}
+
+#[test]
+fn what_opening_prepares_is_not_made_again_for_the_first_image() {
+    let injection = Injection::default();
+    let opened = |images: Option<usize>| {
+        let (before, builder) = (injection.seen(Moment::Pipeline), Classifier::builder().untested(true));
+        let builder = images.into_iter().fold(builder.inject(&injection), Builder::prepare);
+        let classifier = builder.open().unwrap();
+        let opening = injection.seen(Moment::Pipeline) - before;
+        let prediction = classifier.infer_path("tests/images/ship.png").unwrap().top(3);
+        (opening, injection.seen(Moment::Pipeline) - before - opening, prediction)
+    };
+    let (opening, first, prediction) = opened(None);
+    assert!(opening > 2 && first == 0, "{opening} kernels when it is opened, {first} for the first image");
+    assert_eq!(opened(Some(0)), (0, opening, prediction));
+}
+
+#[test]
+fn errors_keep_the_error_that_brought_them_about() {
+    let folder = tempfile::tempdir().unwrap();
+    let missing = image::open(folder.path().join("none.png"), &DecodeOptions::default()).unwrap_err();
+    assert_eq!((missing.code(), missing.io_kind()), ("io", Some(ErrorKind::NotFound)));
+    let system = missing.source().unwrap().downcast_ref::<io::Error>().unwrap();
+    assert!(system.raw_os_error().is_some() && missing.to_string().ends_with(&system.to_string()), "{missing}");
+    assert_eq!(missing, missing.clone());
+    for error in [ErrorKind::PermissionDenied.into(), ErrorKind::StorageFull.into(), io::Error::other("of its own")] {
+        let kept = Error::io("a", &error);
+        assert_eq!((kept.io_kind(), kept.to_string()), (Some(error.kind()), format!("a: {error}")));
+    }
+    assert_eq!(Checkpoint::open(folder.path()).unwrap_err().io_kind(), Some(ErrorKind::IsADirectory));
+    let config = ModelConfig::from_json("config.json", "{", None).unwrap_err();
+    let header = Checkpoint::from_bytes("cut", b"\x02\0\0\0\0\0\0\0{x".as_slice()).unwrap_err();
+    for (error, code) in [(config, "config.value"), (header, "model.header")] {
+        assert_eq!((error.code(), error.io_kind()), (code, None));
+        assert!(error.source().unwrap().is::<serde_json::Error>(), "{error}");
+    }
+    let broken = [fs::read("tests/images/ship.png").unwrap()[..40].to_vec(), b"BM and no more of it".to_vec()];
+    for bytes in broken {
+        let error = image::decode(&bytes, &DecodeOptions::default()).unwrap_err();
+        assert!(error.code().starts_with("image.") && error.source().is_some(), "{error:?}");
+    }
+    let other = Error::config_value("a", "b", "c", "d");
+    assert!(other.source().is_none() && other != Error::config_value("a", "b", "c", "e"));
 }

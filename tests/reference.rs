@@ -221,6 +221,26 @@ fn linear_layer() {
 }
 
 #[test]
+fn gates_along_the_channels() {
+    let sigmoid = |x: f64| (1.0 / (1.0 + (-x).exp())) as f32;
+    let gate = |kernel: usize, weight: &[f32]| {
+        let weights: [(&str, &[usize], &[f32]); 1] = [("eca.weight", &[1, 1, kernel], weight)];
+        apply(Plain::ChannelGate { kernel }.named("eca"), Shape::new(2, 3, 1, 1), &weights).data
+    };
+    // The images are 1, 2, 3 and 4, 5, 6.
+    let sums = [0.5 - 2.0, -0.25 + 1.0 - 3.0, -0.5 + 1.5, 2.0 - 5.0, -1.0 + 2.5 - 6.0, -1.25 + 3.0];
+    assert_eq!(gate(3, &[-0.25, 0.5, -1.0]), sums.map(sigmoid));
+    assert_eq!(gate(1, &[0.5]), [0.5, 1.0, 1.5, 2.0, 2.5, 3.0].map(sigmoid));
+    let sums = [3.0, 0.0, 0.0, 6.0, 0.0, 0.0];
+    assert_eq!(gate(7, &[9.0, 0.0, 0.0, 0.0, 0.0, 1.0, 9.0]), sums.map(sigmoid), "wider than the channels");
+    for (kernel, x) in [(4, Shape::new(1, 3, 1, 1)), (3, Shape::new(1, 3, 2, 1))] {
+        let mut graph = Graph::new(3);
+        graph.push("eca", Plain::ChannelGate { kernel }.named("eca"), &[graph.input()]);
+        assert_eq!(graph.infer_shapes(x).unwrap_err().code(), "graph.shape");
+    }
+}
+
+#[test]
 fn shortcut_without_weights() {
     let y = apply(Op::SubsamplePad { stride: 2, before: 1, after: 2 }, Shape::new(1, 1, 3, 3), &[]);
     assert_eq!(y.shape, Shape::new(1, 4, 2, 2));

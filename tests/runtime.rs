@@ -82,7 +82,7 @@ fn kernels_that_are_chosen_for_one_batch_give_an_image_the_same_bits_in_every_ba
         assert_ne!(choice(1), choice(64), "the case shows nothing");
         for chosen_for in [1, 8, 64] {
             let options = Options { chosen_for: Some(chosen_for), ..Options::new(StorageType::F32) };
-            let executor = fastest.planned(options);
+            let executor = fastest.with_options(options);
             let logits = |n: usize| {
                 let shape = Shape { n, ..all.shape };
                 let batch = Tensor::new(shape, all.data[..shape.elements()].to_vec());

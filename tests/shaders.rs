@@ -55,6 +55,8 @@ fn problems() -> Vec<Problem> {
         problems.push(Problem::Pool2d(Pool2d { max, params, prologue, x: view, y: view }));
     }
     let pooled = View::whole(Shape::new(1, 64, 1, 1));
+    let gates = View::whole(Shape::new(3, 23, 1, 1));
+    problems.push(plain(Plain::ChannelGate { kernel: 5 }, gates, gates));
     let global = [Plain::GlobalAvgPool, Plain::GlobalMaxPool, Plain::GlobalAvgMaxPool];
     problems.extend(global.map(|op| plain(op, view, pooled)));
     for name in ["relu6", "leaky_relu", "silu", "mish", "gelu", "gelu_tanh", "quick_gelu", "tanh", "hard_sigmoid"]

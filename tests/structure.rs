@@ -253,7 +253,7 @@ fn a_note_says_which_of_two_common_readings_was_taken() {
         if !structure.is_empty() {
             builder = builder.structure(structure.parse().unwrap());
         }
-        builder.open().unwrap().notes().join("\n")
+        builder.open().unwrap().notes().iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
     };
     let small = "stem 3x3/1 and pooling";
     let note = notes(small, "", "{}");
@@ -290,7 +290,7 @@ fn heat_maps_are_refused_where_the_head_does_not_read_means() {
         builder.structure(structure.parse().unwrap()).open().unwrap()
     };
     let photo = image::DynamicImage::new_rgb8(64, 64);
-    assert_eq!(open("global-pool=avgmax").explain(&photo, None).unwrap_err().code(), "graph.shape");
+    assert_eq!(open("global-pool=avgmax").explain(&photo, None).unwrap_err().code(), "graph.no_class_maps");
     let usual = open("activation=silu");
     let explanation = usual.explain(&photo, None).unwrap();
     let mean = explanation.map.iter().sum::<f32>() / explanation.map.len() as f32;

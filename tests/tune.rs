@@ -43,7 +43,7 @@ fn network() -> Network {
 /// A table in which `fastest` is the fastest for every convolution of batches of `images` images.
 fn table(network: &Network, caps: &Caps, images: usize, fastest: KernelId) -> Table {
     let mut table = Table::new("device", "driver");
-    for case in plan::cases(&network, Shape::new(images, 3, 32, 32), STORED).unwrap() {
+    for case in plan::cases(network, Shape::new(images, 3, 32, 32), STORED).unwrap() {
         let Candidates { kernels, wgsl } = Candidates::of(&case, &Options::new(STORED), caps);
         let ms = |kernel| Duration::from_millis(if kernel == fastest { 2 } else { 4 });
         let times: Vec<_> = kernels.into_iter().map(|kernel| (kernel, ms(kernel))).collect();
@@ -57,7 +57,7 @@ fn with(tables: Vec<Table>) -> Options {
 }
 
 fn plan(network: &Network, caps: &Caps, images: usize, options: &Options) -> Plan {
-    Plan::new(&network, Shape::new(images, 3, 32, 32), &[network.graph().output()], options, caps).unwrap()
+    Plan::new(network, Shape::new(images, 3, 32, 32), &[network.graph().output()], options, caps).unwrap()
 }
 
 /// The shaders of the convolutions, and how many of them were chosen by measurement.
@@ -101,7 +101,7 @@ fn what_does_not_fit_the_kernels_is_not_believed() {
     // Names of kernels that are not there, or do not serve the convolution, mean nothing.
     let foreign = good.replace("conv2d.registers", "conv2d.grouped").replace("conv2d.tiled", "conv2d.tilted");
     assert!(!read(&foreign).0.contains(&&grouped::SHADER));
-    let others = good.replace("\"in_channels\":", "\"in_channels\":1").replace("\"inputs\":", "\"inputs\":1");
+    let others = good.replace("\"in_channels\":", "\"in_channels\":1").replace("\"in_features\":", "\"in_features\":1");
     assert_eq!(read(&others), ruled, "other layers");
     let faulty = Options { faulty: vec![(PLAIN, STORED)], ..with(vec![table(&network, caps, 1, PLAIN)]) };
     let (shaders, _) = convolutions(&plan(&network, caps, 1, &faulty));

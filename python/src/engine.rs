@@ -1,6 +1,7 @@
 //! An open classifier.
 
 use std::{
+    mem,
     path::PathBuf,
     process,
     sync::{Mutex, PoisonError},
@@ -317,7 +318,7 @@ impl Drop for Engine {
         let classifier = self.classifier.take();
         // Closing a device may wait for threads that log, which need the interpreter.
         // Where the interpreter ends, the system takes back what is open.
-        let kept = std::mem::take(&mut self.kept);
+        let kept = mem::take(&mut self.kept);
         let _ = Python::try_attach(|py| py.detach(|| drop((classifier, kept))));
     }
 }
@@ -350,8 +351,7 @@ fn check_finite(input: &Tensor) -> Result<()> {
     let Shape { c, h, w, .. } = input.shape;
     let Some(at) = input.data.iter().position(|value| !value.is_finite()) else { return Ok(()) };
     let index = [at / (c * h * w), at / (h * w) % c, at / w % h, at % w];
-    let (place, field, value) = ("input".into(), format!("{index:?}"), input.data[at].to_string());
-    Err(Error::ConfigValue { place, field, value, expected: "a finite number".into() })
+    Err(Error::config_value("input", format!("{index:?}"), input.data[at].to_string(), "a finite number"))
 }
 
 /// Which files of a folder are taken.
@@ -359,10 +359,7 @@ fn choice(py: Python<'_>, hidden: bool, exclude: &[String]) -> PyResult<Choice> 
     let mut choice = Choice::default();
     choice.hidden = hidden;
     for pattern in exclude {
-        let refused = |expected: String| {
-            let (place, field, value) = ("argument".into(), "exclude".into(), pattern.clone());
-            raised(py, &Error::ConfigValue { place, field, value, expected })
-        };
+        let refused = |expected: String| raised(py, &Error::config_value("argument", "exclude", pattern, expected));
         choice.exclude.push(pattern.parse().map_err(refused)?);
     }
     Ok(choice)

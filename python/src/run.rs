@@ -3,6 +3,7 @@
 
 use std::{
     collections::HashMap,
+    mem,
     path::PathBuf,
     process,
     sync::{
@@ -95,6 +96,12 @@ pub(crate) struct Run {
     started_by: u32,
 }
 
+/// Exceptions of images by their indices.
+type Failures = HashMap<usize, Py<PyAny>>;
+
+/// Takes a batch, and says whether it wants another one.
+type Take<'a> = dyn FnMut(Python<'_>, Vec<Row>, &mut Failures) -> PyResult<bool> + Send + 'a;
+
 /// What computes, and how.
 struct Engine {
     classifier: Classifier,
@@ -117,7 +124,7 @@ struct Images {
     exif: bool,
     given: usize,
     /// What is wrong with those that are no images.
-    failures: HashMap<usize, Py<PyAny>>,
+    failures: Failures,
 }
 
 impl Run {
@@ -197,11 +204,7 @@ impl Run {
     }
 
     /// Calls `take` with the batches to come, of which it says whether it wants another one. Whether there are more after that.
-    fn pump(
-        &self,
-        py: Python<'_>,
-        take: &mut (dyn FnMut(Python<'_>, Vec<Row>, &mut HashMap<usize, Py<PyAny>>) -> PyResult<bool> + Send),
-    ) -> PyResult<bool> {
+    fn pump(&self, py: Python<'_>, take: &mut Take<'_>) -> PyResult<bool> {
         if process::id() != self.started_by {
             return Err(of_package(py, "gpu.forked", "this was started in the process that this one is a fork of"));
         }
@@ -306,11 +309,7 @@ impl Drop for Run {
 }
 
 impl Live {
-    fn pump(
-        &mut self,
-        py: Python<'_>,
-        take: &mut (dyn FnMut(Python<'_>, Vec<Row>, &mut HashMap<usize, Py<PyAny>>) -> PyResult<bool> + Send),
-    ) -> PyResult<bool> {
+    fn pump(&mut self, py: Python<'_>, take: &mut Take<'_>) -> PyResult<bool> {
         let mut none = HashMap::new();
         let mut checked = Instant::now();
         loop {
@@ -345,7 +344,7 @@ impl Live {
                 }
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => {
-                    let thread = std::mem::replace(&mut self.thread, thread::spawn(|| {}));
+                    let thread = mem::replace(&mut self.thread, thread::spawn(|| {}));
                     return Err(panicked(py, thread));
                 }
             }
@@ -375,7 +374,8 @@ impl Images {
                 }
                 Err(error) if error.is_instance_of::<PyException>(py) => {
                     self.failures.insert(index, error.into_value(py).into_any());
-                    Err(Error::ImageDecode { reason: "not an image".into() })
+                    // The exception takes its place.
+                    Err(Error::ImageNone)
                 }
                 Err(signal) => return Err(signal),
             };
@@ -431,7 +431,7 @@ fn tell(key: &Key, flaw: Option<String>) {
 /// The index of an image, and Python's object for what was made of it or its exception.
 type Object<'py> = (usize, std::result::Result<Bound<'py, PyAny>, Bound<'py, PyAny>>);
 
-fn object<'py>(py: Python<'py>, row: Row, failures: &mut HashMap<usize, Py<PyAny>>) -> PyResult<Object<'py>> {
+fn object<'py>(py: Python<'py>, row: Row, failures: &mut Failures) -> PyResult<Object<'py>> {
     let Row { key, result, flaw } = row;
     tell(&key, flaw);
     let result = match result {

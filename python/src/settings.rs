@@ -150,5 +150,5 @@ impl Settings {
 }
 
 fn refused(field: &str, value: &str, expected: &str) -> Error {
-    Error::ConfigValue { place: "argument".into(), field: field.into(), value: value.into(), expected: expected.into() }
+    Error::config_value("argument", field, value, expected)
 }

@@ -1,6 +1,6 @@
 //! The kernels that [`verify`](super::verify) found to be wrong, kept in the folder of a cache from one start to the next.
 
-use std::path::Path;
+use std::{io, path::Path};
 
 use super::verify::Fault;
 use crate::{Error, Result, cache::Cache, executor::DeviceInfo};
@@ -28,7 +28,8 @@ pub fn record(cache: &Path, device: &DeviceInfo, found: &[Fault]) -> Result<()> 
     if after.iter().copied().eq(&before) {
         return Ok(());
     }
-    let failed = |reason: String| Error::Io { path: cache.join(FILE), reason };
-    let text = serde_json::to_string_pretty(&after).map_err(|error| failed(error.to_string()))?;
-    if Cache::new(cache).write_text(FILE, &text) { Ok(()) } else { Err(failed("it cannot be written".into())) }
+    let failed = |error: &io::Error| Error::io(cache.join(FILE), error);
+    let text = serde_json::to_string_pretty(&after).map_err(|error| failed(&error.into()))?;
+    let written = Cache::new(cache).write_text(FILE, &text);
+    written.then_some(()).ok_or_else(|| failed(&io::Error::other("it cannot be written")))
 }

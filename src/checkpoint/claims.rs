@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value};
 
+use super::json::parse;
 use crate::labels::forms;
 
 /// What a configuration says of the tensors that it belongs to: they can be compared with it.
@@ -48,7 +49,7 @@ const MARKS: [&str; 14] = [
 impl Claims {
     /// The claims in the text of a `config.json`. Nothing if it is not a model's configuration, but that of another program, say.
     pub fn of(config: &str) -> Option<Self> {
-        match serde_json::from_str(config.trim_start_matches('\u{feff}')).ok()? {
+        match parse(config).ok()? {
             Value::Object(fields) if MARKS.iter().any(|mark| fields.contains_key(*mark)) => Some(Self::read(&fields)),
             _ => None,
         }

@@ -1,19 +1,19 @@
 //! The configuration that lies beside a checkpoint, in timm's or transformers' form.
 
-use std::{collections::BTreeMap, fmt, path::Path};
+use std::collections::BTreeMap;
 
-use serde::{Deserialize, Deserializer, de::DeserializeOwned};
+use serde::Deserialize;
 use serde_json::Value;
 
 use super::{
-    beside::ConfigFiles,
     claims::Claims,
-    preprocess::PreprocessConfig,
+    json::{invalid, json},
+    preprocess_config::PreprocessConfig,
     timm::{self, PretrainedCfg},
     transformers,
 };
 use crate::{
-    Error, Result,
+    Result,
     labels::forms::{self, Refused},
     structure::{Activation, StrideIn, Structure},
 };
@@ -75,14 +75,6 @@ struct RawConfig {
 }
 
 impl ModelConfig {
-    /// Reads `config.json` and the preprocessing beside it in `folder`, see [`ConfigFiles`]. Nothing if there is no `config.json`.
-    ///
-    /// # Errors
-    /// [`Error::Io`] if a file is there and cannot be read, and those of [`ModelConfig::from_json`].
-    pub fn from_folder(folder: &Path) -> Result<Option<Self>> {
-        ConfigFiles::read(folder)?.map(|files| files.parse()).transpose()
-    }
-
     /// The configuration in timm's form that a checkpoint carries in its metadata under `config`. Nothing if there is
     /// none, or text of another kind.
     ///
@@ -97,7 +89,7 @@ impl ModelConfig {
     /// messages.
     ///
     /// # Errors
-    /// [`Error::ConfigValue`] for text that is no such configuration and for a value out of its range.
+    /// [`Error::ConfigValue`](crate::Error::ConfigValue) for text that is no such configuration and for a value out of its range.
     pub fn from_json(place: &str, config: &str, preprocessor: Option<&str>) -> Result<Self> {
         let mut raw: RawConfig = json(place, config)?;
         let structure = raw.structure(place)?;
@@ -183,38 +175,5 @@ impl RawConfig {
             }
         }
         Ok((!names.is_empty()).then_some(names))
-    }
-}
-
-/// A number, or several.
-///
-/// # Errors
-/// The deserializer's, for anything else.
-pub(super) fn numbers<'de, D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Option<Vec<f64>>, D::Error> {
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum Numbers {
-        One(f64),
-        Several(Vec<f64>),
-    }
-    let numbers = Option::deserialize(deserializer)?;
-    Ok(numbers.map(|numbers| match numbers {
-        Numbers::One(number) => vec![number],
-        Numbers::Several(numbers) => numbers,
-    }))
-}
-
-/// Parses `text`, which lies at `place`.
-pub(super) fn json<T: DeserializeOwned>(place: &str, text: &str) -> Result<T> {
-    serde_json::from_str(text.trim_start_matches('\u{feff}')).map_err(|e| invalid(place, "JSON", "unreadable", e))
-}
-
-/// A value that is out of its range.
-pub(super) fn invalid(place: &str, field: &str, value: impl fmt::Display, expected: impl fmt::Display) -> Error {
-    Error::ConfigValue {
-        place: place.into(),
-        field: field.into(),
-        value: value.to_string(),
-        expected: expected.to_string(),
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, File},
-    io::Read,
+    io::{self, ErrorKind, Read},
     path::{Path, PathBuf},
 };
 
@@ -30,11 +30,15 @@ impl OpenFile {
     /// [`Error::Io`], [`Error::ModelFormat`] for a file of another kind, and those of [`header::parse`].
     pub(super) fn open(path: &Path) -> Result<(Self, Header)> {
         let name = path.display().to_string();
-        let failed = |error: std::io::Error| Error::io(path, &error);
+        let failed = |error: io::Error| Error::io(path, &error);
         let found = fs::metadata(path).map_err(failed)?;
         if !found.is_file() {
-            let kind = if found.is_dir() { "is a folder" } else { "is not a regular file" };
-            return Err(Error::Io { path: path.into(), reason: format!("{kind}; a checkpoint is one file") });
+            let (kind, what) = if found.is_dir() {
+                (ErrorKind::IsADirectory, "is a folder")
+            } else {
+                (ErrorKind::InvalidInput, "is not a regular file")
+            };
+            return Err(failed(io::Error::new(kind, format!("{what}; a checkpoint is one file"))));
         }
         let mut file = File::open(path).map_err(failed)?;
         let length = found.len();
@@ -58,7 +62,7 @@ impl OpenFile {
         let room = usize::try_from(missing).ok().and_then(|bytes| self.bytes.try_reserve_exact(bytes).ok());
         if room.is_none() {
             let reason = format!("its {} bytes do not fit into memory", self.length);
-            return Err(Error::Io { path: self.path, reason });
+            return Err(Error::io(self.path, &io::Error::new(ErrorKind::OutOfMemory, reason)));
         }
         self.file.take(missing).read_to_end(&mut self.bytes).map_err(|error| Error::io(&self.path, &error))?;
         if self.bytes.len() as u64 == self.length {

@@ -37,7 +37,7 @@ pub(super) struct TensorEntry {
 /// # Errors
 /// [`Error::ModelTruncated`] if the file is shorter than the length field, [`Error::ModelHeader`] for a length that cannot be.
 pub(super) fn end(model: &str, bytes: &[u8], length: u64) -> Result<usize> {
-    let malformed = |reason| Error::ModelHeader { model: model.into(), reason };
+    let malformed = |reason: String| Error::model_header(model, reason);
     let Some((announced, _)) = bytes.split_first_chunk::<8>() else {
         let reason = format!("{length} bytes, and the length of the header alone takes 8");
         return Err(Error::ModelTruncated { model: model.into(), reason });
@@ -62,16 +62,16 @@ pub(super) fn end(model: &str, bytes: &[u8], length: u64) -> Result<usize> {
 /// [`Error::ModelTruncated`] if those are fewer than its tensors take, [`Error::ModelHeader`] for everything else.
 pub(super) fn parse(model: &str, head: &[u8], data: u64) -> Result<Header> {
     let truncated = |reason| Error::ModelTruncated { model: model.into(), reason };
-    let malformed = |reason| Error::ModelHeader { model: model.into(), reason };
+    let malformed = |reason: String| Error::model_header(model, reason);
     let header = &head[8..];
     if header.first() != Some(&b'{') {
         return Err(malformed("the header does not start with '{'".into()));
     }
-    let header = str::from_utf8(header).map_err(|e| malformed(format!("the header is not UTF-8: {e}")))?;
-    if let Some(name) = first_duplicate(header).map_err(|e| malformed(e.to_string()))? {
+    let header = str::from_utf8(header).map_err(|e| malformed(format!("the header is not UTF-8: {e}")).because(e))?;
+    if let Some(name) = first_duplicate(header).map_err(|e| malformed(e.to_string()).because(e))? {
         return Err(malformed(format!("tensor {name} is there twice")));
     }
-    let parsed: Metadata = serde_json::from_str(header).map_err(|e| malformed(e.to_string()))?;
+    let parsed: Metadata = serde_json::from_str(header).map_err(|e| malformed(e.to_string()).because(e))?;
     let announced = parsed.data_len() as u64;
     if data < announced {
         return Err(truncated(format!("{announced} bytes of tensors announced, {data} found")));

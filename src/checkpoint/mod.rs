@@ -10,8 +10,9 @@ mod config;
 mod file;
 mod format;
 mod header;
+mod json;
 mod names;
-mod preprocess;
+mod preprocess_config;
 mod published;
 mod shards;
 mod synthetic;
@@ -23,6 +24,7 @@ use std::{
     borrow::Cow,
     collections::BTreeMap,
     fmt,
+    hash::Hasher,
     ops::Range,
     path::Path,
     sync::{Arc, OnceLock},
@@ -32,8 +34,9 @@ pub use beside::ConfigFiles;
 pub use claims::Claims;
 pub use config::{ModelConfig, ProblemType};
 use file::OpenFile;
+use fnv::FnvHasher;
 use header::{Header, TensorEntry};
-pub use preprocess::{Framing, PreprocessConfig};
+pub use preprocess_config::{Framing, PreprocessConfig};
 pub use published::published;
 use safetensors::Dtype;
 use shards::Shards;
@@ -110,7 +113,7 @@ impl Headers {
         if path.as_os_str().to_string_lossy().ends_with(shards::ENDING) {
             let shards = Shards::open(path)?;
             for name in shards.files() {
-                add(&path.with_file_name(name), Some((&shards, name)))?;
+                add(&shards::beside(path, name), Some((&shards, name)))?;
             }
         } else {
             add(path, None)?;
@@ -196,8 +199,9 @@ impl Checkpoint {
 
     /// The 64-bit FNV-1a hash of the file's bytes, of several files one after the other.
     pub fn fingerprint(&self) -> u64 {
-        let step = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3);
-        self.content.files.iter().flat_map(|file| file.iter()).fold(0xcbf2_9ce4_8422_2325, step)
+        let mut hasher = FnvHasher::default();
+        self.content.files.iter().for_each(|file| hasher.write(file));
+        hasher.finish()
     }
 
     /// The values of the tensor `name` (torchvision spelling), row-major. F32 is borrowed where the bytes are aligned,
@@ -279,7 +283,7 @@ impl Content {
 impl Directory {
     fn new(name: &str, tensors: Vec<TensorEntry>, metadata: BTreeMap<String, String>) -> Result<Self> {
         let canonical = names::canonical(tensors.iter().map(|t| (t.name.as_str(), t.shape.as_slice())))
-            .map_err(|reason| Error::ModelHeader { model: name.into(), reason })?;
+            .map_err(|reason| Error::model_header(name, reason))?;
         let mut entries = BTreeMap::new();
         let mut shapes = BTreeMap::new();
         for (TensorEntry { name, dtype, shape, file, bytes }, canonical) in tensors.into_iter().zip(canonical) {

@@ -4,7 +4,7 @@
 //! Sources: timm 1.0.31, in `weights/timm_recipes.csv`; torchvision 0.29.2, `models/resnet.py`.
 
 use super::{
-    preprocess::PreprocessConfig,
+    preprocess_config::PreprocessConfig,
     timm::{self, PretrainedCfg},
 };
 

@@ -1,7 +1,13 @@
 //! Checkpoints in several files, as transformers writes large ones: `model.safetensors.index.json` says which tensor lies in which
 //! file beside it.
 
-use std::{collections::BTreeMap, fs::File, io::Read, path::Path};
+use std::{
+    collections::BTreeMap,
+    fs::{self, File},
+    io::Read,
+    iter,
+    path::{Path, PathBuf},
+};
 
 use serde::Deserialize;
 
@@ -10,6 +16,17 @@ use crate::{Error, Result};
 
 /// How the names of such files end.
 pub(super) const ENDING: &str = ".index.json";
+
+/// Most links that are followed, as Linux does.
+const MOST_LINKS: usize = 40;
+
+/// The file `name` beside `index`, or beside what that is a link to.
+pub(super) fn beside(index: &Path, name: &str) -> PathBuf {
+    let next = |step: &PathBuf| Some(step.with_file_name("").join(fs::read_link(step).ok()?));
+    let steps = iter::successors(Some(index.to_path_buf()), next).take(MOST_LINKS);
+    let found = steps.map(|step| step.with_file_name(name)).find(|file| file.exists());
+    found.unwrap_or_else(|| index.with_file_name(name))
+}
 
 /// Which tensor lies in which file.
 pub(super) struct Shards {
@@ -39,8 +56,8 @@ impl Shards {
     /// # Errors
     /// [`Error::ModelHeader`] for text that is no such file; [`Error::ConfigPath`] if it names anything but a file that lies beside it.
     pub(super) fn parse(place: &str, text: &str) -> Result<Self> {
-        let malformed = |reason| Error::ModelHeader { model: place.into(), reason };
-        let raw: Raw = serde_json::from_str(text).map_err(|error| malformed(error.to_string()))?;
+        let malformed = |reason: String| Error::model_header(place, reason);
+        let raw: Raw = serde_json::from_str(text).map_err(|error| malformed(error.to_string()).because(error))?;
         if raw.weight_map.is_empty() {
             return Err(malformed("its weight_map is empty".into()));
         }
@@ -63,7 +80,7 @@ impl Shards {
     /// # Errors
     /// [`Error::ModelHeader`] with the first tensor that is elsewhere.
     pub(super) fn check(&self, file: &str, tensors: &[TensorEntry]) -> Result<()> {
-        let wrong = |reason| Error::ModelHeader { model: self.place.clone(), reason };
+        let wrong = |reason: String| Error::model_header(&*self.place, reason);
         if let Some(tensor) = tensors.iter().find(|tensor| self.file_of.get(&tensor.name).is_none_or(|of| of != file)) {
             return Err(wrong(format!("{file} holds {}, which the index does not say", tensor.name)));
         }

@@ -4,8 +4,9 @@
 //! weights, without any download. The functions are those of `golden/synthetic.py`; a key is the FNV-1a hash of
 //! `salt:name`, and element `i` takes the top 24 bits of splitmix64 at position `i + 1`.
 
-use std::{borrow::Cow, collections::BTreeMap, f64::consts::PI};
+use std::{borrow::Cow, collections::BTreeMap, f64::consts::PI, hash::Hasher};
 
+use fnv::FnvHasher;
 use safetensors::Dtype;
 
 use super::{Checkpoint, Directory, TensorEntry};
@@ -90,10 +91,9 @@ impl Synthetic {
     }
 
     fn key(&self, name: &str) -> u64 {
-        let text = [self.salt.as_bytes(), b":", name.as_bytes()];
-        text.iter().copied().flatten().fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| {
-            (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)
-        })
+        let mut hasher = FnvHasher::default();
+        [self.salt.as_bytes(), b":", name.as_bytes()].iter().for_each(|text| hasher.write(text));
+        hasher.finish()
     }
 }
 

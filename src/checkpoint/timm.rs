@@ -6,8 +6,8 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::{
-    config::{invalid, json, numbers},
-    preprocess::{self, Framing, PreprocessConfig},
+    json::{invalid, json, numbers},
+    preprocess_config::{self, Framing, PreprocessConfig},
 };
 use crate::{
     Result,
@@ -139,8 +139,8 @@ pub(super) fn preprocess(place: &str, cfg: &PretrainedCfg) -> Result<PreprocessC
         test_framing,
         filter,
         rounding: CropRounding::HalfEven,
-        mean: preprocess::mean(place, "mean", cfg.mean.as_deref().unwrap_or(&IMAGENET_MEAN))?,
-        std: preprocess::std(place, "std", cfg.std.as_deref().unwrap_or(&IMAGENET_STD))?,
+        mean: preprocess_config::mean(place, "mean", cfg.mean.as_deref().unwrap_or(&IMAGENET_MEAN))?,
+        std: preprocess_config::std(place, "std", cfg.std.as_deref().unwrap_or(&IMAGENET_STD))?,
     })
 }
 
@@ -148,8 +148,9 @@ fn framing(place: &str, mode: &str, size: (&str, &[i64]), crop_pct: (&str, f64))
     let [3, height, width] = *size.1 else {
         return Err(invalid(place, size.0, format!("{:?}", size.1), "[3, height, width]"));
     };
-    let (height, width) = (preprocess::side(place, size.0, height)?, preprocess::side(place, size.0, width)?);
-    let resized = |side| preprocess::resized(place, crop_pct.0, side, crop_pct.1);
+    let (height, width) =
+        (preprocess_config::side(place, size.0, height)?, preprocess_config::side(place, size.0, width)?);
+    let resized = |side| preprocess_config::resized(place, crop_pct.0, side, crop_pct.1);
     let resize = match mode {
         "center" if height == width => Resize::Shorter(resized(height)?),
         "center" => {

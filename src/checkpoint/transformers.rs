@@ -8,8 +8,8 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::{
-    config::{invalid, json, numbers},
-    preprocess::{self, Framing, PreprocessConfig},
+    json::{invalid, json, numbers},
+    preprocess_config::{self, Framing, PreprocessConfig},
 };
 use crate::{
     Result,
@@ -142,7 +142,7 @@ impl Processor {
             let std = raw.image_std.as_deref().or(kind.map(|kind| kind.std.as_slice()));
             let mean = mean.ok_or_else(|| self.missing("image_mean"))?;
             let std = std.ok_or_else(|| self.missing("image_std"))?;
-            (preprocess::mean(place, "image_mean", mean)?, preprocess::std(place, "image_std", std)?)
+            (preprocess_config::mean(place, "image_mean", mean)?, preprocess_config::std(place, "image_std", std)?)
         };
         Ok(PreprocessConfig {
             stated_in: (*place).into(),
@@ -190,7 +190,12 @@ impl Processor {
         }
         let resize = if shorter < CROP_BELOW {
             // The default of the class is 224 / 256.
-            Resize::Shorter(preprocess::resized(self.place, "crop_pct", side, self.raw.crop_pct.unwrap_or(0.875))?)
+            Resize::Shorter(preprocess_config::resized(
+                self.place,
+                "crop_pct",
+                side,
+                self.raw.crop_pct.unwrap_or(0.875),
+            )?)
         } else {
             Resize::Squash { height: side, width: side }
         };
@@ -207,7 +212,7 @@ impl Processor {
     }
 
     fn side(&self, field: &str, value: i64) -> Result<usize> {
-        preprocess::side(self.place, field, value)
+        preprocess_config::side(self.place, field, value)
     }
 
     fn missing(&self, field: &str) -> crate::Error {

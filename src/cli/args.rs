@@ -109,7 +109,7 @@ afterwards; a later verify that finds it right takes that back.")]
     Preprocess {
         #[command(flatten)]
         model: Model,
-        /// A JPEG, PNG, WebP, GIF or BMP file, or - for stdin
+        /// A JPEG, PNG, WebP, GIF, BMP or TIFF file, or - for stdin
         image: PathBuf,
         /// The PNG file to write
         #[arg(short, long, value_name = "CROP.png")]
@@ -253,7 +253,7 @@ pub(crate) struct Similar {
     #[arg(short, default_value_t = 10, value_name = "N", value_parser = at_least_one)]
     pub(crate) k: usize,
     /// Show only images of at least this similarity
-    #[arg(long, value_name = "SCORE", allow_negative_numbers = true)]
+    #[arg(long, value_name = "SCORE", allow_negative_numbers = true, value_parser = cosine)]
     pub(crate) min_score: Option<f32>,
     /// Instead of a search: the groups of images in the folder that are alike, each linked to another one by at least --min-score, or 0.95
     ///
@@ -273,7 +273,7 @@ pub(crate) struct Similar {
 pub(crate) struct Explain {
     #[command(flatten)]
     pub(crate) model: Model,
-    /// A JPEG, PNG, WebP, GIF or BMP file, or - for stdin
+    /// A JPEG, PNG, WebP, GIF, BMP or TIFF file, or - for stdin
     pub(crate) image: PathBuf,
     /// The PNG file to write
     #[arg(short, long, value_name = "HEATMAP.png")]
@@ -335,6 +335,10 @@ pub(crate) enum EmbedFormat {
 pub(crate) enum SimilarFormat {
     Text,
     Jsonl,
+}
+
+fn cosine(text: &str) -> Result<f32, String> {
+    text.parse().ok().filter(|score| (-1.0..=1.0).contains(score)).ok_or_else(|| "a similarity, from -1 to 1".into())
 }
 
 fn at_least_one(text: &str) -> Result<usize, String> {

@@ -4,6 +4,7 @@
 mod args;
 mod commands;
 mod draw;
+mod hints;
 mod io;
 mod open;
 mod options;
@@ -53,7 +54,7 @@ pub(crate) fn run(args: Args) -> ExitCode {
         Ok(false) => ExitCode::from(1),
         Err(Stop::Interrupted) => ExitCode::from(interrupt::STATUS),
         Err(Stop::Failed(error)) => {
-            global.complain(&format!("{error} [{}]", error.code()));
+            global.complain(&hints::of_error(&error));
             ExitCode::from(2)
         }
     }

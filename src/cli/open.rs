@@ -11,6 +11,7 @@ use residua::{
 };
 
 use super::{
+    hints,
     io::faults,
     options::Global,
     terminal::{download, tuning},
@@ -29,10 +30,10 @@ impl Global {
         Ok(classifier)
     }
 
-    /// These options.
+    /// These options. A command starts with its batch at once, so that nothing is prepared for another.
     pub(crate) fn builder(&self) -> Result<Builder, Error> {
         let mut builder: Builder =
-            Classifier::builder().hub(self.hub()).adapter(self.wanted()?).precision(self.precision);
+            Classifier::builder().hub(self.hub()).adapter(self.wanted()?).precision(self.precision).prepare(0);
         builder = builder.test_size(self.test_size).deterministic(self.deterministic).tune(tuning::tune(self, None));
         builder = builder.allow_extra(self.allow_extra).allow_nonfinite(self.allow_nonfinite).no_config(self.no_config);
         if let Some(structure) = &self.structure {
@@ -71,7 +72,7 @@ impl Global {
     /// Tells what a classifier has to tell.
     pub(crate) fn tell(&self, classifier: Classifier) -> Result<Classifier, Error> {
         environment::note().iter().for_each(|note| self.note(note));
-        classifier.notes().iter().for_each(|note| self.note(note));
+        classifier.notes().iter().for_each(|note| self.note(&hints::of_note(note)));
         Ok(classifier)
     }
 

@@ -4,6 +4,7 @@ use std::fmt;
 
 /// Device memory of a plan in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Footprint {
     /// Packed weights.
     pub weights: u64,

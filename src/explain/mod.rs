@@ -77,12 +77,11 @@ fn between(place: f64, cells: usize) -> (usize, usize, f32) {
 pub(crate) fn maps_of(executor: &dyn Executor) -> Result<Box<dyn Executor>> {
     let from = executor.network();
     let graph = from.graph().class_maps().ok_or_else(|| no_maps(from.graph()))?;
-    Ok(executor.with(Network::new(graph, from.checkpoint().clone())))
+    Ok(executor.with_network(Network::new(graph, from.checkpoint().clone())))
 }
 
 fn no_maps(graph: &Graph) -> Error {
-    let node = graph.nodes()[graph.output().0].name.clone();
-    Error::Shape { node, reason: "no head on global average pooling, so there are no class-activation maps".into() }
+    Error::NoClassMaps { node: graph.nodes()[graph.output().0].name.clone() }
 }
 
 /// Biases of the head, a class each.
@@ -110,11 +109,9 @@ pub(crate) fn explanation(
         planes.iter().zip(biases).map(|(plane, &bias)| (mean(plane) + f64::from(bias)) as f32).collect();
     let ranked = Prediction::new(model.scoring.scores(&logits), model.labels.clone()).top(logits.len());
     let wanted = class.or_else(|| Some(ranked.first()?.index));
-    let class = ranked.into_iter().find(|class| Some(class.index) == wanted).ok_or_else(|| Error::ConfigValue {
-        place: "option".into(),
-        field: "class".into(),
-        value: class.unwrap_or_default().to_string(),
-        expected: format!("a class below {}", logits.len()),
+    let class = ranked.into_iter().find(|class| Some(class.index) == wanted).ok_or_else(|| {
+        let (value, expected) = (class.unwrap_or_default().to_string(), format!("a class below {}", logits.len()));
+        Error::config_value("option", "class", value, expected)
     })?;
     Ok(Explanation {
         logit: logits[class.index],

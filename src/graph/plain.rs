@@ -27,6 +27,12 @@ pub enum Plain {
         /// Rows of the weight.
         out_features: usize,
     },
+    /// A gate for each channel, `[N, C, 1, 1]` to the same: the sigmoid of a convolution along the channels, which has zeros around
+    /// them and no bias, weight `[1, 1, kernel]` (Wang et al. 2020, "ECA-Net: Efficient Channel Attention", section 3.2).
+    ChannelGate {
+        /// Channels that a gate depends on, an odd number.
+        kernel: usize,
+    },
 }
 
 impl Plain {
@@ -38,6 +44,7 @@ impl Plain {
             Plain::GlobalAvgMaxPool => "global_avg_max_pool",
             Plain::Activation(activation) => activation.name(),
             Plain::Linear { .. } => "linear",
+            Plain::ChannelGate { .. } => "channel_gate",
         }
     }
 
@@ -47,6 +54,7 @@ impl Plain {
             Plain::Linear { in_features, out_features } => {
                 vec![("weight", vec![out_features, in_features]), ("bias", vec![out_features])]
             }
+            Plain::ChannelGate { kernel } => vec![("weight", vec![1, 1, kernel])],
             Plain::GlobalAvgPool | Plain::GlobalMaxPool | Plain::GlobalAvgMaxPool | Plain::Activation(_) => Vec::new(),
         }
     }
@@ -59,6 +67,8 @@ impl Plain {
             Plain::Linear { in_features, out_features } => {
                 of_channels(x, in_features).and_then(one_pixel).map(|x| Shape { c: out_features, ..x })
             }
+            Plain::ChannelGate { kernel } if kernel % 2 == 0 => Err(format!("a kernel of {kernel} has no middle")),
+            Plain::ChannelGate { .. } => one_pixel(x),
         }
     }
 }
@@ -80,6 +90,7 @@ impl fmt::Display for Plain {
             Plain::GlobalAvgMaxPool => f.write_str("mean of mean and maximum over all pixels"),
             Plain::Activation(activation) => activation.fmt(f),
             Plain::Linear { in_features, out_features } => write!(f, "linear {in_features} -> {out_features}"),
+            Plain::ChannelGate { kernel } => write!(f, "gate of {kernel} channels + sigmoid"),
         }
     }
 }

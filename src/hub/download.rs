@@ -7,12 +7,11 @@ use std::{
 };
 
 use super::{
-    Hub,
-    cache::Repository,
-    checksum,
+    Hub, checksum,
     client::{Client, RemoteFile},
     events::Event,
     lock::Lock,
+    repository::Repository,
     retry::{Failed, Patience},
 };
 use crate::{Error, Result, error::HubFailure};
@@ -121,10 +120,10 @@ impl Download<'_> {
     /// A network error that also says what the next run can build on.
     fn kept(&self, error: Error, done: u64) -> Error {
         match error {
-            Error::Hub { model, failure, reason } if done > 0 => {
+            Error::Hub { model, failure, reason, source } if done > 0 => {
                 let of = self.file.size.map_or(String::new(), |size| format!(" of {size}"));
                 let reason = format!("{reason}; {done}{of} bytes are kept, and the next run goes on from there");
-                Error::Hub { model, failure, reason }
+                Error::Hub { model, failure, reason, source }
             }
             other => other,
         }

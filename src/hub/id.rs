@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::published::by_name;
+use super::entries::by_name;
 use crate::{Error, error::HubFailure};
 
 /// The branch that is meant where no revision is named.
@@ -19,7 +19,7 @@ pub struct ModelId {
 }
 
 impl ModelId {
-    /// Reads `owner/name`, or an alias out of [`published`](super::published()), with `@revision` (a branch, a tag or a commit)
+    /// Reads `owner/name`, or an alias out of [`entries`](super::entries()), with `@revision` (a branch, a tag or a commit)
     /// after either. Nothing for any other text.
     pub fn parse(text: &str) -> Option<Self> {
         let (name, revision) = match text.split_once('@') {
@@ -52,7 +52,7 @@ impl ModelId {
     }
 
     pub(super) fn failed(&self, failure: HubFailure, reason: impl Into<String>) -> Error {
-        Error::Hub { model: self.to_string(), failure, reason: reason.into() }
+        Error::Hub { model: self.to_string(), failure, reason: reason.into(), source: None }
     }
 }
 

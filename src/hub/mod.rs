@@ -23,26 +23,26 @@
 //!
 //! Nothing is read from the environment here: [`Hub::from_vars`] interprets the variables that a program hands in.
 
-mod cache;
 mod checksum;
 mod client;
 mod download;
+mod entries;
 mod events;
 mod id;
 mod lock;
 mod proxy;
-mod published;
 mod redirect;
+mod repository;
 mod retry;
 mod settings;
 
 use std::path::PathBuf;
 
-use cache::Repository;
 use client::{Client, Found};
+pub use entries::{ModelEntry, by_repository, entries, similar_names};
 pub use events::{Event, Watch};
 pub use id::ModelId;
-pub use published::{Published, by_repository, near, published};
+use repository::Repository;
 pub use settings::{DEFAULT_ENDPOINT, Hub, Token};
 
 use crate::{Error, Result, error::HubFailure};
@@ -123,10 +123,7 @@ fn not_cached(repository: &Repository<'_>) -> Error {
         return id.failed(HubFailure::NoFile, format!("the repository has no {WEIGHTS}"));
     }
     let missing = commit.and_then(|commit| repository.missing(&commit).ok().flatten()).unwrap_or("the model");
-    let reason = format!(
-        "{missing} is not in the cache {}, and the network may not be used; `residua pull {id}` fetches it (without --offline and HF_HUB_OFFLINE)",
-        cache.display()
-    );
+    let reason = format!("{missing} is not in the cache {}, and the network may not be used", cache.display());
     id.failed(HubFailure::NotCached, reason)
 }
 

@@ -8,7 +8,10 @@ use ureq::{
 };
 
 use super::{Hub, ModelId, events::Event, proxy};
-use crate::{Error, Result, error::HubFailure};
+use crate::{
+    Error, Result,
+    error::{Cause, HubFailure},
+};
 
 /// Tries in a row without a byte between them.
 const TRIES: u32 = 5;
@@ -50,9 +53,11 @@ impl Failed {
             ureq::Error::Timeout(_) => ("no answer in time".into(), true),
             other => (other.to_string(), false),
         };
-        let error =
-            id.failed(HubFailure::Network, format!("{host}{way}: {reason}; --offline uses what is in the cache"));
-        if again { Failed::soon(error) } else { Failed::for_good(error) }
+        let mut failed = id.failed(HubFailure::Network, format!("{host}{way}: {reason}"));
+        if let ureq::Error::Io(error) = error {
+            failed = failed.because(Cause::io(error));
+        }
+        if again { Failed::soon(failed) } else { Failed::for_good(failed) }
     }
 
     /// The hub, or where it led, says no.

@@ -116,9 +116,8 @@ impl Hub {
             let seconds = value.trim().parse::<u32>().ok().filter(|&seconds| seconds > 0);
             seconds.map_or_else(
                 || {
-                    let expected = "a whole number of seconds, at least 1".into();
-                    let (place, field) = ("environment".into(), name.into());
-                    malformed.get_or_insert(Error::ConfigValue { place, field, value, expected });
+                    let expected = "a whole number of seconds, at least 1";
+                    malformed.get_or_insert(Error::config_value("environment", name, value, expected));
                     default
                 },
                 |seconds| Duration::from_secs(seconds.into()),
@@ -184,11 +183,7 @@ impl Hub {
     /// A setting that cannot be used, named by the variable that it came from.
     pub(super) fn unusable(&self, setting: &str, value: &str, expected: &str) -> Error {
         let variable = self.variables.get(setting);
-        Error::ConfigValue {
-            place: if variable.is_some() { "environment" } else { "hub" }.into(),
-            field: variable.map_or(setting, String::as_str).into(),
-            value: value.into(),
-            expected: expected.into(),
-        }
+        let place = if variable.is_some() { "environment" } else { "hub" };
+        Error::config_value(place, variable.map_or(setting, String::as_str), value, expected)
     }
 }

@@ -1,15 +1,18 @@
 //! From the bytes of a file to an upright image, within limits.
 
 use std::fs::File;
-use std::io::{Cursor, ErrorKind, Read};
+use std::io::{Cursor, Read};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
-use ::image::error::UnsupportedErrorKind;
-use ::image::metadata::Orientation;
-use ::image::{DynamicImage, ImageBuffer, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits};
+use ::image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
 
-use super::{Format, gif, jpeg, orientation::orientation, png, sniff, tiff};
+use super::{
+    Format, gif, jpeg,
+    orientation::orientation,
+    picture::{DECODER_BYTES, Picture, Sizes, error},
+    png, sniff, tiff,
+};
 use crate::error::{Error, Result};
 
 /// What to accept, and whether to turn the image upright.
@@ -61,39 +64,6 @@ impl Decoded {
 /// Largest file that is read, in bytes.
 const MAX_BYTES: u64 = 1 << 30;
 
-/// Room for what a decoder needs beside the image.
-pub(super) const DECODER_BYTES: usize = 64 << 20;
-
-/// An image as stored.
-pub(super) struct Picture {
-    pub(super) image: DynamicImage,
-    /// How it has to be turned.
-    pub(super) orientation: Orientation,
-    pub(super) damage: Option<String>,
-    pub(super) truncated: bool,
-}
-
-impl Picture {
-    /// An image without a flaw.
-    pub(super) fn whole(image: DynamicImage, orientation: Orientation) -> Self {
-        Picture { image, orientation, damage: None, truncated: false }
-    }
-}
-
-/// Which sizes are accepted.
-pub(super) struct Sizes {
-    max_pixels: u64,
-}
-
-impl Sizes {
-    pub(super) fn check(&self, width: u32, height: u32) -> Result<()> {
-        if u64::from(width) * u64::from(height) <= self.max_pixels {
-            return Ok(());
-        }
-        Err(Error::ImageTooLarge { width, height, limit: self.max_pixels })
-    }
-}
-
 /// Decodes the image file at `path`, which may have up to 1 GiB, as [`decode`] does.
 ///
 /// # Errors
@@ -112,7 +82,7 @@ pub fn read(file: impl Read, path: &Path) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
     file.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(|error| Error::io(path, &error))?;
     if bytes.len() as u64 > MAX_BYTES {
-        return Err(Error::ImageUnsupported { reason: format!("the file has more than {MAX_BYTES} bytes") });
+        return Err(Error::image_unsupported(format!("the file has more than {MAX_BYTES} bytes")));
     }
     Ok(bytes)
 }
@@ -131,7 +101,7 @@ pub fn decode(bytes: &[u8], options: &DecodeOptions) -> Result<Decoded> {
     let format = sniff::sniff(bytes)?;
     let Picture { mut image, orientation, damage, truncated } = contain(format, || decode_as(format, bytes, options))?;
     if let Some(damage) = damage.as_ref().filter(|_| options.strict) {
-        return Err(Error::ImageDecode { reason: format!("it is damaged: {damage}") });
+        return Err(Error::image_decode(format!("it is damaged: {damage}")));
     }
     // Pillow gives no TIFF as it is stored.
     if options.exif || format == Format::Tiff {
@@ -144,7 +114,7 @@ pub fn decode(bytes: &[u8], options: &DecodeOptions) -> Result<Decoded> {
 fn contain<T>(format: Format, decoder: impl FnOnce() -> Result<T>) -> Result<T> {
     // What a panicking decoder leaves behind is dropped with it, so nothing broken is seen afterwards.
     catch_unwind(AssertUnwindSafe(decoder))
-        .unwrap_or_else(|_| Err(Error::ImageDecode { reason: format!("the {} decoder panicked", format.name()) }))
+        .unwrap_or_else(|_| Err(Error::image_decode(format!("the {} decoder panicked", format.name()))))
 }
 
 fn decode_as(format: Format, bytes: &[u8], options: &DecodeOptions) -> Result<Picture> {
@@ -186,32 +156,6 @@ fn by_crate(format: ImageFormat, bytes: &[u8], sizes: &Sizes) -> Result<Picture>
     Ok(Picture::whole(DynamicImage::from_decoder(decoder).map_err(error)?, orientation))
 }
 
-/// An image of one to four bytes a pixel: grey, grey and alpha, RGB, RGBA.
-pub(super) fn from_samples(width: u32, height: u32, channels: usize, samples: Vec<u8>) -> Result<DynamicImage> {
-    let image = match channels {
-        1 => ImageBuffer::from_raw(width, height, samples).map(DynamicImage::ImageLuma8),
-        2 => ImageBuffer::from_raw(width, height, samples).map(DynamicImage::ImageLumaA8),
-        3 => ImageBuffer::from_raw(width, height, samples).map(DynamicImage::ImageRgb8),
-        _ => ImageBuffer::from_raw(width, height, samples).map(DynamicImage::ImageRgba8),
-    };
-    image.ok_or_else(|| Error::ImageDecode { reason: "the decoder gave too few pixels".into() })
-}
-
-pub(super) fn error(error: ImageError) -> Error {
-    match error {
-        ImageError::IoError(e) if e.kind() == ErrorKind::UnexpectedEof => {
-            Error::ImageTruncated { reason: "the file ends early".into() }
-        }
-        ImageError::Unsupported(e) => Error::ImageUnsupported {
-            reason: match e.kind() {
-                UnsupportedErrorKind::GenericFeature(feature) => feature,
-                _ => e.to_string(),
-            },
-        },
-        other => Error::ImageDecode { reason: other.to_string().trim_end().into() },
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -219,7 +163,7 @@ mod tests {
     #[test]
     fn row_30_a_panicking_decoder_is_an_error() {
         let error = contain::<()>(Format::Gif, || panic!("as a fuzzed file may make it")).unwrap_err();
-        assert_eq!(error, Error::ImageDecode { reason: "the GIF decoder panicked".into() });
+        assert_eq!(error, Error::image_decode("the GIF decoder panicked"));
         assert_eq!(contain(Format::Gif, || Ok(1)), Ok(1));
     }
 }

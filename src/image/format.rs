@@ -45,10 +45,10 @@ impl Format {
     /// How its files end: lower case, without the dot.
     pub const fn extensions(self) -> &'static [&'static str] {
         match self {
-            Format::Jpeg => &["jpg", "jpeg", "jpe", "jfif"],
-            Format::Png => &["png"],
+            Format::Jpeg => &["jpg", "jpeg", "jpe", "jfif", "jfi", "jif"],
+            Format::Png => &["png", "apng"],
             Format::Gif => &["gif"],
-            Format::Bmp => &["bmp"],
+            Format::Bmp => &["bmp", "dib"],
             Format::WebP => &["webp"],
             Format::Tiff => &["tif", "tiff"],
             Format::Avif => &["avif"],

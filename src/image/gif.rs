@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use ::image::{DynamicImage, RgbImage, metadata::Orientation};
 use gif::{DecodeOptions, DecodingError, MemoryLimit};
 
-use super::decode::{Picture, Sizes};
+use super::picture::{Picture, Sizes};
 use crate::{Error, Result};
 
 /// Where the header says that there is a global palette, the flag, and what a palette of all 256 colours adds to it.
@@ -25,7 +25,7 @@ pub(super) fn decode(bytes: &[u8], sizes: &Sizes) -> Result<Picture> {
     let (width, height) = (decoder.width(), decoder.height());
     sizes.check(width.into(), height.into())?;
     let frame = decoder.next_frame_info().map_err(error)?;
-    let frame = frame.ok_or_else(|| Error::ImageDecode { reason: "the GIF has no image".into() })?.clone();
+    let frame = frame.ok_or_else(|| Error::image_decode("the GIF has no image"))?.clone();
     let canvas_width = u32::from(width).max(u32::from(frame.left) + u32::from(frame.width));
     let canvas_height = u32::from(height).max(u32::from(frame.top) + u32::from(frame.height));
     sizes.check(canvas_width, canvas_height)?;
@@ -66,7 +66,7 @@ fn colours(palette: &[u8]) -> [[u8; 3]; 256] {
 
 fn error(error: DecodingError) -> Error {
     match error {
-        DecodingError::UnexpectedEof => Error::ImageTruncated { reason: "the file ends early".into() },
-        other => Error::ImageDecode { reason: format!("GIF: {other}") },
+        DecodingError::UnexpectedEof => Error::image_truncated("the file ends early"),
+        other => Error::image_decode(format!("GIF: {other}")).because(other),
     }
 }

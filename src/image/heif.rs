@@ -6,7 +6,7 @@
 use ::image::{DynamicImage, metadata::Orientation};
 use libheif_rs::{ColorSpace, HeifContext, HeifError, HeifErrorCode, HeifErrorSubCode, RgbChroma};
 
-use super::decode::{Picture, Sizes, from_samples};
+use super::picture::{Picture, Sizes, from_samples};
 use crate::{Error, Result};
 
 /// The pixels of the main image, with 8 bits a channel. `upright` turns, mirrors and cuts it as the file says.
@@ -17,7 +17,7 @@ pub(super) fn decode(bytes: &[u8], sizes: &Sizes, upright: bool) -> Result<Pictu
     sizes.check(handle.ispe_width().unsigned_abs(), handle.ispe_height().unsigned_abs())?;
     let image = handle.decode(ColorSpace::Rgb(RgbChroma::Rgb), !upright).map_err(error)?;
     let planes = image.planes();
-    let plane = planes.interleaved.ok_or_else(|| Error::ImageDecode { reason: "libheif gave no pixels".into() })?;
+    let plane = planes.interleaved.ok_or_else(|| Error::image_decode("libheif gave no pixels"))?;
     let rows = plane.data.chunks(plane.stride).take(plane.height as usize);
     let samples = rows.filter_map(|row| row.get(..3 * plane.width as usize)).flatten().copied().collect();
     let image: DynamicImage = from_samples(plane.width, plane.height, 3, samples)?;
@@ -27,10 +27,8 @@ pub(super) fn decode(bytes: &[u8], sizes: &Sizes, upright: bool) -> Result<Pictu
 fn error(error: HeifError) -> Error {
     let reason = format!("libheif: {}", error.message.trim_end());
     match (error.code, error.sub_code) {
-        (_, HeifErrorSubCode::EndOfData) => Error::ImageTruncated { reason },
-        (HeifErrorCode::UnsupportedFileType | HeifErrorCode::UnsupportedFeature, _) => {
-            Error::ImageUnsupported { reason }
-        }
-        _ => Error::ImageDecode { reason },
+        (_, HeifErrorSubCode::EndOfData) => Error::image_truncated(reason),
+        (HeifErrorCode::UnsupportedFileType | HeifErrorCode::UnsupportedFeature, _) => Error::image_unsupported(reason),
+        _ => Error::image_decode(reason),
     }
 }

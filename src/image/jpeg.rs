@@ -9,6 +9,7 @@ use std::ops::RangeInclusive;
 
 use ::image::RgbImage;
 
+use super::picture::Check;
 use crate::{Error, Result};
 
 const PADDING: u8 = 0xff;
@@ -140,7 +141,7 @@ impl<'a> Segments<'a> {
         if self.arithmetic() || blocks <= 8 * len as u64 {
             return Ok(());
         }
-        Err(Error::ImageTruncated { reason: format!("{len} bytes cannot hold {width}x{height} pixels") })
+        Err(Error::image_truncated(format!("{len} bytes cannot hold {width}x{height} pixels")))
     }
 }
 
@@ -153,9 +154,6 @@ pub(super) struct Photo {
     pub(super) truncated: bool,
 }
 
-/// Refuses a size in columns and rows.
-pub(super) type Check<'a> = &'a dyn Fn(u32, u32) -> Result<()>;
-
 /// The pixels of a JPEG as RGB, whether they are stored as grey, colours or inks.
 ///
 /// One that ends early is an error unless `allow_truncated`. Of one whose end marker alone is missing all rows are there: it is
@@ -165,7 +163,7 @@ pub(super) type Check<'a> = &'a dyn Fn(u32, u32) -> Result<()>;
 /// [`Error::ImageTruncated`], what `check` says, and [`Error::ImageDecode`] or [`Error::ImageUnsupported`] in the decoder's words.
 #[cfg(feature = "libjpeg")]
 pub(super) fn decode(bytes: &[u8], segments: &Segments<'_>, allow_truncated: bool, check: Check<'_>) -> Result<Photo> {
-    let truncated = || Err(Error::ImageTruncated { reason: segments.missing().into() });
+    let truncated = || Err(Error::image_truncated(segments.missing()));
     let check = |width, height| check(width, height).and_then(|()| segments.check_room(bytes.len(), width, height));
     if segments.ended {
         let (image, damage) =
@@ -191,19 +189,19 @@ pub(super) fn decode(bytes: &[u8], segments: &Segments<'_>, allow_truncated: boo
 pub(super) fn decode(bytes: &[u8], segments: &Segments<'_>, allow_truncated: bool, check: Check<'_>) -> Result<Photo> {
     use ::image::{DynamicImage, ImageDecoder, codecs::jpeg::JpegDecoder};
     if !segments.ended && !allow_truncated {
-        return Err(Error::ImageTruncated { reason: segments.missing().into() });
+        return Err(Error::image_truncated(segments.missing()));
     }
     let kind = if segments.arithmetic() { Some("arithmetic") } else { segments.lossless().then_some("lossless") };
     if let Some(kind) = kind {
         let reason = format!("a JPEG with {kind} coding, which is read with the feature libjpeg");
-        return Err(Error::ImageUnsupported { reason });
+        return Err(Error::image_unsupported(reason));
     }
-    let failed = |error| segments.too_large(super::decode::error(error), check);
+    let failed = |error| segments.too_large(super::picture::error(error), check);
     let decoder = JpegDecoder::new(std::io::Cursor::new(bytes)).map_err(failed)?;
     let (width, height) = decoder.dimensions();
     check(width, height)?;
     segments.check_room(bytes.len(), width, height)?;
-    let image = DynamicImage::from_decoder(decoder).map_err(super::decode::error)?.into_rgb8();
+    let image = DynamicImage::from_decoder(decoder).map_err(super::picture::error)?.into_rgb8();
     let damage = (!segments.ended).then(|| "the end-of-image marker is missing".into());
     Ok(Photo { image, damage, truncated: !segments.ended })
 }

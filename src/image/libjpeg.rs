@@ -12,7 +12,7 @@ use turbojpeg_sys::{
     tj3DecompressHeader, tj3Destroy, tj3Get, tj3GetErrorStr, tj3Init, tj3Set, tjhandle,
 };
 
-use super::{cmyk, jpeg::Check};
+use super::{cmyk, picture::Check};
 use crate::{Error, Result};
 
 /// Most passes over the pixels that are read: a progressive JPEG has about ten, and a small file can make thousands.
@@ -38,7 +38,7 @@ pub(super) fn decode(bytes: &[u8], check: Check<'_>) -> Result<(RgbImage, Option
     let (width, height) = (turbo.get(TJPARAM_TJPARAM_JPEGWIDTH)?, turbo.get(TJPARAM_TJPARAM_JPEGHEIGHT)?);
     let precision = turbo.get(TJPARAM_TJPARAM_PRECISION)?;
     if precision != 8 {
-        return Err(Error::ImageUnsupported { reason: format!("a JPEG of {precision} bits a sample") });
+        return Err(Error::image_unsupported(format!("a JPEG of {precision} bits a sample")));
     }
     let colours = turbo.get(TJPARAM_TJPARAM_COLORSPACE)? as i64;
     let inks = colours == i64::from(TJCS_TJCS_CMYK) || colours == i64::from(TJCS_TJCS_YCCK);
@@ -73,7 +73,7 @@ impl<'a> Turbo<'a> {
         // SAFETY: it takes a number and gives null or a handle, which `drop` destroys.
         let handle = unsafe { tj3Init(TJINIT_TJINIT_DECOMPRESS as c_int) };
         if handle.is_null() {
-            return Err(Error::ImageDecode { reason: "libjpeg-turbo has no memory".into() });
+            return Err(Error::image_decode("libjpeg-turbo has no memory"));
         }
         let turbo = Turbo { handle, bytes };
         for (parameter, value) in [(TJPARAM_TJPARAM_SCANLIMIT, MOST_SCANS), (TJPARAM_TJPARAM_SAVEMARKERS, 0)] {
@@ -112,7 +112,7 @@ impl<'a> Turbo<'a> {
     fn get(&self, parameter: TJPARAM) -> Result<u32> {
         // SAFETY: the handle is live; any parameter may be asked for.
         let value = unsafe { tj3Get(self.handle, parameter as c_int) };
-        u32::try_from(value).map_err(|_| Error::ImageDecode { reason: "the JPEG holds no image".into() })
+        u32::try_from(value).map_err(|_| Error::image_decode("the JPEG holds no image"))
     }
 
     /// What a call warned of, from its status.
@@ -127,9 +127,9 @@ impl<'a> Turbo<'a> {
         if WARNINGS.iter().any(|start| words.starts_with(start)) {
             Ok(Some(words))
         } else if words.starts_with("Unsupported") {
-            Err(Error::ImageUnsupported { reason: words })
+            Err(Error::image_unsupported(words))
         } else {
-            Err(Error::ImageDecode { reason: words })
+            Err(Error::image_decode(words))
         }
     }
 }

@@ -15,6 +15,7 @@ mod jpeg;
 #[cfg(feature = "libjpeg")]
 mod libjpeg;
 mod orientation;
+mod picture;
 mod png;
 mod preprocess;
 mod resample;

@@ -5,8 +5,8 @@ use std::io::{Cursor, ErrorKind};
 use png::{ColorType, Decoder, DecodingError, Info, InterlaceInfo, Limits, Reader, Transformations};
 
 use super::{
-    decode::{DECODER_BYTES, Picture, Sizes, from_samples},
     orientation::orientation,
+    picture::{DECODER_BYTES, Picture, Sizes, from_samples},
 };
 use crate::{Error, Result};
 
@@ -121,8 +121,8 @@ fn raw_exif(info: &Info) -> Option<Vec<u8>> {
 fn error(error: DecodingError) -> Error {
     match error {
         DecodingError::IoError(error) if error.kind() == ErrorKind::UnexpectedEof => {
-            Error::ImageTruncated { reason: "the file ends early".into() }
+            Error::image_truncated("the file ends early").because(error)
         }
-        other => Error::ImageDecode { reason: other.to_string().trim_end().into() },
+        other => Error::image_decode(other.to_string().trim_end()).because(other),
     }
 }

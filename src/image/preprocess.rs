@@ -142,7 +142,7 @@ impl Preprocess {
         self.check()?;
         if image.width() == 0 || image.height() == 0 {
             let reason = format!("it has no pixels ({}x{})", image.width(), image.height());
-            return Err(Error::ImageDecode { reason });
+            return Err(Error::image_decode(reason));
         }
         Ok(self.crop(&rgb(image)))
     }
@@ -251,5 +251,5 @@ fn axis(source: u32, target: u64, window: Window) -> Axis {
 }
 
 fn out_of_range(field: &str, value: String, expected: String) -> Error {
-    Error::ConfigValue { place: "preprocessing".into(), field: field.into(), value, expected }
+    Error::config_value("preprocessing", field, value, expected)
 }

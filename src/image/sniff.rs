@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 /// The format of an image that is read, or an error that names what the bytes are instead.
 pub(super) fn sniff(bytes: &[u8]) -> Result<Format> {
     if bytes.is_empty() {
-        return Err(Error::ImageDecode { reason: "the file is empty".into() });
+        return Err(Error::image_decode("the file is empty"));
     }
     match known(bytes) {
         Some(format) if format.is_read() => return Ok(format),
@@ -16,7 +16,7 @@ pub(super) fn sniff(bytes: &[u8]) -> Result<Format> {
     if let Some(kind) = foreign(bytes) {
         let read = Format::ALL.into_iter().filter(|format| format.is_read()).map(Format::name).collect::<Vec<_>>();
         let reason = format!("{kind}; convert it to one of {} first", read.join(", "));
-        return Err(Error::ImageUnsupported { reason });
+        return Err(Error::image_unsupported(reason));
     }
     let reason = match text(bytes) {
         Some(kind) => format!("it is {kind}"),
@@ -26,14 +26,14 @@ pub(super) fn sniff(bytes: &[u8]) -> Result<Format> {
             format!("unknown format, {} bytes that begin with {head}", bytes.len())
         }
     };
-    Err(Error::ImageDecode { reason })
+    Err(Error::image_decode(reason))
 }
 
 /// The error for a format that another build reads.
 pub(super) fn not_in_this_build(format: Format) -> Error {
     let (name, feature) = (format.name(), format.name().to_lowercase());
     let reason = format!("{name} is read by a build with the feature {feature} only; convert it to JPEG or PNG first");
-    Error::ImageUnsupported { reason }
+    Error::image_unsupported(reason)
 }
 
 /// First bytes of the formats.

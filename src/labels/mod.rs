@@ -33,12 +33,7 @@ impl Labels {
     /// # Errors
     /// [`Error::ConfigValue`] if the text starts as JSON and is not one of these; `place` names the file in it.
     pub fn parse(place: &str, text: &str) -> Result<Self> {
-        let invalid = |value: String, expected: String| Error::ConfigValue {
-            place: place.into(),
-            field: "labels".into(),
-            value,
-            expected,
-        };
+        let invalid = |value: String, expected: String| Error::config_value(place, "labels", value, expected);
         let refused = |Refused { value, expected }| invalid(value, expected);
         let text = text.trim_start_matches('\u{feff}').trim();
         if text.starts_with(['[', '{']) {
@@ -73,12 +68,7 @@ impl Labels {
     /// # Errors
     /// [`Error::ConfigValue`] if there is no such class, or if there are several.
     pub fn find(&self, wanted: &str, classes: usize) -> Result<usize> {
-        let invalid = |expected: String| Error::ConfigValue {
-            place: "labels".into(),
-            field: "class".into(),
-            value: wanted.into(),
-            expected,
-        };
+        let invalid = |expected: String| Error::config_value("labels", "class", wanted, expected);
         if let Ok(index) = wanted.parse::<usize>() {
             let range = || invalid(format!("an index below {classes}, or a class name"));
             return Some(index).filter(|&index| index < classes).ok_or_else(range);

@@ -3,7 +3,7 @@
 
 use super::{
     DenseNet, Head, Properties, Shapes,
-    tally::{largest_index, most_frequent, outputs, rows, unsupported_stem},
+    majority::{largest_index, most_frequent, outputs, rows, unsupported_stem},
 };
 
 /// Whether the names are of the DenseNet family at all.

@@ -1,10 +1,11 @@
 //! Gates of residual blocks: what scales each channel of each image before the addition.
 //!
-//! Source: Hu et al. 2017, "Squeeze-and-Excitation Networks" (figure 3).
+//! Sources: Hu et al. 2017, "Squeeze-and-Excitation Networks" (figure 3); Wang et al. 2020, "ECA-Net: Efficient Channel Attention for
+//! Deep Convolutional Neural Networks" (section 3.2).
 
 use super::{
     Shapes,
-    tally::{most_frequent, rows},
+    majority::{most_frequent, rows},
 };
 use crate::graph::{Conv2dParams, Graph, Op, Plain, ValueId};
 
@@ -17,6 +18,11 @@ pub enum Gate {
         /// Channels between the two layers.
         squeeze: usize,
     },
+    /// Efficient channel attention: a convolution along the channels and a sigmoid.
+    Eca {
+        /// Channels that a gate depends on.
+        kernel: usize,
+    },
 }
 
 impl Gate {
@@ -24,6 +30,13 @@ impl Gate {
     /// the next multiple of 8, at least 8.
     pub(super) fn squeeze_excite(channels: usize, reduction: usize) -> Self {
         Gate::SqueezeExcite { squeeze: ((channels / reduction + 4) / 8 * 8).max(8) }
+    }
+
+    /// Efficient channel attention of `channels` channels, with a kernel of `(log2(channels) + 1) / 2` as timm rounds it: down,
+    /// then up to an odd number, at least 3.
+    pub(super) fn eca(channels: usize) -> Self {
+        let half = (channels.max(1).ilog2() as usize).div_ceil(2);
+        Gate::Eca { kernel: (half | 1).max(3) }
     }
 
     /// Appends the gate of a `block` to its value `x` of so many channels.
@@ -37,6 +50,9 @@ impl Gate {
                 let y = pointwise(graph, part("fc2"), Conv2dParams::pointwise(squeeze, channels), y);
                 graph.push(part("gate"), Op::Sigmoid, &[y])
             }
+            Gate::Eca { kernel } => {
+                graph.push(part("conv"), Plain::ChannelGate { kernel }.named(&part("conv")), &[mean])
+            }
         };
         graph.push(part("scale"), Op::Scale, &[x, gate])
     }
@@ -45,27 +61,40 @@ impl Gate {
     pub(super) fn name(self) -> &'static str {
         match self {
             Gate::SqueezeExcite { .. } => "squeeze-and-excitation",
+            Gate::Eca { .. } => "efficient channel attention",
         }
     }
 }
 
 /// The gates that the tensors of a network show.
-pub(super) struct Gates<'a>(&'a Shapes);
+pub(super) struct Gates<'a> {
+    shapes: &'a Shapes,
+    /// Whether any block has efficient channel attention. Then all have it: it is one tensor, and where that is missing nothing else
+    /// shows that there was one.
+    eca: bool,
+}
 
 impl<'a> Gates<'a> {
     /// Those that these tensors show.
     pub(super) fn read(shapes: &'a Shapes) -> Self {
-        Gates(shapes)
+        let eca = shapes.keys().any(|name| name.starts_with("layer") && name.contains(".se.conv."));
+        Gates { shapes, eca }
     }
 
     /// The gate of the block of this name, which yields so many channels.
     pub(super) fn of(&self, block: &str, channels: usize) -> Option<Gate> {
         let module = format!("{block}.se.");
-        let first = self.0.range(module.clone()..).next();
+        if self.eca {
+            // What the tensor shows, if it can be a kernel: it need not be the one that timm makes.
+            let kernel = self.shapes.get(&format!("{module}conv.weight")).and_then(|shape| shape.get(2).copied());
+            let is_kernel = |kernel: &usize| kernel % 2 == 1 && (3..1 << 16).contains(kernel);
+            return Some(kernel.filter(is_kernel).map_or_else(|| Gate::eca(channels), |kernel| Gate::Eca { kernel }));
+        }
+        let first = self.shapes.range(module.clone()..).next();
         first.filter(|(name, _)| name.starts_with(&module))?;
         let part = |part: &str| format!("{module}{part}");
-        let columns = self.0.get(&part("fc2.weight")).and_then(|shape| shape.get(1).copied());
-        let squeezes = rows(self.0, [part("fc1.weight"), part("fc1.bias")]).chain(columns);
+        let columns = self.shapes.get(&part("fc2.weight")).and_then(|shape| shape.get(1).copied());
+        let squeezes = rows(self.shapes, [part("fc1.weight"), part("fc1.bias")]).chain(columns);
         let squeeze = most_frequent(squeezes).map(|squeeze| Gate::SqueezeExcite { squeeze });
         Some(squeeze.unwrap_or_else(|| Gate::squeeze_excite(channels, 16)))
     }
@@ -80,5 +109,5 @@ fn pointwise(graph: &mut Graph, name: String, params: Conv2dParams, x: ValueId) 
 /// The gates that tensors show and that are not supported.
 pub(super) const UNSUPPORTED: [(&[&str], &str); 2] = [
     (&[".se_layer."], "squeeze-and-excitation of another spelling than timm's se.fc1 and se.fc2"),
-    (&[".se.conv.", ".eca."], "efficient channel attention (ecaresnet)"),
+    (&[".eca."], "efficient channel attention of another spelling than timm's se.conv"),
 ];

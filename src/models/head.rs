@@ -1,6 +1,6 @@
 //! Global pooling and the classifier after it, the same in all families.
 
-use super::{Properties, Shapes, tally::rows};
+use super::{Properties, Shapes, majority::rows};
 use crate::{
     graph::{Graph, Op, Plain, ValueId},
     structure::GlobalPool,

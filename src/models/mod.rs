@@ -9,23 +9,23 @@ mod densenet_table;
 mod extra;
 mod gate;
 mod head;
-mod look_alike;
+mod majority;
 mod properties;
 mod resnet;
 mod resnet_detect;
 mod resnet_table;
 mod stated;
-mod tally;
+mod unsupported;
 
 use std::collections::BTreeMap;
 
 pub use densenet::DenseNet;
 pub use gate::Gate;
 pub use head::Head;
-pub use look_alike::{Named, check_declared, is_foreign, named};
 pub use properties::Properties;
 pub use resnet::{Block, BlockKind, ResNet, Shortcut, Stem};
 pub use stated::Property;
+pub use unsupported::{Named, check_declared, is_foreign, named};
 
 use crate::{Error, Result, graph::Graph, structure::Structure, tensor::Shape};
 
@@ -82,7 +82,7 @@ impl Architecture {
     /// [`Error::UnknownArchitecture`] if they are of no supported network.
     pub(crate) fn of_tensors(model: &str, shapes: &Shapes) -> Result<Self> {
         let unknown = |reason| Error::UnknownArchitecture { model: model.into(), reason };
-        if let Some(feature) = look_alike::feature(shapes) {
+        if let Some(feature) = unsupported::feature(shapes) {
             return Err(unknown(format!("{feature} is not supported; supported are {}", supported())));
         }
         let architecture = if densenet_detect::resembles(shapes) {

@@ -6,7 +6,7 @@
 use super::{
     Block, BlockKind, Head, Properties, ResNet, Shapes, Shortcut, Stem,
     gate::Gates,
-    tally::{largest_index, most_frequent, outputs, unsupported_stem},
+    majority::{largest_index, most_frequent, outputs, unsupported_stem},
 };
 
 /// Whether the names are of the ResNet family at all.

@@ -4,7 +4,8 @@ use super::{Block, BlockKind, Gate, Head, Properties, ResNet, Shortcut, Stem};
 use BlockKind::{Basic, Bottleneck};
 
 /// What is supported, for messages.
-pub(super) const SUPPORTED: &str = "ResNet (plain, wide, -C, -D, -S, -T, -RS), ResNeXt, SE-ResNet and SE-ResNeXt";
+pub(super) const SUPPORTED: &str =
+    "ResNet (plain, wide, -C, -D, -S, -T, -RS), ResNeXt, SE-ResNet, SE-ResNeXt, ECA-ResNet and ECA-ResNeXt";
 
 /// Depths of the CIFAR nets, 6n + 2 (He et al. 2015, section 4.2).
 const CIFAR: [usize; 6] = [20, 32, 44, 56, 110, 1202];
@@ -81,6 +82,10 @@ impl Row {
         Row { gate: Some(|channels| Gate::squeeze_excite(channels, 16)), ..self }
     }
 
+    const fn eca(self) -> Row {
+        Row { gate: Some(Gate::eca), ..self }
+    }
+
     const fn rs(self) -> Row {
         let gate: Option<fn(usize) -> Gate> = Some(|channels| Gate::squeeze_excite(channels, 4));
         Row { stem_pool_conv: true, gate, ..self.d() }
@@ -137,6 +142,15 @@ const IMAGENET: &[Row] = &[
     row("seresnext101_32x8d", Bottleneck, [3, 4, 23, 3]).grouped(32, 8).se(),
     row("seresnext101d_32x8d", Bottleneck, [3, 4, 23, 3]).grouped(32, 8).d().se(),
     row("seresnext101_64x4d", Bottleneck, [3, 4, 23, 3]).grouped(64, 4).se(),
+    row("ecaresnet26t", Bottleneck, [2, 2, 2, 2]).t().eca(),
+    row("ecaresnet50d", Bottleneck, [3, 4, 6, 3]).d().eca(),
+    row("ecaresnet50t", Bottleneck, [3, 4, 6, 3]).t().eca(),
+    row("ecaresnet101d", Bottleneck, [3, 4, 23, 3]).d().eca(),
+    row("ecaresnet200d", Bottleneck, [3, 24, 36, 3]).d().eca(),
+    row("ecaresnet269d", Bottleneck, [3, 30, 48, 8]).d().eca(),
+    row("ecaresnetlight", Bottleneck, [1, 1, 11, 3]).pooled().eca(),
+    row("ecaresnext26t_32x4d", Bottleneck, [2, 2, 2, 2]).grouped(32, 4).t().eca(),
+    row("ecaresnext50t_32x4d", Bottleneck, [3, 4, 6, 3]).grouped(32, 4).t().eca(),
     row("resnetrs50", Bottleneck, [3, 4, 6, 3]).rs(),
     row("resnetrs101", Bottleneck, [3, 4, 23, 3]).rs(),
     row("resnetrs152", Bottleneck, [3, 8, 36, 3]).rs(),

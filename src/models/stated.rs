@@ -156,5 +156,5 @@ fn value_of(stated: &Structure, key: &str) -> String {
 }
 
 fn refused(stated: &Structure, key: &str, value: String, expected: String) -> Error {
-    Error::ConfigValue { place: stated.stated_in.clone(), field: key.into(), value, expected }
+    Error::config_value(&*stated.stated_in, key, value, expected)
 }

@@ -55,7 +55,7 @@ impl Subject<'_> {
         }
         let Some((field, said, found)) = self.contradiction(&claims) else { return config.map(Some) };
         if owned {
-            return Err(Error::ConfigValue { place, field: field.into(), value: said, expected: found });
+            return Err(Error::config_value(place, field, said, found));
         }
         other(&format!("it is another network's, with {field} = {said}: {found}"))
     }

@@ -10,10 +10,7 @@ use crate::{
     cache::Cache,
     check::{tune::Tune, verify::Fault},
     checkpoint::{Checkpoint, ModelConfig},
-    executor::{
-        Host,
-        gpu::{self, Wanted},
-    },
+    executor::{Host, gpu},
     image::{self, DecodeOptions},
     labels::Labels,
     structure::Structure,
@@ -59,7 +56,7 @@ impl Builder {
     }
 
     /// The adapter that is wanted, with what the environment says of it; instead of what [`Builder::device`] has named before.
-    pub fn adapter(mut self, wanted: Wanted) -> Self {
+    pub fn adapter(mut self, wanted: gpu::Wanted) -> Self {
         self.0.wanted = wanted;
         self
     }

@@ -7,7 +7,7 @@ use std::{
 
 use super::{agreement::Stated, links, settings::Settings};
 #[cfg(feature = "hub")]
-use crate::hub::{self, ModelId, Snapshot, near};
+use crate::hub::{self, ModelId, Snapshot, similar_names};
 use crate::{
     Error, Note, Result,
     checkpoint::{Checkpoint, ConfigFiles, Headers, ModelConfig, Synthetic},
@@ -156,7 +156,7 @@ impl Located {
     /// A model of the hub.
     #[cfg(feature = "hub")]
     fn named(model: &str, settings: &Settings) -> Result<Self> {
-        let Some(id) = ModelId::parse(model) else { return Err(not_found(model, &near(model))) };
+        let Some(id) = ModelId::parse(model) else { return Err(not_found(model, &similar_names(model))) };
         let Snapshot { folder, commit } = settings.hub.open(&id)?;
         let mut located = Located::at(&folder, settings)?;
         located.identity.name = id.repository().into();

@@ -39,7 +39,7 @@ async fn open(settings: Settings, host: Arc<dyn Host>) -> Result<Classifier> {
     }
     let stopped = || Error::ModelNotFound { model: "reading the model".into(), reason: "the host stopped it".into() };
     let described = described.ok_or_else(stopped)??;
-    let Prepared { executor, model, notes } = Prepared::of(described, device, &settings).await?;
+    let Prepared { executor, model, notes } = Prepared::of(described, device, &settings, host).await?;
     Ok(Classifier::new(executor, model, settings.decode, notes))
 }
 

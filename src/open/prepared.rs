@@ -10,12 +10,13 @@ use crate::{
     Error, ModelInfo, Note, Result,
     check::{selftest, tune},
     executor::{
-        Executor, Host, Reference,
+        Executor, Host,
         gpu::{
             self, Device,
             kernels::{KernelId, cooperative},
             plan::{self, Options},
         },
+        on_cpu,
     },
     network::Network,
     tensor::{Shape, StorageType},
@@ -49,19 +50,24 @@ impl Prepared {
     ///
     /// # Errors
     /// `gpu.*`: what kept the device from being opened, unless any will do; a device that lacks what was asked for, or fails its test.
-    pub(super) async fn of(described: Described, device: Option<Result<Device>>, settings: &Settings) -> Result<Self> {
+    pub(super) async fn of(
+        described: Described,
+        device: Option<Result<Device>>,
+        settings: &Settings,
+        host: Arc<dyn Host>,
+    ) -> Result<Self> {
         let Described { network, model, mut notes } = described;
         let executor: Box<dyn Executor> = match device {
             Some(Ok(device)) => Box::new(on_gpu(network, device, &model, settings, &mut notes).await?),
             None if settings.precision == Precision::F16 => {
                 return Err(Error::GpuFeature { device: "cpu".into(), feature: "f16 storage".into() });
             }
-            None => Box::new(Reference::new(network)),
+            None => on_cpu(settings.wanted.name(), network, host),
             Some(Err(error @ (Error::NoAdapter { .. } | Error::GpuOpen { .. })))
                 if settings.wanted.is_auto() && settings.precision != Precision::F16 =>
             {
                 notes.push(Note::ReferenceUsed(error));
-                Box::new(Reference::new(network))
+                on_cpu(settings.wanted.name(), network, host)
             }
             Some(Err(error)) => return Err(error),
         };
@@ -116,8 +122,7 @@ async fn faulty(
     settings: &Settings,
     notes: &mut Vec<Note>,
 ) -> Result<Vec<(KernelId, StorageType)>> {
-    let known = settings.faults.iter().filter(|fault| fault.concerns(device.info()));
-    let mut faulty: Vec<_> = known.map(|fault| (fault.kernel, fault.stored)).collect();
+    let mut faulty = device.known(&settings.faults);
     if !faulty.is_empty() {
         notes
             .push(Note::KernelsFaulty(faulty.iter().map(|(kernel, stored)| format!("{kernel} in {stored}")).collect()));

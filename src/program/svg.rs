@@ -15,12 +15,18 @@ const SERIES: [(&str, &str); 6] = [
     ("#555555", "#bbbbbb"),
 ];
 
-/// The class of series `i`, whose colour strokes lines; with `fill` it fills shapes.
+/// The class of series `i`, whose colour strokes lines.
 pub fn series(i: usize) -> String {
     format!("s{}", i % SERIES.len())
 }
 
-/// A picture. Classes: `ink`, `muted`, `bold` for text, `line`, `faint`, `box` for shapes, and those of [`series`].
+/// The class of shapes that the colour of series `i` fills; paler where the colours come round a second time.
+pub fn fill(i: usize) -> String {
+    let pale = if (i / SERIES.len()) % 2 == 1 { " pale" } else { "" };
+    format!("fill {}{pale}", series(i))
+}
+
+/// A picture. Classes: `ink`, `muted`, `bold` for text, `line`, `mark`, `faint`, `box` for shapes, those of [`series`] and of [`fill`].
 pub struct Svg {
     width: f64,
     height: f64,
@@ -71,7 +77,7 @@ impl Svg {
                 ("#ffffff", "#18181b", "#5f5f66", "#d4d4d8", "#f4f4f5")
             };
             let mut css = format!(
-                ".paper{{fill:{paper}}}.ink,.bold{{fill:{ink}}}.muted{{fill:{muted}}}.line{{stroke:{muted}}}\
+                ".paper{{fill:{paper}}}.ink,.bold{{fill:{ink}}}.muted{{fill:{muted}}}.line{{stroke:{muted}}}.mark{{stroke:{ink}}}\
                  .faint{{stroke:{faint}}}.box{{fill:{shape};stroke:{faint}}}.head{{fill:{muted}}}"
             );
             for (i, colour) in SERIES.into_iter().map(pick).enumerate() {
@@ -82,7 +88,7 @@ impl Svg {
         format!(
             "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width:.0} {height:.0}\" width=\"{width:.0}\" height=\"{height:.0}\">\n\
              <style>text{{font:11px ui-monospace,'DejaVu Sans Mono',Menlo,Consolas,monospace}}.bold{{font-weight:700}}\
-             path,line{{fill:none;stroke-width:1.5}}.dashed{{stroke-dasharray:5 4}}{}\n\
+             path,line{{fill:none;stroke-width:1.5}}.dashed{{stroke-dasharray:5 4}}.pale{{opacity:.5}}{}\n\
              @media (prefers-color-scheme:dark){{{}}}</style>\n\
              <rect width=\"100%\" height=\"100%\" class=\"paper\"/>\n{body}</svg>\n",
             colours(false),

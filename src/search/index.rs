@@ -26,19 +26,15 @@ pub struct Indexed {
 /// # Errors
 /// [`Error::ModelHeader`] if it is no index, [`Error::ConfigValue`] if it is one of other features.
 pub fn read(place: &str, bytes: &[u8], source: &HashMap<String, String>) -> Result<Vec<Indexed>> {
-    let invalid =
-        |reason: &dyn Display| Error::ModelHeader { model: place.into(), reason: format!("no index: {reason}") };
-    let header = |error: SafeTensorError| invalid(&error);
+    let invalid = |reason: &dyn Display| Error::model_header(place, format!("no index: {reason}"));
+    let header = |error: SafeTensorError| invalid(&error).because(error);
     let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(header)?;
     for (key, expected) in source {
         let found = metadata.metadata().as_ref().and_then(|all| all.get(key));
         if found != Some(expected) {
-            return Err(Error::ConfigValue {
-                place: place.into(),
-                field: key.clone(),
-                value: found.cloned().unwrap_or_else(|| "missing".into()),
-                expected: format!("{expected}: give the index's own model, or another file"),
-            });
+            let value = found.map_or("missing", String::as_str);
+            let expected = format!("{expected}: give the index's own model, or another file");
+            return Err(Error::config_value(place, key, value, expected));
         }
     }
     let file = SafeTensors::deserialize(bytes).map_err(header)?;

@@ -87,7 +87,7 @@ async fn in_chunks<E: From<Error>>(
 ) -> Result<(), E> {
     let features = vectors[0].len();
     for (c, vectors) in vectors.chunks(chunk).enumerate() {
-        let layer = executor.with(linear(vectors, features)?);
+        let layer = executor.with_network(linear(vectors, features)?);
         let error = error(features, layer.stored());
         for (q, queries) in queries.chunks(QUERIES).enumerate() {
             let input = Tensor::new(Shape::new(queries.len(), features, 1, 1), units(queries));
@@ -152,14 +152,14 @@ fn linear(vectors: &[&[f32]], features: usize) -> Result<Network> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{blocking, executor::Reference};
+    use crate::{Threads, blocking, executor::Reference};
 
     #[test]
     fn chunks_are_put_in_their_places() {
         let numbers: Vec<[f32; 3]> = (0..600).map(|i| [i as f32, 1.0, (i % 5) as f32]).collect();
         let (queries, vectors): (Vec<&[f32]>, Vec<&[f32]>) =
             (numbers.iter().map(|x| &x[..]).collect(), numbers[..7].iter().map(|x| &x[..]).collect());
-        let executor = Reference::new(linear(&vectors, 3).unwrap());
+        let executor = Reference::new(linear(&vectors, 3).unwrap(), Threads::host());
         for chunk in [1, 3, 7, 100] {
             let mut all = vec![vec![f32::NAN; 7]; 600];
             let mut each = |part: Similarities| {

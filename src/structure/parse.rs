@@ -31,12 +31,7 @@ impl FromStr for Structure {
         for pair in text.split(',') {
             let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
             let (key, value) = (key.trim(), value.trim());
-            let invalid = |expected: &str| Error::ConfigValue {
-                place: "structure".into(),
-                field: key.into(),
-                value: value.into(),
-                expected: expected.into(),
-            };
+            let invalid = |expected: &str| Error::config_value("structure", key, value, expected);
             let Some((_, values)) = KEYS.iter().find(|(known, _)| *known == key) else {
                 let keys: Vec<&str> = KEYS.iter().map(|(key, _)| *key).collect();
                 return Err(invalid(&format!("there is no such key; the keys are {}", keys.join(", "))));

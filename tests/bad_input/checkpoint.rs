@@ -266,7 +266,8 @@ fn files_and_folders() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("model.safetensors");
     assert_eq!(Checkpoint::open(&path).unwrap_err().code(), "io");
-    let Err(Error::Io { reason, .. }) = Checkpoint::open(folder.path()) else { panic!() };
+    let Err(Error::Io { source: reason, .. }) = Checkpoint::open(folder.path()) else { panic!() };
+    let reason = reason.to_string();
     assert!(reason.contains("folder"), "{reason}");
 
     // Larger than what is looked at first.

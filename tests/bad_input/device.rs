@@ -17,20 +17,6 @@ use serde_json::Value;
 
 use crate::Folder;
 
-/// What WebGPU promises of every adapter.
-fn least() -> Caps {
-    Caps {
-        device: "least".into(),
-        software: false,
-        f16: false,
-        subgroup: None,
-        cooperative: false,
-        workgroup_bytes: 16 << 10,
-        max_binding_bytes: 128 << 20,
-        max_workgroups: 65_535,
-    }
-}
-
 #[test]
 fn row_40_every_network_runs_within_webgpus_least_limits_or_says_which() {
     // Planning reads no weights.
@@ -43,11 +29,11 @@ fn row_40_every_network_runs_within_webgpus_least_limits_or_says_which() {
             let keep = [network.graph().output()];
             Plan::new(&network, Shape::new(1, 3, height, width), &keep, &Options::new(StorageType::F32), caps)
         };
-        let plan_of_least = plan(&least()).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let plan_of_least = plan(&Caps::least()).unwrap_or_else(|error| panic!("{name}: {error}"));
         for step in &plan_of_least.steps {
             assert!(step.operands.len() <= 8, "{name}: {} storage buffers in {}", step.operands.len(), step.name);
         }
-        let small = Caps { max_binding_bytes: 1 << 10, ..least() };
+        let small = Caps { max_binding_bytes: 1 << 10, ..Caps::least() };
         let Err(Error::GpuLimits { device, needed, limit, .. }) = plan(&small) else { panic!("{name}") };
         assert!(device == "least" && needed > limit && limit == 1 << 10, "{name}: {needed}");
     }

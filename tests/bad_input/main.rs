@@ -5,6 +5,8 @@ mod checkpoint;
 mod codes;
 mod device;
 mod files;
+#[path = "../common/folder.rs"]
+mod folder;
 mod image;
 mod model;
 
@@ -15,6 +17,8 @@ use std::{
     process::{Command, Stdio},
     time::{Duration, Instant},
 };
+
+use folder::Folder;
 
 /// The last row.
 const ROWS: usize = 52;
@@ -93,24 +97,6 @@ fn costs(what: &str, code: &str, arguments: &[&str]) -> Run {
 fn model_costs(what: &str, code: &str, model: &str, options: &[&str]) -> Run {
     let photo = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/formats/rgb.bmp");
     costs(what, code, &[&["classify", "-m", model, photo.to_str().unwrap()], options].concat())
-}
-
-/// A folder of its own for a test.
-struct Folder(tempfile::TempDir);
-
-impl Folder {
-    fn new() -> Self {
-        Folder(tempfile::tempdir().unwrap())
-    }
-
-    fn path(&self, name: &str) -> String {
-        self.0.path().join(name).to_str().unwrap().into()
-    }
-
-    fn file(&self, name: &str, bytes: impl AsRef<[u8]>) -> String {
-        fs::write(self.0.path().join(name), bytes).unwrap();
-        self.path(name)
-    }
 }
 
 /// All Rust files below the folders `src` and `tests`.

@@ -7,7 +7,7 @@ use std::{
 };
 
 use residua::{
-    Builder, Classifier, Error, Pixels, Precision,
+    Builder, Classifier, Error, Note, Pixels, Precision,
     checkpoint::{Checkpoint, ModelConfig, Synthetic},
     image::Preprocess,
     models::Architecture,
@@ -182,7 +182,10 @@ fn row_18_weights_beyond_f16_are_stored_as_f32() {
     };
     assert_eq!(opened.precision(), residua::tensor::StorageType::F32);
     assert!(
-        opened.notes().iter().any(|note| note.contains("layer1.0.conv1") && note.contains("f32")),
+        opened
+            .notes()
+            .iter()
+            .any(|note| matches!(note, Note::BeyondF16 { layer, .. } if layer.contains("layer1.0.conv1"))),
         "{:?}",
         opened.notes()
     );
@@ -202,11 +205,15 @@ fn row_20_labels_that_are_not_those_of_the_head() {
     let classifier =
         open(&format!(r#"{{"num_labels": 21841, "id2label": {}}}"#, serde_json::to_string(&many).unwrap()));
     assert_eq!((classifier.model().classes, classifier.model().labels.name(3).as_str()), (10, "3"));
-    assert!(classifier.notes()[0].contains("names 21841 classes, the weights have 10"), "{:?}", classifier.notes());
+    assert!(
+        classifier.notes()[0].to_string().contains("names 21841 classes, the weights have 10"),
+        "{:?}",
+        classifier.notes()
+    );
     let classifier = open(r#"{"id2label": {"0": "a", "4": "e"}}"#);
     let names = [0, 1, 4, 9].map(|class| classifier.model().labels.name(class));
     assert_eq!(names, ["a", "1", "e", "9"]);
-    assert!(classifier.notes()[0].contains("5 labels for 10 classes"), "{:?}", classifier.notes());
+    assert!(classifier.notes()[0].to_string().contains("5 labels for 10 classes"), "{:?}", classifier.notes());
     let classifier = open("{}");
     assert_eq!((classifier.model().labels.name(3).as_str(), classifier.notes()), ("3", Vec::new()));
 }
@@ -223,6 +230,21 @@ fn sharded(folder: &Folder, change: impl Fn(String) -> String) -> String {
     }
     let index = serde_json::json!({"metadata": {"total_size": 1}, "weight_map": map});
     folder.file("model.safetensors.index.json", change(index.to_string()))
+}
+
+/// As a folder of links into the hub's cache has it: the shards are beside the link in the cache, and the index itself is a blob.
+#[cfg(unix)]
+#[test]
+fn a_link_to_the_index_of_several_files_opens_them() {
+    use std::os::unix::fs::symlink;
+    let (folder, cache) = (Folder::new(), Folder::new());
+    let index = sharded(&cache, |index| index);
+    std::fs::rename(&index, cache.path("blob")).unwrap();
+    symlink("blob", &index).unwrap();
+    let link = folder.path("any.index.json");
+    symlink(&index, &link).unwrap();
+    let open = |model: &str| Classifier::builder().model(model).device("cpu").open().unwrap();
+    assert_eq!(open(&link).fingerprint(), open(&index).fingerprint());
 }
 
 #[test]

@@ -103,6 +103,23 @@ fn files_that_are_left_out_are_counted_by_their_ending() {
 }
 
 #[test]
+fn a_list_that_names_nothing_is_an_input_that_failed() {
+    let folder = Folder::new();
+    let photo = folder.jpeg("a.jpg");
+    for text in ["", "\n \r\n", "\u{feff}"] {
+        let list = format!("@{}", folder.file("list.txt", text));
+        for command in ["classify", "embed"] {
+            assert_fails(&on_cpu(&[command, &list]), 1, "image.none");
+        }
+        let both = classify(&[&list, &photo]);
+        assert_fails(&both, 1, "image.none");
+        assert_eq!(paths(&both, &folder).len(), 2, "the list has its record: {}", out(&both));
+    }
+    // The tests' stdin is empty.
+    assert_fails(&on_cpu(&["classify", "-0", "@-"]), 1, "image.none");
+}
+
+#[test]
 fn patterns_leave_out_files_and_folders() {
     let folder = Folder::new();
     folder.folders(&["p/raw/deep", "p/web"]);

@@ -4,7 +4,7 @@ use std::fs;
 
 use serde_json::Value;
 
-use super::{assert_fails, err, on_cpu, out, residua};
+use super::{err, on_cpu, out, pictures::check_places, residua};
 
 #[test]
 fn a_table_a_trace_and_a_picture() {
@@ -17,7 +17,7 @@ fn a_table_a_trace_and_a_picture() {
     let events: Value = serde_json::from_str(&fs::read_to_string(trace).unwrap()).unwrap();
     let kernels: Vec<&Value> =
         events["traceEvents"].as_array().unwrap().iter().filter(|event| event["ph"] == "X").collect();
-    assert!(kernels.len() > 10 && table.contains(&format!("{} dispatches", kernels.len())), "{table}");
+    assert!(kernels.len() > 10 && table.contains(&format!("{} steps", kernels.len())), "{table}");
     let mut end = 0.0;
     for kernel in &kernels {
         assert!(table.contains(kernel["name"].as_str().unwrap()), "{kernel}");
@@ -30,10 +30,17 @@ fn a_table_a_trace_and_a_picture() {
     }
     let picture = fs::read_to_string(svg).unwrap();
     assert_eq!(picture.matches("<title>").count(), kernels.len());
-    assert!(picture.contains("prefers-color-scheme: dark"));
+    check_places("profile", &picture);
 }
 
 #[test]
-fn the_reference_path_has_no_kernels_to_time() {
-    assert_fails(&on_cpu(&["profile"]), 2, "gpu.needed");
+fn on_the_reference_path_every_operator_has_its_time() {
+    let output = on_cpu(&["profile", "--runs", "1"]);
+    assert!(output.status.success(), "{}", err(&output));
+    let table = out(&output);
+    assert!(table.contains("steps, medians of 1 runs by the host's clock around each operator"), "{table}");
+    for operator in ["conv2d", "batch_norm", "relu", "linear"] {
+        assert!(table.lines().any(|line| line.ends_with(&format!("  {operator}"))), "{operator}: {table}");
+    }
+    assert!(!table.contains("device memory"), "{table}");
 }

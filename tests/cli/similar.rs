@@ -178,3 +178,12 @@ fn an_index_outlives_a_folder_that_is_empty_for_a_while() {
     assert!(!err(&output).contains("failed"), "{}", err(&output));
     assert_eq!(fs::read(&index).unwrap(), bytes);
 }
+
+#[test]
+fn no_similarity_is_above_one() {
+    for score in ["1.01", "-1.5", "NaN", "95"] {
+        let output = residua(&["similar", "--duplicates", "--in", ".", "--min-score", score]);
+        assert_eq!(output.status.code(), Some(2), "{score}");
+        assert!(err(&output).contains("a similarity, from -1 to 1"), "{}", err(&output));
+    }
+}

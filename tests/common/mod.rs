@@ -1,6 +1,8 @@
 //! Golden files and comparison, shared by the tests.
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
+pub(crate) mod executors;
+
 use std::{
     collections::BTreeMap,
     fs,

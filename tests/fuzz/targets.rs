@@ -81,11 +81,12 @@ fn load(file: Vec<u8>, config: Option<ModelConfig>) -> Result<()> {
         max_binding_bytes: 1 << 40,
         ..Caps::least()
     };
+    let mut packed = Vec::new();
     for (stored, caps) in [(StorageType::F32, least), (StorageType::F16, most)] {
-        let plan = Plan::new(&network, shape, &[network.graph().output()], &Options::new(stored), &caps)?;
+        let plan = Plan::new(network, shape, &[network.graph().output()], &Options::new(stored), &caps)?;
         for operand in plan.steps.iter().flat_map(|step| &step.operands) {
             if let Operand::Weights(id) = operand {
-                plan::pack(&network, *id)?;
+                plan::pack(network, *id, &mut packed)?;
             }
         }
     }

@@ -23,6 +23,9 @@ GOLDEN = {
     "seresnet50": (224, 224),
     "seresnext26t_32x4d": (224, 224),
     "resnetrs50": (160, 160),
+    "ecaresnet26t": (256, 256),
+    "ecaresnet50d": (224, 224),
+    "ecaresnet50t": (192, 224),
 }
 
 COUNTED = """
@@ -33,6 +36,8 @@ COUNTED = """
     seresnet18 seresnet34 seresnet50 seresnet50t seresnet101 seresnet152 seresnet152d seresnet200d seresnet269d
     seresnext26t_32x4d seresnext26d_32x4d seresnext50_32x4d seresnext101_32x4d seresnext101_32x8d
     seresnext101d_32x8d seresnext101_64x4d
+    ecaresnet26t ecaresnet50d ecaresnet50t ecaresnet101d ecaresnet200d ecaresnet269d ecaresnetlight
+    ecaresnext26t_32x4d ecaresnext50t_32x4d
     resnetrs50 resnetrs101 resnetrs152 resnetrs200 resnetrs270 resnetrs350 resnetrs420
     densenet121 densenet161 densenet169 densenet201
 """.split()

@@ -3,7 +3,7 @@
 use std::{collections::HashSet, ffi::OsString};
 
 use residua::{
-    hub::{by_repository, near, published},
+    hub::{by_repository, entries, similar_names},
     models::Architecture,
 };
 
@@ -48,16 +48,19 @@ fn names_and_revisions() {
 
 #[test]
 fn wrong_names_lead_to_right_ones() {
-    assert_eq!(near("resnt50")[0], "resnet50");
-    assert_eq!(near("ResNet-50")[0], "resnet50");
-    assert_eq!(near("densenet-121")[0], "densenet121");
-    assert!(near("resnext101").iter().all(|name| name.starts_with("resnext101")) && !near("resnext101").is_empty());
-    assert_eq!(near("gpt2"), Vec::<&str>::new());
+    assert_eq!(similar_names("resnt50")[0], "resnet50");
+    assert_eq!(similar_names("ResNet-50")[0], "resnet50");
+    assert_eq!(similar_names("densenet-121")[0], "densenet121");
+    assert!(
+        similar_names("resnext101").iter().all(|name| name.starts_with("resnext101"))
+            && !similar_names("resnext101").is_empty()
+    );
+    assert_eq!(similar_names("gpt2"), Vec::<&str>::new());
 }
 
 #[test]
 fn the_table_of_published_models_is_consistent() {
-    let rows: Vec<_> = published().collect();
+    let rows: Vec<_> = entries().collect();
     let mut names = HashSet::new();
     for row in &rows {
         assert_eq!(row.alias.map(id), row.alias.map(|_| id(row.repository)));

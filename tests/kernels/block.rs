@@ -17,10 +17,10 @@ use residua::{
 };
 
 use crate::{
-    checkpoint,
-    common::{self, device},
+    ALL, F32, checkpoint,
+    common::{self, device, executors::machine},
     conv2d::conv,
-    magnitudes, on_gpu, positive, small,
+    magnitudes, outputs, positive, small,
 };
 
 /// The blocks of the CIFAR networks, images cut into even and uneven parts, widths and channels that are no multiple of a tile, an image of
@@ -71,7 +71,8 @@ fn asked_for(kernel: KernelId, stored: StorageType) -> Options {
 
 #[test]
 fn blocks_are_exact_on_integers() {
-    let device = device();
+    let machine = machine();
+    let device = &machine.device;
     for shape @ (n, c, h, w) in BLOCKS {
         let (graph, _) = block(shape);
         // Sparse weights keep the sums of sums among the integers that f16 holds.
@@ -80,19 +81,16 @@ fn blocks_are_exact_on_integers() {
         let input = Tensor::new(shape, (0..shape.elements()).map(|i| small(i + 7)).collect());
         let expected = reference::logits(&graph, &sparse, &input).unwrap();
         assert!(expected.data.iter().all(|v| v.abs() < 2048.0) && expected.data.iter().any(|v| *v > 2.0), "{shape}");
-        for (kernel, stored) in
-            block_kernels().into_iter().flat_map(|kernel| [StorageType::F32, StorageType::F16].map(|p| (kernel, p)))
-        {
-            if stored == StorageType::F16 && !device.caps().f16 {
-                common::say(&format!("SKIPPED f16 part of blocks: {} has no shader-f16", device.info().name));
-                continue;
+        for kernel in block_kernels().into_iter().map(Some).chain([None]) {
+            for &stored in if kernel.is_some() { ALL } else { &[] } {
+                let options = Options { forced: kernel, ..Options::new(stored) };
+                assert_eq!(plan(&graph, shape, &[graph.output()], &options, device.caps()).steps.len(), 1, "{shape}");
             }
-            let options = asked_for(kernel, stored);
-            assert_eq!(plan(&graph, shape, &[graph.output()], &options, device.caps()).steps.len(), 1, "{shape}");
-            let got = on_gpu(&device, &graph, &sparse, &input, options);
-            let wrong = (0..got.data.len()).find(|&i| got.data[i] != expected.data[i]);
-            if let Some(i) = wrong {
-                panic!("{shape} {stored} {kernel}: element {i}: got {}, expected {}", got.data[i], expected.data[i]);
+            for (who, got) in outputs(&machine, &graph, &sparse, &input, kernel, ALL) {
+                let wrong = (0..got.data.len()).find(|&i| got.data[i] != expected.data[i]);
+                if let Some(i) = wrong {
+                    panic!("{shape} {who}: element {i}: got {}, expected {}", got.data[i], expected.data[i]);
+                }
             }
         }
     }
@@ -100,7 +98,7 @@ fn blocks_are_exact_on_integers() {
 
 #[test]
 fn blocks_on_floats_are_within_the_bound_of_their_sums() {
-    let device = device();
+    let machine = machine();
     for shape @ (n, c, h, w) in [BLOCKS[0], BLOCKS[2], BLOCKS[4]] {
         let (graph, _) = block(shape);
         let weights = Synthetic { salt: "block".into(), damped: None, damp: 1.0 };
@@ -108,14 +106,15 @@ fn blocks_on_floats_are_within_the_bound_of_their_sums() {
         let signed = weights.checkpoint("signed", &graph.tensors()).unwrap();
         let expected = reference::logits(&graph, &signed, &input).unwrap();
         let scale = reference::logits(&graph, &magnitudes(&graph, &weights), &positive(&input)).unwrap();
-        for kernel in block_kernels() {
-            let got = on_gpu(&device, &graph, &signed, &input, asked_for(kernel, StorageType::F32));
-            // With S the sums of magnitudes, |error| <= eps (K + 4) S after the first convolution (Higham 2002, section 3.1); ReLU makes it no
-            // larger, the second convolution carries it on and adds its own.
-            let bound = 2.0 * f32::EPSILON * (9 * c + 4) as f32;
-            for i in 0..got.data.len() {
-                let error = (got.data[i] - expected.data[i]).abs();
-                assert!(error <= bound * scale.data[i], "{n}x{c}x{h}x{w} {kernel}: element {i}: error {error:e}");
+        for kernel in block_kernels().into_iter().map(Some).chain([None]) {
+            for (who, got) in outputs(&machine, &graph, &signed, &input, kernel, F32) {
+                // With S the sums of magnitudes, |error| <= eps (K + 4) S after the first convolution (Higham 2002, section 3.1); ReLU
+                // makes it no larger, the second convolution carries it on and adds its own.
+                let bound = 2.0 * f32::EPSILON * (9 * c + 4) as f32;
+                for i in 0..got.data.len() {
+                    let error = (got.data[i] - expected.data[i]).abs();
+                    assert!(error <= bound * scale.data[i], "{n}x{c}x{h}x{w} {who}: element {i}: error {error:e}");
+                }
             }
         }
     }

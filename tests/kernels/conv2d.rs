@@ -1,14 +1,11 @@
 //! Convolutions: each kernel with each shape that it serves.
 
-use std::sync::Arc;
-
 use residua::{
     checkpoint::Synthetic,
     executor::{
         gpu::{
             Device,
             kernels::{KernelId, Problem, Residual, View, candidates, conv2d::Conv2d},
-            plan::Options,
         },
         reference,
     },
@@ -17,7 +14,14 @@ use residua::{
     tensor::{Shape, StorageType, Tensor},
 };
 
-use crate::{common::device, exact, magnitudes, on_gpu, positive};
+use crate::{
+    F32,
+    common::{
+        device,
+        executors::{Machine, machine},
+    },
+    exact, magnitudes, outputs, positive,
+};
 
 pub(crate) struct Conv {
     pub(crate) x: (usize, usize, usize, usize),
@@ -107,13 +111,15 @@ const GROUPED: [Conv; 9] = [
     conv((1, 9, 4, 5), 6, 3, 1, 3),
 ];
 
-/// Calls `test` for each kernel with each convolution that it serves, but without Winograd's, whose sums are not of integers.
-fn each_exact_kernel(convolutions: &[Conv], test: impl Fn(&Arc<Device>, KernelId, &Conv)) {
-    let device = device();
+/// Calls `test` for each convolution without a kernel, which is for every executor, and with each kernel that serves it, but without
+/// Winograd's, whose sums are not of integers.
+fn each_exact_kernel(convolutions: &[Conv], test: impl Fn(&Machine, Option<KernelId>, &Conv)) {
+    let machine = machine();
     for conv in convolutions {
-        let kernels = conv.kernels(&device);
+        let kernels = conv.kernels(&machine.device);
         assert!(!kernels.is_empty(), "{}", label(conv));
-        kernels.into_iter().filter(|kernel| kernel.is_exact()).for_each(|kernel| test(&device, kernel, conv));
+        let exact = kernels.into_iter().filter(|kernel| kernel.is_exact());
+        exact.map(Some).chain([None]).for_each(|kernel| test(&machine, kernel, conv));
     }
 }
 
@@ -124,11 +130,11 @@ pub(crate) fn label(conv: &Conv) -> String {
 
 #[test]
 fn conv2d_is_exact_on_integers() {
-    each_exact_kernel(&DENSE, |device, kernel, conv| {
+    each_exact_kernel(&DENSE, |machine, kernel, conv| {
         let mut graph = Graph::new(conv.x.1);
         let y = conv.push(&mut graph, "conv", ValueId(0));
         graph.push("relu", Op::Relu, &[y]);
-        exact(device, &label(conv), &graph, conv.shape(), Some(kernel));
+        exact(machine, &label(conv), &graph, conv.shape(), kernel);
     });
 }
 
@@ -136,20 +142,20 @@ fn conv2d_is_exact_on_integers() {
 #[test]
 fn a_million_pixels() {
     let many = [conv((1, 1, 1025, 1025), 1, 1, 1, 1)];
-    each_exact_kernel(&many, |device, kernel, conv| {
+    each_exact_kernel(&many, |machine, kernel, conv| {
         let mut graph = Graph::new(1);
         conv.push(&mut graph, "conv", ValueId(0));
-        exact(device, &label(conv), &graph, conv.shape(), Some(kernel));
+        exact(machine, &label(conv), &graph, conv.shape(), kernel);
     });
 }
 
 #[test]
 fn grouped_conv2d_is_exact_on_integers() {
-    each_exact_kernel(&GROUPED, |device, kernel, conv| {
+    each_exact_kernel(&GROUPED, |machine, kernel, conv| {
         let mut graph = Graph::new(conv.x.1);
         let y = conv.push(&mut graph, "conv", ValueId(0));
         graph.push("relu", Op::Relu, &[y]);
-        exact(device, &label(conv), &graph, conv.shape(), Some(kernel));
+        exact(machine, &label(conv), &graph, conv.shape(), kernel);
     });
 }
 
@@ -168,7 +174,7 @@ fn dilated_conv2d_is_exact_on_integers() {
     let device = device();
     let mut kernels = convolutions.iter().flat_map(|conv| conv.kernels(&device));
     assert!(kernels.all(KernelId::is_exact), "Winograd's kernels take neighbours only");
-    each_exact_kernel(&convolutions, |device, kernel, conv| {
+    each_exact_kernel(&convolutions, |machine, kernel, conv| {
         let mut graph = Graph::new(conv.x.1);
         let first = conv.push(&mut graph, "first", ValueId(0));
         let relu = graph.push("relu", Op::Relu, &[first]);
@@ -176,20 +182,20 @@ fn dilated_conv2d_is_exact_on_integers() {
             let second = conv.push(&mut graph, "second", relu);
             graph.push("add", Op::Add, &[second, graph.input()]);
         }
-        exact(device, &format!("dilated by {}, {}", conv.dilation, label(conv)), &graph, conv.shape(), Some(kernel));
+        exact(machine, &format!("dilated by {}, {}", conv.dilation, label(conv)), &graph, conv.shape(), kernel);
     });
 }
 
 #[test]
 fn conv2d_adds_a_residual() {
     let same: Vec<Conv> = DENSE.into_iter().skip(2).take(6).chain(GROUPED.into_iter().take(2)).collect();
-    each_exact_kernel(&same, |device, kernel, conv| {
+    each_exact_kernel(&same, |machine, kernel, conv| {
         let mut graph = Graph::new(conv.x.1);
         let input = graph.input();
         let main = conv.push(&mut graph, "main", input);
         let shortcut = conv.push(&mut graph, "shortcut", input);
         graph.push("add", Op::Add, &[main, shortcut]);
-        exact(device, &format!("residual {}", label(conv)), &graph, conv.shape(), Some(kernel));
+        exact(machine, &format!("residual {}", label(conv)), &graph, conv.shape(), kernel);
     });
 }
 
@@ -197,15 +203,15 @@ fn conv2d_adds_a_residual() {
 fn conv2d_adds_a_subsampled_padded_residual() {
     // Zero channels in front that are and are not a multiple of four.
     for (before, after) in [(8, 8), (3, 2), (0, 5)] {
-        let device = device();
+        let machine = machine();
         let conv = conv((2, 6, 9, 8), before + 6 + after, 3, 2, 1);
-        for kernel in conv.kernels(&device) {
+        for kernel in conv.kernels(&machine.device).into_iter().map(Some).chain([None]) {
             let mut graph = Graph::new(6);
             let main = conv.push(&mut graph, "main", ValueId(0));
             let shortcut = graph.push("shortcut", Op::SubsamplePad { stride: 2, before, after }, &[graph.input()]);
             let sum = graph.push("add", Op::Add, &[main, shortcut]);
             graph.push("relu", Op::Relu, &[sum]);
-            exact(&device, &format!("shortcut A, {before} before"), &graph, conv.shape(), Some(kernel));
+            exact(&machine, &format!("shortcut A, {before} before"), &graph, conv.shape(), kernel);
         }
     }
 }
@@ -213,7 +219,7 @@ fn conv2d_adds_a_subsampled_padded_residual() {
 #[test]
 fn conv2d_on_floats_is_within_the_bound_of_its_sum() {
     // |error| <= eps (K + 4) sum |x||w|: K products and sums, bias, and the folding of the weights (Higham 2002, section 3.1).
-    each_exact_kernel(&DENSE[..6], |device, kernel, conv| {
+    each_exact_kernel(&DENSE[..6], |machine, kernel, conv| {
         let mut graph = Graph::new(conv.x.1);
         conv.push(&mut graph, "conv", ValueId(0));
         let weights = Synthetic { salt: "float".into(), damped: None, damp: 1.0 };
@@ -222,13 +228,13 @@ fn conv2d_on_floats_is_within_the_bound_of_its_sum() {
         let signed = weights.checkpoint("signed", &graph.tensors()).unwrap();
         let expected = reference::logits(&graph, &signed, &input).unwrap();
         let scale = reference::logits(&graph, &magnitudes(&graph, &weights), &positive(&input)).unwrap();
-        let got =
-            on_gpu(device, &graph, &signed, &input, Options { forced: Some(kernel), ..Options::new(StorageType::F32) });
         let terms = (conv.x.1 * conv.kernel * conv.kernel + 4) as f32;
-        for i in 0..got.data.len() {
-            let bound = f32::EPSILON * terms * scale.data[i];
-            let error = (got.data[i] - expected.data[i]).abs();
-            assert!(error <= bound, "{} {kernel}: element {i}: error {error:e}, bound {bound:e}", label(conv));
+        for (who, got) in outputs(machine, &graph, &signed, &input, kernel, F32) {
+            for i in 0..got.data.len() {
+                let bound = f32::EPSILON * terms * scale.data[i];
+                let error = (got.data[i] - expected.data[i]).abs();
+                assert!(error <= bound, "{} {who}: element {i}: error {error:e}, bound {bound:e}", label(conv));
+            }
         }
     });
 }

@@ -15,16 +15,16 @@ use residua::{
 };
 
 use crate::{
-    checkpoint,
-    common::{self, device},
+    F32, checkpoint,
+    common::{self, executors::machine},
     conv2d::{conv, label},
-    exact, on_gpu, small,
+    exact, outputs, small,
 };
 
 /// A value and what is computed from it side by side, again and again: the plan lays each concatenation into the next.
 #[test]
 fn concatenations_grow_in_place() {
-    let device = device();
+    let machine = machine();
     // Channels that fill whole vectors, and channels that do not and are copied.
     for growth in [8, 6] {
         let mut graph = Graph::new(4);
@@ -43,16 +43,17 @@ fn concatenations_grow_in_place() {
         let input = Tensor::new(shape, (0..shape.elements()).map(|i| small(i + 7)).collect());
         let expected = reference::logits(&graph, &sparse, &input).unwrap();
         assert!(expected.data.iter().all(|v| v.abs() < 2048.0));
-        for kernel in candidates(device.caps()) {
-            let options = Options { forced: Some(kernel), ..Options::new(StorageType::F32) };
+        for forced in candidates(machine.device.caps()).map(Some).chain([None]) {
+            let options = Options { forced, ..Options::new(StorageType::F32) };
             let network = Network::new(graph.clone(), sparse.clone());
-            let copies = Plan::new(&network, shape, &[graph.output()], &options, device.caps()).unwrap();
+            let copies = Plan::new(&network, shape, &[graph.output()], &options, machine.device.caps()).unwrap();
             let copies = copies.steps.iter().filter(|step| step.name.starts_with("concat")).count();
             assert_eq!(copies, if growth == 8 { 0 } else { 4 }, "growth {growth}: concatenations that copy");
-            let got = on_gpu(&device, &graph, &sparse, &input, options);
-            // Winograd's points are irrational, so its sums are not exact; rounded they are.
-            let rounded: Vec<f32> = got.data.iter().map(|v| v.round()).collect();
-            assert_eq!(rounded, expected.data, "growth {growth} {kernel}");
+            for (who, got) in outputs(&machine, &graph, &sparse, &input, forced, F32) {
+                // Winograd's points are irrational, so its sums are not exact; rounded they are.
+                let rounded: Vec<f32> = got.data.iter().map(|v| v.round()).collect();
+                assert_eq!(rounded, expected.data, "growth {growth} {who}");
+            }
         }
     }
 }
@@ -60,7 +61,7 @@ fn concatenations_grow_in_place() {
 /// DenseNet's batch norm and ReLU go into the loads of the convolution or pooling behind them.
 #[test]
 fn a_batch_norm_and_relu_before_a_convolution_or_pooling() {
-    let device = device();
+    let machine = machine();
     let check = |what: &str, shape: Shape, kernel: Option<KernelId>, build: &dyn Fn(&mut Graph, ValueId)| {
         let mut graph = Graph::new(shape.c);
         let input = graph.input();
@@ -74,15 +75,17 @@ fn a_batch_norm_and_relu_before_a_convolution_or_pooling() {
         let expected = reference::logits(&graph, &checkpoint, &input).unwrap();
         let options = Options { forced: kernel, ..Options::new(StorageType::F32) };
         let network = Network::new(graph.clone(), checkpoint.clone());
-        let steps = Plan::new(&network, shape, &[graph.output()], &options, device.caps()).unwrap().steps.len();
+        let steps = Plan::new(&network, shape, &[graph.output()], &options, machine.device.caps()).unwrap().steps.len();
         let own = if kernel.is_some_and(|kernel| kernel.to_string().starts_with("conv2d.sliced")) { 2 } else { 1 };
         assert_eq!(steps, own, "{what}: no dispatch for the batch norm");
-        let got = on_gpu(&device, &graph, &checkpoint, &input, options);
-        // Sums of at most 9 * 36 terms of about the same size: eps times their number.
-        common::compare(&got.data, &expected.data, 324.0 * f32::EPSILON).unwrap_or_else(|e| panic!("{what}: {e}"));
+        for (who, got) in outputs(&machine, &graph, &checkpoint, &input, kernel, F32) {
+            // Sums of at most 9 * 36 terms of about the same size: eps times their number.
+            let compared = common::compare(&got.data, &expected.data, 324.0 * f32::EPSILON);
+            compared.unwrap_or_else(|e| panic!("{what}, {who}: {e}"));
+        }
     };
     for conv in [conv((2, 36, 7, 5), 20, 1, 1, 1), conv((1, 12, 6, 9), 12, 3, 1, 1), conv((1, 32, 6, 5), 32, 3, 2, 4)] {
-        for kernel in conv.kernels(&device).into_iter().filter(|kernel| kernel.is_exact()) {
+        for kernel in conv.kernels(&machine.device).into_iter().filter(|kernel| kernel.is_exact()) {
             let build = |graph: &mut Graph, x| {
                 conv.push(graph, "conv", x);
             };
@@ -100,41 +103,48 @@ fn a_batch_norm_and_relu_before_a_convolution_or_pooling() {
 /// A 1x1 convolution before a mean is done after it, on a quarter of the pixels.
 #[test]
 fn a_mean_moves_before_a_1x1_convolution() {
-    let device = device();
+    let machine = machine();
     let transition = conv((2, 12, 6, 8), 20, 1, 1, 1);
     let mut graph = Graph::new(12);
     let y = transition.push(&mut graph, "conv", ValueId(0));
     graph.push("pool", Op::AvgPool2d(PoolParams { kernel: 2, stride: 2, padding: 0, ceil: false }), &[y]);
-    exact(&device, "transition", &graph, transition.shape(), None);
+    exact(&machine, "transition", &graph, transition.shape(), None);
     let network = Network::new(graph.clone(), checkpoint(&graph.tensors(), small));
-    let plan =
-        Plan::new(&network, transition.shape(), &[graph.output()], &Options::new(StorageType::F32), device.caps())
-            .unwrap();
+    let plan = Plan::new(
+        &network,
+        transition.shape(),
+        &[graph.output()],
+        &Options::new(StorageType::F32),
+        machine.device.caps(),
+    )
+    .unwrap();
     assert_eq!(plan.steps.iter().map(|step| step.macs).sum::<u64>(), 2 * 12 * 12 * 20);
 }
 
 #[test]
 fn sigmoid_alone_and_behind_a_convolution() {
-    let device = device();
+    let machine = machine();
     let pointwise = conv((2, 36, 3, 5), 20, 1, 1, 1);
     let mut alone = Graph::new(36);
     alone.push("sigmoid", Op::Sigmoid, &[alone.input()]);
     let mut behind = Graph::new(36);
     let y = pointwise.push(&mut behind, "conv", ValueId(0));
     behind.push("sigmoid", Op::Sigmoid, &[y]);
-    for (what, graph, options) in
-        [("alone", &alone, vec![None]), ("behind", &behind, pointwise.kernels(&device).into_iter().map(Some).collect())]
-    {
+    for (what, graph, options) in [
+        ("alone", &alone, vec![None]),
+        ("behind", &behind, pointwise.kernels(&machine.device).into_iter().map(Some).chain([None]).collect()),
+    ] {
         let checkpoint = checkpoint(&graph.tensors(), |i| 0.25 * small(i));
         let input = Tensor::new(pointwise.shape(), (0..pointwise.shape().elements()).map(|i| 2.0 * small(i)).collect());
         let expected = reference::logits(graph, &checkpoint, &input).unwrap();
         assert!(expected.data.iter().any(|v| *v < 0.1) && expected.data.iter().any(|v| *v > 0.9), "{what}");
         for forced in options {
-            let got = on_gpu(&device, graph, &checkpoint, &input, Options { forced, ..Options::new(StorageType::F32) });
-            for (got, expected) in got.data.iter().zip(&expected.data) {
-                // The sums are exact. WGSL allows exp 3 + 2|x| units in the last place and a division 2.5; what exp is off by is
-                // damped by sigmoid * (1 - sigmoid), which leaves less than one unit of the largest value, 1.
-                assert!((got - expected).abs() <= 5.0 * f32::EPSILON, "{what} {forced:?}: {got}, expected {expected}");
+            for (who, got) in outputs(&machine, graph, &checkpoint, &input, forced, F32) {
+                for (got, expected) in got.data.iter().zip(&expected.data) {
+                    // The sums are exact. WGSL allows exp 3 + 2|x| units in the last place and a division 2.5; what exp is off by
+                    // is damped by sigmoid * (1 - sigmoid), which leaves less than one unit of the largest value, 1.
+                    assert!((got - expected).abs() <= 5.0 * f32::EPSILON, "{what} {who}: {got}, expected {expected}");
+                }
             }
         }
     }

@@ -1,4 +1,4 @@
-//! Each kernel on the GPU against the naive reference: one operator at a time, shapes of the real models and odd edges.
+//! Each executor, and each kernel on the GPU, against the naive reference: one operator at a time, shapes of the real models and odd edges.
 //!
 //! Small integers are compared exactly: every product and partial sum is an integer below 2^11, which f32 and f16 hold
 //! exactly, so the order of a sum does not matter and any difference is an indexing error.
@@ -13,6 +13,7 @@ mod winograd;
 
 use std::{collections::HashMap, sync::Arc};
 
+use common::executors::Machine;
 use residua::{
     checkpoint::{Checkpoint, Synthetic},
     executor::{
@@ -77,32 +78,58 @@ fn on_gpu(device: &Arc<Device>, graph: &Graph, checkpoint: &Checkpoint, input: &
     pollster::block_on(executor.run(input)).unwrap()
 }
 
-/// Runs a graph on integers, on the GPU and on the reference, and wants the same bits, in both precisions.
-fn exact(device: &Arc<Device>, what: &str, graph: &Graph, input: Shape, forced: Option<KernelId>) {
+/// The precisions that values may be stored in.
+const ALL: &[StorageType] = &[StorageType::F32, StorageType::F16];
+const F32: &[StorageType] = &[StorageType::F32];
+
+/// What every executor makes of `input` that stores values in one of these `precisions`, or the machine's device if a kernel is
+/// `forced`, each with who computed it.
+fn outputs(
+    machine: &Machine,
+    graph: &Graph,
+    checkpoint: &Checkpoint,
+    input: &Tensor,
+    forced: Option<KernelId>,
+    precisions: &[StorageType],
+) -> Vec<(String, Tensor)> {
+    let Some(kernel) = forced else {
+        let among = machine.executors.iter().filter(|executor| precisions.contains(&executor.stored));
+        return among.map(|executor| (executor.to_string(), executor.output(graph, checkpoint, input))).collect();
+    };
+    let there = common::precisions(&machine.device, "kernels").into_iter().filter(|stored| precisions.contains(stored));
+    let on = |stored| {
+        let options = Options { forced, ..Options::new(stored) };
+        (format!("{kernel} in {stored}"), on_gpu(&machine.device, graph, checkpoint, input, options))
+    };
+    there.map(on).collect()
+}
+
+/// Runs a graph on integers, on every executor or with one kernel in each precision, and wants the bits of the reference.
+fn exact(machine: &Machine, what: &str, graph: &Graph, input: Shape, forced: Option<KernelId>) {
     let checkpoint = checkpoint(&graph.tensors(), small);
     let input = Tensor::new(input, (0..input.elements()).map(|i| small(i + 7)).collect());
     let expected = reference::logits(graph, &checkpoint, &input).unwrap();
     assert!(expected.data.iter().any(|v| *v != 0.0), "{what}: nothing but zeros proves nothing");
     assert!(expected.data.iter().all(|v| v.abs() < 2048.0), "{what}: not exact in f16");
-    for stored in common::precisions(device, what) {
-        let got = on_gpu(device, graph, &checkpoint, &input, Options { forced, ..Options::new(stored) });
-        assert_eq!(got.shape, expected.shape, "{what} {stored}");
+    for (who, got) in outputs(machine, graph, &checkpoint, &input, forced, ALL) {
+        assert_eq!(got.shape, expected.shape, "{what} {who}");
         let wrong = (0..got.data.len()).find(|&i| got.data[i] != expected.data[i]);
         if let Some(i) = wrong {
-            panic!("{what} {stored} {forced:?}: element {i}: got {}, expected {}", got.data[i], expected.data[i]);
+            panic!("{what}, {who}: element {i}: got {}, expected {}", got.data[i], expected.data[i]);
         }
     }
 }
 
-/// Does that with the usual kernels, and with every other one that is exact and computes a layer of the graph.
-fn each_exact(device: &Arc<Device>, what: &str, graph: &Graph, input: Shape) {
-    exact(device, what, graph, input, None);
+/// Does that with every executor, and with every kernel that is exact and computes a layer of the graph.
+fn each_exact(machine: &Machine, what: &str, graph: &Graph, input: Shape) {
+    exact(machine, what, graph, input, None);
     let network = Network::new(graph.clone(), checkpoint(&graph.tensors(), small));
-    for kernel in candidates(device.caps()).filter(|kernel| kernel.is_exact()) {
+    let caps = machine.device.caps();
+    for kernel in candidates(caps).filter(|kernel| kernel.is_exact()) {
         let options = Options { forced: Some(kernel), ..Options::new(StorageType::F32) };
-        let plan = Plan::new(&network, input, &[graph.output()], &options, device.caps()).unwrap();
+        let plan = Plan::new(&network, input, &[graph.output()], &options, caps).unwrap();
         if plan.steps.iter().any(|step| step.kernel == kernel) {
-            exact(device, what, graph, input, Some(kernel));
+            exact(machine, what, graph, input, Some(kernel));
         }
     }
 }

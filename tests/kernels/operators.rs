@@ -4,7 +4,6 @@ use residua::{
     checkpoint::Synthetic,
     executor::{
         gpu::{
-            Executor,
             kernels::KernelId,
             plan::{self, Options, Plan},
         },
@@ -16,15 +15,18 @@ use residua::{
 };
 
 use crate::{
-    checkpoint,
-    common::{self, device},
+    F32, checkpoint,
+    common::{
+        self,
+        executors::{machine, output},
+    },
     conv2d::conv,
-    each_exact, on_gpu, small,
+    each_exact, on_gpu, outputs, small,
 };
 
 #[test]
 fn pooling() {
-    let device = device();
+    let machine = machine();
     for (x, kernel, stride, padding) in
         [((1, 64, 12, 12), 3, 2, 1), ((2, 6, 7, 9), 3, 2, 1), ((1, 4, 1, 1), 3, 2, 1), ((3, 9, 6, 5), 2, 2, 0)]
     {
@@ -32,14 +34,14 @@ fn pooling() {
         let (n, c, h, w) = x;
         let mut graph = Graph::new(c);
         graph.push("max", Op::MaxPool2d(params), &[graph.input()]);
-        each_exact(&device, &format!("max pool {x:?} {params:?}"), &graph, Shape::new(n, c, h, w));
+        each_exact(&machine, &format!("max pool {x:?} {params:?}"), &graph, Shape::new(n, c, h, w));
     }
     // Windows that hang over the edge hold fewer pixels: 4, 2 and 1 here.
     let over = PoolParams { kernel: 2, stride: 2, padding: 0, ceil: true };
     for op in [Op::MaxPool2d(over), Op::AvgPool2d(over)] {
         let mut graph = Graph::new(6);
         graph.push(op.name(), op.clone(), &[graph.input()]);
-        each_exact(&device, &format!("{} over the edge", op.name()), &graph, Shape::new(2, 6, 7, 5));
+        each_exact(&machine, &format!("{} over the edge", op.name()), &graph, Shape::new(2, 6, 7, 5));
     }
     // Means of 2x2 and 4x4 integers are exact in binary.
     for (x, kernel) in [((2, 8, 6, 4), 2), ((1, 5, 8, 8), 4)] {
@@ -50,22 +52,22 @@ fn pooling() {
             Op::AvgPool2d(PoolParams { kernel, stride: kernel, padding: 0, ceil: false }),
             &[graph.input()],
         );
-        each_exact(&device, &format!("mean pool {x:?}"), &graph, Shape::new(n, c, h, w));
+        each_exact(&machine, &format!("mean pool {x:?}"), &graph, Shape::new(n, c, h, w));
     }
     for x in [Shape::new(1, 512, 4, 4), Shape::new(3, 10, 8, 2), Shape::new(2, 64, 1, 1)] {
         let mut graph = Graph::new(x.c);
         graph.push("global", Plain::GlobalAvgPool, &[graph.input()]);
-        each_exact(&device, &format!("global mean {x}"), &graph, x);
+        each_exact(&machine, &format!("global mean {x}"), &graph, x);
         for op in [Plain::GlobalMaxPool, Plain::GlobalAvgMaxPool] {
             let mut graph = Graph::new(x.c);
             graph.push(op.name(), op.clone(), &[graph.input()]);
-            each_exact(&device, &format!("{} {x}", op.name()), &graph, x);
+            each_exact(&machine, &format!("{} {x}", op.name()), &graph, x);
         }
         let mut graph = Graph::new(x.c);
         let [mean, max] =
             [Plain::GlobalAvgPool, Plain::GlobalMaxPool].map(|op| graph.push(op.name(), op, &[ValueId(0)]));
         graph.push("both", Op::Concat, &[mean, max]);
-        each_exact(&device, &format!("mean and maximum {x}"), &graph, x);
+        each_exact(&machine, &format!("mean and maximum {x}"), &graph, x);
     }
 }
 
@@ -95,7 +97,7 @@ const ACTIVATIONS: [Activation; 18] = [
 /// 1e-6 of what the input comes to holds for arguments up to 8, and beyond them the exponentials vanish.
 #[test]
 fn activations_are_those_of_their_definition() {
-    let device = device();
+    let machine = machine();
     let shape = Shape::new(2, 6, 7, 9);
     let data: Vec<f32> = (0..shape.elements()).map(|i| (i as f32 - 378.0) / 40.0).collect();
     let mut input = Tensor::new(shape, data);
@@ -107,10 +109,11 @@ fn activations_are_those_of_their_definition() {
         graph.push("activation", Plain::Activation(activation), &[ValueId(0)]);
         let checkpoint = checkpoint(&[], small);
         let expected = reference::logits(&graph, &checkpoint, &input).unwrap();
-        let got = on_gpu(&device, &graph, &checkpoint, &input, Options::new(StorageType::F32));
-        for ((x, got), expected) in input.data.iter().zip(&got.data).zip(&expected.data) {
-            let bound = 1e-6 * x.abs().max(1.0);
-            assert!((got - expected).abs() <= bound, "{activation} of {x}: {got}, expected {expected}");
+        for (who, got) in outputs(&machine, &graph, &checkpoint, &input, None, F32) {
+            for ((x, got), expected) in input.data.iter().zip(&got.data).zip(&expected.data) {
+                let bound = 1e-6 * x.abs().max(1.0);
+                assert!((got - expected).abs() <= bound, "{activation} of {x}, {who}: {got}, expected {expected}");
+            }
         }
     }
 }
@@ -118,28 +121,28 @@ fn activations_are_those_of_their_definition() {
 /// Channels that are no multiple of four, between two convolutions, of which the second must not read what is beside them.
 #[test]
 fn activations_between_convolutions() {
-    let device = device();
+    let machine = machine();
     for function in [Activation::Relu6, Activation::Identity, Activation::LeakyRelu(2.0)] {
         let (first, second) = (conv((2, 5, 4, 3), 6, 3, 1, 1), conv((2, 6, 4, 3), 7, 1, 1, 1));
         let mut graph = Graph::new(5);
         let x = first.push(&mut graph, "first", ValueId(0));
         let x = graph.push("activation", Plain::Activation(function), &[x]);
         second.push(&mut graph, "second", x);
-        each_exact(&device, &format!("{function} between convolutions"), &graph, first.shape());
+        each_exact(&machine, &format!("{function} between convolutions"), &graph, first.shape());
     }
 }
 
 /// A device that normalises pixels reads the same bits as one that is given numbers, and each pixel is where it belongs.
 #[test]
 fn pixels_stand_for_the_numbers_of_the_table() {
-    let device = device();
+    let machine = machine();
     let mut graph = Graph::new(3);
     let params =
         Conv2dParams { in_channels: 3, out_channels: 5, kernel: 1, stride: 1, padding: 0, dilation: 1, groups: 1 };
     graph.push("conv", Op::Conv2d { weight: "w".into(), bias: None, params }, &[graph.input()]);
-    let network = || Network::new(graph.clone(), checkpoint(&graph.tensors(), |i| 1.0 + (7 * i % 5) as f32));
-    for stored in common::precisions(&device, "pixels") {
-        let executor = Executor::new(device.clone(), network(), Options::new(stored));
+    let checkpoint = checkpoint(&graph.tensors(), |i| 1.0 + (7 * i % 5) as f32);
+    for any in &machine.executors {
+        let executor = any.open(&graph, &checkpoint);
         // The last pixels fill their words, or do not; the last of all needs a second row of workgroups.
         for (n, h, w) in [(1, 1, 1), (1, 2, 1), (3, 1, 1), (2, 5, 7), (1, 32, 32), (5, 33, 31), (1, 1500, 1500)] {
             let shape = Shape::new(n, 3, h, w);
@@ -151,8 +154,8 @@ fn pixels_stand_for_the_numbers_of_the_table() {
             let bits = |tensor: Tensor| tensor.data.into_iter().map(f32::to_bits).collect::<Vec<_>>();
             let numbers = pixels.tensor();
             assert_eq!(numbers.data[shape.pixels() - 1], table[0][last_red]);
-            let expected = bits(pollster::block_on(executor.run(&numbers)).unwrap());
-            assert!(bits(pollster::block_on(executor.run(&pixels)).unwrap()) == expected, "{shape} in {stored}");
+            let expected = bits(output(&*executor, &numbers));
+            assert!(bits(output(&*executor, &pixels)) == expected, "{shape}, {any}");
         }
     }
 }
@@ -160,7 +163,7 @@ fn pixels_stand_for_the_numbers_of_the_table() {
 /// What `verify` finds wrong is not chosen again where another kernel computes the layer.
 #[test]
 fn a_faulty_kernel_gives_way_in_other_layers_than_convolutions() {
-    let device = device();
+    let machine = machine();
     let mut linear = Graph::new(24);
     linear.push("fc", Plain::Linear { in_features: 24, out_features: 10 }.named("fc"), &[linear.input()]);
     let mut pooling = Graph::new(24);
@@ -168,32 +171,32 @@ fn a_faulty_kernel_gives_way_in_other_layers_than_convolutions() {
     for (graph, shape) in [(linear, Shape::new(1, 24, 1, 1)), (pooling, Shape::new(2, 24, 8, 8))] {
         let checkpoint = checkpoint(&graph.tensors(), small);
         let network = Network::new(graph.clone(), checkpoint.clone());
-        let kernel = |options: &Options| plan::kernels(&network, shape, options, device.caps()).unwrap()[0].1;
+        let kernel = |options: &Options| plan::kernels(&network, shape, options, machine.device.caps()).unwrap()[0].1;
         let mut options = Options::new(StorageType::F32);
         let usual = kernel(&options);
         options.faulty = vec![(usual, StorageType::F32)];
         assert_ne!(kernel(&options), usual);
         let input = Tensor::new(shape, (0..shape.elements()).map(|i| small(i + 7)).collect());
         let expected = reference::logits(&graph, &checkpoint, &input).unwrap();
-        assert_eq!(on_gpu(&device, &graph, &checkpoint, &input, options).data, expected.data);
+        assert_eq!(on_gpu(&machine.device, &graph, &checkpoint, &input, options).data, expected.data);
     }
 }
 
 #[test]
 fn linear_for_one_image_and_for_batches() {
-    let device = device();
+    let machine = machine();
     for (n, inputs, outputs) in [(1, 64, 10), (1, 512, 100), (2, 9, 7), (7, 64, 1000), (8, 64, 10), (33, 20, 130)] {
         let mut graph = Graph::new(inputs);
         let linear = Plain::Linear { in_features: inputs, out_features: outputs };
         graph.push("fc", linear.named("fc"), &[graph.input()]);
-        each_exact(&device, &format!("linear {n}: {inputs} -> {outputs}"), &graph, Shape::new(n, inputs, 1, 1));
+        each_exact(&machine, &format!("linear {n}: {inputs} -> {outputs}"), &graph, Shape::new(n, inputs, 1, 1));
     }
 }
 
 /// A linear layer whose outputs a later one reads, and two whose outputs lie side by side: stored as any value between layers.
 #[test]
 fn linear_layers_inside_a_network() {
-    let device = device();
+    let machine = machine();
     let linear = |graph: &mut Graph, x: ValueId, in_features: usize, out_features: usize| {
         let name = format!("fc{}", graph.nodes().len());
         let linear = Plain::Linear { in_features, out_features }.named(&name);
@@ -204,29 +207,29 @@ fn linear_layers_inside_a_network() {
         let [a, b] = [8, 12].map(|outputs| linear(&mut graph, ValueId(0), 9, outputs));
         let both = graph.push("concat", Op::Concat, &[a, b]);
         linear(&mut graph, both, 20, 7);
-        each_exact(&device, &format!("linear layers inside, {n} images"), &graph, Shape::new(n, 9, 1, 1));
+        each_exact(&machine, &format!("linear layers inside, {n} images"), &graph, Shape::new(n, 9, 1, 1));
     }
 }
 
 /// What is asked for is a concatenation, f32 since nothing reads it, in whose buffer lies what another layer reads.
 #[test]
 fn a_concatenation_at_the_end_is_of_one_type() {
-    let (device, first) = (device(), conv((2, 5, 4, 3), 8, 3, 1, 1));
+    let (machine, first) = (machine(), conv((2, 5, 4, 3), 8, 3, 1, 1));
     let mut graph = Graph::new(5);
     let a = first.push(&mut graph, "a", ValueId(0));
     let b = conv((2, 8, 4, 3), 4, 1, 1, 1).push(&mut graph, "b", a);
     graph.push("concat", Op::Concat, &[a, b]);
-    each_exact(&device, "a concatenation at the end", &graph, first.shape());
+    each_exact(&machine, "a concatenation at the end", &graph, first.shape());
 }
 
 #[test]
 fn what_cannot_fuse_stands_alone() {
-    let device = device();
+    let machine = machine();
     let shape = Shape::new(2, 6, 5, 4);
     let alone = |what: &str, build: &dyn Fn(&mut Graph) -> ValueId| {
         let mut graph = Graph::new(6);
         build(&mut graph);
-        each_exact(&device, what, &graph, shape);
+        each_exact(&machine, what, &graph, shape);
     };
     alone("relu", &|g| g.push("relu", Op::Relu, &[g.input()]));
     alone("an addition of a value to itself", &|g| g.push("add", Op::Add, &[g.input(), g.input()]));
@@ -251,27 +254,57 @@ fn what_cannot_fuse_stands_alone() {
 /// Gates that are means of 16 integers are exact, and so are the products.
 #[test]
 fn gates_scale_each_channel_of_each_image() {
-    let device = device();
+    let machine = machine();
     for channels in [8, 6] {
         let mut graph = Graph::new(channels);
         let input = graph.input();
         let mean = graph.push("mean", Plain::GlobalAvgPool, &[input]);
         let scaled = graph.push("scale", Op::Scale, &[input, mean]);
         let shape = Shape::new(3, channels, 4, 4);
-        each_exact(&device, &format!("gates of {channels} channels"), &graph, shape);
+        each_exact(&machine, &format!("gates of {channels} channels"), &graph, shape);
         let sum = graph.push("add", Op::Add, &[scaled, input]);
         graph.push("relu", Op::Relu, &[sum]);
-        each_exact(&device, &format!("gates of {channels} channels, addend and ReLU"), &graph, shape);
+        each_exact(&machine, &format!("gates of {channels} channels, addend and ReLU"), &graph, shape);
         let network = Network::new(graph.clone(), checkpoint(&[], small));
         let plan =
-            Plan::new(&network, shape, &[graph.output()], &Options::new(StorageType::F32), device.caps()).unwrap();
+            Plan::new(&network, shape, &[graph.output()], &Options::new(StorageType::F32), machine.device.caps())
+                .unwrap();
         assert_eq!(plan.steps.len(), 2, "mean, and all else in one");
+    }
+}
+
+/// The sum has a few terms, the exponential is right to 3 + 2|x| units in the last place, and the division to 2.5.
+#[test]
+fn gates_along_the_channels_are_those_of_the_reference() {
+    let machine = machine();
+    for (n, channels, kernel) in [(1, 3, 3), (2, 6, 5), (3, 64, 1), (1, 258, 7), (9, 20, 5), (2, 5, 11)] {
+        // Beside others in one buffer, whose channels are no neighbours of these; and read by a layer that sees what is beside them.
+        let mut graph = Graph::new(channels);
+        let input = graph.input();
+        let first = graph.push("first", Plain::ChannelGate { kernel }.named("first"), &[input]);
+        let second = graph.push("second", Plain::ChannelGate { kernel }.named("second"), &[first]);
+        let scaled = graph.push("scale", Op::Scale, &[input, second]);
+        let both = graph.push("both", Op::Concat, &[first, scaled]);
+        let gates = graph.push("gates", Plain::ChannelGate { kernel }.named("gates"), &[both]);
+        let linear = Plain::Linear { in_features: 2 * channels, out_features: 5 };
+        graph.push("linear", linear.named("linear"), &[gates]);
+        let checkpoint = checkpoint(&graph.tensors(), |i| small(i) / 4.0);
+        let shape = Shape::new(n, channels, 1, 1);
+        let input = Tensor::new(shape, (0..shape.elements()).map(|i| small(i + 5)).collect());
+        let expected = reference::logits(&graph, &checkpoint, &input).unwrap();
+        for stored in [StorageType::F32, StorageType::F16] {
+            let bound = if stored == StorageType::F16 { 1e-2 } else { 2e-6 };
+            for (who, got) in outputs(&machine, &graph, &checkpoint, &input, None, &[stored]) {
+                common::compare(&got.data, &expected.data, bound)
+                    .unwrap_or_else(|error| panic!("{n} x {channels}, {kernel}, {who}: {error}"));
+            }
+        }
     }
 }
 
 #[test]
 fn a_batch_norm_of_its_own() {
-    let device = device();
+    let machine = machine();
     let mut graph = Graph::new(6);
     graph.push("norm", Op::BatchNorm { prefix: "norm".into(), channels: 6, eps: 1e-5 }, &[graph.input()]);
     graph.push("relu", Op::Relu, &[ValueId(1)]);
@@ -279,15 +312,16 @@ fn a_batch_norm_of_its_own() {
     let checkpoint = weights.checkpoint("norm", &graph.tensors()).unwrap();
     let input = Tensor::new(Shape::new(2, 6, 5, 7), weights.input([2, 6, 5, 7]));
     let expected = reference::logits(&graph, &checkpoint, &input).unwrap();
-    let got = on_gpu(&device, &graph, &checkpoint, &input, Options::new(StorageType::F32));
     // One product, one sum, and folded constants: a few units in the last place of the largest value.
-    common::compare(&got.data, &expected.data, 4.0 * f32::EPSILON).unwrap();
+    for (who, got) in outputs(&machine, &graph, &checkpoint, &input, None, F32) {
+        common::compare(&got.data, &expected.data, 4.0 * f32::EPSILON).unwrap_or_else(|e| panic!("{who}: {e}"));
+    }
 }
 
 #[test]
 fn nan_stays_nan_through_relu_and_pooling() {
     // A clamp that turns NaN into zero would make wrong logits look right.
-    let device = device();
+    let machine = machine();
     let shape = Shape::new(1, 8, 6, 6);
     let mut input = Tensor::new(shape, (0..shape.elements()).map(small).collect());
     input.data[100] = f32::NAN;
@@ -299,16 +333,17 @@ fn nan_stays_nan_through_relu_and_pooling() {
         let nan = |tensor: Tensor| tensor.data.iter().map(|v| v.is_nan()).collect::<Vec<bool>>();
         let expected = nan(reference::logits(&graph, &checkpoint, &input).unwrap());
         assert!(expected.contains(&true) && expected.contains(&false), "{what}: the case shows nothing");
-        let got = on_gpu(&device, &graph, &checkpoint, &input, Options { forced, ..Options::new(StorageType::F32) });
-        let got = nan(got);
-        if forced.is_some_and(|kernel| !kernel.is_exact()) {
-            // A tile's outputs share their sums.
-            assert!(expected.iter().zip(&got).all(|(expected, got)| *got || !expected), "{what} {forced:?}");
-        } else {
-            assert_eq!(got, expected, "{what} {forced:?}");
+        for (who, got) in outputs(&machine, &graph, &checkpoint, &input, forced, F32) {
+            let got = nan(got);
+            if forced.is_some_and(|kernel| !kernel.is_exact()) {
+                // A tile's outputs share their sums.
+                assert!(expected.iter().zip(&got).all(|(expected, got)| *got || !expected), "{what} {who}");
+            } else {
+                assert_eq!(got, expected, "{what} {who}");
+            }
         }
     };
-    for kernel in conv.kernels(&device) {
+    for kernel in conv.kernels(&machine.device) {
         let convolution = |graph: &mut Graph| {
             let y = conv.push(graph, "conv", ValueId(0));
             graph.push("relu", Op::Relu, &[y]);
@@ -329,6 +364,11 @@ fn nan_stays_nan_through_relu_and_pooling() {
         };
         check(op.name(), &global, None);
     }
+    let gates = |graph: &mut Graph| {
+        let max = graph.push("max", Plain::GlobalMaxPool, &[ValueId(0)]);
+        graph.push("gates", Plain::ChannelGate { kernel: 3 }.named("gates"), &[max]);
+    };
+    check("channel gates", &gates, None);
     for activation in ACTIVATIONS {
         let activate = |graph: &mut Graph| {
             graph.push("activation", Plain::Activation(activation), &[ValueId(0)]);

@@ -87,6 +87,7 @@ fn roundings(graph: &Graph, shapes: &[Shape]) -> Vec<Roundings> {
             Op::AvgPool2d(window) => window.kernel * window.kernel,
             Op::Plain { op: Plain::Linear { in_features, .. }, .. } => *in_features,
             Op::Plain { op: Plain::GlobalAvgPool | Plain::GlobalAvgMaxPool, .. } => shapes[node.inputs[0].0].pixels(),
+            Op::Plain { op: Plain::ChannelGate { kernel }, .. } => *kernel + 16,
             // Vulkan's exp is right to 3 + 2|x| units, its division to 2.5.
             Op::Sigmoid => 16,
             _ => 0,

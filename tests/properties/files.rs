@@ -61,7 +61,9 @@ fn resnet() -> impl Strategy<Value = Architecture> {
     ];
     // Blocks, channels in twos, width in units of the groups.
     let stages = vec((1_usize..=2, 1_usize..=6, 1_usize..=3), 4);
-    let gate = prop::option::weighted(0.3, (1_usize..=4).prop_map(|squeeze| Gate::SqueezeExcite { squeeze }));
+    let squeeze = (1_usize..=4).prop_map(|squeeze| Gate::SqueezeExcite { squeeze });
+    let eca = select(vec![3, 5, 7]).prop_map(|kernel| Gate::Eca { kernel });
+    let gate = prop::option::weighted(0.4, prop_oneof![squeeze, eca]);
     let flags = (any::<bool>(), any::<bool>(), any::<bool>());
     let sizes = (stem, 1_usize..=5, stages, 1_usize..=4, 1_usize..=4);
     (sizes, gate, flags, head(&["fc", "linear"])).prop_map(

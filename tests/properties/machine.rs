@@ -6,8 +6,8 @@ use std::collections::HashMap;
 use residua::{
     executor::gpu::{
         kernels::{
-            Binding, activation::ActivationDims, conv2d::Conv2dDims, elementwise::ElementwiseDims, fours,
-            gemv::LinearDims, pool2d::PoolDims,
+            Binding, activation::ActivationDims, channel_gate::GateDims, conv2d::Conv2dDims,
+            elementwise::ElementwiseDims, fours, gemv::LinearDims, pool2d::PoolDims,
         },
         plan::{Operand, Placed, Plan, Step},
     },
@@ -121,6 +121,13 @@ impl Machine<'_> {
                 let x = region(step, 1, pixels, [dims.x_stride, dims.x_offset], c4)?;
                 self.read(x, self.layers[&step.value].inputs[0])?;
                 self.yields(region(step, 2, pixels, [dims.y_stride, dims.y_offset], c4)?, step.value)
+            }
+            "channel_gate" => {
+                let dims: GateDims = block(step);
+                let (images, c4) = (step.grid[1] as usize, fours(dims.channels as usize));
+                let x = region(step, 1, images, [dims.x_stride, dims.x_offset], c4)?;
+                self.read(x, self.layers[&step.value].inputs[0])?;
+                self.yields(region(step, 3, images, [dims.y_stride, dims.y_offset], c4)?, step.value)
             }
             "linear_gemv" => {
                 let dims: LinearDims = block(step);

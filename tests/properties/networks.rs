@@ -1,15 +1,14 @@
-//! Whole networks on the device: fused, unfused, in other batches, with other kernels and stored in f16, against the reference.
-
-use std::sync::Arc;
+//! Whole networks on every executor: fused, unfused, in other batches, with other kernels and stored in f16, against the reference.
 
 use proptest::prelude::*;
 use residua::{
     checkpoint::Checkpoint,
     executor::{
+        Executor,
         gpu::{
-            Device, Executor,
+            self,
             kernels::{KernelId, candidates},
-            plan::{Options, Plan},
+            plan::Options,
         },
         reference,
     },
@@ -19,7 +18,12 @@ use residua::{
 };
 
 use crate::{
-    bound, common, config,
+    bound,
+    common::{
+        self,
+        executors::{Machine, machine, values},
+    },
+    config,
     recipe::{Recipe, recipe},
 };
 
@@ -36,7 +40,6 @@ fn unfused(graph: &Graph) -> Graph {
 
 /// A network with what its values must be and how far off they may be.
 struct Case<'a> {
-    device: &'a Arc<Device>,
     graph: &'a Graph,
     checkpoint: &'a Checkpoint,
     input: &'a Tensor,
@@ -44,19 +47,13 @@ struct Case<'a> {
 }
 
 impl Case<'_> {
-    fn executor(&self, graph: Graph, options: Options) -> Executor {
-        Executor::new(self.device.clone(), Network::new(graph, self.checkpoint.clone()), options)
-    }
-
     /// Compares the values `wanted` of `executor` with the reference.
-    fn check(&self, what: &str, executor: &Executor, wanted: &[ValueId]) -> Result<Vec<Tensor>, TestCaseError> {
+    fn check(&self, what: &str, executor: &dyn Executor, wanted: &[ValueId]) -> Result<Vec<Tensor>, TestCaseError> {
         let stored = executor.stored();
         let bounds = bound::bounds(self.graph, self.checkpoint, self.input, stored);
-        let plan =
-            Plan::new(executor.network(), self.input.shape, wanted, &executor.options(), executor.device().caps());
-        let plan = plan.unwrap();
-        let winograd = plan.steps.iter().any(|step| !step.kernel.is_exact());
-        let values = pollster::block_on(executor.values(self.input, wanted)).unwrap();
+        let steps = executor.steps(self.input.into(), wanted).unwrap();
+        let winograd = steps.iter().any(|step| step.kernel.contains("winograd"));
+        let values = values(executor, self.input, wanted);
         for (id, got) in wanted.iter().zip(&values) {
             let (expected, bound) = (&self.expected[id.0], &bounds[id.0]);
             let name = &self.graph.nodes()[id.0].name;
@@ -74,57 +71,63 @@ impl Case<'_> {
                 let (got, expected, bound) = (got.data[i], expected.data[i], bound.data[i]);
                 let values =
                     format!("element {i} of {}: got {got}, expected {expected}, bound {bound:e}", bounds[id.0].shape);
-                prop_assert!(false, "{what}, {stored}: {name}: {values}\n{}{plan}", self.graph);
+                prop_assert!(false, "{what}, {executor:?}: {name}: {values}\n{}{steps:#?}", self.graph);
             }
         }
         Ok(values)
     }
 }
 
-fn check(device: &Arc<Device>, recipe: &Recipe, kernel: usize) -> Result<(), TestCaseError> {
+fn check(machine: &Machine, recipe: &Recipe, kernel: usize) -> Result<(), TestCaseError> {
     let graph = recipe.graph();
     let (checkpoint, input) = (recipe.checkpoint(&graph), recipe.images());
-    let expected = reference::run(&graph, &checkpoint, &input).unwrap();
-    let case = Case { device, graph: &graph, checkpoint: &checkpoint, input: &input, expected };
     let output = [graph.output()];
     prop_assume!(output[0] != graph.input());
+    let expected = reference::run(&graph, &checkpoint, &input).unwrap();
+    let first = |value: &Tensor| Tensor::new(Shape { n: 1, ..value.shape }, value.image(0).to_vec());
+    let (image, expected_of_one) = (first(&input), expected.iter().map(first).collect());
+    let case = Case { graph: &graph, checkpoint: &checkpoint, input: &input, expected };
+    let one = Case { input: &image, expected: expected_of_one, ..case };
+
+    for any in &machine.executors {
+        let fused = any.open(&graph, &checkpoint);
+        // What `commute` exchanged is no value of the graph that was given.
+        let same = |id: &ValueId| fused.network().graph().nodes()[id.0].name == graph.nodes()[id.0].name;
+        let values: Vec<ValueId> =
+            fused.network().values().into_iter().filter(|id| same(id) || *id == output[0]).collect();
+        case.check("fused", &*fused, &output)?;
+        if any.stored == StorageType::F16 {
+            case.check("two kept", &*fused, &[values[values.len() - 1], values[values.len() / 2]])?;
+            continue;
+        }
+        case.check("every layer kept", &*fused, &values)?;
+        one.check("one image", &*fused, &output)?;
+        if !any.slow {
+            let nodes: Vec<ValueId> = (1..graph.nodes().len()).map(ValueId).collect();
+            let separate = any.open(&unfused(&graph), &checkpoint);
+            prop_assert_eq!(&separate.network().values()[..nodes.len()], &nodes[..], "something was fused");
+            case.check("unfused, every node kept", &*separate, &nodes)?;
+            case.check("unfused", &*separate, &output)?;
+        }
+    }
 
     let usual = Options::new(StorageType::F32);
-    let fused = case.executor(graph.clone(), usual.clone());
-    // What `commute` exchanged is no value of the graph that was given.
-    let same = |id: &ValueId| fused.network().graph().nodes()[id.0].name == graph.nodes()[id.0].name;
-    let values: Vec<ValueId> = fused.network().values().into_iter().filter(|id| same(id) || *id == output[0]).collect();
-    case.check("every layer kept", &fused, &values)?;
+    let network = Network::new(graph.clone(), checkpoint.clone());
+    let fused = gpu::Executor::new(machine.device.clone(), network, usual.clone());
     case.check("fused", &fused, &output)?;
     let footprint = fused.plan(input.shape).unwrap().footprint;
     prop_assert_eq!(footprint.weights, fused.weight_bytes(), "weights that were made: {}", footprint);
 
-    let nodes: Vec<ValueId> = (1..graph.nodes().len()).map(ValueId).collect();
-    let separate = case.executor(unfused(&graph), usual.clone());
-    prop_assert_eq!(&separate.network().values()[..nodes.len()], &nodes[..], "something was fused");
-    case.check("unfused, every node kept", &separate, &nodes)?;
-    case.check("unfused", &separate, &output)?;
-
-    let kernels: Vec<KernelId> = candidates(device.caps()).collect();
+    let kernels: Vec<KernelId> = candidates(machine.device.caps()).collect();
     let forced = Some(kernels[kernel % kernels.len()]);
-    case.check(&format!("{forced:?}"), &fused.planned(Options { forced, ..usual.clone() }), &output)?;
+    case.check("with one kernel", &fused.with_options(Options { forced, ..usual.clone() }), &output)?;
 
-    let deterministic = fused.planned(Options { chosen_for: Some(1), ..usual });
+    let deterministic = fused.with_options(Options { chosen_for: Some(1), ..usual });
     let all = case.check("deterministic", &deterministic, &output)?.remove(0);
     for n in 0..input.shape.n {
         let image = Tensor::new(Shape { n: 1, ..input.shape }, input.image(n).to_vec());
         let alone = pollster::block_on(deterministic.run(&image)).unwrap();
         prop_assert_eq!(bits(&alone.data), bits(all.image(n)), "image {} alone", n);
-    }
-    let first = |value: &Tensor| Tensor::new(Shape { n: 1, ..value.shape }, value.image(0).to_vec());
-    let (image, expected) = (first(&input), case.expected.iter().map(first).collect());
-    Case { input: &image, expected, ..case }.check("one image", &fused, &output)?;
-
-    if device.caps().f16 {
-        let half = case.executor(graph.clone(), Options::new(StorageType::F16));
-        case.check("fused", &half, &output)?;
-        let last = [*values.last().unwrap(), values[values.len() / 2]];
-        case.check("two kept", &half, &last)?;
     }
     Ok(())
 }
@@ -135,8 +138,8 @@ fn bits(values: &[f32]) -> Vec<u32> {
 
 #[test]
 fn fused_unfused_and_reference_agree() {
-    let device = common::device();
+    let machine = machine();
     let mut runner = proptest::test_runner::TestRunner::new(config(60));
-    let outcome = runner.run(&(recipe(), any::<usize>()), |(recipe, kernel)| check(&device, &recipe, kernel));
+    let outcome = runner.run(&(recipe(), any::<usize>()), |(recipe, kernel)| check(&machine, &recipe, kernel));
     outcome.unwrap_or_else(|error| panic!("{error}"));
 }

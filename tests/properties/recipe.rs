@@ -71,14 +71,23 @@ pub(crate) enum Activation {
     Leaky,
 }
 
-/// A block: one or two convolutions, gated if a squeeze is given, and a way around.
+/// What scales the channels of a block.
+#[derive(Debug, Clone, Copy)]
+enum Gate {
+    /// Squeeze-and-excitation with so many channels between its layers.
+    Squeeze(usize),
+    /// A convolution of that many channels along them.
+    Channels(usize),
+}
+
+/// A block: one or two convolutions, which may be gated, and a way around.
 #[derive(Debug, Clone)]
 pub(crate) struct Residual {
     out: usize,
     stride: usize,
     groups: usize,
     bottleneck: bool,
-    squeeze: Option<usize>,
+    gate: Option<Gate>,
     shortcut: Shortcut,
     /// Whether the way around is the first addend.
     swapped: bool,
@@ -142,11 +151,13 @@ fn pool() -> impl Strategy<Value = Part> {
 fn residual() -> impl Strategy<Value = Part> {
     let shortcut =
         select(vec![Shortcut::Identity, Shortcut::Identity, Shortcut::Projection, Shortcut::Pooled, Shortcut::Padded]);
-    let squeeze = prop::option::weighted(0.3, 1_usize..=5);
+    let squeeze = (1_usize..=5).prop_map(Gate::Squeeze);
+    let kernel = select(vec![1, 3, 5, 7]).prop_map(Gate::Channels);
+    let gate = prop::option::weighted(0.4, prop_oneof![squeeze, kernel]);
     let flags = (any::<bool>(), any::<bool>(), any::<bool>());
-    (channels(), 1_usize..=2, select(vec![1, 1, 2, 4]), squeeze, shortcut, flags).prop_map(
-        |(out, stride, groups, squeeze, shortcut, (bottleneck, swapped, relu))| {
-            Part::Residual(Residual { out, stride, groups, bottleneck, squeeze, shortcut, swapped, relu })
+    (channels(), 1_usize..=2, select(vec![1, 1, 2, 4]), gate, shortcut, flags).prop_map(
+        |(out, stride, groups, gate, shortcut, (bottleneck, swapped, relu))| {
+            Part::Residual(Residual { out, stride, groups, bottleneck, gate, shortcut, swapped, relu })
         },
     )
 }
@@ -363,13 +374,21 @@ impl Maker {
         }
         self.conv(Window { stride, ..THREE }, out, block.groups, false);
         self.norm();
-        if let Some(squeeze) = block.squeeze {
+        if let Some(kind) = block.gate {
             let value = self.value;
             self.push(Plain::GlobalAvgPool);
-            self.conv(ONE, squeeze, 1, true);
-            self.push(Op::Relu);
-            self.conv(ONE, out, 1, true);
-            let gate = self.push(Op::Sigmoid);
+            let gate = match kind {
+                Gate::Squeeze(squeeze) => {
+                    self.conv(ONE, squeeze, 1, true);
+                    self.push(Op::Relu);
+                    self.conv(ONE, out, 1, true);
+                    self.push(Op::Sigmoid)
+                }
+                Gate::Channels(kernel) => {
+                    let name = self.name("gate");
+                    self.push(Plain::ChannelGate { kernel }.named(&name))
+                }
+            };
             self.join(Op::Scale, &[value, gate]);
         }
         let long = self.value;

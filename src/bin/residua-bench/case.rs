@@ -25,13 +25,13 @@ const MAX_ELEMENTS: usize = 1 << 28;
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(untagged)]
 pub(crate) enum Case {
-    Measured(Row),
+    Measured(Measurement),
     Failed(Failure),
 }
 
 /// Times are wall clock, in milliseconds.
 #[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct Row {
+pub(crate) struct Measurement {
     pub(crate) model: String,
     pub(crate) batch: usize,
     pub(crate) precision: String,
@@ -90,7 +90,7 @@ pub(crate) fn measure(args: &Args, model: &str, batch: usize, started: SystemTim
     }
 }
 
-fn row(args: &Args, model: &str, batch: usize, started: SystemTime) -> Result<Row, Error> {
+fn row(args: &Args, model: &str, batch: usize, started: SystemTime) -> Result<Measurement, Error> {
     let since_start = || ms(started.elapsed().unwrap_or_default());
     let hub = Hub::from_vars(|name| env::var_os(name));
     let tune = match (args.tune, args.no_tune) {
@@ -112,12 +112,8 @@ fn row(args: &Args, model: &str, batch: usize, started: SystemTime) -> Result<Ro
         shape = Shape { h, w, ..shape };
     }
     if shape.elements() > MAX_ELEMENTS {
-        return Err(Error::ConfigValue {
-            place: "option".into(),
-            field: "--batch and --input".into(),
-            value: shape.to_string(),
-            expected: format!("at most {MAX_ELEMENTS} numbers"),
-        });
+        let expected = format!("at most {MAX_ELEMENTS} numbers");
+        return Err(Error::config_value("option", "--batch and --input", shape.to_string(), expected));
     }
     let images = Synthetic { salt: "bench".into(), damped: None, damp: 1.0 };
     let input = Tensor::new(shape, images.input([shape.n, shape.c, shape.h, shape.w]));
@@ -142,7 +138,7 @@ fn row(args: &Args, model: &str, batch: usize, started: SystemTime) -> Result<Ro
     }
     let median_ms = median(&mut times);
     let mut distances: Vec<f64> = times.iter().map(|time| (time - median_ms).abs()).collect();
-    Ok(Row {
+    Ok(Measurement {
         model: model.into(),
         batch,
         precision: classifier.precision().to_string(),

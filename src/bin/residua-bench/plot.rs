@@ -1,8 +1,8 @@
 //! Draws images a second against the batch, both logarithmic, with what the device's arithmetic would allow at most.
 
-use residua::program::svg::{CHARACTER, Svg, series};
+use residua::program::svg::{CHARACTER, Svg, fill, series};
 
-use crate::case::{Case, Row};
+use crate::case::{Case, Measurement};
 
 const WIDTH: f64 = 820.0;
 const HEIGHT: f64 = 460.0;
@@ -21,7 +21,7 @@ struct Curve<'a> {
 
 /// The picture of all measured cases; `peak` is what the device can do at most, in Gflop/s. Nothing if nothing was measured.
 pub(crate) fn draw(cases: &[Case], peak: Option<f64>) -> Option<String> {
-    let rows: Vec<&Row> =
+    let rows: Vec<&Measurement> =
         cases.iter().filter_map(|case| if let Case::Measured(row) = case { Some(row) } else { None }).collect();
     let first = rows.first()?;
     let curves = curves(&rows, peak);
@@ -55,7 +55,7 @@ pub(crate) fn draw(cases: &[Case], peak: Option<f64>) -> Option<String> {
         svg.path(&format!("M{}", path.join("L")), &series(i));
         for (batch, speed) in &curve.points {
             let title = format!("{}, batch {batch}: {speed:.1} images/s", curve.model);
-            svg.rect([x(*batch) - 3.5, y(*speed) - 3.5, 7.0, 7.0], &format!("fill {}", series(i)), &title);
+            svg.rect([x(*batch) - 3.5, y(*speed) - 3.5, 7.0, 7.0], &fill(i), &title);
         }
         let (_, last) = curve.points.last()?;
         labels.push((y(*last), format!("{} {last:.1}", curve.model)));
@@ -68,7 +68,7 @@ pub(crate) fn draw(cases: &[Case], peak: Option<f64>) -> Option<String> {
     Some(svg.finish())
 }
 
-fn curves<'a>(rows: &[&'a Row], peak: Option<f64>) -> Vec<Curve<'a>> {
+fn curves<'a>(rows: &[&'a Measurement], peak: Option<f64>) -> Vec<Curve<'a>> {
     let mut curves: Vec<Curve<'a>> = Vec::new();
     for row in rows {
         let point = (row.batch as f64, row.images_per_s);

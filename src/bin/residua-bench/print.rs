@@ -4,10 +4,10 @@ use std::io::{self, Write};
 
 use crate::{
     Format,
-    case::{Case, Row},
+    case::{Case, Measurement},
 };
 
-type Column = (&'static str, fn(&Row) -> String);
+type Column = (&'static str, fn(&Measurement) -> String);
 
 const COLUMNS: &[Column] = &[
     ("median ms", |row| format!("{:.1}", row.median_ms)),

@@ -29,8 +29,10 @@ use crate::{
 
 /// Largest file of times that is read, bytes.
 const MAX_FILE: u64 = 8 << 20;
+
 /// What is made of measurements when a model is opened.
 #[derive(Debug, Clone, Default)]
+#[non_exhaustive]
 pub enum Tune {
     /// Nothing: kernels are chosen by rules.
     Never,
@@ -175,7 +177,7 @@ fn cases(
     batches.dedup();
     let mut cases = Vec::new();
     for n in batches {
-        for case in plan::cases(&network, Shape::new(n, 3, h, w), options.stored)? {
+        for case in plan::cases(network, Shape::new(n, 3, h, w), options.stored)? {
             if !cases.contains(&case) {
                 cases.push(case);
             }

@@ -143,7 +143,7 @@ impl Layer {
 
     /// `kernel` after its first run, and its largest difference from the plain one over the largest magnitude of that.
     async fn enter(&self, kernel: KernelId) -> Result<(Stopwatch, f32)> {
-        let executor = self.executor.planned(Options { forced: Some(kernel), ..self.executor.options() });
+        let executor = self.executor.with_options(Options { forced: Some(kernel), ..self.executor.options() });
         let stopwatch = executor.stopwatch(self.input.shape, &self.values).await?;
         let got = stopwatch.run(&self.input).await?.remove(0);
         let error = relative_error(&got.data, &self.expected.data);
@@ -156,10 +156,11 @@ mod tests {
     use super::*;
     use crate::{
         Threads, blocking,
+        check::wrong,
         checkpoint::Synthetic,
         executor::gpu::{
             kernels::{
-                Applied, Pool2d, Problem, Residual, View, broadcast,
+                Applied, Pool2d, Problem, Residual, View,
                 conv2d::Conv2d,
                 registers,
                 tiled::{self, Tile},
@@ -212,12 +213,9 @@ mod tests {
         Network::new(graph.clone(), weights.checkpoint("tune", &graph.tensors()).unwrap())
     }
 
-    /// The broadcast kernel for subgroups of twice the lanes that there are is wrong.
     #[test]
     fn a_wrong_kernel_has_no_time() {
-        let device = device();
-        let lanes = 2 * device.caps().subgroup.expect("lavapipe has subgroups of one size");
-        let wrong = broadcast::id(lanes);
+        let (device, wrong) = (device(), wrong::ID);
         let cases = plan::cases(&network(), Shape::new(1, 3, 32, 32), StorageType::F32).unwrap();
         let is_convolution = |case: &&Case| matches!(case.problem, Problem::Conv2d(_));
         let case = *cases.iter().rev().find(is_convolution).unwrap();

@@ -5,7 +5,7 @@ use std::{
     path::Path,
 };
 
-use residua::{Class, Classifier, Error, stream::Done};
+use residua::{Class, Classifier, Error};
 
 use crate::cli::{
     args::Classify,
@@ -16,18 +16,13 @@ use crate::cli::{
     },
     options::Global,
     outcome::Outcome,
-    terminal::{interrupt::Interrupt, progress::Progress},
+    terminal::interrupt::Interrupt,
 };
 
 pub(crate) fn run(global: &Global, command: &Classify, out: &mut dyn Write) -> Outcome {
     if command.resume.is_some() && command.format == Format::Text {
-        return Err(Error::ConfigValue {
-            place: "option".into(),
-            field: "--resume".into(),
-            value: "--format text".into(),
-            expected: "jsonl or csv, which can be read back".into(),
-        }
-        .into());
+        let expected = "jsonl or csv, which can be read back";
+        return Err(Error::config_value("option", "--resume", "--format text", expected).into());
     }
     let classifier = global.open(&command.model.model)?;
     let model = classifier.model();
@@ -46,35 +41,17 @@ pub(crate) fn run(global: &Global, command: &Classify, out: &mut dyn Write) -> O
     if done.inputs == 0 {
         records.header()?;
     }
-    let progress = Progress::start(global, &command.inputs, done.inputs);
-    let (mut images, mut failed) = (done.inputs, done.failed);
+    let before = (done.inputs, done.failed);
     let skip = move |path: &Path| done.take(path);
     let interrupt = Interrupt::install();
     let work = Work { global, classifier: &classifier, inputs: &command.inputs, interrupt: &interrupt };
-    work.run(skip, Classifier::predict, &mut |batch| {
-        images += batch.len() as u64;
-        progress.add(batch.len());
-        progress.beside(|| {
-            for Done { key: path, result, flaw, .. } in batch {
-                global.note_flaw(&path, flaw);
-                match result {
-                    Ok(prediction) => records.classes(&path, &chosen(prediction.top(command.k), command.min_score))?,
-                    Err(error) => {
-                        failed += 1;
-                        records.error(&path, &error)?;
-                        records.out.flush()?;
-                        global.complain_of(&path, &error);
-                    }
-                }
-            }
-            records.out.flush()
-        })
-    })?;
-    drop(progress);
-    if failed > 0 && images > 1 {
-        global.note(&format!("{failed} of {images} images failed"));
-    }
-    Ok(failed == 0)
+    work.run(before, skip, Classifier::predict, &mut |path, result| {
+        match result {
+            Ok(prediction) => records.classes(path, &chosen(prediction.top(command.k), command.min_score))?,
+            Err(error) => records.error(path, &error)?,
+        }
+        records.out.flush()
+    })
 }
 
 /// The classes of at least `min_score`.

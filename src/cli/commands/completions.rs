@@ -32,11 +32,9 @@ pub(crate) fn man(command: Option<&str>, folder: Option<&Path>, out: &mut dyn Wr
     }
     let wanted = match command {
         None => &program,
-        Some(name) => program.find_subcommand(name).ok_or_else(|| Error::ConfigValue {
-            place: "option".into(),
-            field: "COMMAND".into(),
-            value: name.into(),
-            expected: program.get_subcommands().map(Command::get_name).collect::<Vec<_>>().join(", "),
+        Some(name) => program.find_subcommand(name).ok_or_else(|| {
+            let names: Vec<&str> = program.get_subcommands().map(Command::get_name).collect();
+            Error::config_value("option", "COMMAND", name, names.join(", "))
         })?,
     };
     out.write_all(&page(wanted)?)?;

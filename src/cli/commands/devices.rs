@@ -33,7 +33,7 @@ pub(crate) fn run(global: &Global, out: &mut dyn Write) -> Outcome {
     }
     match opened {
         Some(Ok(device)) => {
-            device.notes().iter().for_each(|note| global.note(note));
+            device.notes().iter().for_each(|note| global.note(&note.to_string()));
             writeln!(out, "* is used: {}", device.reason())?;
         }
         Some(Err(error @ (Error::NoAdapter { .. } | Error::GpuOpen { .. }))) if wanted.is_auto() => {

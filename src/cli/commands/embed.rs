@@ -7,7 +7,7 @@ use std::{
     path::Path,
 };
 
-use residua::{Classifier, Error, stream::Done};
+use residua::{Classifier, Error};
 use serde::Serialize;
 
 use crate::cli::{
@@ -17,11 +17,11 @@ use crate::cli::{
         inputs::{line_of, text_of},
         npy::NpyWriter,
         records::{JsonFailure, Output},
-        work::Work,
+        work::{Sink, Work},
     },
     options::Global,
     outcome::{Outcome, Stop},
-    terminal::{interrupt::Interrupt, progress::Progress},
+    terminal::interrupt::Interrupt,
 };
 
 #[derive(Serialize)]
@@ -33,14 +33,10 @@ struct JsonEmbedding<'a> {
     embedding: Vec<f32>,
 }
 
-/// The features of an image, or what is wrong with it.
-type Row = Result<Vec<f32>, Error>;
-
 pub(crate) fn run(global: &Global, command: &Embed, out: &mut dyn Write) -> Outcome {
     let target = command.output.as_deref();
     let refused = |field: &str, value: &str, expected: &str| {
-        let (place, field, value) = ("option".into(), field.into(), value.into());
-        Err(Stop::Failed(Error::ConfigValue { place, field, value, expected: expected.into() }))
+        Err(Stop::Failed(Error::config_value("option", field, value, expected)))
     };
     if command.format == EmbedFormat::Npy && target.is_none() && io::stdout().is_terminal() {
         return refused("--format", "npy", "with -o FILE, or stdout in a pipe or file");
@@ -63,8 +59,8 @@ pub(crate) fn run(global: &Global, command: &Embed, out: &mut dyn Write) -> Outc
                 }
                 None => Output::new(out, Path::new("stdout")),
             };
-            embed(global, command, &classifier, &mut |path, row| {
-                match row {
+            embed(global, command, &classifier, &mut |path, features| {
+                match features {
                     Ok(embedding) => {
                         let (path, model) = (text_of(path), classifier.model());
                         let revision = model.revision.as_deref();
@@ -80,36 +76,10 @@ pub(crate) fn run(global: &Global, command: &Embed, out: &mut dyn Write) -> Outc
 }
 
 /// Calls `write` with the features of each input, in order. Whether none failed.
-fn embed(
-    global: &Global,
-    command: &Embed,
-    classifier: &Classifier,
-    write: &mut dyn FnMut(&Path, Row) -> Result<(), Stop>,
-) -> Outcome {
-    let progress = Progress::start(global, &command.inputs, 0);
-    let (mut images, mut failed) = (0, 0);
+fn embed(global: &Global, command: &Embed, classifier: &Classifier, write: &mut Sink<'_, Vec<f32>>) -> Outcome {
     let interrupt = Interrupt::install();
     let work = Work { global, classifier, inputs: &command.inputs, interrupt: &interrupt };
-    work.run(|_| false, Classifier::features, &mut |batch| {
-        images += batch.len();
-        progress.add(batch.len());
-        progress.beside(|| {
-            for Done { key: path, result: row, flaw, .. } in batch {
-                global.note_flaw(&path, flaw);
-                if let Err(error) = &row {
-                    failed += 1;
-                    global.complain_of(&path, error);
-                }
-                write(&path, row)?;
-            }
-            Ok(())
-        })
-    })?;
-    drop(progress);
-    if failed > 0 && images > 1 {
-        global.note(&format!("{failed} of {images} images failed"));
-    }
-    Ok(failed == 0)
+    work.run((0, 0), |_| false, Classifier::features, write)
 }
 
 /// Writes the array. Its header has the number of rows, which is known in the end only, so it grows in a file: beside its place,
@@ -123,11 +93,11 @@ fn npy(global: &Global, command: &Embed, classifier: &Classifier, out: &mut dyn 
     let columns = classifier.model().features;
     let mut array = NpyWriter::new(file, columns).map_err(stop)?;
     let mut paths = command.paths.as_deref().map(NewFile::create).transpose()?;
-    let ok = embed(global, command, classifier, &mut |path, row| {
+    let ok = embed(global, command, classifier, &mut |path, features| {
         if let Some(paths) = &mut paths {
             paths.write(&line_of(path, command.inputs.null))?;
         }
-        let row = row.unwrap_or_else(|_| iter::repeat_n(f32::NAN, columns).collect());
+        let row = features.unwrap_or_else(|_| iter::repeat_n(f32::NAN, columns).collect());
         array.row(&row).map_err(stop)
     })?;
     let mut file = array.finish().map_err(stop)?;

@@ -1,7 +1,7 @@
 //! `residua explain`: where in a photo the evidence for a class lies, as a picture and as numbers.
 
 use std::{
-    io::{Cursor, Write},
+    io::{self, Cursor, Write},
     path::Path,
 };
 
@@ -30,7 +30,7 @@ pub(crate) fn run(global: &Global, command: &Explain, out: &mut dyn Write) -> Ou
     let mut png = Cursor::new(Vec::new());
     heatmap::draw(&photo.to_rgb8(), &explanation)
         .write_to(&mut png, ImageFormat::Png)
-        .map_err(|error| Error::Io { path: output.clone(), reason: error.to_string() })?;
+        .map_err(|error| Error::io(output, &io::Error::other(error)))?;
     write_file(output, png.get_ref())?;
     if let Some(path) = numbers {
         write_file(path, format!("{:#}\n", as_json(command, &info.name, &explanation)).as_bytes())?;

@@ -1,6 +1,6 @@
 //! `residua logits`: normalised input out of a safetensors file, logits into another.
 
-use std::{fs, path::Path};
+use std::{fs, io, path::Path};
 
 use residua::{
     Error,
@@ -16,8 +16,7 @@ pub(crate) fn run(global: &Global, command: &Logits) -> Outcome {
     let classifier = global.open_builder(global.builder()?.model(&command.model.model).tune(tune))?;
     let logits = classifier.logits(&input)?;
     let bytes: &[u8] = bytemuck::cast_slice(&logits.data);
-    let invalid =
-        |error: safetensors::SafeTensorError| Error::Io { path: command.output.clone(), reason: error.to_string() };
+    let invalid = |error: safetensors::SafeTensorError| Error::io(&command.output, &io::Error::other(error));
     let view = TensorView::new(Dtype::F32, vec![logits.shape.n, logits.shape.c], bytes).map_err(invalid)?;
     let file = safetensors::serialize([("logits", view)], None).map_err(invalid)?;
     write_file(&command.output, &file)?;
@@ -28,16 +27,10 @@ pub(crate) fn run(global: &Global, command: &Logits) -> Outcome {
 fn read(path: &Path) -> Result<Tensor, Error> {
     let place = path.display().to_string();
     let bytes = fs::read(path).map_err(|error| Error::io(path, &error))?;
-    let header =
-        |error: safetensors::SafeTensorError| Error::ModelHeader { model: place.clone(), reason: error.to_string() };
+    let header = |error: safetensors::SafeTensorError| Error::model_header(&*place, error.to_string());
     let file = SafeTensors::deserialize(&bytes).map_err(header)?;
     let view = file.tensor("input").map_err(header)?;
-    let invalid = |field: &str, value: String, expected: &str| Error::ConfigValue {
-        place: place.clone(),
-        field: field.into(),
-        value,
-        expected: expected.into(),
-    };
+    let invalid = |field: &str, value: String, expected: &str| Error::config_value(&*place, field, value, expected);
     if view.dtype() != Dtype::F32 {
         return Err(invalid("dtype of input", format!("{:?}", view.dtype()), "F32"));
     }

@@ -1,6 +1,9 @@
 //! `residua preprocess`: what the network will see of an image.
 
-use std::{io::Cursor, path::Path};
+use std::{
+    io::{self, Cursor},
+    path::Path,
+};
 
 use ::image::{ImageFormat, RgbImage};
 use residua::Error;
@@ -18,7 +21,7 @@ pub(crate) fn run(global: &Global, model: &str, path: &Path, output: &Path) -> O
         }
     };
     let mut png = Cursor::new(Vec::new());
-    let invalid = |reason: String| Error::Io { path: output.into(), reason };
+    let invalid = |reason: String| Error::io(output, &io::Error::other(reason));
     RgbImage::from_raw(pixels.width as u32, pixels.height as u32, pixels.data)
         .ok_or_else(|| invalid("the crop is not of its size".into()))?
         .write_to(&mut png, ImageFormat::Png)

@@ -1,4 +1,4 @@
-//! `residua profile`: the time of every kernel on this device, as a table, a trace and a picture.
+//! `residua profile`: the time of every kernel or operator on this device, as a table, a trace and a picture.
 
 use std::{io::Write, time::Duration};
 
@@ -44,16 +44,16 @@ fn table(profile: &Profile, title: &str, out: &mut dyn Write) -> std::io::Result
     }
     let sum = |amount: fn(&Row) -> u64| profile.rows.iter().map(amount).sum();
     line(out, "total", [profile.total(), profile.floor()], sum(|row| row.flops), sum(|row| row.bytes), "")?;
-    writeln!(out, "{title}: {} dispatches, medians of {} runs by {}", profile.rows.len(), profile.runs, profile.clock)?;
+    writeln!(out, "{title}: {} steps, medians of {} runs by {}", profile.rows.len(), profile.runs, profile.clock)?;
     let (flops, bandwidth) = (profile.limits.flops / 1e9, profile.limits.bandwidth / 1e9);
     writeln!(
         out,
         "floor: the larger of operations at {flops:.1} GFLOP/s and bytes at {bandwidth:.1} GB/s, the best rates of this profile"
     )?;
-    writeln!(out, "device memory {}", profile.memory)
+    profile.memory.map_or(Ok(()), |memory| writeln!(out, "device memory {memory}"))
 }
 
-/// The dispatches one after the other in Chrome's trace event format, times in microseconds.
+/// The steps one after the other in Chrome's trace event format, times in microseconds.
 fn trace(profile: &Profile, title: &str) -> Value {
     let name = |what: &str, name: &str| json!({"ph": "M", "pid": 1, "tid": 1, "name": what, "args": {"name": name}});
     let mut events = vec![name("process_name", title), name("thread_name", "device")];

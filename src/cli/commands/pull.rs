@@ -4,7 +4,7 @@ use std::io::Write;
 
 use residua::{
     Error,
-    hub::{ModelId, near},
+    hub::{ModelId, similar_names},
 };
 
 use crate::cli::{options::Global, outcome::Outcome};
@@ -12,11 +12,11 @@ use crate::cli::{options::Global, outcome::Outcome};
 pub(crate) fn run(global: &Global, model: Option<&String>, out: &mut dyn Write) -> Outcome {
     let model = model.map_or("", String::as_str);
     let id = ModelId::parse(model).ok_or_else(|| {
-        let near = match near(model) {
+        let similar = match similar_names(model) {
             names if names.is_empty() => "such as resnet50 or timm/resnet50.a1_in1k".into(),
             names => format!("; names like it: {}", names.join(", ")),
         };
-        Error::ModelNotFound { model: model.into(), reason: format!("pull takes a name on the hub{near}") }
+        Error::ModelNotFound { model: model.into(), reason: format!("pull takes a name on the hub{similar}") }
     })?;
     writeln!(out, "{}", global.hub().pull(&id)?.folder.display())?;
     Ok(true)

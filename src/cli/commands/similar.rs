@@ -98,9 +98,6 @@ fn index(
         index.write(file, classifier.model().features)?;
     }
     ended?;
-    if failed > 0 && !empty {
-        global.note(&format!("{failed} images of {} failed and are left out", command.place.display()));
-    }
     Ok((index, failed))
 }
 

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, io::Write};
 
 use residua::{
-    Classifier,
+    Classifier, DeviceKind,
     check::verify::{Coverage, LayerCheck, Verification},
     executor::gpu::kernels,
     stream::Batch,
@@ -67,7 +67,12 @@ fn verdict(out: &mut dyn Write, classifier: &Classifier, verification: &Verifica
     let wrong = verification.layers.iter().filter(|layer| !layer.ok).count();
     let verdict = if wrong == 0 { "all agree".into() } else { format!("{wrong} DISAGREE") };
     writeln!(out, "\n{} on {} ({}, {})", classifier.model().name, device.name, device.backend, device.driver)?;
-    writeln!(out, "{} comparisons with the CPU reference: {verdict}", verification.layers.len())?;
+    let with = if device.kind == DeviceKind::Reference {
+        "of the CPU reference with itself"
+    } else {
+        "with the CPU reference"
+    };
+    writeln!(out, "{} comparisons {with}: {verdict}", verification.layers.len())?;
     if let Some(worst) = worst(verification) {
         let LayerCheck { name: layer, kernel, error, bound, .. } = worst;
         writeln!(out, "worst: {layer}, {kernel}: {error:.1e} of a bound of {bound:.0e}")?;

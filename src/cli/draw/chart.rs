@@ -1,96 +1,60 @@
-//! A profile as an SVG picture: a bar for each dispatch, its floor marked in it.
+//! A profile as a picture: a bar for each dispatch, its floor marked in it.
 
-use std::fmt::Write;
+use std::time::Duration;
 
-use residua::check::profile::Profile;
+use residua::{
+    check::profile::Profile,
+    program::svg::{CHARACTER, Svg, fill},
+};
 
-const WIDTH: f64 = 960.0;
-/// Columns: layer names end here, bars start a little further on and end so that the numbers have room.
-const NAMES: f64 = 250.0;
-const BARS: f64 = 470.0;
+const MARGIN: f64 = 12.0;
+/// Length of the longest bar, and room for the numbers after it.
+const BAR: f64 = 470.0;
+const NUMBERS: f64 = 30.0 * CHARACTER;
+/// Heights of a bar's row, of a line of the legend and of the title above it.
 const ROW: f64 = 18.0;
-const TOP: f64 = 64.0;
-/// Columns of the legend, wide enough for the longest name of a kernel, and the height of its lines.
-const LEGEND: usize = 4;
-const LEGEND_LINE: f64 = 16.0;
-
-/// Text and background follow the viewer's light or dark scheme; kernels are told apart by these hues (degrees).
-const HUES: [u32; 12] = [212, 28, 140, 282, 350, 178, 48, 0, 240, 95, 315, 12];
+const LINE: f64 = 16.0;
+const TITLE: f64 = 56.0;
 
 pub(crate) fn draw(profile: &Profile, title: &str) -> String {
     let kinds = kinds(profile);
-    let top = TOP + LEGEND_LINE * (kinds.len().div_ceil(LEGEND).max(1) - 1) as f64;
-    let height = top + ROW * profile.rows.len() as f64 + 24.0;
-    let longest = profile.rows.iter().map(|row| row.time.max(row.floor).as_secs_f64()).fold(1e-9, f64::max);
-    let mut svg = format!(
-        r#"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" font-family="sans-serif" font-size="12">
-<style>
-.ground {{ fill: #fff }} text {{ fill: #222 }} .faint {{ fill: #666 }} .floor {{ stroke: #000; stroke-width: 2 }}
-"#
-    );
-    let mut dark = String::from(
-        ".ground { fill: #16181d } text { fill: #e6e6e6 } .faint { fill: #a0a0a0 } .floor { stroke: #fff }\n",
-    );
-    for (i, hue) in (0..kinds.len()).zip(HUES.iter().cycle()) {
-        let saturation = if *hue == 0 { 0 } else { 60 };
-        let _ = writeln!(svg, ".k{i} {{ fill: hsl({hue}, {saturation}%, 60%) }}");
-        let _ = writeln!(dark, ".k{i} {{ fill: hsl({hue}, {saturation}%, 45%) }}");
-    }
-    let _ = writeln!(svg, "@media (prefers-color-scheme: dark) {{ {dark}}}\n</style>");
-    let _ = writeln!(svg, r#"<rect class="ground" width="{WIDTH}" height="{height}"/>"#);
-    let ms = |time: std::time::Duration| 1e3 * time.as_secs_f64();
-    let _ = writeln!(svg, r#"<text x="12" y="20" font-size="14" font-weight="bold">{}</text>"#, escape(title));
-    let _ = writeln!(
-        svg,
-        r#"<text class="faint" x="12" y="38">{:.2} ms in all, {:.2} ms at the floor (the mark in each bar)</text>"#,
+    let summary = format!(
+        "{:.2} ms in all, {:.2} ms at the floor (the mark in each bar)",
         ms(profile.total()),
         ms(profile.floor())
     );
+    let bars = MARGIN + 8.0 + width(profile.rows.iter().map(|row| row.layer.as_str()));
+    let whole = (bars + BAR + NUMBERS).max(2.0 * MARGIN + width([title, &summary]));
+    let entry = 30.0 + width(kinds.iter().copied());
+    let entries = (((whole - MARGIN) / entry) as usize).max(1);
+    let top = TITLE + LINE * kinds.len().div_ceil(entries) as f64;
+    let longest = profile.rows.iter().map(|row| ms(row.time.max(row.floor))).fold(1e-6, f64::max);
+    let mut svg = Svg::new(whole, top + ROW * profile.rows.len() as f64 + MARGIN);
+    svg.text(MARGIN, 20.0, "bold", title);
+    svg.text(MARGIN, 38.0, "muted", &summary);
     for (i, kind) in kinds.iter().enumerate() {
-        let x = 12.0 + (i % LEGEND) as f64 * (WIDTH - 24.0) / LEGEND as f64;
-        let y = 46.0 + LEGEND_LINE * (i / LEGEND) as f64;
-        let _ = writeln!(svg, r#"<rect class="k{i}" x="{x}" y="{y}" width="10" height="10"/>"#);
-        let (x, y) = (x + 14.0, y + 9.0);
-        let _ = writeln!(svg, r#"<text class="faint" x="{x}" y="{y}" font-size="11">{}</text>"#, escape(kind));
+        let (x, y) = (MARGIN + (i % entries) as f64 * entry, TITLE + LINE * (i / entries) as f64);
+        svg.rect([x, y - 9.0, 10.0, 10.0], &fill(i), "");
+        svg.text(x + 16.0, y, "muted", kind);
     }
     for (i, row) in profile.rows.iter().enumerate() {
         let y = top + ROW * i as f64;
         let kind = kinds.iter().position(|kind| *kind == kind_of(&row.kernel)).unwrap_or(0);
-        let long = |time: std::time::Duration| BARS * time.as_secs_f64() / longest;
-        let (bar, floor) = (long(row.time).max(0.5), NAMES + 8.0 + long(row.floor));
-        let baseline = y + 13.0;
-        let _ = writeln!(svg, r#"<text x="{NAMES}" y="{baseline}" text-anchor="end">{}</text>"#, escape(&row.layer));
-        let _ = writeln!(
-            svg,
-            r#"<rect class="k{kind}" x="{}" y="{}" width="{bar:.1}" height="13"><title>{}</title></rect>"#,
-            NAMES + 8.0,
-            y + 2.0,
-            escape(&row.kernel)
-        );
-        let _ = writeln!(
-            svg,
-            r#"<line class="floor" x1="{floor:.1}" x2="{floor:.1}" y1="{}" y2="{}"/>"#,
-            y + 2.0,
-            y + 15.0
-        );
+        let long = |time: Duration| BAR * ms(time) / longest;
+        svg.anchored(bars - 8.0, y + 13.0, "ink", "end", &row.layer);
+        svg.rect([bars, y + 2.0, long(row.time).max(0.5), 13.0], &fill(kind), &row.kernel);
+        svg.path(&format!("M{:.1} {:.1}v13", bars + long(row.floor), y + 2.0), "mark");
         let rate = row.flops as f64 / row.time.as_secs_f64().max(1e-9) / 1e9;
         let rate = if row.flops == 0 { String::new() } else { format!(", {rate:.1} GFLOP/s") };
-        let _ = writeln!(
-            svg,
-            r#"<text class="faint" x="{}" y="{baseline}" font-size="11">{:.3} ms{rate}</text>"#,
-            NAMES + BARS + 20.0,
-            ms(row.time)
-        );
+        svg.text(bars + BAR + 12.0, y + 13.0, "muted", &format!("{:.3} ms{rate}", ms(row.time)));
     }
-    svg.push_str("</svg>\n");
-    svg
+    svg.finish()
 }
 
 /// The shaders of a profile, each once.
 fn kinds(profile: &Profile) -> Vec<&str> {
     let mut kinds = Vec::new();
-    for row in &profile.rows {
-        let kind = kind_of(&row.kernel);
+    for kind in profile.rows.iter().map(|row| kind_of(&row.kernel)) {
         if !kinds.contains(&kind) {
             kinds.push(kind);
         }
@@ -102,6 +66,11 @@ fn kind_of(kernel: &str) -> &str {
     kernel.split(' ').next().unwrap_or(kernel)
 }
 
-fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+/// Pixels of the longest of `texts`.
+fn width<'a>(texts: impl IntoIterator<Item = &'a str>) -> f64 {
+    CHARACTER * texts.into_iter().map(|text| text.chars().count()).max().unwrap_or(0) as f64
+}
+
+fn ms(time: Duration) -> f64 {
+    1e3 * time.as_secs_f64()
 }

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fmt::Write};
 use residua::{
     graph::{Conv2dParams, Plain, ValueId},
     network::{Activation, Epilogue, Layer, LayerOp, Network},
-    program::svg::{CHARACTER, Svg, series},
+    program::svg::{CHARACTER, Svg, fill, series},
     tensor::Shape,
 };
 
@@ -213,7 +213,7 @@ impl Row {
         match self.kind {
             Some(kind) => {
                 svg.rect([x, y, width, self.height], "box", title.trim());
-                svg.rect([x, y, 4.0, self.height], &format!("fill {}", series(kind)), "");
+                svg.rect([x, y, 4.0, self.height], &fill(kind), "");
             }
             None => svg.rect([x, y, width, self.height], "box dashed", title.trim()),
         }
@@ -279,7 +279,7 @@ fn extent(shape: Shape) -> String {
 fn legend(svg: &mut Svg, y: f64) {
     let mut x = MARGIN;
     for (kind, name) in KINDS {
-        svg.rect([x, y - 9.0, 10.0, 10.0], &format!("fill {}", series(kind)), "");
+        svg.rect([x, y - 9.0, 10.0, 10.0], &fill(kind), "");
         svg.text(x + 16.0, y, "muted", name);
         x += 16.0 + name.chars().count() as f64 * CHARACTER + 24.0;
     }

@@ -4,43 +4,39 @@ use std::{
     fs::{self, File},
     io::{self, BufWriter, Write},
     path::{Path, PathBuf},
-    process,
 };
 
 use residua::Error;
+use tempfile::NamedTempFile;
 
 /// A file in the making, under a name beside its own. It is removed if it is not committed.
 pub(crate) struct PartFile {
     path: PathBuf,
-    part: PathBuf,
-    file: File,
+    file: NamedTempFile,
 }
 
 impl PartFile {
     /// Starts the file that is to be `path`.
     pub(crate) fn create(path: &Path) -> Result<Self, Error> {
-        let mut name = path.file_name().unwrap_or_default().to_os_string();
-        name.push(format!(".{}.part", process::id()));
-        let part = path.with_file_name(name);
-        let file = File::options().read(true).write(true).create_new(true).open(&part);
-        Ok(PartFile { path: path.into(), file: file.map_err(|error| Error::io(path, &error))?, part })
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let mut part = tempfile::Builder::new();
+        part.prefix(path.file_name().unwrap_or_default()).suffix(".part");
+        // As any new file of the user's, and not the user's alone.
+        #[cfg(unix)]
+        part.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+        let file = part.tempfile_in(folder).map_err(|error| Error::io(path, &error))?;
+        Ok(PartFile { path: path.into(), file })
     }
 
     /// A handle to write with.
     pub(crate) fn file(&self) -> io::Result<File> {
-        self.file.try_clone()
+        self.file.as_file().try_clone()
     }
 
     /// Gives the file its name.
     pub(crate) fn commit(self) -> Result<(), Error> {
-        fs::rename(&self.part, &self.path).map_err(|error| Error::io(&self.path, &error))
-    }
-}
-
-impl Drop for PartFile {
-    fn drop(&mut self) {
-        // Not there any more once it was committed.
-        let _ = fs::remove_file(&self.part);
+        let PartFile { path, file } = self;
+        file.persist(&path).map(drop).map_err(|error| Error::io(&path, &error.error))
     }
 }
 

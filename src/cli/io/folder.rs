@@ -19,8 +19,8 @@ pub(crate) struct FolderOptions {
     /// Also take hidden files and folders, and those that a system keeps for itself, out of a folder
     ///
     /// Without this option names that begin with a dot are left out (AppleDouble files ._x, .thumbnails, .Trash-1000), and @eaDir,
-    /// @Recycle, @tmp, #recycle, #snapshot, $RECYCLE.BIN, __MACOSX, lost+found, "System Volume Information", Thumbs.db, desktop.ini. A
-    /// file or folder that is named itself is taken, whatever its name.
+    /// @Recycle, @Recently-Snapshot, @tmp, #recycle, #snapshot, $RECYCLE.BIN, __MACOSX, lost+found, "Network Trash Folder",
+    /// "System Volume Information", "Temporary Items", Thumbs.db, desktop.ini. A file or folder that is named itself is taken, whatever its name.
     #[arg(long)]
     pub(crate) hidden: bool,
     /// Leave these files and folders out of a folder: * is a part of a name, ** any folders, {a,b} one or the other

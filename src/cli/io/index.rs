@@ -14,21 +14,20 @@ use residua::{
         index::{self, Indexed},
         unit,
     },
-    stream::Done,
 };
 
 use super::{files::write_file, list::path_of, work::Work};
-use crate::cli::{options::Global, outcome::Stop, terminal::progress::Progress};
+use crate::cli::{options::Global, outcome::Stop};
 
 /// Images by path, each with its features.
 pub(crate) struct Index {
-    rows: BTreeMap<PathBuf, Row>,
+    images: BTreeMap<PathBuf, Image>,
     /// What the features come from: model, weights and preprocessing.
     source: HashMap<String, String>,
 }
 
 /// An image as it was when its features were computed.
-struct Row {
+struct Image {
     stamp: Stamp,
     /// Of unit length.
     features: Vec<f32>,
@@ -68,18 +67,19 @@ impl Index {
                 ),
             ),
         ];
-        Index { rows: BTreeMap::new(), source: source.map(|(key, value)| (key.into(), value)).into() }
+        Index { images: BTreeMap::new(), source: source.map(|(key, value)| (key.into(), value)).into() }
     }
 
     /// Paths and features, in the order of the paths.
     pub(crate) fn images(&self) -> impl Iterator<Item = (&Path, &[f32])> {
-        self.rows.iter().map(|(path, row)| (path.as_path(), row.features.as_slice()))
+        self.images.iter().map(|(path, image)| (path.as_path(), image.features.as_slice()))
     }
 
     /// Brings the index to what the folder of `work` holds now; gives the number of images that failed. On Ctrl-C it holds what was
     /// done by then, beside what it held before.
     pub(crate) fn refresh(&mut self, work: &Work<'_>) -> (u64, Result<(), Stop>) {
-        let known: HashMap<PathBuf, Stamp> = self.rows.iter().map(|(path, row)| (path.clone(), row.stamp)).collect();
+        let known: HashMap<PathBuf, Stamp> =
+            self.images.iter().map(|(path, image)| (path.clone(), image.stamp)).collect();
         let seen = Arc::new(Mutex::new(HashMap::new()));
         let note = Arc::clone(&seen);
         let unchanged = move |path: &Path| {
@@ -87,31 +87,22 @@ impl Index {
             note.lock().unwrap_or_else(PoisonError::into_inner).insert(path.to_path_buf(), now);
             known.get(path) == Some(&now)
         };
-        let progress = Progress::start(work.global, work.inputs, 0);
         let mut failed = HashSet::new();
-        let ended = work.run(unchanged, Classifier::features, &mut |batch| {
-            progress.add(batch.len());
-            let seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
-            for Done { key: path, result, flaw, .. } in batch {
-                progress.beside(|| work.global.note_flaw(&path, flaw));
-                match (result, seen.get(&path)) {
-                    (Ok(features), Some(&stamp)) => {
-                        self.rows.insert(path, Row { stamp, features: unit(features) });
-                    }
-                    (Err(error), _) => {
-                        progress.beside(|| work.global.complain_of(&path, &error));
-                        failed.insert(path);
-                    }
-                    (Ok(_), None) => unreachable!("every image was seen before it was read"),
+        let ended = work.run((0, 0), unchanged, Classifier::features, &mut |path, result| {
+            match (result, seen.lock().unwrap_or_else(PoisonError::into_inner).get(path)) {
+                (Ok(features), Some(&stamp)) => {
+                    self.images.insert(path.into(), Image { stamp, features: unit(features) });
                 }
+                (Err(_), _) => drop(failed.insert(path.to_path_buf())),
+                (Ok(_), None) => unreachable!("every image was seen before it was read"),
             }
             Ok(())
         });
         if ended.is_ok() {
             let seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
-            self.rows.retain(|path, _| seen.contains_key(path) && !failed.contains(path));
+            self.images.retain(|path, _| seen.contains_key(path) && !failed.contains(path));
         }
-        (failed.len() as u64, ended)
+        (failed.len() as u64, ended.map(drop))
     }
 
     /// Reads the index at `path` into this one, which has none yet.
@@ -124,20 +115,20 @@ impl Index {
         let mut source = self.source.clone();
         source.remove("model");
         for Indexed { path, size, mtime, features } in index::read(&path.display().to_string(), &bytes, &source)? {
-            self.rows.insert(path_of(&path), Row { stamp: (size, mtime), features });
+            self.images.insert(path_of(&path), Image { stamp: (size, mtime), features });
         }
         Ok(())
     }
 
     /// Writes the index to `path`.
     pub(crate) fn write(&self, path: &Path, columns: usize) -> Result<(), Error> {
-        let image = |(path, row): (&PathBuf, &Row)| Indexed {
+        let indexed = |(path, image): (&PathBuf, &Image)| Indexed {
             path: path.as_os_str().as_encoded_bytes().into(),
-            size: row.stamp.0,
-            mtime: row.stamp.1,
-            features: row.features.clone(),
+            size: image.stamp.0,
+            mtime: image.stamp.1,
+            features: image.features.clone(),
         };
-        let images: Vec<Indexed> = self.rows.iter().map(image).collect();
+        let images: Vec<Indexed> = self.images.iter().map(indexed).collect();
         write_file(path, &index::write(&images, columns, &self.source)?)
     }
 }

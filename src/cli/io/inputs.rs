@@ -16,6 +16,7 @@ use super::{
     left_out::LeftOut,
     list::{self, Separator},
 };
+use crate::cli::terminal::progress::Count;
 
 /// The choice of images.
 #[derive(Debug, Clone, Args)]
@@ -45,13 +46,22 @@ impl Inputs {
         Inputs { recursive: true, null: false, folders: folders.clone(), inputs: vec![folder.into()] }
     }
 
-    /// Whether the inputs can be walked twice: nothing comes from stdin.
-    pub(crate) fn rereadable(&self) -> bool {
-        self.inputs.iter().all(|input| input.as_os_str() != "@-")
+    /// Counts the images by walking folders and lists once more; no image is read. None for a list on stdin.
+    pub(crate) fn counter(&self) -> Option<Count> {
+        let inputs = self.clone();
+        let count = move |is_over: &dyn Fn() -> bool| {
+            let mut images = 0_u64;
+            let whole = inputs.walk(&mut |_, _| {
+                images += 1;
+                if is_over() { Err(()) } else { Ok(()) }
+            });
+            whole.ok().map(|_| images)
+        };
+        self.inputs.iter().all(|input| input.as_os_str() != "@-").then(|| Box::new(count) as Count)
     }
 
-    /// Calls `each` with every image that the inputs name, in order, and gives what was left out of folders. A folder without images is
-    /// an input that failed.
+    /// Calls `each` with every image that the inputs name, in order, and gives what was left out of folders. A folder or a list without images
+    /// is an input that failed.
     pub(crate) fn walk<E>(&self, each: Each<'_, E>) -> Result<LeftOut, E> {
         let (mut left_out, mut seen, mut repeated) = (LeftOut::default(), HashSet::new(), 0);
         // One file or folder names nothing twice, and what is in it is not remembered.
@@ -85,13 +95,15 @@ impl Inputs {
             Ok(paths) => paths,
             Err(error) => return each(input.into(), Some(Error::io(input, &error))),
         };
+        let mut empty = true;
         for path in paths {
+            empty = false;
             match path {
                 Ok(path) => self.one(&path, left_out, each)?,
                 Err(error) => return each(input.into(), Some(Error::io(input, &error))),
             }
         }
-        Ok(())
+        if empty { each(input.into(), Some(Error::ImageNone)) } else { Ok(()) }
     }
 
     fn one<E>(&self, path: &Path, left_out: &mut LeftOut, each: Each<'_, E>) -> Result<(), E> {

@@ -12,14 +12,14 @@ pub(crate) enum Separator {
     Nul,
 }
 
-/// The paths in a list, as they are read. A byte-order mark is no part of the first one: what follows UTF-16's is UTF-16. A line may end
-/// with a carriage return; empty ones are left out. White space around a line is a part of the path if there is such a file, else not.
+/// The paths in a list, as they are read. A byte-order mark is not part of the first one: what follows UTF-16's is UTF-16, and so is a
+/// list of lines that begins with a letter and a zero byte. A line may end with a carriage return; empty ones are left out. White space around a line is a part of the path if there is such a file, else not.
 pub(crate) fn paths(
     list: impl BufRead + 'static,
     separator: Separator,
 ) -> io::Result<impl Iterator<Item = io::Result<PathBuf>>> {
     let byte = if separator == Separator::Nul { 0 } else { b'\n' };
-    let lines = without_mark(list)?.split(byte);
+    let lines = without_mark(list, separator)?.split(byte);
     Ok(lines.filter_map(move |line| match line {
         Ok(line) if line.trim_ascii().is_empty() => None,
         Ok(line) if separator == Separator::Nul => Some(Ok(path_of(&line))),
@@ -35,13 +35,20 @@ fn path_of_line(line: &[u8]) -> PathBuf {
 }
 
 /// A list without its byte-order mark, in UTF-8 if it was in UTF-16.
-fn without_mark(mut list: impl BufRead + 'static) -> io::Result<Box<dyn BufRead>> {
+fn without_mark(mut list: impl BufRead + 'static, separator: Separator) -> io::Result<Box<dyn BufRead>> {
     // Two bytes are there as soon as a line is: a list that is still being written is not waited for.
     let mut head = Vec::new();
     list.by_ref().take(2).read_to_end(&mut head)?;
     match head[..] {
         [0xff, 0xfe] => return Ok(Box::new(Cursor::new(of_utf16(list, u16::from_le_bytes)?))),
         [0xfe, 0xff] => return Ok(Box::new(Cursor::new(of_utf16(list, u16::from_be_bytes)?))),
+        // No path has a zero byte.
+        [1..=255, 0] if separator == Separator::LineEnd => {
+            return Ok(Box::new(Cursor::new(of_utf16(Cursor::new(head).chain(list), u16::from_le_bytes)?)));
+        }
+        [0, 1..=255] if separator == Separator::LineEnd => {
+            return Ok(Box::new(Cursor::new(of_utf16(Cursor::new(head).chain(list), u16::from_be_bytes)?)));
+        }
         [0xef, 0xbb] => drop(list.by_ref().take(1).read_to_end(&mut head)?),
         _ => {}
     }
@@ -91,6 +98,10 @@ mod tests {
         for list in &lists {
             assert_eq!(read(list, Separator::LineEnd).unwrap(), expected, "{list:?}");
         }
+        for bytes in [u16::to_le_bytes, u16::to_be_bytes] {
+            assert_eq!(read(&utf16(&text[3..], bytes), Separator::LineEnd).unwrap(), expected, "without a mark");
+        }
+        assert_eq!(read(b"a\0b\0", Separator::Nul).unwrap(), ["a", "b"]);
         assert_eq!(read(&utf16("\u{feff}a\nb\0c\0", u16::to_le_bytes), Separator::Nul).unwrap(), ["a\nb", "c"]);
     }
 

@@ -175,10 +175,6 @@ fn ours(path: &Path, number: u64, tail: &[u8], beginning: &[u8]) -> Result<(), E
 }
 
 fn foreign(path: &Path, number: u64, value: String) -> Error {
-    Error::ConfigValue {
-        place: path.display().to_string(),
-        field: format!("line {number}"),
-        value,
-        expected: "--resume goes on with the output of the same command, model and format only".into(),
-    }
+    let expected = "--resume goes on with the output of the same command, model and format only";
+    Error::config_value(path.display().to_string(), format!("line {number}"), value, expected)
 }

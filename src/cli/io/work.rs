@@ -13,10 +13,15 @@ use residua::{
 };
 
 use super::{inputs::Inputs, left_out::LeftOut};
-use crate::cli::{options::Global, outcome::Stop, terminal::interrupt::Interrupt};
+use crate::cli::{
+    hints,
+    options::Global,
+    outcome::{Outcome, Stop},
+    terminal::{interrupt::Interrupt, progress::Bar},
+};
 
-/// Takes the results of a batch.
-pub(crate) type Sink<'a, T> = dyn FnMut(Vec<Done<PathBuf, T>>) -> Result<(), Stop> + 'a;
+/// Takes the result of an image.
+pub(crate) type Sink<'a, T> = dyn FnMut(&Path, Result<T, Error>) -> Result<(), Stop> + 'a;
 
 /// Images to be run through a network.
 pub(crate) struct Work<'a> {
@@ -27,36 +32,56 @@ pub(crate) struct Work<'a> {
 }
 
 impl Work<'_> {
-    /// Runs `infer` on all images without those that `skip` says are done, and calls `sink` with the result of each in order, a
-    /// batch at a time.
+    /// Runs `infer` on all images without those that `skip` says are done, and calls `sink` with the result of each, in order. Shows how
+    /// far it is, and tells of damage and errors. Gives whether no image failed, those of an earlier run included: so many were `done`,
+    /// and so many of them `failed`.
     pub(crate) fn run<T: Send + 'static>(
         &self,
+        (done, mut failed): (u64, u64),
         skip: impl FnMut(&Path) -> bool + Send + 'static,
         infer: Infer<T>,
         sink: &mut Sink<'_, T>,
-    ) -> Result<(), Stop> {
+    ) -> Outcome {
         let Work { global, classifier, inputs, interrupt } = *self;
-        let told = classifier.notes().len();
+        let notes = classifier.notes().len();
         let interrupt = interrupt.clone();
+        let progress = Bar::start(global, done, inputs.counter());
         let (images, walk) = walked(inputs.clone(), skip);
         let stream = Stream::new(classifier).batch(global.batch);
         let stream = inputs.count().into_iter().fold(stream, Stream::expect);
-        let outcome =
-            stream.decode(global.decode_options()).stop_if(move || interrupt.check().is_err()).run(images, infer, sink);
-        classifier.notes().iter().skip(told).for_each(|note| global.note(note));
+        let stream = stream.decode(global.decode_options()).stop_if(move || interrupt.check().is_err());
+        let mut total = done;
+        let outcome = stream.run(images, infer, &mut |batch: Vec<Done<PathBuf, T>>| {
+            total += batch.len() as u64;
+            progress.add(batch.len());
+            progress.beside(|| {
+                batch.into_iter().try_for_each(|Done { key: path, result, flaw, .. }| {
+                    global.note_flaw(&path, flaw);
+                    if let Err(error) = &result {
+                        failed += 1;
+                        global.complain_of(&path, error);
+                    }
+                    sink(&path, result)
+                })
+            })
+        });
+        drop(progress);
+        classifier.notes().iter().skip(notes).for_each(|note| global.note(&hints::of_note(note)));
         if let Some(size) = outcome.halved_to {
             global.note(&format!("the device's memory did not hold larger batches than {size} images"));
-        }
-        if outcome.ended.is_ok()
-            && let Ok(Some(left_out)) = walk.join()
-        {
-            left_out.notes().for_each(|note| global.note(&note));
         }
         outcome.ended.map_err(|early| match early {
             Early::Stopped => Stop::Interrupted,
             Early::Sink(stop) => stop,
             Early::Failed(error) => error.into(),
-        })
+        })?;
+        if let Ok(Some(left_out)) = walk.join() {
+            left_out.notes().for_each(|note| global.note(&note));
+        }
+        if failed > 0 && total > 1 {
+            global.note(&format!("{failed} of {total} images failed"));
+        }
+        Ok(failed == 0)
     }
 }
 

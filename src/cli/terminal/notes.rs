@@ -7,7 +7,7 @@ use std::{
 
 use residua::Error;
 
-use crate::cli::options::Global;
+use crate::cli::{hints, options::Global};
 
 impl Global {
     /// A sentence for people, on stderr, unless -q was given.
@@ -30,7 +30,7 @@ impl Global {
             Error::Io { path: at, .. } if at == path => String::new(),
             _ => format!("{}: ", path.display()),
         };
-        self.complain(&format!("{place}{error} [{}]", error.code()));
+        self.complain(&format!("{place}{}", hints::of_error(error)));
     }
 
     /// An error, on stderr.

@@ -9,7 +9,7 @@ use std::{
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
-use crate::cli::{io::inputs::Inputs, options::Global};
+use crate::cli::options::Global;
 
 /// Work that is done by then has no bar.
 const DELAY: Duration = Duration::from_millis(500);
@@ -17,14 +17,18 @@ const DELAY: Duration = Duration::from_millis(500);
 /// How often the bar is drawn, so that time passes on it while a batch runs.
 const TICK: Duration = Duration::from_millis(200);
 
-/// The bar, or nothing where there is no terminal.
-pub(crate) struct Progress(Option<ProgressBar>);
+/// Counts the images of a run.
+pub(crate) type Count = Box<dyn FnOnce(&dyn Fn() -> bool) -> Option<u64> + Send>;
 
-impl Progress {
-    /// Shows `inputs`, of which `done` images are done already, from a while after now on.
-    pub(crate) fn start(global: &Global, inputs: &Inputs, done: u64) -> Self {
+/// The bar, or nothing where there is no terminal.
+pub(crate) struct Bar(Option<ProgressBar>);
+
+impl Bar {
+    /// Shows the images of a run from a while after now on, of which `done` are done already. `count` gives how many there are, unless
+    /// they can be walked only once; it calls its argument now and then, and gives up when that says that the run is over.
+    pub(crate) fn start(global: &Global, done: u64, count: Option<Count>) -> Self {
         if global.quiet || !io::stderr().is_terminal() {
-            return Progress(None);
+            return Bar(None);
         }
         let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden());
         bar.set_style(style("{spinner} {pos} images, {rate}"));
@@ -36,22 +40,16 @@ impl Progress {
                 shown.enable_steady_tick(TICK);
             }
         });
-        if inputs.rereadable() {
-            let (inputs, counted) = (inputs.clone(), bar.clone());
-            // Counting walks the folders a second time and reads no image.
+        if let Some(count) = count {
+            let counted = bar.clone();
             thread::spawn(move || {
-                let mut images = 0_u64;
-                let whole = inputs.walk(&mut |_, _| {
-                    images += 1;
-                    if counted.is_finished() { Err(()) } else { Ok(()) }
-                });
-                if whole.is_ok() {
+                if let Some(images) = count(&|| counted.is_finished()) {
                     counted.set_length(images.saturating_sub(done));
                     counted.set_style(style("{bar:30} {pos} of {len} images, {rate}, {eta} left"));
                 }
             });
         }
-        Progress(Some(bar))
+        Bar(Some(bar))
     }
 
     /// So many more images are done.
@@ -70,7 +68,7 @@ impl Progress {
     }
 }
 
-impl Drop for Progress {
+impl Drop for Bar {
     fn drop(&mut self) {
         if let Some(bar) = &self.0 {
             bar.finish_and_clear();

@@ -16,7 +16,6 @@ use super::{
     lock,
     pace::Pace,
     pipeline_cache::PipelineCache,
-    pipelines::Pipeline,
     space::Space,
 };
 use crate::{
@@ -29,6 +28,9 @@ use crate::{
 
 /// An error that the driver found, if it did.
 type Caught = Work<'static, Option<wgpu::Error>>;
+
+/// A compiled kernel and the layout of its bindings.
+pub(super) type Pipeline = (wgpu::ComputePipeline, wgpu::BindGroupLayout);
 
 /// An open adapter, until it is lost.
 #[derive(Debug)]

@@ -8,13 +8,14 @@ use std::{
 
 use super::{
     Wanted, adapter::adapters, connection::Connection, inject::Moment, lock, pace::Pace, pipeline_cache::PipelineCache,
+    timing::Clock,
 };
 use crate::{
     Error, Note, Result,
     cache::Cache,
     executor::{
-        DeviceInfo, Host,
-        gpu::kernels::{Caps, KernelId},
+        DeviceInfo, Fault, Host,
+        gpu::kernels::{self, Caps, KernelId},
     },
     tensor::StorageType,
 };
@@ -28,7 +29,7 @@ const PAUSES: [Duration; 3] = [Duration::ZERO, Duration::from_millis(100), Durat
 pub struct Device {
     info: DeviceInfo,
     caps: Caps,
-    pub(super) features: wgpu::Features,
+    features: wgpu::Features,
     wanted: Wanted,
     /// Why it was chosen.
     reason: String,
@@ -37,18 +38,20 @@ pub struct Device {
     cache: Option<Cache>,
     pub(super) pace: Arc<Pace>,
     host: Arc<dyn Host>,
-    refusals: Mutex<Vec<Refusal>>,
+    given_up: Mutex<Vec<GivenUp>>,
     /// The process that opened it.
     process: Option<u32>,
     connection: async_lock::Mutex<Arc<Connection>>,
 }
 
-/// A kernel that the driver has not compiled.
+/// A kernel that is not used any more.
 #[derive(Debug)]
-struct Refusal {
+struct GivenUp {
     kernel: KernelId,
     stored: StorageType,
-    error: Error,
+    reason: String,
+    /// The driver has compiled it, and its results are wrong.
+    wrong: bool,
 }
 
 impl Device {
@@ -95,7 +98,7 @@ impl Device {
             cache: None,
             pace: connection.pace.clone(),
             host: connection.host.clone(),
-            refusals: Mutex::default(),
+            given_up: Mutex::default(),
             process: process(),
             connection: async_lock::Mutex::new(Arc::new(connection)),
         }
@@ -138,26 +141,43 @@ impl Device {
     }
 
     /// What a user should be told of it: adapters that could not be opened before it, and the kernels that its driver has not
-    /// compiled, in whose place others are used.
+    /// compiled or that are wrong on it, in whose place others are used.
     pub fn notes(&self) -> Vec<Note> {
-        let note = |Refusal { kernel, error, .. }: &Refusal| Note::KernelRefused {
+        let note = |GivenUp { kernel, reason, .. }: &GivenUp| Note::KernelGivenUp {
             kernel: kernel.to_string(),
-            error: error.clone(),
+            reason: reason.clone(),
         };
-        self.notes.iter().cloned().chain(lock(&self.refusals).iter().map(note)).collect()
+        self.notes.iter().cloned().chain(lock(&self.given_up).iter().map(note)).collect()
     }
 
-    /// Kernels that its driver has not compiled.
-    pub(super) fn refused(&self) -> Vec<(KernelId, StorageType)> {
-        lock(&self.refusals).iter().map(|refusal| (refusal.kernel, refusal.stored)).collect()
+    /// Kernels that are not used any more.
+    pub(super) fn given_up(&self) -> Vec<(KernelId, StorageType)> {
+        lock(&self.given_up).iter().map(|given_up| (given_up.kernel, given_up.stored)).collect()
     }
 
-    /// Takes note that `kernel` was refused with `error`.
-    pub(super) fn refuse(&self, kernel: KernelId, stored: StorageType, error: Error) {
-        let mut refusals = lock(&self.refusals);
-        if !refusals.iter().any(|refusal| (refusal.kernel, refusal.stored) == (kernel, stored)) {
-            refusals.push(Refusal { kernel, stored, error });
+    /// How many of them the driver has compiled, and are wrong.
+    pub(super) fn wrong(&self) -> usize {
+        lock(&self.given_up).iter().filter(|given_up| given_up.wrong).count()
+    }
+
+    /// Takes note that `kernel` is not used any more, for `reason`: its results are `wrong`, or the driver has refused it.
+    pub(super) fn give_up(&self, kernel: KernelId, stored: StorageType, reason: String, wrong: bool) {
+        let mut all = lock(&self.given_up);
+        if !all.iter().any(|given_up| (given_up.kernel, given_up.stored) == (kernel, stored)) {
+            all.push(GivenUp { kernel, stored, reason, wrong });
         }
+    }
+
+    /// The kernels of `faults` that are wrong on this device, with the driver and the shaders that are there now.
+    pub fn known(&self, faults: &[Fault]) -> Vec<(KernelId, StorageType)> {
+        let code = kernels::checksum();
+        let concerns = faults.iter().filter(|fault| fault.concerns(&self.info, &code));
+        concerns.filter_map(|fault| Some((fault.kernel.parse().ok()?, fault.stored))).collect()
+    }
+
+    /// The best clock that there is.
+    pub fn clock(&self) -> Clock {
+        Clock::best(self.features)
     }
 
     /// Bytes that all buffers on it take now, as wgpu's allocator counts them; none where wgpu does not count.

@@ -1,39 +1,29 @@
 //! A network on a device.
 
-use std::{
-    collections::HashMap,
-    mem,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{mem, sync::Arc, time::Duration};
 
-use super::{Clock, Device, Stopwatch, connection::Connection, lock, prepare::prepare, session::Session, transfer};
+use super::{
+    Clock, Device, Stopwatch,
+    connection::Connection,
+    pipelines,
+    prepare::prepare,
+    session::Session,
+    sessions::{Purpose, Sessions, Slot},
+    weights::Weights,
+};
 use crate::{
-    Error, Result,
-    executor::gpu::plan::{self, Options, Plan, Step, WeightsId},
+    Error, Note, Result,
+    executor::{
+        self, DeviceInfo, Fault, Footprint, StepInfo, Times, Work,
+        gpu::{
+            kernels::{self, KernelId},
+            plan::{self, Options, Plan, Step},
+        },
+    },
     graph::ValueId,
     network::Network,
     tensor::{Input, Shape, StorageType, Tensor},
 };
-
-/// Sessions whose buffers are kept for the next call.
-const SESSIONS: usize = 3;
-
-/// What a session is made for.
-#[derive(Debug, Clone, PartialEq)]
-struct Purpose {
-    /// Shape of its input.
-    input: Shape,
-    /// The input is pixels.
-    pixels: bool,
-    /// The values that it reads back.
-    wanted: Vec<ValueId>,
-}
-
-/// The place of a kept session, empty before the first call and after one that failed.
-type Slot = Arc<async_lock::Mutex<Option<Arc<Session>>>>;
-
-type Sessions = Vec<(Purpose, Slot)>;
 
 /// A network on a device. Weights are uploaded once, buffers made once for each input shape and set of wanted values; pipelines
 /// belong to the device. If the device is lost, all of that is made once more where it is opened again, and what was under way is
@@ -43,47 +33,32 @@ pub struct Executor {
     device: Arc<Device>,
     network: Arc<Network>,
     options: Options,
-    weights: Arc<Mutex<Held<HashMap<WeightsId, wgpu::Buffer>>>>,
-    /// Most recently used last.
-    sessions: Mutex<Held<Sessions>>,
-}
-
-/// What is on the device, of one opening of it.
-#[derive(Debug, Default)]
-struct Held<T> {
-    opening: u64,
-    held: T,
-}
-
-impl<T: Default> Held<T> {
-    /// What is held on `connection`; of an older one nothing is left.
-    fn on(&mut self, connection: &Connection) -> Result<&mut T> {
-        if self.opening > connection.number {
-            return Err(connection.lose("opened again"));
-        }
-        if self.opening < connection.number {
-            *self = Held { opening: connection.number, held: T::default() };
-        }
-        Ok(&mut self.held)
-    }
+    weights: Arc<Weights>,
+    sessions: Sessions,
 }
 
 impl Executor {
     /// A network on `device`, planned with `options`.
     pub fn new(device: Arc<Device>, network: Network, options: Options) -> Self {
-        Executor { device, network: Arc::new(network), options, weights: Arc::default(), sessions: Mutex::default() }
+        let network = Arc::new(network);
+        let weights = Arc::new(Weights::new(network.clone(), options.stored));
+        Executor { device, network, options, weights, sessions: Sessions::default() }
     }
 
     /// Another network on the same device, planned with the same options.
-    pub fn with(&self, network: Network) -> Self {
+    pub fn with_network(&self, network: Network) -> Self {
         Executor::new(self.device.clone(), network, self.options.clone())
     }
 
     /// The same network on the same device, planned with other options. Weights that are stored alike are shared.
-    pub fn planned(&self, options: Options) -> Self {
-        let weights = if options.stored == self.options.stored { self.weights.clone() } else { Arc::default() };
+    pub fn with_options(&self, options: Options) -> Self {
         let (device, network) = (self.device.clone(), self.network.clone());
-        Executor { device, network, options, weights, sessions: Mutex::default() }
+        let weights = if options.stored == self.options.stored {
+            self.weights.clone()
+        } else {
+            Arc::new(Weights::new(network.clone(), options.stored))
+        };
+        Executor { device, network, options, weights, sessions: Sessions::default() }
     }
 
     /// The device.
@@ -96,10 +71,11 @@ impl Executor {
         &self.network
     }
 
-    /// How it is planned: as was asked for, without the kernels that the driver has refused since.
+    /// How it is planned: as was asked for, without the kernels that were given up since.
     pub fn options(&self) -> Options {
         let mut options = self.options.clone();
-        options.faulty.extend(self.device.refused());
+        let since = self.device.given_up().into_iter();
+        options.faulty.extend(since.filter(|kernel| !self.options.faulty.contains(kernel)));
         options
     }
 
@@ -119,7 +95,8 @@ impl Executor {
     /// Compiles the kernels and packs and uploads the weights for logits of pixels of shape `input`. What fails is left to the call
     /// that needs it, and fails there once more.
     pub(crate) async fn prepare(&self, input: Shape) {
-        let purpose = Purpose { input, pixels: true, wanted: vec![self.network.graph().output()] };
+        let wanted = vec![self.network.graph().output()];
+        let purpose = Purpose { input, pixels: true, wanted, wrong: self.device.wrong() };
         if let Err(error) = self.prepared(&purpose).await {
             log::info!("not prepared for {input}: {error}");
         }
@@ -127,9 +104,9 @@ impl Executor {
 
     async fn prepared(&self, purpose: &Purpose) -> Result<()> {
         let (connection, plan) = (self.device.connection().await?, self.plan_for(purpose)?);
-        let outcome = prepare(self, &connection, &plan).await;
+        let outcome = prepare(&self.weights, &connection, &plan).await;
         if let Err(Error::GpuMemory { .. }) = outcome {
-            lock(&self.weights).on(&connection)?.clear();
+            self.weights.clear(&connection)?;
         }
         outcome
     }
@@ -164,8 +141,7 @@ impl Executor {
     /// As [`Executor::run`]; [`Error::Shape`] for a value that is not one of [`Network::values`].
     pub async fn values<'a>(&self, input: impl Into<Input<'a>>, wanted: &[ValueId]) -> Result<Vec<Tensor>> {
         let input = input.into();
-        let pixels = matches!(input, Input::Pixels(_));
-        let purpose = Purpose { input: input.shape(), pixels, wanted: wanted.to_vec() };
+        let purpose = self.purpose(input, wanted);
         match self.in_session(&purpose, input).await {
             // The device is opened again.
             Err(Error::GpuLost { .. }) => self.in_session(&purpose, input).await,
@@ -176,7 +152,7 @@ impl Executor {
     /// The values of `purpose`, by a session that is kept.
     async fn in_session(&self, purpose: &Purpose, input: Input<'_>) -> Result<Vec<Tensor>> {
         let connection = self.device.connection().await?;
-        let slot = self.slot(&connection, purpose)?;
+        let slot = self.sessions.slot(&connection, purpose)?;
         let session = self.session(&connection, &slot, purpose).await?;
         let outcome = session.run(input).await;
         if outcome.is_err() {
@@ -186,23 +162,13 @@ impl Executor {
         outcome
     }
 
-    /// The value of every layer for `input`, in order, as [`Executor::attempt`] gives it.
-    ///
-    /// # Errors
-    /// As [`Executor::run`].
-    pub async fn trace(&self, input: &Tensor) -> Result<Vec<(ValueId, Tensor)>> {
-        let wanted = self.network.values();
-        let values = self.attempt(input, &wanted).await?;
-        Ok(wanted.into_iter().zip(values).collect())
+    fn purpose(&self, input: Input<'_>, wanted: &[ValueId]) -> Purpose {
+        Purpose::new(input, wanted, self.device.wrong())
     }
 
-    /// The values `wanted` for `input`, for comparing layer by layer: each value gets a buffer of its own, and what a kernel has not
-    /// written is NaN.
-    ///
-    /// # Errors
-    /// As [`Executor::run`].
-    pub async fn attempt(&self, input: &Tensor, wanted: &[ValueId]) -> Result<Vec<Tensor>> {
-        let purpose = Purpose { input: input.shape, pixels: false, wanted: wanted.to_vec() };
+    /// The values `wanted` for `input`, each in a buffer of its own, and NaN what a kernel has not written.
+    async fn attempt(&self, input: Input<'_>, wanted: &[ValueId]) -> Result<Vec<Tensor>> {
+        let purpose = self.purpose(input, wanted);
         match self.once(&purpose, input).await {
             Err(Error::GpuLost { .. }) => self.once(&purpose, input).await,
             outcome => outcome,
@@ -210,14 +176,14 @@ impl Executor {
     }
 
     /// The values of `purpose`, by a session that is not kept: it is large, and seldom wanted twice.
-    async fn once(&self, purpose: &Purpose, input: &Tensor) -> Result<Vec<Tensor>> {
+    async fn once(&self, purpose: &Purpose, input: Input<'_>) -> Result<Vec<Tensor>> {
         let connection = self.device.connection().await?;
-        self.new_session(&connection, purpose).await?.attempt(input.into()).await
+        self.new_session(&connection, purpose).await?.attempt(input).await
     }
 
     /// Bytes of the packed weights that are on the device.
     pub fn weight_bytes(&self) -> u64 {
-        lock(&self.weights).held.values().map(wgpu::Buffer::size).sum()
+        self.weights.bytes()
     }
 
     /// A stopwatch for the values `wanted` of an input of shape `input`.
@@ -226,7 +192,7 @@ impl Executor {
     /// As [`Executor::run`].
     pub async fn stopwatch(&self, input: Shape, wanted: &[ValueId]) -> Result<Stopwatch> {
         let connection = self.device.connection().await?;
-        let purpose = Purpose { input, pixels: false, wanted: wanted.to_vec() };
+        let purpose = Purpose { input, pixels: false, wanted: wanted.to_vec(), wrong: self.device.wrong() };
         Ok(Stopwatch(self.new_session(&connection, &purpose).await?))
     }
 
@@ -241,13 +207,7 @@ impl Executor {
         for _ in 0..runs.max(1) {
             times.push(stopwatch.times(clock).await?);
         }
-        let median = |dispatch: usize| {
-            let mut times: Vec<Duration> = times.iter().map(|run| run[dispatch]).collect();
-            times.sort();
-            times[times.len() / 2]
-        };
-        let medians = (0..stopwatch.plan().steps.len()).map(median).collect();
-        Ok((stopwatch.plan().clone(), medians))
+        Ok((stopwatch.plan().clone(), executor::medians(&times)))
     }
 
     /// The session for `purpose`, whose place is `slot`: the kept one, or one that is made.
@@ -258,41 +218,12 @@ impl Executor {
         }
         let session = match self.new_session(connection, purpose).await {
             // Without what is kept for other calls there may be room.
-            Err(Error::GpuMemory { .. }) if self.drop_others(connection, slot)? => {
+            Err(Error::GpuMemory { .. }) if self.sessions.drop_others(connection, slot)? => {
                 self.new_session(connection, purpose).await
             }
             outcome => outcome,
         };
         Ok(kept.insert(Arc::new(session?)).clone())
-    }
-
-    /// The place of the session for `purpose`, which takes that of the session that was not used for longest.
-    fn slot(&self, connection: &Connection, purpose: &Purpose) -> Result<Slot> {
-        let mut sessions = lock(&self.sessions);
-        let sessions = sessions.on(connection)?;
-        let entry = match sessions.iter().position(|(made_for, _)| made_for == purpose) {
-            Some(i) => sessions.remove(i),
-            None => {
-                if sessions.len() == SESSIONS {
-                    sessions.remove(0);
-                }
-                (purpose.clone(), Slot::default())
-            }
-        };
-        let slot = entry.1.clone();
-        sessions.push(entry);
-        Ok(slot)
-    }
-
-    /// Lets go of all sessions but that of `slot`; whether there were any on a device that is not lost.
-    fn drop_others(&self, connection: &Connection, slot: &Slot) -> Result<bool> {
-        let mut sessions = lock(&self.sessions);
-        let sessions = sessions.on(connection)?;
-        let other = |kept: &Slot| !Arc::ptr_eq(kept, slot);
-        let holds = |kept: &Slot| kept.try_lock().is_none_or(|session| session.is_some());
-        let any = sessions.iter().any(|(_, kept)| other(kept) && holds(kept));
-        sessions.retain(|(_, kept)| !other(kept));
-        Ok(any && connection.lost().is_none())
     }
 
     /// A session; where the driver refuses the kernel of a layer, with the next best.
@@ -301,12 +232,12 @@ impl Executor {
         loop {
             let plan = self.plan_for(purpose)?;
             let steps = plan.steps.clone();
-            match Session::new(self, connection, plan).await {
+            match Session::new(&self.weights, connection, plan).await {
                 Err(error @ Error::GpuShader { .. }) => {
                     self.replace(connection, error, purpose, &steps, &mut replaced)?;
                 }
                 Err(error @ Error::GpuMemory { .. }) => {
-                    lock(&self.weights).on(connection)?.clear();
+                    self.weights.clear(connection)?;
                     return Err(error);
                 }
                 outcome => return outcome,
@@ -326,7 +257,7 @@ impl Executor {
         steps: &[Step],
         replaced: &mut Vec<ValueId>,
     ) -> Result<()> {
-        let refused = steps.iter().find(|step| connection.refuses(&step.key)).map(|step| step.kernel);
+        let refused = steps.iter().find(|step| pipelines::refuses(connection, &step.key)).map(|step| step.kernel);
         let (Error::GpuShader { device, reason, .. }, Some(kernel)) = (&error, refused) else { return Err(error) };
         let (device, reason) = (device.clone(), reason.clone());
         let error = Error::GpuShader { device, kernel: kernel.to_string(), reason };
@@ -342,25 +273,138 @@ impl Executor {
         }
         replaced.extend(layers);
         log::warn!("{error}; another kernel is used");
-        self.device.refuse(kernel, options.stored, error);
+        self.device.give_up(kernel, options.stored, error.to_string(), false);
         Ok(())
     }
+}
 
-    /// The packed array `id` on the device. It is packed in `room`: memory that is used again does not come from the system once more.
-    pub(super) async fn weights(
-        &self,
-        connection: &Connection,
-        id: WeightsId,
-        room: &mut Vec<f32>,
-    ) -> Result<wgpu::Buffer> {
-        if let Some(buffer) = lock(&self.weights).on(connection)?.get(&id) {
-            return Ok(buffer.clone());
+impl executor::Executor for Executor {
+    fn info(&self) -> &DeviceInfo {
+        self.device.info()
+    }
+
+    fn network(&self) -> &Network {
+        &self.network
+    }
+
+    fn with_network(&self, network: Network) -> Box<dyn executor::Executor> {
+        Box::new(self.with_network(network))
+    }
+
+    fn values<'a>(&'a self, input: Input<'a>, wanted: &'a [ValueId]) -> Work<'a, Result<Vec<Tensor>>> {
+        Box::pin(self.values(input, wanted))
+    }
+
+    fn times<'a>(&'a self, input: &'a Tensor, runs: usize) -> Work<'a, Result<Times>> {
+        let clock = self.device.clock();
+        Box::pin(async move {
+            let (plan, times) = self.profile(input, runs, clock).await?;
+            Ok(Times::medians(clock, plan.steps.iter().map(info).collect(), &[times]))
+        })
+    }
+
+    fn stored(&self) -> StorageType {
+        self.options.stored
+    }
+
+    fn chosen_for(&self, images: usize) -> Option<Box<dyn executor::Executor>> {
+        let options = Some(self.options()).filter(|options| options.chosen_for.is_none())?;
+        Some(Box::new(self.with_options(Options { chosen_for: Some(images), ..options })))
+    }
+
+    fn layers(&self, input: Shape) -> Result<Vec<ValueId>> {
+        let kernels = plan::kernels(&self.network, input, &self.options(), self.device.caps())?;
+        Ok(kernels.into_iter().map(|(value, _)| value).collect())
+    }
+
+    fn steps(&self, input: Input<'_>, wanted: &[ValueId]) -> Result<Vec<StepInfo>> {
+        Ok(self.plan_for(&self.purpose(input, wanted))?.steps.iter().map(info).collect())
+    }
+
+    fn trace<'a>(&'a self, input: Input<'a>, wanted: &'a [ValueId]) -> Work<'a, Result<Vec<Tensor>>> {
+        Box::pin(self.attempt(input, wanted))
+    }
+
+    fn footprint(&self, input: Shape) -> Result<Option<Footprint>> {
+        Ok(Some(self.plan(input)?.footprint))
+    }
+
+    fn memory(&self) -> Work<'_, Option<u64>> {
+        Box::pin(self.device.memory())
+    }
+
+    fn describe(&self, input: Shape) -> Result<String> {
+        let plan = self.plan(input)?;
+        let fusions = self.network.report().join("\n");
+        let submissions = self.submissions(&plan);
+        Ok(format!("plan\n{plan}submissions for one image: {submissions}\n\nfusions\n{fusions}\n"))
+    }
+
+    fn notes(&self) -> Vec<Note> {
+        self.device.notes()
+    }
+
+    /// Every precision that the device has, with every kernel that serves a layer in the place of the one that is chosen.
+    fn variants(&self, input: Shape) -> Result<Vec<Box<dyn executor::Executor>>> {
+        let caps = self.device.caps();
+        let mut variants: Vec<Box<dyn executor::Executor>> = Vec::new();
+        for stored in [StorageType::F32, StorageType::F16] {
+            if stored == StorageType::F16 && !caps.f16 {
+                continue;
+            }
+            let chosen = self.with_options(Options { stored, forced: None, ..self.options.clone() });
+            let mut forced = Vec::new();
+            for kernel in kernels::candidates(caps) {
+                let options = Options { forced: Some(kernel), ..chosen.options.clone() };
+                let kernels = plan::kernels(&self.network, input, &options, caps)?;
+                if kernels.iter().any(|(_, chosen)| *chosen == kernel) {
+                    forced.push(chosen.with_options(options));
+                }
+            }
+            let chosen = Some(chosen).filter(|chosen| chosen.options != self.options);
+            let all = chosen.into_iter().chain(forced);
+            variants.extend(all.map(|variant| -> Box<dyn executor::Executor> { Box::new(variant) }));
         }
-        plan::pack(&self.network, id, room)?;
-        let bytes = transfer::encode(room, id.array.stored(self.options.stored));
-        let buffer = connection.filled("weights", &bytes, wgpu::BufferUsages::STORAGE).await?;
-        lock(&self.weights).on(connection)?.insert(id, buffer.clone());
-        Ok(buffer)
+        Ok(variants)
+    }
+
+    fn give_up(&self, input: Shape, layer: Option<ValueId>, reason: &str) -> Result<bool> {
+        let kernel = |layer: ValueId, options: &Options| -> Result<Option<KernelId>> {
+            let kernels = plan::kernels(&self.network, input, options, self.device.caps())?;
+            Ok(kernels.into_iter().find(|(value, _)| *value == layer).map(|(_, kernel)| kernel))
+        };
+        let options = self.options();
+        let culprit = layer.map_or(Ok(options.forced), |layer| kernel(layer, &options))?;
+        let Some(culprit) = culprit.filter(|culprit| !options.faulty.contains(&(*culprit, options.stored))) else {
+            return Ok(false);
+        };
+        let mut without = Options { forced: None, ..options.clone() };
+        without.faulty.push((culprit, options.stored));
+        if layer.map_or(Ok(None), |layer| kernel(layer, &without))? == Some(culprit) {
+            return Ok(false);
+        }
+        self.device.give_up(culprit, options.stored, reason.into(), true);
+        Ok(options.forced != Some(culprit))
+    }
+
+    fn faults(&self) -> Vec<Fault> {
+        let code = kernels::checksum();
+        let faults = self.options().faulty;
+        let fault = |(kernel, stored): (KernelId, StorageType)| {
+            Fault::new(self.device.info(), code.clone(), kernel.to_string(), stored)
+        };
+        faults.into_iter().map(fault).collect()
+    }
+}
+
+/// A dispatch as every executor tells of its steps.
+fn info(step: &Step) -> StepInfo {
+    StepInfo {
+        layer: step.name.clone(),
+        value: step.value,
+        kernel: step.label(),
+        flops: 2 * step.macs,
+        bytes: step.bytes,
     }
 }
 
@@ -368,7 +412,7 @@ impl Drop for Executor {
     fn drop(&mut self) {
         if self.device.check_process().is_err() {
             // As with the device: in a fork its buffers cannot be given back.
-            mem::forget(mem::take(self.sessions.get_mut().unwrap_or_else(PoisonError::into_inner)));
+            mem::forget(mem::take(&mut self.sessions));
             mem::forget(self.weights.clone());
         }
     }

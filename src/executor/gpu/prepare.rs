@@ -10,14 +10,14 @@ use std::{
     time::Duration,
 };
 
-use super::{Executor, connection::Connection, lock};
+use super::{connection::Connection, lock, pipelines, weights::Weights};
 use crate::{
     Result,
     executor::{
         Work,
         gpu::{
             kernels::KernelKey,
-            plan::{self, Operand, Plan, WeightsId},
+            plan::{Operand, Plan, WeightsId},
         },
     },
 };
@@ -37,21 +37,25 @@ enum Job<'a> {
 }
 
 /// Compiles the kernels of `plan`, packs and uploads its weights, each once, those that take longest to get ready first.
-pub(super) async fn prepare(executor: &Executor, connection: &Connection, plan: &Plan) -> Result<()> {
+pub(super) async fn prepare(weights: &Weights, connection: &Connection, plan: &Plan) -> Result<()> {
     let mut seen = HashSet::new();
-    let mut kernels: Vec<&KernelKey> =
-        plan.steps.iter().map(|step| &step.key).filter(|key| !connection.has(key) && seen.insert(*key)).collect();
+    let mut kernels: Vec<&KernelKey> = plan
+        .steps
+        .iter()
+        .map(|step| &step.key)
+        .filter(|key| !pipelines::has(connection, key) && seen.insert(*key))
+        .collect();
     kernels.sort_by_cached_key(|key| Reverse(key.wgsl().len()));
     let operands = plan.steps.iter().flat_map(|step| &step.operands);
     let arrays: HashSet<WeightsId> =
         operands.filter_map(|operand| if let Operand::Weights(id) = operand { Some(*id) } else { None }).collect();
     let mut arrays = Vec::from_iter(arrays);
-    arrays.sort_by_cached_key(|id| (Reverse(plan::packed(executor.network(), *id, executor.stored())), *id));
+    arrays.sort_by_cached_key(|id| (Reverse(weights.size(*id)), *id));
     let mut jobs: Vec<Job<'_>> = kernels.iter().map(|key| Job::Kernel(key)).collect();
     jobs.extend(arrays.into_iter().map(Job::Weights));
     let workers = connection.host.cores().min(jobs.len());
     let preparation = Preparation {
-        executor,
+        weights,
         connection,
         jobs,
         next_job: AtomicUsize::new(0),
@@ -70,7 +74,7 @@ pub(super) async fn prepare(executor: &Executor, connection: &Connection, plan: 
 
 /// What the workers share.
 struct Preparation<'a> {
-    executor: &'a Executor,
+    weights: &'a Weights,
     connection: &'a Connection,
     jobs: Vec<Job<'a>>,
     next_job: AtomicUsize,
@@ -97,12 +101,12 @@ impl Preparation<'_> {
     async fn job(&self, job: &Job<'_>, room: &mut Vec<f32>) -> Result<()> {
         match job {
             Job::Kernel(key) => {
-                self.connection.pipeline(key).await?;
+                pipelines::compiled(self.connection, key).await?;
                 // llvmpipe compiles under the lock that creating a pipeline needs, so warm up after the last pipeline exists.
                 let last = self.compiled.fetch_add(1, Ordering::Relaxed) + 1 == self.kernels.len();
                 if last && self.connection.caps.software { self.warm_up().await } else { Ok(()) }
             }
-            Job::Weights(id) => self.executor.weights(self.connection, *id, room).await.map(drop),
+            Job::Weights(id) => self.weights.get(self.connection, *id, room).await.map(drop),
         }
     }
 
@@ -123,7 +127,7 @@ impl Preparation<'_> {
     async fn knows_the_last(&self) -> Result<bool> {
         let Some(last) = self.kernels.last() else { return Ok(true) };
         let began = self.connection.host.now();
-        self.connection.warm_up(last).await?;
+        pipelines::warm_up(self.connection, last).await?;
         Ok(self.connection.host.now().saturating_sub(began) < CACHED)
     }
 
@@ -143,7 +147,7 @@ impl Preparation<'_> {
     /// Warms up one kernel after the other, as long as there are any that no device has taken.
     async fn warm_up_on(&self, connection: &Connection) -> Result<()> {
         while let Some(key) = self.kernels.get(self.next_warm_up.fetch_add(1, Ordering::Relaxed)) {
-            connection.warm_up(key).await?;
+            pipelines::warm_up(connection, key).await?;
         }
         Ok(())
     }

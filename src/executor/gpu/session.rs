@@ -11,13 +11,15 @@ use std::{
 use async_lock::Semaphore;
 
 use super::{
-    Executor,
     connection::{Connection, Submission},
     inject::Moment,
     lock,
     pace::Portion,
+    pipelines,
     prepare::prepare,
+    staging::{STAMP_BYTES, StagingBuffers},
     transfer,
+    weights::Weights,
 };
 use crate::{
     Result,
@@ -32,8 +34,8 @@ pub(super) struct Session {
     pub(super) plan: Plan,
     buffers: Vec<wgpu::Buffer>,
     pub(super) dispatches: Vec<Dispatch>,
-    /// Idle lanes. A run that fails, or is dropped half-way, does not return its lane, which may still be mapped.
-    lanes: Mutex<Vec<Lane>>,
+    /// Those that no run has. A run that fails, or is dropped half-way, does not return its own, which may still be mapped.
+    staging: Mutex<Vec<StagingBuffers>>,
     turns: Semaphore,
     /// Held while the commands of a run are submitted: those of two runs, which share the activations, do not mix.
     order: async_lock::Mutex<()>,
@@ -44,33 +46,6 @@ pub(super) struct Session {
 
 /// Of the first and the last bytes of each kept value's buffer so many hold the canary when a run begins.
 const CANARY_BYTES: u64 = 16 << 10;
-
-/// Bytes that a run's stamp takes, after the input and after the first of the results.
-const STAMP_BYTES: u64 = 4;
-
-/// The way of a run onto the device and back. Behind the input comes a stamp, which the device copies behind the first of the results:
-/// another stamp there is that of an earlier run, and so are the results.
-#[derive(Debug)]
-struct Lane {
-    upload: wgpu::Buffer,
-    /// One for each value that the plan keeps.
-    readbacks: Vec<wgpu::Buffer>,
-}
-
-impl Lane {
-    async fn new(connection: &Connection, plan: &Plan) -> Result<Self> {
-        let from_host = wgpu::BufferUsages::MAP_WRITE | wgpu::BufferUsages::COPY_SRC;
-        let size = plan.pixels.map_or_else(|| plan.input.buffer_bytes(), |buffer| plan.buffers[buffer]);
-        let upload = connection.buffer("upload", size + STAMP_BYTES, from_host).await?;
-        let to_host = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
-        let mut readbacks = Vec::with_capacity(plan.kept.len());
-        for placed in &plan.kept {
-            let size = transfer::bytes(placed) as u64 + STAMP_BYTES;
-            readbacks.push(connection.buffer("readback", size, to_host).await?);
-        }
-        Ok(Lane { upload, readbacks })
-    }
-}
 
 #[derive(Debug)]
 pub(super) struct Dispatch {
@@ -94,17 +69,17 @@ impl Dispatch {
 
 impl Session {
     /// Makes buffers, pipelines and bind groups for `plan`.
-    pub(super) async fn new(executor: &Executor, connection: &Arc<Connection>, plan: Plan) -> Result<Self> {
+    pub(super) async fn new(weights: &Weights, connection: &Arc<Connection>, plan: Plan) -> Result<Self> {
         let activation = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST | wgpu::BufferUsages::COPY_SRC;
         let mut buffers = Vec::with_capacity(plan.buffers.len());
         for &size in &plan.buffers {
             buffers.push(connection.buffer("activations", size, activation).await?);
         }
-        let mut lanes = Vec::with_capacity(RUNS);
+        let mut staging = Vec::with_capacity(RUNS);
         for _ in 0..RUNS {
-            lanes.push(Lane::new(connection, &plan).await?);
+            staging.push(StagingBuffers::new(connection, &plan).await?);
         }
-        prepare(executor, connection, &plan).await?;
+        prepare(weights, connection, &plan).await?;
         // As large as any element of a kernel's arrays.
         let unused = connection.buffer("unused", 16, wgpu::BufferUsages::STORAGE).await?;
         let largest = plan.kept.iter().map(|placed| plan.buffers[placed.buffer]).max().unwrap_or(0);
@@ -113,20 +88,20 @@ impl Session {
         let uniforms = Uniforms::new(connection, &plan).await?;
         let mut dispatches = Vec::with_capacity(plan.steps.len());
         for (i, step) in plan.steps.iter().enumerate() {
-            let (pipeline, layout) = connection.pipeline(&step.key).await?;
-            let mut weights = Vec::with_capacity(step.operands.len());
+            let (pipeline, layout) = pipelines::compiled(connection, &step.key).await?;
+            let mut arrays = Vec::with_capacity(step.operands.len());
             for operand in &step.operands {
-                weights.push(match operand {
+                arrays.push(match operand {
                     Operand::Buffer(_) | Operand::Unused => None,
-                    Operand::Weights(id) => Some(executor.weights(connection, *id, &mut Vec::new()).await?),
+                    Operand::Weights(id) => Some(weights.get(connection, *id, &mut Vec::new()).await?),
                 });
             }
             let mut entries =
                 vec![wgpu::BindGroupEntry { binding: 0, resource: uniforms.binding(i, step.uniform.len()) }];
-            for (binding, (operand, weights)) in step.operands.iter().zip(&weights).enumerate() {
-                let resource = match (operand, weights) {
+            for (binding, (operand, array)) in step.operands.iter().zip(&arrays).enumerate() {
+                let resource = match (operand, array) {
                     (Operand::Buffer(b), _) => buffers[*b].as_entire_binding(),
-                    (Operand::Weights(_), Some(weights)) => weights.as_entire_binding(),
+                    (Operand::Weights(_), Some(array)) => array.as_entire_binding(),
                     (Operand::Unused, _) => unused.as_entire_binding(),
                     (Operand::Weights(_), None) => continue,
                 };
@@ -142,7 +117,7 @@ impl Session {
             plan,
             buffers,
             dispatches,
-            lanes: Mutex::new(lanes),
+            staging: Mutex::new(staging),
             turns: Semaphore::new(RUNS),
             order: async_lock::Mutex::default(),
             has_run: AtomicBool::new(false),
@@ -175,23 +150,23 @@ impl Session {
         let stamp = (self.runs.fetch_add(1, Ordering::Relaxed) | (1 << 31)).to_le_bytes();
         bytes.extend(stamp);
         let _turn = self.turns.acquire().await;
-        let free = lock(&self.lanes).pop();
-        let lane = match free {
-            Some(lane) => lane,
-            None => Lane::new(connection, &self.plan).await?,
+        let free = lock(&self.staging).pop();
+        let staging = match free {
+            Some(staging) => staging,
+            None => StagingBuffers::new(connection, &self.plan).await?,
         };
-        connection.map(&lane.upload, wgpu::MapMode::Write, None).await?;
-        lane.upload.get_mapped_range_mut(..).map_err(|error| connection.lose(error))?.copy_from_slice(&bytes);
-        lane.upload.unmap();
+        connection.map(&staging.upload, wgpu::MapMode::Write, None).await?;
+        staging.upload.get_mapped_range_mut(..).map_err(|error| connection.lose(error))?.copy_from_slice(&bytes);
+        staging.upload.unmap();
         let portions = connection.pace.portions(&self.plan.steps);
-        let submissions = self.submit(&portions, &lane).await?;
+        let submissions = self.submit(&portions, &staging).await?;
         for submission in &submissions {
             connection.wait(Some(submission.index.clone())).await?;
         }
         self.learn(&portions, &submissions);
         let last = submissions.last().map(|submission| &submission.index);
-        let mut values = Vec::with_capacity(lane.readbacks.len());
-        for (placed, readback) in self.plan.kept.iter().zip(&lane.readbacks) {
+        let mut values = Vec::with_capacity(staging.readbacks.len());
+        for (placed, readback) in self.plan.kept.iter().zip(&staging.readbacks) {
             connection.map(readback, wgpu::MapMode::Read, last.cloned()).await?;
             let read = readback.get_mapped_range(..).map(|view| {
                 let (results, mark) = view.split_at(transfer::bytes(placed));
@@ -204,15 +179,15 @@ impl Session {
             values.push(value);
             readback.unmap();
         }
-        lock(&self.lanes).push(lane);
+        lock(&self.staging).push(staging);
         Ok(values)
     }
 
-    async fn submit(&self, portions: &[Portion], lane: &Lane) -> Result<Vec<Submission>> {
+    async fn submit(&self, portions: &[Portion], staging: &StagingBuffers) -> Result<Vec<Submission>> {
         let _order = self.order.lock().await;
         let mut submissions = Vec::with_capacity(portions.len());
         for portion in portions {
-            let record = |encoder: &mut wgpu::CommandEncoder| self.record(encoder, portion, lane);
+            let record = |encoder: &mut wgpu::CommandEncoder| self.record(encoder, portion, staging);
             submissions.push(self.connection.submit("batch", record).await?);
         }
         Ok(submissions)
@@ -227,7 +202,7 @@ impl Session {
         }
     }
 
-    fn record(&self, encoder: &mut wgpu::CommandEncoder, portion: &Portion, lane: &Lane) {
+    fn record(&self, encoder: &mut wgpu::CommandEncoder, portion: &Portion, staging: &StagingBuffers) {
         if portion.steps.start == 0 {
             for kept in self.plan.kept.iter().map(|placed| &self.buffers[placed.buffer]) {
                 let len = self.canary.size().min(kept.size());
@@ -237,11 +212,11 @@ impl Session {
                 }
             }
             let first = &self.buffers[self.plan.pixels.unwrap_or(self.plan.input.buffer)];
-            let bytes = lane.upload.size() - STAMP_BYTES;
-            encoder.copy_buffer_to_buffer(&lane.upload, 0, first, 0, bytes);
-            if let Some(readback) = lane.readbacks.first() {
+            let bytes = staging.upload.size() - STAMP_BYTES;
+            encoder.copy_buffer_to_buffer(&staging.upload, 0, first, 0, bytes);
+            if let Some(readback) = staging.readbacks.first() {
                 let end = readback.size() - STAMP_BYTES;
-                encoder.copy_buffer_to_buffer(&lane.upload, bytes, readback, end, STAMP_BYTES);
+                encoder.copy_buffer_to_buffer(&staging.upload, bytes, readback, end, STAMP_BYTES);
             }
         }
         {
@@ -250,7 +225,7 @@ impl Session {
             dispatches.iter().for_each(|dispatch| dispatch.record(&self.connection, &mut pass));
         }
         if portion.steps.end == self.dispatches.len() {
-            for (placed, readback) in self.plan.kept.iter().zip(&lane.readbacks) {
+            for (placed, readback) in self.plan.kept.iter().zip(&staging.readbacks) {
                 let bytes = readback.size() - STAMP_BYTES;
                 encoder.copy_buffer_to_buffer(&self.buffers[placed.buffer], 0, readback, 0, bytes);
             }

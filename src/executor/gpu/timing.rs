@@ -3,7 +3,6 @@
 use std::{fmt, time::Duration};
 
 use super::{
-    Device,
     connection::Connection,
     session::{Dispatch, Session},
 };
@@ -11,6 +10,7 @@ use crate::{Error, Result, executor::gpu::plan::Plan, tensor::Tensor};
 
 /// What times dispatches, the best first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Clock {
     /// Timestamps between the dispatches of one pass: the network runs as it always does.
     InsidePasses,
@@ -31,22 +31,20 @@ impl fmt::Display for Clock {
 }
 
 impl Clock {
+    /// The best one of a device with these features.
+    pub(super) fn best(features: wgpu::Features) -> Self {
+        [Clock::InsidePasses, Clock::Passes]
+            .into_iter()
+            .find(|clock| features.contains(clock.feature()))
+            .unwrap_or(Clock::Host)
+    }
+
     fn feature(self) -> wgpu::Features {
         match self {
             Clock::InsidePasses => wgpu::Features::TIMESTAMP_QUERY_INSIDE_PASSES,
             Clock::Passes => wgpu::Features::TIMESTAMP_QUERY,
             Clock::Host => wgpu::Features::empty(),
         }
-    }
-}
-
-impl Device {
-    /// The best clock that there is.
-    pub fn clock(&self) -> Clock {
-        [Clock::InsidePasses, Clock::Passes]
-            .into_iter()
-            .find(|clock| self.features.contains(clock.feature()))
-            .unwrap_or(Clock::Host)
     }
 }
 
@@ -75,28 +73,21 @@ impl Stopwatch {
     /// As [`Stopwatch::run`]; [`Error::GpuFeature`] if the device does not have the clock, [`Error::GpuLimits`] if there are more
     /// dispatches than it can time.
     pub async fn times(&self, clock: Clock) -> Result<Vec<Duration>> {
-        self.0.times(clock).await
-    }
-}
-
-impl Session {
-    /// Runs every dispatch once, on what is in the buffers, and gives the time of each.
-    pub(super) async fn times(&self, clock: Clock) -> Result<Vec<Duration>> {
-        let connection = &self.connection;
+        let Session { connection, dispatches, .. } = &self.0;
         let device = || connection.caps.device.clone();
         if !connection.device.features().contains(clock.feature()) {
             return Err(Error::GpuFeature { device: device(), feature: "timestamp queries of that kind".into() });
         }
         if clock == Clock::Host {
-            let mut times = Vec::with_capacity(self.dispatches.len());
-            for dispatch in &self.dispatches {
+            let mut times = Vec::with_capacity(dispatches.len());
+            for dispatch in dispatches {
                 times.push(host_time(connection, dispatch).await?);
             }
             return Ok(times);
         }
         let stamps = match clock {
-            Clock::InsidePasses => self.dispatches.len() + 1,
-            Clock::Passes | Clock::Host => 2 * self.dispatches.len(),
+            Clock::InsidePasses => dispatches.len() + 1,
+            Clock::Passes | Clock::Host => 2 * dispatches.len(),
         };
         if stamps > wgpu::QUERY_SET_MAX_QUERIES as usize {
             return Err(Error::GpuLimits {
@@ -115,14 +106,14 @@ impl Session {
         let ticks = read(connection, &set, stamps, |encoder| match clock {
             Clock::InsidePasses => {
                 let mut pass = encoder.begin_compute_pass(&Default::default());
-                for (stamp, dispatch) in (0..).zip(&self.dispatches) {
+                for (stamp, dispatch) in (0..).zip(dispatches) {
                     pass.write_timestamp(&set, stamp);
                     dispatch.record(connection, &mut pass);
                 }
-                pass.write_timestamp(&set, self.dispatches.len() as u32);
+                pass.write_timestamp(&set, dispatches.len() as u32);
             }
             Clock::Passes | Clock::Host => {
-                for (i, dispatch) in (0..).zip(&self.dispatches) {
+                for (i, dispatch) in (0..).zip(dispatches) {
                     let writes = wgpu::ComputePassTimestampWrites {
                         query_set: &set,
                         beginning_of_pass_write_index: Some(2 * i),

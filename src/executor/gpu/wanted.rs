@@ -2,7 +2,10 @@
 
 use std::ffi::OsString;
 
-use crate::{Error, Result, executor::DeviceInfo};
+use crate::{
+    Error, Result,
+    executor::{DeviceInfo, on_cpu_names},
+};
 
 const NAME_VARIABLE: &str = "WGPU_ADAPTER_NAME";
 const BACKEND_VARIABLE: &str = "WGPU_BACKEND";
@@ -72,9 +75,14 @@ impl Wanted {
         Wanted { device: Some(word.unwrap_or(device).into()), ..self }
     }
 
-    /// Whether no adapter is wanted, but the reference path.
+    /// The device that is named, by [`Wanted::device`].
+    pub fn name(&self) -> &str {
+        self.device.as_deref().unwrap_or("auto")
+    }
+
+    /// Whether no adapter is wanted, but an executor that does without.
     pub fn is_cpu(&self) -> bool {
-        self.device.as_deref() == Some("cpu")
+        on_cpu_names().any(|name| name == self.name())
     }
 
     /// Whether any adapter will do.
@@ -109,8 +117,9 @@ impl Wanted {
             return Err(self.none());
         }
         let unknown = |wanted: String| {
-            let names: Vec<String> = devices.iter().enumerate().map(|(i, d)| format!("{i}: {}", d.name)).collect();
-            Error::UnknownDevice { wanted, available: format!("{}, cpu", names.join(", ")) }
+            let adapters = devices.iter().enumerate().map(|(i, device)| format!("{i}: {}", device.name));
+            let names: Vec<String> = adapters.chain(on_cpu_names().map(String::from)).collect();
+            Error::UnknownDevice { wanted, available: names.join(", ") }
         };
         match (self.device.as_deref(), &self.adapter_name) {
             (Some("auto"), _) | (None, None) => {
@@ -132,12 +141,10 @@ impl Wanted {
 fn backend(name: &str, list: &str) -> Result<wgpu::Backends> {
     let name = name.trim().to_lowercase();
     let known = BACKENDS.iter().find(|(_, names, _)| names.contains(&name.as_str()));
-    known.map(|(.., backend)| *backend).ok_or_else(|| Error::ConfigValue {
-        place: "environment".into(),
-        field: BACKEND_VARIABLE.into(),
-        value: list.into(),
-        expected: "vulkan, metal or dx12, or several of them with commas between them".into(),
-    })
+    let expected = "vulkan, metal or dx12, or several of them with commas between them";
+    known
+        .map(|(.., backend)| *backend)
+        .ok_or_else(|| Error::config_value("environment", BACKEND_VARIABLE, list, expected))
 }
 
 /// The first device of that name, or else the first with that part in its name or, if `drivers` count, in its driver's.

@@ -1,13 +1,10 @@
 //! The naive loops as an executor: the oracle, and the path without a GPU.
 
-use crate::executor::Executor;
+use std::sync::Arc;
+
 use crate::{
-    Error, Result,
-    check::{
-        profile::Profile,
-        verify::{Coverage, Verification},
-    },
-    executor::{DeviceInfo, Work, reference},
+    Result,
+    executor::{DeviceInfo, Executor, Host, StepInfo, Times, Work, reference},
     graph::ValueId,
     network::Network,
     tensor::{Input, Shape, Tensor},
@@ -16,28 +13,34 @@ use crate::{
 /// The reference loops.
 #[derive(Debug)]
 pub(crate) struct Reference {
-    device: DeviceInfo,
+    info: DeviceInfo,
     network: Network,
+    host: Arc<dyn Host>,
 }
 
 impl Reference {
-    /// The loops for `network`.
-    pub(crate) fn new(network: Network) -> Self {
-        Reference { device: DeviceInfo::reference(), network }
+    /// The loops for `network`, timed by the clock of `host`.
+    pub(crate) fn new(network: Network, host: Arc<dyn Host>) -> Self {
+        Reference { info: DeviceInfo::reference(), network, host }
+    }
+
+    /// The same in a box.
+    pub(crate) fn open(network: Network, host: Arc<dyn Host>) -> Box<dyn Executor> {
+        Box::new(Reference::new(network, host))
     }
 }
 
 impl Executor for Reference {
-    fn device(&self) -> &DeviceInfo {
-        &self.device
+    fn info(&self) -> &DeviceInfo {
+        &self.info
     }
 
     fn network(&self) -> &Network {
         &self.network
     }
 
-    fn with(&self, network: Network) -> Box<dyn Executor> {
-        Box::new(Reference::new(network))
+    fn with_network(&self, network: Network) -> Box<dyn Executor> {
+        Reference::open(network, self.host.clone())
     }
 
     fn values<'a>(&'a self, input: Input<'a>, wanted: &'a [ValueId]) -> Work<'a, Result<Vec<Tensor>>> {
@@ -45,11 +48,18 @@ impl Executor for Reference {
         Box::pin(async move { reference::values(network.graph(), network.checkpoint(), &input.tensor(), wanted) })
     }
 
-    fn verify(&self, _input: Shape, _coverage: Coverage) -> Work<'_, Result<Verification>> {
-        Box::pin(async { Err(Error::NeedsGpu { what: "comparing a device with the CPU reference path" }) })
+    fn times<'a>(&'a self, input: &'a Tensor, runs: usize) -> Work<'a, Result<Times>> {
+        let (graph, checkpoint) = (self.network.graph(), self.network.checkpoint());
+        Box::pin(async move {
+            let steps = StepInfo::of_nodes(graph, input.shape)?;
+            let run = |_| reference::times(graph, checkpoint, input, || self.host.now());
+            let runs: Vec<_> = (0..runs.max(1)).map(run).collect::<Result<_>>()?;
+            Ok(Times::medians("the host's clock around each operator", steps, &runs))
+        })
     }
 
-    fn profile(&self, _input: Shape, _runs: usize) -> Work<'_, Result<Profile>> {
-        Box::pin(async { Err(Error::NeedsGpu { what: "timing kernels" }) })
+    /// Every node: nothing is fused.
+    fn layers(&self, _input: Shape) -> Result<Vec<ValueId>> {
+        Ok((1..self.network.graph().nodes().len()).map(ValueId).collect())
     }
 }

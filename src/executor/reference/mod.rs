@@ -4,6 +4,7 @@
 //! Outputs do not depend on the number of threads: each element is summed by one thread in one order.
 
 mod activation;
+mod channel_gate;
 mod conv2d;
 pub(crate) mod executor;
 mod join;
@@ -11,6 +12,8 @@ mod linear;
 mod norm;
 mod pool;
 mod threads;
+
+use std::time::Duration;
 
 use crate::{
     Error, Result,
@@ -24,7 +27,7 @@ use crate::{
 /// # Errors
 /// [`Error::Shape`] if the graph cannot take the input, and those of [`Checkpoint::tensor`] for its weights.
 pub fn run(graph: &Graph, checkpoint: &Checkpoint, input: &Tensor) -> Result<Vec<Tensor>> {
-    let values = evaluate(graph, checkpoint, input, &vec![true; graph.nodes().len()])?;
+    let values = evaluate(graph, checkpoint, input, &vec![true; graph.nodes().len()], || {})?;
     Ok(values.into_iter().flatten().collect())
 }
 
@@ -34,10 +37,10 @@ pub fn run(graph: &Graph, checkpoint: &Checkpoint, input: &Tensor) -> Result<Vec
 /// Those of [`run`].
 pub fn values(graph: &Graph, checkpoint: &Checkpoint, input: &Tensor, wanted: &[ValueId]) -> Result<Vec<Tensor>> {
     let keep: Vec<bool> = (0..graph.nodes().len()).map(|i| wanted.contains(&ValueId(i))).collect();
-    let values = evaluate(graph, checkpoint, input, &keep)?;
-    let value = |id: &ValueId| {
-        let none = || Error::Shape { node: format!("%{}", id.0), reason: "there is no such node".into() };
-        values.get(id.0).cloned().flatten().ok_or_else(none)
+    let values = evaluate(graph, checkpoint, input, &keep, || {})?;
+    let value = |id: &ValueId| match values.get(id.0) {
+        Some(Some(value)) => Ok(value.clone()),
+        _ => Err(Error::NoValue { node: format!("%{}", id.0), reason: "there is no such node" }),
     };
     wanted.iter().map(value).collect()
 }
@@ -51,8 +54,26 @@ pub fn logits(graph: &Graph, checkpoint: &Checkpoint, input: &Tensor) -> Result<
     Ok(logits.remove(0))
 }
 
-/// All values that are to be kept; the others are `None` in the end.
-fn evaluate(graph: &Graph, checkpoint: &Checkpoint, input: &Tensor, keep: &[bool]) -> Result<Vec<Option<Tensor>>> {
+/// The time of each node but the input, by the clock `now`.
+pub(super) fn times(
+    graph: &Graph,
+    checkpoint: &Checkpoint,
+    input: &Tensor,
+    now: impl Fn() -> Duration,
+) -> Result<Vec<Duration>> {
+    let mut ends = Vec::with_capacity(graph.nodes().len());
+    evaluate(graph, checkpoint, input, &vec![false; graph.nodes().len()], || ends.push(now()))?;
+    Ok(ends.windows(2).map(|pair| pair[1].saturating_sub(pair[0])).collect())
+}
+
+/// All values that are to be kept; the others are `None` in the end. Calls `done` after each node.
+fn evaluate(
+    graph: &Graph,
+    checkpoint: &Checkpoint,
+    input: &Tensor,
+    keep: &[bool],
+    mut done: impl FnMut(),
+) -> Result<Vec<Option<Tensor>>> {
     let shapes = graph.infer_shapes(input.shape)?;
     let mut readers = graph.reader_counts();
     let mut values: Vec<Option<Tensor>> = vec![None; graph.nodes().len()];
@@ -68,6 +89,7 @@ fn evaluate(graph: &Graph, checkpoint: &Checkpoint, input: &Tensor, keep: &[bool
                 values[id.0] = None;
             }
         }
+        done();
     }
     Ok(values)
 }
@@ -96,6 +118,7 @@ fn apply(node: &Node, inputs: &[&Tensor], output: Shape, checkpoint: &Checkpoint
         Op::Plain { op: Plain::GlobalMaxPool, .. } => pool::global_max_pool(x),
         Op::Plain { op: Plain::GlobalAvgMaxPool, .. } => pool::global_avg_max_pool(x),
         Op::Plain { op: Plain::Activation(activation), .. } => activation::activate(x, *activation),
+        Op::Plain { op: Plain::ChannelGate { .. }, .. } => channel_gate::channel_gate(x, tensors[0]),
         Op::Plain { op: Plain::Linear { .. }, .. } => linear::linear(x, tensors[0], tensors.get(1).copied(), output),
     })
 }

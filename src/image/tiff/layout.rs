@@ -126,7 +126,7 @@ impl Layout {
             _ => return Err(unsupported("samples that are signed or floating point")),
         };
         if samples.len() < row * place.height as usize {
-            return Err(Error::ImageTruncated { reason: "the TIFF ends before its last row".into() });
+            return Err(Error::image_truncated("the TIFF ends before its last row"));
         }
         Ok(samples)
     }
@@ -189,7 +189,7 @@ fn divide(colour: &[u8], pixel: &mut [u8]) {
 pub(super) fn cut(part: &RgbImage, place: &Place) -> Result<Vec<u8>> {
     if part.width() < place.width || part.height() < place.height {
         let reason = format!("TIFF: a JPEG of {}x{} for {}x{}", part.width(), part.height(), place.width, place.height);
-        return Err(Error::ImageDecode { reason });
+        return Err(Error::image_decode(reason));
     }
     let rows = part.chunks_exact(3 * part.width() as usize).take(place.height as usize);
     Ok(rows.flat_map(|row| &row[..3 * place.width as usize]).copied().collect())
@@ -214,7 +214,7 @@ pub(super) fn as_grey(bytes: &[u8]) -> Result<Vec<u8>> {
         let mut entries = bytes.get(first..)?.chunks_exact(entry).take(entries);
         Some(first + entry * entries.position(|entry| number(&entry[..2]) == photometric)? + value)
     })();
-    let at = found.ok_or_else(|| Error::ImageDecode { reason: "TIFF: a palette without a kind of colours".into() })?;
+    let at = found.ok_or_else(|| Error::image_decode("TIFF: a palette without a kind of colours"))?;
     bytes[at..at + 2].copy_from_slice(&if little { [1, 0] } else { [0, 1] });
     Ok(bytes)
 }

@@ -13,8 +13,8 @@ use tiff::{
 
 use self::layout::{Colours, Layout};
 use super::{
-    decode::{Picture, Sizes},
     jpeg, orientation,
+    picture::{Picture, Sizes},
 };
 use crate::{Error, Result};
 
@@ -82,7 +82,7 @@ fn places(reader: &mut Reader<'_>, layout: &Layout, sizes: &Sizes) -> Result<Vec
         ChunkType::Tile => reader.chunk_dimensions(),
     };
     if chunk_width == 0 || chunk_height == 0 {
-        return Err(Error::ImageDecode { reason: "TIFF: strips or tiles without pixels".into() });
+        return Err(Error::image_decode("TIFF: strips or tiles without pixels"));
     }
     let (across, down) = (width.div_ceil(chunk_width), height.div_ceil(chunk_height));
     // What lies beyond the edge is decoded too.
@@ -92,7 +92,7 @@ fn places(reader: &mut Reader<'_>, layout: &Layout, sizes: &Sizes) -> Result<Vec
         ChunkType::Tile => reader.tile_count(),
     };
     if count.map_err(error)? < across * down * u32::from(layout.planes) {
-        return Err(Error::ImageTruncated { reason: "the TIFF has fewer strips or tiles than its image".into() });
+        return Err(Error::image_truncated("the TIFF has fewer strips or tiles than its image"));
     }
     let mut places = Vec::new();
     for plane in 0..layout.planes {
@@ -167,14 +167,13 @@ impl<'a> Coded<'a> {
             let start = usize::try_from(*offset).ok()?;
             self.bytes.get(start..start.checked_add(usize::try_from(*length).ok()?)?)?.strip_prefix(b"\xff\xd8")
         });
-        let part =
-            part.ok_or_else(|| Error::ImageTruncated { reason: "the TIFF ends before its last strip".into() })?;
+        let part = part.ok_or_else(|| Error::image_truncated("the TIFF ends before its last strip"))?;
         let check = |width: u32, height: u32| {
             if width <= most.0 && height <= most.1 {
                 return Ok(());
             }
             let reason = format!("TIFF: a JPEG of {width}x{height} in a strip or tile of {}x{}", most.0, most.1);
-            Err(Error::ImageDecode { reason })
+            Err(Error::image_decode(reason))
         };
         let whole = [&self.start, part].concat();
         jpeg::decode(&whole, &jpeg::Segments::read(&whole), allow_truncated, &check)
@@ -182,19 +181,19 @@ impl<'a> Coded<'a> {
 }
 
 fn raw_photo() -> Error {
-    Error::ImageUnsupported { reason: "a camera's raw photo; develop it into a JPEG, PNG or TIFF first".into() }
+    Error::image_unsupported("a camera's raw photo; develop it into a JPEG, PNG or TIFF first")
 }
 
 fn unsupported(what: impl std::fmt::Display) -> Error {
-    Error::ImageUnsupported { reason: format!("TIFF: {what}; convert it to PNG first") }
+    Error::image_unsupported(format!("TIFF: {what}; convert it to PNG first"))
 }
 
 fn error(error: TiffError) -> Error {
     match error {
         TiffError::IoError(error) if error.kind() == ErrorKind::UnexpectedEof => {
-            Error::ImageTruncated { reason: "the TIFF ends early".into() }
+            Error::image_truncated("the TIFF ends early").because(error)
         }
-        TiffError::UnsupportedError(what) => unsupported(what),
-        other => Error::ImageDecode { reason: format!("TIFF: {other}") },
+        TiffError::UnsupportedError(what) => unsupported(&what).because(what),
+        other => Error::image_decode(format!("TIFF: {other}")).because(other),
     }
 }

@@ -21,6 +21,7 @@ pub mod block_threads;
 pub mod broadcast;
 mod caps;
 mod catalogue;
+pub mod channel_gate;
 pub mod conv2d;
 pub mod cooperative;
 mod dispatch;
@@ -73,6 +74,7 @@ pub const KERNELS: &[&Kernel] = &[
     &global_avg_pool_slices::KERNEL,
     &global_max_pool::KERNEL,
     &activation::KERNEL,
+    &channel_gate::KERNEL,
     &elementwise::KERNEL,
     &pixels::KERNEL,
 ];

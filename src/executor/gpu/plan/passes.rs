@@ -126,8 +126,8 @@ fn needed<'a>(network: &'a Network, keep: &[ValueId]) -> Result<Vec<(usize, &'a 
     for id in keep {
         if !network.layers().iter().any(|layer| layer.output == *id) {
             let node = network.graph().nodes().get(id.0).map_or_else(|| format!("%{}", id.0), |node| node.name.clone());
-            let reason = "its value cannot be read: the device computes it only as a part of another".into();
-            return Err(Error::Shape { node, reason });
+            let reason = "its value cannot be read: the device computes it only as a part of another";
+            return Err(Error::NoValue { node, reason });
         }
         wanted[id.0] = true;
     }

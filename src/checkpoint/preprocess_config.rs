@@ -1,6 +1,6 @@
 //! What a model's configuration says about the pixels that it wants, as plain data.
 
-use super::config::invalid;
+use super::json::invalid;
 use crate::{
     Result,
     image::{CropRounding, Filter, Preprocess, Resize},

@@ -7,7 +7,10 @@ use std::{
 };
 
 use super::{FILES, Hub, ModelId, Snapshot, WEIGHTS, checksum, client::RemoteFile, id::is_commit};
-use crate::{Error, Result, error::HubFailure};
+use crate::{
+    Error, Result,
+    error::{Cause, HubFailure},
+};
 
 /// A repository's folder in the cache.
 pub(super) struct Repository<'a> {
@@ -178,12 +181,11 @@ impl<'a> Repository<'a> {
             }
             _ => "",
         };
-        self.id.failed(HubFailure::Cache, format!("{}: {error}{hint}", path.display()))
+        self.id.failed(HubFailure::Cache, format!("{}: {error}{hint}", path.display())).because(Cause::io(error))
     }
 
     fn corrupt(&self, path: &Path, what: &str) -> Error {
-        let reason = format!("{} {what}; `residua pull {}` with network mends it", path.display(), self.id);
-        self.id.failed(HubFailure::Corrupt, reason)
+        self.id.failed(HubFailure::Corrupt, format!("{} {what}", path.display()))
     }
 }
 
@@ -193,7 +195,7 @@ fn create_parent(path: &Path) -> io::Result<()> {
 
 fn has_pretrained_cfg(config: &Path) -> bool {
     let text = fs::read_to_string(config).unwrap_or_default();
-    serde_json::from_str::<serde_json::Value>(&text).is_ok_and(|config| config.get("pretrained_cfg").is_some())
+    text.contains("\"pretrained_cfg\"")
 }
 
 #[cfg(unix)]

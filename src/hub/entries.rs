@@ -12,7 +12,7 @@ const OFFERED: usize = 5;
 #[doc(hidden)]
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[non_exhaustive]
-pub struct Published {
+pub struct ModelEntry {
     /// Its short name: timm's, with the training recipe only where it is not the usual one.
     pub alias: Option<&'static str>,
     /// Its repository on the hub.
@@ -31,7 +31,7 @@ pub struct Published {
     pub top1_source: Option<&'static str>,
 }
 
-impl Published {
+impl ModelEntry {
     /// The published accuracy as a sentence.
     pub fn top1_sentence(&self) -> Option<String> {
         let (top1, input, source) = (self.top1?, self.top1_input?, self.top1_source?);
@@ -41,12 +41,12 @@ impl Published {
 
 /// All rows of the table.
 #[doc(hidden)]
-pub fn published() -> impl Iterator<Item = Published> {
+pub fn entries() -> impl Iterator<Item = ModelEntry> {
     let rows = TABLE.lines().filter(|line| !line.starts_with('#')).skip(1);
     rows.map(|line| {
         let mut cells = line.split(',').map(|cell| Some(cell).filter(|cell| !cell.is_empty()));
         let mut cell = || cells.next().flatten();
-        Published {
+        ModelEntry {
             alias: cell(),
             repository: cell().unwrap_or_default(),
             license: cell(),
@@ -60,27 +60,27 @@ pub fn published() -> impl Iterator<Item = Published> {
 }
 
 /// The row of a short name.
-pub(super) fn by_name(alias: &str) -> Option<Published> {
-    published().find(|row| row.alias == Some(alias))
+pub(super) fn by_name(alias: &str) -> Option<ModelEntry> {
+    entries().find(|row| row.alias == Some(alias))
 }
 
 /// The row of a repository.
 #[doc(hidden)]
-pub fn by_repository(repository: &str) -> Option<Published> {
-    published().find(|row| row.repository == repository)
+pub fn by_repository(repository: &str) -> Option<ModelEntry> {
+    entries().find(|row| row.repository == repository)
 }
 
 /// Short names that someone may have meant by `name`, the likeliest first.
 #[doc(hidden)]
-pub fn near(name: &str) -> Vec<&'static str> {
+pub fn similar_names(name: &str) -> Vec<&'static str> {
     let name = name.to_lowercase().replace('-', "_");
     let name = name.split('@').next().unwrap_or_default();
-    let likeness = |row: Published| {
+    let likeness = |row: ModelEntry| {
         let alias = row.alias?;
         let begins = !name.is_empty() && alias.starts_with(name);
         Some((if begins { 1.0 } else { strsim::jaro_winkler(name, alias) }, alias))
     };
-    let mut near: Vec<(f64, &str)> = published().filter_map(likeness).filter(|(alike, _)| *alike >= ALIKE).collect();
-    near.sort_by(|a, b| b.0.total_cmp(&a.0));
-    near.into_iter().take(OFFERED).map(|(_, alias)| alias).collect()
+    let mut similar: Vec<(f64, &str)> = entries().filter_map(likeness).filter(|(alike, _)| *alike >= ALIKE).collect();
+    similar.sort_by(|a, b| b.0.total_cmp(&a.0));
+    similar.into_iter().take(OFFERED).map(|(_, alias)| alias).collect()
 }

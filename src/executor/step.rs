@@ -1,0 +1,75 @@
+//! The steps of a run, and their times.
+
+use std::{fmt, time::Duration};
+
+use crate::{
+    Result,
+    graph::{Graph, Op, ValueId},
+    tensor::Shape,
+};
+
+/// A step of a run: a kernel on a device, or an operator of the graph where each is computed by itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct StepInfo {
+    /// Name of the layer or node.
+    pub layer: String,
+    /// The value that it helps to make.
+    pub value: ValueId,
+    /// What computes it: a kernel's id with what is compiled of it, or the operator.
+    pub kernel: String,
+    /// Floating-point operations: two for each multiplication with the addition that follows.
+    pub flops: u64,
+    /// Bytes of the values and weights that it reads or writes.
+    pub bytes: u64,
+}
+
+impl StepInfo {
+    /// A step a node, in f32.
+    ///
+    /// # Errors
+    /// [`Error::Shape`](crate::Error::Shape) if the graph does not admit an input of that shape.
+    pub fn of_nodes(graph: &Graph, input: Shape) -> Result<Vec<Self>> {
+        let shapes = graph.infer_shapes(input)?;
+        let steps = graph.nodes().iter().enumerate().filter(|(_, node)| !matches!(node.op, Op::Input { .. }));
+        let step = |(i, node): (usize, &crate::graph::Node)| {
+            let values = node.inputs.iter().map(|id| id.0).chain([i]).map(|value| shapes[value].elements());
+            let weights = node.op.tensors().into_iter().map(|(_, shape)| shape.iter().product());
+            StepInfo {
+                layer: node.name.clone(),
+                value: ValueId(i),
+                kernel: node.op.name().into(),
+                flops: 2 * node.op.macs(shapes[i]),
+                bytes: 4 * values.chain(weights).sum::<usize>() as u64,
+            }
+        };
+        Ok(steps.map(step).collect())
+    }
+}
+
+/// How long the steps of a run take.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Times {
+    /// What they were taken with.
+    pub clock: String,
+    /// The steps in order, each with its time.
+    pub steps: Vec<(StepInfo, Duration)>,
+}
+
+impl Times {
+    /// The medians of runs that have a time for each of `steps`.
+    pub fn medians(clock: impl fmt::Display, steps: Vec<StepInfo>, runs: &[Vec<Duration>]) -> Self {
+        Times { clock: clock.to_string(), steps: steps.into_iter().zip(medians(runs)).collect() }
+    }
+}
+
+/// The median over `runs` of each of their times.
+pub(crate) fn medians(runs: &[Vec<Duration>]) -> Vec<Duration> {
+    let median = |step: usize| {
+        let mut times: Vec<Duration> = runs.iter().map(|run| run[step]).collect();
+        times.sort_unstable();
+        times[times.len() / 2]
+    };
+    (0..runs.first().map_or(0, Vec::len)).map(median).collect()
+}
