@@ -383,7 +383,6 @@ def test_layers_agree_with_the_reference(model: Classifier) -> None:
     verification = model.verify()
     assert verification.ok and len(verification.layers) > 5
     assert all(layer.error <= layer.bound for layer in verification.layers)
-    with Classifier(device="cpu") as reference, pytest.raises(residua.DeviceError) as raised:
-        reference.verify()
-    assert raised.value.code == "gpu.needed"
+    with Classifier(device="cpu") as reference:
+        assert reference.verify().ok
     assert "conv" in model.describe()

@@ -493,7 +493,7 @@ class Classifier:
             A `Verification`.
 
         Raises:
-            DeviceError: On the CPU reference path (``gpu.needed``), or if the device fails.
+            DeviceError: If the device fails.
         """
         found = self._opened().verify(batch, every)
         return Verification(ok=found["ok"], layers=[LayerCheck(**layer) for layer in found["layers"]])
