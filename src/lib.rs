@@ -26,6 +26,7 @@
 //! | [`error`], [`tensor`] | errors with codes; shapes, tensors, batches of pixels | nothing |
 //! | [`image`] | bytes to [`Pixels`]: recognise, decode, turn, resize, crop; the preprocessing that a model wants | nothing |
 //! | `hub` (feature `hub`) | a name to a folder, out of Python's cache or from the network | nothing |
+//! | `folder` (feature `folder`) | the images in a folder and the folders below it | `image` |
 //! | `labels` | scores, names | nothing |
 //! | [`graph`] | operators, nodes, shapes | nothing |
 //! | `structure` | what is stated of a network and no tensor shows | `graph` |
@@ -76,6 +77,8 @@ pub mod error;
 pub mod executor;
 #[doc(hidden)]
 pub mod explain;
+#[cfg(feature = "folder")]
+pub mod folder;
 pub mod graph;
 #[cfg(feature = "hub")]
 pub mod hub;
@@ -91,7 +94,7 @@ mod note;
 mod open;
 #[cfg(not(target_family = "wasm"))]
 mod photos;
-#[cfg(feature = "cli")]
+#[cfg(feature = "environment")]
 #[doc(hidden)]
 pub mod program;
 #[doc(hidden)]

@@ -13,6 +13,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("tensor", &[]),
     ("note", &[]),
     ("image", &[]),
+    ("folder", &["image"]),
     ("labels", &[]),
     ("graph", &[]),
     ("hub", &[]),

@@ -62,6 +62,32 @@ impl Labels {
         }
     }
 
+    /// The class that is meant by `wanted`: an index below `classes`, a name, one of the names that a name lists with commas, or a part
+    /// of a name that only one class has. Case does not matter.
+    ///
+    /// # Errors
+    /// [`Error::ConfigValue`] if there is no such class, or if there are several.
+    pub fn find(&self, wanted: &str, classes: usize) -> Result<usize> {
+        let invalid = |expected: String| Error::config_value("labels", "class", wanted, expected);
+        if let Ok(index) = wanted.parse::<usize>() {
+            let range = || invalid(format!("an index below {classes}, or a class name"));
+            return Some(index).filter(|&index| index < classes).ok_or_else(range);
+        }
+        let names: Vec<String> = (0..classes).map(|index| self.name(index).to_lowercase()).collect();
+        let part = wanted.to_lowercase();
+        let whole = |name: &String| name.split(',').any(|synonym| synonym.trim() == part);
+        let containing: Vec<usize> = (0..classes).filter(|&i| names[i].contains(&part)).collect();
+        let exact: Vec<usize> = containing.iter().copied().filter(|&i| names[i] == part || whole(&names[i])).collect();
+        match (&exact[..], &containing[..]) {
+            (&[index], _) | (_, &[index]) => Ok(index),
+            (_, []) => Err(invalid("an index or the name of a class; no class is called so".into())),
+            (_, several) => {
+                let some: Vec<String> = several.iter().take(10).map(|&i| format!("{i} {}", self.name(i))).collect();
+                Err(invalid(format!("one class; {} are called so: {}", several.len(), some.join("; "))))
+            }
+        }
+    }
+
     /// How many names there are.
     #[doc(hidden)]
     pub fn len(&self) -> usize {

@@ -44,6 +44,15 @@ pub fn cosine(a: &[f32], b: &[f32]) -> f32 {
     if lengths == 0.0 { 0.0 } else { (dot(a, b) / lengths).clamp(-1.0, 1.0) as f32 }
 }
 
+/// The vector of length one in the same direction; zero stays zero and is like nothing.
+pub fn unit(mut vector: Vec<f32>) -> Vec<f32> {
+    let length = vector.iter().map(|&value| f64::from(value).powi(2)).sum::<f64>().sqrt();
+    if length > 0.0 {
+        vector.iter_mut().for_each(|value| *value = (f64::from(*value) / length) as f32);
+    }
+    vector
+}
+
 /// The dot product. Eight sums side by side are what a processor adds at once; each pair of vectors is summed in the same order.
 fn dot(a: &[f32], b: &[f32]) -> f64 {
     let mut sums = [0.0_f64; 8];

@@ -136,6 +136,11 @@ impl<'a> Stream<'a> {
         self
     }
 
+    /// Images in a batch, as long as they fit.
+    pub fn batch_size(&self) -> usize {
+        BatchSize::new(self.batch, self.classifier, self.images).size()
+    }
+
     /// Runs `infer` on the images of `inputs` and calls `sink` with the results, in order, a batch at a time. An input has a key, by
     /// which the sink knows it, and an image or the reason why there is none.
     pub fn run<K: Send + 'static, T: Send + 'static, E>(

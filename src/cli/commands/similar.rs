@@ -2,14 +2,14 @@
 
 use std::{io::Write, path::Path};
 
-use residua::{Classifier, Error, cosine};
+use residua::{Classifier, Error, cosine, search::unit};
 use serde::Serialize;
 
 use super::duplicates;
 use crate::cli::{
     args::{Similar, SimilarFormat},
     io::{
-        index::{Index, unit},
+        index::Index,
         inputs::{Inputs, text_of},
         records::{JsonFailure, Output},
         work::Work,

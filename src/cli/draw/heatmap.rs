@@ -1,64 +1,35 @@
 //! Draws a class-activation map over the photo that it is of, with a legend below.
 
-use ::image::{Rgb, RgbImage};
+use ::image::{Rgb, RgbImage, imageops::replace};
 use noto_sans_mono_bitmap::{FontWeight, RasterHeight, get_raster, get_raster_width};
-use residua::Explanation;
+use residua::{
+    Explanation,
+    explain::overlay::{self, heat, not_seen},
+};
 
 const BACKGROUND: Rgb<u8> = Rgb([24, 24, 27]);
 const INK: Rgb<u8> = Rgb([240, 240, 240]);
 /// Room for the legend, whatever the photo's width.
 const LEAST_WIDTH: u32 = 400;
 
-/// The photo in its own size: grey, with the heat in colour where there is evidence for the class; dark and hatched where the
-/// network did not look. The legend is below it.
+/// The photo in its own size with the map over it. The legend is below it.
 pub(crate) fn draw(photo: &RgbImage, explanation: &Explanation) -> RgbImage {
     let text = Text::for_photo(photo.width(), photo.height());
     let width = photo.width().max(LEAST_WIDTH);
     let mut canvas = RgbImage::from_pixel(width, photo.height() + 5 * text.line, BACKGROUND);
-    let largest = explanation.map.iter().copied().fold(0.0, f32::max);
-    let mut all_seen = true;
-    for (x, y, pixel) in photo.enumerate_pixels() {
-        let [r, g, b] = pixel.0.map(f32::from);
-        // Luma of ITU-R BT.601.
-        let grey = 0.299 * r + 0.587 * g + 0.114 * b;
-        let shown = match explanation.at(f64::from(x) + 0.5, f64::from(y) + 0.5) {
-            Some(value) if largest > 0.0 => heat(grey, value / largest),
-            Some(_) => [grey; 3],
-            None => {
-                all_seen = false;
-                [not_seen(grey, x, y, text.line); 3]
-            }
-        };
-        canvas.put_pixel(x, y, Rgb(shown.map(|value| value as u8)));
-    }
-    let end = legend(&mut canvas, photo.height(), &text, explanation, largest);
-    if !all_seen {
+    replace(&mut canvas, &explanation.overlay(photo), 0, 0);
+    let end = legend(&mut canvas, photo.height(), &text, explanation);
+    let corners = [(0, 0), (photo.width() - 1, photo.height() - 1)];
+    let is_seen = |(x, y): (u32, u32)| explanation.at(f64::from(x) + 0.5, f64::from(y) + 0.5).is_some();
+    if !corners.into_iter().all(is_seen) {
         hatch_key(&mut canvas, end, &text);
     }
     canvas
 }
 
-/// `t` 0..1 of the strongest evidence over a grey pixel. Below zero it is evidence against the class, which is not coloured.
-fn heat(grey: f32, t: f32) -> [f32; 3] {
-    let t = t.clamp(0.0, 1.0);
-    let opacity = 0.75 * t.sqrt();
-    let colour = colour(t);
-    std::array::from_fn(|c| grey * (1.0 - opacity) + colour[c] * opacity)
-}
-
-/// Inferno grows evenly in lightness and reads the same for the colour-blind.
-fn colour(t: f32) -> [f32; 3] {
-    let colorous::Color { r, g, b } = colorous::INFERNO.eval_continuous(f64::from(t));
-    [r, g, b].map(f32::from)
-}
-
-fn not_seen(grey: f32, x: u32, y: u32, line: u32) -> f32 {
-    let hatch = (x + y) % line < line / 10 + 1;
-    grey * 0.3 + if hatch { 40.0 } else { 0.0 }
-}
-
 /// Class and score, and the colour scale. Returns where it ends.
-fn legend(canvas: &mut RgbImage, top: u32, text: &Text, explanation: &Explanation, largest: f32) -> (u32, u32) {
+fn legend(canvas: &mut RgbImage, top: u32, text: &Text, explanation: &Explanation) -> (u32, u32) {
+    let largest = explanation.largest();
     let (line, margin) = (text.line, text.line / 2);
     let class = &explanation.class;
     text.write(canvas, margin, top + line / 2, &class.label);
@@ -107,16 +78,16 @@ struct Text {
 }
 
 impl Text {
-    /// Legible where the whole picture is looked at.
+    /// Legible where the whole picture is looked at: a line is as high as the hatching is wide.
     fn for_photo(width: u32, height: u32) -> Self {
-        let side = width.min(height.saturating_mul(2));
-        let (raster, scale) = match side {
-            0..700 => (RasterHeight::Size16, 1),
-            700..1200 => (RasterHeight::Size24, 1),
-            _ => (RasterHeight::Size32, (side / 1200).max(1)),
+        let line = overlay::spacing(width, height);
+        let raster = match line {
+            0..24 => RasterHeight::Size16,
+            24..32 => RasterHeight::Size24,
+            _ => RasterHeight::Size32,
         };
-        let advance = get_raster_width(FontWeight::Regular, raster) as u32 * scale;
-        Text { raster, scale, line: raster.val() as u32 * scale, advance }
+        let scale = line / raster.val() as u32;
+        Text { raster, scale, line, advance: get_raster_width(FontWeight::Regular, raster) as u32 * scale }
     }
 
     /// Writes as much of `text` as fits, and returns where it ends. A character that the font lacks is a question mark.

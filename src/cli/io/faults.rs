@@ -1,33 +1,17 @@
 //! The kernels that `residua verify` found to be wrong, kept between runs.
 
-use std::{fs, path::PathBuf};
+use residua::{
+    DeviceInfo, Error,
+    check::{faults, verify::Fault},
+    program::environment::cache_folder,
+};
 
-use residua::{DeviceInfo, Error, check::verify::Fault, program::environment::cache_folder};
-
-use super::files::write_file;
-
-fn file() -> Option<PathBuf> {
-    Some(cache_folder()?.join("faults.json"))
-}
-
-/// What earlier runs found, on any device. A file that is missing, or of another version, says nothing.
+/// What earlier runs found, on any device.
 pub(crate) fn known() -> Vec<Fault> {
-    let text = file().and_then(|path| fs::read_to_string(path).ok()).unwrap_or_default();
-    serde_json::from_str(&text).unwrap_or_default()
+    cache_folder().map(|folder| faults::known(&folder)).unwrap_or_default()
 }
 
-/// Replaces what is known of `device` with its present driver. Nothing is written where nothing changes.
+/// Replaces what is known of `device` with its present driver.
 pub(crate) fn record(device: &DeviceInfo, found: &[Fault]) -> Result<(), Error> {
-    let Some(path) = file() else { return Ok(()) };
-    let before = known();
-    let others = before.iter().filter(|fault| (&fault.device, &fault.driver) != (&device.name, &device.driver));
-    let after: Vec<&Fault> = others.chain(found).collect();
-    if after.iter().copied().eq(&before) {
-        return Ok(());
-    }
-    if let Some(folder) = path.parent() {
-        fs::create_dir_all(folder).map_err(|error| Error::io(folder, &error))?;
-    }
-    let text = serde_json::to_string_pretty(&after).map_err(|error| Error::io(&path, &error.into()))?;
-    write_file(&path, text.as_bytes())
+    cache_folder().map_or(Ok(()), |folder| faults::record(&folder, device, found))
 }

@@ -10,7 +10,10 @@ use std::{
 
 use residua::{
     Classifier, Error, ModelInfo,
-    search::index::{self, Indexed},
+    search::{
+        index::{self, Indexed},
+        unit,
+    },
 };
 
 use super::{files::write_file, list::path_of, work::Work};
@@ -128,15 +131,6 @@ impl Index {
         let images: Vec<Indexed> = self.images.iter().map(indexed).collect();
         write_file(path, &index::write(&images, columns, &self.source)?)
     }
-}
-
-/// The vector of length one in the same direction; zero stays zero and is like nothing.
-pub(crate) fn unit(mut vector: Vec<f32>) -> Vec<f32> {
-    let length = vector.iter().map(|&value| f64::from(value).powi(2)).sum::<f64>().sqrt();
-    if length > 0.0 {
-        vector.iter_mut().for_each(|value| *value = (f64::from(*value) / length) as f32);
-    }
-    vector
 }
 
 /// What no tensor shows and is not the usual: the same weights then give other features.

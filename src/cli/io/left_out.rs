@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fmt};
 
-use residua::image::Format;
+use residua::{folder::Reason, image::Format};
 
 /// Endings of image formats that no build reads.
 const NEVER_READ: [&str; 21] = [
@@ -12,18 +12,6 @@ const NEVER_READ: [&str; 21] = [
 
 /// Reasons that are told one by one; the rest is told as a number.
 const SHOWN: usize = 8;
-
-/// Why a file or folder was left out.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Reason {
-    /// Files of this ending are not images, or not read.
-    Ending(String),
-    Hidden,
-    Excluded,
-    LinkToFolder,
-    /// A pipe, a device, a socket.
-    Special,
-}
 
 /// Counts what was left out.
 #[derive(Debug, Default)]
@@ -67,14 +55,15 @@ impl fmt::Display for LeftOut {
         // The sort is stable: of equal counts the endings come first, by name.
         reasons.sort_by_key(|&(_, n)| std::cmp::Reverse(n));
         let rest: u64 = reasons.iter().skip(SHOWN).map(|(_, n)| n).sum();
-        let mut parts: Vec<String> = reasons.iter().take(SHOWN).map(|(reason, n)| format!("{n} {reason}")).collect();
+        let mut parts: Vec<String> =
+            reasons.iter().take(SHOWN).map(|(reason, n)| format!("{n} {}", words(reason))).collect();
         if rest > 0 {
             parts.push(format!("{rest} others"));
         }
         write!(f, "{}", parts.join(", "))?;
         let is_image = |ending: &str| NEVER_READ.contains(&ending) || Format::of_extension(ending).is_some();
         let unread = |reason: &&Reason| matches!(reason, Reason::Ending(ending) if is_image(ending));
-        let unread: Vec<String> = self.reasons.keys().filter(unread).map(ToString::to_string).collect();
+        let unread: Vec<String> = self.reasons.keys().filter(unread).map(words).collect();
         if !unread.is_empty() {
             write!(f, " (images of the kind {} are not read here: convert them to PNG or JPEG)", unread.join(", "))?;
         }
@@ -82,16 +71,15 @@ impl fmt::Display for LeftOut {
     }
 }
 
-impl fmt::Display for Reason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Reason::Ending(ending) if ending.is_empty() => f.write_str("without an ending"),
-            Reason::Ending(ending) => write!(f, ".{}", ending.escape_debug()),
-            Reason::Hidden => f.write_str("hidden (--hidden takes them)"),
-            Reason::Excluded => f.write_str("excluded"),
-            Reason::LinkToFolder => f.write_str("linked to a folder"),
-            Reason::Special => f.write_str("pipes or devices"),
-        }
+/// What a reason is called, after a number.
+fn words(reason: &Reason) -> String {
+    match reason {
+        Reason::Ending(ending) if ending.is_empty() => "without an ending".into(),
+        Reason::Ending(ending) => format!(".{}", ending.escape_debug()),
+        Reason::Hidden => "hidden (--hidden takes them)".into(),
+        Reason::Excluded => "excluded".into(),
+        Reason::LinkToFolder => "linked to a folder".into(),
+        Reason::Special => "pipes or devices".into(),
     }
 }
 

@@ -4,6 +4,9 @@
 //! pooling and a linear layer, the logit of class c is its bias plus the mean over all pixels of `sum over k of w[c][k] F[k][y][x]`,
 //! F being the last feature map. That sum is the map. It is exact, and takes no gradients.
 
+#[cfg(feature = "overlay")]
+pub mod overlay;
+
 use crate::{
     Error, ModelInfo, Result,
     executor::Executor,

@@ -1,0 +1,50 @@
+"""Image classification and embedding with residual networks on any GPU.
+
+from residua import Classifier
+
+model = Classifier("timm/resnet50.a1_in1k")
+model.classify(["a.jpg", pil_image, array, jpeg_bytes], top_k=5)
+model.embed(images, normalize=True)
+for path, vector in model.embed_folder("photos/"):
+    ...
+"""
+
+from residua._classifier import Classifier, devices
+from residua._errors import (
+    ClosedError,
+    ConfigError,
+    DeviceError,
+    Error,
+    FileError,
+    HubError,
+    ImageError,
+    InputError,
+    InputTypeError,
+    ModelError,
+    ShapeError,
+)
+from residua._residua import Explanation, __version__
+from residua._types import Class, Device, LayerCheck, ModelInfo, Verification
+
+__all__ = [
+    "Class",
+    "Classifier",
+    "ClosedError",
+    "ConfigError",
+    "Device",
+    "DeviceError",
+    "Error",
+    "Explanation",
+    "FileError",
+    "HubError",
+    "ImageError",
+    "InputError",
+    "InputTypeError",
+    "LayerCheck",
+    "ModelError",
+    "ModelInfo",
+    "ShapeError",
+    "Verification",
+    "__version__",
+    "devices",
+]

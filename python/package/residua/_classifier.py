@@ -1,0 +1,574 @@
+"""The classifier: settings, the calls, and what carries them to other processes."""
+
+from __future__ import annotations
+
+import operator
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Literal, SupportsIndex, TypeVar, cast, overload
+
+from residua import _inputs, _residua
+from residua._errors import ClosedError, ConfigError, Error
+from residua._progress import Progress
+from residua._types import Class, Device, LayerCheck, ModelInfo, Settings, Verification
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from residua._types import Array, Bytes, File, Floats, Image
+
+T = TypeVar("T")
+
+
+def _warn(message: str, *values: object) -> None:
+    # Importing it takes longer than all the rest.
+    import logging
+
+    logging.getLogger("residua").warning(message, *values)
+
+
+class Classifier:
+    """A network on a device, ready to classify and to embed images.
+
+    It may be used from many threads at once. Pickled, it carries its settings, and opens the device anew where it arrives. In a
+    fork of the process that opened it each call is an error: open one there, or start processes by ``spawn``.
+
+    Each call that takes images takes: a path (``str`` or ``os.PathLike``), the bytes of a file, a file object that is open in
+    binary mode, an image of Pillow, an array of uint8 ``[H, W]``, ``[H, W, 3]`` or ``[H, W, 4]`` (of NumPy, or anything with
+    ``__array_interface__``, the buffer protocol, or ``__dlpack__`` in the memory of the CPU, such as a tensor of torch). Several of
+    them are a list or another iterable, of kinds and sizes that may differ, or one array ``[N, H, W, C]``. An alpha channel is
+    dropped. An image of Pillow is turned upright by its EXIF orientation, as the file that it comes from would be.
+    """
+
+    _engine: _residua.Engine | None
+
+    def __init__(
+        self,
+        model: str | os.PathLike[str] = "builtin",
+        *,
+        revision: str | None = None,
+        synthetic: str | None = None,
+        device: str | int | None = None,
+        precision: Literal["auto", "f32", "f16"] = "auto",
+        batch: int | Literal["auto"] = "auto",
+        deterministic: bool = False,
+        tune: bool | None = None,
+        offline: bool | None = None,
+        cache_dir: str | os.PathLike[str] | None = None,
+        labels: str | os.PathLike[str] | Sequence[str] | None = None,
+        resize: int | None = None,
+        crop: int | None = None,
+        filter: Literal["bilinear", "bicubic"] | None = None,
+        mean: Sequence[float] | None = None,
+        std: Sequence[float] | None = None,
+        test_size: bool = False,
+        exif: bool = True,
+        allow_truncated: bool = False,
+        strict: bool = False,
+        allow_extra: bool = False,
+        allow_nonfinite: bool = False,
+        no_config: bool = False,
+        structure: str | None = None,
+    ) -> None:
+        """Opens a model on a device.
+
+        The environment counts as for the command line: ``HF_HOME`` and the other variables of huggingface_hub, ``WGPU_ADAPTER_NAME``,
+        ``WGPU_BACKEND``, ``XDG_CACHE_HOME``. What there is to tell of the model and the device is in `notes`, and goes to the logger
+        ``residua`` as warnings.
+
+        Args:
+            model: A file or folder, ``builtin``, or a model of the hub: an alias such as ``resnet50`` or a repository such as
+                ``timm/resnet50.a1_in1k``, which is taken out of huggingface_hub's cache, or fetched into it.
+            revision: Branch, tag or commit of a model of the hub; ``model@revision`` says the same.
+            synthetic: An architecture with made-up weights instead of a model, to measure and to test.
+            device: ``auto``, ``cpu`` (the reference path, which is slow), an index or a part of a name out of `devices()`.
+            precision: How weights and activations are stored on the device; sums are f32.
+            batch: Images that go to the device at once. ``auto`` goes by the network and the kind of device.
+            deterministic: Gives an image the same bits in batches of any size, which may be slower.
+            tune: True measures first which kernels are fastest on this device, where that is not known yet; False takes no notice
+                of what was measured.
+            offline: True uses what is in huggingface_hub's cache and no network.
+            cache_dir: huggingface_hub's cache, where it is not the usual one.
+            labels: Class names, or a file with them.
+            resize: Pixels of the shorter side before the crop, instead of the model's own.
+            crop: Rows and columns of the network's input, instead of the model's own.
+            filter: Filter of the resize, instead of the model's own.
+            mean: Mean of red, green and blue in 0..1, instead of the model's own.
+            std: Standard deviation of them, instead of the model's own.
+            test_size: Takes the size that the model's authors test it at, where one is stated.
+            exif: False leaves photos as they are stored, as torchvision and timm do.
+            allow_truncated: Takes a JPEG that ends early, whose last rows are made up.
+            strict: Refuses damaged images that can be decoded all the same.
+            allow_extra: Leaves out tensors that lie beside the network.
+            allow_nonfinite: Opens a model with weights that are NaN or infinite.
+            no_config: Takes no notice of the config.json that lies beside a file.
+            structure: What no tensor shows of the network, such as ``stem-pool=max,stride-in=1x1``.
+
+        Raises:
+            ModelError: For what is wrong with the model.
+            HubError: For what is wrong with fetching it.
+            ConfigError: For an argument or a configuration file that is out of its range.
+            DeviceError: For a device that cannot be opened.
+        """
+        name = os.fspath(model)
+        if revision is not None:
+            name = f"{name}@{revision}"
+        elif os.path.exists(name):
+            # Whoever unpickles this may be in another folder.
+            name = os.path.abspath(name)
+        self._settings: Settings = {
+            "model": name,
+            "synthetic": synthetic,
+            "device": None if device is None else str(device),
+            "precision": precision,
+            "batch": None if batch == "auto" else _whole("batch", batch, 1, 65536),
+            "deterministic": deterministic,
+            "tune": tune,
+            "offline": offline,
+            "cache_dir": None if cache_dir is None else os.path.abspath(cache_dir),
+            "labels": _labels(labels),
+            "resize": resize,
+            "crop": crop,
+            "filter": filter,
+            "mean": _triple("mean", mean),
+            "std": _triple("std", std),
+            "test_size": test_size,
+            "exif": exif,
+            "allow_truncated": allow_truncated,
+            "strict": strict,
+            "allow_extra": allow_extra,
+            "allow_nonfinite": allow_nonfinite,
+            "no_config": no_config,
+            "structure": structure,
+        }
+        self._engine = None
+        self._open()
+
+    def _open(self) -> None:
+        engine = _residua.Engine.open(self._settings)
+        for note in engine.notes():
+            _warn("%s", note)
+        self._engine = engine
+
+    def __getstate__(self) -> Settings:
+        """Gives the settings, with the commit of a model of the hub, so that all processes have the same weights."""
+        settings = self._settings.copy()
+        revision = self.model.revision if self._engine is not None else None
+        if revision is not None and settings["synthetic"] is None:
+            settings["model"] = f"{settings['model'].partition('@')[0]}@{revision}"
+        return settings
+
+    def __setstate__(self, settings: Settings) -> None:
+        """Opens the model with these settings."""
+        self._settings = settings
+        self._engine = None
+        self._open()
+
+    def __enter__(self) -> Classifier:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        if self._engine is None:
+            return f"<residua.Classifier {self._settings['model']!r}, closed>"
+        return f"<residua.Classifier {self.model.name!r} ({self.model.architecture}) on {self.device.name!r}>"
+
+    def close(self) -> None:
+        """Gives the device's memory back. Calls that are under way are finished; later ones raise `ClosedError`."""
+        self._engine = None
+
+    def _opened(self) -> _residua.Engine:
+        if self._engine is None:
+            raise ClosedError("the classifier is closed", "closed")
+        return self._engine
+
+    # ---- What it is.
+
+    @property
+    def model(self) -> ModelInfo:
+        """What is known of the model."""
+        return ModelInfo(**self._opened().model())
+
+    @property
+    def device(self) -> Device:
+        """The device that is used."""
+        return Device(**self._opened().device())
+
+    @property
+    def labels(self) -> list[str]:
+        """The names of the classes, in their order. A class without a name is called by its index."""
+        return self._opened().labels()
+
+    @property
+    def precision(self) -> str:
+        """How activations and weights are stored on the device: ``f32`` or ``f16``."""
+        return self._opened().precision()
+
+    @property
+    def notes(self) -> list[str]:
+        """Sentences about the choice of device, model and kernels that a user should know."""
+        return self._opened().notes()
+
+    @property
+    def device_memory(self) -> int | None:
+        """Bytes that its buffers take on the device now; None where that is not counted."""
+        return self._opened().device_memory()
+
+    def describe(self) -> str:
+        """Tells the network, layer by layer, and how the device computes it."""
+        return self._opened().describe()
+
+    # ---- Classes.
+
+    # Text and bytes are iterable too, and are single images: the first that fits counts.
+    @overload
+    def classify(  # type: ignore[overload-overlap]
+        self,
+        images: File,
+        *,
+        top_k: SupportsIndex | None = ...,
+        min_score: float | None = ...,
+        errors: Literal["return", "raise"] = ...,
+    ) -> list[Class]: ...
+
+    # One image or several, by its shape.
+    @overload
+    def classify(
+        self,
+        images: Array,
+        *,
+        top_k: SupportsIndex | None = ...,
+        min_score: float | None = ...,
+        errors: Literal["return", "raise"] = ...,
+    ) -> Any: ...
+
+    @overload
+    def classify(
+        self,
+        images: Iterable[Image],
+        *,
+        top_k: SupportsIndex | None = ...,
+        min_score: float | None = ...,
+        errors: Literal["return"] = ...,
+    ) -> list[list[Class] | Error]: ...
+
+    @overload
+    def classify(
+        self,
+        images: Iterable[Image],
+        *,
+        top_k: SupportsIndex | None = ...,
+        min_score: float | None = ...,
+        errors: Literal["raise"],
+    ) -> list[list[Class]]: ...
+
+    def classify(
+        self,
+        images: Image | Iterable[Image],
+        *,
+        top_k: SupportsIndex | None = 5,
+        min_score: float | None = None,
+        errors: Literal["return", "raise"] = "return",
+    ) -> Any:
+        """Names the classes of images.
+
+        The scores are those of ``residua classify`` to the bit.
+
+        Args:
+            images: One image, or several.
+            top_k: How many classes to give for each, the best first; None gives all.
+            min_score: Leaves out classes of a lower score.
+            errors: ``return`` puts the exception of an image that cannot be read in its place; ``raise`` raises the first.
+
+        Returns:
+            For several images a list with an entry for each, in their order: a list of
+            ``{"label": str, "score": float, "index": int}``, or an `Error`. For one image its list alone.
+
+        Raises:
+            Error: For a single image that cannot be read, or with ``errors="raise"`` for the first that cannot.
+            ModelError: If the network has no classes.
+            DeviceError: If the device fails.
+        """
+        run, single = self._classify(images, top_k, min_score, errors)
+        return _only(run.all_classes(single or errors == "raise"), single)
+
+    async def aclassify(
+        self,
+        images: Image | Iterable[Image],
+        *,
+        top_k: SupportsIndex | None = 5,
+        min_score: float | None = None,
+        errors: Literal["return", "raise"] = "return",
+    ) -> Any:
+        """As `classify`, in a thread of the event loop's executor; cancelled, it stops after the batches that are under way."""
+        run, single = self._classify(images, top_k, min_score, errors)
+        return _only(await _in_thread(run, lambda: run.all_classes(single or errors == "raise")), single)
+
+    def _classify(
+        self, images: Any, top_k: SupportsIndex | None, min_score: float | None, errors: str
+    ) -> tuple[_residua.Run, bool]:
+        _one_of("errors", errors, ("return", "raise"))
+        several, count, single = _inputs.split(images)
+        return self._opened().classify(several, count, self._top(top_k), min_score), single
+
+    def _top(self, top_k: SupportsIndex | None) -> int:
+        if top_k is None:
+            return max(1, self.model.classes)
+        return _whole("top_k", top_k, 1, 1 << 31)
+
+    def classify_folder(
+        self,
+        folder: str | os.PathLike[str],
+        *,
+        top_k: SupportsIndex | None = 5,
+        min_score: float | None = None,
+        errors: Literal["return", "raise"] = "return",
+        hidden: bool = False,
+        exclude: Sequence[str] = (),
+        progress: bool | Callable[[int], object] = False,
+    ) -> Iterator[tuple[str, list[Class] | Error]]:
+        """Names the classes of all images in a folder and the folders below, one after the other.
+
+        Args:
+            folder: The folder. Its images are found as by ``residua classify -r``, sorted by name.
+            top_k: How many classes to give for each image.
+            min_score: Leaves out classes of a lower score.
+            errors: ``return`` gives the exception of an image that cannot be read; ``raise`` raises it.
+            hidden: Takes hidden files and folders too.
+            exclude: Patterns of files and folders that are left out: ``*`` is a part of a name, ``**`` any folders.
+            progress: True shows how far it is on stderr (by tqdm, where that is installed); a function is called with the number
+                of images that each batch had.
+
+        Yields:
+            The path of an image, and its classes as `classify` gives them, or its `Error`. A million images need no more memory
+            than a thousand.
+        """
+        run = self._opened().classify_folder(os.fspath(folder), hidden, list(exclude), self._top(top_k), min_score)
+        return _stream(run, errors, progress)
+
+    # ---- Vectors.
+
+    def embed(
+        self, images: Image | Iterable[Image], *, normalize: bool = False, errors: Literal["raise", "nan"] = "raise"
+    ) -> Floats:
+        """Gives the features of images: what the network's head reads, averaged over all pixels.
+
+        They are those of ``residua embed`` to the bit, and those of torchvision before ``fc`` and of timm with ``num_classes=0``.
+
+        An image alone and the same in a batch of another size may differ in the last bits; with ``deterministic=True`` they do not.
+
+        Args:
+            images: One image, or several.
+            normalize: Scales each vector to a length of one, so that dot products are cosine similarities.
+            errors: ``raise`` raises the exception of the first image that cannot be read; ``nan`` makes its row NaN, and logs it.
+
+        Returns:
+            float32 ``[N, features]``; for one image ``[features]``.
+
+        Raises:
+            Error: For an image that cannot be read, with its place in ``index``.
+            DeviceError: If the device fails.
+        """
+        run, single = self._embed(images, normalize, errors)
+        return _vectors(run.all_vectors(single or errors == "raise"), single)
+
+    async def aembed(
+        self, images: Image | Iterable[Image], *, normalize: bool = False, errors: Literal["raise", "nan"] = "raise"
+    ) -> Floats:
+        """As `embed`, in a thread of the event loop's executor; cancelled, it stops after the batches that are under way."""
+        run, single = self._embed(images, normalize, errors)
+        return _vectors(await _in_thread(run, lambda: run.all_vectors(single or errors == "raise")), single)
+
+    def _embed(self, images: Any, normalize: bool, errors: str) -> tuple[_residua.Run, bool]:
+        _one_of("errors", errors, ("raise", "nan"))
+        several, count, single = _inputs.split(images)
+        return self._opened().embed(several, count, normalize), single
+
+    def _embed_all(self, images: Any, normalize: bool) -> tuple[Floats, dict[int, Error]]:
+        """The vectors of several images, and what is wrong with those whose rows are NaN."""
+        several, count, _ = _inputs.split(images)
+        return self._opened().embed(several, count, normalize).all_vectors(False)
+
+    def embed_folder(
+        self,
+        folder: str | os.PathLike[str],
+        *,
+        normalize: bool = False,
+        errors: Literal["return", "raise"] = "return",
+        hidden: bool = False,
+        exclude: Sequence[str] = (),
+        progress: bool | Callable[[int], object] = False,
+    ) -> Iterator[tuple[str, Floats | Error]]:
+        """Gives the features of all images in a folder and the folders below, one after the other.
+
+        Args:
+            folder: The folder. Its images are found as by ``residua embed -r``, sorted by name.
+            normalize: Scales each vector to a length of one.
+            errors: ``return`` gives the exception of an image that cannot be read; ``raise`` raises it.
+            hidden: Takes hidden files and folders too.
+            exclude: Patterns of files and folders that are left out.
+            progress: As in `classify_folder`.
+
+        Yields:
+            The path of an image, and its vector, float32 ``[features]``, or its `Error`.
+        """
+        run = self._opened().embed_folder(os.fspath(folder), hidden, list(exclude), normalize)
+        return _stream(run, errors, progress)
+
+    # ---- One image, and normalised ones.
+
+    def preprocess(self, image: Image, *, normalize: bool = False) -> Bytes | Floats:
+        """Gives what the network sees of an image: turned upright, resized, cropped.
+
+        Args:
+            image: One image.
+            normalize: Gives the numbers that the network reads, instead of pixels.
+
+        Returns:
+            uint8 ``[H, W, 3]``, or float32 ``[3, H, W]`` with ``normalize=True``.
+
+        Raises:
+            Error: If it cannot be read.
+        """
+        engine = self._opened()
+        return engine.normalized(image) if normalize else engine.preprocess(image)
+
+    def logits(self, x: Any) -> Floats:
+        """Gives the logits of normalised images.
+
+        Args:
+            x: An array or tensor of floats ``[N, 3, H, W]`` in the memory of the CPU, of any size that the network admits, normalised
+                as the model wants it (``preprocess(image, normalize=True)``); or a list of ``[3, H, W]``. Other floats than float32
+                are converted.
+
+        Returns:
+            float32 ``[N, classes]``.
+
+        Raises:
+            InputError: For another shape.
+            InputTypeError: If it has no floats.
+            ConfigError: If a number is NaN or infinite.
+            ShapeError: If the network does not admit the size.
+            ModelError: If the network has no classes.
+        """
+        return self._opened().logits(_inputs.check_tensor(x))
+
+    async def alogits(self, x: Any) -> Floats:
+        """As `logits`, in a thread of the event loop's executor."""
+        import asyncio
+
+        return await asyncio.to_thread(self.logits, x)
+
+    def explain(self, image: Image, target: int | str | None = None) -> _residua.Explanation:
+        """Tells where in an image the evidence for a class lies: its class-activation map.
+
+        Args:
+            image: One image.
+            target: Index or name of the class; without it the class of the highest score.
+
+        Returns:
+            An `Explanation`: ``map``, float32 ``[rows, columns]`` in units of the logit, and ``overlay(image)``.
+
+        Raises:
+            Error: If the image cannot be read, or there is no such class.
+            ShapeError: If the network's head does not act on global average pooling.
+        """
+        return self._opened().explain(
+            image, target if target is None or isinstance(target, str) else operator.index(target)
+        )
+
+    def verify(self, *, batch: int = 1, every: bool = False) -> Verification:
+        """Compares every layer on the device with the CPU reference, which is slow.
+
+        Args:
+            batch: Images of made-up pixels.
+            every: Tries every kernel that can serve a layer, in every precision, instead of those that are chosen. A kernel that is
+                found to be wrong is not chosen on this device afterwards.
+
+        Returns:
+            A `Verification`.
+
+        Raises:
+            DeviceError: If the device fails.
+        """
+        found = self._opened().verify(batch, every)
+        return Verification(ok=found["ok"], layers=[LayerCheck(**layer) for layer in found["layers"]])
+
+
+def devices() -> list[Device]:
+    """Lists the adapters that a `Classifier` can be opened on, in the order of their indices."""
+    return [Device(**device) for device in _residua.devices()]
+
+
+def _only(results: list[T], single: bool) -> list[T] | T:
+    return results[0] if single else results
+
+
+def _vectors(found: tuple[Floats, dict[int, Error]], single: bool) -> Floats:
+    vectors, errors = found
+    for index, error in errors.items():
+        _warn("image %d: %s [%s]", index, error, error.code)
+    return cast("Floats", vectors[0]) if single else vectors
+
+
+async def _in_thread(run: _residua.Run, work: Callable[[], T]) -> T:
+    import asyncio
+
+    try:
+        return await asyncio.to_thread(work)
+    except asyncio.CancelledError:
+        run.stop()
+        raise
+
+
+def _stream(run: _residua.Run, errors: str, progress: bool | Callable[[int], object]) -> Iterator[tuple[str, Any]]:
+    _one_of("errors", errors, ("return", "raise"))
+
+    def results() -> Iterator[tuple[str, Any]]:
+        shown = Progress(progress)
+        try:
+            while (batch := run.next()) is not None:
+                shown.add(len(batch))
+                for path, result in batch:
+                    if errors == "raise" and isinstance(result, Error):
+                        raise result
+                    yield path, result
+        finally:
+            run.close()
+            shown.close()
+
+    return results()
+
+
+def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:
+    if value not in allowed:
+        raise ConfigError(f"argument: {name} = {value!r}: {' or '.join(map(repr, allowed))}", "config.value")
+
+
+def _whole(name: str, value: Any, least: int, most: int) -> int:
+    try:
+        number = operator.index(value)
+    except TypeError:
+        number = least - 1
+    if isinstance(value, bool) or not least <= number <= most:
+        raise ConfigError(f"argument: {name} = {value!r}: a whole number from {least} to {most}", "config.value")
+    return number
+
+
+def _triple(name: str, values: Sequence[float] | None) -> tuple[float, float, float] | None:
+    if values is None:
+        return None
+    red, *others = (float(value) for value in values)
+    if len(others) != 2:
+        raise ConfigError(f"argument: {name} = {values!r}: three numbers, for red, green and blue", "config.value")
+    return red, others[0], others[1]
+
+
+def _labels(labels: str | os.PathLike[str] | Sequence[str] | None) -> str | list[str] | None:
+    if labels is None:
+        return None
+    return os.path.abspath(labels) if isinstance(labels, (str, os.PathLike)) else [str(label) for label in labels]

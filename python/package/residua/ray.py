@@ -1,0 +1,70 @@
+"""Classifiers for Ray Data, on one machine or a cluster.
+
+    import ray
+    from residua.ray import Embed
+
+    photos = ray.data.read_binary_files("photos/", include_paths=True)
+    vectors = photos.map_batches(Embed, fn_constructor_args=("resnet50",), batch_size=256, concurrency=4, resources={"wgpu": 1})
+    vectors.write_parquet("vectors/")
+
+Ray knows nothing of GPUs that are not CUDA's. Tell each node how many it has, ``ray start --resources '{"wgpu": 1}'`` or
+``ray.init(resources={"wgpu": 1})``, and each worker takes one of them. ``num_gpus`` is CUDA's, and is not given.
+
+Images that Ray decodes (``ray.data.read_images``) are not turned upright, and their pixels are those of its decoder. Those that it does
+not decode (``read_binary_files``) give the values of the command line to the bit.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from residua import mapping
+from residua._errors import DeviceError
+
+_log = logging.getLogger("residua")
+
+
+class _Worker(mapping._Mapped):
+    """A function of batches that gives the other columns of a batch too, and that a lost device ends."""
+
+    def __call__(self, batch: Mapping[str, Any]) -> dict[str, Any]:
+        """Gives the columns of a batch without its images, and the new ones."""
+        import numpy as np
+
+        column = self._found(batch)
+        images = list(batch[column])
+        try:
+            made = self._columns(images)
+        except DeviceError as error:
+            if error.code != "gpu.lost":
+                raise
+            # The library has opened the device again by then, and lost it again. Another process may have more luck; where it cannot
+            # open the device the job fails.
+            _log.error("%s; this worker ends, and Ray starts another one for its rows", error)
+            logging.shutdown()
+            os._exit(1)
+        kept = {name: values for name, values in batch.items() if name != column or name == "path"}
+        return {**kept, **{name: np.asarray(values) for name, values in made.items()}}
+
+
+class Embed(_Worker, mapping.Embed):
+    """Embeds batches of Ray Data: a class, or an object, for ``Dataset.map_batches``.
+
+    The batch comes back without its images and with the columns ``embedding``, float32 ``[N, features]``, and ``error``, which is empty
+    for an image that could be read; the embedding of another one is NaN.
+
+    A worker that dies, or loses its device for good, is started anew by Ray, and gets its rows again: each row comes once.
+    """
+
+
+class Classify(_Worker, mapping.Classify):
+    """Classifies batches of Ray Data: a class, or an object, for ``Dataset.map_batches``.
+
+    The batch comes back without its images and with the columns ``label``, ``score``, ``index`` and ``error``; with ``top_k`` over 1
+    with ``labels``, ``scores`` and ``indices``, ``[N, top_k]``.
+
+    A worker that dies, or loses its device for good, is started anew by Ray, and gets its rows again: each row comes once.
+    """

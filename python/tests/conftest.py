@@ -1,0 +1,68 @@
+"""What the tests share: the command line to compare with, photos of many kinds, an open model."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from residua import Classifier
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def run(*arguments: str | os.PathLike[str], status: int = 0) -> str:
+    """Runs the command line, and gives what it prints."""
+    target = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
+    program = os.environ.get("RESIDUA", target / "debug" / "residua")
+    done = subprocess.run([program, *arguments], capture_output=True, text=True, check=False)
+    assert done.returncode == status, done.stderr
+    return done.stdout
+
+
+def command(*arguments: str | os.PathLike[str], status: int = 0) -> list[dict[str, Any]]:
+    """Runs the command line, and gives its records."""
+    return [json.loads(line) for line in run(*arguments, status=status).splitlines()]
+
+
+def mixed_photos() -> list[Path]:
+    """Photos of all formats, modes and sizes that the library's tests have, and all of them can be read."""
+    golden = ROOT / "tests" / "golden"
+    # Beside each lies what Pillow makes of it, with one more ending.
+    found = [
+        path
+        for name in ("formats", "pixels")
+        for path in sorted((golden / name).iterdir())
+        if path.name.count(".") == 1
+    ]
+    return [*found, ROOT / "tests" / "images" / "ship.png"]
+
+
+@pytest.fixture(scope="session")
+def photos() -> list[Path]:
+    found = mixed_photos()
+    assert len(found) >= 32
+    return found
+
+
+@pytest.fixture(scope="session")
+def ship() -> Path:
+    return ROOT / "tests" / "images" / "ship.png"
+
+
+@pytest.fixture(scope="session")
+def model() -> Iterator[Classifier]:
+    with Classifier() as model:
+        yield model
+
+
+def same(classes: Sequence[Any], record: dict[str, Any]) -> bool:
+    """Whether classes are those of a record of the command line, to the bit of the scores."""
+    import numpy as np
+
+    got = [(each["label"], each["index"], np.float32(each["score"])) for each in classes]
+    return got == [(each["label"], each["index"], np.float32(each["score"])) for each in record["predictions"]]
