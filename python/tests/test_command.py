@@ -113,7 +113,8 @@ def test_sixteen_bits_count_by_their_upper_eight(model: Classifier, tmp_path: Pa
     if mode == "grey":
         deep = (rows * 1031 + columns * 517).astype(np.uint16)
         Image.fromarray(deep).save(path)
-        assert Image.open(path).mode.startswith("I;16")
+        with Image.open(path) as image:
+            assert image.mode.startswith("I;16")
     else:
         deep = np.stack([rows * 1300, columns * 1000, rows * columns * 21], -1).astype(np.uint16)
         path.write_bytes(png_of_16_bits(deep))

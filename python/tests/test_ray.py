@@ -63,6 +63,7 @@ class Watched(Classify):
         return {**made, "pid": np.full(len(made["label"]), os.getpid())}
 
 
+@pytest.mark.timeout(1200)
 def test_each_row_comes_once_though_a_worker_is_killed(images: Path, tmp_path: Path) -> None:
     rows = ray.data.read_binary_files(str(images), include_paths=True, override_num_blocks=40)
     made = rows.map_batches(

@@ -60,7 +60,7 @@ fn pooling() {
         each_exact(&machine, &format!("global mean {x}"), &graph, x);
         for op in [Plain::GlobalMaxPool, Plain::GlobalAvgMaxPool] {
             let mut graph = Graph::new(x.c);
-            graph.push(op.name(), op.clone(), &[graph.input()]);
+            graph.push(op.name(), op, &[graph.input()]);
             each_exact(&machine, &format!("{} {x}", op.name()), &graph, x);
         }
         let mut graph = Graph::new(x.c);
@@ -360,7 +360,7 @@ fn nan_stays_nan_through_relu_and_pooling() {
     check("max pool", &pool, None);
     for op in [Plain::GlobalMaxPool, Plain::GlobalAvgMaxPool] {
         let global = |graph: &mut Graph| {
-            graph.push("global", op.clone(), &[ValueId(0)]);
+            graph.push("global", op, &[ValueId(0)]);
         };
         check(op.name(), &global, None);
     }
