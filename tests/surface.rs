@@ -65,7 +65,6 @@ fn the_documented_surface_stays_small() {
     let mut reached = Reached { index: &list["index"], items: BTreeMap::new() };
     reached.add(&list["root"], "residua");
     let items: BTreeSet<&String> = reached.items.values().collect();
-    println!("{} public items", items.len());
     assert!(items.len() <= MOST, "{} public items, more than {MOST}: {items:#?}", items.len());
     let has = |item: &str| items.iter().any(|other| *other == item);
     assert!(has("struct residua::Classifier") && has("function residua::Classifier::infer"), "{items:#?}");

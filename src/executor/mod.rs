@@ -8,7 +8,7 @@
 //! 2. A line in `on_cpu.rs`: the name that asks for it as a device, and what opens it. What needs an adapter is opened by [`gpu`].
 //! 3. If it is a device of another kind, a line in [`DeviceKind`].
 //!
-//! The commands then take it as `--device NAME`, `verify` compares each of its layers with the reference, `profile` times them, and the
+//! The commands then take it as a device of that name, `verify` compares each of its layers with the reference, `profile` times them, and the
 //! tests of operators, networks and properties run on it, by `executors()` of `tests/common`. `tests/executors.rs` has an example.
 
 pub mod gpu;

@@ -22,7 +22,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// A request that failed.
 #[derive(Debug)]
 pub(super) struct Failed {
-    error: Error,
+    error: Box<Error>,
     again: Again,
 }
 
@@ -36,12 +36,12 @@ enum Again {
 impl Failed {
     /// Trying again is of no use.
     pub(super) fn for_good(error: Error) -> Self {
-        Failed { error, again: Again::Never }
+        Failed { error: error.into(), again: Again::Never }
     }
 
     /// It may go better next time.
     pub(super) fn soon(error: Error) -> Self {
-        Failed { error, again: Again::Soon }
+        Failed { error: error.into(), again: Again::Soon }
     }
 
     /// No answer came from `uri`, which was asked through `proxy` if there is one.
@@ -103,7 +103,10 @@ impl Failed {
             None => "too many requests (429): try again later".into(),
         };
         let error = id.failed(HubFailure::RateLimited { retry_after }, reason);
-        Failed { error, again: retry_after.map_or(Again::Soon, |seconds| Again::After(Duration::from_secs(seconds))) }
+        Failed {
+            error: error.into(),
+            again: retry_after.map_or(Again::Soon, |seconds| Again::After(Duration::from_secs(seconds))),
+        }
     }
 }
 
@@ -136,10 +139,10 @@ impl<'a> Patience<'a> {
         let pause = match failed.again {
             Again::Soon => self.hub.pause * (1 << (self.failures - 1)),
             Again::After(pause) if pause <= LONGEST_PAUSE => pause,
-            _ => return Err(failed.error),
+            _ => return Err(*failed.error),
         };
         if self.failures == TRIES {
-            return Err(failed.error);
+            return Err(*failed.error);
         }
         self.hub.watch.tell(&Event::Again { error: &failed.error, pause });
         thread::sleep(pause);
