@@ -1,6 +1,6 @@
 //! Why the hub does not give a model.
 
-/// Kinds of [`Error::Hub`].
+/// Kinds of [`Error::Hub`](crate::Error::Hub).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum HubFailure {
