@@ -78,6 +78,7 @@ pub mod executor;
 #[doc(hidden)]
 pub mod explain;
 #[cfg(feature = "folder")]
+#[doc(hidden)]
 pub mod folder;
 pub mod graph;
 #[cfg(feature = "hub")]

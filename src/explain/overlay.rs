@@ -7,6 +7,7 @@ use super::Explanation;
 impl Explanation {
     /// `photo`, the upright one that was explained, in grey, with heat in colour where there is evidence for the class; dark and
     /// hatched where the network did not look.
+    #[doc(hidden)]
     pub fn overlay(&self, photo: &RgbImage) -> RgbImage {
         let largest = self.largest();
         let spacing = spacing(photo.width(), photo.height());

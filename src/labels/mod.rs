@@ -67,6 +67,7 @@ impl Labels {
     ///
     /// # Errors
     /// [`Error::ConfigValue`] if there is no such class, or if there are several.
+    #[doc(hidden)]
     pub fn find(&self, wanted: &str, classes: usize) -> Result<usize> {
         let invalid = |expected: String| Error::config_value("labels", "class", wanted, expected);
         if let Ok(index) = wanted.parse::<usize>() {

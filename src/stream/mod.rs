@@ -137,6 +137,7 @@ impl<'a> Stream<'a> {
     }
 
     /// Images in a batch, as long as they fit.
+    #[doc(hidden)]
     pub fn batch_size(&self) -> usize {
         BatchSize::new(self.batch, self.classifier, self.images).size()
     }
