@@ -32,7 +32,10 @@ fn describe(index: usize, info: &wgpu::AdapterInfo) -> DeviceInfo {
 pub(super) async fn adapters(wanted: &Wanted) -> Result<Vec<(DeviceInfo, wgpu::Adapter)>> {
     Space::of_process().check_loading()?;
     let backends = wanted.backends();
-    let descriptor = wgpu::InstanceDescriptor { backends, ..wgpu::InstanceDescriptor::new_without_display_handle() };
+    let defaults = wgpu::InstanceDescriptor::new_without_display_handle();
+    // No dispatch here is indirect. With the check of those, wgpu compiles kernels of its own for each device that it opens.
+    let flags = defaults.flags.difference(wgpu::InstanceFlags::VALIDATION_INDIRECT_CALL);
+    let descriptor = wgpu::InstanceDescriptor { backends, flags, ..defaults };
     let adapters = wgpu::Instance::new(descriptor).enumerate_adapters(backends).await;
     let described = |(i, adapter): (usize, wgpu::Adapter)| (describe(i, &adapter.get_info()), adapter);
     Ok(adapters.into_iter().enumerate().map(described).collect())
