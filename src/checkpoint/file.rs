@@ -6,6 +6,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use memmap2::MmapMut;
+
 use super::{
     format,
     header::{self, Header},
@@ -57,20 +59,31 @@ impl OpenFile {
     ///
     /// # Errors
     /// [`Error::Io`], also if there is no memory for them; [`Error::ModelTruncated`] if the file has become shorter.
-    pub(super) fn read(mut self) -> Result<Vec<u8>> {
-        let missing = self.length - self.bytes.len() as u64;
-        let room = usize::try_from(missing).ok().and_then(|bytes| self.bytes.try_reserve_exact(bytes).ok());
-        if room.is_none() {
-            let reason = format!("its {} bytes do not fit into memory", self.length);
-            return Err(Error::io(self.path, &io::Error::new(ErrorKind::OutOfMemory, reason)));
-        }
-        self.file.take(missing).read_to_end(&mut self.bytes).map_err(|error| Error::io(&self.path, &error))?;
-        if self.bytes.len() as u64 == self.length {
-            Ok(self.bytes)
-        } else {
-            Err(changed(&self.path.display().to_string()))
+    pub(super) fn read(mut self) -> Result<MmapMut> {
+        let OpenFile { path, length, bytes: head, .. } = &self;
+        let room = usize::try_from(*length).ok().and_then(|length| memory(length).ok());
+        let Some(mut bytes) = room else {
+            let reason = format!("its {length} bytes do not fit into memory");
+            return Err(Error::io(path, &io::Error::new(ErrorKind::OutOfMemory, reason)));
+        };
+        let (start, rest) = bytes.split_at_mut(head.len());
+        start.copy_from_slice(head);
+        match self.file.read_exact(rest) {
+            Ok(()) => Ok(bytes),
+            Err(error) if error.kind() == ErrorKind::UnexpectedEof => Err(changed(&self.path.display().to_string())),
+            Err(error) => Err(Error::io(&self.path, &error)),
         }
     }
+}
+
+/// Zeroed memory, in huge pages where the system has them: with small ones, getting the memory takes longer than reading the file.
+fn memory(bytes: usize) -> io::Result<MmapMut> {
+    let memory = MmapMut::map_anon(bytes)?;
+    #[cfg(target_os = "linux")]
+    if let Err(error) = memory.advise(memmap2::Advice::HugePage) {
+        log::debug!("no huge pages: {error}");
+    }
+    Ok(memory)
 }
 
 fn changed(name: &str) -> Error {

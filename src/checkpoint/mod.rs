@@ -25,7 +25,7 @@ use std::{
     collections::BTreeMap,
     fmt,
     hash::Hasher,
-    ops::Range,
+    ops::{Deref, Range},
     path::Path,
     sync::{Arc, OnceLock},
 };
@@ -36,6 +36,7 @@ pub use config::{ModelConfig, ProblemType};
 use file::OpenFile;
 use fnv::FnvHasher;
 use header::{Header, TensorEntry};
+use memmap2::MmapMut;
 pub use preprocess_config::{Framing, PreprocessConfig};
 pub use published::published;
 use safetensors::Dtype;
@@ -45,7 +46,21 @@ pub use synthetic::Synthetic;
 use crate::{Error, Result};
 
 /// The bytes of a safetensors file.
-type Bytes = Cow<'static, [u8]>;
+enum Bytes {
+    Given(Cow<'static, [u8]>),
+    Read(MmapMut),
+}
+
+impl Deref for Bytes {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            Bytes::Given(bytes) => bytes,
+            Bytes::Read(bytes) => bytes,
+        }
+    }
+}
 
 /// The files that an index such as `model.safetensors.index.json` names, each once; `place` is the index in messages.
 ///
@@ -142,7 +157,7 @@ impl Headers {
     /// # Errors
     /// [`Error::Io`], also if there is no memory for it; [`Error::ModelTruncated`] if a file has become shorter.
     pub(crate) fn read(self) -> Result<Checkpoint> {
-        let files = self.files.into_iter().map(|file| file.read().map(Cow::Owned)).collect::<Result<_>>()?;
+        let files = self.files.into_iter().map(|file| file.read().map(Bytes::Read)).collect::<Result<_>>()?;
         Ok(Checkpoint::assemble(files, self.directory))
     }
 }
@@ -165,8 +180,8 @@ impl Checkpoint {
     /// * [`Error::ModelTruncated`] when there are fewer than 8 or when the tensor data end early,
     /// * [`Error::ModelHeader`] for anything else that is wrong with the container, a tensor that is named twice and
     ///   two names that mean the same tensor.
-    pub fn from_bytes(name: &str, bytes: impl Into<Bytes>) -> Result<Self> {
-        let bytes = bytes.into();
+    pub fn from_bytes(name: &str, bytes: impl Into<Cow<'static, [u8]>>) -> Result<Self> {
+        let bytes = Bytes::Given(bytes.into());
         format::refuse_foreign(name, &bytes)?;
         let end = header::end(name, &bytes, bytes.len() as u64)?;
         let Header { tensors, metadata } = header::parse(name, &bytes[..end], (bytes.len() - end) as u64)?;

@@ -4,12 +4,12 @@
 //! weights, without any download. The functions are those of `golden/synthetic.py`; a key is the FNV-1a hash of
 //! `salt:name`, and element `i` takes the top 24 bits of splitmix64 at position `i + 1`.
 
-use std::{borrow::Cow, collections::BTreeMap, f64::consts::PI, hash::Hasher};
+use std::{collections::BTreeMap, f64::consts::PI, hash::Hasher};
 
 use fnv::FnvHasher;
 use safetensors::Dtype;
 
-use super::{Checkpoint, Directory, TensorEntry};
+use super::{Bytes, Checkpoint, Directory, TensorEntry};
 use crate::Result;
 
 /// A family of synthetic checkpoints.
@@ -54,7 +54,7 @@ impl Synthetic {
             });
         }
         let directory = Directory::new(name, entries, BTreeMap::new())?;
-        Ok(Checkpoint::assemble(vec![Cow::Owned(bytes)], directory))
+        Ok(Checkpoint::assemble(vec![Bytes::Given(bytes.into())], directory))
     }
 
     /// An input `[N, C, H, W]`: noise in ±1 on top of a wave that differs from image to image and channel to channel.
