@@ -58,7 +58,8 @@ fn scale(tile: Tile, input: &Tensor, weights: &[f32], outputs: usize) -> Tensor 
     let (b, a) = matrices(tile);
     let (points, side, step) = (tile.points(), b.len(), tile.outputs());
     let one_tap = |t: usize| std::array::from_fn(|tap| f64::from(u8::from(t == tap)));
-    let taps: Vec<[f64; 9]> = tile.transform(std::array::from_fn(one_tap)).collect();
+    let mut taps: Vec<[f64; 9]> = Vec::new();
+    tile.transform(std::array::from_fn(one_tap), |values| taps.push(values));
     let kernel = |o: usize, i: usize, point: usize| -> f64 {
         (0..9).map(|tap| taps[point][tap].abs() * f64::from(weights[(o * c + i) * 9 + tap]).abs()).sum()
     };

@@ -62,14 +62,14 @@ impl Tile {
         }
     }
 
-    /// `G g G'` of `N` 3x3 kernels `g` (row-major) side by side, row-major, [`Tile::points`] times `N` numbers.
-    pub fn transform<const N: usize>(self, g: [[f64; N]; 9]) -> impl Iterator<Item = [f64; N]> {
+    /// Calls `each` with the [`Tile::points`] rows of `G g G'` of `N` 3x3 kernels `g` (row-major) side by side, in order.
+    pub fn transform<const N: usize>(self, g: [[f64; N]; 9], mut each: impl FnMut([f64; N])) {
         let dot = |row: [f64; 3], v: [[f64; N]; 3]| {
             array::from_fn(|n| row[0] * v[0][n] + row[1] * v[1][n] + row[2] * v[2][n])
         };
-        self.rows().iter().flat_map(move |row| {
+        for row in self.rows() {
             let half = [0, 1, 2].map(|j| dot(*row, [g[j], g[3 + j], g[6 + j]]));
-            self.rows().iter().map(move |other| dot(*other, half))
-        })
+            self.rows().iter().for_each(|other| each(dot(*other, half)));
+        }
     }
 }

@@ -36,11 +36,15 @@ pub(crate) fn packed(network: &Network, id: WeightsId, stored: StorageType) -> u
 /// # Panics
 /// If `id` is of no plan of this network.
 pub fn pack(network: &Network, id: WeightsId, packed: &mut Vec<f32>) -> Result<()> {
-    packed.clear();
+    packed.resize(packed_layers(network, id).map(|op| elements(op, id.array)).sum(), 0.0);
+    let mut rest = &mut packed[..];
     for op in packed_layers(network, id) {
-        let start = packed.len();
-        packed.resize(start + elements(op, id.array), 0.0);
-        fill(op, id.array, network.checkpoint(), &mut packed[start..])?;
+        let (part, others) = rest.split_at_mut(elements(op, id.array));
+        if part.len() > values(op, id.array) {
+            part.fill(0.0);
+        }
+        fill(op, id.array, network.checkpoint(), part)?;
+        rest = others;
     }
     Ok(())
 }
@@ -68,7 +72,18 @@ fn elements(op: &LayerOp, array: Array) -> usize {
     array.elements(&params.expect("a layer that has arrays has weights or a norm"))
 }
 
-/// Writes an array of a layer over the zeros of `packed`.
+/// Elements of an array of a layer that are not padding.
+fn values(op: &LayerOp, array: Array) -> usize {
+    let weights = || op.weights().expect("a layer with this array has weights");
+    match array {
+        Array::Affine => 2 * op.norm().expect("a layer with this array has a norm").channels,
+        Array::Bias => weights().1.out_channels,
+        Array::Weights(_) => weights().2.iter().product(),
+        Array::Winograd(tile, _) => tile.points() * weights().1.in_channels * weights().1.out_channels,
+    }
+}
+
+/// Writes an array of a layer into `packed`, of which what is padding holds zeros.
 fn fill(op: &LayerOp, array: Array, checkpoint: &Checkpoint, packed: &mut [f32]) -> Result<()> {
     let weights = || op.weights().expect("a layer with this array has weights");
     match array {
@@ -202,10 +217,11 @@ fn winograd(
                     .zip(&source[tap..])
                     .for_each(|(kernel, value)| kernel[at] = f64::from(*value) * scale);
             }
-            for (point, values) in tile.transform(kernels).enumerate() {
-                let start = point * matrix.elements() + matrix.column(first) + matrix.row(0, i);
+            let mut start = matrix.column(first) + matrix.row(0, i);
+            tile.transform(kernels, |values| {
                 write(&mut packed[start..][..affine.len()], values.into_iter());
-            }
+                start += matrix.elements();
+            });
         }
     }
     Ok(())
@@ -255,13 +271,20 @@ fn arrange(
     packed: &mut [f32],
 ) {
     let starts: Vec<usize> = (0..affine.len()).map(|o| matrix.column(o) + matrix.row(0, first_row(o))).collect();
+    let values = inputs * matrix.taps;
+    // Read and scaled along the inputs, written along the outputs: both in whole cache lines.
+    let mut block = [[0.0; BLOCK]; BLOCK];
     for first in (0..affine.len()).step_by(BLOCK) {
         let outputs = first..affine.len().min(first + BLOCK);
-        for at in 0..inputs * matrix.taps {
-            let row = matrix.row(at % matrix.taps, at / matrix.taps);
-            for o in outputs.clone() {
-                let value = f64::from(source[o * inputs * matrix.taps + at]) * affine[o].0;
-                packed[starts[o] + row] = value as f32;
+        for start in (0..values).step_by(BLOCK) {
+            let len = BLOCK.min(values - start);
+            for (o, scaled) in outputs.clone().zip(&mut block) {
+                let source = &source[o * values + start..][..len];
+                scaled.iter_mut().zip(source).for_each(|(scaled, &x)| *scaled = (f64::from(x) * affine[o].0) as f32);
+            }
+            for at in 0..len {
+                let row = matrix.row((start + at) % matrix.taps, (start + at) / matrix.taps);
+                starts[outputs.clone()].iter().zip(&block).for_each(|(start, scaled)| packed[start + row] = scaled[at]);
             }
         }
     }
