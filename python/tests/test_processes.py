@@ -109,9 +109,11 @@ def test_a_fork_is_told(model: Classifier) -> None:
 
 
 INTERRUPTED = """
-import sys, time
+import signal, sys, time
 import numpy as np
 from residua import Classifier
+# A shell's job in the background is started with it ignored.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 model = Classifier(synthetic="resnet18", device={device!r})
 images = np.zeros((4, 8, 8, 3), np.uint8)
 def endless():
