@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import residua
 from residua import Classifier
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -57,6 +58,15 @@ def ship() -> Path:
 @pytest.fixture(scope="session")
 def model() -> Iterator[Classifier]:
     with Classifier() as model:
+        yield model
+
+
+@pytest.fixture(scope="session")
+def gpu() -> Iterator[Classifier]:
+    """One that is opened on an adapter, whatever `auto` prefers."""
+    adapters = [device for device in residua.devices() if device.backend in ("vulkan", "metal", "dx12")]
+    assert adapters, "the tests need an adapter; Mesa's software Vulkan will do"
+    with Classifier(device=adapters[0].index) as model:
         yield model
 
 
