@@ -103,8 +103,10 @@ def test_protocols_of_other_libraries(model: Classifier, pixels: Any, expected: 
         model.classify(cuda)
 
 
+@pytest.mark.torch
 def test_tensors_of_torch(model: Classifier, pixels: Any, expected: Any) -> None:
-    torch = pytest.importorskip("torch")
+    import torch
+
     tensor = torch.from_numpy(pixels)
     assert model.classify(tensor) == expected
     assert model.classify([tensor.permute(2, 0, 1).contiguous().permute(1, 2, 0)]) == [expected]
