@@ -16,11 +16,15 @@ from residua import Classifier
 ROOT = Path(__file__).resolve().parents[2]
 
 
+def program() -> str:
+    """The command line: that of the dev profile, or what ``RESIDUA`` names."""
+    target = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
+    return os.environ.get("RESIDUA", str(target / "debug" / "residua"))
+
+
 def run(*arguments: str | os.PathLike[str], status: int = 0) -> str:
     """Runs the command line, and gives what it prints."""
-    target = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
-    program = os.environ.get("RESIDUA", target / "debug" / "residua")
-    done = subprocess.run([program, *arguments], capture_output=True, text=True, check=False)
+    done = subprocess.run([program(), *arguments], capture_output=True, text=True, check=False)
     assert done.returncode == status, done.stderr
     return done.stdout
 
