@@ -32,19 +32,6 @@ vectors = [vector for _, vector in Classifier(sys.argv[1]).embed_folder(sys.argv
 np.save(sys.argv[3], np.stack(vectors))
 """
 
-COUNT = """
-import sys, threading, time
-stop = threading.Event()
-threading.Thread(target=lambda: (sys.stdin.read(), stop.set())).start()
-print("counting", flush=True)
-began, rounds = time.perf_counter(), 0
-while not stop.is_set():
-    for _ in range(1000):
-        pass
-    rounds += 1
-print(rounds / (time.perf_counter() - began))
-"""
-
 
 def spread(values: Sequence[float]) -> str:
     """Tells the median of some values, with the smallest and the largest."""
@@ -75,20 +62,21 @@ def speed(folder: Path, command: Path, model: str, runs: int) -> None:
     print(f"package / command: {spread([program / package for package, program in times[1:]])}")
 
 
+def count(stop: threading.Event) -> float:
+    """Counts until `stop` is set; thousands a second."""
+    began, rounds = time.perf_counter(), 0
+    while not stop.is_set():
+        for _ in range(1000):
+            pass
+        rounds += 1
+    return rounds / (time.perf_counter() - began)
+
+
 def count_in_thread(work: Callable[[], None]) -> float:
-    """Counts in a thread of this process while `work` is done; thousands a second."""
+    """Counts in a thread of this process while `work` is done."""
     stop = threading.Event()
     rates: list[float] = []
-
-    def count() -> None:
-        began, rounds = time.perf_counter(), 0
-        while not stop.is_set():
-            for _ in range(1000):
-                pass
-            rounds += 1
-        rates.append(rounds / (time.perf_counter() - began))
-
-    thread = threading.Thread(target=count)
+    thread = threading.Thread(target=lambda: rates.append(count(stop)))
     thread.start()
     work()
     stop.set()
@@ -97,15 +85,27 @@ def count_in_thread(work: Callable[[], None]) -> float:
 
 
 def count_in_process(work: Callable[[], None]) -> float:
-    """Counts in another process while `work` is done; thousands a second."""
-    with subprocess.Popen(
-        [sys.executable, "-c", COUNT], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as process:
+    """Counts in another process while `work` is done."""
+    command = [sys.executable, __file__, "count"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         process.stdout.readline()
         work()
         told, _ = process.communicate()
     return float(told)
+
+
+def count_until_told() -> None:
+    """Counts until stdin is closed, for `count_in_process`."""
+    stop = threading.Event()
+
+    def wait() -> None:
+        sys.stdin.read()
+        stop.set()
+
+    threading.Thread(target=wait).start()
+    print("counting", flush=True)
+    print(count(stop))
 
 
 def counting(model: str, runs: int, rounds: int) -> None:
@@ -212,6 +212,7 @@ def main() -> None:
     of_speed.add_argument("--command", type=Path, required=True, help="the program residua, of the same profile")
     of_counting = figures.add_parser("counting", help="a thread that counts meanwhile")
     of_counting.add_argument("--rounds", type=int, default=3, help="thousands of images of a run")
+    figures.add_parser("count", help="what counts in another process; until stdin is closed")
     of_start = figures.add_parser("start", help="the import, and the first use")
     of_start.add_argument("photo", type=Path)
     of_soak = figures.add_parser("soak", help="memory over minutes")
@@ -226,6 +227,8 @@ def main() -> None:
         speed(options.folder, options.command, options.model, options.runs)
     elif options.figure == "counting":
         counting(options.model, options.runs, options.rounds)
+    elif options.figure == "count":
+        count_until_told()
     elif options.figure == "start":
         start(options.photo, options.runs)
     else:

@@ -23,7 +23,7 @@ def figures(*arguments: str | os.PathLike[str]) -> dict[str, float]:
 
 def test_a_thread_that_counts_is_not_held_up() -> None:
     """It shares the cores with the library, as a process would that counts instead, and has the interpreter for itself."""
-    medians = figures("counting", "--runs", "5", "--rounds", "1")
+    medians = figures("counting", "--runs", "3", "--rounds", "1")
     assert medians["thread / process"] >= 0.8, medians
 
 
