@@ -160,7 +160,7 @@ def soak(photo: Path, minutes: float) -> None:
     content = photo.read_bytes()
     random = np.random.default_rng(7)
     memory: list[float] = []
-    device: set[int | None] = set()
+    device: list[int] = []
     with tempfile.TemporaryDirectory() as folder, Classifier() as model:
         for i in range(20):
             Path(folder, f"{i:02}{photo.suffix}").write_bytes(content)
@@ -184,14 +184,15 @@ def soak(photo: Path, minutes: float) -> None:
             made += 1
             if past >= len(memory) * 60 * minutes / 60:
                 memory.append(resident())
-                device.add(model.device_memory)
+                device.append(model.device_memory or 0)
         # Alone, it is in a batch of one again.
         assert model.classify(photo) == expected
     third = len(memory) // 3
     print(f"{made} calls in {minutes} minutes, {len(memory)} samples of the resident memory")
     print(f"first third: {spread(memory[:third])} MiB")
+    print(f"second third: {spread(memory[third:-third])} MiB")
     print(f"last third: {spread(memory[-third:])} MiB")
-    print(f"on the device: {sorted(bytes for bytes in device if bytes is not None)} bytes")
+    print(f"on the device: {spread([bytes / 2**20 for bytes in device])} MiB")
 
 
 def in_threads(call: Callable[[], object]) -> None:
