@@ -1,4 +1,4 @@
-"""ncnn's Vulkan back end on the same device: CSV, a row a case. Arguments: MODELS BATCHES SECONDS [GPU-INDEX], as benches/gpu.sh gives them.
+"""ncnn's Vulkan back end on the same device: CSV, a row a case. Arguments: MODELS BATCHES SECONDS [GPU-INDEX], as benches/gpu.sh gives.
 
 Needs the Python packages ncnn and numpy. The networks are written here, with random weights: ResNet and ResNeXt, batch norm folded, as an
 exporter would. ncnn has no batch dimension, so a batch is a loop. Host tensor in, host logits out, f32 unless --f16 is given."""
@@ -99,7 +99,7 @@ def measure(name, batches, seconds, gpu, half):
     for batch in batches:
         images = np.random.default_rng(2).normal(size=(batch, 3, 224, 224)).astype(np.float32)
 
-        def run():
+        def run(images=images):
             for image in images:
                 extractor = net.create_extractor()
                 extractor.input("0", ncnn.Mat(image))

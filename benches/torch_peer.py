@@ -46,8 +46,15 @@ def main():
                 images = torch.randn(batch, 3, 224, 224).to(dtype, memory_format=layout).pin_memory()
                 for graph in (False, True):
                     median, best, runs = measure(model, images, seconds, graph)
-                    row = dict(model=name, batch=batch, mode=mode, cuda_graph=graph, median_ms=median, min_ms=best, runs=runs)
-                    row.update(images_per_s=1e3 * batch / median, device=torch.cuda.get_device_name(), torch=torch.__version__)
+                    row = {"model": name, "batch": batch, "mode": mode, "cuda_graph": graph}
+                    row.update(
+                        median_ms=median,
+                        min_ms=best,
+                        runs=runs,
+                        images_per_s=1e3 * batch / median,
+                        device=torch.cuda.get_device_name(),
+                        torch=torch.__version__,
+                    )
                     print(json.dumps(row), flush=True)
 
 

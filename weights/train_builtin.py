@@ -46,9 +46,7 @@ class Block(nn.Module):
         self.bn2 = nn.BatchNorm2d(c_out)
         self.downsample = nn.Identity()
         if stride != 1 or c_in != c_out:
-            self.downsample = nn.Sequential(
-                nn.Conv2d(c_in, c_out, 1, stride, bias=False), nn.BatchNorm2d(c_out)
-            )
+            self.downsample = nn.Sequential(nn.Conv2d(c_in, c_out, 1, stride, bias=False), nn.BatchNorm2d(c_out))
 
     def forward(self, x):
         y = self.bn2(self.conv2(F.relu(self.bn1(self.conv1(x)), inplace=True)))
@@ -61,7 +59,7 @@ class CifarResNet(nn.Module):
         self.conv1 = nn.Conv2d(3, widths[0], 3, 1, 1, bias=False)
         self.bn1 = nn.BatchNorm2d(widths[0])
         c_in = widths[0]
-        for stage, (c, n) in enumerate(zip(widths, blocks), 1):
+        for stage, (c, n) in enumerate(zip(widths, blocks, strict=True), 1):
             strides = [1 if stage == 1 else 2] + [1] * (n - 1)
             layer = [Block(c_in if i == 0 else c, c, s) for i, s in enumerate(strides)]
             setattr(self, f"layer{stage}", nn.Sequential(*layer))
@@ -164,7 +162,7 @@ def load_weights(path):
     """The stored f16 network widened to f32, its shape read off the tensors, and its config."""
     with safe_open(path, "pt") as f:
         config = json.loads(f.metadata()["config"])
-        state = {k: f.get_tensor(k).float() for k in f.keys()}
+        state = {k: f.get_tensor(k).float() for k in f.keys()}  # noqa: SIM118  # it is no dictionary
     blocks = [len({k.split(".")[1] for k in state if k.startswith(f"layer{s}.")}) for s in (1, 2, 3)]
     widths = [len(state[f"layer{s}.0.conv1.weight"]) for s in (1, 2, 3)]
     net = CifarResNet(widths, blocks)
@@ -175,7 +173,7 @@ def load_weights(path):
 def evaluate(args):
     net, cfg = load_weights(args.out)
     hits, total = accuracy(net, *load_images(args.test), cfg["mean"], cfg["std"])
-    for label, h, t in zip(LABELS, hits.tolist(), total.tolist()):
+    for label, h, t in zip(LABELS, hits.tolist(), total.tolist(), strict=True):
         print(f"{label:<12}{h:5} / {t}  {100 * h / t:.1f} %")
     print(f"{'all':<12}{hits.sum():5} / {total.sum()}  {100 * hits.sum() / total.sum():.2f} %")
     print(f"{sum(p.numel() for p in net.parameters())} parameters, {count_macs(net)} MACs, {args.out.stat().st_size} bytes")
@@ -213,7 +211,7 @@ def train(args):
             print(text, flush=True)
             print(text, file=log, flush=True)
 
-        say(f"# {'resumed at epoch %d' % first if first else 'started'}: {' '.join(sys.argv[1:])}")
+        say(f"# {f'resumed at epoch {first}' if first else 'started'}: {' '.join(sys.argv[1:])}")
         say(f"# seed {args.seed}, torch {torch.__version__}, Python {platform.python_version()}, {args.machine}")
         say(f"# {len(kept)} images trained on, {len(held)} held out, mean {mean}, std {std}")
         say(f"# {sum(p.numel() for p in net.parameters())} parameters, {count_macs(net)} MACs")

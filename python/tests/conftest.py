@@ -10,16 +10,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import residua
 from residua import Classifier
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
+def program() -> str:
+    """The command line: that of the dev profile, or what ``RESIDUA`` names."""
+    target = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
+    return os.environ.get("RESIDUA", str(target / "debug" / "residua"))
+
+
 def run(*arguments: str | os.PathLike[str], status: int = 0) -> str:
     """Runs the command line, and gives what it prints."""
-    target = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
-    program = os.environ.get("RESIDUA", target / "debug" / "residua")
-    done = subprocess.run([program, *arguments], capture_output=True, text=True, check=False)
+    done = subprocess.run([program(), *arguments], capture_output=True, text=True, check=False)
     assert done.returncode == status, done.stderr
     return done.stdout
 
@@ -57,6 +62,15 @@ def ship() -> Path:
 @pytest.fixture(scope="session")
 def model() -> Iterator[Classifier]:
     with Classifier() as model:
+        yield model
+
+
+@pytest.fixture(scope="session")
+def gpu() -> Iterator[Classifier]:
+    """One that is opened on an adapter, whatever `auto` prefers."""
+    adapters = [device for device in residua.devices() if device.backend in ("vulkan", "metal", "dx12")]
+    assert adapters, "the tests need an adapter; Mesa's software Vulkan will do"
+    with Classifier(device=adapters[0].index) as model:
         yield model
 
 

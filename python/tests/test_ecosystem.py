@@ -63,7 +63,8 @@ def test_functions_of_batches_open_one_classifier_in_a_process(model: Classifier
 
 
 def test_datasets_map(model: Classifier, paths: list[str], tmp_path: Path) -> None:
-    datasets = pytest.importorskip("datasets")
+    import datasets
+
     good = [path for path in paths if not path.endswith("3.png")]
     rows = datasets.Dataset.from_dict({"image": good, "id": list(range(5))}).cast_column("image", datasets.Image())
     expected = model.embed(good)
@@ -79,7 +80,6 @@ def test_datasets_map(model: Classifier, paths: list[str], tmp_path: Path) -> No
 
 
 def test_scikit_learn_pipelines(model: Classifier, paths: list[str]) -> None:
-    pytest.importorskip("sklearn")
     from residua.sklearn import Embedder
     from sklearn.base import clone
     from sklearn.linear_model import LogisticRegression
@@ -102,7 +102,8 @@ def test_scikit_learn_pipelines(model: Classifier, paths: list[str]) -> None:
 
 
 def test_pandas(model: Classifier, paths: list[str]) -> None:
-    pandas = pytest.importorskip("pandas")
+    import pandas
+
     frame = pandas.DataFrame({"path": [*paths, None]}, index=list("gfedcba"))
     results = model.classify(frame["path"], top_k=1)
     codes = [result.code if isinstance(result, residua.Error) else "" for result in results]

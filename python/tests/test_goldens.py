@@ -1,4 +1,4 @@
-"""Networks with made-up weights against PyTorch's logits for the same weights, and torch itself where it is installed."""
+"""Networks with made-up weights against PyTorch's logits for the same weights, and against torch and timm themselves."""
 
 from __future__ import annotations
 
@@ -57,9 +57,10 @@ def test_logits_are_those_of_pytorch(golden: str, repository: str, tmp_path: Pat
     assert parameters == facts["parameters"]
 
 
+@pytest.mark.torch
 def test_vectors_and_scores_are_those_of_timm(tmp_path: Path, ship: Path) -> None:
-    timm = pytest.importorskip("timm")
-    torch = pytest.importorskip("torch")
+    import timm
+    import torch
     from PIL import Image
     from safetensors.torch import load_file
 

@@ -103,8 +103,10 @@ def test_protocols_of_other_libraries(model: Classifier, pixels: Any, expected: 
         model.classify(cuda)
 
 
+@pytest.mark.torch
 def test_tensors_of_torch(model: Classifier, pixels: Any, expected: Any) -> None:
-    torch = pytest.importorskip("torch")
+    import torch
+
     tensor = torch.from_numpy(pixels)
     assert model.classify(tensor) == expected
     assert model.classify([tensor.permute(2, 0, 1).contiguous().permute(1, 2, 0)]) == [expected]
@@ -379,10 +381,9 @@ def test_a_closed_classifier_says_so(pixels: Any) -> None:
     assert "closed" in repr(model)
 
 
-def test_layers_agree_with_the_reference(model: Classifier) -> None:
-    verification = model.verify()
-    assert verification.ok and len(verification.layers) > 5
-    assert all(layer.error <= layer.bound for layer in verification.layers)
-    with Classifier(device="cpu") as reference:
-        assert reference.verify().ok
-    assert "conv" in model.describe()
+def test_layers_agree_with_the_reference(model: Classifier, gpu: Classifier) -> None:
+    with Classifier(device="cpu") as cpu:
+        for verification in [model.verify(), gpu.verify(), cpu.verify()]:
+            assert verification.ok and len(verification.layers) > 5
+            assert all(layer.error <= layer.bound for layer in verification.layers)
+    assert "conv" in gpu.describe()

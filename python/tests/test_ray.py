@@ -12,12 +12,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+import ray
 from conftest import ROOT, command
 from PIL import Image
-
-ray = pytest.importorskip("ray")
-
-from residua.ray import Classify, Embed  # noqa: E402
+from residua.ray import Classify, Embed
 
 WORKERS = 2
 

@@ -7,10 +7,17 @@
 GOLDEN_DIR holds synthetic.py and make_golden.py, which define the synthetic checkpoints and their networks. A map is the sum over k
 of w[class][k] F[k], F being what global average pooling reads (Zhou et al. 2016, section 2), for the first golden image.
 """
-import json, os, subprocess, sys, tempfile
-import torch, torchvision
-from torch import nn
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+
+import torch
 import torch.nn.functional as F
+import torchvision
+from torch import nn
 
 
 def class_maps(model, x):
@@ -28,15 +35,19 @@ def class_maps(model, x):
 
 def golden(folder):
     sys.path.insert(0, folder)
-    import make_golden, synthetic
+    import make_golden
+    import synthetic
 
     rows = json.load(open(os.path.join(folder, "golden.json")))
     out = {}
     for name in ("cifar_resnet20a", "resnet18", "resnext50_32x4d", "densenet121"):
         row = rows[name]
         model, size = make_golden.build(name)
-        state = {k: torch.from_numpy(synthetic.tensor(row["salt"], k, tuple(v.shape), row["damped"], row["damp"]))
-                 for k, v in model.state_dict().items() if not k.endswith("num_batches_tracked")}
+        state = {
+            k: torch.from_numpy(synthetic.tensor(row["salt"], k, tuple(v.shape), row["damped"], row["damp"]))
+            for k, v in model.state_dict().items()
+            if not k.endswith("num_batches_tracked")
+        }
         model.load_state_dict(state, strict=False)
         x = torch.from_numpy(synthetic.tensor(row["salt"], "input", (1, 3, size, size)))
         maps, logits = class_maps(model.eval().double(), x.double())

@@ -12,9 +12,11 @@ heif/<file>, heif/<file>.png                                the same for AVIF an
 The committed files were made with Pillow 13.0.0. Earlier releases give other pixels for images that lose more than twice as
 many rows as columns, because they run the horizontal pass first on all.
 """
+
 import os
 import subprocess
 import sys
+
 import numpy as np
 import pillow_heif
 from PIL import Image, ImageOps
@@ -48,7 +50,7 @@ def crop(image, width, height, rounding):
     pad = max(0, width - image.width), max(0, height - image.height)
     padded = Image.new("RGB", (image.width + pad[0], image.height + pad[1]))
     padded.paste(image, (pad[0] // 2, pad[1] // 2))
-    half = (lambda margin: int(round(margin / 2.0))) if rounding == "even" else (lambda margin: margin // 2)
+    half = (lambda margin: round(margin / 2.0)) if rounding == "even" else (lambda margin: margin // 2)
     left, top = half(padded.width - width), half(padded.height - height)
     return padded.crop((left, top, left + width, top + height))
 
@@ -60,14 +62,29 @@ def save_pixels():
     grey = small.convert("L")
     palette = small.quantize(16)
     inputs = {
-        "landscape": landscape, "portrait": portrait, "tall": picture(30, 91), "tiny": picture(5, 4), "grey": grey,
-        "grey-alpha": Image.merge("LA", (grey, grey.rotate(180))), "one-bit": grey.convert("1"), "palette": palette,
-        "palette-transparent": palette, "rgba": Image.merge("RGBA", (*small.split(), grey)),
+        "landscape": landscape,
+        "portrait": portrait,
+        "tall": picture(30, 91),
+        "tiny": picture(5, 4),
+        "grey": grey,
+        "grey-alpha": Image.merge("LA", (grey, grey.rotate(180))),
+        "one-bit": grey.convert("1"),
+        "palette": palette,
+        "palette-transparent": palette,
+        "rgba": Image.merge("RGBA", (*small.split(), grey)),
     }
     recipes = {
-        "landscape": ["shorter-33.bilinear.24x24.even", "shorter-33.bilinear.24x24.floor", "shorter-35.bicubic.24x24.even",
-                      "shorter-35.bicubic.24x24.floor", "squash-20x30.bicubic.20x30.even", "none.bilinear.30x24.even",
-                      "none.bilinear.30x24.floor", "shorter-47.bicubic.40x40.even", "shorter-20.bilinear.32x17.even"],
+        "landscape": [
+            "shorter-33.bilinear.24x24.even",
+            "shorter-33.bilinear.24x24.floor",
+            "shorter-35.bicubic.24x24.even",
+            "shorter-35.bicubic.24x24.floor",
+            "squash-20x30.bicubic.20x30.even",
+            "none.bilinear.30x24.even",
+            "none.bilinear.30x24.floor",
+            "shorter-47.bicubic.40x40.even",
+            "shorter-20.bilinear.32x17.even",
+        ],
         "portrait": ["shorter-33.bilinear.24x24.even", "shorter-33.bicubic.24x24.floor", "shorter-60.bicubic.31x35.even"],
         # These lose more than twice as many rows as columns.
         "tall": ["shorter-20.bilinear.16x16.even", "shorter-21.bicubic.16x20.even", "squash-30x20.bicubic.30x20.even"],
@@ -90,15 +107,23 @@ def save_formats():
     image, other = picture(45, 34), picture(45, 34)
     palette = image.quantize(32)
     files = {
-        "baseline.jpg": (image, {"quality": 90}), "progressive.jpg": (image, {"quality": 90, "progressive": True}),
-        "restarts.jpg": (image, {"quality": 90, "restart_marker_blocks": 1}), "grey.jpg": (image.convert("L"), {"quality": 90}),
-        "cmyk.jpg": (image.convert("CMYK"), {"quality": 90}), "full-chroma.jpg": (image, {"quality": 90, "subsampling": 0}),
-        "lossy.webp": (image, {"quality": 90}), "lossless.webp": (image, {"lossless": True}),
+        "baseline.jpg": (image, {"quality": 90}),
+        "progressive.jpg": (image, {"quality": 90, "progressive": True}),
+        "restarts.jpg": (image, {"quality": 90, "restart_marker_blocks": 1}),
+        "grey.jpg": (image.convert("L"), {"quality": 90}),
+        "cmyk.jpg": (image.convert("CMYK"), {"quality": 90}),
+        "full-chroma.jpg": (image, {"quality": 90, "subsampling": 0}),
+        "lossy.webp": (image, {"quality": 90}),
+        "lossless.webp": (image, {"lossless": True}),
         "animated.webp": (image, {"lossless": True, "save_all": True, "append_images": [other]}),
         "alpha.webp": (Image.merge("RGBA", (*image.split(), image.convert("L"))), {"lossless": True, "exact": True}),
-        "still.gif": (palette, {}), "transparent.gif": (palette, {"transparency": 5}), "flat.gif": (palette, {"interlace": 0}),
+        "still.gif": (palette, {}),
+        "transparent.gif": (palette, {"transparency": 5}),
+        "flat.gif": (palette, {"interlace": 0}),
         "animated.gif": (palette, {"save_all": True, "append_images": [other.quantize(32)]}),
-        "rgb.bmp": (image, {}), "palette.bmp": (palette, {}), "one-bit.bmp": (image.convert("1"), {}),
+        "rgb.bmp": (image, {}),
+        "palette.bmp": (palette, {}),
+        "one-bit.bmp": (image.convert("1"), {}),
         "animated.png": (image, {"save_all": True, "append_images": [other]}),
     }
     for name, (image, options) in files.items():
@@ -118,10 +143,17 @@ def save_scans():
     image = picture(45, 34)
     palette, grey, inks = image.quantize(32), image.convert("L"), image.convert("CMYK")
     files = {
-        "plain": (image, "raw"), "lzw": (image, "tiff_lzw"), "deflate": (image, "tiff_adobe_deflate"), "packbits": (grey, "packbits"),
-        "palette": (palette, "tiff_lzw"), "one-bit": (grey.convert("1"), "raw"),
-        "inks": (inks, "tiff_lzw"), "alpha": (Image.merge("RGBA", (*image.split(), grey)), "tiff_lzw"), "jpeg": (image, "jpeg"),
-        "grey-jpeg": (grey, "jpeg"), "grey-alpha": (Image.merge("LA", (grey, grey.rotate(180))), "raw"),
+        "plain": (image, "raw"),
+        "lzw": (image, "tiff_lzw"),
+        "deflate": (image, "tiff_adobe_deflate"),
+        "packbits": (grey, "packbits"),
+        "palette": (palette, "tiff_lzw"),
+        "one-bit": (grey.convert("1"), "raw"),
+        "inks": (inks, "tiff_lzw"),
+        "alpha": (Image.merge("RGBA", (*image.split(), grey)), "tiff_lzw"),
+        "jpeg": (image, "jpeg"),
+        "grey-jpeg": (grey, "jpeg"),
+        "grey-alpha": (Image.merge("LA", (grey, grey.rotate(180))), "raw"),
     }
     for name, (image, compression) in files.items():
         save_with_pixels(os.path.join(FORMATS, name + ".tif"), image, compression=compression)
@@ -133,9 +165,14 @@ def save_others(cjpeg, heif_enc):
     source = os.path.join(FORMATS, "source.ppm")
     image.save(source)
     kinds = {
-        "arithmetic": ["-arithmetic"], "arithmetic-progressive": ["-arithmetic", "-progressive"], "lossless": ["-lossless", "1,0"],
-        "columns-3x1": ["-sample", "3x1"], "columns-4x1": ["-sample", "4x1"], "rows-1x2": ["-sample", "1x2"],
-        "mixed": ["-sample", "2x2,1x2,2x1"], "rgb": ["-rgb"],
+        "arithmetic": ["-arithmetic"],
+        "arithmetic-progressive": ["-arithmetic", "-progressive"],
+        "lossless": ["-lossless", "1,0"],
+        "columns-3x1": ["-sample", "3x1"],
+        "columns-4x1": ["-sample", "4x1"],
+        "rows-1x2": ["-sample", "1x2"],
+        "mixed": ["-sample", "2x2,1x2,2x1"],
+        "rgb": ["-rgb"],
     }
     for name, options in kinds.items():
         path = os.path.join(FORMATS, name + ".jpg")

@@ -6,14 +6,18 @@
 Weights are those of synthetic.py, all of them names of the network's own state. A row has the structure that residua has to be told, or
 the configuration that states it, the shape of the input, and the logits. The networks are narrow, as they have to be different and no more.
 """
-import json, os
+
+import json
+import os
 from functools import partial
-import numpy as np, timm, torch
-from torch import nn
+
+import numpy as np
+import synthetic
+import torch
 from timm.models.densenet import DenseNet
 from timm.models.resnet import BasicBlock, Bottleneck, ResNet
+from torch import nn
 from transformers import ResNetConfig, ResNetForImageClassification
-import synthetic
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 SALT, DAMP = "structure", 0.3
@@ -45,7 +49,9 @@ def stride_in_one():
 
 def replaced(flags):
     """torchvision's replace_stride_with_dilation."""
-    from torchvision.models.resnet import Bottleneck as Block, ResNet as Net
+    from torchvision.models.resnet import Bottleneck as Block
+    from torchvision.models.resnet import ResNet as Net
+
     return Net(Block, [1, 2, 1, 2], num_classes=7, width_per_group=8, replace_stride_with_dilation=flags)
 
 
@@ -73,8 +79,24 @@ def args(**model_args):
     return {"architecture": "resnet18", "model_args": model_args}
 
 
-ACTIVATIONS = ["relu6", "leaky_relu", "silu", "mish", "gelu", "gelu_tanh", "quick_gelu", "sigmoid", "tanh", "hard_sigmoid",
-               "hard_swish", "hard_mish", "elu", "celu", "selu", "identity"]
+ACTIVATIONS = [
+    "relu6",
+    "leaky_relu",
+    "silu",
+    "mish",
+    "gelu",
+    "gelu_tanh",
+    "quick_gelu",
+    "sigmoid",
+    "tanh",
+    "hard_sigmoid",
+    "hard_swish",
+    "hard_mish",
+    "elu",
+    "celu",
+    "selu",
+    "identity",
+]
 
 
 def rows():
@@ -87,7 +109,13 @@ def rows():
     yield "stride in 1x1", stride_in_one(), "stride-in=1x1", None, 64
     for name, flags in {"layer3+layer4": [False, True, True], "layer2+layer4": [True, False, True], "layer2": [True, False, False]}.items():
         yield f"dilation {name}", replaced(flags), f"dilation={name}", None, 61
-    yield "dilation in groups", resnet(Bottleneck, 8, cardinality=4, base_width=32, output_stride=8), "output-stride=8", args(output_stride=8), 64
+    yield (
+        "dilation in groups",
+        resnet(Bottleneck, 8, cardinality=4, base_width=32, output_stride=8),
+        "output-stride=8",
+        args(output_stride=8),
+        64,
+    )
     for stride in (8, 16):
         yield f"output stride {stride}", resnet(output_stride=stride), f"output-stride={stride}", args(output_stride=stride), 61
     yield "eps 1e-3", eps(1e-3), "norm-eps=1e-3", args(norm_eps=1e-3), 64
@@ -97,9 +125,21 @@ def rows():
         yield f"activation {act}", resnet(act_layer=act), f"activation={act}", args(act_layer=act), 32
     yield "activation with slope", resnet(act_layer=partial(nn.LeakyReLU, 0.2)), "activation=leaky_relu:0.2", None, 32
     yield "activation with scale", resnet(act_layer=partial(nn.CELU, 0.5)), "activation=celu:0.5", None, 32
-    yield "activation and gates", bottlenecks(act_layer="silu", block_args={"attn_layer": "se"}), "activation=silu", args(act_layer="silu"), 64
+    yield (
+        "activation and gates",
+        bottlenecks(act_layer="silu", block_args={"attn_layer": "se"}),
+        "activation=silu",
+        args(act_layer="silu"),
+        64,
+    )
     yield "deep stem", resnet(stem_type="deep", stem_width=8, avg_down=True, act_layer="elu"), "activation=elu", args(act_layer="elu"), 61
-    yield "densenet", densenet(act_layer="silu", global_pool="avgmax"), "activation=silu,global-pool=avgmax", args(act_layer="silu", global_pool="avgmax"), 64
+    yield (
+        "densenet",
+        densenet(act_layer="silu", global_pool="avgmax"),
+        "activation=silu,global-pool=avgmax",
+        args(act_layer="silu", global_pool="avgmax"),
+        64,
+    )
     net, stated = transformers(downsample_in_first_stage=True, hidden_act="gelu")
     yield "transformers, three stages", net, "layer1-stride=2,activation=gelu,block-activation=relu", stated, 64
     net, stated = transformers(layer_type="bottleneck", downsample_in_bottleneck=True, hidden_sizes=[32, 48, 64])
@@ -132,7 +172,7 @@ def main():
         print(name, row["logits"][0][:3], flush=True)
         out.append(row)
     lines = [",\n".join(json.dumps(x) for x in part) for part in (bases, out)]
-    text = '{"salt": %s, "damp": %s,\n"bases": [\n%s\n],\n"rows": [\n%s\n]}\n' % (json.dumps(SALT), DAMP, *lines)
+    text = f'{{"salt": {json.dumps(SALT)}, "damp": {DAMP},\n"bases": [\n{lines[0]}\n],\n"rows": [\n{lines[1]}\n]}}\n'
     open(os.path.join(HERE, "structure.json"), "w").write(text)
 
 

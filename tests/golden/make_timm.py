@@ -7,10 +7,15 @@ Writes <name>.safetensors and a row in golden.json for each network below, with 
 timm.json: parameters and tensors of every network that `residua` names after timm; and
 timm_recipes.json: input size, crop_pct, interpolation, test_input_size, test_crop_pct and mean of red of all their weights.
 """
-import json, os
-import numpy as np, timm, torch
-from safetensors.numpy import save_file
+
+import json
+import os
+
+import numpy as np
 import synthetic
+import timm
+import torch
+from safetensors.numpy import save_file
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 SALT, DAMP = "residua", 0.3
@@ -55,9 +60,11 @@ def golden(name, size):
     model.eval().double()
     out = {}
     for child in ("maxpool", "layer1", "layer2", "layer3", "layer4"):
+
         def save(_module, _input, y, child=child):
             flat = y.detach().reshape(-1)
             out[f"stage.{child}"] = flat[(np.arange(64, dtype=np.int64) * 7919) % flat.numel()].float().numpy()
+
         model.get_submodule(child).register_forward_hook(save)
     shape = (2, 3, *size)
     with torch.no_grad():
@@ -65,9 +72,18 @@ def golden(name, size):
     out["logits"] = logits.float().numpy()
     assert np.isfinite(out["logits"]).all()
     save_file(out, os.path.join(HERE, f"{name}.safetensors"))
-    return {"salt": SALT, "damped": damped, "damp": DAMP, "input": list(shape), "classes": logits.shape[1],
-            "parameters": sum(v.numel() for v in model.parameters()), "tensors": len(state),
-            "logit_std": float(logits.std()), "argmax": logits.argmax(1).tolist(), "timm": timm.__version__}
+    return {
+        "salt": SALT,
+        "damped": damped,
+        "damp": DAMP,
+        "input": list(shape),
+        "classes": logits.shape[1],
+        "parameters": sum(v.numel() for v in model.parameters()),
+        "tensors": len(state),
+        "logit_std": float(logits.std()),
+        "argmax": logits.argmax(1).tolist(),
+        "timm": timm.__version__,
+    }
 
 
 def recipes():

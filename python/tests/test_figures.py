@@ -1,0 +1,44 @@
+"""What the README promises of speed, measured as it was for it, in short."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+from conftest import ROOT, program
+from PIL import Image
+
+FIGURES = ROOT / "python" / "benches" / "figures.py"
+
+
+def figures(*arguments: str | os.PathLike[str]) -> dict[str, float]:
+    """Medians by what they are of."""
+    done = subprocess.run([sys.executable, FIGURES, *arguments], capture_output=True, text=True, check=True)
+    return {name: float(median) for name, median in re.findall(r"^(.+): ([0-9.]+) \(", done.stdout, re.MULTILINE)}
+
+
+def test_a_thread_that_counts_is_not_held_up() -> None:
+    """It shares the cores with the library, as a process would that counts instead, and has the interpreter for itself."""
+    medians = figures("counting", "--runs", "3", "--rounds", "1")
+    assert medians["thread / process"] >= 0.8, medians
+
+
+def test_it_is_imported_at_once(ship: Path) -> None:
+    assert figures("start", ship)["import residua"] < 100
+
+
+def test_a_folder_is_embedded_as_by_the_command(tmp_path: Path) -> None:
+    for i, pixels in enumerate(np.random.default_rng(7).integers(0, 256, (50, 32, 32, 3), np.uint8)):
+        Image.fromarray(pixels).save(tmp_path / f"{i}.png")
+    arguments = ["speed", str(tmp_path), "--command", program(), "--runs", "1"]
+    done = subprocess.run([sys.executable, FIGURES, *arguments], capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("50 images, 1 runs, the same bits: True\n")
+
+
+def test_calls_of_all_kinds_are_soaked(ship: Path) -> None:
+    medians = figures("soak", ship, "--minutes", "0.1")
+    assert medians["last third"] < 1.5 * medians["first third"]
