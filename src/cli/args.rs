@@ -115,7 +115,7 @@ afterwards; a later verify that finds it right takes that back.")]
         #[arg(short, long, value_name = "CROP.png")]
         output: PathBuf,
     },
-    /// Time every kernel of a network on this device
+    /// Time each layer of a network on this device
     #[command(after_help = "Examples:
   residua profile
   residua profile -m resnet18.safetensors --batch 8 -o trace.json --svg profile.svg
