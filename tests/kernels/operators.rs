@@ -278,13 +278,14 @@ fn gates_scale_each_channel_of_each_image() {
 fn gates_along_the_channels_are_those_of_the_reference() {
     let machine = machine();
     for (n, channels, kernel) in [(1, 3, 3), (2, 6, 5), (3, 64, 1), (1, 258, 7), (9, 20, 5), (2, 5, 11)] {
-        // Beside others in one buffer, whose channels are no neighbours of these; and read by a layer that sees what is beside them.
+        // Written and read beside others in one buffer, whose channels are no neighbours of these; and read by a layer that sees what is
+        // beside them.
         let mut graph = Graph::new(channels);
         let input = graph.input();
         let first = graph.push("first", Plain::ChannelGate { kernel }.named("first"), &[input]);
         let second = graph.push("second", Plain::ChannelGate { kernel }.named("second"), &[first]);
         let scaled = graph.push("scale", Op::Scale, &[input, second]);
-        let both = graph.push("both", Op::Concat, &[first, scaled]);
+        let both = graph.push("both", Op::Concat, &[scaled, first]);
         let gates = graph.push("gates", Plain::ChannelGate { kernel }.named("gates"), &[both]);
         let linear = Plain::Linear { in_features: 2 * channels, out_features: 5 };
         graph.push("linear", linear.named("linear"), &[gates]);
