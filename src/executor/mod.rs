@@ -11,13 +11,17 @@
 //! The commands then take it as a device of that name, `verify` compares each of its layers with the reference, `profile` times them, and the
 //! tests of operators, networks and properties run on it, by `executors()` of `tests/common`. `tests/executors.rs` has an example.
 
+#[cfg(not(target_family = "wasm"))]
+mod cpu;
 pub mod gpu;
 pub mod reference;
 
+mod concat;
 mod device_info;
 mod fault;
 mod footprint;
 mod host;
+mod memory;
 mod on_cpu;
 mod step;
 

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+#[cfg(not(target_family = "wasm"))]
+use super::cpu::Cpu;
 use super::{Executor, Host, reference::executor::Reference};
 use crate::network::Network;
 
@@ -9,7 +11,11 @@ use crate::network::Network;
 type Open = fn(Network, Arc<dyn Host>) -> Box<dyn Executor>;
 
 /// Each with the name that asks for it as a device. The first one serves where there is no adapter.
-const ON_CPU: &[(&str, Open)] = &[("cpu", Reference::open)];
+const ON_CPU: &[(&str, Open)] = &[
+    #[cfg(not(target_family = "wasm"))]
+    ("cpu", Cpu::open),
+    ("reference", Reference::open),
+];
 
 /// Their names.
 pub fn on_cpu_names() -> impl Iterator<Item = &'static str> {
