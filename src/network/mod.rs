@@ -5,9 +5,13 @@ mod commute;
 mod fold;
 mod fuse;
 mod layer;
+#[doc(hidden)]
+pub mod winograd_tile;
 
 pub(crate) use fold::{output_affine, scale_shift};
 pub use fuse::{Fused, fuse};
+#[cfg(not(target_family = "wasm"))]
+pub(crate) use winograd_tile::Tile as WinogradTile;
 pub use layer::{Activation, Addend, ConvWeights, Epilogue, Layer, LayerOp, Norm, Subsample};
 
 use crate::{

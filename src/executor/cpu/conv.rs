@@ -17,7 +17,7 @@ use crate::{graph::Conv2dParams, network::Activation, tensor::Shape};
 const PANEL_BYTES: usize = 256 << 10;
 
 /// Tasks for each thread, so that none waits long for the last.
-const TASKS: usize = 4;
+pub(super) const TASKS: usize = 4;
 
 /// What happens to sums before they are stored, beside the bias.
 #[derive(Clone, Copy)]
@@ -43,12 +43,13 @@ pub(super) fn run<const C: usize>(arch: Arch, threads: &Threads, operands: &Oper
     let panel = |rows: usize| Panel::new(operands.params.into(), rows, shape.w);
     let bytes = |rows: usize| planes * panel(rows).plane() * C * 4;
     let (row, more) = (bytes(1), (bytes(2) - bytes(1)).max(1));
-    let panels = shape.h.div_ceil(1 + PANEL_BYTES.saturating_sub(row) / more);
+    let strips = &operands.weights.strips;
+    let wanted = (TASKS * threads.count()).div_ceil(shape.n * strips.len());
+    let panels = shape.h.div_ceil(1 + PANEL_BYTES.saturating_sub(row) / more).max(wanted.min(shape.h));
     let rows = shape.h.div_ceil(panels);
     let panels = shape.h.div_ceil(rows);
 
     // Weights of a part serve all images before those of the next are read.
-    let strips = &operands.weights.strips;
     let parts = (TASKS * threads.count()).div_ceil(panels * shape.n).clamp(1, strips.len());
     let part = |part: usize| part * strips.len() / parts..(part + 1) * strips.len() / parts;
     let mut tasks = Vec::with_capacity(parts * panels * shape.n);

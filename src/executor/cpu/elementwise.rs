@@ -4,7 +4,7 @@ use pulp::{Arch, Simd, WithSimd};
 
 use super::{
     lanes::{LANES, Lanes, Source, Target, View, blocks},
-    simd::{relu, sigmoid},
+    simd::{activate, sigmoid, sigmoid_all},
     threads::Threads,
     weights::Affine,
 };
@@ -65,10 +65,10 @@ impl<'a> WithSimd for Plane<'a, '_> {
             if let Some(residual) = residual {
                 value = simd.add_f32s(value, residual[i]);
             }
-            *y = if activation == Activation::Relu { relu(simd, value) } else { value };
+            *y = activate(simd, value, activation);
         }
         if activation == Activation::Sigmoid {
-            self.plane.iter_mut().flat_map(|lanes| &mut lanes.0).for_each(|value| *value = sigmoid(*value));
+            sigmoid_all(self.plane);
         }
     }
 }

@@ -17,5 +17,6 @@ mod store;
 mod threads;
 mod tile;
 mod weights;
+mod winograd;
 
 pub(crate) use executor::Cpu;

@@ -21,14 +21,25 @@ pub(super) enum Form {
     Blocks,
     /// Tiles out of single channels: the network's input, whose few channels would leave most of a block empty.
     Channels,
+    /// Windows of Winograd's F(4x4, 3x3).
+    Winograd,
 }
+
+/// Fewest rows and columns of outputs for which Winograd's windows are not mostly beside the image, and its weights, four times as many,
+/// are used often enough.
+const WINOGRAD_OUTPUTS: usize = 10;
 
 impl Form {
     /// The form of a layer that has weights.
-    fn of(layer: &Layer, params: &Conv2dParams, input: ValueId) -> Self {
+    fn of(layer: &Layer, params: &Conv2dParams, input: ValueId, output: Shape) -> Self {
         let prologue = layer.op.norm().is_some();
         if layer.inputs == [input] && params.in_channels < LANES && !prologue && params.groups == 1 {
             return Form::Channels;
+        }
+        let window = (params.kernel, params.stride, params.padding, params.dilation);
+        let large = output.h.min(output.w) >= WINOGRAD_OUTPUTS;
+        if params.groups == 1 && window == (3, 1, 1, 1) && !prologue && large {
+            return Form::Winograd;
         }
         Form::Blocks
     }
@@ -38,6 +49,7 @@ impl Form {
         match self {
             Form::Blocks => "blocks",
             Form::Channels => "channels",
+            Form::Winograd => "winograd",
         }
     }
 }
@@ -84,7 +96,7 @@ impl Plan {
         let shapes = graph.infer_shapes(input)?;
         let layers = network.needed(keep)?;
         let form = |layer: &Layer| match &layer.op {
-            LayerOp::Conv2d { params, .. } => Some(Form::of(layer, params, graph.input())),
+            LayerOp::Conv2d { params, .. } => Some(Form::of(layer, params, graph.input(), shapes[layer.output.0])),
             _ => None,
         };
         let steps: Vec<Step> = layers.iter().map(|(i, layer)| Step { layer: *i, form: form(layer) }).collect();

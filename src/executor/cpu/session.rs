@@ -12,6 +12,7 @@ use super::{
     pool::{self, Global},
     store::{Arrays, Store},
     threads::Threads,
+    winograd,
 };
 use crate::{
     Result,
@@ -160,6 +161,9 @@ impl Running<'_> {
         }
         let x = self.source(self.layer.inputs[0]);
         let operands = conv::Operands::<LANES> { params, x, prologue: self.arrays.affine.as_deref(), weights, epilogue };
+        if self.step.form == Some(Form::Winograd) {
+            return winograd::run(arch, threads, &operands, y);
+        }
         let one_pixel = x.view.shape.pixels() == 1 && params.kernel == 1 && params.padding == 0;
         if one_pixel && y.view.shape.n > 1 {
             conv::run_vectors(arch, threads, &operands, y);

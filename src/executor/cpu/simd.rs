@@ -2,16 +2,13 @@
 
 use pulp::Simd;
 
+use super::lanes::Lanes;
 use crate::network::Activation;
 
-/// `activation` of each element; NaN stays NaN.
+/// ReLU of each element, if that is the activation; [`sigmoid_all`] does the other.
 #[inline(always)]
 pub(super) fn activate<S: Simd>(simd: S, x: S::f32s, activation: Activation) -> S::f32s {
-    match activation {
-        Activation::None => x,
-        Activation::Relu => relu(simd, x),
-        Activation::Sigmoid => by_element(simd, x, sigmoid),
-    }
+    if activation == Activation::Relu { relu(simd, x) } else { x }
 }
 
 /// `max(x, 0)`; NaN stays NaN.
@@ -36,12 +33,7 @@ pub(super) fn sigmoid(x: f32) -> f32 {
     (1.0 / (1.0 + (-f64::from(x)).exp())) as f32
 }
 
-/// `f` of each element.
-#[inline(always)]
-fn by_element<S: Simd>(simd: S, x: S::f32s, f: impl Fn(f32) -> f32) -> S::f32s {
-    let mut y = simd.splat_f32s(0.0);
-    let from: &[f32] = bytemuck::cast_slice(std::slice::from_ref(&x));
-    let to: &mut [f32] = bytemuck::cast_slice_mut(std::slice::from_mut(&mut y));
-    to.iter_mut().zip(from).for_each(|(y, x)| *y = f(*x));
-    y
+/// The sigmoid of all that is there.
+pub(super) fn sigmoid_all(values: &mut [Lanes]) {
+    values.iter_mut().flat_map(|lanes| &mut lanes.0).for_each(|value| *value = sigmoid(*value));
 }

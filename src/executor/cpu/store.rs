@@ -13,6 +13,7 @@ use super::{
     threads::Threads,
     tile::TileSize,
     weights::{Affine, Packed},
+    winograd,
 };
 use crate::{
     Result,
@@ -40,8 +41,11 @@ impl Arrays {
             arrays.plain = Some(Arc::new(checkpoint.tensor(&weights.weight, &shape)?.into_owned()));
             return Ok(arrays);
         }
-        let channels = if form == Some(Form::Channels) { 1 } else { LANES };
-        let packed = Packed::new(checkpoint, weights, &params, &shape, channels, size.blocks)?;
+        let packed = match form {
+            Some(Form::Winograd) => Packed::winograd(checkpoint, weights, &params, winograd::TILE, size.blocks)?,
+            Some(Form::Channels) => Packed::new(checkpoint, weights, &params, &shape, 1, size.blocks)?,
+            Some(Form::Blocks) | None => Packed::new(checkpoint, weights, &params, &shape, LANES, size.blocks)?,
+        };
         arrays.packed = Some(Arc::new(packed));
         Ok(arrays)
     }

@@ -7,12 +7,12 @@ use pulp::{Arch, Simd, WithSimd};
 
 use super::{
     lanes::{LANES, Lanes},
-    simd::{relu, sigmoid},
+    simd::{relu, sigmoid_all},
 };
 use crate::network::Activation;
 
 /// Most blocks of a strip.
-const BLOCKS: usize = 2;
+pub(super) const BLOCKS: usize = 2;
 
 /// A tile: outputs of consecutive pixels, whose inputs are consecutive too.
 pub(super) struct Tile<'a, const C: usize> {
@@ -31,7 +31,7 @@ pub(super) struct Tile<'a, const C: usize> {
     pub(super) y: [&'a mut [Lanes]; BLOCKS],
 }
 
-/// How large tiles are: as many sums as there are registers for them, beside the weights and an input.
+/// How large tiles are: sums enough to keep the multipliers busy while one is added to, and few enough to stay in registers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct TileSize {
     /// Pixels.
@@ -44,7 +44,7 @@ impl TileSize {
     /// For vectors of so many lanes: 32 registers of 16 or 4, or 16 of 8.
     pub(super) const fn of(lanes: usize) -> Self {
         match lanes {
-            16 => TileSize { pixels: 14, blocks: 2 },
+            16 => TileSize { pixels: 8, blocks: 2 },
             4 | 8 => TileSize { pixels: 6, blocks: 1 },
             _ => TileSize { pixels: 1, blocks: 1 },
         }
@@ -83,8 +83,8 @@ pub(super) fn compute<S: Simd, const C: usize>(simd: S, tile: Tile<'_, C>) {
         };
     }
     match (S::F32_LANES, tile.y[1].is_empty()) {
-        (16, false) => by_pixels!(2: 1 2 3 4 5 6 7 8 9 10 11 12 13 14),
-        (16, true) => by_pixels!(1: 1 2 3 4 5 6 7 8 9 10 11 12 13 14),
+        (16, false) => by_pixels!(2: 1 2 3 4 5 6 7 8),
+        (16, true) => by_pixels!(1: 1 2 3 4 5 6 7 8),
         (8, _) => by_pixels!(2: 1 2 3 4 5 6),
         (4, _) => by_pixels!(4: 1 2 3 4 5 6),
         _ => by_pixels!(16: 1),
@@ -116,8 +116,7 @@ impl<const C: usize, const P: usize, const N: usize> WithSimd for Sized<'_, C, P
             (Some(x), _) => store::<S, P, N>(&sums, &mut y, |sum, block, i| simd.add_f32s(sum, x[block][i])),
         }
         if activation == Activation::Sigmoid {
-            let values = y.iter_mut().flat_map(|y| y.iter_mut()).flat_map(|lanes| &mut lanes.0);
-            values.for_each(|value| *value = sigmoid(*value));
+            y.into_iter().for_each(sigmoid_all);
         }
     }
 }

@@ -8,7 +8,7 @@ use crate::{
     Result,
     checkpoint::Checkpoint,
     graph::Conv2dParams,
-    network::{ConvWeights, Norm, output_affine, scale_shift},
+    network::{ConvWeights, Norm, WinogradTile, output_affine, scale_shift},
 };
 
 /// Output channels that a tile computes.
@@ -47,8 +47,8 @@ impl Packed {
     ) -> Result<Self> {
         let source = checkpoint.tensor(&weights.weight, shape)?;
         let affine = output_affine(checkpoint, weights, params.out_channels)?;
-        let strips = strips(params, channels, strip);
         let (taps, group) = (params.kernel * params.kernel, params.in_channels / params.groups);
+        let strips = strips(params, channels, strip, taps);
         let mut data = vec![Lanes::default(); strips.last().map_or(0, |last| last.start + len(last, taps, channels))];
         for strip in &strips {
             let width = strip.outputs.len();
@@ -63,6 +63,47 @@ impl Packed {
                     for (tap, weight) in kernel.iter().enumerate() {
                         rows[at(tap) * width + block].0[lane] = (f64::from(*weight) * scale) as f32;
                     }
+                }
+            }
+        }
+        let bias = lanes(affine.iter().map(|(_, shift)| *shift));
+        Ok(Packed { strips, data, bias })
+    }
+
+    /// The weights of a 3x3 convolution for Winograd's, each kernel as the numbers of `tile`: of each strip
+    /// `[points][inputs][16][outputs][16]`.
+    ///
+    /// # Errors
+    /// What [`Checkpoint::tensor`] finds wrong.
+    pub(super) fn winograd(
+        checkpoint: &Checkpoint,
+        weights: &ConvWeights,
+        params: &Conv2dParams,
+        tile: WinogradTile,
+        strip: usize,
+    ) -> Result<Self> {
+        let source = checkpoint.tensor(&weights.weight, &params.weight_shape())?;
+        let affine = output_affine(checkpoint, weights, params.out_channels)?;
+        let strips = strips(params, LANES, strip, tile.points());
+        let mut data = vec![Lanes::default(); strips.last().map_or(0, |s| s.start + len(s, tile.points(), LANES))];
+        for strip in &strips {
+            let (width, matrix) = (strip.outputs.len(), len(strip, 1, LANES));
+            let matrices = &mut data[strip.start..][..tile.points() * matrix];
+            for (at, block) in strip.outputs.clone().enumerate() {
+                let outputs = block * LANES..((block + 1) * LANES).min(params.out_channels);
+                for i in 0..params.in_channels {
+                    let mut kernels = [[0.0; LANES]; 9];
+                    for o in outputs.clone() {
+                        let kernel = &source[9 * (o * params.in_channels + i)..][..9];
+                        let of_tap = kernels.iter_mut().zip(kernel);
+                        of_tap.for_each(|(lanes, w)| lanes[o % LANES] = f64::from(*w) * affine[o].0);
+                    }
+                    let mut places = matrices[i * width + at..].iter_mut().step_by(matrix);
+                    tile.transform(kernels, |numbers| {
+                        if let Some(place) = places.next() {
+                            place.0 = numbers.map(|number| number as f32);
+                        }
+                    });
                 }
             }
         }
@@ -94,7 +135,7 @@ fn first_input(params: &Conv2dParams, output: usize) -> usize {
 
 /// The output channels in strips, all blocks of which read the same inputs. Groups that share a block are taken together, with zeros
 /// between them.
-fn strips(params: &Conv2dParams, channels: usize, width: usize) -> Vec<Strip> {
+fn strips(params: &Conv2dParams, channels: usize, width: usize, taps: usize) -> Vec<Strip> {
     let group = params.in_channels / params.groups;
     let inputs = |block: usize| {
         let last = ((block + 1) * LANES).min(params.out_channels) - 1;
@@ -112,7 +153,7 @@ fn strips(params: &Conv2dParams, channels: usize, width: usize) -> Vec<Strip> {
     }
     for strip in &mut strips {
         strip.start = start;
-        start += len(strip, params.kernel * params.kernel, channels);
+        start += len(strip, taps, channels);
     }
     strips
 }
