@@ -1,13 +1,13 @@
 //! Convolution as a matrix product that is never written out: tiles of outputs (`tile`) out of panels of inputs (`panel`).
 
-use std::ops::Range;
+use std::{mem, ops::Range};
 
 use pulp::{Arch, Simd, WithSimd};
 
 use super::{
     lanes::{LANES, Lanes, Source, Target, View, blocks},
     panel::Panel,
-    threads::{Threads, with_scratch},
+    threads::{Threads, cut, with_scratch},
     tile::{self, Tile, TileSize},
     weights::{Affine, Packed},
 };
@@ -17,7 +17,7 @@ use crate::{graph::Conv2dParams, network::Activation, tensor::Shape};
 const PANEL_BYTES: usize = 256 << 10;
 
 /// Tasks for each thread, so that none waits long for the last.
-pub(super) const TASKS: usize = 4;
+const TASKS: usize = 4;
 
 /// What happens to sums before they are stored, beside the bias.
 #[derive(Clone, Copy)]
@@ -46,32 +46,44 @@ pub(super) fn run<const C: usize>(arch: Arch, threads: &Threads, operands: &Oper
     let strips = &operands.weights.strips;
     let wanted = (TASKS * threads.count()).div_ceil(shape.n * strips.len());
     let panels = shape.h.div_ceil(1 + PANEL_BYTES.saturating_sub(row) / more).max(wanted.min(shape.h));
-    let rows = shape.h.div_ceil(panels);
-    let panels = shape.h.div_ceil(rows);
+    let parts = (TASKS * threads.count()).div_ceil(panels * shape.n).clamp(1, strips.len());
 
     // Weights of a part serve all images before those of the next are read.
-    let parts = (TASKS * threads.count()).div_ceil(panels * shape.n).clamp(1, strips.len());
-    let part = |part: usize| part * strips.len() / parts..(part + 1) * strips.len() / parts;
     let mut tasks = Vec::with_capacity(parts * panels * shape.n);
     let mut part_of_block = Vec::with_capacity(blocks(shape.c));
-    for (i, part) in (0..parts).map(part).enumerate() {
+    for (i, part) in cut(strips.len(), parts).enumerate() {
         part_of_block.extend(strips[part.clone()].iter().flat_map(|strip| strip.outputs.clone()).map(|_| i));
         for image in 0..shape.n {
-            for first in (0..shape.h).step_by(rows) {
-                let rows = first..(first + rows).min(shape.h);
-                tasks.push(Task { image, rows, strips: part.clone(), y: Vec::new() });
-            }
+            let task = |rows| Task { image, rows, strips: part.clone(), y: Vec::new() };
+            tasks.extend(cut(shape.h, panels).map(task));
         }
     }
-    for (i, plane) in y.planes().enumerate() {
+    for (i, mut plane) in y.planes().enumerate() {
         let (image, part) = (i / part_of_block.len(), part_of_block[i % part_of_block.len()]);
-        for (i, rows) in plane.chunks_mut(rows * shape.w).enumerate() {
-            tasks[(part * shape.n + image) * panels + i].y.push(rows);
+        for (i, rows) in cut(shape.h, panels).enumerate() {
+            let (of_panel, rest) = plane.split_at_mut(rows.len() * shape.w);
+            tasks[(part * shape.n + image) * panels + i].y.push(of_panel);
+            plane = rest;
         }
     }
-    let panel = panel(rows);
+    let panel = panel(shape.h.div_ceil(panels));
     let offsets = panel.offsets(planes);
-    threads.each(tasks, |task| arch.dispatch(Work { operands, panel, offsets: &offsets, shape, task }));
+    threads.each(tasks, |task| {
+        let strips = &operands.weights.strips[task.strips.clone()];
+        let planes = strips[0].inputs.start..strips[strips.len() - 1].inputs.end;
+        let in_place = operands.reads_in_place();
+        let len = if in_place { 0 } else { (planes.len() * panel.plane() * C).div_ceil(LANES) };
+        with_scratch(len, |scratch| {
+            arch.dispatch(Work { operands, panel, offsets: &offsets, shape, planes, in_place, scratch, task });
+        });
+    });
+}
+
+impl<const C: usize> Operands<'_, C> {
+    /// Whether tiles can read the input where it is.
+    fn reads_in_place(&self) -> bool {
+        (self.params.kernel, self.params.stride, self.params.padding) == (1, 1, 0) && self.prologue.is_none()
+    }
 }
 
 /// A part of the strips of some rows of an image.
@@ -90,6 +102,11 @@ struct Work<'a, 'b, const C: usize> {
     offsets: &'a [u32],
     /// Of the output.
     shape: Shape,
+    /// Planes of the input that the strips read.
+    planes: Range<usize>,
+    in_place: bool,
+    /// Room for the panel, unless the input is read in place.
+    scratch: &'a mut [Lanes],
     task: Task<'b>,
 }
 
@@ -97,40 +114,34 @@ impl<const C: usize> WithSimd for Work<'_, '_, C> {
     type Output = ();
 
     #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
-        let Operands { params, x, prologue, weights, .. } = self.operands;
-        let strips = &weights.strips[self.task.strips.clone()];
-        let planes = strips[0].inputs.start..strips[strips.len() - 1].inputs.end;
-        let in_place = (params.kernel, params.stride, params.padding) == (1, 1, 0) && prologue.is_none();
-        if in_place {
+    fn with_simd<S: Simd>(mut self, simd: S) {
+        let Operands { x, prologue, .. } = self.operands;
+        let (planes, rows) = (self.planes.clone(), self.task.rows.clone());
+        if self.in_place {
             let pixels = x.view.shape.pixels();
-            let offsets: Vec<u32> = planes.clone().map(|plane| ((plane - planes.start) * pixels) as u32).collect();
-            let first = planes.start * pixels + self.task.rows.start * self.shape.w;
-            let x = &x.image(self.task.image)[first..];
-            return self.tiles(simd, x, &offsets, planes.start);
+            let offsets: Vec<u32> = (0..planes.len()).map(|plane| (plane * pixels) as u32).collect();
+            let x = &x.image(self.task.image)[planes.start * pixels + rows.start * self.shape.w..];
+            return self.tiles(simd, x, &offsets);
         }
-        let len = planes.len() * self.panel.plane();
-        with_scratch((len * C).div_ceil(LANES), |scratch| {
-            let panel = &mut bytemuck::cast_slice_mut::<_, f32>(scratch).as_chunks_mut().0[..len];
-            let rows = self.task.rows.clone();
-            self.panel.fill(simd, x, self.task.image, planes.clone(), rows, *prologue, panel);
-            let offsets = self.offsets;
-            self.tiles(simd, panel, offsets, planes.start);
-        });
+        let scratch: &mut [f32] = bytemuck::cast_slice_mut(mem::take(&mut self.scratch));
+        let panel = &mut scratch.as_chunks_mut().0[..planes.len() * self.panel.plane()];
+        self.panel.fill(simd, x, self.task.image, planes, rows, *prologue, panel);
+        let offsets = self.offsets;
+        self.tiles(simd, panel, offsets);
     }
 }
 
 impl<const C: usize> Work<'_, '_, C> {
-    /// All tiles, out of inputs whose first plane is `first`; `offsets` are those of the terms from the first plane on.
+    /// All tiles, out of inputs that begin with the first plane and row; `offsets` are those of the terms from there on.
     #[inline(always)]
-    fn tiles<S: Simd>(self, simd: S, x: &[[f32; C]], offsets: &[u32], first: usize) {
+    fn tiles<S: Simd>(self, simd: S, x: &[[f32; C]], offsets: &[u32]) {
         let Operands { params, weights, epilogue, .. } = self.operands;
         let Task { image, rows, strips, mut y } = self.task;
         let (size, taps) = (TileSize::of(S::F32_LANES), params.kernel * params.kernel);
         let before = rows.start * self.shape.w;
         let mut y = y.iter_mut();
         for strip in &weights.strips[strips] {
-            let offsets = &offsets[(strip.inputs.start - first) * taps..][..strip.inputs.len() * taps];
+            let offsets = &offsets[(strip.inputs.start - self.planes.start) * taps..][..strip.inputs.len() * taps];
             let (matrix, bias) = (weights.of(strip), &weights.bias[strip.outputs.clone()]);
             let residual = epilogue.residual.map(|residual| {
                 let plane = |block: usize| residual.plane(image, block);
@@ -139,8 +150,8 @@ impl<const C: usize> Work<'_, '_, C> {
             });
             let mut outputs = [y.next(), if strip.outputs.len() > 1 { y.next() } else { None }];
             for (input, output, len) in self.panel.runs(rows.len(), self.shape.w) {
-                for (at, pixels) in size.cut(len) {
-                    let places = output + at..output + at + pixels;
+                for pixels in size.cut(len) {
+                    let places = output + pixels.start..output + pixels.end;
                     let y = outputs.each_mut().map(|y| match y {
                         Some(y) => &mut y[places.clone()],
                         None => &mut [],
@@ -149,7 +160,7 @@ impl<const C: usize> Work<'_, '_, C> {
                     let residual =
                         residual.map(|planes| planes.map(|plane| plane.get(addends.clone()).unwrap_or_default()));
                     let activation = epilogue.activation;
-                    let x = &x[input + at..];
+                    let x = &x[input + pixels.start..];
                     tile::compute(simd, Tile { x, offsets, weights: matrix, bias, residual, activation, y });
                 }
             }

@@ -4,11 +4,16 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use pulp::{Arch, Simd, WithSimd};
 
-use super::{plan::Plan, session::Session, store::Store, threads::Threads};
+use super::{
+    plan::Plan,
+    session::Session,
+    store::{Arrays, Store},
+    threads::Threads,
+};
 use crate::{
     Result,
     executor::{DeviceInfo, Executor, Footprint, Host, StepInfo, Times, Work},
-    graph::{Op, ValueId},
+    graph::ValueId,
     network::Network,
     tensor::{Input, Shape, Tensor},
 };
@@ -30,8 +35,13 @@ impl Cpu {
     /// `network` on as many threads as `host` has cores.
     pub(crate) fn new(network: Network, host: Arc<dyn Host>) -> Self {
         let (arch, threads) = (Arch::new(), Threads::shared(host.cores()));
-        let info = DeviceInfo::cpu(vectors(arch), threads.count());
+        let info = Cpu::device(&*host);
         Cpu { info, network, host, arch, threads, store: Store::default(), kept: Mutex::default() }
+    }
+
+    /// The processor with the threads of `host`.
+    pub(crate) fn device(host: &dyn Host) -> DeviceInfo {
+        DeviceInfo::cpu(vectors(Arch::new()), host.cores())
     }
 
     /// The same in a box.
@@ -90,6 +100,14 @@ impl Executor for Cpu {
         Cpu::open(network, self.host.clone())
     }
 
+    fn prepare(&self, input: Shape) -> Work<'_> {
+        Box::pin(async move {
+            if let Err(error) = self.in_session(input, &[self.network.graph().output()], |_| ()) {
+                log::info!("not prepared for {input}: {error}");
+            }
+        })
+    }
+
     fn values<'a>(&'a self, input: Input<'a>, wanted: &'a [ValueId]) -> Work<'a, Result<Vec<Tensor>>> {
         let Cpu { network, arch, threads, .. } = self;
         Box::pin(async move {
@@ -125,16 +143,10 @@ impl Executor for Cpu {
             let values = layer.reads().chain([layer.output]).map(|id| plan.shapes[id.0].elements());
             let shape = plan.shapes[layer.output.0];
             let node = graph.nodes().iter().find(|node| node.name == layer.name);
-            let (kernel, macs, weights) = match (layer.op.weights(), node) {
-                (Some((_, params, shape_of)), Some(node)) => {
-                    let op = if let Op::Conv2d { .. } = node.op { "conv2d" } else { node.op.name() };
-                    let name = step.form.map_or(op.into(), |form| format!("{op}.{}", form.name()));
-                    let _ = params;
-                    (name, node.op.macs(shape), shape_of.iter().product())
-                }
-                (None, Some(node)) => (node.op.name().into(), 0, 0),
-                (_, None) => (String::new(), 0, 0),
-            };
+            let op = node.map_or("", |node| node.op.name());
+            let kernel = step.form.map_or_else(|| op.into(), |form| format!("{op}.{}", form.name()));
+            let macs = node.map_or(0, |node| node.op.macs(shape));
+            let weights = layer.op.weights().map_or(0, |(_, _, shape)| shape.iter().product());
             let bytes = 4 * (values.sum::<usize>() + weights) as u64;
             StepInfo { layer: layer.name.clone(), value: layer.output, kernel, flops: 2 * macs, bytes }
         };
@@ -142,7 +154,9 @@ impl Executor for Cpu {
     }
 
     fn footprint(&self, input: Shape) -> Result<Option<Footprint>> {
-        let plan = Plan::new(&self.network, input, &[self.network.graph().output()])?;
-        Ok(Some(plan.footprint(self.store.bytes())))
+        let Cpu { network, arch, threads, store, .. } = self;
+        let plan = Plan::new(network, input, &[network.graph().output()])?;
+        let weights = threads.run(|| store.of(network, &plan, *arch, threads))?;
+        Ok(Some(plan.footprint(weights.iter().map(Arrays::bytes).sum())))
     }
 }

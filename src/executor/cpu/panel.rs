@@ -111,23 +111,18 @@ impl Panel {
                     None if stride == 1 => to.copy_from_slice(&line[..count]),
                     None => to.iter_mut().zip(line.iter().step_by(stride)).for_each(|(to, from)| *to = *from),
                     Some(affine) => {
-                        let [scale, shift] = [&affine.scale, &affine.shift].map(|part| &part[block].0[..]);
-                        for (to, from) in to.iter_mut().zip(line.iter().step_by(stride)) {
-                            normalised(simd, from, scale, shift, to);
+                        let scale = S::as_simd_f32s(&affine.scale[block].0).0;
+                        let shift = S::as_simd_f32s(&affine.shift[block].0).0;
+                        let from = line.chunks(stride);
+                        for (to, from) in to.iter_mut().zip(from) {
+                            let (from, to) = (S::as_simd_f32s(&from[0]).0, S::as_mut_simd_f32s(to).0);
+                            for v in 0..(LANES / S::F32_LANES).min(to.len()) {
+                                to[v] = relu(simd, simd.mul_add_e_f32s(from[v], scale[v], shift[v]));
+                            }
                         }
                     }
                 }
             }
         }
-    }
-}
-
-/// Batch norm and ReLU of a pixel's channels.
-#[inline(always)]
-fn normalised<S: Simd>(simd: S, from: &[f32], scale: &[f32], shift: &[f32], to: &mut [f32]) {
-    let [from, scale, shift] = [from, scale, shift].map(|part| S::as_simd_f32s(part).0);
-    let to = S::as_mut_simd_f32s(to).0;
-    for i in 0..(LANES / S::F32_LANES).min(to.len()) {
-        to[i] = relu(simd, simd.mul_add_e_f32s(from[i], scale[i], shift[i]));
     }
 }

@@ -130,13 +130,10 @@ fn place(
     // The input is written in step 0, layer i is step i + 1.
     for (i, ((_, layer), step)) in layers.iter().zip(steps).enumerate() {
         extend(layer.output, i + 1);
-        for id in layer.reads() {
-            if id != graph.input() {
-                extend(id, i + 1);
-            } else if step.form != Some(Form::Channels) {
-                extend(id, 0);
-                extend(id, i + 1);
-            }
+        let inputs: &[ValueId] = if step.form == Some(Form::Channels) { &[] } else { &layer.inputs };
+        for id in inputs.iter().copied().chain(layer.residual()) {
+            extend(id, if id == graph.input() { 0 } else { i + 1 });
+            extend(id, i + 1);
         }
     }
     keep.iter().for_each(|id| extend(*id, layers.len() + 1));

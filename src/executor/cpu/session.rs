@@ -15,7 +15,7 @@ use super::{
     winograd,
 };
 use crate::{
-    Result,
+    Error, Result,
     graph::{Conv2dParams, Plain, ValueId},
     network::{Activation, Addend, Layer, LayerOp, Network, Subsample},
     tensor::{Shape, Tensor},
@@ -28,14 +28,14 @@ pub(super) struct Session {
     pub(super) wanted: Vec<ValueId>,
     pub(super) plan: Plan,
     weights: Vec<Arrays>,
-    buffers: Vec<Vec<Lanes>>,
+    buffers: Vec<Box<[Lanes]>>,
 }
 
 impl Session {
     /// Plans, packs the weights that no other session has, and makes the buffers.
     ///
     /// # Errors
-    /// Those of [`Plan::new`] and [`Store::of`].
+    /// Those of [`Plan::new`] and [`Store::of`]; [`Error::GpuMemory`] if there is no memory for the buffers.
     pub(super) fn new(
         network: &Network,
         store: &Store,
@@ -46,7 +46,7 @@ impl Session {
     ) -> Result<Self> {
         let plan = Plan::new(network, input, wanted)?;
         let weights = store.of(network, &plan, arch, threads)?;
-        let buffers = plan.buffers.iter().map(|len| vec![Lanes::default(); *len]).collect();
+        let buffers = plan.buffers.iter().map(|len| buffer(*len)).collect::<Result<_>>()?;
         Ok(Session { input, wanted: wanted.to_vec(), plan, weights, buffers })
     }
 
@@ -82,10 +82,16 @@ impl Session {
     }
 }
 
+/// A buffer of so many lanes.
+fn buffer(len: usize) -> Result<Box<[Lanes]>> {
+    let failed = |()| Error::GpuMemory { device: "cpu".into(), reason: format!("{len} times 64 bytes of activations") };
+    bytemuck::allocation::try_zeroed_slice_box(len).map_err(failed)
+}
+
 /// A step under way.
 struct Running<'a> {
     plan: &'a Plan,
-    buffers: &'a [Vec<Lanes>],
+    buffers: &'a [Box<[Lanes]>],
     input: &'a Tensor,
     arch: Arch,
     threads: &'a Threads,
@@ -160,7 +166,8 @@ impl Running<'_> {
             return conv::run(arch, threads, &conv::Operands { params, x, prologue: None, weights, epilogue }, y);
         }
         let x = self.source(self.layer.inputs[0]);
-        let operands = conv::Operands::<LANES> { params, x, prologue: self.arrays.affine.as_deref(), weights, epilogue };
+        let operands =
+            conv::Operands::<LANES> { params, x, prologue: self.arrays.affine.as_deref(), weights, epilogue };
         if self.step.form == Some(Form::Winograd) {
             return winograd::run(arch, threads, &operands, y);
         }

@@ -50,7 +50,8 @@ impl Arrays {
         Ok(arrays)
     }
 
-    fn bytes(&self) -> u64 {
+    /// Bytes of all of them.
+    pub(super) fn bytes(&self) -> u64 {
         let affine = |affine: &Arc<Affine>| 2 * size_of_val(&affine.scale[..]) as u64;
         let plain = |plain: &Arc<Vec<f32>>| size_of_val(&plain[..]) as u64;
         self.packed.as_deref().map_or(0, Packed::bytes)
@@ -86,10 +87,5 @@ impl Store {
             all.push(arrays);
         }
         Ok(all)
-    }
-
-    /// Bytes of all arrays that were packed.
-    pub(super) fn bytes(&self) -> u64 {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).values().map(Arrays::bytes).sum()
     }
 }

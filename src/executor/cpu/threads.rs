@@ -1,7 +1,9 @@
 //! The threads of the process that compute networks: one pool for each number of them, made when it is first wanted.
 
 use std::{
+    cell::RefCell,
     collections::BTreeMap,
+    ops::Range,
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -53,11 +55,17 @@ impl Threads {
     }
 }
 
-thread_local! {
-    static SCRATCH: std::cell::RefCell<Vec<Lanes>> = const { std::cell::RefCell::new(Vec::new()) };
+/// `0..len` in so many parts of nearly the same size.
+pub(super) fn cut(len: usize, parts: usize) -> impl Iterator<Item = Range<usize>> {
+    (0..parts).map(move |part| part * len / parts..(part + 1) * len / parts)
 }
 
-/// Lends this thread's own memory to `work`: so many lanes, with whatever was left in them.
+thread_local! {
+    static SCRATCH: RefCell<Vec<Lanes>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Lends this thread's own memory to `work`: so many lanes, with whatever was left in them. Vectors have to be dispatched to inside of
+/// `work`: what comes through here is compiled for any processor.
 pub(super) fn with_scratch<T>(len: usize, work: impl FnOnce(&mut [Lanes]) -> T) -> T {
     SCRATCH.with_borrow_mut(|scratch| {
         if scratch.len() < len {

@@ -3,11 +3,14 @@
 //! A weight vector is loaded once for all pixels of the tile, an input once for all channels of the strip, where it is spread over a vector.
 //! A library of matrix products would want the windows of a convolution as rows of a matrix in memory; here they are only addresses.
 
+use std::ops::Range;
+
 use pulp::{Arch, Simd, WithSimd};
 
 use super::{
     lanes::{LANES, Lanes},
     simd::{relu, sigmoid_all},
+    threads,
 };
 use crate::network::Activation;
 
@@ -63,11 +66,9 @@ impl TileSize {
         arch.dispatch(Here)
     }
 
-    /// Cuts `pixels` into tiles of nearly the same size: the first pixel of each, and how many it has.
-    pub(super) fn cut(self, pixels: usize) -> impl Iterator<Item = (usize, usize)> {
-        let tiles = pixels.div_ceil(self.pixels);
-        let first = move |tile: usize| tile * pixels / tiles;
-        (0..tiles).map(move |tile| (first(tile), first(tile + 1) - first(tile)))
+    /// Cuts `pixels` into tiles of nearly the same size.
+    pub(super) fn cut(self, pixels: usize) -> impl Iterator<Item = Range<usize>> {
+        threads::cut(pixels, pixels.div_ceil(self.pixels))
     }
 }
 
