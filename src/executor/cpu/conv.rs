@@ -6,7 +6,7 @@ use pulp::{Arch, Simd, WithSimd};
 
 use super::{
     lanes::{LANES, Lanes, Source, Target, View, blocks},
-    panel::Panel,
+    panel::{Panel, Part},
     threads::{Threads, cut, with_scratch},
     tile::{self, Tile, TileSize},
     weights::{Affine, Packed},
@@ -125,7 +125,7 @@ impl<const C: usize> WithSimd for Work<'_, '_, C> {
         }
         let scratch: &mut [f32] = bytemuck::cast_slice_mut(mem::take(&mut self.scratch));
         let panel = &mut scratch.as_chunks_mut().0[..planes.len() * self.panel.plane()];
-        self.panel.fill(simd, x, self.task.image, planes, rows, *prologue, panel);
+        self.panel.fill(simd, x, Part { image: self.task.image, planes, rows }, *prologue, panel);
         let offsets = self.offsets;
         self.tiles(simd, panel, offsets);
     }
@@ -185,7 +185,9 @@ pub(super) fn run_vectors(arch: Arch, threads: &Threads, operands: &Operands<'_,
     let mut outputs = vec![Lanes::default(); view.buffer_len()];
     let residual = residual.as_ref().map(|(data, view)| Source::new(data, *view));
     let epilogue = Epilogue { residual, ..operands.epilogue };
-    let operands = Operands { x: Source::new(&x, x_view), epilogue, ..*operands };
+    // All images are read, whatever the step from one pixel to the next would be.
+    let params = Conv2dParams { stride: 1, ..operands.params };
+    let operands = Operands { params, x: Source::new(&x, x_view), epilogue, ..*operands };
     run(arch, threads, &operands, Target { data: &mut outputs, view });
     for (i, plane) in y.planes().enumerate() {
         let (image, block) = (i / blocks(c), i % blocks(c));

@@ -1,6 +1,9 @@
 //! The fast path without a GPU, as an executor.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use pulp::{Arch, Simd, WithSimd};
 
@@ -20,7 +23,6 @@ use crate::{
 
 /// A network on the processor's vector units. Weights are packed once; the buffers of the last call are kept for the next one that wants
 /// the same values of an input of the same shape.
-#[derive(Debug)]
 pub(crate) struct Cpu {
     info: DeviceInfo,
     network: Network,
@@ -67,6 +69,12 @@ impl Cpu {
             *self.kept.lock().unwrap_or_else(PoisonError::into_inner) = Some(session);
             Ok(outcome)
         })
+    }
+}
+
+impl fmt::Debug for Cpu {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Cpu").field("info", &self.info).field("network", &self.network).finish_non_exhaustive()
     }
 }
 

@@ -28,6 +28,14 @@ impl From<Conv2dParams> for Window {
     }
 }
 
+/// The part of an input that a panel is a copy of.
+pub(super) struct Part {
+    pub(super) image: usize,
+    pub(super) planes: Range<usize>,
+    /// The rows of outputs that read it.
+    pub(super) rows: Range<usize>,
+}
+
 /// How panels for so many rows of outputs of a width lie: `[planes][phases][rows][columns]`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Panel {
@@ -73,22 +81,21 @@ impl Panel {
         (0..runs).map(move |run| (run * step, run * width, len))
     }
 
-    /// Copies the `planes` of image `n` that the output rows `rows` read.
+    /// Copies a part of an input.
     #[inline(always)]
     pub(super) fn fill<S: Simd, const C: usize>(
         &self,
         simd: S,
         x: &Source<'_, C>,
-        n: usize,
-        planes: Range<usize>,
-        rows: Range<usize>,
+        part: Part,
         prologue: Option<&Affine>,
         panel: &mut [[f32; C]],
     ) {
         let Window { kernel, stride, padding, .. } = self.window;
         let shape = x.view.shape;
+        let Part { image, planes, rows } = part;
         for (block, to) in planes.zip(panel.chunks_exact_mut(self.plane())) {
-            let from = x.plane(n, block);
+            let from = x.plane(image, block);
             for (i, to) in to.chunks_exact_mut(self.columns).enumerate() {
                 let (phase, row) = (i / self.rows, i % self.rows);
                 let step = if kernel == 1 { stride } else { 1 };

@@ -132,11 +132,11 @@ fn store<S: Simd, const P: usize, const N: usize>(
     let vectors = LANES / S::F32_LANES;
     let first = &mut S::as_mut_simd_f32s(bytemuck::cast_slice_mut(first)).0[..P * vectors];
     let second = &mut S::as_mut_simd_f32s(bytemuck::cast_slice_mut(second)).0[..P * (N - vectors)];
-    for p in 0..P {
-        for n in 0..N {
+    for (p, sums) in sums.iter().enumerate() {
+        for (n, sum) in sums.iter().enumerate() {
             let (block, i) = (n / vectors, p * vectors + n % vectors);
             let y = if block == 0 { &mut first[i] } else { &mut second[i] };
-            *y = finish(sums[p][n], block, i);
+            *y = finish(*sum, block, i);
         }
     }
 }
