@@ -1,7 +1,7 @@
 //! Which buffer each value lives in, and how much memory that comes to. Values that are alive at the same time never share one.
 //!
-//! wgpu tracks hazards per whole buffer and forbids reading and writing one buffer in a dispatch, so values get whole
-//! buffers out of a small rotating set, not slices of one arena.
+//! wgpu tracks hazards per whole buffer and forbids reading and writing one buffer in a dispatch, and on the CPU a layer borrows whole
+//! buffers, so values get whole buffers out of a small rotating set, not slices of one arena.
 
 use std::cmp::Reverse;
 
