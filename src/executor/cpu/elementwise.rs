@@ -158,8 +158,8 @@ fn softplus(x: f32) -> f32 {
     x.max(0.0) + (-x.abs()).exp().ln_1p()
 }
 
-/// The gates of efficient channel attention: `y[n, c] = sigmoid(sum over t of weight[t] * x[n, c + t - K / 2])`, `x` being zero outside of its
-/// channels.
+/// The gates of efficient channel attention: `y[n, c] = sigmoid(sum over t of weight[t] * x[n, c + t - K / 2])`, `x` being zero outside
+/// of its channels.
 pub(super) fn channel_gate(weight: &[f32], x: Source<'_>, y: Target<'_>) {
     let (channels, blocks) = (x.view.shape.c, blocks(x.view.shape.c));
     for (i, plane) in y.planes().enumerate() {
