@@ -31,9 +31,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         let settings = Classifier::builder().graph(graph.clone()).checkpoint(checkpoint.clone(), None).crop(32);
         settings.device(device).open()?.logits(&input)
     };
-    let (here, cpu) = (logits("auto")?, logits("cpu")?);
-    for (class, (here, cpu)) in here.data.iter().zip(&cpu.data).enumerate() {
-        println!("class {class}: {here:9.5} on the device, {cpu:9.5} on the CPU");
+    let (here, reference) = (logits("auto")?, logits("reference")?);
+    for (class, (here, reference)) in here.data.iter().zip(&reference.data).enumerate() {
+        println!("class {class}: {here:9.5} on the device, {reference:9.5} of the reference");
     }
     Ok(())
 }

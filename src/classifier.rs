@@ -156,8 +156,8 @@ impl Classifier {
         self.network().checkpoint().fingerprint()
     }
 
-    /// Bytes of the buffers that hold the activations of `batch` images on the device, weights not counted; 0 on the CPU
-    /// reference path.
+    /// Bytes of the buffers that hold the activations of `batch` images on the device, weights not counted; 0 for the
+    /// reference.
     ///
     /// # Errors
     /// Those of [`Plan::new`](crate::executor::gpu::plan::Plan::new).
@@ -212,7 +212,7 @@ impl Classifier {
     }
 
     /// The time of every step on the device, for `batch` images of made-up pixels: medians of `runs` runs. A step is a dispatch of a
-    /// kernel, or an operator on the CPU reference path.
+    /// kernel, a layer on the CPU, or an operator of the reference.
     ///
     /// # Errors
     /// `gpu.*` if the device fails.
@@ -221,7 +221,7 @@ impl Classifier {
         profile::profile(&*self.0.executor, self.input_shape(batch), runs).await
     }
 
-    /// Device memory for an input of shape `input`; none on the CPU reference path.
+    /// Device memory for an input of shape `input`; none for the reference.
     ///
     /// # Errors
     /// Those of [`Plan::new`](crate::executor::gpu::plan::Plan::new).
@@ -230,7 +230,7 @@ impl Classifier {
         self.0.executor.footprint(input)
     }
 
-    /// Bytes that all buffers on the device of this classifier take now, as its allocator counts them; none on the CPU reference path
+    /// Bytes that all buffers on the device of this classifier take now, as its allocator counts them; none on the CPU
     /// and where the driver's memory is not suballocated.
     #[doc(hidden)]
     pub async fn device_memory_async(&self) -> Option<u64> {

@@ -16,7 +16,7 @@
 //! ```text
 //! bytes -> image ----------------------------------------------.
 //! id -> hub -> checkpoint -> models -> graph -> network -> an executor -> values -> labels -> predictions
-//!                                                      \-> reference | gpu
+//!                                                      \-> reference | cpu | gpu
 //! ```
 //!
 //! Above the executors nothing knows what computes.
@@ -32,9 +32,10 @@
 //! | `structure` | what is stated of a network and no tensor shows | `graph` |
 //! | [`checkpoint`] | names to tensors, configurations | `image`, for the preprocessing; `labels`, for the forms of class names; `structure`, for what a configuration states |
 //! | `models` | [`Graph`](graph::Graph) of a checkpoint: recognised by the tensors' names and shapes, or by name | `graph`, `structure` |
-//! | `network` | fused layers, the same for every device | `graph`, `checkpoint` |
+//! | `network` | fused layers, batch norm folded, the transforms of weights: the same for every device | `graph`, `checkpoint` |
 //! | `executor` | the trait of what computes a network, the list of those that need no adapter, kinds of devices, steps, footprints, faults | `graph`, `network` |
-//! | `executor::reference` | every value of a graph by naive loops: the oracle, and the path without a GPU | `graph`, `checkpoint` |
+//! | `executor::reference` | every value of a graph by naive loops: the oracle, against which every other is checked | `graph`, `checkpoint` |
+//! | `executor::cpu` | a network on the processor's vector units, in blocks of channels: the path without a GPU | `graph`, `checkpoint`, `network` |
 //! | `executor::gpu::kernels` | the catalogue: a file and a shader for each kernel | `graph`, `network` |
 //! | `executor::gpu::plan` | a network compiled for a device, as data: kernels with reasons, buffers, packed weights | `kernels`, `network` |
 //! | `executor::gpu` | runs a plan in one submission, or in several where that takes long; alone names `wgpu` | `plan`, `kernels`, `cache` |

@@ -71,8 +71,8 @@ pub enum Note {
         /// Why it is used.
         reason: String,
     },
-    /// No adapter could be opened, and the reference loops serve.
-    ReferenceUsed(Error),
+    /// No adapter that is faster than the CPU could be opened, and the CPU serves.
+    CpuUsed(Error),
     /// The adapter runs on the CPU.
     #[non_exhaustive]
     SoftwareAdapter {
@@ -152,7 +152,7 @@ impl fmt::Display for Note {
             Note::NonCommercial { model } => write!(f, "the licence of {model} does not allow commercial use"),
             Note::AdapterFailed(error) => error.fmt(f),
             Note::AdapterChosen { device, reason } => write!(f, "{device} is used: {reason}"),
-            Note::ReferenceUsed(error) => write!(f, "{error}; using the CPU reference path, which is slow"),
+            Note::CpuUsed(error) => write!(f, "{error}; using the CPU"),
             Note::SoftwareAdapter { device } => write!(f, "{device} is a software adapter: it runs on the CPU"),
             Note::BeyondF16 { layer, largest } => {
                 write!(f, "weights of {layer} reach {largest:.3e}, which f16 does not hold: everything is stored as f32")

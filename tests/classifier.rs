@@ -15,7 +15,7 @@ use residua::{
 };
 
 fn on_each_path(test: impl Fn(&Classifier)) {
-    for device in ["auto", "cpu"] {
+    for device in [&*common::adapter(), "cpu", "reference"] {
         test(&Classifier::builder().device(device).open().unwrap());
     }
 }
@@ -76,7 +76,7 @@ fn features_are_what_the_head_reads() {
     let checkpoint = Checkpoint::open(&whole).unwrap();
     let (weight, bias) = (checkpoint.tensor("linear.weight", &[10, 64]), checkpoint.tensor("linear.bias", &[10]));
     let (weight, bias) = (weight.unwrap(), bias.unwrap());
-    for device in ["auto", "cpu"] {
+    for device in [&*common::adapter(), "cpu", "reference"] {
         let classifier = open(&whole, device);
         assert_eq!(classifier.model().features, 64);
         let batch = classifier.embed_batch(&images).unwrap();

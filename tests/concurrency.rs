@@ -113,7 +113,7 @@ fn sixty_four_threads_share_a_classifier_and_others_open_theirs() {
             DynamicImage::from(pixels)
         };
         let photos: Vec<DynamicImage> = (0..6).map(photo).collect();
-        let shared = Classifier::open("builtin").unwrap();
+        let shared = Classifier::builder().device(&common::adapter()).open().unwrap();
         assert!(shared.device().index.is_some(), "the GPU tests need an adapter");
         let batch = |classifier: &Classifier, i: usize| classifier.infer_batch(&photos[..1 + i % photos.len()]);
         let serial: Vec<Vec<Prediction>> = (0..photos.len()).map(|i| batch(&shared, i).unwrap()).collect();
@@ -122,7 +122,7 @@ fn sixty_four_threads_share_a_classifier_and_others_open_theirs() {
                 let handle = shared.clone();
                 let (batch, serial) = (&batch, &serial);
                 scope.spawn(move || {
-                    let own = (i % 8 == 0).then(|| Classifier::open("builtin").unwrap());
+                    let own = (i % 8 == 0).then(|| Classifier::builder().device(&common::adapter()).open().unwrap());
                     let classifier = own.unwrap_or(handle);
                     for call in i..i + 4 {
                         assert_eq!(batch(&classifier, call).unwrap(), serial[call % serial.len()], "thread {i}");

@@ -155,5 +155,5 @@ fn the_executors_that_need_no_adapter_are_devices_by_their_names() {
         let again = Network::new(network.graph().clone(), network.checkpoint().clone());
         assert_eq!(on_cpu(name, again, Threads::host()).info(), classifier.device());
     }
-    assert_eq!(on_cpu("another", network(), Threads::host()).info().kind, DeviceKind::Reference);
+    assert_eq!(on_cpu("another", network(), Threads::host()).info().kind, DeviceKind::Cpu);
 }

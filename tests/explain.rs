@@ -74,7 +74,7 @@ fn mean(explanation: &Explanation) -> f32 {
 
 #[test]
 fn a_map_averages_to_the_logit_that_classify_gives() {
-    for device in ["auto", "cpu"] {
+    for device in [&*common::adapter(), "cpu", "reference"] {
         let classifier = Classifier::builder().device(device).open().unwrap();
         let photo = photo(80, 60);
         let prediction = classifier.infer(&photo).unwrap();

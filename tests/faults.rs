@@ -256,7 +256,8 @@ fn a_device_is_tested_once_and_one_that_fails_is_tested_again() {
         let open = |plan: &dyn Fn(&Injection)| {
             let injection = Injection::default();
             plan(&injection);
-            let outcome = Classifier::builder().cache(folder.path()).inject(&injection).open();
+            let outcome =
+                Classifier::builder().device(&common::adapter()).cache(folder.path()).inject(&injection).open();
             (outcome, injection.seen(Moment::Dispatch))
         };
         let remembered = || {
@@ -265,7 +266,7 @@ fn a_device_is_tested_once_and_one_that_fails_is_tested_again() {
         };
         let (_, dispatches) = {
             let nothing = Injection::default();
-            let classifier = Classifier::builder().inject(&nothing).open().unwrap();
+            let classifier = Classifier::builder().device(&common::adapter()).inject(&nothing).open().unwrap();
             (classifier, nothing.seen(Moment::Dispatch))
         };
         assert!(dispatches > 2, "{dispatches}");
@@ -279,7 +280,7 @@ fn a_device_is_tested_once_and_one_that_fails_is_tested_again() {
         let (outcome, tested) = open(&|_| {});
         assert_eq!((outcome.is_ok(), tested), (true, 0), "it is remembered");
         let injection = Injection::default();
-        Classifier::builder().untested(true).inject(&injection).open().unwrap();
+        Classifier::builder().device(&common::adapter()).untested(true).inject(&injection).open().unwrap();
         assert_eq!(injection.seen(Moment::Dispatch), 0);
     });
 }
@@ -290,7 +291,7 @@ fn every_way_through_the_library_notices_a_device_that_does_nothing() {
         let photo = DynamicImage::new_rgb8(40, 40);
         let idle = |work: &dyn Fn(&Classifier) -> Result<(), Error>, what: &str| {
             let injection = Injection::default();
-            let classifier = Classifier::builder().inject(&injection).open().unwrap();
+            let classifier = Classifier::builder().device(&common::adapter()).inject(&injection).open().unwrap();
             (1..200).for_each(|nth| injection.plan(Moment::Submit, nth, Failure::Idle));
             assert_eq!(work(&classifier).expect_err(what).code(), "gpu.wrong", "{what}");
         };
@@ -310,7 +311,12 @@ fn every_way_through_the_library_notices_a_device_that_does_nothing() {
 fn a_device_that_is_too_slow_is_lost_and_let_go_while_it_works() {
     in_time(|| {
         let injection = Injection::default();
-        let classifier = Classifier::builder().synthetic("cifar_resnet110b").inject(&injection).open().unwrap();
+        let classifier = Classifier::builder()
+            .device(&common::adapter())
+            .synthetic("cifar_resnet110b")
+            .inject(&injection)
+            .open()
+            .unwrap();
         let input = Tensor::zeros(classifier.input_shape(16));
         let expected = bits(&classifier.logits(&input).unwrap().data);
         injection.patience(Duration::from_millis(1));
@@ -325,7 +331,7 @@ fn a_device_that_is_too_slow_is_lost_and_let_go_while_it_works() {
 fn a_classifier_and_its_heat_maps_outlive_their_device() {
     in_time(|| {
         let injection = Injection::default();
-        let classifier = Classifier::builder().inject(&injection).open().unwrap();
+        let classifier = Classifier::builder().device(&common::adapter()).inject(&injection).open().unwrap();
         let photo = DynamicImage::new_rgb8(40, 40);
         let before = (classifier.infer(&photo).unwrap().top(10), classifier.explain(&photo, None).unwrap());
         for (nth, failure) in [Failure::Lost, Failure::Destroyed].into_iter().enumerate() {
@@ -436,7 +442,7 @@ fn a_driver_that_refuses_every_kernel_is_an_error() {
 fn verify_tells_which_kernel_the_driver_refuses_and_goes_on_without() {
     in_time(|| {
         let injection = Injection::default();
-        let classifier = Classifier::builder().inject(&injection).open().unwrap();
+        let classifier = Classifier::builder().device(&common::adapter()).inject(&injection).open().unwrap();
         // The kernels of the usual choice are there, so that it is another one that is refused.
         assert!(classifier.verify(1, Coverage::Chosen).unwrap().ok);
         injection.plan(Moment::Pipeline, 1, Failure::Refused);
@@ -480,9 +486,11 @@ fn numbers_that_overflow_name_their_layer() {
         let photo = DynamicImage::ImageRgb8(image::RgbImage::from_fn(32, 32, |x, y| {
             image::Rgb([x as u8 * 8, y as u8 * 8, 99])
         }));
-        let mut cases = vec![("auto", Precision::F32, 1e20, f32::MAX), ("cpu", Precision::F32, 1e20, f32::MAX)];
+        let adapter = common::adapter();
+        let mut cases: Vec<(&str, _, _, _)> =
+            [&*adapter, "cpu", "reference"].map(|device| (device, Precision::F32, 1e20, f32::MAX)).into();
         if common::precisions(&common::device(), "numbers that overflow").contains(&StorageType::F16) {
-            cases.push(("auto", Precision::F16, 300.0, 65504.0));
+            cases.push((&adapter, Precision::F16, 300.0, 65504.0));
         }
         for (device, storage, factor, largest) in cases {
             let path = folder.path().join("overflowing.safetensors");

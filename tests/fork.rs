@@ -63,11 +63,11 @@ fn refused(classifier: Classifier, photo: &DynamicImage) -> i32 {
 #[test]
 fn a_fork_is_told_and_the_parent_goes_on() {
     let photo = DynamicImage::new_rgb8(32, 32);
-    let classifier = Classifier::open("builtin").unwrap();
+    let classifier = Classifier::builder().device("0").open().unwrap();
     assert!(classifier.device().index.is_some(), "the GPU tests need an adapter");
     let expected = classifier.infer(&photo).unwrap();
     // Of this one the child has the only handle.
-    let other = Classifier::open("builtin").unwrap();
+    let other = Classifier::builder().device("0").open().unwrap();
     assert_eq!(other.infer(&photo).unwrap(), expected);
     let shown = photo.clone();
     ends_with(in_fork(move || refused(other, &shown)), 0);

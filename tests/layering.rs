@@ -22,7 +22,8 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("checkpoint", &["image", "labels", "structure"]),
     ("models", &["graph", "structure"]),
     ("network", &["graph", "checkpoint"]),
-    ("executor", &["graph", "network", "note", "executor::reference"]),
+    ("executor", &["graph", "network", "note", "executor::reference", "executor::cpu"]),
+    ("executor::cpu", &["graph", "checkpoint", "network", "executor"]),
     ("executor::reference", &["graph", "checkpoint", "network", "executor"]),
     (
         "executor::gpu",

@@ -147,7 +147,8 @@ fn a_network_without_a_head_opens_and_gives_no_classes() {
 fn what_opening_prepares_is_not_made_again_for_the_first_image() {
     let injection = Injection::default();
     let opened = |images: Option<usize>| {
-        let (before, builder) = (injection.seen(Moment::Pipeline), Classifier::builder().untested(true));
+        let (before, builder) =
+            (injection.seen(Moment::Pipeline), Classifier::builder().device(&common::adapter()).untested(true));
         let builder = images.into_iter().fold(builder.inject(&injection), Builder::prepare);
         let classifier = builder.open().unwrap();
         let opening = injection.seen(Moment::Pipeline) - before;

@@ -77,7 +77,7 @@ impl Cifar10 {
         let golden = &self.golden[name];
         let wanted = golden["correct"].as_u64().unwrap();
         let model = self.data.join(format!("weights/{name}.safetensors"));
-        let mut builder = Classifier::builder().model(model.to_str().unwrap());
+        let mut builder = Classifier::builder().device(&common::adapter()).model(model.to_str().unwrap());
         if let (Some(mean), Some(std)) = (golden.get("mean"), golden.get("std")) {
             builder = builder.mean(f32s(mean).try_into().unwrap()).std(f32s(std).try_into().unwrap());
         }
@@ -123,7 +123,7 @@ fn imagenet(name: &str) {
     let model = folder.path().join("model.safetensors");
     let packed = data.join(format!("weights/imagenet-{name}.safetensors.xz"));
     unpack(Command::new("xz").arg("-dkc").arg(packed).stdout(fs::File::create(&model).unwrap()));
-    let classifier = Classifier::open(model.to_str().unwrap()).unwrap();
+    let classifier = Classifier::builder().device(&common::adapter()).model(model.to_str().unwrap()).open().unwrap();
     assert_eq!(classifier.model().architecture, name);
     let rows = golden["rows"].as_array().unwrap();
     let mut same = 0;

@@ -181,7 +181,7 @@ fn row_52_pipelines_are_kept_on_disk_and_broken_files_do_no_harm() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("residua");
     let logits = || {
-        let classifier = Classifier::builder().cache(&path).open().unwrap();
+        let classifier = Classifier::builder().device(&common::adapter()).cache(&path).open().unwrap();
         let input = Tensor::zeros(classifier.input_shape(1));
         classifier.logits(&input).unwrap()
     };

@@ -304,7 +304,11 @@ fn every_kernel_is_verified_on_these_networks() {
         [("dilation in groups", 40), ("output stride 8", 40), ("activation gelu", 33), ("global catavgmax", 33)]
     {
         let row = golden.row(row);
-        let builder = Classifier::builder().checkpoint(golden.checkpoint(row), None).crop(crop).structure(row.stated());
+        let builder = Classifier::builder()
+            .device(&common::adapter())
+            .checkpoint(golden.checkpoint(row), None)
+            .crop(crop)
+            .structure(row.stated());
         let verified = builder.open().unwrap().verify(2, Coverage::Every).unwrap();
         assert!(
             verified.ok,

@@ -130,7 +130,13 @@ fn deterministic_kernels_are_those_measured_for_one_image() {
 
 /// A network with few distinct convolutions.
 fn open(cache: &std::path::Path, tune: Tune) -> Classifier {
-    Classifier::builder().synthetic("cifar_resnet20a").cache(cache).tune(tune).open().unwrap()
+    Classifier::builder()
+        .device(&common::adapter())
+        .synthetic("cifar_resnet20a")
+        .cache(cache)
+        .tune(tune)
+        .open()
+        .unwrap()
 }
 
 /// Measures what is missing, and tells how many convolutions that were.

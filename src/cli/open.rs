@@ -27,6 +27,9 @@ impl Global {
     pub(crate) fn open_builder(&self, builder: Builder) -> Result<Classifier, Error> {
         let classifier = self.tell(builder.faults(faults::known()).open()?)?;
         tuning::offer(self, classifier.device());
+        if (self.tune || self.retune) && classifier.device().index.is_none() {
+            self.note("nothing to measure: the shape of a layer alone says how it is computed here");
+        }
         Ok(classifier)
     }
 
@@ -36,6 +39,9 @@ impl Global {
             Classifier::builder().hub(self.hub()).adapter(self.wanted()?).precision(self.precision).prepare(0);
         builder = builder.test_size(self.test_size).deterministic(self.deterministic).tune(tuning::tune(self, None));
         builder = builder.allow_extra(self.allow_extra).allow_nonfinite(self.allow_nonfinite).no_config(self.no_config);
+        if let Some(threads) = self.threads {
+            builder = builder.threads(threads);
+        }
         if let Some(structure) = &self.structure {
             builder = builder.structure(structure.clone());
         }

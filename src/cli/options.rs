@@ -8,19 +8,22 @@ use residua::{Precision, Structure, image::Filter, stream::Batch};
 /// Options that every command takes.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Global {
-    /// Where to run: auto, cpu (the reference path), an index or a part of a name out of `residua devices` [default: auto]
+    /// Where to run: auto, cpu, reference (plain loops), an index or a part of a name out of `residua devices` [default: auto]
     ///
-    /// A number is an index, never a part of a name. auto takes the best adapter that can be opened, and cpu where there is none. Without
-    /// this option the variable WGPU_ADAPTER_NAME names the adapter, by a part of its name. WGPU_BACKEND (vulkan, metal, dx12) says in
-    /// which interfaces adapters are looked for.
-    #[arg(long, global = true, value_name = "auto|cpu|INDEX|NAME-PART")]
+    /// A number is an index, never a part of a name. auto takes the best adapter that can be opened, and cpu where there is none, or none
+    /// but software adapters, which are slower. Without this option the variable WGPU_ADAPTER_NAME names the adapter, by a part of its
+    /// name. WGPU_BACKEND (vulkan, metal, dx12) says in which interfaces adapters are looked for.
+    #[arg(long, global = true, value_name = "auto|cpu|reference|INDEX|NAME-PART")]
     pub(crate) device: Option<String>,
     /// How weights and activations are stored on the device
     #[arg(long, global = true, value_enum, default_value_t)]
     pub(crate) precision: Precision,
+    /// Threads that compute with --device cpu [default: as many as the process may use cores]
+    #[arg(long, global = true, value_name = "N", value_parser = threads)]
+    pub(crate) threads: Option<NonZero<usize>>,
     /// Images per submission: a number, or auto
     ///
-    /// auto goes by the network and the kind of device: 1 with --device cpu, else 4 to 256, fewer where fewer images are named or where
+    /// auto goes by the network and the kind of device: 1 with --device reference, else 4 to 256, fewer where fewer images are named or where
     /// the activations would take more than 1 GiB (4 GiB on a discrete GPU). A batch that does not fit is halved. The same command with the same number of images a
     /// batch gives the same bits each time, for an image alone, in a last batch that is not full, and after --resume; with another
     /// number the last bits may differ (see --deterministic).
@@ -123,6 +126,11 @@ fn batch(text: &str) -> Result<Batch, String> {
         Ok(n) if n.get() <= 65536 => Ok(Batch::Of(n)),
         _ => Err("a number from 1 to 65536, or auto".into()),
     }
+}
+
+fn threads(text: &str) -> Result<NonZero<usize>, String> {
+    let threads = text.parse::<NonZero<usize>>().ok().filter(|threads| threads.get() <= 1024);
+    threads.ok_or_else(|| "a number from 1 to 1024".into())
 }
 
 fn triple(text: &str) -> Result<[f32; 3], String> {

@@ -30,6 +30,8 @@ pub enum DeviceKind {
     VirtualGpu,
     /// An adapter that does not say what it is.
     Other,
+    /// The CPU's vector units, without an adapter.
+    Cpu,
     /// An adapter that runs on the CPU, such as llvmpipe.
     Software,
     /// The reference loops on the CPU, without an adapter.
@@ -37,12 +39,25 @@ pub enum DeviceKind {
 }
 
 impl DeviceInfo {
+    /// The CPU, with vectors of that name and so many threads.
+    #[cfg(not(target_family = "wasm"))]
+    pub(super) fn cpu(vectors: &str, threads: usize) -> Self {
+        let threads = if threads == 1 { "1 thread".into() } else { format!("{threads} threads") };
+        DeviceInfo {
+            index: None,
+            name: "cpu".into(),
+            backend: "cpu".into(),
+            driver: format!("{vectors}, {threads}"),
+            kind: DeviceKind::Cpu,
+        }
+    }
+
     /// The reference loops.
     #[doc(hidden)]
     pub fn reference() -> Self {
         DeviceInfo {
             index: None,
-            name: "cpu".into(),
+            name: "reference".into(),
             backend: "cpu".into(),
             driver: "residua reference loops".into(),
             kind: DeviceKind::Reference,
@@ -54,7 +69,7 @@ impl DeviceKind {
     /// It runs on the CPU.
     #[doc(hidden)]
     pub fn software(self) -> bool {
-        matches!(self, DeviceKind::Software | DeviceKind::Reference)
+        matches!(self, DeviceKind::Cpu | DeviceKind::Software | DeviceKind::Reference)
     }
 }
 
@@ -65,6 +80,7 @@ impl fmt::Display for DeviceKind {
             DeviceKind::IntegratedGpu => "integrated GPU",
             DeviceKind::VirtualGpu => "virtual GPU",
             DeviceKind::Other => "other",
+            DeviceKind::Cpu => "CPU",
             DeviceKind::Software => "software (CPU)",
             DeviceKind::Reference => "reference",
         })

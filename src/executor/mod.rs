@@ -5,19 +5,23 @@
 //! 1. A folder here, with a type that implements [`Executor`]. Five methods are its own: the device, the network, another network on
 //!    the same device, the values of a run, and the times of its steps. Every other one has a default, to be replaced where it has more to
 //!    tell.
-//! 2. A line in `on_cpu.rs`: the name that asks for it as a device, and what opens it. What needs an adapter is opened by [`gpu`].
+//! 2. A line in `on_cpu.rs`: the name that asks for it as a device, what it is, and what opens it. What needs an adapter is opened by [`gpu`].
 //! 3. If it is a device of another kind, a line in [`DeviceKind`].
 //!
 //! The commands then take it as a device of that name, `verify` compares each of its layers with the reference, `profile` times them, and the
 //! tests of operators, networks and properties run on it, by `executors()` of `tests/common`. `tests/executors.rs` has an example.
 
+#[cfg(not(target_family = "wasm"))]
+mod cpu;
 pub mod gpu;
 pub mod reference;
 
+mod concat;
 mod device_info;
 mod fault;
 mod footprint;
 mod host;
+mod memory;
 mod on_cpu;
 mod step;
 
@@ -27,7 +31,7 @@ pub use device_info::{DeviceInfo, DeviceKind};
 pub use fault::Fault;
 pub use footprint::Footprint;
 pub use host::{Host, Task, Work};
-pub use on_cpu::{on_cpu, on_cpu_names};
+pub use on_cpu::{on_cpu, on_cpu_devices, on_cpu_names};
 pub(crate) use step::medians;
 pub use step::{StepInfo, Times};
 
@@ -69,6 +73,11 @@ pub trait Executor: fmt::Debug + Shareable {
 
     /// The values `wanted`, in that order, for `input`.
     fn values<'a>(&'a self, input: Input<'a>, wanted: &'a [ValueId]) -> Work<'a, Result<Vec<Tensor>>>;
+
+    /// Makes ready what the network's output of an input of shape `input` needs: the call that wants it does without what fails here.
+    fn prepare(&self, _input: Shape) -> Work<'_> {
+        Box::pin(async {})
+    }
 
     /// How long each step takes that makes the network's output of `input`: medians of `runs` runs.
     fn times<'a>(&'a self, input: &'a Tensor, runs: usize) -> Work<'a, Result<Times>>;

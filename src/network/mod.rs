@@ -2,13 +2,20 @@
 //! size.
 
 mod commute;
+mod fold;
 mod fuse;
 mod layer;
+#[doc(hidden)]
+pub mod winograd_tile;
 
+pub(crate) use fold::{output_affine, scale_shift};
 pub use fuse::{Fused, fuse};
 pub use layer::{Activation, Addend, ConvWeights, Epilogue, Layer, LayerOp, Norm, Subsample};
+#[cfg(not(target_family = "wasm"))]
+pub(crate) use winograd_tile::Tile as WinogradTile;
 
 use crate::{
+    Error, Result,
     checkpoint::Checkpoint,
     graph::{Graph, ValueId},
 };
@@ -52,5 +59,30 @@ impl Network {
     /// The values that layers yield, in execution order: those that a plan can keep.
     pub fn values(&self) -> Vec<ValueId> {
         self.fused.layers.iter().map(|layer| layer.output).collect()
+    }
+
+    /// The layers that the values of `keep` depend on, with their indices, in execution order.
+    ///
+    /// # Errors
+    /// [`Error::NoValue`] for a value that is none of [`Network::values`].
+    pub(crate) fn needed(&self, keep: &[ValueId]) -> Result<Vec<(usize, &Layer)>> {
+        let mut wanted = vec![false; self.graph.nodes().len()];
+        for id in keep {
+            if !self.layers().iter().any(|layer| layer.output == *id) {
+                let node = self.graph.nodes().get(id.0).map_or_else(|| format!("%{}", id.0), |node| node.name.clone());
+                let reason = "its value cannot be read: the device computes it only as a part of another";
+                return Err(Error::NoValue { node, reason });
+            }
+            wanted[id.0] = true;
+        }
+        let mut layers: Vec<(usize, &Layer)> = Vec::new();
+        for (i, layer) in self.layers().iter().enumerate().rev() {
+            if wanted[layer.output.0] {
+                layer.reads().for_each(|id| wanted[id.0] = true);
+                layers.push((i, layer));
+            }
+        }
+        layers.reverse();
+        Ok(layers)
     }
 }

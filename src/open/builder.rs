@@ -1,6 +1,6 @@
 //! The settings of a [`Classifier`], one call each.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{num::NonZero, path::PathBuf, sync::Arc};
 
 use super::settings::{Precision, Settings};
 #[cfg(feature = "hub")]
@@ -57,7 +57,8 @@ impl Builder {
         self
     }
 
-    /// `auto` (the default), `cpu` (the reference path), an index, or a part of an adapter's name; a number is an index always.
+    /// `auto` (the default), `cpu`, `reference` (plain loops, the oracle), an index, or a part of an adapter's name; a number is an index
+    /// always. `auto` is the best adapter, and `cpu` where there is none but such as run on the CPU.
     pub fn device(mut self, device: &str) -> Self {
         self.0.wanted = self.0.wanted.device(device);
         self
@@ -80,6 +81,13 @@ impl Builder {
     /// Storage precision on the device.
     pub fn precision(mut self, precision: Precision) -> Self {
         self.0.precision = precision;
+        self
+    }
+
+    /// Threads that compute where the device is the CPU, instead of as many as the process may use cores.
+    #[doc(hidden)]
+    pub fn threads(mut self, threads: NonZero<usize>) -> Self {
+        self.0.threads = Some(threads);
         self
     }
 
@@ -217,7 +225,7 @@ impl Builder {
     /// # Errors
     /// `model.*` and `config.*` for what is wrong with the model, `hub.*` for fetching it, `gpu.*` for the device:
     /// [`Error::GpuWrong`](crate::Error::GpuWrong) for one that does not compute what it should. With device `auto` an adapter that is
-    /// not there, or cannot be opened, is not an error: the next one or the CPU reference path serves, and [`Classifier::notes`] says so.
+    /// not there, or cannot be opened, is not an error: the next one or the CPU serves, and [`Classifier::notes`] says so.
     pub async fn open_async(self, host: Arc<dyn Host>) -> Result<Classifier> {
         super::open(self.0, host).await
     }

@@ -4,6 +4,7 @@
 mod agreement;
 pub(crate) mod builder;
 mod class_names;
+mod cores;
 mod described;
 mod links;
 mod located;
@@ -26,6 +27,10 @@ use crate::{
 
 /// Opens the device while the model is read, and puts the one on the other.
 async fn open(settings: Settings, host: Arc<dyn Host>) -> Result<Classifier> {
+    let host = match settings.threads {
+        Some(threads) => cores::limited(host, threads),
+        None => host,
+    };
     let (mut device, mut described) = (None, None);
     {
         let open = async { device = Some(prepared::device(&settings, host.clone()).await) };

@@ -29,12 +29,16 @@ pub(super) struct Prepared {
     pub(super) notes: Vec<Note>,
 }
 
-/// Opens the device that `settings` want.
+/// Opens the device that `settings` want. The CPU, which is preferred to software adapters, has no f16.
 ///
 /// # Errors
-/// Those of [`Device::open`].
+/// Those of [`Device::open_preferred`].
 pub(super) async fn device(settings: &Settings, host: Arc<dyn Host>) -> Result<Device> {
-    let mut device = Device::open(settings.wanted.clone(), host).await?;
+    let wanted = settings.wanted.clone();
+    let mut device = match settings.precision {
+        Precision::F16 => Device::open(wanted, host).await?,
+        Precision::Auto | Precision::F32 => Device::open_preferred(wanted, host).await?,
+    };
     if let Some(cache) = settings.cache.clone() {
         device.use_cache(cache);
     }
@@ -46,7 +50,7 @@ pub(super) async fn device(settings: &Settings, host: Arc<dyn Host>) -> Result<D
 }
 
 impl Prepared {
-    /// Puts a network onto the device; without one that is the CPU reference path.
+    /// Puts a network onto the device; without one that is the CPU.
     ///
     /// # Errors
     /// `gpu.*`: what kept the device from being opened, unless any will do; a device that lacks what was asked for, or fails its test.
@@ -60,19 +64,28 @@ impl Prepared {
         let executor: Box<dyn Executor> = match device {
             Some(Ok(device)) => Box::new(on_gpu(network, device, &model, settings, &mut notes).await?),
             None if settings.precision == Precision::F16 => {
-                return Err(Error::GpuFeature { device: "cpu".into(), feature: "f16 storage".into() });
+                return Err(Error::GpuFeature { device: settings.wanted.name().into(), feature: "f16 storage".into() });
             }
-            None => on_cpu(settings.wanted.name(), network, host),
+            None => prepared(on_cpu(settings.wanted.name(), network, host), &model, settings).await,
             Some(Err(error @ (Error::NoAdapter { .. } | Error::GpuOpen { .. })))
                 if settings.wanted.is_auto() && settings.precision != Precision::F16 =>
             {
-                notes.push(Note::ReferenceUsed(error));
-                on_cpu(settings.wanted.name(), network, host)
+                notes.push(Note::CpuUsed(error));
+                prepared(on_cpu(settings.wanted.name(), network, host), &model, settings).await
             }
             Some(Err(error)) => return Err(error),
         };
         Ok(Prepared { executor, model, notes })
     }
+}
+
+/// `executor`, ready for the batches that are to come.
+async fn prepared(executor: Box<dyn Executor>, model: &ModelInfo, settings: &Settings) -> Box<dyn Executor> {
+    let images = settings.prepare.unwrap_or(1);
+    if images > 0 {
+        executor.prepare(Shape::new(images, 3, model.preprocess.height, model.preprocess.width)).await;
+    }
+    executor
 }
 
 async fn on_gpu(

@@ -1,5 +1,7 @@
 //! What is wanted: plain settings, of which the later steps ask what concerns them.
 
+use std::num::NonZero;
+
 #[cfg(feature = "hub")]
 use crate::hub::Hub;
 use crate::{
@@ -37,6 +39,8 @@ pub(crate) struct Settings {
     pub(super) wanted: Wanted,
     pub(super) untested: bool,
     pub(super) precision: Precision,
+    /// Threads that compute on the CPU, instead of as many as the host has cores.
+    pub(super) threads: Option<NonZero<usize>>,
     pub(super) resize: Option<usize>,
     pub(super) crop: Option<usize>,
     pub(super) filter: Option<image::Filter>,

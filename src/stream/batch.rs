@@ -43,11 +43,11 @@ impl BatchSize {
         let device = classifier.device();
         let (size, auto) = match wanted {
             Batch::Of(n) => (n.get(), false),
-            Batch::Auto if device.index.is_none() => (1, true),
+            Batch::Auto if device.kind == DeviceKind::Reference => (1, true),
             Batch::Auto => {
                 let (bytes, macs) = match device.kind {
                     DeviceKind::DiscreteGpu => (DISCRETE_BYTES, DISCRETE_MACS),
-                    DeviceKind::Software => (SHARED_BYTES, SOFTWARE_MACS),
+                    DeviceKind::Cpu | DeviceKind::Software => (SHARED_BYTES, SOFTWARE_MACS),
                     _ => (SHARED_BYTES, SHARED_MACS),
                 };
                 let fits = |n: usize| classifier.activation_bytes(n).is_ok_and(|needed| needed <= bytes);

@@ -122,7 +122,7 @@ mod tests {
             (i, Ok(ImageSource::Image(DynamicImage::ImageRgb8(image))))
         });
         let injection = Injection::default();
-        let classifier = Classifier::builder().deterministic(true).inject(&injection).open().unwrap();
+        let classifier = Classifier::builder().device("0").deterministic(true).inject(&injection).open().unwrap();
         (1..=failures).for_each(|nth| injection.plan(Moment::Buffer, nth, Failure::Memory));
         let (mut keys, mut results) = (Vec::new(), Vec::new());
         let outcome = Stream::new(&classifier).batch(batch).expect(8).run(inputs, Classifier::predict, &mut |batch| {

@@ -49,7 +49,7 @@ fn row_41_f16_where_there_is_none() {
 
 #[test]
 fn row_47_a_batch_of_none_and_one_bad_image_in_a_thousand() {
-    let classifier = Classifier::builder().open().unwrap();
+    let classifier = Classifier::builder().device("0").open().unwrap();
     assert_eq!(classifier.infer_batch(&[]).unwrap(), []);
 
     let folder = Folder::new();

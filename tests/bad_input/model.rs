@@ -172,7 +172,7 @@ fn row_18_weights_beyond_f16_are_stored_as_f32() {
     };
     let open = |precision| {
         let checkpoint = Checkpoint::from_bytes("large", weights(large, None)).unwrap();
-        Classifier::builder().checkpoint(checkpoint, None).precision(precision).open()
+        Classifier::builder().device("0").checkpoint(checkpoint, None).precision(precision).open()
     };
     let expected = open(Precision::F32).unwrap();
     let opened = match open(Precision::F16) {

@@ -5,13 +5,19 @@ use std::{
     process::{Command, Output},
 };
 
-use crate::{Folder, assert_fails, err, out, residua};
+use residua::DeviceKind;
+
+use crate::{Folder, assert_fails, err, on_cpu, out, residua};
 
 #[test]
 fn devices_are_listed_and_an_unknown_one_refused() {
     let output = residua(&["devices"]);
     assert_eq!(output.status.code(), Some(0));
-    assert!(out(&output).contains("* is used: auto"), "{}", out(&output));
+    assert!(out(&output).contains("* is used: its name is"), "{}", out(&output));
+    for name in ["cpu", "reference"] {
+        let listed = out(&residua(&["devices", "--device", name]));
+        assert!(listed.contains(&format!("\n* {name} ")) && listed.contains("* is used: asked for"), "{listed}");
+    }
     let folder = Folder::new();
     let photo = folder.image("photo.png", 32, 32);
     assert_fails(&residua(&["classify", "--device", "no such card", &photo]), 2, "gpu.unknown_device");
@@ -57,6 +63,29 @@ fn auto_and_cpu_are_words_in_any_case() {
     }
 }
 
+#[test]
+fn the_cpu_is_preferred_to_a_software_adapter_and_that_is_said() {
+    let folder = Folder::new();
+    let photo = folder.image("photo.png", 32, 32);
+    let auto = residua(&["classify", "--device", "auto", "--format", "jsonl", &photo]);
+    assert!(auto.status.success(), "{}", err(&auto));
+    let software = residua::devices().iter().all(|device| device.kind == DeviceKind::Software);
+    assert_eq!(out(&auto).contains("\"device\":\"cpu\""), software, "{}", out(&auto));
+    assert_eq!(err(&auto).contains("is a software (CPU) adapter"), software, "{}", err(&auto));
+    let listed = out(&residua(&["devices", "--device", "auto"]));
+    assert_eq!(listed.contains("\n* cpu "), software, "{listed}");
+}
+
+#[test]
+fn the_number_of_threads_changes_no_bit() {
+    let folder = Folder::new();
+    let photo = folder.image("photo.png", 32, 32);
+    let embed = |threads: &str| out(&on_cpu(&["embed", "--threads", threads, &photo]));
+    let one = embed("1");
+    assert!(one.lines().count() == 1 && embed("3") == one, "{one}");
+    assert_eq!(on_cpu(&["embed", "--threads", "0", &photo]).status.code(), Some(2));
+}
+
 #[cfg(target_os = "linux")]
 #[test]
 fn with_little_address_space_the_cpu_path_serves_and_says_so() {
@@ -67,7 +96,7 @@ fn with_little_address_space_the_cpu_path_serves_and_says_so() {
         let arguments = ["-c", &limited, env!("CARGO_BIN_EXE_residua"), "classify", "-k", "1", &photo];
         let output = Command::new("sh").args(arguments).output().unwrap();
         assert_eq!(output.status.code(), Some(0), "{kib} KiB: {}", err(&output));
-        assert!(err(&output).contains("using the CPU reference path"), "{kib} KiB: {}", err(&output));
+        assert!(err(&output).contains("using the CPU"), "{kib} KiB: {}", err(&output));
         let arguments = [&arguments[..], &["--device", "0"]].concat();
         let asked_for = Command::new("sh").args(arguments).output().unwrap();
         assert_eq!(asked_for.status.code(), Some(2), "{kib} KiB: {}", err(&asked_for));
@@ -117,7 +146,7 @@ fn noop_an_adapter_that_cannot_be_opened_is_named_with_the_drivers_words() {
     let auto = on_radv(false, &["classify", &photo]);
     assert_eq!(auto.status.code(), Some(0), "{}", err(&auto));
     let said = err(&auto);
-    assert!(said.contains("NAVI31) cannot be opened: ") && said.contains("CPU reference path"), "{said}");
+    assert!(said.contains("NAVI31) cannot be opened: ") && said.contains("using the CPU"), "{said}");
     assert_fails(&on_radv(false, &["classify", "--device", "0", &photo]), 2, "gpu.open");
 }
 
@@ -132,9 +161,9 @@ fn row_39_without_an_adapter_the_cpu_path_serves_and_says_so() {
     };
     let output = without(&["classify", &photo]);
     assert_eq!(output.status.code(), Some(0), "{}", err(&output));
-    assert!(err(&output).contains("no GPU adapter") && err(&output).contains("CPU reference path"), "{}", err(&output));
+    assert!(err(&output).contains("no GPU adapter") && err(&output).contains("using the CPU"), "{}", err(&output));
     assert_fails(&without(&["classify", "--device", "0", &photo]), 2, "gpu.no_adapter");
     let output = without(&["verify"]);
     assert_eq!(output.status.code(), Some(0), "{}", err(&output));
-    assert!(out(&output).contains("comparisons of the CPU reference with itself: all agree"), "{}", out(&output));
+    assert!(out(&output).contains("comparisons with the reference: all agree"), "{}", out(&output));
 }

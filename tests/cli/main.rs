@@ -25,13 +25,26 @@ mod variables;
 use std::{
     path::Path,
     process::{Command, Output, Stdio},
+    sync::LazyLock,
 };
 
 use folder::Folder;
-use residua::{checkpoint::Synthetic, models::Architecture};
+use residua::{checkpoint::Synthetic, executor::gpu::pick, models::Architecture};
 
+/// On the best adapter, unless a device is named: by itself the command prefers the CPU to a software adapter.
 fn residua(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_residua")).args(arguments).stdin(Stdio::null()).output().unwrap()
+    let mut command = Command::new(env!("CARGO_BIN_EXE_residua"));
+    command.env("WGPU_ADAPTER_NAME", adapter()).args(arguments).stdin(Stdio::null()).output().unwrap()
+}
+
+/// The name of the best adapter.
+fn adapter() -> &'static str {
+    static ADAPTER: LazyLock<String> = LazyLock::new(|| {
+        let mut devices = residua::devices();
+        let (index, _) = pick(&devices, &"auto".into()).expect("the GPU tests need an adapter");
+        devices.swap_remove(index).name
+    });
+    &ADAPTER
 }
 
 fn on_cpu(arguments: &[&str]) -> Output {

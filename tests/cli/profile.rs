@@ -34,8 +34,8 @@ fn a_table_a_trace_and_a_picture() {
 }
 
 #[test]
-fn on_the_reference_path_every_operator_has_its_time() {
-    let output = on_cpu(&["profile", "--runs", "1"]);
+fn of_the_reference_every_operator_has_its_time() {
+    let output = residua(&["profile", "--runs", "1", "--device", "reference"]);
     assert!(output.status.success(), "{}", err(&output));
     let table = out(&output);
     assert!(table.contains("steps, medians of 1 runs by the host's clock around each operator"), "{table}");
@@ -43,4 +43,14 @@ fn on_the_reference_path_every_operator_has_its_time() {
         assert!(table.lines().any(|line| line.ends_with(&format!("  {operator}"))), "{operator}: {table}");
     }
     assert!(!table.contains("device memory"), "{table}");
+}
+
+#[test]
+fn on_the_cpu_every_layer_has_its_time() {
+    let table = out(&on_cpu(&["profile", "--runs", "1"]));
+    assert!(table.contains("steps, medians of 1 runs by the host's clock around each layer"), "{table}");
+    for kernel in ["conv2d.channels", "conv2d.winograd", "linear"] {
+        assert!(table.lines().any(|line| line.ends_with(&format!("  {kernel}"))), "{kernel}: {table}");
+    }
+    assert!(table.contains("device memory"), "{table}");
 }

@@ -8,7 +8,7 @@ use rexpect::{
     session::{PtySession, spawn_command},
 };
 
-use crate::{Folder, out, residua};
+use crate::{Folder, adapter, out, residua};
 
 /// Milliseconds that a command may take, the compilation of kernels included.
 const PATIENCE: u64 = 120_000;
@@ -19,7 +19,12 @@ fn start(command: Command) -> PtySession {
 
 fn command(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_residua"));
-    command.args(arguments).env_remove("NO_COLOR").env("TERM", "xterm-256color").env("COLUMNS", "100");
+    command
+        .args(arguments)
+        .env("WGPU_ADAPTER_NAME", adapter())
+        .env_remove("NO_COLOR")
+        .env("TERM", "xterm-256color")
+        .env("COLUMNS", "100");
     command
 }
 

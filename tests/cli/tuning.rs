@@ -2,7 +2,7 @@
 
 use std::process::{Command, Output};
 
-use super::{Folder, err, out};
+use super::{Folder, adapter, err, on_cpu, out};
 
 #[test]
 fn kernels_are_measured_once_and_used_from_then_on() {
@@ -13,6 +13,7 @@ fn kernels_are_measured_once_and_used_from_then_on() {
         let home = std::env::home_dir().unwrap();
         let kernels = std::env::var_os("XDG_CACHE_HOME").map_or_else(|| home.join(".cache"), Into::into);
         command.env("MESA_SHADER_CACHE_DIR", kernels).env("XDG_CACHE_HOME", folder.path("cache"));
+        command.env("WGPU_ADAPTER_NAME", adapter());
         let output = command.args(arguments).output().unwrap();
         assert!(output.status.success(), "{arguments:?}: {}", err(&output));
         output
@@ -27,6 +28,8 @@ fn kernels_are_measured_once_and_used_from_then_on() {
     assert!(!measured(&["info", "-v", "--no-tune"]));
     let doctor = out(&residua(&["doctor"]));
     assert!(doctor.contains("tuned-"), "{doctor}");
+    let told = err(&on_cpu(&["classify", "--tune", "tests/images/ship.png"]));
+    assert!(told.contains("nothing to measure"), "{told}");
     let both = Command::new(env!("CARGO_BIN_EXE_residua")).args(["info", "--tune", "--no-tune"]).output().unwrap();
     assert_eq!(both.status.code(), Some(2));
 }

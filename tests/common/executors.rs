@@ -19,7 +19,7 @@ use super::say;
 
 /// This machine.
 pub(crate) struct Machine {
-    /// The device that `auto` picks, for what is about GPUs.
+    /// The best adapter, for what is about GPUs.
     pub(crate) device: Arc<Device>,
     /// All of them, adapters in each precision that they have.
     pub(crate) executors: Vec<AnyExecutor>,

@@ -16,7 +16,7 @@ use std::{
 
 use residua::{
     checkpoint::{Checkpoint, Synthetic},
-    executor::gpu::Device,
+    executor::gpu::{Device, pick},
     graph::{Graph, ValueId},
     models::Architecture,
     tensor::{Shape, StorageType, Tensor},
@@ -183,10 +183,16 @@ pub(crate) fn in_time<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'stat
     }
 }
 
-/// The device that the tests run on: whatever `auto` picks. There is no test without one.
+/// The device that the tests run on: the best adapter. There is no test without one.
 pub(crate) fn device() -> Arc<Device> {
     let device = pollster::block_on(Device::open("auto", residua::Threads::host()));
     Arc::new(device.unwrap_or_else(|error| panic!("the GPU tests need an adapter: {error}")))
+}
+
+/// Its index as a device's name, for what opens it by that: with `auto` the CPU goes before a software adapter.
+pub(crate) fn adapter() -> String {
+    let (index, _) = pick(&residua::devices(), &"auto".into()).expect("the GPU tests need an adapter");
+    index.to_string()
 }
 
 /// The precisions that `device` stores values in; where one is missing, that `what` is skipped in it is said on stderr.

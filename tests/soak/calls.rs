@@ -18,7 +18,7 @@ use image::{DynamicImage, ImageFormat, RgbImage};
 use residua::{
     Builder, Classifier, Error, Result,
     checkpoint::Synthetic,
-    executor::gpu::{Device, Executor, Failure, Injection, Moment, Wanted, plan::Options},
+    executor::gpu::{self, Device, Executor, Failure, Injection, Moment, Wanted, plan::Options},
     hub::Hub,
     image::{DecodeOptions, decode},
     models::Architecture,
@@ -128,7 +128,12 @@ pub(crate) enum Outcome {
 impl Calls {
     /// Opens all networks on the device that `args` name.
     pub(crate) fn open(args: &Args) -> Result<Self> {
-        let wanted = environment::wanted(Some(&args.device))?;
+        let wanted = match &*args.device {
+            // The GPU path is soaked wherever there is an adapter of any kind.
+            "auto" => gpu::pick(&residua::devices(), &"auto".into())
+                .map_or_else(|_| "cpu".into(), |(index, _)| Wanted::from(&*index.to_string())),
+            device => environment::wanted(Some(device))?,
+        };
         let hub = Hub::from_vars(|name| env::var_os(name));
         let folder = tempfile::tempdir().map_err(|error| Error::io("the folder for temporary files", &error))?;
         let builder = Classifier::builder().hub(hub).adapter(wanted.clone()).precision(args.precision);

@@ -53,7 +53,7 @@ struct Args {
     /// builtin, a .safetensors file, a folder or a model of the hub, beside networks of made-up weights
     #[arg(short, long, default_value = "builtin")]
     model: String,
-    /// Where to run, as for `residua`
+    /// Where to run, as for `residua`; auto is the best adapter, if there is any
     #[arg(long, default_value = "auto")]
     device: String,
     /// How weights and activations are stored

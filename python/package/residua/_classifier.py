@@ -81,7 +81,7 @@ class Classifier:
                 ``timm/resnet50.a1_in1k``, which is taken out of huggingface_hub's cache, or fetched into it.
             revision: Branch, tag or commit of a model of the hub; ``model@revision`` says the same.
             synthetic: An architecture with made-up weights instead of a model, to measure and to test.
-            device: ``auto``, ``cpu`` (the reference path, which is slow), an index or a part of a name out of `devices()`.
+            device: ``auto``, ``cpu``, ``reference`` (plain loops), an index or a part of a name out of `devices()`.
             precision: How weights and activations are stored on the device; sums are f32.
             batch: Images that go to the device at once. ``auto`` goes by the network and the kind of device.
             deterministic: Gives an image the same bits in batches of any size, which may be slower.

@@ -49,14 +49,14 @@ class Class(TypedDict):
 
 
 class Device(NamedTuple):
-    """An adapter, or the CPU reference path.
+    """An adapter, or the CPU.
 
     Attributes:
-        index: Its place in `devices()`; None for the CPU reference path.
+        index: Its place in `devices()`; None for the CPU.
         name: Its name, as the driver gives it.
         backend: ``vulkan``, ``metal``, ``dx12`` or ``cpu``.
         driver: Name and version of the driver.
-        kind: ``discrete GPU``, ``integrated GPU``, ``virtual GPU``, ``software (CPU)``, ``other`` or ``reference``.
+        kind: ``discrete GPU``, ``integrated GPU``, ``virtual GPU``, ``other``, ``CPU``, ``software (CPU)`` or ``reference``.
         software: It runs on the CPU.
     """
 

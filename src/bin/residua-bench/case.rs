@@ -59,7 +59,7 @@ pub(crate) struct Measurement {
     /// Median time of bare matrix products in the shapes of the network's convolutions.
     #[serde(default)]
     pub(crate) gemm_ms: Option<f64>,
-    /// Device memory of the plan; none on the CPU reference path.
+    /// Device memory of the plan; none for the reference.
     pub(crate) device_memory_mib: Option<f64>,
     /// Multiply-accumulates of one image; not known for an input of another size than the model's own.
     pub(crate) macs: Option<u64>,

@@ -4,7 +4,10 @@ use std::io::Write;
 
 use residua::{
     DeviceInfo, Error,
-    executor::gpu::{self, Device},
+    executor::{
+        gpu::{self, Device},
+        on_cpu_devices,
+    },
 };
 
 use crate::cli::{options::Global, outcome::Outcome};
@@ -15,21 +18,24 @@ pub(crate) fn run(global: &Global, out: &mut dyn Write) -> Outcome {
     let opened = if wanted.is_cpu() {
         None
     } else {
-        Some(pollster::block_on(Device::open(wanted.clone(), residua::Threads::host())))
+        Some(pollster::block_on(Device::open_preferred(wanted.clone(), residua::Threads::host())))
     };
     let devices = match pollster::block_on(gpu::devices(&wanted)) {
         Err(Error::NoAdapter { .. }) => Vec::new(),
         listed => listed?,
     };
-    for device in devices.iter().chain([&DeviceInfo::reference()]) {
+    let on_cpu: Vec<DeviceInfo> = on_cpu_devices(&*residua::Threads::host()).collect();
+    // The first of those serves where no adapter does.
+    let other = on_cpu.iter().find(|device| device.name == wanted.name()).or(on_cpu.first());
+    for device in devices.iter().chain(&on_cpu) {
         let used = match &opened {
             Some(Ok(opened)) => device.index == opened.info().index,
-            Some(Err(_)) => device.index.is_none() && wanted.is_auto(),
-            None => device.index.is_none(),
+            Some(Err(_)) => wanted.is_auto() && Some(device) == other,
+            None => Some(device) == other,
         };
-        let index = device.index.map_or_else(|| "cpu".into(), |index| index.to_string());
+        let index = device.index.map_or_else(|| device.name.clone(), |index| index.to_string());
         let mark = if used { '*' } else { ' ' };
-        writeln!(out, "{mark} {index:<4} {}  ({}, {}, {})", device.name, device.kind, device.backend, device.driver)?;
+        writeln!(out, "{mark} {index:<9} {}  ({}, {}, {})", device.name, device.kind, device.backend, device.driver)?;
     }
     match opened {
         Some(Ok(device)) => {

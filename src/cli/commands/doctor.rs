@@ -61,21 +61,21 @@ pub(crate) fn run(global: &Global, as_json: bool, out: &mut dyn Write) -> Outcom
     let picked = if wanted.is_cpu() {
         None
     } else {
-        Some(pollster::block_on(Device::open(wanted.clone(), residua::Threads::host())))
+        Some(pollster::block_on(Device::open_preferred(wanted.clone(), residua::Threads::host())))
     };
     let tests: Vec<SelfTest> = match &picked {
         Some(Ok(_)) => [Precision::F32, Precision::F16].map(|precision| SelfTest::run(&wanted, precision)).into(),
         _ => Vec::new(),
     };
     let choice = match &picked {
-        None => "cpu, the reference path: asked for".into(),
+        None => format!("{}: asked for", wanted.name()),
         Some(Ok(device)) => {
             let index = device.info().index.map_or_else(String::new, |index| format!("{index}, "));
             let notes: String = device.notes().iter().map(|note| format!("; {note}")).collect();
             format!("{index}{}{notes}", device.reason())
         }
         Some(Err(error @ (Error::NoAdapter { .. } | Error::GpuOpen { .. }))) if wanted.is_auto() => {
-            format!("cpu, the reference path: {error}")
+            format!("cpu: {error}")
         }
         Some(Err(error)) => format!("none: {error} [{}]", error.code()),
     };

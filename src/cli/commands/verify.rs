@@ -67,11 +67,7 @@ fn verdict(out: &mut dyn Write, classifier: &Classifier, verification: &Verifica
     let wrong = verification.layers.iter().filter(|layer| !layer.ok).count();
     let verdict = if wrong == 0 { "all agree".into() } else { format!("{wrong} DISAGREE") };
     writeln!(out, "\n{} on {} ({}, {})", classifier.model().name, device.name, device.backend, device.driver)?;
-    let with = if device.kind == DeviceKind::Reference {
-        "of the CPU reference with itself"
-    } else {
-        "with the CPU reference"
-    };
+    let with = if device.kind == DeviceKind::Reference { "of the reference with itself" } else { "with the reference" };
     writeln!(out, "{} comparisons {with}: {verdict}", verification.layers.len())?;
     if let Some(worst) = worst(verification) {
         let LayerCheck { name: layer, kernel, error, bound, .. } = worst;

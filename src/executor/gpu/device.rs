@@ -61,17 +61,38 @@ impl Device {
     /// # Errors
     /// Those of [`pick`](super::pick); [`Error::GpuOpen`] if no driver opens one.
     pub async fn open(wanted: impl Into<Wanted>, host: Arc<dyn Host>) -> Result<Self> {
+        Device::open_among(wanted.into(), host, |_| true).await
+    }
+
+    /// The same, but no software adapter where any will do: the CPU itself is faster.
+    ///
+    /// # Errors
+    /// Those of [`Device::open`]; [`Error::NoAdapter`] if there are software adapters only.
+    pub async fn open_preferred(wanted: impl Into<Wanted>, host: Arc<dyn Host>) -> Result<Self> {
         let wanted = wanted.into();
+        let any = cfg!(target_family = "wasm") || !wanted.is_auto();
+        Device::open_among(wanted, host, |info| any || !info.kind.software()).await
+    }
+
+    /// Opens the best of the adapters that `admitted` says yes to.
+    async fn open_among(wanted: Wanted, host: Arc<dyn Host>, admitted: impl Fn(&DeviceInfo) -> bool) -> Result<Self> {
         let adapters = adapters(&wanted).await?;
         let infos: Vec<DeviceInfo> = adapters.iter().map(|(info, _)| info.clone()).collect();
-        let mut failed = Vec::new();
+        let (mut failed, mut refused) = (Vec::new(), Vec::new());
         for (index, reason) in wanted.candidates(&infos)? {
             let (info, adapter) = &adapters[index];
+            if !admitted(info) {
+                refused.push(format!("{} is a {} adapter", info.name, info.kind));
+                continue;
+            }
             let pace = Arc::new(Pace::new(info));
             match Connection::open(1, info, adapter, pace, host.clone()).await {
                 Ok(connection) => return Ok(Device::of(connection, wanted, reason, failed)),
                 Err(error) => failed.push(error),
             }
+        }
+        if failed.is_empty() {
+            return Err(Error::NoAdapter { reason: refused.join(", ") });
         }
         Err(match <[Error; 1]>::try_from(failed) {
             Ok([error]) => error,

@@ -54,7 +54,7 @@ impl Pace {
         let (flops, bandwidth) = match device.kind {
             DeviceKind::DiscreteGpu => (2e12, 1e11),
             DeviceKind::IntegratedGpu | DeviceKind::VirtualGpu => (1e11, 1e10),
-            DeviceKind::Other | DeviceKind::Software | DeviceKind::Reference => (2e10, 4e9),
+            DeviceKind::Other | DeviceKind::Cpu | DeviceKind::Software | DeviceKind::Reference => (2e10, 4e9),
         };
         let patience = if device.kind.software() { PATIENCE_SOFTWARE } else { PATIENCE };
         Pace { flops, bandwidth, patience, measured: Mutex::new(Measured { factor: 1.0, longest: 0.0 }) }

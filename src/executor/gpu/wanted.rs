@@ -67,11 +67,11 @@ impl Wanted {
         Ok(wanted)
     }
 
-    /// `auto` (the best one), `cpu` (the reference path), an index in [`super::devices`], or a part of an adapter's name or driver. It
+    /// `auto` (the best one), `cpu`, `reference` (the oracle), an index in [`super::devices`], or a part of an adapter's name or driver. It
     /// wins over a name out of the environment. Case does not matter.
     #[must_use]
     pub fn device(self, device: &str) -> Self {
-        let word = ["auto", "cpu"].into_iter().find(|word| word.eq_ignore_ascii_case(device));
+        let word = ["auto"].into_iter().chain(on_cpu_names()).find(|word| word.eq_ignore_ascii_case(device));
         Wanted { device: Some(word.unwrap_or(device).into()), ..self }
     }
 

@@ -1,4 +1,4 @@
-//! The naive loops as an executor: the oracle, and the path without a GPU.
+//! The naive loops as an executor: the oracle.
 
 use std::sync::Arc;
 

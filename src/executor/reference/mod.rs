@@ -1,6 +1,6 @@
 //! The reference: every operator as the plain loops of its definition, `f32` in and out, `f64` sums.
 //!
-//! It is what kernels are compared with, and what runs where there is no GPU. It shares no code with the GPU path.
+//! It is what kernels are compared with. It shares no code with the fast paths.
 //! Outputs do not depend on the number of threads: each element is summed by one thread in one order.
 
 mod activation;

@@ -42,7 +42,6 @@ pub mod sliced;
 pub mod tiled;
 mod value;
 pub mod winograd;
-pub mod winograd_tile;
 pub mod winograd_tiled;
 
 pub use array::{Array, Packing, kernel_groups};
@@ -54,6 +53,8 @@ pub use problem::{Applied, Elementwise, Pool2d, Problem};
 pub use shader::{Binding, KernelKey, Shader, checksum_of};
 use value::in_rows;
 pub use value::{Residual, Types, View, fours};
+
+pub use crate::network::winograd_tile;
 
 /// Every kernel. Where the kernel that the rules choose may not be used, the first one that serves takes its place.
 pub const KERNELS: &[&Kernel] = &[

@@ -1,12 +1,11 @@
 //! A network compiled for a device, as data. Passes, in order: `block` joins two layers where one dispatch serves both, `select` chooses
 //! a kernel for each layer with a reason, by measurements (`candidates`, `timings`) or by `rules`, `place` gives every value a place
-//! in a buffer of `memory`, `lower` makes dispatches of layers, `pixels` puts one in front for photos. `packing` fills the arrays of
+//! in a buffer of `executor::memory`, `lower` makes dispatches of layers, `pixels` puts one in front for photos. `packing` fills the arrays of
 //! weights. Nothing here touches a device, so a plan can be printed and tested without one.
 
 mod block;
 mod candidates;
 mod lower;
-mod memory;
 mod options;
 mod packing;
 mod passes;
@@ -20,7 +19,6 @@ mod timings;
 mod types;
 
 pub use candidates::Candidates;
-pub use memory::{Layout, Lifetime, assign, live};
 pub use options::Options;
 pub use packing::pack;
 pub(crate) use packing::{beyond_f16, packed};

@@ -9,7 +9,7 @@ use crate::{
     checkpoint::Checkpoint,
     executor::gpu::kernels::{Array, Packing, fours, kernel_groups, winograd_tile::Tile},
     graph::Conv2dParams,
-    network::{ConvWeights, LayerOp, Network, Norm},
+    network::{ConvWeights, LayerOp, Network, Norm, output_affine, scale_shift},
     tensor::StorageType,
 };
 
@@ -105,32 +105,6 @@ fn fill(op: &LayerOp, array: Array, checkpoint: &Checkpoint, packed: &mut [f32])
 
 /// Output channels that are packed side by side: a cache line of the packed array, which is so written as a whole.
 const BLOCK: usize = 16;
-
-/// Scale and shift of a batch norm at inference, `y = scale * x + shift`, in f64 (Ioffe and Szegedy 2015, algorithm 2, line 11).
-fn scale_shift(checkpoint: &Checkpoint, norm: &Norm) -> Result<Vec<(f64, f64)>> {
-    let read = |part: &str| checkpoint.tensor(&format!("{}.{part}", norm.prefix), &[norm.channels]);
-    let (weight, bias) = (read("weight")?, read("bias")?);
-    let (mean, var) = (read("running_mean")?, read("running_var")?);
-    let per_channel = |c: usize| {
-        let scale = f64::from(weight[c]) / (f64::from(var[c]) + f64::from(norm.eps)).sqrt();
-        (scale, f64::from(bias[c]) - f64::from(mean[c]) * scale)
-    };
-    Ok((0..norm.channels).map(per_channel).collect())
-}
-
-/// Scale and shift of each output channel of a layer: its bias, then its batch norm.
-fn output_affine(checkpoint: &Checkpoint, weights: &ConvWeights, outputs: usize) -> Result<Vec<(f64, f64)>> {
-    let mut affine = match &weights.norm {
-        Some(norm) => scale_shift(checkpoint, norm)?,
-        None => vec![(1.0, 0.0); outputs],
-    };
-    if let Some(bias) = &weights.bias {
-        for ((scale, shift), bias) in affine.iter_mut().zip(checkpoint.tensor(bias, &[outputs])?.iter()) {
-            *shift += *scale * f64::from(*bias);
-        }
-    }
-    Ok(affine)
-}
 
 fn write(packed: &mut [f32], values: impl Iterator<Item = f64>) {
     packed.iter_mut().zip(values).for_each(|(packed, value)| *packed = value as f32);

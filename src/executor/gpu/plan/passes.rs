@@ -11,7 +11,7 @@ use super::{
     types::limit,
 };
 use crate::{
-    Error, Result,
+    Result,
     executor::{
         Footprint,
         gpu::kernels::{Caps, KernelId, Problem},
@@ -28,8 +28,8 @@ impl Plan {
     /// Plans `network` for an input of shape `input`: all layers that the values of `keep` depend on, and no others.
     ///
     /// # Errors
-    /// [`Error::Shape`] if the network does not admit the shape, or if a value to keep is not one of [`Network::values`];
-    /// [`Error::GpuLimits`] if a buffer or a dispatch is too large for the device, in which case a smaller batch may fit.
+    /// [`Error::Shape`](crate::Error::Shape) if the network does not admit the shape, or if a value to keep is not one of [`Network::values`];
+    /// [`Error::GpuLimits`](crate::Error::GpuLimits) if a buffer or a dispatch is too large for the device, in which case a smaller batch may fit.
     pub fn new(network: &Network, input: Shape, keep: &[ValueId], options: &Options, caps: &Caps) -> Result<Plan> {
         let shapes = network.graph().infer_shapes(input)?;
         let joined = joined(network, &shapes, keep, options, caps)?;
@@ -90,7 +90,7 @@ impl Plan {
 /// residual blocks that one dispatch does. With each the kernel.
 ///
 /// # Errors
-/// [`Error::Shape`] if the network does not admit the shape.
+/// [`Error::Shape`](crate::Error::Shape) if the network does not admit the shape.
 pub fn kernels(network: &Network, input: Shape, options: &Options, caps: &Caps) -> Result<Vec<(ValueId, KernelId)>> {
     let shapes = network.graph().infer_shapes(input)?;
     let layers = joined(network, &shapes, &[network.graph().output()], options, caps)?;
@@ -101,14 +101,14 @@ pub fn kernels(network: &Network, input: Shape, options: &Options, caps: &Caps) 
 /// Every layer that is timed, as its kernels are.
 ///
 /// # Errors
-/// [`Error::Shape`] if the network does not admit the shape.
+/// [`Error::Shape`](crate::Error::Shape) if the network does not admit the shape.
 pub fn cases(network: &Network, input: Shape, stored: StorageType) -> Result<Vec<Case>> {
     let shapes = network.graph().infer_shapes(input)?;
     let case = |layer| Case::of(&problem::of(layer, &shapes), stored);
     Ok(network.layers().iter().filter_map(case).collect())
 }
 
-/// The layers of a plan: those of [`needed`], and blocks in place of two where that pays.
+/// The layers of a plan: those of [`Network::needed`], and blocks in place of two where that pays.
 fn joined<'a>(
     network: &'a Network,
     shapes: &[Shape],
@@ -117,29 +117,7 @@ fn joined<'a>(
     caps: &Caps,
 ) -> Result<Vec<block::Numbered<'a>>> {
     let pays = |block: &Layer| select::choose(block, shapes, options, caps).is_some();
-    Ok(block::join(needed(network, keep)?, keep, pays))
-}
-
-/// The layers that the values of `keep` depend on, with their indices, in execution order.
-fn needed<'a>(network: &'a Network, keep: &[ValueId]) -> Result<Vec<(usize, &'a Layer)>> {
-    let mut wanted = vec![false; network.graph().nodes().len()];
-    for id in keep {
-        if !network.layers().iter().any(|layer| layer.output == *id) {
-            let node = network.graph().nodes().get(id.0).map_or_else(|| format!("%{}", id.0), |node| node.name.clone());
-            let reason = "its value cannot be read: the device computes it only as a part of another";
-            return Err(Error::NoValue { node, reason });
-        }
-        wanted[id.0] = true;
-    }
-    let mut layers: Vec<(usize, &Layer)> = Vec::new();
-    for (i, layer) in network.layers().iter().enumerate().rev() {
-        if wanted[layer.output.0] {
-            layer.reads().for_each(|id| wanted[id.0] = true);
-            layers.push((i, layer));
-        }
-    }
-    layers.reverse();
-    Ok(layers)
+    Ok(block::join(network.needed(keep)?, keep, pays))
 }
 
 /// Bytes of the values and weights that a dispatch of `layer` reads or writes, each counted once; `scratch` are the buffers of

@@ -1,9 +1,13 @@
-//! Where each value lies. A value gets a buffer of its own out of the rotating set of [`super::memory`], or, as an input of a
+//! Where each value lies. A value gets a buffer of its own out of the rotating set of [`crate::executor::memory`], or, as an input of a
 //! concatenation, channels of that one's buffer: then nothing is copied.
 
-use super::{Lifetime, Placed, assign, live};
+use super::Placed;
 use crate::{
-    executor::gpu::kernels::{View, fours},
+    executor::{
+        concat::ConcatPlacement,
+        gpu::kernels::{View, fours},
+        memory::{Lifetime, assign, live},
+    },
     graph::{Graph, ValueId},
     network::{Layer, LayerOp},
     tensor::{Shape, StorageType},
@@ -31,7 +35,7 @@ pub(super) fn place(
     stored: StorageType,
     keep: &[ValueId],
 ) -> Placement {
-    let concats = ConcatPlacement::new(graph, layers, shapes);
+    let concats = ConcatPlacement::new(graph, layers, shapes, 4);
     // All values in a buffer are of one type. A concatenation does not read what lies in its buffer already.
     let mut is_read = vec![false; shapes.len()];
     for (_, layer) in layers {
@@ -102,47 +106,4 @@ pub(super) fn place(
 enum Thing {
     Value(ValueId),
     Scratch(usize),
-}
-
-/// The concatenation in whose buffer a value lies, and its first channel there.
-struct ConcatPlacement(Vec<Option<(ValueId, usize)>>);
-
-impl ConcatPlacement {
-    /// An input of a concatenation moves into its buffer if its channels fill whole vectors there, if no other concatenation has it,
-    /// and if no dispatch would then read and write one buffer, which wgpu forbids.
-    fn new(graph: &Graph, layers: &[(usize, &Layer)], shapes: &[Shape]) -> Self {
-        let mut concats = ConcatPlacement(vec![None; shapes.len()]);
-        let layers = || layers.iter().map(|(_, layer)| *layer);
-        let is_concat = |layer: &&Layer| layer.op == LayerOp::Concat;
-        // From the last one back, so that a concatenation has its own home before its inputs look for theirs.
-        for layer in layers().rev().filter(is_concat) {
-            let (root, _) = concats.of(layer.output);
-            let mut channel = 0_usize;
-            for &input in &layer.inputs {
-                let channels = shapes[input.0].c;
-                let whole = channel.is_multiple_of(4) && channels.is_multiple_of(4);
-                let alone =
-                    concats.0[input.0].is_none() && layer.inputs.iter().filter(|other| **other == input).count() == 1;
-                let in_root = |id: ValueId| concats.of(id).0 == root;
-                let clash = layers().filter(|other| !is_concat(other)).any(|other| {
-                    let writes = other.output == input && other.reads().any(in_root);
-                    writes || (in_root(other.output) && other.reads().any(|id| id == input))
-                });
-                if whole && alone && !clash && input != graph.input() {
-                    concats.0[input.0] = Some((layer.output, channel));
-                }
-                channel += channels;
-            }
-        }
-        concats
-    }
-
-    /// The value that owns the buffer of `id`, and the channel of it at which `id` starts.
-    fn of(&self, id: ValueId) -> (ValueId, usize) {
-        let (mut id, mut channel) = (id, 0);
-        while let Some((parent, offset)) = self.0[id.0] {
-            (id, channel) = (parent, channel + offset);
-        }
-        (id, channel)
-    }
 }

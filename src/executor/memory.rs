@@ -1,32 +1,32 @@
 //! Which buffer each value lives in, and how much memory that comes to. Values that are alive at the same time never share one.
 //!
-//! wgpu tracks hazards per whole buffer and forbids reading and writing one buffer in a dispatch, so values get whole
-//! buffers out of a small rotating set, not slices of one arena.
+//! wgpu tracks hazards per whole buffer and forbids reading and writing one buffer in a dispatch, and on the CPU a layer borrows whole
+//! buffers, so values get whole buffers out of a small rotating set, not slices of one arena.
 
 use std::cmp::Reverse;
 
 /// A value's life, in steps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Lifetime {
+pub(super) struct Lifetime {
     /// Step that writes it.
-    pub first: usize,
+    pub(super) first: usize,
     /// Last step that reads it.
-    pub last: usize,
+    pub(super) last: usize,
     /// Its size.
-    pub bytes: u64,
+    pub(super) bytes: u64,
 }
 
 /// Buffers and who lives in them.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Layout {
+pub(super) struct Layout {
     /// Size of each buffer in bytes.
-    pub buffers: Vec<u64>,
+    pub(super) buffers: Vec<u64>,
     /// Buffer of each value, in the order in which they were given.
-    pub buffer_of: Vec<usize>,
+    pub(super) buffer_of: Vec<usize>,
 }
 
 /// The largest sum of the sizes of values that are alive at once.
-pub fn live(values: &[Lifetime]) -> u64 {
+pub(super) fn live(values: &[Lifetime]) -> u64 {
     let alive = |step: usize| values.iter().filter(move |v| (v.first..=v.last).contains(&step)).map(|v| v.bytes).sum();
     values.iter().map(|value| alive(value.first)).max().unwrap_or(0)
 }
@@ -34,7 +34,7 @@ pub fn live(values: &[Lifetime]) -> u64 {
 /// Assigns buffers to values, the largest value first: each goes into a buffer whose values are all dead while it lives, or into a new
 /// one ("greedy by size" for shared objects in Pisarchyk and Lee, Efficient Memory Management for Deep Neural Net Inference, 2020).
 /// Of the buffers that are free it takes the smallest or the largest, whichever comes to less in the end.
-pub fn assign(values: &[Lifetime]) -> Layout {
+pub(super) fn assign(values: &[Lifetime]) -> Layout {
     let total = |layout: &Layout| layout.buffers.iter().sum::<u64>();
     let (smallest, largest) = (by_size(values, true), by_size(values, false));
     if total(&smallest) <= total(&largest) { smallest } else { largest }

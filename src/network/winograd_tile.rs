@@ -20,13 +20,13 @@ impl Tile {
     pub const ALL: [Tile; 2] = [Tile::Two, Tile::Four];
 
     /// The tile with so many rows and columns of outputs.
-    pub(super) fn of(outputs: u32) -> Option<Self> {
+    pub(crate) fn of(outputs: u32) -> Option<Self> {
         Tile::ALL.into_iter().find(|tile| tile.outputs() as u32 == outputs)
     }
 
     /// By how much more than the direct sum a sum in this form can be off, for each term: if all terms were positive and equal, their sum over
     /// that of the nine products of the definition would be the square of the largest row of |A'| (|B'| 1 * |G| 1), over 9.
-    pub(super) const fn growth(self) -> f32 {
+    pub(crate) const fn growth(self) -> f32 {
         match self {
             Tile::Two => 64.0 / 9.0,
             Tile::Four => 620.0 / 9.0,

@@ -1,0 +1,50 @@
+//! Concatenation in place: its inputs are written where it has them, side by side along the channels.
+
+use crate::{
+    graph::{Graph, ValueId},
+    network::{Layer, LayerOp},
+    tensor::Shape,
+};
+
+/// The concatenation in whose buffer a value lies, and its first channel there.
+pub(super) struct ConcatPlacement(Vec<Option<(ValueId, usize)>>);
+
+impl ConcatPlacement {
+    /// An input of a concatenation moves into its buffer if its channels fill whole `vectors` of so many channels there, if no other
+    /// concatenation has it, and if no layer would then read and write one buffer, which wgpu forbids, and Rust.
+    pub(super) fn new(graph: &Graph, layers: &[(usize, &Layer)], shapes: &[Shape], vectors: usize) -> Self {
+        let mut concats = ConcatPlacement(vec![None; shapes.len()]);
+        let layers = || layers.iter().map(|(_, layer)| *layer);
+        let is_concat = |layer: &&Layer| layer.op == LayerOp::Concat;
+        // From the last one back, so that a concatenation has its own home before its inputs look for theirs.
+        for layer in layers().rev().filter(is_concat) {
+            let (root, _) = concats.of(layer.output);
+            let mut channel = 0_usize;
+            for &input in &layer.inputs {
+                let channels = shapes[input.0].c;
+                let whole = channel.is_multiple_of(vectors) && channels.is_multiple_of(vectors);
+                let alone =
+                    concats.0[input.0].is_none() && layer.inputs.iter().filter(|other| **other == input).count() == 1;
+                let in_root = |id: ValueId| concats.of(id).0 == root;
+                let clash = layers().filter(|other| !is_concat(other)).any(|other| {
+                    let writes = other.output == input && other.reads().any(in_root);
+                    writes || (in_root(other.output) && other.reads().any(|id| id == input))
+                });
+                if whole && alone && !clash && input != graph.input() {
+                    concats.0[input.0] = Some((layer.output, channel));
+                }
+                channel += channels;
+            }
+        }
+        concats
+    }
+
+    /// The value that owns the buffer of `id`, and the channel of it at which `id` starts.
+    pub(super) fn of(&self, id: ValueId) -> (ValueId, usize) {
+        let (mut id, mut channel) = (id, 0);
+        while let Some((parent, offset)) = self.0[id.0] {
+            (id, channel) = (parent, channel + offset);
+        }
+        (id, channel)
+    }
+}

@@ -1,0 +1,196 @@
+//! Convolution as a matrix product that is never written out: tiles of outputs (`tile`) out of panels of inputs (`panel`).
+
+use std::{mem, ops::Range};
+
+use pulp::{Arch, Simd, WithSimd};
+
+use super::{
+    lanes::{LANES, Lanes, Source, Target, View, blocks},
+    panel::{Panel, Part},
+    threads::{Threads, cut, with_scratch},
+    tile::{self, Tile, TileSize},
+    weights::{Affine, Packed},
+};
+use crate::{graph::Conv2dParams, network::Activation, tensor::Shape};
+
+/// Bytes of a panel, as far as a row of outputs allows it: it stays in the second cache beside the weights of a strip.
+const PANEL_BYTES: usize = 256 << 10;
+
+/// Tasks for each thread, so that none waits long for the last.
+const TASKS: usize = 4;
+
+/// What happens to sums before they are stored, beside the bias.
+#[derive(Clone, Copy)]
+pub(super) struct Epilogue<'a> {
+    /// Second addend, of the output's shape.
+    pub(super) residual: Option<Source<'a>>,
+    pub(super) activation: Activation,
+}
+
+/// What a convolution works with.
+pub(super) struct Operands<'a, const C: usize> {
+    pub(super) params: Conv2dParams,
+    pub(super) x: Source<'a, C>,
+    pub(super) prologue: Option<&'a Affine>,
+    pub(super) weights: &'a Packed,
+    pub(super) epilogue: Epilogue<'a>,
+}
+
+/// Computes a convolution.
+pub(super) fn run<const C: usize>(arch: Arch, threads: &Threads, operands: &Operands<'_, C>, y: Target<'_>) {
+    let shape = y.view.shape;
+    let planes = operands.x.view.shape.c.div_ceil(C);
+    let panel = |rows: usize| Panel::new(operands.params.into(), rows, shape.w);
+    let bytes = |rows: usize| planes * panel(rows).plane() * C * 4;
+    let (row, more) = (bytes(1), (bytes(2) - bytes(1)).max(1));
+    let strips = &operands.weights.strips;
+    let wanted = (TASKS * threads.count()).div_ceil(shape.n * strips.len());
+    let panels = shape.h.div_ceil(1 + PANEL_BYTES.saturating_sub(row) / more).max(wanted.min(shape.h));
+    let parts = (TASKS * threads.count()).div_ceil(panels * shape.n).clamp(1, strips.len());
+
+    // Weights of a part serve all images before those of the next are read.
+    let mut tasks = Vec::with_capacity(parts * panels * shape.n);
+    let mut part_of_block = Vec::with_capacity(blocks(shape.c));
+    for (i, part) in cut(strips.len(), parts).enumerate() {
+        part_of_block.extend(strips[part.clone()].iter().flat_map(|strip| strip.outputs.clone()).map(|_| i));
+        for image in 0..shape.n {
+            let task = |rows| Task { image, rows, strips: part.clone(), y: Vec::new() };
+            tasks.extend(cut(shape.h, panels).map(task));
+        }
+    }
+    for (i, mut plane) in y.planes().enumerate() {
+        let (image, part) = (i / part_of_block.len(), part_of_block[i % part_of_block.len()]);
+        for (i, rows) in cut(shape.h, panels).enumerate() {
+            let (of_panel, rest) = plane.split_at_mut(rows.len() * shape.w);
+            tasks[(part * shape.n + image) * panels + i].y.push(of_panel);
+            plane = rest;
+        }
+    }
+    let panel = panel(shape.h.div_ceil(panels));
+    let offsets = panel.offsets(planes);
+    threads.each(tasks, |task| {
+        let strips = &operands.weights.strips[task.strips.clone()];
+        let planes = strips[0].inputs.start..strips[strips.len() - 1].inputs.end;
+        let in_place = operands.reads_in_place();
+        let len = if in_place { 0 } else { (planes.len() * panel.plane() * C).div_ceil(LANES) };
+        with_scratch(len, |scratch| {
+            arch.dispatch(Work { operands, panel, offsets: &offsets, shape, planes, in_place, scratch, task });
+        });
+    });
+}
+
+impl<const C: usize> Operands<'_, C> {
+    /// Whether tiles can read the input where it is.
+    fn reads_in_place(&self) -> bool {
+        (self.params.kernel, self.params.stride, self.params.padding) == (1, 1, 0) && self.prologue.is_none()
+    }
+}
+
+/// A part of the strips of some rows of an image.
+struct Task<'a> {
+    image: usize,
+    rows: Range<usize>,
+    strips: Range<usize>,
+    /// Their outputs, block by block.
+    y: Vec<&'a mut [Lanes]>,
+}
+
+/// A task with all that it needs.
+struct Work<'a, 'b, const C: usize> {
+    operands: &'a Operands<'a, C>,
+    panel: Panel,
+    offsets: &'a [u32],
+    /// Of the output.
+    shape: Shape,
+    /// Planes of the input that the strips read.
+    planes: Range<usize>,
+    in_place: bool,
+    /// Room for the panel, unless the input is read in place.
+    scratch: &'a mut [Lanes],
+    task: Task<'b>,
+}
+
+impl<const C: usize> WithSimd for Work<'_, '_, C> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(mut self, simd: S) {
+        let Operands { x, prologue, .. } = self.operands;
+        let (planes, rows) = (self.planes.clone(), self.task.rows.clone());
+        if self.in_place {
+            let pixels = x.view.shape.pixels();
+            let offsets: Vec<u32> = (0..planes.len()).map(|plane| (plane * pixels) as u32).collect();
+            let x = &x.image(self.task.image)[planes.start * pixels + rows.start * self.shape.w..];
+            return self.tiles(simd, x, &offsets);
+        }
+        let scratch: &mut [f32] = bytemuck::cast_slice_mut(mem::take(&mut self.scratch));
+        let panel = &mut scratch.as_chunks_mut().0[..planes.len() * self.panel.plane()];
+        self.panel.fill(simd, x, Part { image: self.task.image, planes, rows }, *prologue, panel);
+        let offsets = self.offsets;
+        self.tiles(simd, panel, offsets);
+    }
+}
+
+impl<const C: usize> Work<'_, '_, C> {
+    /// All tiles, out of inputs that begin with the first plane and row; `offsets` are those of the terms from there on.
+    #[inline(always)]
+    fn tiles<S: Simd>(self, simd: S, x: &[[f32; C]], offsets: &[u32]) {
+        let Operands { params, weights, epilogue, .. } = self.operands;
+        let Task { image, rows, strips, mut y } = self.task;
+        let (size, taps) = (TileSize::of(S::F32_LANES), params.kernel * params.kernel);
+        let before = rows.start * self.shape.w;
+        let mut y = y.iter_mut();
+        for strip in &weights.strips[strips] {
+            let offsets = &offsets[(strip.inputs.start - self.planes.start) * taps..][..strip.inputs.len() * taps];
+            let (matrix, bias) = (weights.of(strip), &weights.bias[strip.outputs.clone()]);
+            let residual = epilogue.residual.map(|residual| {
+                let plane = |block: usize| residual.plane(image, block);
+                let first = strip.outputs.start;
+                [plane(first), if strip.outputs.len() > 1 { plane(first + 1) } else { &[] }]
+            });
+            let mut outputs = [y.next(), if strip.outputs.len() > 1 { y.next() } else { None }];
+            for (input, output, len) in self.panel.runs(rows.len(), self.shape.w) {
+                for pixels in size.cut(len) {
+                    let places = output + pixels.start..output + pixels.end;
+                    let y = outputs.each_mut().map(|y| match y {
+                        Some(y) => &mut y[places.clone()],
+                        None => &mut [],
+                    });
+                    let addends = before + places.start..before + places.end;
+                    let residual =
+                        residual.map(|planes| planes.map(|plane| plane.get(addends.clone()).unwrap_or_default()));
+                    let activation = epilogue.activation;
+                    let x = &x[input + pixels.start..];
+                    tile::compute(simd, Tile { x, offsets, weights: matrix, bias, residual, activation, y });
+                }
+            }
+        }
+    }
+}
+
+/// Computes the value of one pixel for each image: the images are the pixels of one.
+pub(super) fn run_vectors(arch: Arch, threads: &Threads, operands: &Operands<'_, LANES>, y: Target<'_>) {
+    let (n, c) = (y.view.shape.n, y.view.shape.c);
+    let as_pixels = |source: &Source<'_>| {
+        let Shape { n, c, .. } = source.view.shape;
+        let mut data = vec![Lanes::default(); n * blocks(c)];
+        for (i, to) in data.iter_mut().enumerate() {
+            to.0 = source.plane(i % n, i / n)[0];
+        }
+        (data, View::whole(Shape::new(1, c, 1, n)))
+    };
+    let (x, x_view) = as_pixels(&operands.x);
+    let residual = operands.epilogue.residual.as_ref().map(as_pixels);
+    let view = View::whole(Shape::new(1, c, 1, n));
+    let mut outputs = vec![Lanes::default(); view.buffer_len()];
+    let residual = residual.as_ref().map(|(data, view)| Source::new(data, *view));
+    let epilogue = Epilogue { residual, ..operands.epilogue };
+    // All images are read, whatever the step from one pixel to the next would be.
+    let params = Conv2dParams { stride: 1, ..operands.params };
+    let operands = Operands { params, x: Source::new(&x, x_view), epilogue, ..*operands };
+    run(arch, threads, &operands, Target { data: &mut outputs, view });
+    for (i, plane) in y.planes().enumerate() {
+        let (image, block) = (i / blocks(c), i % blocks(c));
+        plane[0] = outputs[block * n + image];
+    }
+}

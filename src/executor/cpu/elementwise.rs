@@ -1,0 +1,174 @@
+//! Layers that take each element alone, move values, or make gates of them.
+
+use pulp::{Arch, Simd, WithSimd};
+
+use super::{
+    lanes::{LANES, Lanes, Source, Target, View, blocks},
+    simd::{activate, sigmoid, sigmoid_all},
+    threads::Threads,
+    weights::Affine,
+};
+use crate::{
+    graph,
+    network::{Activation, Subsample},
+    tensor::Shape,
+};
+
+/// What an elementwise layer reads: `activation((x * scale + shift) * gate + residual)`, each as far as it is there, `x` else being zero.
+#[derive(Clone, Copy)]
+pub(super) struct Operands<'a> {
+    pub(super) x: Option<Source<'a>>,
+    pub(super) affine: Option<&'a Affine>,
+    /// One pixel an image.
+    pub(super) gate: Option<Source<'a>>,
+    pub(super) residual: Option<Source<'a>>,
+    pub(super) activation: Activation,
+}
+
+/// Computes an elementwise layer.
+pub(super) fn run(arch: Arch, threads: &Threads, operands: &Operands<'_>, y: Target<'_>) {
+    let blocks = blocks(y.view.shape.c);
+    threads.each(y.planes().enumerate().collect(), |(i, plane)| {
+        let (image, block) = (i / blocks, i % blocks);
+        arch.dispatch(Plane { operands, image, block, plane });
+    });
+}
+
+struct Plane<'a, 'b> {
+    operands: &'a Operands<'a>,
+    image: usize,
+    block: usize,
+    plane: &'b mut [Lanes],
+}
+
+impl<'a> WithSimd for Plane<'a, '_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Operands { x, affine, gate, residual, activation } = *self.operands;
+        let plane = |source: Source<'a>| S::as_simd_f32s(source.plane(self.image, self.block).as_flattened()).0;
+        let lanes = |lanes| S::as_simd_f32s(lanes).0;
+        let gate = gate.map(|gate| lanes(&gate.plane(self.image, self.block)[0]));
+        let affine = affine.map(|affine| [&affine.scale, &affine.shift].map(|part| lanes(&part[self.block].0)));
+        let (x, residual) = (x.map(plane), residual.map(plane));
+        let y = S::as_mut_simd_f32s(bytemuck::cast_slice_mut(self.plane)).0;
+        let vectors = LANES / S::F32_LANES;
+        for (i, y) in y.iter_mut().enumerate() {
+            let mut value = x.map_or(simd.splat_f32s(0.0), |x| x[i]);
+            if let Some([scale, shift]) = affine {
+                value = simd.mul_add_e_f32s(value, scale[i % vectors], shift[i % vectors]);
+            }
+            if let Some(gate) = gate {
+                value = simd.mul_f32s(value, gate[i % vectors]);
+            }
+            if let Some(residual) = residual {
+                value = simd.add_f32s(value, residual[i]);
+            }
+            *y = activate(simd, value, activation);
+        }
+        if activation == Activation::Sigmoid {
+            sigmoid_all(self.plane);
+        }
+    }
+}
+
+/// Every `stride`-th pixel in both directions, behind `before` channels of zeros: shortcut A, of shape `output`.
+pub(super) fn subsampled(x: Source<'_>, subsample: Subsample, output: Shape) -> Vec<Lanes> {
+    let Subsample { stride, before } = subsample;
+    let view = View::whole(output);
+    let mut data = vec![Lanes::default(); view.buffer_len()];
+    let planes = Target { data: &mut data, view }.planes();
+    for (i, plane) in planes.enumerate() {
+        let (image, block) = (i / blocks(output.c), i % blocks(output.c));
+        for lane in 0..LANES {
+            let Some(c) = (block * LANES + lane).checked_sub(before).filter(|c| *c < x.view.shape.c) else { continue };
+            let from = x.plane(image, c / LANES);
+            for (oy, line) in plane.chunks_exact_mut(output.w).enumerate() {
+                let row = &from[oy * stride * x.view.shape.w..][..x.view.shape.w];
+                for (to, from) in line.iter_mut().zip(row.iter().step_by(stride)) {
+                    to.0[lane] = from[c % LANES];
+                }
+            }
+        }
+    }
+    data
+}
+
+/// Copies `x` to the channels of `y` from `channel` on; those that pad its last block there become zeros.
+pub(super) fn copy_channels(x: Source<'_>, y: Target<'_>, channel: usize) {
+    let blocks = blocks(y.view.shape.c);
+    for (i, plane) in y.planes().enumerate() {
+        let (image, first) = (i / blocks, i % blocks * LANES);
+        for lane in 0..LANES {
+            let Some(c) = (first + lane).checked_sub(channel) else { continue };
+            if c < x.view.shape.c {
+                let from = x.plane(image, c / LANES);
+                plane.iter_mut().zip(from).for_each(|(to, from)| to.0[lane] = from[c % LANES]);
+            } else if i % blocks == (channel + x.view.shape.c - 1) / LANES {
+                plane.iter_mut().for_each(|to| to.0[lane] = 0.0);
+            }
+        }
+    }
+}
+
+/// A function of each element; NaN stays NaN.
+pub(super) fn activation(threads: &Threads, activation: graph::Activation, x: Source<'_>, y: Target<'_>) {
+    let blocks = blocks(y.view.shape.c);
+    threads.each(y.planes().enumerate().collect(), |(i, plane)| {
+        let x = x.plane(i / blocks, i % blocks).as_flattened();
+        let y = plane.iter_mut().flat_map(|lanes| &mut lanes.0);
+        y.zip(x).for_each(|(y, x)| *y = if x.is_nan() { *x } else { activated(*x, activation) });
+    });
+}
+
+fn activated(x: f32, activation: graph::Activation) -> f32 {
+    use graph::Activation;
+    let six = |x: f32| x.clamp(0.0, 6.0);
+    match activation {
+        Activation::Identity => x,
+        Activation::Relu => x.max(0.0),
+        Activation::Relu6 => six(x),
+        Activation::LeakyRelu(slope) => x.max(0.0) + slope * x.min(0.0),
+        Activation::Silu => x * sigmoid(x),
+        Activation::Mish => x * softplus(x).tanh(),
+        Activation::Gelu => 0.5 * x * libm::erfcf(-x * std::f32::consts::FRAC_1_SQRT_2),
+        Activation::GeluTanh => {
+            let inner = (2.0 / std::f32::consts::PI).sqrt() * (x + 0.044_715 * x * x * x);
+            // 1 + tanh, without what cancels out where it is near zero.
+            x * sigmoid(2.0 * inner)
+        }
+        Activation::QuickGelu => x * sigmoid(1.702 * x),
+        Activation::Sigmoid => sigmoid(x),
+        Activation::Tanh => x.tanh(),
+        Activation::HardSigmoid => six(x + 3.0) / 6.0,
+        Activation::HardSwish => x * (six(x + 3.0) / 6.0),
+        Activation::HardMish => 0.5 * x * (x + 2.0).clamp(0.0, 2.0),
+        Activation::Elu(a) => x.max(0.0) + a * x.min(0.0).exp_m1(),
+        Activation::Celu(a) => x.max(0.0) + a * (x.min(0.0) / a).exp_m1(),
+        Activation::Selu => {
+            let [scale, a] = Activation::SELU.map(|constant| constant as f32);
+            scale * (x.max(0.0) + a * x.min(0.0).exp_m1())
+        }
+    }
+}
+
+/// `ln(1 + exp(x))`, which is `x` where the exponential would overflow.
+fn softplus(x: f32) -> f32 {
+    x.max(0.0) + (-x.abs()).exp().ln_1p()
+}
+
+/// The gates of efficient channel attention: `y[n, c] = sigmoid(sum over t of weight[t] * x[n, c + t - K / 2])`, `x` being zero outside
+/// of its channels.
+pub(super) fn channel_gate(weight: &[f32], x: Source<'_>, y: Target<'_>) {
+    let (channels, blocks) = (x.view.shape.c, blocks(x.view.shape.c));
+    for (i, plane) in y.planes().enumerate() {
+        let (image, first) = (i / blocks, i % blocks * LANES);
+        let x = x.image(image).as_flattened();
+        plane[0].0 = std::array::from_fn(|lane| {
+            let inside = |tap: usize| (first + lane + tap).checked_sub(weight.len() / 2).filter(|c| *c < channels);
+            let terms = weight.iter().enumerate().filter_map(|(tap, w)| Some(w * x[inside(tap)?]));
+            sigmoid(terms.sum())
+        });
+    }
+}

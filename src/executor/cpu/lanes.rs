@@ -1,0 +1,136 @@
+//! How values lie in memory: channels in blocks of sixteen, `[N][C / 16][H][W][16]`, which oneDNN calls `nChw16c`. The last block is
+//! padded with channels whose values mean nothing: their weights are zeros, or nobody reads them.
+
+use bytemuck::{Pod, Zeroable};
+
+use crate::tensor::{Shape, Tensor};
+
+/// Channels of a block: a cache line of f32, and a vector of AVX-512.
+pub(super) const LANES: usize = 16;
+
+/// The channels of a block at one pixel.
+#[repr(C, align(64))]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Pod, Zeroable)]
+pub(super) struct Lanes(pub(super) [f32; LANES]);
+
+/// Blocks that hold so many channels.
+pub(super) fn blocks(channels: usize) -> usize {
+    channels.div_ceil(LANES)
+}
+
+/// A value in a buffer that may hold others beside it along the channels: how many blocks of an image the buffer has, and which of them
+/// is the value's first.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct View {
+    pub(super) shape: Shape,
+    pub(super) stride: usize,
+    pub(super) first: usize,
+}
+
+impl View {
+    /// A value with a buffer to itself.
+    pub(super) fn whole(shape: Shape) -> Self {
+        View { shape, stride: blocks(shape.c), first: 0 }
+    }
+
+    /// Lanes of the buffer.
+    pub(super) fn buffer_len(&self) -> usize {
+        self.shape.n * self.stride * self.shape.pixels()
+    }
+}
+
+/// A value that is read: planes of `[f32; C]`, with sixteen channels to a plane, or one.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Source<'a, const C: usize = LANES> {
+    pub(super) data: &'a [[f32; C]],
+    pub(super) view: View,
+}
+
+impl<'a> Source<'a> {
+    /// The value at `view` of a buffer.
+    pub(super) fn new(buffer: &'a [Lanes], view: View) -> Self {
+        Source { data: bytemuck::cast_slice(buffer), view }
+    }
+}
+
+impl<'a> Source<'a, 1> {
+    /// A tensor, whose planes have one channel.
+    pub(super) fn planar(tensor: &'a Tensor) -> Self {
+        let view = View { shape: tensor.shape, stride: tensor.shape.c, first: 0 };
+        Source { data: bytemuck::cast_slice(&tensor.data), view }
+    }
+}
+
+impl<'a, const C: usize> Source<'a, C> {
+    /// All planes of image `n`, one after the other.
+    pub(super) fn image(&self, n: usize) -> &'a [[f32; C]] {
+        let pixels = self.view.shape.pixels();
+        let start = (n * self.view.stride + self.view.first) * pixels;
+        &self.data[start..][..self.view.shape.c.div_ceil(C) * pixels]
+    }
+
+    /// A plane of image `n`.
+    pub(super) fn plane(&self, n: usize, block: usize) -> &'a [[f32; C]] {
+        let pixels = self.view.shape.pixels();
+        &self.image(n)[block * pixels..][..pixels]
+    }
+}
+
+/// A value that is written.
+#[derive(Debug)]
+pub(super) struct Target<'a> {
+    pub(super) data: &'a mut [Lanes],
+    pub(super) view: View,
+}
+
+impl<'a> Target<'a> {
+    /// The planes, image by image.
+    pub(super) fn planes(self) -> impl Iterator<Item = &'a mut [Lanes]> {
+        let View { shape, stride, first } = self.view;
+        let of_value = first..first + blocks(shape.c);
+        let planes = self.data.chunks_exact_mut(shape.pixels()).take(shape.n * stride).enumerate();
+        planes.filter(move |(i, _)| of_value.contains(&(i % stride))).map(|(_, plane)| plane)
+    }
+}
+
+/// Writes a tensor into blocks; the channels that pad the last one are zeros.
+pub(super) fn to_blocks(tensor: &Tensor, target: Target<'_>) {
+    let Shape { c, .. } = tensor.shape;
+    let pixels = tensor.shape.pixels();
+    for (i, plane) in target.planes().enumerate() {
+        let (n, first) = (i / blocks(c), i % blocks(c) * LANES);
+        let image = tensor.image(n);
+        for (pixel, lanes) in plane.iter_mut().enumerate() {
+            let value = |lane: usize| if first + lane < c { image[(first + lane) * pixels + pixel] } else { 0.0 };
+            lanes.0 = std::array::from_fn(value);
+        }
+    }
+}
+
+/// Reads a tensor out of blocks.
+pub(super) fn to_tensor(source: Source<'_>) -> Tensor {
+    let shape = source.view.shape;
+    let mut data = Vec::with_capacity(shape.elements());
+    for n in 0..shape.n {
+        for c in 0..shape.c {
+            data.extend(source.plane(n, c / LANES).iter().map(|lanes| lanes[c % LANES]));
+        }
+    }
+    Tensor::new(shape, data)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tensor_comes_back_out_of_the_blocks_between_others() {
+        let shape = Shape::new(2, 19, 3, 2);
+        let tensor = Tensor::new(shape, (0..shape.elements()).map(|i| i as f32).collect());
+        let view = View { shape, stride: 5, first: 2 };
+        let mut buffer = vec![Lanes([-1.0; LANES]); view.buffer_len()];
+        to_blocks(&tensor, Target { data: &mut buffer, view });
+        assert_eq!(to_tensor(Source::new(&buffer, view)), tensor);
+        assert_eq!(buffer.iter().filter(|lanes| lanes.0 == [-1.0; LANES]).count(), 2 * 3 * 6, "the others' planes");
+    }
+}

@@ -1,0 +1,39 @@
+//! Vectors of whatever the processor has: what layers do to each element.
+
+use pulp::Simd;
+
+use super::lanes::Lanes;
+use crate::network::Activation;
+
+/// ReLU of each element, if that is the activation; [`sigmoid_all`] does the other.
+#[inline(always)]
+pub(super) fn activate<S: Simd>(simd: S, x: S::f32s, activation: Activation) -> S::f32s {
+    if activation == Activation::Relu { relu(simd, x) } else { x }
+}
+
+/// `max(x, 0)`; NaN stays NaN.
+#[inline(always)]
+pub(super) fn relu<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
+    let zero = simd.splat_f32s(0.0);
+    simd.select_f32s(simd.less_than_f32s(x, zero), zero, x)
+}
+
+/// The larger of each two; NaN wins.
+#[inline(always)]
+pub(super) fn larger<S: Simd>(simd: S, max: S::f32s, x: S::f32s) -> S::f32s {
+    // Neither is larger than NaN: then the one that is NaN has to be taken, whichever it is.
+    let keeps = simd.less_than_or_equal_f32s(x, max);
+    let number = simd.equal_f32s(max, max);
+    let kept = simd.select_f32s(keeps, max, x);
+    simd.select_f32s(number, kept, max)
+}
+
+/// `1 / (1 + exp(-x))`.
+pub(super) fn sigmoid(x: f32) -> f32 {
+    (1.0 / (1.0 + (-f64::from(x)).exp())) as f32
+}
+
+/// The sigmoid of all that is there.
+pub(super) fn sigmoid_all(values: &mut [Lanes]) {
+    values.iter_mut().flat_map(|lanes| &mut lanes.0).for_each(|value| *value = sigmoid(*value));
+}

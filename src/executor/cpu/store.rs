@@ -1,0 +1,91 @@
+//! The packed weights of a network: each array is made when a plan first needs it, and serves all plans.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use pulp::Arch;
+
+use super::{
+    lanes::LANES,
+    plan::{Form, Plan},
+    threads::Threads,
+    tile::TileSize,
+    weights::{Affine, Packed},
+    winograd,
+};
+use crate::{
+    Result,
+    network::{Layer, LayerOp, Network},
+};
+
+/// What a layer multiplies by.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Arrays {
+    /// Of a convolution or a linear layer.
+    pub(super) packed: Option<Arc<Packed>>,
+    /// Of a batch norm that is not folded.
+    pub(super) affine: Option<Arc<Affine>>,
+    /// As they are in the checkpoint.
+    pub(super) plain: Option<Arc<Vec<f32>>>,
+}
+
+impl Arrays {
+    fn new(network: &Network, layer: &Layer, form: Option<Form>, size: TileSize) -> Result<Self> {
+        let checkpoint = network.checkpoint();
+        let affine = layer.op.norm().map(|norm| Affine::new(checkpoint, norm)).transpose()?.map(Arc::new);
+        let mut arrays = Arrays { affine, ..Arrays::default() };
+        let Some((weights, params, shape)) = layer.op.weights() else { return Ok(arrays) };
+        if let LayerOp::Plain { op: crate::graph::Plain::ChannelGate { .. }, .. } = layer.op {
+            arrays.plain = Some(Arc::new(checkpoint.tensor(&weights.weight, &shape)?.into_owned()));
+            return Ok(arrays);
+        }
+        let packed = match form {
+            Some(Form::Winograd) => Packed::winograd(checkpoint, weights, &params, winograd::TILE, size.blocks)?,
+            Some(Form::Channels) => Packed::new(checkpoint, weights, &params, &shape, 1, size.blocks)?,
+            Some(Form::Blocks) | None => Packed::new(checkpoint, weights, &params, &shape, LANES, size.blocks)?,
+        };
+        arrays.packed = Some(Arc::new(packed));
+        Ok(arrays)
+    }
+
+    /// Bytes of all of them.
+    pub(super) fn bytes(&self) -> u64 {
+        let affine = |affine: &Arc<Affine>| 2 * size_of_val(&affine.scale[..]) as u64;
+        let plain = |plain: &Arc<Vec<f32>>| size_of_val(&plain[..]) as u64;
+        self.packed.as_deref().map_or(0, Packed::bytes)
+            + self.affine.as_ref().map_or(0, affine)
+            + self.plain.as_ref().map_or(0, plain)
+    }
+}
+
+/// The arrays of all layers, by layer and form.
+#[derive(Debug, Default)]
+pub(super) struct Store(Mutex<HashMap<(usize, Option<Form>), Arrays>>);
+
+impl Store {
+    /// The arrays for each step of `plan`; those that are missing are packed, on all threads.
+    ///
+    /// # Errors
+    /// What [`Checkpoint::tensor`](crate::checkpoint::Checkpoint::tensor) finds wrong.
+    pub(super) fn of(&self, network: &Network, plan: &Plan, arch: Arch, threads: &Threads) -> Result<Vec<Arrays>> {
+        let size = TileSize::here(arch);
+        let packed: Vec<Mutex<Option<Result<Arrays>>>> = plan.steps.iter().map(|_| Mutex::default()).collect();
+        let tasks = plan.steps.iter().zip(&packed).collect();
+        threads.each(tasks, |(step, slot): (_, &Mutex<_>)| {
+            let key = (step.layer, step.form);
+            let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&key).cloned();
+            let pack = || Arrays::new(network, &network.layers()[step.layer], step.form, size);
+            *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(kept.map_or_else(pack, Ok));
+        });
+        let mut all = Vec::with_capacity(packed.len());
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        for (step, slot) in plan.steps.iter().zip(packed) {
+            let arrays = slot.into_inner().unwrap_or_else(PoisonError::into_inner).expect("each was filled")?;
+            kept.insert((step.layer, step.form), arrays.clone());
+            all.push(arrays);
+        }
+        Ok(all)
+    }
+}

@@ -1,0 +1,173 @@
+//! The inner product: sums of a tile of pixels by a strip of output channels, which stay in registers from the first weight to the last.
+//!
+//! A weight vector is loaded once for all pixels of the tile, an input once for all channels of the strip, where it is spread over a vector.
+//! A library of matrix products would want the windows of a convolution as rows of a matrix in memory; here they are only addresses.
+
+use std::ops::Range;
+
+use pulp::{Arch, Simd, WithSimd};
+
+use super::{
+    lanes::{LANES, Lanes},
+    simd::{relu, sigmoid_all},
+    threads,
+};
+use crate::network::Activation;
+
+/// Most blocks of a strip.
+pub(super) const BLOCKS: usize = 2;
+
+/// A tile: outputs of consecutive pixels, whose inputs are consecutive too.
+pub(super) struct Tile<'a, const C: usize> {
+    /// The inputs, from the first pixel's first on.
+    pub(super) x: &'a [[f32; C]],
+    /// Where the pixels' inputs start for each group of `C` terms of the sum.
+    pub(super) offsets: &'a [u32],
+    /// For each term a vector of the strip's output channels.
+    pub(super) weights: &'a [Lanes],
+    /// What sums start from, a block each of the strip.
+    pub(super) bias: &'a [Lanes],
+    /// Second addends of each block, as many pixels as there are.
+    pub(super) residual: Option<[&'a [[f32; LANES]]; BLOCKS]>,
+    pub(super) activation: Activation,
+    /// The outputs of each block of the strip, as many pixels as there are; an empty one where the strip has but one.
+    pub(super) y: [&'a mut [Lanes]; BLOCKS],
+}
+
+/// How large tiles are: sums enough to keep the multipliers busy while one is added to, and few enough to stay in registers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct TileSize {
+    /// Pixels.
+    pub(super) pixels: usize,
+    /// Blocks of output channels in a strip.
+    pub(super) blocks: usize,
+}
+
+impl TileSize {
+    /// For vectors of so many lanes: 32 registers of 16 or 4, or 16 of 8.
+    pub(super) const fn of(lanes: usize) -> Self {
+        match lanes {
+            16 => TileSize { pixels: 8, blocks: 2 },
+            4 | 8 => TileSize { pixels: 6, blocks: 1 },
+            _ => TileSize { pixels: 1, blocks: 1 },
+        }
+    }
+
+    /// For this machine.
+    pub(super) fn here(arch: Arch) -> Self {
+        struct Here;
+        impl WithSimd for Here {
+            type Output = TileSize;
+            #[inline(always)]
+            fn with_simd<S: Simd>(self, _: S) -> TileSize {
+                TileSize::of(S::F32_LANES)
+            }
+        }
+        arch.dispatch(Here)
+    }
+
+    /// Cuts `pixels` into tiles of nearly the same size.
+    pub(super) fn cut(self, pixels: usize) -> impl Iterator<Item = Range<usize>> {
+        threads::cut(pixels, pixels.div_ceil(self.pixels))
+    }
+}
+
+/// Computes a tile.
+#[inline(always)]
+pub(super) fn compute<S: Simd, const C: usize>(simd: S, tile: Tile<'_, C>) {
+    macro_rules! by_pixels {
+        ($vectors:literal: $($pixels:literal)*) => {
+            match tile.y[0].len() {
+                $($pixels => simd.vectorize(Sized::<C, $pixels, $vectors>(tile)),)*
+                more => unreachable!("a tile of {more} pixels"),
+            }
+        };
+    }
+    match (S::F32_LANES, tile.y[1].is_empty()) {
+        (16, false) => by_pixels!(2: 1 2 3 4 5 6 7 8),
+        (16, true) => by_pixels!(1: 1 2 3 4 5 6 7 8),
+        (8, _) => by_pixels!(2: 1 2 3 4 5 6),
+        (4, _) => by_pixels!(4: 1 2 3 4 5 6),
+        _ => by_pixels!(16: 1),
+    }
+}
+
+/// A tile of `P` pixels by `N` vectors of output channels.
+struct Sized<'a, const C: usize, const P: usize, const N: usize>(Tile<'a, C>);
+
+impl<const C: usize, const P: usize, const N: usize> WithSimd for Sized<'_, C, P, N> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let vectors = LANES / S::F32_LANES;
+        // Nothing is compiled of the sizes that other vectors have.
+        if N < vectors || N > BLOCKS * vectors {
+            return;
+        }
+        let Tile { residual, activation, mut y, .. } = self.0;
+        let sums = sums::<S, C, P, N>(simd, self.0.x, self.0.offsets, self.0.weights, self.0.bias);
+        // The sums stay in registers where what follows is known when this is compiled.
+        match (residual.map(|planes| planes.map(|x| S::as_simd_f32s(x.as_flattened()).0)), activation) {
+            (None, Activation::Relu) => store::<S, P, N>(&sums, &mut y, |sum, _, _| relu(simd, sum)),
+            (Some(x), Activation::Relu) => {
+                store::<S, P, N>(&sums, &mut y, |sum, block, i| relu(simd, simd.add_f32s(sum, x[block][i])));
+            }
+            (None, _) => store::<S, P, N>(&sums, &mut y, |sum, _, _| sum),
+            (Some(x), _) => store::<S, P, N>(&sums, &mut y, |sum, block, i| simd.add_f32s(sum, x[block][i])),
+        }
+        if activation == Activation::Sigmoid {
+            y.into_iter().for_each(sigmoid_all);
+        }
+    }
+}
+
+/// Stores what `finish` makes of each sum, which it gets with the block of the strip and the number of the vector there.
+#[inline(always)]
+fn store<S: Simd, const P: usize, const N: usize>(
+    sums: &[[S::f32s; N]; P],
+    [first, second]: &mut [&mut [Lanes]; BLOCKS],
+    finish: impl Fn(S::f32s, usize, usize) -> S::f32s,
+) {
+    let vectors = LANES / S::F32_LANES;
+    let first = &mut S::as_mut_simd_f32s(bytemuck::cast_slice_mut(first)).0[..P * vectors];
+    let second = &mut S::as_mut_simd_f32s(bytemuck::cast_slice_mut(second)).0[..P * (N - vectors)];
+    for (p, sums) in sums.iter().enumerate() {
+        for (n, sum) in sums.iter().enumerate() {
+            let (block, i) = (n / vectors, p * vectors + n % vectors);
+            let y = if block == 0 { &mut first[i] } else { &mut second[i] };
+            *y = finish(*sum, block, i);
+        }
+    }
+}
+
+/// The sums of each pixel: of its inputs times the weights, on top of the bias, in the order of the weights.
+#[inline(always)]
+fn sums<S: Simd, const C: usize, const P: usize, const N: usize>(
+    simd: S,
+    x: &[[f32; C]],
+    offsets: &[u32],
+    weights: &[Lanes],
+    bias: &[Lanes],
+) -> [[S::f32s; N]; P] {
+    let mut sums = [vectors::<S, N>(bias)[0]; P];
+    let terms = vectors::<S, N>(weights).as_chunks::<C>().0;
+    for (&offset, terms) in offsets.iter().zip(terms) {
+        let x: &[[f32; C]; P] = x[offset as usize..][..P].try_into().expect("as many");
+        for (c, weights) in terms.iter().enumerate() {
+            for p in 0..P {
+                let x = simd.splat_f32s(x[p][c]);
+                for n in 0..N {
+                    sums[p][n] = simd.mul_add_e_f32s(x, weights[n], sums[p][n]);
+                }
+            }
+        }
+    }
+    sums
+}
+
+/// Rows of `N` vectors.
+#[inline(always)]
+fn vectors<S: Simd, const N: usize>(lanes: &[Lanes]) -> &[[S::f32s; N]] {
+    S::as_simd_f32s(bytemuck::cast_slice(lanes)).0.as_chunks().0
+}
