@@ -2,6 +2,7 @@
 #![cfg(unix)]
 
 use std::{
+    num::NonZero,
     sync::atomic::{AtomicBool, Ordering},
     thread,
     time::{Duration, Instant},
@@ -85,5 +86,20 @@ fn a_fork_is_told_and_the_parent_goes_on() {
         over.store(true, Ordering::Relaxed);
         busy.join().unwrap();
     });
+    assert_eq!(classifier.infer(&photo).unwrap(), expected);
+}
+
+#[test]
+fn a_fork_computes_on_the_cpu_without_its_parents_threads() {
+    let photo = DynamicImage::new_rgb8(32, 32);
+    let open = || Classifier::builder().device("cpu").threads(NonZero::new(2).unwrap()).open().unwrap();
+    let classifier = open();
+    let expected = classifier.infer(&photo).unwrap();
+    let in_child = || {
+        let inherited = classifier.infer(&photo).is_ok_and(|got| got == expected);
+        let opened = open().infer(&photo).is_ok_and(|got| got == expected);
+        i32::from(!inherited) + 2 * i32::from(!opened)
+    };
+    ends_with(in_fork(in_child), 0);
     assert_eq!(classifier.infer(&photo).unwrap(), expected);
 }
