@@ -20,7 +20,7 @@ use super::lock;
 ///
 /// # fn main() -> residua::Result<()> {
 /// let injection = Injection::default();
-/// let classifier = Classifier::builder().inject(&injection).open()?;
+/// let classifier = Classifier::builder().device("0").inject(&injection).open()?;
 /// injection.plan(Moment::Submit, 1, Failure::Lost);
 /// classifier.infer(&image::DynamicImage::new_rgb8(32, 32))?; // the device is opened again, and the batch run once more
 /// assert_eq!(injection.happened(), 1);
