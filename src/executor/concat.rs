@@ -11,7 +11,8 @@ pub(super) struct ConcatPlacement(Vec<Option<(ValueId, usize)>>);
 
 impl ConcatPlacement {
     /// An input of a concatenation moves into its buffer if its channels fill whole `vectors` of so many channels there, if no other
-    /// concatenation has it, and if no layer would then read and write one buffer, which wgpu forbids, and Rust.
+    /// concatenation has it, and if no other layer would then read and write one buffer: wgpu and Rust forbid it, and another
+    /// concatenation would take what lies elsewhere in its buffer for an input that is in place.
     pub(super) fn new(graph: &Graph, layers: &[(usize, &Layer)], shapes: &[Shape], vectors: usize) -> Self {
         let mut concats = ConcatPlacement(vec![None; shapes.len()]);
         let layers = || layers.iter().map(|(_, layer)| *layer);
@@ -26,7 +27,7 @@ impl ConcatPlacement {
                 let alone =
                     concats.0[input.0].is_none() && layer.inputs.iter().filter(|other| **other == input).count() == 1;
                 let in_root = |id: ValueId| concats.of(id).0 == root;
-                let clash = layers().filter(|other| !is_concat(other)).any(|other| {
+                let clash = layers().filter(|other| other.output != layer.output).any(|other| {
                     let writes = other.output == input && other.reads().any(in_root);
                     writes || (in_root(other.output) && other.reads().any(|id| id == input))
                 });

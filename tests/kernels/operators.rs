@@ -251,6 +251,30 @@ fn what_cannot_fuse_stands_alone() {
     });
 }
 
+/// Which of the values can lie in place in which concatenation differs: a value has one place.
+#[test]
+fn what_two_concatenations_read_is_in_both() {
+    let machine = machine();
+    // Whole vectors of every executor, and not.
+    for channels in [16, 6] {
+        for order in 0..4 {
+            let mut graph = Graph::new(channels);
+            let a = graph.push("a", Op::Relu, &[graph.input()]);
+            let b = graph.push("b", Op::Relu, &[a]);
+            let inner = graph.push("inner", Op::Concat, &[a, b]);
+            let parts = match order {
+                0 => vec![inner, a],
+                1 => vec![a, inner],
+                2 => vec![inner, b, inner],
+                _ => vec![inner, graph.push("other", Op::Concat, &[b, a])],
+            };
+            graph.push("outer", Op::Concat, &parts);
+            let what = format!("concatenations of what others read, {channels} channels, order {order}");
+            each_exact(&machine, &what, &graph, Shape::new(2, channels, 3, 2));
+        }
+    }
+}
+
 /// Gates that are means of 16 integers are exact, and so are the products.
 #[test]
 fn gates_scale_each_channel_of_each_image() {
