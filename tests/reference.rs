@@ -303,3 +303,30 @@ fn errors_are_those_of_the_graph_and_the_checkpoint() {
         "model.missing_tensor"
     );
 }
+
+#[test]
+fn extents_that_no_operator_has_are_errors() {
+    let params =
+        Conv2dParams { in_channels: 8, out_channels: 8, kernel: 3, stride: 1, padding: 1, dilation: 1, groups: 1 };
+    let convolution = |params| Op::Conv2d { weight: "weight".into(), bias: None, params };
+    let window = PoolParams { kernel: 3, stride: 2, padding: 1, ceil: false };
+    let wrong = [
+        convolution(Conv2dParams { kernel: 0, ..params }),
+        convolution(Conv2dParams { stride: 0, ..params }),
+        convolution(Conv2dParams { dilation: 0, ..params }),
+        convolution(Conv2dParams { groups: 0, ..params }),
+        convolution(Conv2dParams { groups: 3, ..params }),
+        convolution(Conv2dParams { out_channels: 10, groups: 4, ..params }),
+        Op::MaxPool2d(PoolParams { kernel: 0, padding: 0, ..window }),
+        Op::MaxPool2d(PoolParams { stride: 0, ..window }),
+        Op::AvgPool2d(PoolParams { padding: 3, ..window }),
+        Op::SubsamplePad { stride: 0, before: 0, after: 0 },
+    ];
+    for op in wrong {
+        let mut graph = Graph::new(8);
+        graph.push("op", op.clone(), &[graph.input()]);
+        assert!(graph.tensors().len() <= 1);
+        let error = reference::logits(&graph, &checkpoint(&[]), &Tensor::zeros(Shape::new(1, 8, 5, 5)));
+        assert_eq!(error.unwrap_err().code(), "graph.shape", "{op:?}");
+    }
+}

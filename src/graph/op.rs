@@ -99,7 +99,7 @@ impl Conv2dParams {
     /// Shape of the weight tensor, `[out, in / groups, kh, kw]`.
     #[doc(hidden)]
     pub fn weight_shape(&self) -> [usize; 4] {
-        [self.out_channels, self.in_channels / self.groups, self.kernel, self.kernel]
+        [self.out_channels, self.in_channels / self.groups.max(1), self.kernel, self.kernel]
     }
 
     /// Rows and columns of input that the kernel spans.
@@ -192,16 +192,27 @@ impl Op {
         match self {
             Op::Input { channels } | Op::BatchNorm { channels, .. } => of_channels(x, *channels),
             Op::Conv2d { params, .. } => {
-                let Conv2dParams { stride, padding, .. } = *params;
+                let Conv2dParams { in_channels, out_channels, stride, padding, dilation, groups, .. } = *params;
+                if [in_channels, out_channels].iter().any(|channels| channels.checked_rem(groups) != Some(0)) {
+                    return Err(format!("has {groups} groups of {in_channels} and {out_channels} channels"));
+                }
+                if dilation == 0 {
+                    return Err("has a dilation of 0".into());
+                }
                 let window = PoolParams { kernel: params.span(), stride, padding, ceil: false };
                 moved(of_channels(x, params.in_channels)?, &window, params.out_channels)
             }
+            Op::MaxPool2d(window) | Op::AvgPool2d(window) if window.padding >= window.kernel.max(1) => Err(format!(
+                "pools windows of {} with padding {}, which sees padding alone",
+                window.kernel, window.padding
+            )),
             Op::MaxPool2d(window) | Op::AvgPool2d(window) => moved(x, window, x.c),
             Op::Relu | Op::Sigmoid => Ok(x),
             Op::Add if x == inputs[1] => Ok(x),
             Op::Add => Err(format!("adds {x} and {}, which differ", inputs[1])),
             Op::Scale if inputs[1] == Shape::new(x.n, x.c, 1, 1) => Ok(x),
             Op::Scale => Err(format!("scales {x} by {}", inputs[1])),
+            Op::SubsamplePad { stride: 0, .. } => Err("has a stride of 0".into()),
             Op::SubsamplePad { stride, before, after } => {
                 Ok(Shape::new(x.n, before + x.c + after, x.h.div_ceil(*stride), x.w.div_ceil(*stride)))
             }
@@ -244,6 +255,9 @@ fn moved(x: Shape, window: &PoolParams, channels: usize) -> Result<Shape, String
 /// Positions of a window that moves over `extent` plus padding on both sides.
 fn windows(extent: usize, window: &PoolParams) -> Result<usize, String> {
     let &PoolParams { kernel, stride, padding, ceil } = window;
+    if kernel == 0 || stride == 0 {
+        return Err(format!("has a window of {kernel} and a stride of {stride}"));
+    }
     let overhang = if ceil { stride - 1 } else { 0 };
     match (extent + 2 * padding + overhang).checked_sub(kernel) {
         // The last window starts inside the extent or in the padding before it, as in PyTorch.
