@@ -9,7 +9,7 @@ use crate::network::Network;
 
 /// An executor that needs no adapter.
 struct OnCpu {
-    /// What asks for it as a device.
+    /// Its name as a device.
     name: &'static str,
     /// What it is on a machine.
     info: fn(&dyn Host) -> DeviceInfo,

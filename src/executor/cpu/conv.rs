@@ -168,7 +168,7 @@ impl<const C: usize> Work<'_, '_, C> {
     }
 }
 
-/// Computes the value of one pixel for each image: the images are the pixels of one.
+/// Convolves a batch of single pixels as one row of pixels.
 pub(super) fn run_vectors(arch: Arch, threads: &Threads, operands: &Operands<'_, LANES>, y: Target<'_>) {
     let (n, c) = (y.view.shape.n, y.view.shape.c);
     let as_pixels = |source: &Source<'_>| {

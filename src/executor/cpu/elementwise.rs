@@ -14,7 +14,7 @@ use crate::{
     tensor::Shape,
 };
 
-/// What an elementwise layer reads: `activation((x * scale + shift) * gate + residual)`, each as far as it is there, `x` else being zero.
+/// What an elementwise layer reads: `activation((x * scale + shift) * gate + residual)`, each optional; without `x` it is zero.
 #[derive(Clone, Copy)]
 pub(super) struct Operands<'a> {
     pub(super) x: Option<Source<'a>>,

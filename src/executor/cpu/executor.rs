@@ -2,7 +2,8 @@
 
 use std::{
     fmt,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex},
+    time::Duration,
 };
 
 use pulp::{Arch, Simd, WithSimd};
@@ -14,7 +15,7 @@ use super::{
     threads::Threads,
 };
 use crate::{
-    Result,
+    Error, Result,
     executor::{DeviceInfo, Executor, Footprint, Host, StepInfo, Times, Work},
     graph::ValueId,
     network::Network,
@@ -51,24 +52,34 @@ impl Cpu {
         Box::new(Cpu::new(network, host))
     }
 
-    /// Calls `work` with a session for `wanted` of an input of shape `input`, on one of the threads.
-    fn in_session<T: Send>(
+    /// Calls `work` with a session for `wanted` of an input of shape `input`, on the threads, when it is its turn: with the one that is
+    /// kept, or one that is kept from then on if `keep` says so.
+    async fn in_session<T: Send>(
         &self,
         input: Shape,
         wanted: &[ValueId],
+        keep: bool,
         work: impl FnOnce(&mut Session) -> T + Send,
     ) -> Result<T> {
-        let Cpu { network, arch, threads, store, .. } = self;
-        threads.run(|| {
-            let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Cpu { network, host, arch, threads, store, .. } = self;
+        let _turn = threads.turn().await;
+        let run = || {
+            // Another thread may have had the lock when the process forked.
+            let kept = self.kept.try_lock().ok().and_then(|mut kept| kept.take());
             let mut session = match kept.filter(|kept| kept.input == input && kept.wanted == wanted) {
                 Some(session) => session,
                 None => Session::new(network, store, *arch, threads, input, wanted)?,
             };
             let outcome = work(&mut session);
-            *self.kept.lock().unwrap_or_else(PoisonError::into_inner) = Some(session);
+            if keep && let Ok(mut kept) = self.kept.try_lock() {
+                *kept = Some(session);
+            }
             Ok(outcome)
-        })
+        };
+        let (mut run, mut outcome) = (Some(run), None);
+        host.block(&mut || outcome = run.take().map(|run| threads.run(run)));
+        outcome
+            .unwrap_or_else(|| Err(Error::GpuLost { device: "cpu".into(), reason: "the host did not run it".into() }))
     }
 }
 
@@ -110,7 +121,7 @@ impl Executor for Cpu {
 
     fn prepare(&self, input: Shape) -> Work<'_> {
         Box::pin(async move {
-            if let Err(error) = self.in_session(input, &[self.network.graph().output()], |_| ()) {
+            if let Err(error) = self.in_session(input, &[self.network.graph().output()], true, |_| ()).await {
                 log::info!("not prepared for {input}: {error}");
             }
         })
@@ -119,8 +130,17 @@ impl Executor for Cpu {
     fn values<'a>(&'a self, input: Input<'a>, wanted: &'a [ValueId]) -> Work<'a, Result<Vec<Tensor>>> {
         let Cpu { network, arch, threads, .. } = self;
         Box::pin(async move {
-            let shape = input.shape();
-            self.in_session(shape, wanted, |session| session.run(network, *arch, threads, &input.tensor(), || {}))
+            let run = |session: &mut Session| session.run(network, *arch, threads, &input.tensor(), || {});
+            self.in_session(input.shape(), wanted, true, run).await
+        })
+    }
+
+    /// All values of a network take much memory, and are seldom wanted twice.
+    fn trace<'a>(&'a self, input: Input<'a>, wanted: &'a [ValueId]) -> Work<'a, Result<Vec<Tensor>>> {
+        let Cpu { network, arch, threads, .. } = self;
+        Box::pin(async move {
+            let run = |session: &mut Session| session.run(network, *arch, threads, &input.tensor(), || {});
+            self.in_session(input.shape(), wanted, false, run).await
         })
     }
 
@@ -129,16 +149,16 @@ impl Executor for Cpu {
         Box::pin(async move {
             let wanted = [network.graph().output()];
             let steps = self.steps(input.into(), &wanted)?;
-            let runs = self.in_session(input.shape, &wanted, |session| {
+            let work = |session: &mut Session| -> Vec<Vec<Duration>> {
                 let run = |_| {
                     let mut ends = Vec::with_capacity(steps.len() + 1);
                     session.run(network, *arch, threads, input, || ends.push(host.now()));
                     ends.windows(2).map(|pair| pair[1].saturating_sub(pair[0])).collect()
                 };
-                // The first run packs weights and touches memory.
-                let all: Vec<_> = (0..=runs.max(1)).map(run).collect();
-                all[1..].to_vec()
-            })?;
+                // The first run touches memory for the first time.
+                (0..=runs.max(1)).map(run).skip(1).collect()
+            };
+            let runs = self.in_session(input.shape, &wanted, true, work).await?;
             Ok(Times::medians("the host's clock around each layer", steps, &runs))
         })
     }

@@ -3,7 +3,10 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use crate::tensor::{Shape, Tensor};
+use crate::{
+    Error, Result,
+    tensor::{Shape, Tensor},
+};
 
 /// Channels of a block: a cache line of f32, and a vector of AVX-512.
 pub(super) const LANES: usize = 16;
@@ -12,6 +15,15 @@ pub(super) const LANES: usize = 16;
 #[repr(C, align(64))]
 #[derive(Debug, Clone, Copy, Default, PartialEq, Pod, Zeroable)]
 pub(super) struct Lanes(pub(super) [f32; LANES]);
+
+/// A buffer of `len` lanes of zeros for `what`.
+///
+/// # Errors
+/// [`Error::GpuMemory`] if there is no memory for it.
+pub(super) fn zeroed(what: &str, len: usize) -> Result<Box<[Lanes]>> {
+    let failed = |()| Error::GpuMemory { device: "cpu".into(), reason: format!("{len} times 64 bytes of {what}") };
+    bytemuck::allocation::try_zeroed_slice_box(len).map_err(failed)
+}
 
 /// Blocks that hold so many channels.
 pub(super) fn blocks(channels: usize) -> usize {

@@ -1,5 +1,5 @@
 //! A panel: the rows of an image that some rows of outputs read, copied to where the inner product finds a window's inputs at fixed
-//! distances: zeros around them, what a batch norm before makes of them, and for a stride the columns in turns.
+//! distances: zeros around them, what a batch norm before makes of them, and columns grouped by their remainder modulo the stride.
 
 use std::ops::Range;
 
@@ -42,7 +42,7 @@ pub(super) struct Panel {
     pub(super) window: Window,
     /// Rows of outputs.
     pub(super) outputs: usize,
-    /// Columns that have a place of their own for each step of the stride; without a neighbourhood there is one that is read.
+    /// Groups of columns, one for each remainder modulo the stride; a 1x1 kernel reads one alone.
     phases: usize,
     rows: usize,
     columns: usize,

@@ -25,7 +25,7 @@ pub(super) enum Form {
     Winograd,
 }
 
-/// Fewest rows and columns of outputs for which Winograd's windows are not mostly beside the image, and its weights, four times as many,
+/// Fewest rows and columns of outputs for which Winograd's windows are not mostly outside the image, and its weights, four times as many,
 /// are used often enough.
 const WINOGRAD_OUTPUTS: usize = 10;
 

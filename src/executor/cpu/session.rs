@@ -7,7 +7,7 @@ use pulp::Arch;
 use super::{
     conv::{self, Epilogue},
     elementwise,
-    lanes::{LANES, Lanes, Source, Target, to_blocks, to_tensor},
+    lanes::{LANES, Lanes, Source, Target, View, to_blocks, to_tensor, zeroed},
     plan::{Form, Plan, Step},
     pool::{self, Global},
     store::{Arrays, Store},
@@ -15,7 +15,7 @@ use super::{
     winograd,
 };
 use crate::{
-    Error, Result,
+    Result,
     graph::{Conv2dParams, Plain, ValueId},
     network::{Activation, Addend, Layer, LayerOp, Network, Subsample},
     tensor::{Shape, Tensor},
@@ -35,7 +35,7 @@ impl Session {
     /// Plans, packs the weights that no other session has, and makes the buffers.
     ///
     /// # Errors
-    /// Those of [`Plan::new`] and [`Store::of`]; [`Error::GpuMemory`] if there is no memory for the buffers.
+    /// Those of [`Plan::new`] and [`Store::of`]; [`Error::GpuMemory`](crate::Error::GpuMemory) if there is no memory for the buffers.
     pub(super) fn new(
         network: &Network,
         store: &Store,
@@ -46,7 +46,7 @@ impl Session {
     ) -> Result<Self> {
         let plan = Plan::new(network, input, wanted)?;
         let weights = store.of(network, &plan, arch, threads)?;
-        let buffers = plan.buffers.iter().map(|len| buffer(*len)).collect::<Result<_>>()?;
+        let buffers = plan.buffers.iter().map(|len| zeroed("activations", *len)).collect::<Result<_>>()?;
         Ok(Session { input, wanted: wanted.to_vec(), plan, weights, buffers })
     }
 
@@ -80,12 +80,6 @@ impl Session {
         };
         self.wanted.iter().map(value).collect()
     }
-}
-
-/// A buffer of so many lanes.
-fn buffer(len: usize) -> Result<Box<[Lanes]>> {
-    let failed = |()| Error::GpuMemory { device: "cpu".into(), reason: format!("{len} times 64 bytes of activations") };
-    bytemuck::allocation::try_zeroed_slice_box(len).map_err(failed)
 }
 
 /// A step under way.
@@ -187,7 +181,7 @@ impl Running<'_> {
             Some(Addend { value, subsample: Some(Subsample { stride, before }) }) => {
                 let subsample = Subsample { stride: *stride, before: *before };
                 let data = elementwise::subsampled(self.source(*value), subsample, shape);
-                work(Some(Source::new(&data, super::lanes::View::whole(shape))));
+                work(Some(Source::new(&data, View::whole(shape))));
             }
         }
     }

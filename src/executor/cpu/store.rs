@@ -83,8 +83,7 @@ impl Store {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         for (step, slot) in plan.steps.iter().zip(packed) {
             let arrays = slot.into_inner().unwrap_or_else(PoisonError::into_inner).expect("each was filled")?;
-            kept.insert((step.layer, step.form), arrays.clone());
-            all.push(arrays);
+            all.push(kept.entry((step.layer, step.form)).or_insert(arrays).clone());
         }
         Ok(all)
     }

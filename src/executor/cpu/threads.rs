@@ -5,8 +5,10 @@ use std::{
     cell::RefCell,
     collections::BTreeMap,
     ops::Range,
+    panic::resume_unwind,
     process,
     sync::{Arc, Mutex, PoisonError},
+    thread,
 };
 
 use rayon::prelude::*;
@@ -23,16 +25,19 @@ pub(super) struct Threads {
     process: u32,
     /// Nothing where no thread can be started: then the caller does the work.
     pool: Option<rayon::ThreadPool>,
+    /// Held by the run that the threads work for. A thread that waits for others takes up whatever work there is: without turns it would
+    /// begin one run inside another, each with buffers of its own.
+    turn: async_lock::Mutex<()>,
 }
 
 impl Threads {
     /// The pool of so many threads, for the whole process.
     pub(super) fn shared(count: usize) -> Arc<Self> {
-        let process = process::id();
+        let (count, process) = (count.max(1), process::id());
         let make = || {
             let named = rayon::ThreadPoolBuilder::new().num_threads(count).thread_name(|i| format!("residua-{i}"));
             let pool = named.build().map_err(|error| log::warn!("no threads to compute with: {error}")).ok();
-            Arc::new(Threads { count, process, pool })
+            Arc::new(Threads { count, process, pool, turn: async_lock::Mutex::default() })
         };
         POOLS.lock().unwrap_or_else(PoisonError::into_inner).entry((process, count)).or_insert_with(make).clone()
     }
@@ -42,9 +47,22 @@ impl Threads {
         self.count
     }
 
+    /// Waits until no other run has the threads. A fork, which has none of them, does not wait: whoever had them is not there.
+    pub(super) async fn turn(&self) -> Option<async_lock::MutexGuard<'_, ()>> {
+        match self.pool() {
+            Some(_) => Some(self.turn.lock().await),
+            None => None,
+        }
+    }
+
     /// Runs `work` on one of the threads, from where it shares what it has with the others.
     pub(super) fn run<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
         match self.pool() {
+            // A thread of another pool would do other work of that pool while it waits, with whatever locks its caller holds.
+            Some(pool) if rayon::current_thread_index().is_some() && pool.current_thread_index().is_none() => {
+                let run = || pool.install(work);
+                thread::scope(|scope| scope.spawn(run).join()).unwrap_or_else(|panic| resume_unwind(panic))
+            }
             Some(pool) => pool.install(work),
             None => work(),
         }
@@ -73,8 +91,8 @@ thread_local! {
     static SCRATCH: RefCell<Vec<Lanes>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Lends this thread's own memory to `work`: so many lanes, with whatever was left in them. Vectors have to be dispatched to inside of
-/// `work`: what comes through here is compiled for any processor.
+/// Lends this thread's own memory to `work`: so many lanes, with whatever was left in them. Call `arch.dispatch` inside of
+/// `work`: this function is not compiled for vector instructions.
 pub(super) fn with_scratch<T>(len: usize, work: impl FnOnce(&mut [Lanes]) -> T) -> T {
     SCRATCH.with_borrow_mut(|scratch| {
         if scratch.len() < len {

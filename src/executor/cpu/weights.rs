@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use super::lanes::{LANES, Lanes, blocks};
+use super::lanes::{LANES, Lanes, blocks, zeroed};
 use crate::{
     Result,
     checkpoint::Checkpoint,
@@ -27,7 +27,7 @@ pub(super) struct Strip {
 pub(super) struct Packed {
     pub(super) strips: Vec<Strip>,
     /// Of each strip `[inputs][kernel][kernel][channels of an input][outputs][16]`.
-    data: Vec<Lanes>,
+    data: Box<[Lanes]>,
     /// Blocks of output channels.
     pub(super) bias: Vec<Lanes>,
 }
@@ -36,7 +36,7 @@ impl Packed {
     /// The weights of a convolution whose input comes in planes of `channels` channels, in strips of so many blocks.
     ///
     /// # Errors
-    /// What [`Checkpoint::tensor`] finds wrong.
+    /// What [`Checkpoint::tensor`] finds wrong; [`Error::GpuMemory`](crate::Error::GpuMemory) if there is no memory for them.
     pub(super) fn new(
         checkpoint: &Checkpoint,
         weights: &ConvWeights,
@@ -49,7 +49,7 @@ impl Packed {
         let affine = output_affine(checkpoint, weights, params.out_channels)?;
         let (taps, group) = (params.kernel * params.kernel, params.in_channels / params.groups);
         let strips = strips(params, channels, strip, taps);
-        let mut data = vec![Lanes::default(); strips.last().map_or(0, |last| last.start + len(last, taps, channels))];
+        let mut data = zeroed("weights", strips.last().map_or(0, |last| last.start + len(last, taps, channels)))?;
         for strip in &strips {
             let width = strip.outputs.len();
             let rows = &mut data[strip.start..][..len(strip, taps, channels)];
@@ -74,7 +74,7 @@ impl Packed {
     /// `[points][inputs][16][outputs][16]`.
     ///
     /// # Errors
-    /// What [`Checkpoint::tensor`] finds wrong.
+    /// What [`Checkpoint::tensor`] finds wrong; [`Error::GpuMemory`](crate::Error::GpuMemory) if there is no memory for them.
     pub(super) fn winograd(
         checkpoint: &Checkpoint,
         weights: &ConvWeights,
@@ -85,7 +85,7 @@ impl Packed {
         let source = checkpoint.tensor(&weights.weight, &params.weight_shape())?;
         let affine = output_affine(checkpoint, weights, params.out_channels)?;
         let strips = strips(params, LANES, strip, tile.points());
-        let mut data = vec![Lanes::default(); strips.last().map_or(0, |s| s.start + len(s, tile.points(), LANES))];
+        let mut data = zeroed("weights", strips.last().map_or(0, |last| last.start + len(last, tile.points(), LANES)))?;
         for strip in &strips {
             let (width, matrix) = (strip.outputs.len(), len(strip, 1, LANES));
             let matrices = &mut data[strip.start..][..tile.points() * matrix];
@@ -178,7 +178,7 @@ impl Affine {
     /// Scale and shift of `norm`.
     ///
     /// # Errors
-    /// What [`Checkpoint::tensor`] finds wrong.
+    /// What [`Checkpoint::tensor`] finds wrong; [`Error::GpuMemory`](crate::Error::GpuMemory) if there is no memory for them.
     pub(super) fn new(checkpoint: &Checkpoint, norm: &Norm) -> Result<Self> {
         let affine = scale_shift(checkpoint, norm)?;
         let (scale, shift) = (lanes(affine.iter().map(|a| a.0)), lanes(affine.iter().map(|a| a.1)));
