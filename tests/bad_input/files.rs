@@ -23,7 +23,7 @@ fn row_48_the_second_ctrl_c_ends_it_at_once() {
     // One batch on the slow reference path.
     let list = folder.file("list", format!("{}\n", folder.path("photo.png")).repeat(2000));
     let mut child =
-        residua().args(["classify", "--device", "cpu", "--batch", "2000", &format!("@{list}")]).spawn().unwrap();
+        residua().args(["classify", "--device", "reference", "--batch", "2000", &format!("@{list}")]).spawn().unwrap();
     thread::sleep(Duration::from_millis(1000));
     let interrupt = |id: u32| assert!(Command::new("kill").args(["-INT", &id.to_string()]).status().unwrap().success());
     interrupt(child.id());
