@@ -152,6 +152,7 @@ impl fmt::Display for Note {
             Note::NonCommercial { model } => write!(f, "the licence of {model} does not allow commercial use"),
             Note::AdapterFailed(error) => error.fmt(f),
             Note::AdapterChosen { device, reason } => write!(f, "{device} is used: {reason}"),
+            Note::CpuUsed(Error::NoAdapter { reason }) => write!(f, "no GPU adapter found ({reason}); using the CPU"),
             Note::CpuUsed(error) => write!(f, "{error}; using the CPU"),
             Note::SoftwareAdapter { device } => write!(f, "{device} is a software adapter: it runs on the CPU"),
             Note::BeyondF16 { layer, largest } => {
