@@ -23,10 +23,10 @@ pub(crate) struct Global {
     pub(crate) threads: Option<NonZero<usize>>,
     /// Images per submission: a number, or auto
     ///
-    /// auto goes by the network and the kind of device: 1 with --device reference, else 4 to 256, fewer where fewer images are named or where
-    /// the activations would take more than 1 GiB (4 GiB on a discrete GPU). A batch that does not fit is halved. The same command with the same number of images a
-    /// batch gives the same bits each time, for an image alone, in a last batch that is not full, and after --resume; with another
-    /// number the last bits may differ (see --deterministic).
+    /// auto goes by the network and the kind of device: 1 with --device reference, else 4 to 256, fewer where fewer images are named or
+    /// where the activations would take more than 1 GiB (4 GiB on a discrete GPU). A batch that does not fit is halved. The same command
+    /// with the same number of images a batch gives the same bits each time, for an image alone, in a last batch that is not full, and
+    /// after --resume; with another number the last bits may differ (see --deterministic).
     #[arg(long, global = true, default_value = "auto", value_name = "N|auto", value_parser = batch)]
     pub(crate) batch: Batch,
     /// Give an image the same bits whatever --batch says: kernels are chosen as for one image, which is slower in large batches

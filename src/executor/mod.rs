@@ -74,7 +74,7 @@ pub trait Executor: fmt::Debug + Shareable {
     /// The values `wanted`, in that order, for `input`.
     fn values<'a>(&'a self, input: Input<'a>, wanted: &'a [ValueId]) -> Work<'a, Result<Vec<Tensor>>>;
 
-    /// Makes ready what the network's output of an input of shape `input` needs: the call that wants it does without what fails here.
+    /// Prepares the network's output for an input of shape `input`. What fails here is left to the call that wants it.
     fn prepare(&self, _input: Shape) -> Work<'_> {
         Box::pin(async {})
     }

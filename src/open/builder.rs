@@ -57,8 +57,8 @@ impl Builder {
         self
     }
 
-    /// `auto` (the default), `cpu`, `reference` (plain loops, the oracle), an index, or a part of an adapter's name; a number is an index
-    /// always. `auto` is the best adapter, and `cpu` where there is none but such as run on the CPU.
+    /// `auto` (the default), `cpu`, `reference` (plain loops, the oracle), an index, or a part of an adapter's name; a number is always an
+    /// index. `auto` takes the best GPU, and the CPU where there is none.
     pub fn device(mut self, device: &str) -> Self {
         self.0.wanted = self.0.wanted.device(device);
         self
