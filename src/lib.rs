@@ -40,13 +40,14 @@
 //! | `executor::gpu::plan` | a network compiled for a device, as data: kernels with reasons, buffers, packed weights | `kernels`, `network` |
 //! | `executor::gpu` | runs a plan in one submission, or in several where that takes long; alone names `wgpu` | `plan`, `kernels`, `cache` |
 //! | `cache` | files that make the next start faster | nothing |
+//! | `workers` | threads that are used again | nothing |
 //! | `check` | verify, profile, tune, self-test | executors |
 //! | `search`, `explain` | exact search among features, their index; heat maps | as needed |
 //! | `note` | what a user should be told of an open model: a [`Note`] | nothing |
 //! | `model_info` | what is known of an open model: [`ModelInfo`] | `image`, `labels`, `checkpoint`, `models` |
 //! | `open` | [`Builder`]: from a name to a classifier | all above |
 //! | `classifier`, `photos`, `blocking` | the whole path in order ([`Classifier`]), files as its input, the blocking twins of its calls | all above |
-//! | [`stream`] | many images: decoded ahead, run in batches, back in order, each with its result or its error | `classifier`, `image` |
+//! | [`stream`] | many images: decoded ahead, run in batches, back in order, each with its result or its error | `classifier`, `image`, `workers` |
 //! | `program` (feature `cli`, hidden) | the cache's folder, the adapter that the environment names, drawing: what the programs share | `executor::gpu` |
 //! | `cli/`, `bin/` | the commands | the public library |
 //!
@@ -106,6 +107,9 @@ pub mod stream;
 #[doc(hidden)]
 pub mod structure;
 pub mod tensor;
+#[cfg(not(target_family = "wasm"))]
+#[doc(hidden)]
+pub mod workers;
 
 #[cfg(not(target_family = "wasm"))]
 pub use blocking::{Threads, devices};

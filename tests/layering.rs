@@ -75,7 +75,8 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("explain", &["graph", "image", "labels", "network", "executor", "model_info"]),
     ("photos", &["image", "labels", "classifier"]),
     ("blocking", &["image", "labels", "executor", "executor::gpu", "check", "search", "open", "explain", "classifier"]),
-    ("stream", &["image", "executor", "classifier"]),
+    ("stream", &["image", "executor", "classifier", "workers"]),
+    ("workers", &[]),
     ("program", &["executor::gpu"]),
 ];
 

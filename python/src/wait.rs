@@ -2,12 +2,13 @@
 
 use std::{
     any::Any,
-    sync::mpsc::{self, RecvTimeoutError},
+    sync::mpsc::RecvTimeoutError,
     thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
 
 use pyo3::prelude::*;
+use residua::workers;
 
 use crate::errors::of_package;
 
@@ -19,21 +20,22 @@ const GRACE: Duration = Duration::from_secs(3);
 
 /// The outcome of `work`. After Ctrl-C it is waited for a while more, and then left to itself.
 pub(crate) fn on_thread<T: Send + 'static>(py: Python<'_>, work: impl FnOnce() -> T + Send + 'static) -> PyResult<T> {
-    let (done, mut outcome) = mpsc::sync_channel(1);
-    let thread = thread::spawn(move || {
-        // Nobody waits any more after Ctrl-C.
-        let _ = done.send(work());
-    });
-    loop {
-        // A receiver belongs to one thread, and this one has it.
+    let mut outcome = workers::start(work);
+    // A receiver belongs to one thread at a time, and this one has it.
+    let mut wait = || {
         let waiting = &mut outcome;
-        match py.detach(move || waiting.recv_timeout(PATIENCE)) {
-            Ok(outcome) => return Ok(outcome),
-            Err(RecvTimeoutError::Disconnected) => return Err(panicked(py, thread)),
+        py.detach(move || waiting.recv_timeout(PATIENCE))
+    };
+    loop {
+        match wait() {
+            Ok(Ok(outcome)) => return Ok(outcome),
+            Ok(Err(panicked)) => return Err(bug(py, &words(&*panicked))),
+            Err(RecvTimeoutError::Disconnected) => return Err(bug(py, "a thread ended early")),
             Err(RecvTimeoutError::Timeout) => {}
         }
         if let Err(signal) = py.check_signals() {
-            ended(py, &thread);
+            let began = Instant::now();
+            while wait().is_err() && began.elapsed() < GRACE && py.check_signals().is_ok() {}
             return Err(signal);
         }
     }
@@ -49,10 +51,13 @@ pub(crate) fn ended(py: Python<'_>, thread: &JoinHandle<()>) {
 
 /// What a thread that has no outcome died of.
 pub(crate) fn panicked(py: Python<'_>, thread: JoinHandle<()>) -> PyErr {
-    let words = match py.detach(|| thread.join()) {
-        Ok(()) => "a thread ended early".into(),
-        Err(payload) => words(&*payload),
-    };
+    match py.detach(|| thread.join()) {
+        Ok(()) => bug(py, "a thread ended early"),
+        Err(payload) => bug(py, &words(&*payload)),
+    }
+}
+
+fn bug(py: Python<'_>, words: &str) -> PyErr {
     of_package(py, "bug", &format!("a bug in residua, please report it: {words}"))
 }
 

@@ -1,12 +1,9 @@
 //! Batches on the device, each in a thread of its own, and by halves where one does not fit.
 
-use std::{
-    panic,
-    thread::{self, JoinHandle},
-};
+use std::{panic, sync::mpsc::Receiver, thread};
 
 use super::{Done, Infer, batch::BatchSize, source::Prepared};
-use crate::{Classifier, Error, Pixels, Result};
+use crate::{Classifier, Error, Pixels, Result, workers};
 
 /// Inputs in order, each ready or with its error.
 pub(super) type Ready<K> = Vec<(K, Result<Prepared>)>;
@@ -22,7 +19,7 @@ pub(super) struct Runner<'a, T> {
 pub(super) struct Running<K, T> {
     /// Its inputs: their flaws, or the errors of those that are not on the way.
     inputs: Vec<(K, Result<Option<String>>)>,
-    ran: JoinHandle<Ran<T>>,
+    ran: Receiver<thread::Result<Ran<T>>>,
 }
 
 /// A batch that ran.
@@ -34,7 +31,7 @@ struct Ran<T> {
 impl<K, T> Running<K, T> {
     /// Waits for the device, and drops the results.
     pub(super) fn abandon(self) {
-        drop(self.ran.join());
+        drop(self.ran.recv());
     }
 }
 
@@ -51,7 +48,7 @@ impl<T: Send + 'static> Runner<'_, T> {
             inputs.push((key, flaw));
         }
         let (classifier, infer) = (self.classifier.clone(), self.infer);
-        let ran = thread::spawn(move || {
+        let ran = workers::start(move || {
             let results = infer(&classifier, &pixels);
             Ran { pixels, results }
         });
@@ -60,7 +57,8 @@ impl<T: Send + 'static> Runner<'_, T> {
 
     /// Waits for a batch; one result an input.
     pub(super) fn finish<K>(&mut self, batch: Running<K, T>) -> Result<Vec<Done<K, T>>> {
-        let Ran { pixels, results } = batch.ran.join().unwrap_or_else(|panicked| panic::resume_unwind(panicked));
+        let ran = batch.ran.recv().expect("a worker sends an outcome");
+        let Ran { pixels, results } = ran.unwrap_or_else(|panicked| panic::resume_unwind(panicked));
         let mut at_once = pixels.len();
         let results = match results {
             Ok(results) => results.into_iter().map(Ok).collect(),
