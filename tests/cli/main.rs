@@ -4,6 +4,7 @@ mod bench;
 mod beside;
 mod classify;
 mod devices;
+mod documentation;
 mod embed;
 mod explain;
 #[path = "../common/folder.rs"]
