@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+use clap::{ArgAction, Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 use super::{
@@ -14,6 +14,8 @@ use super::{
 #[derive(Debug, Parser)]
 #[command(
     version,
+    max_term_width = 100,
+    disable_help_flag = true,
     after_help = "Examples:
   residua classify photo.jpg
   residua classify -m model.safetensors -k 3 --format jsonl -r photos/
@@ -22,6 +24,12 @@ use super::{
 pub(crate) struct Args {
     #[command(flatten)]
     pub(crate) global: Global,
+    /// Print the common options
+    #[arg(short, long, global = true, action = ArgAction::HelpShort)]
+    help: Option<bool>,
+    /// Print all options, with their details
+    #[arg(long, global = true, action = ArgAction::HelpLong)]
+    help_all: Option<bool>,
     #[command(subcommand)]
     pub(crate) command: Command,
 }
@@ -37,53 +45,57 @@ pub(crate) enum Command {
   find photos -type f -mtime -7 -print0 | residua classify -0 @-
   cat photo.jpg | residua classify -
 
-Exit status 1 if an input failed: an image that cannot be read, or a folder without images. What is left out of a folder is counted on
-stderr. Results come in the order of the inputs, a batch at a time; --batch 1 answers each image as it comes.")]
+Results come in the order of the inputs, a batch at a time; --batch 1 answers each image at once.
+What is left out of a folder is counted on stderr.
+Exit status 1 if an input failed: an image that cannot be read, or a folder without images.")]
     Classify(Classify),
     /// Draw where in a photo the evidence for a class lies
     #[command(after_help = "Examples:
   residua explain photo.jpg -o heatmap.png
   residua explain photo.jpg -o heatmap.png --class ship --json map.json
 
-The heat is the class-activation map: what each place adds to the class's logit, exactly. It covers the part of the photo that the
-network sees, and is laid over the photo in its own size.")]
+The heat is the class-activation map: what each place adds to the class's logit, exactly. It covers
+the crop that the network sees, and is drawn over the photo at its full size.")]
     Explain(Explain),
-    /// Give the features of images: what the network's head reads, averaged over all pixels
+    /// Compute the features of images: the vector that the network's head reads
     #[command(after_help = "Examples:
   residua embed -m resnet18.safetensors photo.jpg
   residua embed -r photos/ --format npy -o photos.npy --paths photos.txt
 
-jsonl: an object an image, {\"path\", \"model\", \"embedding\": [...]} or {\"path\", \"error\": {\"code\", \"message\"}}.
-npy: a NumPy array [N, features] f32, a row an input in the order of the inputs; the row of an input that failed is NaN.
+jsonl: one object per image, {\"path\", \"model\", \"embedding\": [...]},
+       or {\"path\", \"error\": {\"code\", \"message\"}}.
+npy: a NumPy array [N, features] f32, one row per input, in their order; NaN if the input failed.
 Exit status 1 if an input failed: an image that cannot be read, or a folder without images.")]
     Embed(Embed),
-    /// Find the images of a folder that are most like an image, or like each other
+    /// Find the images in a folder most similar to an image, or to each other
     #[command(after_help = "Examples:
   residua similar photo.jpg --in photos/
   residua similar photo.jpg --in photos/ --index photos.index -k 3
   residua similar photo.jpg --in photos.index --format jsonl
   residua similar --duplicates --in photos/
 
-The score is the cosine similarity of the features (see embed): 1 for equal images. The search is exact. The score of a group is the
-lowest of any two images in it: two that are alike only through others may be less alike than --min-score.
-jsonl: an object a query, {\"path\", \"model\", \"neighbours\": [{\"path\", \"score\"}, ...]}; with --duplicates one a group or pair,
-{\"paths\": [...], \"score\"}.
+The score is the cosine similarity of the features (see embed): 1 for equal images. The search is
+exact. The score of a group is the lowest of any two images in it, which may be under --min-score
+where two images are linked only through others.
+jsonl: one object per query, {\"path\", \"model\", \"neighbours\": [{\"path\", \"score\"}, ...]};
+       with --duplicates one per group or pair, {\"paths\": [...], \"score\"}.
 Exit status 1 if a query or an image of the folder failed, or if there is no image in it.
-An index is a safetensors file for any language: \"embeddings\" F32 [N, features], rows of unit length; \"paths\" U8, each path ended by
-NUL; \"sizes\" and \"mtimes\" I64 [N]; model and preprocessing in its metadata. An index of another model is refused.
+An index is a safetensors file for any language: \"embeddings\" F32 [N, features], rows of unit
+length; \"paths\" U8, each path ended by NUL; \"sizes\" and \"mtimes\" I64 [N]; model and preprocessing
+in its metadata. An index of another model is refused.
   tensors = safetensors.numpy.load_file('photos.index')
   paths = tensors['paths'].tobytes().decode().split('\\0')")]
     Similar(Similar),
-    /// Run a network on normalised input out of a safetensors file
+    /// Run a network on normalised input from a safetensors file
     #[command(after_help = "Example:
   residua logits -m resnet18.safetensors --input in.safetensors --output out.safetensors
 
 IN holds a tensor \"input\" [N, 3, H, W] f32; OUT gets a tensor \"logits\" [N, classes] f32.")]
     Logits(Logits),
-    /// List the adapters, and which one is picked and why
+    /// List the devices, which one is used, and why
     #[command(after_help = "Example:\n  residua devices --device 0")]
     Devices,
-    /// Show a model: architecture, parameters, GMACs, preprocessing, classes; with -v graph and plan
+    /// Show what a model is: network, preprocessing, classes (-v: graph and plan)
     #[command(after_help = "Examples:
   residua info builtin
   residua info model.safetensors -v
@@ -95,16 +107,16 @@ IN holds a tensor \"input\" [N, 3, H, W] f32; OUT gets a tensor \"logits\" [N, c
         #[arg(long, value_name = "FILE.svg")]
         graph: Option<PathBuf>,
     },
-    /// Compare every layer, in every precision and with every kernel, with the CPU reference
+    /// Check every layer, precision and kernel against the reference loops
     #[command(after_help = "Examples:
   residua verify
   residua verify -m model.safetensors --json report.json
   residua verify --synthetic cifar_resnet20a --batch 8
 
-The reference is slow: a smaller --crop saves time with large networks. A kernel that is wrong here is not chosen on this device
-afterwards; a later verify that finds it right takes that back.")]
+The reference is slow: a smaller --crop saves time with large networks. A kernel that is wrong is not
+used on this device again, until a later verify finds it right.")]
     Verify(Verify),
-    /// Write what the network will see of an image
+    /// Write the crop of an image that the network will see
     #[command(after_help = "Example:\n  residua preprocess photo.jpg -o crop.png")]
     Preprocess {
         #[command(flatten)]
@@ -120,32 +132,34 @@ afterwards; a later verify that finds it right takes that back.")]
   residua profile
   residua profile -m resnet18.safetensors --batch 8 -o trace.json --svg profile.svg
 
-TRACE.json opens in https://ui.perfetto.dev and in Chrome's about:tracing. A kernel's floor is the larger of two times: its floating-point
-operations (two for each multiplication that it does) and its bytes (each value and weight once), each at the best rate that any kernel
-reaches in this profile, a 1x1 convolution of 512 channels to 512 over 56x56 pixels and an elementwise kernel over 64 MiB among them.")]
+TRACE.json opens in https://ui.perfetto.dev and in Chrome's about:tracing. A layer's floor is the
+larger of two times: its floating-point operations (two per multiplication) and its bytes (each value
+and weight once), each at the best rate that any kernel reaches in this profile. A 1x1 convolution of
+512 to 512 channels over 56x56 pixels and an elementwise kernel over 64 MiB are measured as well.")]
     Profile(Profile),
-    /// Fetch a model of the hub into the cache, or its newest commit, and print its folder
+    /// Download a model, or its newest commit, into the cache, and print its folder
     #[command(after_help = "Examples:
   residua pull resnet50
   residua pull microsoft/resnet-50@main
 
-The cache is that of Python's huggingface_hub; HF_HOME, HF_HUB_CACHE, HF_ENDPOINT, HF_TOKEN and HF_HUB_OFFLINE mean what they mean there.")]
+The cache is that of Python's huggingface_hub. HF_HOME, HF_HUB_CACHE, HF_ENDPOINT, HF_TOKEN and
+HF_HUB_OFFLINE mean what they mean there.")]
     Pull {
-        /// A name such as resnet50, or a hub id such as timm/resnet50.a1_in1k, with @REVISION after either
+        /// A name such as resnet50, or a hub id such as timm/resnet50.a1_in1k; @REVISION may follow
         #[arg(required_unless_present = "option")]
         model: Option<String>,
         /// The same, as other commands take it
         #[arg(id = "option", short = 'm', long = "model", value_name = "MODEL", conflicts_with = "model")]
         option: Option<String>,
     },
-    /// Tell all that a bug report needs: versions, adapters, limits, a test of the device, caches, environment
+    /// Print everything a bug report needs: versions, devices, tests, caches
     #[command(after_help = "Examples:\n  residua doctor\n  residua doctor --json > report.json")]
     Doctor {
         /// As JSON
         #[arg(long)]
         json: bool,
     },
-    /// Print what a shell needs to complete residua's commands and options
+    /// Print a shell's completion script
     #[command(after_help = "Examples:
   residua completions bash > ~/.local/share/bash-completion/completions/residua
   residua completions zsh > ~/.zfunc/_residua
@@ -160,7 +174,7 @@ The cache is that of Python's huggingface_hub; HF_HOME, HF_HUB_CACHE, HF_ENDPOIN
   residua man classify | man -l -
   residua man -o ~/.local/share/man/man1")]
     Man {
-        /// The command that it is about; without one it is about residua
+        /// The command to describe [default: residua itself]
         command: Option<String>,
         /// Write the pages of all commands into this folder
         #[arg(short, long, value_name = "FOLDER", conflicts_with = "command")]
@@ -171,8 +185,10 @@ The cache is that of Python's huggingface_hub; HF_HOME, HF_HUB_CACHE, HF_ENDPOIN
 /// The choice of model.
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Model {
-    /// builtin, a .safetensors file, a folder with model.safetensors and config.json, or a model of the hub: a name such as resnet50,
-    /// or a hub id such as timm/resnet50.a1_in1k, with @REVISION after either
+    /// builtin, a file, a folder, or a name or id on the hub
+    ///
+    /// A file is a checkpoint in safetensors; a folder has model.safetensors and config.json. On the hub, a name such as resnet50 or an id
+    /// such as timm/resnet50.a1_in1k; @REVISION may follow.
     #[arg(short, long, default_value = "builtin", value_name = "MODEL")]
     pub(crate) model: String,
 }
@@ -198,16 +214,18 @@ impl NamedModel {
 pub(crate) struct Classify {
     #[command(flatten)]
     pub(crate) model: Model,
-    /// How many classes to show of each image
+    /// Classes to show per image
     #[arg(short, default_value_t = 5, value_name = "N", value_parser = at_least_one)]
     pub(crate) k: usize,
     /// Show only classes of at least this score
     #[arg(long, value_name = "SCORE", allow_negative_numbers = true)]
     pub(crate) min_score: Option<f32>,
-    /// Form of the output
+    /// Output format
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub(crate) format: Format,
-    /// Write to this file, and go on where an earlier run with the same inputs stopped: what it has recorded is not done again
+    /// Write to this file, and continue where an earlier run stopped
+    ///
+    /// The inputs must be the same. What the file records is not computed again.
     #[arg(long, value_name = "FILE")]
     pub(crate) resume: Option<PathBuf>,
     #[command(flatten)]
@@ -218,16 +236,16 @@ pub(crate) struct Classify {
 pub(crate) struct Embed {
     #[command(flatten)]
     pub(crate) model: Model,
-    /// Form of the output
+    /// Output format
     #[arg(long, value_enum, default_value_t = EmbedFormat::Jsonl)]
     pub(crate) format: EmbedFormat,
     /// Write to this file instead of stdout
     #[arg(short, long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
-    /// With --format npy: also write the paths of the rows to this file, one a line
+    /// With --format npy: also write the path of each row to this file, one per line
     ///
-    /// Every input has its line, also one that failed, whose row is NaN. In a path a line end is written as \n, and a byte that is not
-    /// UTF-8 as \xff; with -0 each path is as the system has it and ends with NUL.
+    /// An input that failed has its line too; its row is NaN. A newline in a path is written as \n, and a byte that is not UTF-8 as \xff.
+    /// With -0 each path is written as the system has it, ended by NUL.
     #[arg(long, value_name = "FILE")]
     pub(crate) paths: Option<PathBuf>,
     #[command(flatten)]
@@ -238,33 +256,33 @@ pub(crate) struct Embed {
 pub(crate) struct Similar {
     #[command(flatten)]
     pub(crate) model: Model,
-    /// Images to find the like of
+    /// Images to search for
     #[arg(required_unless_present = "duplicates", value_name = "QUERY")]
     pub(crate) queries: Vec<PathBuf>,
-    /// Where to look: a folder with all images that are in it, or an index of one
+    /// Where to search: a folder, with the folders below it, or an index of one
     #[arg(long = "in", value_name = "FOLDER|INDEX")]
     pub(crate) place: PathBuf,
     #[command(flatten)]
     pub(crate) folders: FolderOptions,
-    /// Keep the features of the folder in this file: next time only files with another size or time are read
+    /// Keep the folder's features in this file; next time only changed files are read
     #[arg(long, value_name = "FILE")]
     pub(crate) index: Option<PathBuf>,
-    /// How many images to show for each query
+    /// Images to show per query
     #[arg(short, default_value_t = 10, value_name = "N", value_parser = at_least_one)]
     pub(crate) k: usize,
     /// Show only images of at least this similarity
     #[arg(long, value_name = "SCORE", allow_negative_numbers = true, value_parser = cosine)]
     pub(crate) min_score: Option<f32>,
-    /// Instead of a search: the groups of images in the folder that are alike, each linked to another one by at least --min-score, or 0.95
+    /// Find groups of similar images instead, linked by at least --min-score [default: 0.95]
     ///
-    /// What is like depends on the network. ResNet-18 gave 0.86 to 0.95 to copies at 60 % of the size and JPEG quality 60, and at most
+    /// How similar two images score depends on the network. ResNet-18 gave 0.86 to 0.95 to copies at 60 % of the size and JPEG quality 60, and at most
     /// 0.68 to other photos; the small builtin network tells photos apart less well.
     #[arg(long, conflicts_with = "queries")]
     pub(crate) duplicates: bool,
-    /// With --duplicates: all pairs that are alike, instead of groups
+    /// With --duplicates: print all similar pairs instead of groups
     #[arg(long, requires = "duplicates")]
     pub(crate) pairs: bool,
-    /// Form of the output
+    /// Output format
     #[arg(long, value_enum, default_value_t = SimilarFormat::Text)]
     pub(crate) format: SimilarFormat,
 }
@@ -293,7 +311,7 @@ pub(crate) struct Verify {
     /// An architecture such as resnet50 with made-up weights, instead of a model
     #[arg(long, value_name = "ARCHITECTURE", conflicts_with = "model")]
     pub(crate) synthetic: Option<String>,
-    /// Also write a report of all that was compared to this file
+    /// Also write a report of every comparison to this file
     #[arg(long, value_name = "FILE")]
     pub(crate) json: Option<PathBuf>,
 }
@@ -302,7 +320,7 @@ pub(crate) struct Verify {
 pub(crate) struct Profile {
     #[command(flatten)]
     pub(crate) model: Model,
-    /// Runs, of whose times the medians are given
+    /// Runs to take the median of
     #[arg(long, default_value_t = 7, value_name = "N", value_parser = at_least_one)]
     pub(crate) runs: usize,
     /// Write a trace for Perfetto or Chrome
@@ -338,9 +356,12 @@ pub(crate) enum SimilarFormat {
 }
 
 fn cosine(text: &str) -> Result<f32, String> {
-    text.parse().ok().filter(|score| (-1.0..=1.0).contains(score)).ok_or_else(|| "a similarity, from -1 to 1".into())
+    text.parse()
+        .ok()
+        .filter(|score| (-1.0..=1.0).contains(score))
+        .ok_or_else(|| "expected a similarity from -1 to 1".into())
 }
 
 fn at_least_one(text: &str) -> Result<usize, String> {
-    text.parse().ok().filter(|&n| n > 0).ok_or_else(|| "a number, at least 1".into())
+    text.parse().ok().filter(|&n| n > 0).ok_or_else(|| "expected a number of at least 1".into())
 }

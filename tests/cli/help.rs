@@ -65,7 +65,7 @@ fn every_example_of_the_help_runs() {
     }
     let mut helps = vec![out(&residua(&["--help"]))];
     for command in commands() {
-        let help = out(&residua(&[&command, "--help"]));
+        let help = out(&residua(&[&command, "--help-all"]));
         assert!(examples(&help).iter().any(|line| line.contains(&format!("residua {command}"))), "{command}: {help}");
         helps.push(help);
     }
@@ -133,4 +133,20 @@ fn doctor_tells_devices_caches_and_variables_but_no_secret() {
     assert!(out(&unknown).contains("gpu.unknown_device") && out(&unknown).contains("max_buffer_size"));
     let cpu = residua(&["doctor", "--device", "cpu"]);
     assert!(cpu.status.success() && out(&cpu).contains("asked for"), "{}", out(&cpu));
+}
+
+/// Columns of a help text.
+const COLUMNS: usize = 100;
+
+#[test]
+fn help_is_short_and_its_long_form_has_every_option() {
+    for command in commands() {
+        let (short, long) = (out(&residua(&[&command, "--help"])), out(&residua(&[&command, "--help-all"])));
+        assert!(short.lines().count() <= 60, "{command}: {} lines", short.lines().count());
+        assert!(long.contains("--no-exif") && !short.contains("--no-exif"), "{command}");
+        for line in short.lines().chain(long.lines()) {
+            let example = line.starts_with("  residua") || line.starts_with("  find");
+            assert!(example || line.chars().count() <= COLUMNS, "{command}: {line}");
+        }
+    }
 }

@@ -184,6 +184,6 @@ fn no_similarity_is_above_one() {
     for score in ["1.01", "-1.5", "NaN", "95"] {
         let output = residua(&["similar", "--duplicates", "--in", ".", "--min-score", score]);
         assert_eq!(output.status.code(), Some(2), "{score}");
-        assert!(err(&output).contains("a similarity, from -1 to 1"), "{}", err(&output));
+        assert!(err(&output).contains("expected a similarity from -1 to 1"), "{}", err(&output));
     }
 }

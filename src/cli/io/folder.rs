@@ -16,17 +16,17 @@ pub(crate) type Each<'a, E> = &'a mut dyn FnMut(PathBuf, Option<Error>) -> Resul
 /// Which files of a folder are taken.
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct FolderOptions {
-    /// Also take hidden files and folders, and those that a system keeps for itself, out of a folder
+    /// Also read hidden files and folders, and those that systems keep for themselves
     ///
-    /// Without this option names that begin with a dot are left out (AppleDouble files ._x, .thumbnails, .Trash-1000), and @eaDir,
+    /// Without this option residua leaves out names that begin with a dot (AppleDouble files ._x, .thumbnails, .Trash-1000), and @eaDir,
     /// @Recycle, @Recently-Snapshot, @tmp, #recycle, #snapshot, $RECYCLE.BIN, __MACOSX, lost+found, "Network Trash Folder",
-    /// "System Volume Information", "Temporary Items", Thumbs.db, desktop.ini. A file or folder that is named itself is taken, whatever its name.
+    /// "System Volume Information", "Temporary Items", Thumbs.db, desktop.ini. A file or folder given on the command line is always read.
     #[arg(long)]
     pub(crate) hidden: bool,
-    /// Leave these files and folders out of a folder: * is a part of a name, ** any folders, {a,b} one or the other
+    /// Leave out files and folders that match this pattern (may be repeated)
     ///
-    /// A pattern without / is compared with every name, one with / with the path below the folder that was given. May be given more
-    /// than once.
+    /// * stands for a part of a name, ** for any folders, {a,b} for either. A pattern without / is compared with every name, one with / with
+    /// the path below the folder that was given.
     #[arg(long, value_name = "GLOB")]
     pub(crate) exclude: Vec<Pattern>,
 }

@@ -21,15 +21,15 @@ use crate::cli::terminal::progress::Count;
 /// The choice of images.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Inputs {
-    /// Take folders, with all images that are in them and in the folders below
+    /// Read folders, with the folders below them
     #[arg(short, long)]
     pub(crate) recursive: bool,
     #[command(flatten)]
     pub(crate) folders: FolderOptions,
-    /// Lists are separated by NUL instead of line ends (find -print0)
+    /// Lists are separated by NUL instead of newlines (find -print0)
     #[arg(short = '0', long)]
     pub(crate) null: bool,
-    /// Image files; folders with -r; - for an image on stdin; @FILE for a list of paths, one a line; @- for a list on stdin
+    /// Image files, folders with -r, - for stdin, @FILE or @- for a list of paths
     #[arg(required = true, value_name = "INPUT")]
     pub(crate) inputs: Vec<PathBuf>,
 }
