@@ -35,7 +35,7 @@ fn avif_and_heic_are_read_with_their_features_and_named_without() {
             }
             Err(error) => {
                 assert!(!format.is_read(), "{name}: {error}");
-                let words = format!("{} is read by a build with the feature {ending}", format.name());
+                let words = format!("reading {} needs a build with the feature {ending}", format.name());
                 assert!(error.code() == "image.unsupported" && error.to_string().contains(&words), "{error}");
             }
         }
