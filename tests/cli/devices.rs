@@ -16,7 +16,7 @@ fn devices_are_listed_and_an_unknown_one_refused() {
     assert!(out(&output).contains("* is used: its name is"), "{}", out(&output));
     for name in ["cpu", "reference"] {
         let listed = out(&residua(&["devices", "--device", name]));
-        assert!(listed.contains(&format!("\n* {name} ")) && listed.contains("* is used: asked for"), "{listed}");
+        assert!(listed.contains(&format!("\n* {name} ")) && listed.contains("* is used: requested"), "{listed}");
     }
     let folder = Folder::new();
     let photo = folder.image("photo.png", 32, 32);

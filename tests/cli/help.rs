@@ -132,5 +132,5 @@ fn doctor_tells_devices_caches_and_variables_but_no_secret() {
     assert_eq!(unknown.status.code(), Some(2));
     assert!(out(&unknown).contains("gpu.unknown_device") && out(&unknown).contains("max_buffer_size"));
     let cpu = residua(&["doctor", "--device", "cpu"]);
-    assert!(cpu.status.success() && out(&cpu).contains("asked for"), "{}", out(&cpu));
+    assert!(cpu.status.success() && out(&cpu).contains("requested"), "{}", out(&cpu));
 }

@@ -84,7 +84,7 @@ fn files_that_are_left_out_are_counted_by_their_ending() {
     }
     let output = classify(&["-r", &folder.path("p")]);
     assert_eq!((output.status.code(), paths(&output, &folder).len()), (Some(0), 3), "{}", err(&output));
-    let counts = "5 files left out: 2 .txt, 1 without an ending, 1 .avif, 1 .jxl";
+    let counts = "5 files left out: 2 .txt, 1 without an extension, 1 .avif, 1 .jxl";
     assert!(err(&output).contains(counts) && err(&output).contains(".avif, .jxl are not read"), "{}", err(&output));
 
     let empty = folder.path("none");
