@@ -1,8 +1,8 @@
-//! The kernels of a convolution, each timed on this device: `cargo run --example choose_kernel`.
+//! Times every kernel for a convolution on this device: `cargo run --example choose_kernel`.
 //!
-//! Kernels are part of the crate, since a plan must know their grids and how they want weights packed (see the documentation of `residua::executor::gpu::kernels`).
-//! What a program can do is to overrule the choice, as here.
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "an example talks to its reader")]
+//! Kernels are part of the crate, since a plan must know their grids and their packing of weights (see the documentation of
+//! `residua::executor::gpu::kernels`). A program can overrule the choice of the kernel, as here.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "an example prints its results")]
 
 use std::{error::Error, sync::Arc, time::Instant};
 

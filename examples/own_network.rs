@@ -1,8 +1,8 @@
-//! A network of one's own out of graph parts, on the device and on the CPU reference: `cargo run --example own_network`.
+//! Builds a custom network from graph nodes and runs it on the device and on the CPU reference: `cargo run --example own_network`.
 //!
-//! Three convolutions, one of them around a shortcut, and a head for ten classes. The weights are made up; those of a safetensors
-//! file with the same names would come from `Checkpoint::open`.
-#![allow(clippy::print_stdout, reason = "an example talks to its reader")]
+//! It has three convolutions, one of them with a shortcut, and a head for ten classes. The weights are synthetic; `Checkpoint::open` reads
+//! weights with the same names from a safetensors file.
+#![allow(clippy::print_stdout, reason = "an example prints its results")]
 
 use std::error::Error;
 
@@ -33,7 +33,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     };
     let (here, reference) = (logits("auto")?, logits("reference")?);
     for (class, (here, reference)) in here.data.iter().zip(&reference.data).enumerate() {
-        println!("class {class}: {here:9.5} on the device, {reference:9.5} of the reference");
+        println!("class {class}: {here:9.5} on the device, {reference:9.5} on the reference");
     }
     Ok(())
 }

@@ -1,7 +1,7 @@
-//! Finds the photos of a folder that look most like a given one: `cargo run --example search_images -- QUERY PHOTOS [MODEL]`.
+//! Finds the photos in a folder that look most like a given one: `cargo run --example search_images -- QUERY PHOTOS [MODEL]`.
 //!
-//! Two photos are as alike as the angle between their features is small. The command `residua similar` does this at scale.
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "an example talks to its reader")]
+//! The smaller the angle between their features, the more similar two photos are. The command `residua similar` does this at scale.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "an example prints its results")]
 
 use std::{error::Error, fs, path::PathBuf};
 
@@ -29,7 +29,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Features of the photo at `path`, of length one, so that their products are cosines.
+/// Features of the photo at `path`, scaled to length one, so that their products are cosines.
 fn features(classifier: &Classifier, path: &PathBuf) -> Result<Vec<f32>, Box<dyn Error>> {
     let features = classifier.embed_path(path)?;
     let length = features.iter().map(|f| f * f).sum::<f32>().sqrt().max(f32::MIN_POSITIVE);

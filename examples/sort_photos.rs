@@ -1,13 +1,13 @@
-//! Sorts a folder of photos into a folder a class: `cargo run --example sort_photos -- PHOTOS SORTED [MODEL]`.
+//! Sorts a folder of photos into one folder per class: `cargo run --example sort_photos -- PHOTOS SORTED [MODEL]`.
 //!
-//! Photos are copied, never moved. One that the network is unsure of goes to `unsure`, and one that cannot be read is reported.
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "an example talks to its reader")]
+//! Photos are copied, never moved. If the network is unsure, the photo goes to `unsure`; if it cannot be read, it is reported.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "an example prints its results")]
 
 use std::{error::Error, fs, path::PathBuf};
 
 use residua::Classifier;
 
-/// Least score of a class that a photo is filed under.
+/// Least score for filing a photo under a class.
 const SURE: f32 = 0.5;
 
 fn main() -> Result<(), Box<dyn Error>> {

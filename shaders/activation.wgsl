@@ -1,12 +1,12 @@
-// y = f(x) of each element, f being one of the activations that no other kernel does in its epilogue.
+// y = f(x) for each element, where f is an activation that no other kernel does in its epilogue.
 //
 // binding  buffer  contents
-// 0        dims    extents, channels in fours; the number of those activations that have one
+// 0        dims    extents, channels in fours; the parameter of activations that have one
 // 1        x       [n][h][w][x_stride], channels from x_offset on
 // 2        y       [n][h][w][y_stride], channels from y_offset on
 //
-// One invocation yields four channels of one pixel. Grid: 64 invocations a workgroup, folded into rows.
-// Exponentials are taken of numbers up to zero only, so that none overflows.
+// One invocation computes four channels of one pixel. Grid: 64 invocations per workgroup, folded into rows.
+// exp() gets only arguments up to zero, so that it never overflows.
 
 struct ActivationDims {
     pixels: u32, c4: u32, x_stride: u32, x_offset: u32,
@@ -21,7 +21,7 @@ override FUNCTION: u32 = 2u;
 @group(0) @binding(1) var<storage, read> x: array<Stored>;
 @group(0) @binding(2) var<storage, read_write> y: array<Output>;
 
-// By its bits: compilers take `v != v` to be false.
+// Test the bits: compilers assume that `v != v` is false.
 fn is_nan(v: vec4<f32>) -> vec4<bool> {
     return (bitcast<vec4<u32>>(v) & vec4(0x7fffffffu)) > vec4(0x7f800000u);
 }
@@ -40,7 +40,7 @@ fn hyperbolic_tangent(v: vec4<f32>) -> vec4<f32> {
     return sign(v) * (1.0 - e) / (1.0 + e);
 }
 
-// tanh(ln(1 + exp(v))), numerator and denominator divided by the larger power of exp(v).
+// tanh(ln(1 + exp(v))), with numerator and denominator divided by the larger power of exp(v).
 fn tanh_softplus(v: vec4<f32>) -> vec4<f32> {
     let e = exp(-abs(v));
     let above = (1.0 + 2.0 * e) / (1.0 + 2.0 * e + 2.0 * e * e);
@@ -61,7 +61,7 @@ fn normal(v: vec4<f32>) -> vec4<f32> {
 // exp(v) - 1 for v up to zero.
 fn below_zero(v: vec4<f32>) -> vec4<f32> {
     let small = min(v, vec4<f32>());
-    // Near zero the difference would lose its digits.
+    // Near zero the difference would lose its significant digits.
     let series = small * (1.0 + small * (0.5 + small * (1.0 / 6.0)));
     return select(exp(small) - 1.0, series, small > vec4(-0.01));
 }

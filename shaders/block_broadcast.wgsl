@@ -1,8 +1,8 @@
-// A residual block for software adapters (see lib/block.wgsl); the loads and sums are those of conv2d_broadcast.wgsl, and so are its reasons.
+// A residual block for software adapters (see lib/block.wgsl). It loads and sums like conv2d_broadcast.wgsl, for the reasons given there.
 //
-// const GROUPS: pixels that are summed up at a time, in eights, 1 to 7.
-// const VECTORS: 4, 8 or 16, at least c4. With 4, a lane has the same output vector as the lane four behind it, of another pixel: no lane
-// is idle. With 16, it has two output vectors.
+// const GROUPS: pixels summed at a time, in eights, 1 to 7.
+// const VECTORS: 4, 8 or 16, at least c4. With 4, lanes i and i + 4 have the same output vector of different pixels, so that no lane is
+// idle. With 16, a lane has two output vectors.
 // Workgroup: one subgroup of LANES (8 or more) lanes.
 
 override LANES: u32 = 8u;
@@ -24,7 +24,7 @@ fn add_two(s: ptr<function, Sums>, g: u32, i: u32, low: vec4<f32>, high: vec4<f3
     }
 }
 
-// Adds the inputs of eight pixels, one a lane, to their sums.
+// Adds the inputs of eight pixels, one per lane, to their sums.
 fn add_group(s: ptr<function, Sums>, g: u32, v: vec4<f32>, w: Rows, w2: Rows, upper: bool) {
     add_two(s, g, 0u, subgroupBroadcast(v, 0u), subgroupBroadcast(v, 4u), w, w2, upper);
     add_two(s, g, 1u, subgroupBroadcast(v, 1u), subgroupBroadcast(v, 5u), w, w2, upper);
@@ -99,7 +99,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(subgroup_invocation_id
             workgroupBarrier();
             var i = 0u;
             loop {
-                // What sum i is of.
+                // The pixel of sum i.
                 var pixel = first + i;
                 var vector = oc;
                 var sum = s[i];
@@ -114,7 +114,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(subgroup_invocation_id
                     vector = oc + select(0u, 8u, other);
                     sum += select(bias1, bias2, other);
                 }
-                // Of more than 8 lanes those from 8 on repeat others, where a pixel takes no more than 8.
+                // Lanes from 8 on repeat others if a pixel needs only 8 lanes.
                 if pixel < h.end && vector < dims.c4 {
                     store_half(b, second, pixel, vector, sum);
                 }

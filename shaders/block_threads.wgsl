@@ -1,7 +1,7 @@
-// A residual block (see lib/block.wgsl) on any device: a thread sums up PIXELS pixels side by side of one output vector.
+// A residual block (see lib/block.wgsl) on any device: a thread sums one output vector of PIXELS adjacent pixels.
 //
-// const THREADS: threads of a workgroup, at least c4. PIXELS is 4.
-// All threads sum up, then all store, and so on: what is overwritten has been read by all of them.
+// const THREADS: threads per workgroup, at least c4. PIXELS is 4.
+// All threads sum, then all store, and so on: all threads have read a value before it is overwritten.
 
 const PIXELS: u32 = 4u;
 
@@ -10,7 +10,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let b = block(group.x);
     copy_input(b, thread, THREADS);
     workgroupBarrier();
-    // Neighbours have neighbouring output vectors of the same pixels.
+    // Neighbouring threads have neighbouring output vectors of the same pixels.
     let across = THREADS / dims.c4;
     let place = thread / dims.c4;
     let oc = thread % dims.c4;

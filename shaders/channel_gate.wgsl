@@ -1,4 +1,4 @@
-// Gates of efficient channel attention: y[c] = sigmoid(sum over t of weights[t] * x[c + t - taps / 2]), x being zero outside its channels.
+// Gates of efficient channel attention: y[c] = sigmoid(sum over t of weights[t] * x[c + t - taps / 2]); x is zero outside its channels.
 //
 // binding  buffer   contents
 // 0        dims     extents; channels are plain, not in fours
@@ -8,7 +8,7 @@
 //
 // Strides and offsets (x_offset, y_offset) are in fours.
 //
-// One invocation yields four channels of one image. Grid: x = channels in fours, 64 a workgroup; y = images.
+// One invocation computes four channels of one image. Grid: x = channels in fours, 64 per workgroup; y = images.
 
 struct GateDims {
     channels: u32, taps: u32, x_stride: u32, x_offset: u32,
@@ -39,7 +39,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     if first >= dims.channels {
         return;
     }
-    // Channels that only pad the last vector are zero, as everywhere.
+    // Channels that only pad the last vector are zero, as in all kernels.
     var gates = vec4<f32>();
     for (var i = 0u; i < 4u && first + i < dims.channels; i++) {
         gates[i] = gate(id.y, first + i);

@@ -1,13 +1,13 @@
 // Convolution for software adapters, where loads cost most: each of the first 8 lanes of a subgroup loads the input of GROUPS
-// output pixels, and a broadcast, which is no load, hands it to all lanes.
+// output pixels, and a broadcast, which needs no load, hands it to all lanes.
 //
-// const GROUPS, INPUTS, STRIP: see lib/broadcast.wgsl; a workgroup has 8 GROUPS output pixels.
+// const GROUPS, INPUTS, STRIP: see lib/broadcast.wgsl.
 // Workgroup: one subgroup of LANES (8 or more) lanes, 8 GROUPS output pixels x LANES output vectors; a lane keeps one output
 // vector of all the pixels. Grid: x times z = pixels / (8 GROUPS), y = oc4 / LANES.
-// No lane leaves early and nothing diverges: lanes past an edge compute a neighbour's value and do not store it.
+// No lane returns early and control flow is uniform: lanes past an edge compute a neighbour's value and do not store it.
 //
-// The last loop must stay a loop: unrolled, its loads and stores take the driver's compiler seven times as long as all the rest
-// (llvmpipe writes out each lane of each one with a branch). So it counts from a number that the compiler cannot know.
+// The last loop must not be unrolled: then its loads and stores would take the driver seven times as long to compile as all the rest
+// (llvmpipe expands each of them lane by lane, with branches). So its bounds are numbers that the compiler cannot know.
 
 @compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
@@ -21,7 +21,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
     }
     var s: Sums;
     var row = column(loaded, 4u * dims.kernel * dims.kernel * dims.c4);
-    // The loops end with their tests: llvmpipe runs what follows a failed test at the beginning once more, with all lanes off.
+    // The loops test at their end: after a failed test at the start, llvmpipe runs the body once more with all lanes off.
     var ky = 0u;
     loop {
         var kx = 0u;
@@ -32,20 +32,20 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
             }
             var c = 0u;
             loop {
-                // Every lane loads one of the two, as a load costs more than two broadcasts.
+                // Every lane loads one of the two, since a load costs more than two broadcasts.
                 var a: Affine;
                 if PROLOGUE {
                     let one = affine[c + select(0u, dims.c4, lane % 2u == 1u)];
                     a = Affine(subgroupBroadcast(one, 0u), subgroupBroadcast(one, 1u));
                 }
-                // Two inputs before the weights, and the others after them: measured, the fastest order with two groups as with four.
+                // Two inputs before the weights and the others after them: measured as the fastest order for two groups and for four.
                 let v0 = load_with(a, taps[0].start, c, taps[0].inside);
                 var v1: vec4<f32>;
                 if GROUPS > 1u { v1 = load_with(a, taps[1].start, c, taps[1].inside); }
                 let w = rows(row);
                 row += 4u * STRIP;
-                // Not a loop: whether the driver unrolls one depends on more than its length, and not unrolled it is four times
-                // as slow, for then llvmpipe addresses the sums lane by lane.
+                // Not a loop: the driver may or may not unroll one, and without unrolling it is four times as slow, since
+                // llvmpipe then addresses the sums lane by lane.
                 add_group(&s, 0u, v0, w);
                 if GROUPS > 1u { add_group(&s, 1u, v1, w); }
                 if GROUPS > 2u { add_group(&s, 2u, load_with(a, taps[2].start, c, taps[2].inside), w); }

@@ -1,8 +1,8 @@
-// Convolution as an implicit matrix product (see lib/gemm.wgsl) on cooperative matrices, the tensor cores: f16 inputs and weights,
-// sums in f32. Each of four subgroups of 32 lanes yields 32 pixels x 32 channels, as 2 x 2 matrices.
+// Convolution as an implicit matrix product (see lib/gemm.wgsl) on cooperative matrices (tensor cores): f16 inputs and weights,
+// sums in f32. Each of four subgroups of 32 lanes computes 32 pixels x 32 channels, as 2 x 2 matrices.
 //
 // Workgroup: 64 pixels x 64 channels. Grid: x = oc4 / 16, y = pixels / 64, z: see PARTS.
-// A step takes 8 vectors of K. Workgroup memory: 27 KB; rows are 16 bytes longer than needed, so that they start in different banks.
+// A step covers 8 vectors of K. Workgroup memory: 27 KB; rows are padded by 16 bytes so that they start in different banks.
 
 const DEPTH: u32 = 8u;
 const X_STRIDE: u32 = DEPTH + 2u;
@@ -16,7 +16,7 @@ var<workgroup> tile_y: array<vec4<f32>, 64u * Y_STRIDE>;
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32, @builtin(subgroup_id) subgroup: u32) {
     let first_pixel = group.y * 64u;
     let first_oc = group.x * 16u;
-    // What this thread loads: one vector of K, of every 16th pixel; and every 8th row of one vector of the weights.
+    // This thread loads one vector of K for every 16th pixel, and every 8th row of one vector of the weights.
     let depth = thread % DEPTH;
     var windows: array<Window, 4>;
     for (var i = 0u; i < 4u; i++) {
@@ -35,7 +35,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     var y10: MatrixY;
     var y11: MatrixY;
     for (var step = 0u; ; step++) {
-        // The loads of a step are on their way while the step before it is added up.
+        // Start the loads of a step before summing the previous step.
         if step < steps {
             for (var i = 0u; i < 4u; i++) {
                 xs[i] = vec4<f16>(input_at(windows[i], at, group.z));

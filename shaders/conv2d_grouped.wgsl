@@ -1,7 +1,7 @@
-// Grouped convolution: every output vector sums over the input channels of its own group only, so there is little to share and the
-// kernel is bound by loads.
+// Grouped convolution: every output vector sums over the input channels of its own group, so there is little to share, and loads
+// limit the speed.
 //
-// const VECTORS: output vectors of an invocation, all of one group: 1, 2, 4 or 8, a divisor of group_oc4.
+// const VECTORS: output vectors per invocation, all of one group: 1, 2, 4 or 8, a divisor of group_oc4.
 // Workgroup: 8 invocations along the channels, so that neighbours read neighbouring channels, x 8 pixels.
 // Grid: x = pixels / 8, y = oc4 / (8 VECTORS).
 
@@ -31,7 +31,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_id) l
             var c = 0u;
             loop {
                 let v = load_input(t.start, first_channel + c, t.inside);
-                // Not a loop, so that the sums are registers with every compiler.
+                // Not a loop, so that every compiler keeps the sums in registers.
                 s[0] = add(s[0], v, row);
                 if VECTORS > 1u { s[1u % VECTORS] = add(s[1u % VECTORS], v, row + 1u); }
                 if VECTORS > 2u {

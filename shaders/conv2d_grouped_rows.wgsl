@@ -1,8 +1,8 @@
-// Grouped 3x3 convolution of stride 1 or 2 for software adapters, where loads cost most: an invocation computes PIXELS outputs side by
-// side and walks along their inputs, so that each input vector is loaded once a row and serves the three columns of the window.
+// Grouped 3x3 convolution of stride 1 or 2 for software adapters, where loads cost most: an invocation computes PIXELS adjacent outputs
+// and walks along their inputs, so that it loads each input vector once per row and uses it for all three columns of the window.
 //
-// const PIXELS: outputs of an invocation, 7 or 14; with stride 2 only 7.
-// Workgroup: 8 output vectors, whose lanes read neighbouring channels.
+// const PIXELS: outputs per invocation, 7 or 14; with stride 2 only 7.
+// Workgroup: 8 output vectors; neighbouring lanes read neighbouring channels.
 // Grid: x = segments of PIXELS outputs in a row, y = oc4 / 8, z = rows of the whole batch.
 
 override STRIDE: u32 = 1u;
@@ -22,7 +22,7 @@ fn add(sum: vec4<f32>, v: vec4<f32>, w: Rows) -> vec4<f32> {
     return fma(vec4(v.w), w.d, fma(vec4(v.z), w.c, fma(vec4(v.y), w.b, fma(vec4(v.x), w.a, sum))));
 }
 
-// Adds the i-th input of the row to every sum that it is a part of. With a constant i all conditions are constants.
+// Adds the i-th input of the row to every sum that uses it. With a constant i all conditions are constant.
 fn take(s: ptr<function, Sums>, i: u32, line: u32, inside: f32, first: i32, c: u32, w: Window3) {
     if i >= (PIXELS - 1u) * STRIDE + 3u {
         return;
@@ -44,7 +44,7 @@ fn take(s: ptr<function, Sums>, i: u32, line: u32, inside: f32, first: i32, c: u
 @compute @workgroup_size(8)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let oc = group.y * 8u + lane;
-    // Lanes past the last output compute it as well and do not store it.
+    // Lanes past the last output compute it too and do not store it.
     let column = min(oc, dims.oc4 - 1u);
     let first_channel = column / dims.group_oc4 * dims.group_c4;
     let image = group.z / dims.oh;
@@ -64,7 +64,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         loop {
             let w = Window3(rows(row), rows(row + step), rows(row + 2u * step));
             let channel = first_channel + c;
-            // Not a loop, so that the sums are registers with every compiler.
+            // Not a loop, so that every compiler keeps the sums in registers.
             take(&s, 0u, line, inside, first, channel, w);
             take(&s, 1u, line, inside, first, channel, w);
             take(&s, 2u, line, inside, first, channel, w);
@@ -94,7 +94,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         }
     }
     let b = bias[column];
-    // This one must stay a loop: see conv2d_broadcast.wgsl.
+    // This loop must not be unrolled: see conv2d_broadcast.wgsl.
     let start = group.z * dims.ow;
     let end = min(ox + PIXELS, dims.ow);
     var x0 = ox;

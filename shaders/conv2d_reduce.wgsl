@@ -1,8 +1,8 @@
-// The second pass of a convolution whose sum was cut into slices of dims.slice vectors: adds them up, always in the same order, then
-// bias, residual, ReLU.
+// The second pass of a convolution whose sum is cut into slices of dims.slice vectors: adds the slices, always in the same order, then
+// bias, residual and ReLU.
 //
-// In the place of affine: sums f32x4 [slices][pixels][oc4]. x and weights are not read.
-// One invocation an output vector. Grid: x = pixels * oc4 / 64.
+// The binding of affine holds the sums f32x4 [slices][pixels][oc4]. x and weights are not read.
+// One invocation per output vector. Grid: x = pixels * oc4 / 64.
 
 @compute @workgroup_size(64)
 fn main(@builtin(global_invocation_id) id: vec3<u32>) {

@@ -1,6 +1,6 @@
-// Convolution out of registers alone: no workgroup memory, no barriers, no subgroups. For small problems and plain adapters.
+// Convolution in registers only: no workgroup memory, no barriers, no subgroups. For small problems and basic adapters.
 //
-// const PIXELS: output pixels of an invocation, which lie side by side in memory order.
+// const PIXELS: output pixels per invocation, adjacent in memory.
 // Workgroup: 8 output vectors x 8 invocations along the pixels. Grid: x = pixels / (8 PIXELS), y = oc4 / 8.
 
 @compute @workgroup_size(8, 8)

@@ -1,11 +1,11 @@
 // Convolution as an implicit matrix product over tiles in workgroup memory (see lib/gemm.wgsl; a 1x1 convolution is a plain GEMM).
 //
-// const TILE_PIXELS, TILE_VECTORS: output pixels and output vectors of a workgroup.
-// const ROWS, COLUMNS: those of a thread, 4 or 8 pixels and 1 or 2 vectors.
+// const TILE_PIXELS, TILE_VECTORS: output pixels and output vectors per workgroup.
+// const ROWS, COLUMNS: output pixels and output vectors per thread, 4 or 8 and 1 or 2.
 // const DEPTH: vectors of K in workgroup memory at a time, 4 or 8.
-// const SPLIT: blocks of threads that share out each DEPTH vectors among them and add up at the end, for where there are few tiles;
-// more than one only with 4 pixels and 1 vector a thread.
-// Grid: x = oc4 / TILE_VECTORS, y = pixels / TILE_PIXELS, z: see PARTS. Tiles side by side read the same pixels, while those are in cache.
+// const SPLIT: blocks of threads that divide each DEPTH vectors among themselves and add their sums at the end, for few tiles;
+// more than one only with 4 pixels and 1 vector per thread.
+// Grid: x = oc4 / TILE_VECTORS, y = pixels / TILE_PIXELS, z: see PARTS. Adjacent tiles read the same pixels, which are then in the cache.
 // Workgroup memory: 16 DEPTH (TILE_PIXELS + 4 TILE_VECTORS) bytes, at most the 16 KB of every WebGPU device.
 
 const ACROSS: u32 = TILE_VECTORS / COLUMNS;
@@ -14,8 +14,8 @@ const BLOCK: u32 = ACROSS * DOWN;
 const THREADS: u32 = BLOCK * SPLIT;
 const X_LOADS: u32 = DEPTH * TILE_PIXELS / THREADS;
 const W_LOADS: u32 = 4u * DEPTH * TILE_VECTORS / THREADS;
-// Pixel p of input vector d lies at p ^ (SWIZZLE d), so that the 8 vectors which 8 neighbouring threads store (each pixel has
-// DEPTH of them side by side in x) go to different banks. DOWN is a multiple of 8: a thread's pixels keep their distance.
+// Pixel p of input vector d lies at p ^ (SWIZZLE d), so that the 8 vectors that 8 neighbouring threads store (DEPTH adjacent vectors
+// of x for each pixel) go to different banks. DOWN is a multiple of 8, so a thread's pixels keep their distance.
 const SWIZZLE: u32 = 8u / DEPTH;
 // [DEPTH][TILE_PIXELS] input vectors, then [4 DEPTH][TILE_VECTORS] weights; at the end the sums of half of the blocks.
 const W_AT: u32 = DEPTH * TILE_PIXELS;
@@ -54,11 +54,11 @@ fn pair(sums: ptr<function, Sums>, r: u32) -> Pair {
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
     let first_pixel = group.y * TILE_PIXELS;
     let first_oc = group.x * TILE_VECTORS;
-    // What this thread adds up: pixels row, row + DOWN, ... and vectors column, column + ACROSS.
+    // This thread sums pixels row, row + DOWN, ... and vectors column, column + ACROSS.
     let block = thread / BLOCK;
     let row = thread % BLOCK / ACROSS;
     let column = thread % ACROSS;
-    // What it loads: one vector of K, of every (THREADS / DEPTH)-th pixel; neighbours take neighbouring vectors of a pixel.
+    // It loads one vector of K for every (THREADS / DEPTH)-th pixel; neighbouring threads load neighbouring vectors of a pixel.
     let depth = thread % DEPTH;
     var windows: array<Window, X_LOADS>;
     for (var i = 0u; i < X_LOADS; i++) {
@@ -71,7 +71,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     var xs: array<vec4<f32>, X_LOADS>;
     var ws: array<Stored, W_LOADS>;
     for (var step = 0u; ; step++) {
-        // The loads of a step are on their way while the step before it is added up.
+        // Start the loads of a step before summing the previous step.
         if step < steps {
             for (var i = 0u; i < X_LOADS; i++) {
                 xs[i] = input_at(windows[i], at, group.z);
@@ -112,7 +112,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         }
         workgroupBarrier();
     }
-    // Half of the blocks hand their sums to the other half, again and again.
+    // Half of the blocks hand their sums to the other half, repeatedly.
     for (var half = SPLIT / 2u; half > 0u; half /= 2u) {
         let mine = thread % (half * BLOCK);
         if block >= half && block < 2u * half {
@@ -130,7 +130,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         }
         workgroupBarrier();
     }
-    // Constant indices again, and yet the epilogue stands here once: drivers compile it in a fraction of the time.
+    // Constant indices again, but only one copy of the epilogue, which drivers compile in a fraction of the time.
     for (var r = 0u; r < ROWS && block == 0u; r++) {
         var sum = pair(&sums, 0u);
         if r == 1u { sum = pair(&sums, 1u); }

@@ -1,8 +1,8 @@
-// Winograd F(2x2, 3x3), step 1 of 3: every 4x4 window of the input (they overlap by two) becomes B' d B, its 16 numbers a channel.
-// As conv2d_winograd4_input.wgsl, for outputs too small for tiles of 4x4.
+// Winograd F(2x2, 3x3), step 1 of 3: transforms every 4x4 window of the input (they overlap by two) to B' d B, 16 numbers per channel.
+// Like conv2d_winograd4_input.wgsl, for outputs too small for 4x4 tiles.
 //
 // x -> y [16][tiles][c4], tiles = n * tiles_h * tiles_w, numbers in row order of the 4x4. All in f32.
-// Workgroup: one subgroup of LANES lanes, one tile, CHANNELS input vectors one after the other. Grid: x = tiles, y = c4 / CHANNELS.
+// Workgroup: one subgroup of LANES lanes, one tile, CHANNELS input vectors in turn. Grid: x = tiles, y = c4 / CHANNELS.
 // Lane j < 4 loads column j and transforms it along the rows; broadcasts then mix the columns. Lanes from 4 on repeat lane 3.
 
 override LANES: u32 = 8u;
@@ -18,7 +18,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(subgroup_invocation_id
     let iy = i32(row_of_tiles % dims.tiles_h * 2u) - 1;
     let ix = i32(tile % dims.tiles_w * 2u + j) - 1;
     let cx = clamp(ix, 0, i32(dims.w) - 1);
-    // Addresses of the four inputs, and 0.0 for those outside the image.
+    // Addresses of the four inputs, and factors: 0.0 outside the image, else 1.0.
     var start: array<u32, 4>;
     var inside: array<f32, 4>;
     for (var i = 0; i < 4; i++) {

@@ -1,15 +1,15 @@
-// Winograd F(4x4, 3x3), step 1 of 3: every 6x6 window of the input (they overlap by two) becomes B' d B, its 36 numbers a channel.
+// Winograd F(4x4, 3x3), step 1 of 3: transforms every 6x6 window of the input (they overlap by two) to B' d B, 36 numbers per channel.
 // For 3x3 convolutions of stride 1 and padding 1 in f32, on software adapters with subgroups of 8 or more lanes.
 //
 // x -> y [36][tiles][c4], tiles = n * tiles_h * tiles_w, numbers in row order of the 6x6. All in f32.
-// Workgroup: one subgroup of LANES lanes, one tile, CHANNELS input vectors one after the other. Grid: x = tiles, y = c4 / CHANNELS.
+// Workgroup: one subgroup of LANES lanes, one tile, CHANNELS input vectors in turn. Grid: x = tiles, y = c4 / CHANNELS.
 // Lane j < 6 loads column j and transforms it along the rows; broadcasts then mix the columns. Lanes from 6 on repeat lane 5.
 
 override LANES: u32 = 8u;
 
 const CHANNELS: u32 = 16u;
-// sqrt(2) and sqrt(1/2): the points of this transform are 0, +-sqrt(1/2), +-sqrt(2) and infinity, which keep the rounding error
-// at a third of what the usual 0, +-1, +-2 give.
+// sqrt(2) and sqrt(1/2): this transform uses the points 0, +-sqrt(1/2), +-sqrt(2) and infinity, with a third of the rounding error
+// of the usual 0, +-1, +-2.
 const P: f32 = 1.41421356;
 const Q: f32 = 0.70710678;
 const B: array<array<f32, 6>, 6> = array(
@@ -30,7 +30,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(subgroup_invocation_id
     let iy = i32(row_of_tiles % dims.tiles_h * 4u) - 1;
     let ix = i32(tile % dims.tiles_w * 4u + j) - 1;
     let cx = clamp(ix, 0, i32(dims.w) - 1);
-    // Addresses of the six inputs, and 0.0 for those outside the image.
+    // Addresses of the six inputs, and factors: 0.0 outside the image, else 1.0.
     var start: array<u32, 6>;
     var inside: array<f32, 6>;
     for (var i = 0; i < 6; i++) {

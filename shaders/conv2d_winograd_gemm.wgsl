@@ -1,9 +1,9 @@
-// Winograd convolution, step 2 of 3: for each of the 36 numbers of F(4x4, 3x3) or the 16 of F(2x2, 3x3) a matrix product, tiles x input
-// channels times input channels x output channels.
+// Winograd convolution, step 2 of 3: one matrix product, tiles x input channels times input channels x output channels, for each of the
+// 36 numbers of F(4x4, 3x3) or the 16 of F(2x2, 3x3).
 //
 // x [points][tiles][c4], weights [points], each 4 * c4 rows (G g G' of every 3x3 kernel) -> y [points][tiles][oc4]. All in f32.
-// The inner loop is that of conv2d_broadcast.wgsl, and so are its reasons: each of the first 8 lanes loads the input of GROUPS
-// tiles, broadcasts hand it to all lanes, each lane keeps one output vector of 8 GROUPS tiles, the last loop stays a loop.
+// The inner loop works like conv2d_broadcast.wgsl, for the reasons given there: each of the first 8 lanes loads the input of GROUPS
+// tiles, broadcasts hand it to all lanes, each lane keeps one output vector of 8 GROUPS tiles, and the last loop is not unrolled.
 //
 // const GROUPS, INPUTS, STRIP: see lib/broadcast.wgsl; a workgroup has 8 GROUPS tiles. Workgroup: one subgroup of LANES (8 or more) lanes.
 // Grid: x = tiles / (8 GROUPS), y = oc4 / LANES, z = points.
@@ -21,7 +21,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(subgroup_invocation_id
     var s: Sums;
     var c = 0u;
     loop {
-        // In the order of conv2d_broadcast.wgsl.
+        // The same order as in conv2d_broadcast.wgsl.
         let v0 = vec4<f32>(x[start[0] + c]);
         var v1: vec4<f32>;
         if GROUPS > 1u { v1 = vec4<f32>(x[start[1] + c]); }

@@ -1,12 +1,12 @@
-// Winograd convolution, step 3 of 3: the 36 products of a tile of F(4x4, 3x3) become its 4x4 outputs, the 16 of F(2x2, 3x3) its 2x2,
-// A' m A, with bias, residual and activation. lib/winograd4.wgsl or lib/winograd2.wgsl comes before it.
+// Winograd convolution, step 3 of 3: transforms the products m of a tile to its outputs A' m A, then adds bias, residual and activation.
+// F(4x4, 3x3) has 36 products and 4x4 outputs, F(2x2, 3x3) 16 and 2x2. lib/winograd4.wgsl or lib/winograd2.wgsl is included first.
 //
 // x [points][tiles][oc4] in f32 -> y.
-// One invocation a tile and output vector; neighbours take neighbouring vectors. Grid: x = tiles * oc4 / 64 in rows of 32768, y = rows.
+// One invocation per tile and output vector; neighbours take neighbouring vectors. Grid: x = tiles * oc4 / 64 in rows of 32768, y = rows.
 //
-// Both loops take what they work on from one end of `lines` and move the rest up: constant indices keep it in registers with every
-// compiler, and yet the loads and the epilogue stand here once, so that they are compiled once. The loops count to numbers that the
-// compiler cannot know, or it would unroll them.
+// Both loops take their line from one end of `lines` and shift the rest: constant indices keep it in registers with every compiler, but
+// there is only one copy of the loads and the epilogue to compile. The bounds of the loops are numbers that the compiler cannot know,
+// or it would unroll them.
 
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {

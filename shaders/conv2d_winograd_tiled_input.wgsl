@@ -1,8 +1,8 @@
-// Winograd F(4x4, 3x3) where subgroups are not counted on, step 1 of 3: every 6x6 window of the input becomes B' d B, 36 numbers a
-// channel, as in conv2d_winograd4_input.wgsl. Step 2 is conv2d_tiled.wgsl.
+// Winograd F(4x4, 3x3) without subgroups, step 1 of 3: transforms every 6x6 window of the input to B' d B, 36 numbers per channel, like
+// conv2d_winograd4_input.wgsl. Step 2 is conv2d_tiled.wgsl.
 //
 // x -> y [36][tiles][c4], tiles = n * tiles_h * tiles_w, numbers in row order of the 6x6. All in f32.
-// One invocation a tile and input vector; neighbours take neighbouring vectors. Grid: x = tiles * c4 / 64 in rows of 32768, y = rows.
+// One invocation per tile and input vector; neighbours take neighbouring vectors. Grid: x = tiles * c4 / 64 in rows of 32768, y = rows.
 
 const P: f32 = 1.41421356;
 const Q: f32 = 0.70710678;

@@ -1,5 +1,5 @@
 // y = activation((scale * x + shift) * gate + residual), each part optional, into channels [offset, offset + channels) of the output.
-// Serves the stand-alone batch norm, addition, ReLU, sigmoid, the gate of squeeze-and-excitation, shortcut A (residual subsampled, zero
+// Computes a stand-alone batch norm, addition, ReLU, sigmoid, the gate of squeeze-and-excitation, shortcut A (residual subsampled, zero
 // channels around it) and concatenation.
 //
 // binding  buffer    contents
@@ -12,7 +12,7 @@
 //
 // Strides and offsets (x_offset, r_offset, g_offset, y_offset) are in fours.
 //
-// One invocation yields four channels of one pixel. Grid: 64 invocations a workgroup, folded into rows.
+// One invocation computes four channels of one pixel. Grid: 64 invocations per workgroup, folded into rows.
 
 struct ElementwiseDims {
     h: u32, w: u32, channels: u32, offset: u32,
@@ -57,7 +57,7 @@ fn element(pixel: u32, channel: u32) -> f32 {
         value += f32(residual[r_pixel * dims.r_stride + dims.r_offset + c / 4u][c % 4u]);
     }
     if ACTIVATION == 1u {
-        // Not max(): that may turn NaN into zero.
+        // Not max(), which may turn NaN into zero.
         value = select(value, 0.0, value < 0.0);
     }
     if ACTIVATION == 2u {
@@ -77,8 +77,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
         return;
     }
     let at = pixel * dims.y_stride + dims.y_offset + first / 4u;
-    // The channels of a vector that another operator began are kept: operators that fill one output run one after the other. What lies
-    // behind them is cleared, since whoever reads the output multiplies it by zero, which makes NaN of what is not finite.
+    // Keep the channels that another operator wrote into the first vector: operators that fill one output run one after the other. Clear
+    // the padding after the last channel: readers multiply it by zero, which gives NaN if it is not finite.
     var value = vec4<f32>();
     if first < dims.offset {
         value = vec4<f32>(y[at]);

@@ -5,7 +5,7 @@
 // 1        x       [n][h][w][x_stride], channels from x_offset on
 // 2        y       [n][y_stride], channels from y_offset on
 //
-// Grid: x = c4, 64 a workgroup; y = images. Neighbouring invocations read neighbouring channels.
+// Grid: x = c4, 64 per workgroup; y = images. Neighbouring invocations read neighbouring channels.
 
 struct PoolDims {
     h: u32, w: u32, c4: u32, oh: u32,

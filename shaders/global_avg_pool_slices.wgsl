@@ -1,4 +1,4 @@
-// Mean over all pixels of each channel, the pixels cut into 16 slices that run side by side: for few channels and many pixels.
+// Mean over all pixels of each channel, with the pixels cut into 16 parallel slices: for few channels and many pixels.
 //
 // binding  buffer  contents
 // 0        dims    extents, channels in fours; oh and ow are 1

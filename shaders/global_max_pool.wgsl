@@ -1,11 +1,11 @@
-// Maximum over all pixels of each channel, or (MEAN) the mean of that and of the mean over all pixels.
+// Maximum over all pixels of each channel, or (MEAN) the mean of this maximum and the mean over all pixels.
 //
 // binding  buffer  contents
 // 0        dims    extents, channels in fours; oh and ow are 1
 // 1        x       [n][h][w][x_stride], channels from x_offset on
 // 2        y       [n][y_stride], channels from y_offset on
 //
-// Grid: x = c4, 64 a workgroup; y = images. Neighbouring invocations read neighbouring channels.
+// Grid: x = c4, 64 per workgroup; y = images. Neighbouring invocations read neighbouring channels.
 
 struct PoolDims {
     h: u32, w: u32, c4: u32, oh: u32,
@@ -19,7 +19,7 @@ override MEAN: bool = false;
 @group(0) @binding(1) var<storage, read> x: array<Stored>;
 @group(0) @binding(2) var<storage, read_write> y: array<Output>;
 
-// By its bits: compilers take `v != v` to be false, and max() may drop NaN.
+// Test the bits: compilers assume that `v != v` is false, and max() may drop NaN.
 fn is_nan(v: vec4<f32>) -> vec4<bool> {
     return (bitcast<vec4<u32>>(v) & vec4(0x7fffffffu)) > vec4(0x7f800000u);
 }

@@ -1,4 +1,4 @@
-// Fully connected layer for few images: y = x W + b, the sum over the inputs cut into SLICES that run side by side.
+// Fully connected layer for few images: y = x W + b, with the sum over the inputs cut into SLICES parallel slices.
 //
 // binding  buffer   contents
 // 0        dims     extents, features in fours

@@ -1,11 +1,11 @@
-// Eight-bit pixels into the network's input: a table has the number for each value, so the device rounds nothing.
+// Converts eight-bit pixels to the network's input: a table has the number for each value, so the device does no rounding.
 //
 // binding  buffer  contents
 // 0        dims    pixels of the whole batch; stride and offset in fours
 // 1        source  [3][256] f32, the table; then red, green and blue of each pixel, four bytes a word, the first in the lowest bits
 // 2        y       [pixels][y_stride], channels from y_offset on; the fourth is padding
 //
-// One invocation yields one pixel. Grid: 64 invocations a workgroup, folded into rows.
+// One invocation converts one pixel. Grid: 64 invocations per workgroup, folded into rows.
 
 struct PixelDims {
     pixels: u32, y_stride: u32, y_offset: u32, pad0: u32,
@@ -17,7 +17,7 @@ const TABLE: u32 = 768u;
 @group(0) @binding(1) var<storage, read> source: array<u32>;
 @group(0) @binding(2) var<storage, read_write> y: array<Output>;
 
-// The number for byte `at` of the pixels, which is of that channel.
+// The number for byte `at` of the pixels, which belongs to `channel`.
 fn number(channel: u32, at: u32) -> f32 {
     let value = (source[TABLE + at / 4u] >> (8u * (at % 4u))) & 255u;
     return bitcast<f32>(source[256u * channel + value]);

@@ -1,12 +1,12 @@
-// Pooling over a square window: the maximum (MAX) or the mean. Padding never wins and is not counted.
+// Pooling over a square window: the maximum (MAX) or the mean. Padding is never the maximum and does not count in the mean.
 //
 // binding  buffer  contents
 // 0        dims    extents, channels in fours
 // 1        x       [n][h][w][x_stride], channels from x_offset on
-// 2        affine  prologue: scale [c4], then shift [c4], f32 (unused where PROLOGUE is off)
+// 2        affine  prologue: scale [c4], then shift [c4], f32 (unused without PROLOGUE)
 // 3        y       [n][oh][ow][y_stride], channels from y_offset on
 //
-// Grid: x = output pixels of an image times c4, 64 a workgroup; y = images. One invocation yields four channels.
+// Grid: x = output pixels of an image times c4, 64 per workgroup; y = images. One invocation computes four channels.
 
 struct PoolDims {
     h: u32, w: u32, c4: u32, oh: u32,
@@ -18,7 +18,7 @@ override KERNEL: u32 = 3u;
 override STRIDE: u32 = 2u;
 override PADDING: u32 = 1u;
 override MAX: bool = true;
-// What is pooled is relu(scale * x + shift) instead of x.
+// Pools relu(scale * x + shift) instead of x.
 override PROLOGUE: bool = false;
 
 @group(0) @binding(0) var<uniform> dims: PoolDims;
@@ -26,7 +26,7 @@ override PROLOGUE: bool = false;
 @group(0) @binding(2) var<storage, read> affine: array<vec4<f32>>;
 @group(0) @binding(3) var<storage, read_write> y: array<Output>;
 
-// By its bits: compilers take `v != v` to be false, and max() may drop NaN.
+// Test the bits: compilers assume that `v != v` is false, and max() may drop NaN.
 fn is_nan(v: vec4<f32>) -> vec4<bool> {
     return (bitcast<vec4<u32>>(v) & vec4(0x7fffffffu)) > vec4(0x7f800000u);
 }
@@ -50,7 +50,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
             var pixel = vec4<f32>(x[((id.y * dims.h + iy) * dims.w + ix) * dims.x_stride + dims.x_offset + c]);
             if PROLOGUE {
                 pixel = affine[c] * pixel + affine[dims.c4 + c];
-                // Not max(): that may turn NaN into zero.
+                // Not max(), which may turn NaN into zero.
                 pixel = select(pixel, vec4<f32>(), pixel < vec4<f32>());
             }
             if MAX {

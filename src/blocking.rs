@@ -1,4 +1,4 @@
-//! The blocking edge: the only file of the library, but for the client of the hub, in which a thread waits.
+//! The blocking edge: apart from the hub client, the only file of the library in which a thread waits.
 
 use std::{
     num::NonZero,
@@ -22,7 +22,7 @@ use crate::{
     tensor::Tensor,
 };
 
-/// A machine with threads, whose callers may be blocked.
+/// A machine with threads, on which callers may block.
 #[derive(Debug)]
 pub struct Threads {
     start: Instant,
@@ -59,7 +59,7 @@ impl Host for Threads {
                 }
             };
             thread::scope(|scope| {
-                // The others do the work of a thread that cannot be started.
+                // If a thread cannot be started, the others do its work.
                 (0..others).for_each(|_| drop(thread::Builder::new().spawn_scoped(scope, work)));
                 work();
             });
@@ -75,12 +75,12 @@ impl Host for Threads {
     }
 }
 
-/// The outcome of `work`, for which this thread waits.
+/// Blocks this thread until `work` is done; returns its result.
 pub(crate) fn wait<T>(work: impl Future<Output = T>) -> T {
     pollster::block_on(work)
 }
 
-/// All adapters, in the order of their indices; none where drivers cannot be loaded.
+/// All adapters, in the order of their indices; empty if no driver can be loaded.
 pub fn devices() -> Vec<DeviceInfo> {
     wait(gpu::devices(&Wanted::default())).unwrap_or_default()
 }
@@ -89,18 +89,18 @@ impl Builder {
     /// Loads the model and opens the device.
     ///
     /// # Errors
-    /// Those of [`Builder::open_async`].
+    /// The errors of [`Builder::open_async`].
     pub fn open(self) -> Result<Classifier> {
         wait(self.open_async(Threads::host()))
     }
 }
 
-/// The calls of a classifier, for which this thread waits. Those that end in `_async` describe them.
+/// The blocking calls of a classifier. The calls that end in `_async` describe them in full.
 impl Classifier {
-    /// Opens `builtin`, a `.safetensors` file or a folder on the best device there is. See [`Builder`] for choices.
+    /// Opens `builtin`, a `.safetensors` file or a folder on the best available device. [`Builder`] offers choices.
     ///
     /// # Errors
-    /// Those of [`Builder::open`].
+    /// The errors of [`Builder::open`].
     pub fn open(model: &str) -> Result<Self> {
         Self::builder().model(model).open()
     }
@@ -108,7 +108,7 @@ impl Classifier {
     /// The classes of one image.
     ///
     /// # Errors
-    /// Those of [`Classifier::infer_async`].
+    /// The errors of [`Classifier::infer_async`].
     pub fn infer(&self, image: &DynamicImage) -> Result<Prediction> {
         wait(self.infer_async(image))
     }
@@ -116,7 +116,7 @@ impl Classifier {
     /// The classes of each image, all of them in one batch.
     ///
     /// # Errors
-    /// Those of [`Classifier::infer_batch_async`].
+    /// The errors of [`Classifier::infer_batch_async`].
     pub fn infer_batch(&self, images: &[DynamicImage]) -> Result<Vec<Prediction>> {
         wait(self.infer_batch_async(images))
     }
@@ -124,7 +124,7 @@ impl Classifier {
     /// The classes of preprocessed images, in one batch.
     ///
     /// # Errors
-    /// Those of [`Classifier::predict_async`].
+    /// The errors of [`Classifier::predict_async`].
     pub fn predict(&self, pixels: &[Pixels]) -> Result<Vec<Prediction>> {
         wait(self.predict_async(pixels))
     }
@@ -132,7 +132,7 @@ impl Classifier {
     /// The features of one image, of length [`ModelInfo::features`](crate::ModelInfo::features).
     ///
     /// # Errors
-    /// Those of [`Classifier::embed_async`].
+    /// The errors of [`Classifier::embed_async`].
     pub fn embed(&self, image: &DynamicImage) -> Result<Vec<f32>> {
         wait(self.embed_async(image))
     }
@@ -140,7 +140,7 @@ impl Classifier {
     /// The features of each image, all of them in one batch.
     ///
     /// # Errors
-    /// Those of [`Classifier::embed_batch_async`].
+    /// The errors of [`Classifier::embed_batch_async`].
     pub fn embed_batch(&self, images: &[DynamicImage]) -> Result<Vec<Vec<f32>>> {
         wait(self.embed_batch_async(images))
     }
@@ -148,15 +148,15 @@ impl Classifier {
     /// The features of preprocessed images, in one batch.
     ///
     /// # Errors
-    /// Those of [`Classifier::features_async`].
+    /// The errors of [`Classifier::features_async`].
     pub fn features(&self, pixels: &[Pixels]) -> Result<Vec<Vec<f32>>> {
         wait(self.features_async(pixels))
     }
 
-    /// Calls `each` with the cosine similarities of all `queries` to all `vectors`, part by part.
+    /// Calls `each` with the cosine similarities of all `queries` to all `vectors`, block by block.
     ///
     /// # Errors
-    /// Those of [`Classifier::similarities_async`].
+    /// The errors of [`Classifier::similarities_async`].
     pub fn similarities<E: From<Error>>(
         &self,
         queries: &[&[f32]],
@@ -169,36 +169,36 @@ impl Classifier {
     /// Logits `[N, classes, 1, 1]` of a normalised input `[N, 3, H, W]` of any size that the network admits.
     ///
     /// # Errors
-    /// Those of [`Classifier::logits_async`].
+    /// The errors of [`Classifier::logits_async`].
     pub fn logits(&self, input: &Tensor) -> Result<Tensor> {
         wait(self.logits_async(input))
     }
 
-    /// Where in an image the evidence for `class` lies, or for the class of the highest score.
+    /// Where in an image the evidence for `class`, or else for the class with the highest score, lies.
     ///
     /// # Errors
-    /// Those of [`Classifier::explain_async`].
+    /// The errors of [`Classifier::explain_async`].
     pub fn explain(&self, image: &DynamicImage, class: Option<usize>) -> Result<Explanation> {
         wait(self.explain_async(image, class))
     }
 
-    /// Every layer on the device against the CPU reference, for `batch` images of made-up pixels.
+    /// Compares every layer on the device with the CPU reference, for `batch` synthetic images.
     ///
     /// # Errors
-    /// Those of [`Classifier::verify_async`].
+    /// The errors of [`Classifier::verify_async`].
     pub fn verify(&self, batch: usize, coverage: Coverage) -> Result<Verification> {
         wait(self.verify_async(batch, coverage))
     }
 
-    /// The time of every dispatch on the device, for `batch` images of made-up pixels: medians of `runs` runs.
+    /// Measures the time of every dispatch on the device, for `batch` synthetic images: medians of `runs` runs.
     ///
     /// # Errors
-    /// Those of [`Classifier::profile_async`].
+    /// The errors of [`Classifier::profile_async`].
     pub fn profile(&self, batch: usize, runs: usize) -> Result<Profile> {
         wait(self.profile_async(batch, runs))
     }
 
-    /// Bytes that all buffers of this classifier take on the device now; `None` where that is not counted.
+    /// Bytes of device memory in all buffers of this classifier at the moment; `None` if the device does not count them.
     #[doc(hidden)]
     pub fn device_memory(&self) -> Option<u64> {
         wait(self.device_memory_async())

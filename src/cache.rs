@@ -1,5 +1,5 @@
-//! A folder of files that make the next start faster. Losing one costs time and nothing else, so one that is cut off, foreign or
-//! writable by others is as if it were not there, and is written anew.
+//! A folder of files that make the next start faster. Losing one costs only time, so a file that is cut off, foreign or writable by
+//! others counts as missing and is written again.
 
 use std::{
     fs::{self, DirBuilder},
@@ -12,29 +12,29 @@ use fnv::FnvHasher;
 use tempfile::NamedTempFile;
 
 const MAGIC: [u8; 8] = *b"residua1";
-/// Magic, hash of the key, length and hash of the contents.
+/// Length of the header: magic, hash of the key, length and hash of the contents.
 const HEADER: usize = 32;
-/// Largest file that is read, bytes.
+/// Largest file to read, in bytes.
 const LIMIT: u64 = 64 << 20;
 
-/// The folder.
+/// A cache folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cache {
     folder: PathBuf,
 }
 
 impl Cache {
-    /// The cache in `folder`, which need not be there yet.
+    /// The cache in `folder`, which need not exist yet.
     pub fn new(folder: impl Into<PathBuf>) -> Self {
         Cache { folder: folder.into() }
     }
 
-    /// The contents of the file `name`, if it is whole and was written for `key`.
+    /// The contents of the file `name`, if it is complete and was written for `key`.
     pub(crate) fn read(&self, name: &str, key: &str) -> Option<Vec<u8>> {
         contents(&self.read_bytes(name, LIMIT)?, key).map(<[u8]>::to_vec)
     }
 
-    /// The text of the file `name`, whoever wrote it, of at most `limit` bytes.
+    /// The text of the file `name`, of at most `limit` bytes, whatever program wrote it.
     pub(crate) fn read_text(&self, name: &str, limit: u64) -> Option<String> {
         String::from_utf8(self.read_bytes(name, limit)?).ok()
     }
@@ -50,17 +50,17 @@ impl Cache {
         Some(bytes)
     }
 
-    /// Writes the file `name` for `key`. What goes wrong is logged.
+    /// Writes the file `name` for `key`. Errors are logged.
     pub(crate) fn write(&self, name: &str, key: &str, contents: &[u8]) {
         self.write_parts(name, &[&header(key, contents), contents]);
     }
 
-    /// Writes `text` as the file `name`, and tells whether that went well. What goes wrong is logged.
+    /// Writes `text` as the file `name`; returns whether it succeeded. Errors are logged.
     pub(crate) fn write_text(&self, name: &str, text: &str) -> bool {
         self.write_parts(name, &[text.as_bytes()])
     }
 
-    /// Writes a file that only its owner may read and write, in the folder: whole or not at all.
+    /// Writes a file that only its owner may read and write into the folder: completely or not at all.
     fn write_parts(&self, name: &str, parts: &[&[u8]]) -> bool {
         let path = self.folder.join(name);
         let written = self.create().and_then(|mut file| {
@@ -73,7 +73,7 @@ impl Cache {
         written.is_ok()
     }
 
-    /// A new file without a name of its own yet, in the folder, which is made if it is not there.
+    /// A new temporary file in the folder, which is created if it is missing.
     fn create(&self) -> io::Result<NamedTempFile> {
         let mut folder = DirBuilder::new();
         #[cfg(unix)]
@@ -83,7 +83,7 @@ impl Cache {
     }
 }
 
-/// The contents of a file of these bytes, if it is whole and was written for `key`.
+/// The contents of a file with these bytes, if it is complete and was written for `key`.
 pub fn contents<'a>(file: &'a [u8], key: &str) -> Option<&'a [u8]> {
     let (header, contents) = file.split_at_checked(HEADER)?;
     (header == self::header(key, contents)).then_some(contents)
@@ -105,7 +105,7 @@ fn hash(bytes: &[u8]) -> u64 {
     hasher.finish()
 }
 
-/// Whether none of the permissions `others` is given.
+/// Whether a file has none of the permissions `others`.
 #[cfg(unix)]
 fn private(metadata: &fs::Metadata, others: u32) -> bool {
     use std::os::unix::fs::PermissionsExt;
@@ -125,7 +125,7 @@ mod tests {
     fn row_52_only_what_was_written_for_the_key_is_read() {
         let folder = tempfile::tempdir().unwrap();
         let cache = Cache::new(folder.path().join("a/b"));
-        assert_eq!(cache.read("file", "key"), None, "there is none");
+        assert_eq!(cache.read("file", "key"), None, "no file yet");
         cache.write("file", "key", b"contents");
         assert_eq!(cache.read("file", "key").as_deref(), Some(&b"contents"[..]));
         assert_eq!(cache.read("file", "another key"), None);
@@ -142,8 +142,8 @@ mod tests {
             assert_eq!(cache.read("file", "key"), None, "byte {at} changed");
         }
         cache.write("file", "key", b"new");
-        assert_eq!(cache.read("file", "key").as_deref(), Some(&b"new"[..]), "it is written anew");
-        assert_eq!(fs::read_dir(folder.path().join("a/b")).unwrap().count(), 1, "nothing is left beside it");
+        assert_eq!(cache.read("file", "key").as_deref(), Some(&b"new"[..]), "it is written again");
+        assert_eq!(fs::read_dir(folder.path().join("a/b")).unwrap().count(), 1, "no temporary file is left");
     }
 
     #[cfg(unix)]

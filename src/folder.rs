@@ -1,4 +1,4 @@
-//! The images in a folder and the folders below it: which files are taken, in which order, and what is left out and why.
+//! Finds the images in a folder and the folders below it: which files to take, in which order, and why others are left out.
 
 use std::{
     ffi::OsStr,
@@ -12,8 +12,8 @@ use walkdir::{DirEntry, WalkDir};
 
 use crate::{Error, image::Format};
 
-/// Names of files and folders that a system or a NAS keeps among the photos for itself, in small letters. Those that begin with a dot
-/// (macOS's `._x`, `.thumbnails`, `.Trash-1000`) need no list.
+/// Lower-case names of files and folders that a system or a NAS keeps among the photos for its own use. Names that begin with a dot
+/// (macOS's `._x`, `.thumbnails`, `.Trash-1000`) need no entry.
 const SYSTEM_NAMES: [&str; 15] = [
     "$recycle.bin",
     "#recycle",
@@ -32,19 +32,19 @@ const SYSTEM_NAMES: [&str; 15] = [
     "thumbs.db",
 ];
 
-/// Which files of a folder are taken: all images of kinds that this build reads, unless a setting or [`Reason`] leaves them out.
+/// Which files of a folder to take: all images that this build can read, except those left out for a [`Reason`].
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct Choice {
-    /// Take hidden files and folders too, and those that a system keeps for itself: names that begin with a dot, `Thumbs.db`, `@eaDir`
-    /// and their like.
+    /// Take hidden files and folders too, and those that a system keeps for its own use: names that begin with a dot, `Thumbs.db`,
+    /// `@eaDir` and similar ones.
     pub hidden: bool,
-    /// Leave out files and folders that one of these is about.
+    /// Leave out files and folders that match one of these patterns.
     pub exclude: Vec<Pattern>,
 }
 
-/// A pattern of names and paths: `*` is a part of a name, `**` any folders, `{a,b}` one or the other. One without `/` is compared with
-/// every name, one with `/` with the path below the folder that is walked.
+/// A pattern for names and paths: `*` matches a part of a name, `**` any folders, `{a,b}` one or the other. A pattern without `/` is
+/// compared with every name; a pattern with `/` is compared with the path below the walked folder.
 #[derive(Debug, Clone)]
 pub struct Pattern(GlobMatcher);
 
@@ -52,7 +52,7 @@ impl FromStr for Pattern {
     type Err = String;
 
     /// # Errors
-    /// What is wrong with the pattern.
+    /// A sentence that says what is wrong with the pattern.
     fn from_str(text: &str) -> Result<Self, String> {
         let pattern = text.trim_end_matches('/').trim_start_matches("./");
         let glob =
@@ -62,25 +62,25 @@ impl FromStr for Pattern {
 }
 
 impl Pattern {
-    /// Whether it is about the file or folder `name` at `below`, a path below the folder that is walked.
+    /// Whether the pattern matches the file or folder `name` at `below`, its path below the walked folder.
     fn is_about(&self, name: &Path, below: &Path) -> bool {
         self.0.is_match(if self.0.glob().glob().contains('/') { below } else { name })
     }
 }
 
-/// What is found in a folder.
+/// An entry found in a folder.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Found {
-    /// An image, by its name.
+    /// An image, judged by its name.
     Image(PathBuf),
-    /// Something that cannot be read, or the folder itself if there is no image in it.
+    /// An entry that cannot be read, or the folder itself if it contains no image.
     Failed(PathBuf, Error),
-    /// A file, or a folder with all that is in it, that is left out.
+    /// A file, or a folder with all of its contents, that is left out.
     LeftOut {
-        /// Why.
+        /// The reason.
         reason: Reason,
-        /// It is a folder.
+        /// Whether it is a folder.
         is_folder: bool,
     },
 }
@@ -88,24 +88,24 @@ pub enum Found {
 /// Why a file or folder is left out.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Reason {
-    /// Files of this ending, in small letters, are not images, or not read.
+    /// Files with this extension, in lower case, are not images, or this build cannot read them.
     Ending(String),
-    /// Its name begins with a dot, or a system keeps it for itself.
+    /// Its name begins with a dot, or a system keeps it for its own use.
     Hidden,
-    /// A pattern is about it.
+    /// It matches a pattern.
     Excluded,
-    /// It is a link to a folder, which could lead back here.
+    /// It is a link to a folder; following it could lead in a circle.
     LinkToFolder,
     /// A pipe, a device, a socket.
     Special,
 }
 
 impl Choice {
-    /// Calls `each` with what is in `folder` and the folders below it, until that fails. Entries come sorted by name, a folder in its
-    /// place among them.
+    /// Calls `each` for every entry of `folder` and of the folders below it, until `each` fails. Entries are sorted by name; a folder's
+    /// entries come at its place.
     ///
     /// # Errors
-    /// What `each` returns.
+    /// The error of `each`.
     pub fn walk<E>(&self, folder: &Path, each: &mut dyn FnMut(Found) -> Result<(), E>) -> Result<(), E> {
         let (mut images, mut failed) = (0_u64, false);
         let mut entries = WalkDir::new(folder).min_depth(1).sort_by_file_name().into_iter();
@@ -138,7 +138,7 @@ impl Choice {
         if images == 0 && !failed { each(Found::Failed(folder.into(), Error::ImageNone)) } else { Ok(()) }
     }
 
-    /// Why an entry is left out. A folder's entries are asked about one by one.
+    /// Why an entry is left out, if it is. The entries of a folder are judged one by one.
     fn reason(&self, folder: &Path, entry: &DirEntry) -> Option<Reason> {
         let name = Path::new(entry.file_name());
         if !self.hidden && is_hidden(entry.file_name()) {
@@ -151,8 +151,8 @@ impl Choice {
         if entry.file_type().is_dir() {
             return None;
         }
-        // A link to a folder is not followed: it could lead back here. A pipe or a device is read only if it is named itself. A link that
-        // leads nowhere is told of if it should be an image.
+        // Links to folders are not followed: they could lead in a circle. A pipe or a device is read only if it is named as an input. A
+        // broken link is reported if its name is an image's.
         let there = if entry.path_is_symlink() { fs::metadata(entry.path()).ok() } else { None };
         let kind = there.map_or(entry.file_type(), |there| there.file_type());
         if kind.is_dir() {
@@ -167,7 +167,7 @@ impl Choice {
     }
 }
 
-/// Whether people do not see this file or folder in a listing, or did not put it there.
+/// Whether listings hide this file or folder, or a system made it.
 fn is_hidden(name: &OsStr) -> bool {
     let name = name.to_string_lossy().to_lowercase();
     name.starts_with('.') || SYSTEM_NAMES.contains(&name.as_str())

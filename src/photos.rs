@@ -1,4 +1,4 @@
-//! Images that are still files: read and decoded as the command does, then run like any other.
+//! Runs image files: reads and decodes them as the command does, then classifies or embeds them.
 
 use std::path::Path;
 
@@ -7,38 +7,38 @@ use crate::{
     image::{self, Decoded, Pixels},
 };
 
-/// The images of a batch: what became of each.
+/// The result for each image of a batch.
 type Each<T> = Result<Vec<Result<T>>>;
 
 impl Classifier {
-    /// The classes of the image file at `path`: decoded as [`image::open`] does with the settings of
-    /// [`Builder::decode`](crate::Builder::decode), turned upright. What is damaged in it goes to the `log` as a warning.
+    /// The classes of the image file at `path`, decoded by [`image::open`] with the settings of
+    /// [`Builder::decode`](crate::Builder::decode) and turned upright. Damage is logged as a warning.
     ///
     /// # Errors
-    /// Those of [`image::open`] and [`Classifier::infer`].
+    /// The errors of [`image::open`] and [`Classifier::infer`].
     pub fn infer_path(&self, path: impl AsRef<Path>) -> Result<Prediction> {
         one(self.predict(&[self.pixels_of_path(path.as_ref())?])?)
     }
 
-    /// The classes of the image file that these bytes are, as [`Classifier::infer_path`] gives them.
+    /// The classes of an image file given as bytes, as [`Classifier::infer_path`] returns them.
     ///
     /// # Errors
-    /// Those of [`image::decode`] and [`Classifier::infer`].
+    /// The errors of [`image::decode`] and [`Classifier::infer`].
     pub fn infer_bytes(&self, bytes: &[u8]) -> Result<Prediction> {
         one(self.predict(&[self.pixels_of_bytes(bytes)?])?)
     }
 
-    /// The classes of each image file, or what is wrong with it, all good ones in one batch.
+    /// The classes of each image file, or its error. All good images run in one batch.
     ///
     /// # Errors
-    /// As [`Classifier::infer_batch`]; what is wrong with one file stands in its place.
+    /// As [`Classifier::infer_batch`]; the error of a single file takes the place of its result.
     #[doc(hidden)]
     pub fn infer_path_batch(&self, paths: &[impl AsRef<Path>]) -> Each<Prediction> {
         let pixels = paths.iter().map(|path| self.pixels_of_path(path.as_ref()));
         each(pixels, |pixels| self.predict(pixels))
     }
 
-    /// The classes of each image file that the bytes are, as [`Classifier::infer_path_batch`] gives them.
+    /// The classes of each image file given as bytes, as [`Classifier::infer_path_batch`] returns them.
     ///
     /// # Errors
     /// As [`Classifier::infer_path_batch`].
@@ -48,33 +48,33 @@ impl Classifier {
         each(pixels, |pixels| self.predict(pixels))
     }
 
-    /// The features of the image file at `path`, as [`Classifier::embed`] gives them.
+    /// The features of the image file at `path`, as [`Classifier::embed`] returns them.
     ///
     /// # Errors
-    /// Those of [`image::open`] and [`Classifier::embed`].
+    /// The errors of [`image::open`] and [`Classifier::embed`].
     pub fn embed_path(&self, path: impl AsRef<Path>) -> Result<Vec<f32>> {
         one(self.features(&[self.pixels_of_path(path.as_ref())?])?)
     }
 
-    /// The features of the image file that these bytes are, as [`Classifier::embed`] gives them.
+    /// The features of an image file given as bytes, as [`Classifier::embed`] returns them.
     ///
     /// # Errors
-    /// Those of [`image::decode`] and [`Classifier::embed`].
+    /// The errors of [`image::decode`] and [`Classifier::embed`].
     pub fn embed_bytes(&self, bytes: &[u8]) -> Result<Vec<f32>> {
         one(self.features(&[self.pixels_of_bytes(bytes)?])?)
     }
 
-    /// The features of each image file, or what is wrong with it, all good ones in one batch.
+    /// The features of each image file, or its error. All good images run in one batch.
     ///
     /// # Errors
-    /// As [`Classifier::embed_batch`]; what is wrong with one file stands in its place.
+    /// As [`Classifier::embed_batch`]; the error of a single file takes the place of its result.
     #[doc(hidden)]
     pub fn embed_path_batch(&self, paths: &[impl AsRef<Path>]) -> Each<Vec<f32>> {
         let pixels = paths.iter().map(|path| self.pixels_of_path(path.as_ref()));
         each(pixels, |pixels| self.features(pixels))
     }
 
-    /// The features of each image file that the bytes are, as [`Classifier::embed_path_batch`] gives them.
+    /// The features of each image file given as bytes, as [`Classifier::embed_path_batch`] returns them.
     ///
     /// # Errors
     /// As [`Classifier::embed_path_batch`].
@@ -104,7 +104,7 @@ fn one<T>(mut results: Vec<T>) -> Result<T> {
     Ok(results.remove(0))
 }
 
-/// Runs the good images together, and puts the errors of the others back into their places.
+/// Runs the good images together and puts the errors of the others in their places.
 fn each<T>(pixels: impl Iterator<Item = Result<Pixels>>, run: impl FnOnce(&[Pixels]) -> Result<Vec<T>>) -> Each<T> {
     let mut good = Vec::new();
     let places: Vec<Result<()>> = pixels.map(|pixels| pixels.map(|pixels| good.push(pixels))).collect();

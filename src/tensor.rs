@@ -4,7 +4,7 @@ use std::{borrow::Cow, fmt};
 
 use serde::{Deserialize, Serialize};
 
-/// Type in which activations and weights are stored. Sums and epilogues are always f32.
+/// Storage type of activations and weights. Sums and epilogues are always f32.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum StorageType {
@@ -34,7 +34,7 @@ impl fmt::Display for StorageType {
     }
 }
 
-/// Shape of an activation. A vector per image (features, logits) has `h = w = 1`.
+/// Shape of an activation. Features and logits, one vector per image, have `h = w = 1`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Shape {
     /// Images in the batch.
@@ -53,7 +53,7 @@ impl Shape {
         Shape { n, c, h, w }
     }
 
-    /// Number of elements; the largest number that there is for a shape that has more.
+    /// Number of elements; `usize::MAX` if it would overflow.
     #[doc(hidden)]
     pub const fn elements(&self) -> usize {
         self.n.saturating_mul(self.c).saturating_mul(self.h).saturating_mul(self.w)
@@ -105,7 +105,7 @@ impl Tensor {
     }
 }
 
-/// Images of eight bits a channel and, for each of the values that there can be, the number that a network reads for it.
+/// Images of eight bits per channel, with a table of the number that the network reads for each value.
 #[doc(hidden)]
 #[derive(Debug, Clone, PartialEq)]
 pub struct PixelBatch {
@@ -113,15 +113,15 @@ pub struct PixelBatch {
     pub(crate) shape: Shape,
     /// `[N, H, W, 3]`: red, green and blue interleaved.
     pub(crate) bytes: Vec<u8>,
-    /// What each value of red, green and blue stands for.
+    /// The number for each value of red, green and blue.
     pub(crate) table: [[f32; 256]; 3],
 }
 
 impl PixelBatch {
-    /// A batch of `bytes` `[N, H, W, 3]`, red, green and blue interleaved, with what each value of the three stands for.
+    /// A batch of `bytes` `[N, H, W, 3]`, red, green and blue interleaved, with the number for each value of the three.
     ///
     /// # Panics
-    /// If `shape` has not three channels, or `bytes` does not hold exactly `shape.elements()` values.
+    /// If `shape` does not have three channels, or `bytes` does not hold exactly `shape.elements()` values.
     pub fn new(shape: Shape, bytes: Vec<u8>, table: [[f32; 256]; 3]) -> Self {
         assert_eq!((shape.c, bytes.len()), (3, shape.elements()), "pixels against shape {shape}");
         PixelBatch { shape, bytes, table }
@@ -139,18 +139,18 @@ impl PixelBatch {
     }
 }
 
-/// What a network is run on.
+/// The input of a network.
 #[doc(hidden)]
 #[derive(Debug, Clone, Copy)]
 pub enum Input<'a> {
     /// Normalised values.
     Values(&'a Tensor),
-    /// Pixels, which the device normalises: a quarter of the bytes, or less, go there.
+    /// Pixels, which the device normalises: at most a quarter of the bytes to transfer.
     Pixels(&'a PixelBatch),
 }
 
 impl Input<'_> {
-    /// Its shape.
+    /// The input's shape.
     pub fn shape(&self) -> Shape {
         match self {
             Input::Values(tensor) => tensor.shape,

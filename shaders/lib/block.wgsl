@@ -1,13 +1,13 @@
-// What the kernels of a residual block share: relu(conv3x3(relu(conv3x3(x))) + x) in one dispatch, both convolutions of stride 1 and
-// padding 1 with as many output as input channels.
+// Common code of the kernels for residual blocks: relu(conv3x3(relu(conv3x3(x))) + x) in one dispatch, with both convolutions of stride 1
+// and padding 1 and with as many output as input channels.
 //
-// The bindings are those of lib/conv2d.wgsl: weights holds those of both convolutions one after the other, bias likewise, residual is x.
+// Bindings as in lib/conv2d.wgsl: weights holds the weights of both convolutions, one after the other, likewise bias; residual is x.
 //
-// A workgroup yields dims.slice rows of an image, of which there are dims.tiles_h such parts. Grid: x = images * dims.tiles_h.
-// Its rows of x, two more on each side, are copied into workgroup memory, each pixel w + 1 pixels behind where the first convolution's
-// output for it comes to lie. That one overwrites what nobody reads any more, as long as pixels are taken in order.
+// A workgroup computes dims.slice rows of an image, which has dims.tiles_h such parts. Grid: x = images * dims.tiles_h.
+// Its rows of x, and two more on each side, are copied into workgroup memory, each pixel w + 1 pixels after the place of the first
+// convolution's output for it. The output overwrites only inputs that are not needed again, since pixels are processed in order.
 //
-// const SPACE: vectors in workgroup memory, at least those of dims.slice + 4 rows and two pixels.
+// const SPACE: vectors in workgroup memory, enough for dims.slice + 4 rows and two pixels.
 
 var<workgroup> space: array<Stored, SPACE>;
 
@@ -23,8 +23,8 @@ fn add(sum: vec4<f32>, v: vec4<f32>, w: Rows) -> vec4<f32> {
     return fma(vec4(v.w), w.d, fma(vec4(v.z), w.c, fma(vec4(v.y), w.b, fma(vec4(v.x), w.a, sum))));
 }
 
-// The part of an image that is a workgroup's, by its pixels: where the image starts in the batch; in the image the first and the end of
-// the output, of the first convolution's output, and of the input.
+// A workgroup's part of an image, in pixels: the start of the image in the batch; and, in the image, the start and end of the output, of
+// the first convolution's output, and of the input.
 struct Block { start: u32, first: u32, end: u32, middle: u32, middle_end: u32, input: u32, input_end: u32 }
 
 fn block(group: u32) -> Block {
@@ -37,8 +37,8 @@ fn block(group: u32) -> Block {
     return Block(image * size, first, end, middle, middle_end, max(middle, dims.w) - dims.w, min(middle_end + dims.w, size));
 }
 
-// One of the two convolutions of a block: its output's pixels, what to add to a pixel's number for its place in workgroup memory,
-// where the convolution's weights and biases start.
+// One of the two convolutions of a block: its output's pixels, the offset from a pixel's number to its place in workgroup memory, and the
+// start of the convolution's weights and biases.
 struct Half { first: u32, end: u32, shift: i32, weights: u32, bias: u32 }
 
 fn half_of(b: Block, second: bool) -> Half {
@@ -48,12 +48,12 @@ fn half_of(b: Block, second: bool) -> Half {
     return Half(b.middle, b.middle_end, i32(dims.w + 1u) - i32(b.middle), 0u, 0u);
 }
 
-// Copies the input of a block into workgroup memory, as thread `thread` of `threads`.
+// Copies a block's input into workgroup memory, as thread `thread` of `threads`.
 fn copy_input(b: Block, thread: u32, threads: u32) {
     let shift = half_of(b, false).shift;
     var pixel = b.input;
     loop {
-        // Threads past the end copy the last pixel once more.
+        // Threads past the end copy the last pixel again.
         let at = min(pixel + thread, b.input_end - 1u);
         let source = (b.start + at) * dims.x_stride + dims.x_offset;
         let to = u32(i32(at) + shift) * dims.c4;
@@ -72,7 +72,7 @@ fn copy_input(b: Block, thread: u32, threads: u32) {
     }
 }
 
-// As tap(), in workgroup memory.
+// Like tap(), but in workgroup memory.
 fn tap_in_space(w: Window, ky: u32, kx: u32, shift: i32) -> Tap {
     let iy = w.y + i32(ky);
     let ix = w.x + i32(kx);

@@ -1,9 +1,9 @@
 // The inner step of the kernels that share inputs by broadcast: each of the first 8 lanes of a subgroup holds an input vector, and
-// every lane adds its product with its own weight rows to the sums of the eight.
+// every lane multiplies all eight by its own weight rows and adds the products to its eight sums.
 //
-// const GROUPS: sums of a lane, in eights, 1 to 4. More would save weight loads, but the loop would outgrow the instruction cache.
-// const INPUTS: channels of an input vector that exist, 1 to 4: fewer than 4 in a network's first convolution.
-// const STRIP: output vectors that lie side by side in the weights, which are in `Packing::Strips`.
+// const GROUPS: sums per lane, in eights, 1 to 4. More would save weight loads, but the loop would outgrow the instruction cache.
+// const INPUTS: channels in an input vector, 1 to 4: fewer than 4 in a network's first convolution.
+// const STRIP: number of adjacent output vectors in the weights, which are in `Packing::Strips`.
 
 override LANES: u32 = 8u;
 
@@ -12,7 +12,7 @@ struct Rows { a: vec4<f32>, b: vec4<f32>, c: vec4<f32>, d: vec4<f32> }
 
 alias Sums = array<vec4<f32>, 8u * GROUPS>;
 
-// Where the column of output vector `oc` starts in a matrix of `count` rows.
+// Start of the column of output vector `oc` in a matrix of `count` rows.
 fn column(oc: u32, count: u32) -> u32 {
     let strip = oc / STRIP;
     return strip * STRIP * count + oc - strip * STRIP;
@@ -35,7 +35,7 @@ fn add(sum: vec4<f32>, v: vec4<f32>, w: Rows) -> vec4<f32> {
     return s;
 }
 
-// Adds the inputs of eight pixels, one a lane, to their sums.
+// Adds the inputs of eight pixels, one per lane, to their sums.
 fn add_group(s: ptr<function, Sums>, g: u32, v: vec4<f32>, w: Rows) {
     s[8u * g] = add(s[8u * g], subgroupBroadcast(v, 0u), w);
     s[8u * g + 1u] = add(s[8u * g + 1u], subgroupBroadcast(v, 1u), w);

@@ -1,4 +1,4 @@
-// Cooperative matrices of 16x16 as the kernel uses them, on its arrays tile_x, tile_w and tile_y of vectors of four.
+// Operations on 16x16 cooperative matrices in the kernel's arrays tile_x, tile_w and tile_y, which hold vectors of four.
 
 alias MatrixX = coop_mat16x16<f16, A>;
 alias MatrixW = coop_mat16x16<f16, B>;
@@ -20,7 +20,7 @@ fn store_y(sum: MatrixY, at: u32, thread: u32) {
     coopStoreT(sum, &tile_y[at], Y_STRIDE);
 }
 
-// Which of the four subgroups this is.
+// Index of this subgroup, 0 to 3.
 fn quarter(subgroup: u32, thread: u32) -> u32 {
     return subgroup;
 }

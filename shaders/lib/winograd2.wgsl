@@ -1,4 +1,4 @@
-// The last transform of Winograd F(2x2, 3x3), a line at a time: A' times the four products of a column or row of a tile.
+// The last transform of Winograd F(2x2, 3x3), line by line: A' times the four products of a column or row of a tile.
 
 const OUTPUTS: u32 = 2u;
 
@@ -10,7 +10,7 @@ fn transform(m: Products) -> Outputs {
     return Outputs(m[0] + m[1] + m[2], m[1] - m[2] - m[3]);
 }
 
-// The products of a column, the first of them at `at`.
+// The products of a column, from `at` on.
 fn load(at: u32, step: u32) -> Products {
     return Products(vec4<f32>(x[at]), vec4<f32>(x[at + 4u * step]), vec4<f32>(x[at + 8u * step]), vec4<f32>(x[at + 12u * step]));
 }

@@ -1,7 +1,7 @@
-// The last transform of Winograd F(4x4, 3x3), a line at a time: A' times the six products of a column or row of a tile.
+// The last transform of Winograd F(4x4, 3x3), line by line: A' times the six products of a column or row of a tile.
 
 const OUTPUTS: u32 = 4u;
-// As in conv2d_winograd4_input.wgsl.
+// Constants as in conv2d_winograd4_input.wgsl.
 const P: f32 = 1.41421356;
 const Q: f32 = 0.70710678;
 
@@ -17,7 +17,7 @@ fn transform(m: Products) -> Outputs {
     return Outputs(m[0] + even1 + even2, Q * odd1 + P * odd2, 0.5 * even1 + 2.0 * even2, 0.5 * Q * odd1 + 2.0 * P * odd2 + m[5]);
 }
 
-// The products of a column, the first of them at `at`.
+// The products of a column, from `at` on.
 fn load(at: u32, step: u32) -> Products {
     return Products(vec4<f32>(x[at]), vec4<f32>(x[at + 6u * step]), vec4<f32>(x[at + 12u * step]),
                     vec4<f32>(x[at + 18u * step]), vec4<f32>(x[at + 24u * step]), vec4<f32>(x[at + 30u * step]));

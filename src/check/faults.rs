@@ -1,4 +1,4 @@
-//! The kernels that [`verify`](super::verify) found to be wrong, kept in the folder of a cache from one start to the next.
+//! Keeps the kernels that [`verify`](super::verify) found wrong in the cache folder, for later starts.
 
 use std::{io, path::Path};
 
@@ -7,20 +7,20 @@ use crate::{Error, Result, cache::Cache, executor::DeviceInfo};
 
 const FILE: &str = "faults.json";
 
-/// Largest file that is read, bytes.
+/// Largest file to read, in bytes.
 const MAX_FILE: u64 = 8 << 20;
 
-/// What was found on any device, for [`Builder::faults`](crate::Builder::faults). A file that is missing, or of another version, says
-/// nothing.
+/// The faults found on any device, for [`Builder::faults`](crate::Builder::faults). A file that is missing or has another version
+/// counts as empty.
 pub fn known(cache: &Path) -> Vec<Fault> {
     let text = Cache::new(cache).read_text(FILE, MAX_FILE).unwrap_or_default();
     serde_json::from_str(&text).unwrap_or_default()
 }
 
-/// Replaces what is known of `device` with its present driver. Nothing is written where nothing changes.
+/// Replaces the faults of `device` with its present driver. Writes only if something changes.
 ///
 /// # Errors
-/// [`Error::Io`] if the file cannot be written; the log has the reason.
+/// [`Error::Io`] if the file cannot be written. The reason is logged.
 pub fn record(cache: &Path, device: &DeviceInfo, found: &[Fault]) -> Result<()> {
     let before = known(cache);
     let others = before.iter().filter(|fault| (&fault.device, &fault.driver) != (&device.name, &device.driver));

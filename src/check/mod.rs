@@ -1,5 +1,5 @@
-//! Whether a device is right and how fast it is: [`verify`] layer by layer against the reference, [`profile`] by time, [`tune`] by
-//! measuring kernels, and the self-test that every device passes before it is used.
+//! Checks and measures a device: [`verify`] compares each layer with the reference, [`profile`] times each step, [`tune`] measures
+//! kernels, and every device must pass a self-test before use.
 
 pub mod faults;
 pub mod profile;
@@ -7,7 +7,7 @@ pub(crate) mod selftest;
 pub mod tune;
 pub mod verify;
 
-/// A kernel that every device runs, and that is wrong: ReLU follows where it should not, and does not where it should.
+/// A wrong kernel that every device can run: it applies ReLU exactly where it should not.
 #[cfg(test)]
 mod wrong {
     use crate::{
@@ -15,7 +15,7 @@ mod wrong {
         network::Activation,
     };
 
-    /// Its id.
+    /// Id of the wrong kernel.
     pub(super) const ID: KernelId = KernelId::new(&KERNEL, [0; 3]);
 
     const KERNEL: Kernel = Kernel {

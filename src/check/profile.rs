@@ -1,4 +1,4 @@
-//! How long each step of a network takes on the device, and how long it would take at the device's limits.
+//! Times each step of a network on the device, and computes the time that it would take at the device's limits.
 
 use std::time::Duration;
 
@@ -11,19 +11,19 @@ use crate::{
     tensor::{Shape, Tensor},
 };
 
-/// The times of a network's steps: dispatches of kernels, or operators where each is computed by itself.
+/// The times of a network's steps: dispatches of kernels, or operators if each is computed on its own.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Profile {
-    /// One row a step, in execution order.
+    /// One row per step, in execution order.
     pub rows: Vec<Row>,
-    /// What the times were taken with.
+    /// The clock of the measurement.
     pub clock: String,
-    /// Runs of which the medians are.
+    /// Number of runs for each median.
     pub runs: usize,
-    /// Device memory, where the device has its own.
+    /// Device memory, if the device has its own.
     pub memory: Option<Footprint>,
-    /// Limits of the device, as kernels of this crate reach them.
+    /// Limits of the device, as this crate's kernels reach them.
     pub limits: Limits,
 }
 
@@ -34,26 +34,26 @@ pub struct Profile {
 pub struct Row {
     /// Name of the layer.
     pub layer: String,
-    /// The kernel with what is compiled of it, or the operator.
+    /// The kernel with its compile-time constants, or the operator.
     pub kernel: String,
     /// Median time.
     pub time: Duration,
-    /// Floating-point operations: two for each multiplication that the kernel does with the next addition.
+    /// Floating-point operations: two per multiply-add of the kernel.
     pub flops: u64,
-    /// Bytes of the values and weights that it reads or writes.
+    /// Bytes of values and weights read or written.
     pub bytes: u64,
-    /// The larger of the times that `flops` and `bytes` take at the device's limits.
+    /// The floor: the larger of the times for `flops` and for `bytes` at the device's limits.
     pub floor: Duration,
 }
 
-/// What a device can do, measured.
+/// The measured limits of a device.
 #[doc(hidden)]
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[non_exhaustive]
 pub struct Limits {
-    /// Bytes a second of the step that moves them fastest, among the network's own and a ReLU over 64 MiB.
+    /// Bytes per second of the fastest step, among the network's own and a ReLU over 64 MiB.
     pub bandwidth: f64,
-    /// Operations a second of the fastest step among the network's own and a 1x1 convolution of 512 channels to 512 over 56x56
+    /// Operations per second of the fastest step, among the network's own and a 1x1 convolution of 512 channels to 512 over 56x56
     /// pixels.
     pub flops: f64,
 }
@@ -72,13 +72,13 @@ impl Profile {
     }
 }
 
-/// Profiles `runs` runs of `executor` on made-up images of shape `input`.
+/// Profiles `runs` runs of `executor` on synthetic images of shape `input`.
 ///
 /// # Errors
-/// Those of the device.
+/// The errors of the device.
 #[doc(hidden)]
 pub async fn profile(executor: &dyn Executor, input: Shape, runs: usize) -> Result<Profile> {
-    // First of all: a batch that the device cannot hold is refused before its pixels are made.
+    // Plan first, so that a batch too large for the device is refused before its pixels are made.
     let memory = executor.footprint(input)?;
     let Times { steps, clock, .. } = times(executor, input, runs).await?;
 
@@ -107,7 +107,7 @@ pub async fn profile(executor: &dyn Executor, input: Shape, runs: usize) -> Resu
     Ok(Profile { rows: steps.into_iter().map(row).collect(), clock, runs, memory, limits })
 }
 
-/// The median time of each step for made-up images of shape `input`.
+/// The median time of each step for synthetic images of shape `input`.
 async fn times(executor: &dyn Executor, input: Shape, runs: usize) -> Result<Times> {
     let images = Synthetic { salt: "profile".into(), damped: None, damp: 1.0 };
     let input = Tensor::new(input, images.input([input.n, input.c, input.h, input.w]));

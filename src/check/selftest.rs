@@ -1,4 +1,4 @@
-//! Whether a device computes at all, and whether a kernel that drivers are known to get wrong now and then is right on it.
+//! Tests whether a device computes correctly at all, and whether a kernel that some drivers get wrong is right on it.
 
 use std::sync::Arc;
 
@@ -23,22 +23,22 @@ use crate::{
     tensor::{Shape, StorageType, Tensor},
 };
 
-/// Runs, of 128 workgroups each.
+/// Number of runs, of 128 workgroups each.
 const RUNS: usize = 100;
 
-/// Channels of the input and output, long sums and several workgroups along both axes.
+/// Channels of the input and output: enough for long sums and several workgroups along both axes.
 const CHANNELS: [usize; 2] = [64, 128];
 
-/// Largest difference of the test's results from the reference's, relative to the largest of them. Its sums have at most 144 terms, so
-/// their rounding is within 144 eps of the sums of magnitudes (Higham 2002, section 3.1), about 2e-5; what is not computed, or
-/// computed of something else, is off by the order of the results.
+/// Largest allowed difference from the reference, relative to the largest result. The sums have at most 144 terms, so their rounding
+/// error is at most 144 eps times the sum of magnitudes (Higham 2002, section 3.1), about 2e-5. A result that is missing, or computed
+/// from wrong inputs, is off by about its own size.
 const TOLERANCE: f32 = 1e-3;
 
-/// Runs a small network on a device that has not passed this test before, by `cache`, without kernels that are known to be `faulty`:
-/// two convolutions, a sum, a mean and a linear layer.
+/// Runs a small network (two convolutions, a sum, a mean and a linear layer) without `faulty` kernels on a device, unless `cache` records
+/// that the device passed this test.
 ///
 /// # Errors
-/// [`Error::GpuWrong`] if what it computes is not what the reference does; the device's others (`gpu.*`).
+/// [`Error::GpuWrong`] if the results differ from the reference's; other errors of the device (`gpu.*`).
 pub(crate) async fn check(
     device: &Arc<Device>,
     faulty: &[(KernelId, StorageType)],
@@ -63,7 +63,7 @@ pub(crate) async fn check(
     let error = relative_error(&got.data, &expected.data);
     if error > TOLERANCE {
         let device = format!("{} ({})", info.name, info.driver);
-        let reason = format!("a small network that it is tested with is off by {error:.1e} of its largest result");
+        let reason = format!("a small test network is off by {error:.1e} of its largest result");
         return Err(Error::GpuWrong { device, reason });
     }
     if let Some(cache) = cache {
@@ -89,10 +89,10 @@ fn tested() -> Graph {
     graph
 }
 
-/// Nothing, if `kernel` with `stored` agrees with the plain kernel in every one of many runs; else a sentence.
+/// Compares many runs of `kernel` in precision `stored` with the plain kernel. `None` if all agree, else a sentence.
 ///
 /// # Errors
-/// The device's (`gpu.*`) other than its refusal of the kernel, or results that it has not written, which are a sentence.
+/// Errors of the device (`gpu.*`), except that a refused kernel and missing results become a sentence.
 pub(crate) async fn doubt(device: &Arc<Device>, kernel: KernelId, stored: StorageType) -> Result<Option<String>> {
     let [in_channels, out_channels] = CHANNELS;
     let mut graph = Graph::new(in_channels);
@@ -106,7 +106,7 @@ pub(crate) async fn doubt(device: &Arc<Device>, kernel: KernelId, stored: Storag
     let executor = Executor::new(device.clone(), network, plain);
     let expected = executor.run(&input).await?;
     let executor = executor.with_options(Options { forced: Some(kernel), ..Options::new(stored) });
-    // Both sum the same products in f32, each in its order: an error of eps a term (Higham 2002, section 3.1).
+    // Both kernels sum the same products in f32, each in its own order: an error of eps per term (Higham 2002, section 3.1).
     let bound = f32::EPSILON * (9 * in_channels) as f32;
     let mut steadiness = Steadiness { expected, bound, first: None };
     for run in 0..RUNS {
@@ -122,7 +122,7 @@ pub(crate) async fn doubt(device: &Arc<Device>, kernel: KernelId, stored: Storag
     Ok(None)
 }
 
-/// What the runs of a kernel must be like: each within `bound` of `expected`, and with the bits of the first.
+/// Requirements for the runs of a kernel: each within `bound` of `expected`, and bitwise equal to the first.
 struct Steadiness {
     expected: Tensor,
     bound: f32,
@@ -130,7 +130,7 @@ struct Steadiness {
 }
 
 impl Steadiness {
-    /// What is wrong with a run, if anything.
+    /// A sentence about a failed requirement, if there is one.
     fn doubt(&mut self, run: usize, output: Tensor) -> Option<String> {
         let error = relative_error(&output.data, &self.expected.data);
         if error > self.bound {

@@ -1,4 +1,4 @@
-//! Every layer of a network on a device against the CPU reference, in every way in which its executor can compute it.
+//! Compares every layer of a network on a device with the CPU reference, for every way in which its executor can compute it.
 
 use std::collections::HashMap;
 
@@ -14,13 +14,13 @@ use crate::{
 
 pub use crate::executor::Fault;
 
-/// What is compared.
+/// Which kernels and precisions to compare.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Coverage {
-    /// The kernels that are chosen, in the precision of the classifier.
+    /// The chosen kernels, in the precision of the classifier.
     Chosen,
-    /// Every way that the executor has: on a GPU each kernel that can serve a layer, in every precision that the device has.
+    /// All of the executor's kernels and precisions: on a GPU, each kernel that supports a layer, in every precision of the device.
     Every,
 }
 
@@ -28,50 +28,50 @@ pub enum Coverage {
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Verification {
-    /// One row for each layer with each precision and kernel.
+    /// One row per layer, precision and kernel.
     pub layers: Vec<LayerCheck>,
-    /// The kernels that were found to be wrong, for [`Builder::faults`](crate::Builder::faults).
+    /// The kernels found to be wrong, for [`Builder::faults`](crate::Builder::faults).
     pub faults: Vec<Fault>,
-    /// All rows are within their bounds.
+    /// Whether all rows are within their bounds.
     pub ok: bool,
 }
 
-/// One layer's comparison.
+/// The comparison of one layer.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct LayerCheck {
     /// Name of the layer.
     pub name: String,
-    /// The kernel that computed it, and what is compiled of it; of several dispatches the one with the most multiplications.
+    /// The kernel that computed it, with its compile-time constants; of several dispatches, the one with the most multiplications.
     pub kernel: String,
-    /// Type of stored activations and weights.
+    /// Storage type of activations and weights.
     pub stored: StorageType,
-    /// Shape of its output, `[N, C, H, W]`.
+    /// Shape of the output, `[N, C, H, W]`.
     pub shape: [usize; 4],
-    /// Largest difference from the reference over the reference's largest magnitude; infinite if the device made NaN.
+    /// Largest difference from the reference, divided by the reference's largest magnitude; infinite if the device's values have NaN.
     pub error: f32,
-    /// What `error` may be: 1e-4 in f32, 2e-2 with f16 storage.
+    /// Largest allowed `error`: 1e-4 in f32, 2e-2 with f16 storage.
     pub bound: f32,
-    /// Within the bound.
+    /// Whether `error` is within the bound.
     pub ok: bool,
-    /// An earlier layer of the same run is wrong, so that this one read wrong values.
+    /// Whether an earlier layer of the same run is wrong, so that this one read wrong values.
     pub follows: bool,
 }
 
-/// Runs made-up images of shape `input` on `executor`, in the ways of `coverage`, and on the reference.
+/// Compares `executor`, in the ways of `coverage`, with the reference on synthetic images of shape `input`.
 ///
 /// # Errors
-/// Those of the device.
+/// The errors of the device.
 #[doc(hidden)]
 pub async fn verify(executor: &dyn Executor, input: Shape, coverage: Coverage) -> Result<Verification> {
-    // First of all: a batch that the device cannot hold is refused before its pixels are made.
+    // Plan first, so that a batch too large for the device is refused before its pixels are made.
     executor.footprint(input)?;
     let mut verifier = Verifier::new(executor, input)?;
     verifier.run(executor).await?;
     if coverage == Coverage::Every {
         for variant in executor.variants(input)? {
             match verifier.run(&*variant).await {
-                // One before had every other kernel of this one.
+                // An earlier variant had every other kernel of this one.
                 Err(error @ Error::GpuShader { .. }) => verifier.refused(&*variant, error)?,
                 outcome => outcome?,
             }
@@ -85,9 +85,9 @@ struct Verifier {
     input: Tensor,
     /// The reference's values.
     expected: HashMap<ValueId, Tensor>,
-    /// Row of each layer with each kernel and precision.
+    /// Index of the row for each layer, kernel and precision.
     rows: HashMap<(String, String, StorageType), usize>,
-    /// The precisions in which pixels were compared.
+    /// The precisions in which the normalisation of pixels was compared.
     pixels: Vec<StorageType>,
     layers: Vec<LayerCheck>,
 }
@@ -105,7 +105,7 @@ impl Verifier {
         Ok(Verifier { input, expected, rows: HashMap::new(), pixels: Vec::new(), layers: Vec::new() })
     }
 
-    /// Compares all layers of `executor`. Where it turns out to be wrong, it runs again without what is, if it can.
+    /// Compares all layers of `executor`. If a kernel is wrong, runs again without it, if possible.
     async fn run(&mut self, executor: &dyn Executor) -> Result<()> {
         self.pixels(executor).await?;
         while let Some((layer, reason)) = self.compare(executor).await? {
@@ -116,7 +116,7 @@ impl Verifier {
         Ok(())
     }
 
-    /// A row for the device's normalisation: of pixels, the network must make what it makes of their numbers.
+    /// Adds a row for the device's normalisation: the network must give the same output for pixels as for their numbers.
     async fn pixels(&mut self, executor: &dyn Executor) -> Result<()> {
         let (shape, stored) = (self.input.shape, executor.stored());
         if shape.c != 3 || self.pixels.contains(&stored) {
@@ -138,12 +138,12 @@ impl Verifier {
         Ok(())
     }
 
-    /// Adds a row for each layer that has none yet with its kernel, and returns the first layer that is wrong, and how.
+    /// Adds a row for each layer and kernel without one; returns the first wrong layer and a sentence about it.
     async fn compare(&mut self, executor: &dyn Executor) -> Result<Option<(ValueId, String)>> {
         let (input, stored) = (Input::Values(&self.input), executor.stored());
         let values = executor.layers(input.shape())?;
         let traced = executor.trace(input, &values).await?;
-        // After the run, in which the driver may have refused kernels.
+        // Look only after the run, in which the driver may have refused kernels.
         let steps = executor.steps(input, &values)?;
         let bound = bound(stored);
         let mut wrong = None;
@@ -164,7 +164,7 @@ impl Verifier {
             let check = LayerCheck { name, kernel, stored, shape: [n, c, h, w], error, bound, ok, follows };
             match self.layers.get_mut(row) {
                 None => self.layers.push(check),
-                // Now that it reads right values, its own verdict shows.
+                // Its inputs are right in this run, so its own error shows.
                 Some(before) if before.follows && !follows => *before = check,
                 Some(_) => {}
             }
@@ -172,7 +172,7 @@ impl Verifier {
         Ok(wrong)
     }
 
-    /// A row for a kernel that the driver has refused with `error`, which is done without.
+    /// Adds a row for a kernel that the driver refused with `error`, and bans it.
     fn refused(&mut self, variant: &dyn Executor, error: Error) -> Result<()> {
         variant.give_up(self.input.shape, None, &error.to_string())?;
         let Error::GpuShader { kernel, .. } = error else { return Err(error) };
@@ -190,7 +190,7 @@ impl Verifier {
     }
 }
 
-/// What the error of a layer may be.
+/// Largest allowed error of a layer.
 fn bound(stored: StorageType) -> f32 {
     match stored {
         StorageType::F32 => 1e-4,
@@ -198,7 +198,7 @@ fn bound(stored: StorageType) -> f32 {
     }
 }
 
-/// The largest difference over the largest magnitude of `expected`; infinite for NaN.
+/// The largest difference, divided by the largest magnitude of `expected`; infinite for NaN.
 pub(crate) fn relative_error(got: &[f32], expected: &[f32]) -> f32 {
     let largest = expected.iter().fold(0.0_f32, |m, v| m.max(v.abs())).max(f32::MIN_POSITIVE);
     let worst = got.iter().zip(expected).map(|(g, e)| if g.is_finite() { (g - e).abs() } else { f32::INFINITY });
@@ -276,7 +276,7 @@ mod tests {
         assert_eq!(device.known(&[other_driver, other_code, no_kernel]), []);
     }
 
-    /// Were it the usual choice, the next best would be taken.
+    /// If it were the usual choice, the next best kernel would be taken.
     #[test]
     fn without_the_usual_kernels_the_next_best_are_right() {
         let (device, shape) = (device(), Shape::new(1, 3, 32, 32));

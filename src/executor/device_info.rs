@@ -1,24 +1,24 @@
-//! What computes a network, as people know it.
+//! Describes a device for people.
 
 use std::fmt;
 
-/// An adapter, or the CPU.
+/// A device: an adapter, or the CPU.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct DeviceInfo {
-    /// Position in [`devices`](crate::devices); `None` for what is not an adapter.
+    /// Position in [`devices`](crate::devices); `None` without an adapter.
     pub index: Option<usize>,
-    /// Name as the driver gives it.
+    /// Name, from the driver.
     pub name: String,
-    /// `vulkan`, `metal`, `dx12`, or `cpu` for what is not an adapter.
+    /// `vulkan`, `metal`, `dx12`, or `cpu` without an adapter.
     pub backend: String,
     /// Driver name and version.
     pub driver: String,
-    /// What kind of device it is.
+    /// Kind of device.
     pub kind: DeviceKind,
 }
 
-/// Kinds of devices, those that `auto` prefers first.
+/// Kinds of devices, in the order in which `auto` prefers them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum DeviceKind {
@@ -28,7 +28,7 @@ pub enum DeviceKind {
     IntegratedGpu,
     /// A part of a GPU, lent to a virtual machine.
     VirtualGpu,
-    /// An adapter that does not say what it is.
+    /// An adapter of unknown kind.
     Other,
     /// The CPU's vector units, without an adapter.
     Cpu,
@@ -39,7 +39,7 @@ pub enum DeviceKind {
 }
 
 impl DeviceInfo {
-    /// The CPU, with vectors of that name and so many threads.
+    /// The CPU, with the name of its vector instructions and the number of threads.
     #[cfg(not(target_family = "wasm"))]
     pub(super) fn cpu(vectors: &str, threads: usize) -> Self {
         let threads = if threads == 1 { "1 thread".into() } else { format!("{threads} threads") };
@@ -66,7 +66,7 @@ impl DeviceInfo {
 }
 
 impl DeviceKind {
-    /// It runs on the CPU.
+    /// Whether the device runs on the CPU.
     #[doc(hidden)]
     pub fn software(self) -> bool {
         matches!(self, DeviceKind::Cpu | DeviceKind::Software | DeviceKind::Reference)

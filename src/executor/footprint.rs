@@ -1,4 +1,4 @@
-//! How much memory a network takes on a device.
+//! Device memory of a network.
 
 use std::fmt;
 
@@ -10,14 +10,14 @@ pub struct Footprint {
     pub weights: u64,
     /// Buffers of activations.
     pub activations: u64,
-    /// Buffers through which the input and the results go, twice: for the next run while one is on the device.
+    /// Transfer buffers for input and results, twice: one set serves the next run while the device computes.
     pub staging: u64,
-    /// The most that is alive of the activations at once: no assignment of buffers needs less.
+    /// The most bytes of activations alive at once, the least that any assignment of buffers needs.
     pub live: u64,
 }
 
 impl Footprint {
-    /// All of it.
+    /// The sum.
     pub fn total(&self) -> u64 {
         self.weights + self.activations + self.staging
     }

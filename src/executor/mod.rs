@@ -1,15 +1,16 @@
-//! What computes the values of a network. Everything above knows the trait [`Executor`] alone.
+//! Executors compute the values of a network. The code above uses them only through the trait [`Executor`].
 //!
 //! # A new executor
 //!
-//! 1. A folder here, with a type that implements [`Executor`]. Five methods are its own: the device, the network, another network on
-//!    the same device, the values of a run, and the times of its steps. Every other one has a default, to be replaced where it has more to
-//!    tell.
-//! 2. A line in `on_cpu.rs`: the name that asks for it as a device, what it is, and what opens it. What needs an adapter is opened by [`gpu`].
-//! 3. If it is a device of another kind, a line in [`DeviceKind`].
+//! 1. Add a folder here, with a type that implements [`Executor`]. Five methods are required: the device, the network, another network
+//!    on the same device, the values of a run, and the times of its steps. All others have a default; replace those for which the
+//!    executor knows more.
+//! 2. Add a line to `on_cpu.rs`: the device name that selects it, a description, and the function that opens it. [`gpu`] opens executors
+//!    that need an adapter.
+//! 3. If it is a new kind of device, add a line to [`DeviceKind`].
 //!
-//! The commands then take it as a device of that name, `verify` compares each of its layers with the reference, `profile` times them, and the
-//! tests of operators, networks and properties run on it, by `executors()` of `tests/common`. `tests/executors.rs` has an example.
+//! The commands then accept its name as a device, `verify` compares each of its layers with the reference, `profile` times them, and the
+//! tests of operators, networks and properties run on it through `executors()` in `tests/common`. `tests/executors.rs` has an example.
 
 #[cfg(not(target_family = "wasm"))]
 mod cpu;
@@ -45,21 +46,21 @@ use crate::{
     tensor::{Input, Shape, StorageType, Tensor},
 };
 
-/// May be used from many threads, on targets that have them.
+/// Usable from many threads, on targets that have threads.
 #[cfg(not(target_family = "wasm"))]
 #[doc(hidden)]
 pub trait Shareable: Send + Sync {}
 #[cfg(not(target_family = "wasm"))]
 impl<T: Send + Sync> Shareable for T {}
 
-/// WebGPU's objects belong to their thread.
+/// WebGPU's objects belong to the thread that made them.
 #[cfg(target_family = "wasm")]
 #[doc(hidden)]
 pub trait Shareable {}
 #[cfg(target_family = "wasm")]
 impl<T> Shareable for T {}
 
-/// What computes the values of a network.
+/// Computes the values of a network.
 #[doc(hidden)]
 pub trait Executor: fmt::Debug + Shareable {
     /// The device.
@@ -71,39 +72,39 @@ pub trait Executor: fmt::Debug + Shareable {
     /// Another network on the same device.
     fn with_network(&self, network: Network) -> Box<dyn Executor>;
 
-    /// The values `wanted`, in that order, for `input`.
+    /// Computes the values `wanted` for `input`, in that order.
     fn values<'a>(&'a self, input: Input<'a>, wanted: &'a [ValueId]) -> Work<'a, Result<Vec<Tensor>>>;
 
-    /// Prepares the network's output for an input of shape `input`. What fails here is left to the call that wants it.
+    /// Prepares to compute the network's output for an input of shape `input`. An error here is left to the call that needs the output.
     fn prepare(&self, _input: Shape) -> Work<'_> {
         Box::pin(async {})
     }
 
-    /// How long each step takes that makes the network's output of `input`: medians of `runs` runs.
+    /// Times each step that computes the network's output for `input`: medians of `runs` runs.
     fn times<'a>(&'a self, input: &'a Tensor, runs: usize) -> Work<'a, Result<Times>>;
 
-    /// Type of stored activations and weights.
+    /// Storage type of activations and weights.
     fn stored(&self) -> StorageType {
         StorageType::F32
     }
 
-    /// The same network, computed as is best for batches of `images`, whatever batch comes; `None` where that makes no difference.
+    /// The same network, always computed as is best for batches of `images`, whatever their real size; `None` if that makes no difference.
     fn chosen_for(&self, _images: usize) -> Option<Box<dyn Executor>> {
         None
     }
 
-    /// The values that come one after the other when an input of shape `input` runs, without those inside of what it does in one go.
+    /// The values that the executor computes for an input of shape `input`, in order, without values inside a fused step.
     fn layers(&self, _input: Shape) -> Result<Vec<ValueId>> {
         Ok(self.network().values())
     }
 
-    /// How it makes the values `wanted` of `input`, in order.
+    /// The steps that compute the values `wanted` for `input`, in order.
     fn steps(&self, input: Input<'_>, _wanted: &[ValueId]) -> Result<Vec<StepInfo>> {
         StepInfo::of_nodes(self.network().graph(), input.shape())
     }
 
-    /// The values `wanted`, as [`Executor::values`] gives them, for a comparison of each with what it must be: one that was not computed is
-    /// NaN, whatever lay in its place before.
+    /// The values `wanted`, as from [`Executor::values`], for a comparison with the reference: a number that was not computed is NaN
+    /// instead of the earlier contents of its buffer.
     fn trace<'a>(&'a self, input: Input<'a>, wanted: &'a [ValueId]) -> Work<'a, Result<Vec<Tensor>>> {
         self.values(input, wanted)
     }
@@ -113,49 +114,49 @@ pub trait Executor: fmt::Debug + Shareable {
         Ok(None)
     }
 
-    /// Bytes that all buffers of this classifier take on the device now; `None` where that is not counted.
+    /// Bytes of device memory in all buffers of this classifier at the moment; `None` if they are not counted.
     fn memory(&self) -> Work<'_, Option<u64>> {
         Box::pin(async { None })
     }
 
-    /// How it computes an input of shape `input`, as text; empty if there is nothing to tell.
+    /// A text that describes how it computes an input of shape `input`; may be empty.
     fn describe(&self, _input: Shape) -> Result<String> {
         Ok(String::new())
     }
 
-    /// What a user should be told of the device.
+    /// Notes for the user about the device.
     fn notes(&self) -> Vec<Note> {
         Vec::new()
     }
 
-    /// The other ways in which it can compute the same network for an input of shape `input`: precisions, and kernels that are not the
-    /// usual choice.
+    /// The other ways to compute the same network for an input of shape `input`: other precisions, and kernels that are not the usual
+    /// choice.
     fn variants(&self, _input: Shape) -> Result<Vec<Box<dyn Executor>>> {
         Ok(Vec::new())
     }
 
-    /// Does without what computes the value `layer` of an input of shape `input`, for `reason`, from now on, and so do all others on the
-    /// device. Without a layer: without what this variant has in place of the usual choice. `false` if that changes nothing here.
+    /// Bans, for `reason`, the kernel that computes the value `layer` for an input of shape `input`, here and for all other executors on
+    /// the device. Without a layer, bans the kernel that this variant has in place of the usual choice. `false` if that changes nothing.
     fn give_up(&self, _input: Shape, _layer: Option<ValueId>, _reason: &str) -> Result<bool> {
         Ok(false)
     }
 
-    /// What it does without, since that is wrong.
+    /// The kernels that it does not use because they are wrong.
     fn faults(&self) -> Vec<Fault> {
         Vec::new()
     }
 }
 
 impl dyn Executor {
-    /// What the network makes of an input, finite throughout.
+    /// The network's output for an input; all numbers are finite.
     pub(crate) async fn output(&self, input: impl Into<Input<'_>>) -> Result<Tensor> {
         self.finite(input, self.network().graph().output()).await
     }
 
-    /// The value `wanted` for an input, finite throughout.
+    /// The value `wanted` for an input; all numbers are finite.
     ///
     /// # Errors
-    /// [`Error::NotFinite`] if it is not, with the layer that it comes from.
+    /// [`Error::NotFinite`] if a number is not, with the layer that it comes from.
     pub(crate) async fn finite(&self, input: impl Into<Input<'_>>, wanted: ValueId) -> Result<Tensor> {
         let input = input.into();
         let output = self.values(input, &[wanted]).await?.remove(0);
@@ -167,7 +168,7 @@ impl dyn Executor {
         Err(Error::NotFinite { image, index, value: output.data[at].to_string(), origin })
     }
 
-    /// The first layer that makes NaN or infinity of one image, as a sentence.
+    /// A sentence that names the first layer whose value for one image has NaN or infinity.
     async fn origin(&self, image: Tensor) -> String {
         let layers = self.network().layers();
         let values = match self.trace((&image).into(), &self.network().values()).await {
@@ -181,7 +182,7 @@ impl dyn Executor {
         };
         let mut text = format!("layer {} is the first to make {value}", layer.name);
         if self.stored() == StorageType::F16 {
-            text += ", where f16 holds no more than 65504; f32 may do";
+            text += ", and f16 holds at most 65504; try f32";
         }
         text
     }

@@ -8,27 +8,27 @@ use crate::{
     tensor::Shape,
 };
 
-/// A step of a run: a kernel on a device, or an operator of the graph where each is computed by itself.
+/// A step of a run: a kernel on a device, or an operator if each is computed on its own.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct StepInfo {
     /// Name of the layer or node.
     pub layer: String,
-    /// The value that it helps to make.
+    /// The value to which it contributes.
     pub value: ValueId,
-    /// What computes it: a kernel's id with what is compiled of it, or the operator.
+    /// The kernel's id with its compile-time constants, or the operator.
     pub kernel: String,
-    /// Floating-point operations: two for each multiplication with the addition that follows.
+    /// Floating-point operations: two per multiply-add.
     pub flops: u64,
     /// Bytes of the values and weights that it reads or writes.
     pub bytes: u64,
 }
 
 impl StepInfo {
-    /// A step a node, in f32.
+    /// One step per node, in f32.
     ///
     /// # Errors
-    /// [`Error::Shape`](crate::Error::Shape) if the graph does not admit an input of that shape.
+    /// [`Error::Shape`](crate::Error::Shape) if the graph cannot take an input of this shape.
     pub fn of_nodes(graph: &Graph, input: Shape) -> Result<Vec<Self>> {
         let shapes = graph.infer_shapes(input)?;
         let steps = graph.nodes().iter().enumerate().filter(|(_, node)| !matches!(node.op, Op::Input { .. }));
@@ -47,24 +47,24 @@ impl StepInfo {
     }
 }
 
-/// How long the steps of a run take.
+/// The times of a run's steps.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Times {
-    /// What they were taken with.
+    /// The clock of the measurement.
     pub clock: String,
     /// The steps in order, each with its time.
     pub steps: Vec<(StepInfo, Duration)>,
 }
 
 impl Times {
-    /// The medians of runs that have a time for each of `steps`.
+    /// The median times of `steps` over all runs, each of which has a time for each step.
     pub fn medians(clock: impl fmt::Display, steps: Vec<StepInfo>, runs: &[Vec<Duration>]) -> Self {
         Times { clock: clock.to_string(), steps: steps.into_iter().zip(medians(runs)).collect() }
     }
 }
 
-/// The median over `runs` of each of their times.
+/// The median over `runs` of each step's times.
 pub(crate) fn medians(runs: &[Vec<Duration>]) -> Vec<Duration> {
     let median = |step: usize| {
         let mut times: Vec<Duration> = runs.iter().map(|run| run[step]).collect();

@@ -2,7 +2,7 @@
 //!
 //! Zhou et al. 2016, "Learning Deep Features for Discriminative Localization", section 2: in a network that ends in global average
 //! pooling and a linear layer, the logit of class c is its bias plus the mean over all pixels of `sum over k of w[c][k] F[k][y][x]`,
-//! F being the last feature map. That sum is the map. It is exact, and takes no gradients.
+//! where F is the last feature map. That sum is the map: it is exact and needs no gradients.
 
 #[cfg(feature = "overlay")]
 pub mod overlay;
@@ -17,15 +17,15 @@ use crate::{
     tensor::Tensor,
 };
 
-/// The evidence for one class, place by place.
+/// The evidence for one class at each place of a photo.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Explanation {
-    /// The class, with the score that the network gives it.
+    /// The class and its score.
     pub class: Class,
-    /// Its logit: the mean of the map plus `bias`.
+    /// Logit of the class: the mean of the map plus `bias`.
     pub logit: f32,
-    /// What the head adds whatever the photo shows.
+    /// The head's bias for the class, the same for every photo.
     pub bias: f32,
     /// Rows of the map.
     pub rows: usize,
@@ -38,7 +38,7 @@ pub struct Explanation {
 }
 
 impl Explanation {
-    /// Value at a point of the photo, between the centres of the map's cells bilinear; nothing outside of the region.
+    /// Value at a point of the photo, bilinear between the centres of the map's cells; `None` outside the region.
     pub fn at(&self, x: f64, y: f64) -> Option<f32> {
         let Region { left, top, width, height } = self.region;
         let (u, v) = ((x - left) / width, (y - top) / height);
@@ -66,14 +66,14 @@ impl Explanation {
     }
 }
 
-/// The two cells whose centres `place` in 0..1 lies between, and how far from the first to the second.
+/// The two cells whose centres enclose `place` in 0..1, and its distance from the first as a fraction of their distance.
 fn between(place: f64, cells: usize) -> (usize, usize, f32) {
     let at = (place * cells as f64 - 0.5).clamp(0.0, (cells - 1) as f64);
     let first = at as usize;
     (first, (first + 1).min(cells - 1), (at - first as f64) as f32)
 }
 
-/// Computes the class-activation maps of the network of `executor`, on the same device.
+/// Computes class-activation maps on the device of `executor`.
 pub(crate) fn maps_of(executor: &dyn Executor) -> Result<Box<dyn Executor>> {
     let from = executor.network();
     let graph = from.graph().class_maps().ok_or_else(|| no_maps(from.graph()))?;
@@ -84,7 +84,7 @@ fn no_maps(graph: &Graph) -> Error {
     Error::NoClassMaps { node: graph.nodes()[graph.output().0].name.clone() }
 }
 
-/// Biases of the head, a class each.
+/// Biases of the head, one per class.
 pub(crate) fn biases(network: &Network, classes: usize) -> Result<Vec<f32>> {
     let head = network.graph().nodes().last().map(|node| &node.op);
     if let Some(Op::Plain { op: Plain::Linear { .. }, weights }) = head
@@ -95,7 +95,7 @@ pub(crate) fn biases(network: &Network, classes: usize) -> Result<Vec<f32>> {
     Ok(vec![0.0; classes])
 }
 
-/// The map of `class`, or of the best class, out of the maps `[1, classes, h, w]` of all.
+/// The map of `class`, or of the best class, from the maps `[1, classes, h, w]` of all classes.
 pub(crate) fn explanation(
     maps: &Tensor,
     biases: &[f32],

@@ -1,12 +1,12 @@
-//! A class-activation map over the photo that it is of.
+//! Draws a class-activation map over its photo.
 
 use ::image::{Rgb, RgbImage};
 
 use super::Explanation;
 
 impl Explanation {
-    /// `photo`, the upright one that was explained, in grey, with heat in colour where there is evidence for the class; dark and
-    /// hatched where the network did not look.
+    /// The explained `photo`, upright and in grey, with evidence for the class in colour. The part outside the network's input is
+    /// dark and hatched.
     #[doc(hidden)]
     pub fn overlay(&self, photo: &RgbImage) -> RgbImage {
         let largest = self.largest();
@@ -30,7 +30,7 @@ impl Explanation {
     }
 }
 
-/// Pixels from one line of the hatching to the next, for a photo of this size.
+/// Distance between hatching lines in pixels, for a photo of this size.
 pub fn spacing(width: u32, height: u32) -> u32 {
     match width.min(height.saturating_mul(2)) {
         0..700 => 16,
@@ -39,7 +39,8 @@ pub fn spacing(width: u32, height: u32) -> u32 {
     }
 }
 
-/// `t` 0..1 of the strongest evidence over a grey pixel. Below zero it is evidence against the class, which is not coloured.
+/// Colour of evidence over a grey pixel; `t` in 0..1 is a share of the strongest. Negative `t`, evidence against the class, has
+/// no colour.
 pub fn heat(grey: f32, t: f32) -> [f32; 3] {
     let t = t.clamp(0.0, 1.0);
     let opacity = 0.75 * t.sqrt();
@@ -47,13 +48,13 @@ pub fn heat(grey: f32, t: f32) -> [f32; 3] {
     std::array::from_fn(|c| grey * (1.0 - opacity) + colour[c] * opacity)
 }
 
-/// Inferno grows evenly in lightness and reads the same for the colour-blind.
+/// Inferno: its lightness grows evenly, and it looks the same to the colour-blind.
 fn colour(t: f32) -> [f32; 3] {
     let colorous::Color { r, g, b } = colorous::INFERNO.eval_continuous(f64::from(t));
     [r, g, b].map(f32::from)
 }
 
-/// A grey pixel where the network did not look.
+/// A grey pixel outside the network's input.
 pub fn not_seen(grey: f32, x: u32, y: u32, spacing: u32) -> f32 {
     let hatch = (x + y) % spacing < spacing / 10 + 1;
     grey * 0.3 + if hatch { 40.0 } else { 0.0 }

@@ -1,4 +1,4 @@
-//! Whether a file is what its name in the cache says.
+//! Compares a cached file with the hash that is its name.
 
 use std::{
     fs::File,
@@ -9,11 +9,11 @@ use std::{
 use sha1::Sha1;
 use sha2::{Digest, Sha256};
 
-/// Bytes that are hashed at a time.
+/// Bytes to hash at a time.
 const CHUNK: usize = 1 << 20;
 
-/// Whether the contents of `path` have the hash `etag`: of 64 digits, their sha256; of 40 digits, their hash as a git blob.
-/// Any other name says nothing of the contents.
+/// Whether the contents of `path` have the hash `etag`: sha256 if it has 64 digits, the hash of a git blob if it has 40.
+/// Any other name is not a hash, and every content passes.
 pub(super) fn matches(path: &Path, etag: &str) -> io::Result<bool> {
     let mut file = File::open(path)?;
     let found = match etag.len() {

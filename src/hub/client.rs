@@ -1,4 +1,4 @@
-//! Requests to the hub: what is known of a file, and its bytes from any position on.
+//! Requests to the hub: a file's metadata, and its bytes from any position on.
 
 use std::{fs, io::Read};
 
@@ -17,26 +17,26 @@ use super::{
 };
 use crate::{Error, Result, error::HubFailure};
 
-/// Longest chain of redirects.
+/// Most redirects to follow for one request.
 const REDIRECTS: usize = 10;
 
-/// Speaks to the hub about one repository.
+/// Sends requests about one repository to the hub.
 pub(super) struct Client<'a> {
     hub: &'a Hub,
     id: &'a ModelId,
-    /// Goes straight to a host.
+    /// Connects without a proxy.
     direct: Agent,
-    /// Goes through the proxy, if there is one.
+    /// Connects through the proxy, if one is set.
     proxied: Option<(Proxy, Agent)>,
 }
 
-/// A file as the hub has it.
+/// A file on the hub.
 #[derive(Debug)]
 pub(super) struct RemoteFile {
     pub(super) name: &'static str,
-    /// The commit that the revision stands for.
+    /// The commit that the revision points to.
     pub(super) commit: String,
-    /// Hash of the contents: sha256 of large files, the git blob's of small ones.
+    /// Hash of the contents: sha256 for large files, the git blob hash for small ones.
     pub(super) etag: String,
     pub(super) size: Option<u64>,
 }
@@ -104,12 +104,12 @@ impl<'a> Client<'a> {
         let Some(commit) = commit else {
             let kind = response.body().mime_type().unwrap_or("no content type");
             return Err(Failed::for_good(self.strange(&format!(
-                "an answer without X-Repo-Commit ({status}, {kind}) is not a hub's: a proxy or a sign-in page may be in between"
+                "an answer without X-Repo-Commit ({status}, {kind}) does not come from a hub: a proxy or a sign-in page may be in between"
             ))));
         };
         let etag = text("x-linked-etag").or_else(|| text("etag")).unwrap_or_default();
         let etag = etag.trim_start_matches("W/").trim_matches('"').to_string();
-        // It becomes the name of a file.
+        // The ETag becomes the name of a file.
         if etag.is_empty() || !etag.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-') {
             return Err(Failed::for_good(self.strange(&format!("{name} has no usable ETag"))));
         }
@@ -118,7 +118,7 @@ impl<'a> Client<'a> {
         Ok(Found::File(RemoteFile { name, commit, etag, size }))
     }
 
-    /// The bytes of a file from `from` on, and where they start: there, or at 0 if the server cannot start anywhere else.
+    /// The bytes of a file from `from` on, and where they start: at `from`, or at 0 if the server ignores ranges.
     pub(super) fn get(&self, file: &RemoteFile, from: u64) -> Result<(u64, impl Read + use<>), Failed> {
         let response = self.request(&Method::GET, &file.commit, file.name, from)?;
         let strange = |what: &str| Failed::for_good(self.strange(&format!("{}: {what}", file.name)));
@@ -129,24 +129,24 @@ impl<'a> Client<'a> {
                 let start = range.and_then(|range| range.strip_prefix("bytes ")?.split('-').next()?.parse().ok());
                 start
                     .filter(|&start: &u64| start == from)
-                    .ok_or_else(|| strange("other bytes come than were asked for"))?
+                    .ok_or_else(|| strange("the server sends other bytes than requested"))?
             }
             _ => return Err(Failed::refused(self.hub, self.id, &response)),
         };
         if response.body().mime_type() == Some("text/html") {
-            return Err(strange("a web page comes instead: a proxy or a sign-in page may be in between"));
+            return Err(strange("the server sends a web page: a proxy or a sign-in page may be in between"));
         }
         let length = response.body().content_length().map(|length| start + length);
         if let (Some(length), Some(size)) = (length, file.size)
             && length != size
         {
-            return Err(strange(&format!("{length} bytes come, {size} were told")));
+            return Err(strange(&format!("the server announced {size} bytes but sends {length}")));
         }
         Ok((start, response.into_body().into_reader()))
     }
 
-    /// One request and the redirects that it leads to; a `HEAD` ends where a hub has answered. The token goes to the endpoint,
-    /// and no further than the first redirect that leads away from it.
+    /// Sends one request and follows its redirects; a `HEAD` stops at the first answer of a hub. The token is sent to the endpoint
+    /// only: the first redirect to another origin drops it.
     fn request(&self, method: &Method, revision: &str, name: &str, from: u64) -> Result<Response<Body>, Failed> {
         let revision = revision.replace('/', "%2F").replace('+', "%2B");
         let address = format!("{}/{}/resolve/{revision}/{name}", self.hub.endpoint, self.id.repository());
@@ -180,18 +180,18 @@ impl<'a> Client<'a> {
             }
             let location = response.headers().get(header::LOCATION).and_then(|location| location.to_str().ok());
             let next = location.and_then(|location| join(&uri, location));
-            uri = next.ok_or_else(|| Failed::for_good(self.strange("a redirect leads nowhere")))?;
+            uri = next.ok_or_else(|| Failed::for_good(self.strange("a redirect has no valid target")))?;
             at_home &= origin(&uri) == home;
         }
         Err(Failed::for_good(self.strange(&format!("more than {REDIRECTS} redirects"))))
     }
 
-    /// The connection ended in the middle of a file.
+    /// The error for a connection that ended in the middle of a file.
     pub(super) fn cut_off(&self, what: &str) -> Failed {
         Failed::soon(self.id.failed(HubFailure::Network, what))
     }
 
-    /// An answer that no hub gives.
+    /// The error for an answer that a hub would not give.
     pub(super) fn strange(&self, what: &str) -> Error {
         self.id.failed(HubFailure::Response, what)
     }
@@ -209,7 +209,7 @@ fn certificates(hub: &Hub) -> Result<RootCerts> {
     });
     let trusted: Vec<_> = trusted.collect();
     if trusted.is_empty() {
-        return Err(unusable("it has none"));
+        return Err(unusable("it contains no certificate"));
     }
     Ok(RootCerts::from(trusted))
 }

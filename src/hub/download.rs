@@ -1,4 +1,4 @@
-//! One file into the cache: resumed, checked, and seen by others only when it is whole.
+//! Downloads one file into the cache: resumed, checked, and visible to others only once it is complete.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -16,10 +16,10 @@ use super::{
 };
 use crate::{Error, Result, error::HubFailure};
 
-/// Bytes between two reports of progress.
+/// Bytes between two progress reports.
 const CHUNK: usize = 1 << 18;
 
-/// Brings `file` into the cache, unless it is there.
+/// Downloads `file` into the cache, unless it is already there.
 pub(super) fn to_cache(hub: &Hub, client: &Client<'_>, repository: &Repository<'_>, file: &RemoteFile) -> Result<()> {
     if repository.holds(file) {
         return Ok(());
@@ -49,15 +49,15 @@ impl Download<'_> {
                 return fs::rename(&partial, blob).map_err(disk);
             }
             fs::remove_file(&partial).map_err(disk)?;
-            // What an earlier run left may have been at fault: once more, from the start.
+            // The bytes of an earlier run may be wrong: try once more, from the start.
             if left == 0 {
-                let reason = format!("{} does not have the hash that the hub told, {}", self.file.name, self.file.etag);
-                return Err(self.repository.id.failed(HubFailure::Checksum, format!("{reason}; it was thrown away")));
+                let reason = format!("{} does not have the hash that the hub sent, {}", self.file.name, self.file.etag);
+                return Err(self.repository.id.failed(HubFailure::Checksum, format!("{reason}; it was deleted")));
             }
         }
     }
 
-    /// Fetches what `partial` lacks, and gives how many bytes it had.
+    /// Fetches the bytes that `partial` lacks; returns how many it had.
     fn complete(&self, partial: &Path) -> Result<u64> {
         let disk = |error: io::Error| self.repository.failed(partial, &error);
         partial.parent().map_or(Ok(()), fs::create_dir_all).map_err(disk)?;
@@ -86,7 +86,7 @@ impl Download<'_> {
         Ok(left)
     }
 
-    /// Appends what one request gives.
+    /// Appends the bytes of one request.
     fn part(&self, out: &mut File, done: &mut u64, partial: &Path) -> std::result::Result<(), Failed> {
         let disk = |error: io::Error| Failed::for_good(self.repository.failed(partial, &error));
         let (start, mut body) = self.client.get(self.file, *done)?;
@@ -106,7 +106,7 @@ impl Download<'_> {
             out.write_all(&chunk[..read]).map_err(disk)?;
             *done += read as u64;
             if self.file.size.is_some_and(|size| *done > size) {
-                return Err(Failed::for_good(self.client.strange("more bytes come than the hub told")));
+                return Err(Failed::for_good(self.client.strange("more bytes than the hub announced")));
             }
             self.tell(*done);
         }
@@ -117,12 +117,12 @@ impl Download<'_> {
         self.hub.watch.tell(&Event::Progress { model: self.repository.id.repository(), file: name, done, size });
     }
 
-    /// A network error that also says what the next run can build on.
+    /// Adds to a network error how many bytes the next run can reuse.
     fn kept(&self, error: Error, done: u64) -> Error {
         match error {
             Error::Hub { model, failure, reason, source } if done > 0 => {
                 let of = self.file.size.map_or(String::new(), |size| format!(" of {size}"));
-                let reason = format!("{reason}; {done}{of} bytes are kept, and the next run goes on from there");
+                let reason = format!("{reason}; {done}{of} bytes are kept; the next run resumes there");
                 Error::Hub { model, failure, reason, source }
             }
             other => other,

@@ -1,33 +1,33 @@
-//! Models that have been published, out of `weights/models.csv`: their short names, licences and figures.
+//! Published models, from `weights/models.csv`: their short names, licences and figures.
 
 const TABLE: &str = include_str!("../../weights/models.csv");
 
-/// How alike a name must be to be offered instead of a wrong one: strsim's Jaro-Winkler, 1 for the same.
+/// Least similarity of a name that is suggested for an unknown one: strsim's Jaro-Winkler, 1 for equal names.
 const ALIKE: f64 = 0.85;
 
-/// How many names are offered.
+/// Most names to suggest.
 const OFFERED: usize = 5;
 
-/// A published model. A cell that is not certain is empty in the table.
+/// A published model. Uncertain cells are empty in the table.
 #[doc(hidden)]
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[non_exhaustive]
 pub struct ModelEntry {
-    /// Its short name: timm's, with the training recipe only where it is not the usual one.
+    /// Short name: timm's, with the training recipe only if it is not the usual one.
     pub alias: Option<&'static str>,
-    /// Its repository on the hub.
+    /// Repository on the hub.
     pub repository: &'static str,
-    /// SPDX identifier in small letters, as the hub writes it.
+    /// SPDX identifier in lower case, as the hub writes it.
     pub license: Option<&'static str>,
-    /// Trained parameters.
+    /// Number of trained parameters.
     pub parameters: Option<u64>,
-    /// Billions of multiply-accumulates of one image of 224x224.
+    /// Billions of multiply-accumulates for one image of 224x224.
     pub gmacs: Option<f64>,
     /// Top-1 accuracy on ImageNet's validation images, in per cent, at `top1_input`.
     pub top1: Option<f64>,
     /// Rows and columns of the input in that measurement.
     pub top1_input: Option<usize>,
-    /// Who measured that.
+    /// Who measured the accuracy.
     pub top1_source: Option<&'static str>,
 }
 
@@ -59,18 +59,18 @@ pub fn entries() -> impl Iterator<Item = ModelEntry> {
     })
 }
 
-/// The row of a short name.
+/// The row with a short name.
 pub(super) fn by_name(alias: &str) -> Option<ModelEntry> {
     entries().find(|row| row.alias == Some(alias))
 }
 
-/// The row of a repository.
+/// The row with a repository.
 #[doc(hidden)]
 pub fn by_repository(repository: &str) -> Option<ModelEntry> {
     entries().find(|row| row.repository == repository)
 }
 
-/// Short names that someone may have meant by `name`, the likeliest first.
+/// Short names similar to `name`, the most similar first.
 #[doc(hidden)]
 pub fn similar_names(name: &str) -> Vec<&'static str> {
     let name = name.to_lowercase().replace('-', "_");

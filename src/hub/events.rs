@@ -1,40 +1,40 @@
-//! What happens during a download, for whoever shows it.
+//! Events of a download, for progress displays.
 
 use std::{fmt, path::Path, sync::Arc, time::Duration};
 
 use crate::Error;
 
-/// A step of a download.
+/// An event of a download.
 #[doc(hidden)]
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Event<'a> {
-    /// So many bytes of a file are there. The first one tells what an earlier run left; the last one has `done == size`.
+    /// Progress of a file. The first event counts the bytes of an earlier run; the last one has `done == size`.
     Progress {
-        /// Repository.
+        /// The repository.
         model: &'a str,
-        /// File in it.
+        /// The file in the repository.
         file: &'a str,
-        /// Bytes on this machine.
+        /// Bytes downloaded so far.
         done: u64,
-        /// Bytes in all, if the hub told.
+        /// Bytes in total, if the hub announced them.
         size: Option<u64>,
     },
-    /// Another process is fetching the same file, and is waited for.
+    /// Another process is downloading the same file; this one waits for it.
     Waiting {
-        /// The lock that it holds.
+        /// The lock that the other process holds.
         lock: &'a Path,
     },
-    /// A request failed and is tried again.
+    /// A request failed and will be tried again.
     Again {
         /// Why it failed.
         error: &'a Error,
-        /// How long it is waited before.
+        /// Pause before the next attempt.
         pause: Duration,
     },
 }
 
-/// Called with each [`Event`], from the thread that downloads. The default does nothing.
+/// Called with each [`Event`] on the downloading thread. The default does nothing.
 #[doc(hidden)]
 #[derive(Clone, Default)]
 pub struct Watch(Option<Arc<Call>>);
@@ -42,7 +42,7 @@ pub struct Watch(Option<Arc<Call>>);
 type Call = dyn Fn(&Event<'_>) + Send + Sync;
 
 impl Watch {
-    /// Calls `watch`.
+    /// Calls `watch` with each event.
     pub fn new(watch: impl Fn(&Event<'_>) + Send + Sync + 'static) -> Self {
         Watch(Some(Arc::new(watch)))
     }

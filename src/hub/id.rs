@@ -5,13 +5,13 @@ use std::fmt;
 use super::entries::by_name;
 use crate::{Error, error::HubFailure};
 
-/// The branch that is meant where no revision is named.
+/// The branch to use if no revision is named.
 const MAIN: &str = "main";
 
 /// Longest repository name that the hub allows.
 const LONGEST: usize = 96;
 
-/// A repository, and the revision that is wanted of it.
+/// A repository and a revision of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ModelId {
     repository: String,
@@ -19,8 +19,8 @@ pub struct ModelId {
 }
 
 impl ModelId {
-    /// Reads `owner/name`, or an alias out of [`entries`](super::entries()), with `@revision` (a branch, a tag or a commit)
-    /// after either. Nothing for any other text.
+    /// Parses `owner/name`, or an alias from [`entries`](super::entries()), either with an optional `@revision` (a branch, a tag or
+    /// a commit). `None` for any other text.
     pub fn parse(text: &str) -> Option<Self> {
         let (name, revision) = match text.split_once('@') {
             Some((name, revision)) => (name, Some(revision)),
@@ -45,7 +45,7 @@ impl ModelId {
         &self.repository
     }
 
-    /// The branch, tag or commit: `main`, if none was named.
+    /// The branch, tag or commit; `main` if none was named.
     #[doc(hidden)]
     pub fn revision(&self) -> &str {
         self.revision.as_deref().unwrap_or(MAIN)
@@ -63,7 +63,7 @@ impl fmt::Display for ModelId {
     }
 }
 
-/// The hub's rule for names: it keeps them apart from paths in the cache, too.
+/// The hub's rule for names, which also keeps a name from being a path in the cache.
 fn is_repository(text: &str) -> bool {
     let part = |part: &str| {
         let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
@@ -74,14 +74,14 @@ fn is_repository(text: &str) -> bool {
     owner_and_name && !file && text.len() <= LONGEST && !text.contains("--") && !text.contains("..")
 }
 
-/// What git allows as the name of a branch or tag, nearly; such a name stays inside of `refs/`.
+/// Nearly git's rule for names of branches and tags; a name that passes stays inside `refs/`.
 fn is_revision(text: &str) -> bool {
     let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '/' | '+');
     let parts = text.split('/').all(|part| !part.is_empty() && !part.starts_with('.') && !part.ends_with('.'));
     text.chars().all(allowed) && parts && !text.contains("..") && text.len() <= 255
 }
 
-/// Whether a revision is the hash of a commit, which never points to anything else.
+/// Whether a revision is a commit hash, which always means the same files.
 pub(super) fn is_commit(revision: &str) -> bool {
     revision.len() == 40 && revision.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
 }

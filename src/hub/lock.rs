@@ -1,4 +1,4 @@
-//! One download of a file at a time, over all processes.
+//! Lets one process at a time download a file.
 
 use std::{
     fs::{self, File, OpenOptions, TryLockError},
@@ -10,23 +10,23 @@ use std::{
 
 use super::events::{Event, Watch};
 
-/// How often a lock that is held is tried again.
+/// Pause between two attempts to take a lock.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// A lock of the operating system on a file, as Python's `filelock` takes it. It ends with its owner, however that ends; the
-/// file stays, since removing it would let two processes hold it.
+/// An operating-system lock on a file, compatible with Python's `filelock`. The system releases it when its owner ends, even by a
+/// crash. The file stays: removing it would let two processes hold the lock.
 pub(super) struct Lock {
     _file: File,
 }
 
 impl Lock {
-    /// Waits until nobody else has the lock. Where the file system has no locks, goes on without: whoever fetches a file
-    /// compares its hash before others see it.
+    /// Waits until the lock is free, then takes it. Continues without a lock if the file system has none: every download is
+    /// compared with its hash before others see it.
     pub(super) fn wait(path: &Path, watch: &Watch) -> io::Result<Self> {
         if let Some(folder) = path.parent() {
             fs::create_dir_all(folder)?;
         }
-        // A lock that another user made may not be writable.
+        // A lock file of another user may not be writable.
         let file = OpenOptions::new()
             .read(true)
             .write(true)

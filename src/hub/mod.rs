@@ -1,17 +1,17 @@
-//! Models by name: found in the cache that Python's `huggingface_hub` shares, fetched where they are not.
+//! Opens models by name: from the cache shared with Python's `huggingface_hub`, or downloaded into it.
 //!
-//! A repository lies in the cache as Python lays it out:
+//! A repository has the same layout in the cache as in Python:
 //!
 //! ```text
 //! models--OWNER--NAME/
 //!   blobs/ETAG                     contents; the name is their sha256 (large files) or their git hash (small ones)
 //!   snapshots/COMMIT/FILE          links into blobs/
-//!   refs/REVISION                  the commit that a branch or tag pointed to when it was last asked for
+//!   refs/REVISION                  the commit that a branch or tag pointed to when the hub was last asked
 //!   .no_exist/COMMIT/FILE          empty: the repository has no such file
 //! .locks/models--OWNER--NAME/ETAG.lock
 //! ```
 //!
-//! What is in the cache is used without asking the hub, after its hashes were compared; [`Hub::pull`] asks for what is newest.
+//! Cached files are used without asking the hub, once their hashes are checked; [`Hub::pull`] asks for the newest commit.
 //!
 //! ```no_run
 //! # fn main() -> residua::Result<()> {
@@ -21,7 +21,7 @@
 //! # }
 //! ```
 //!
-//! Nothing is read from the environment here: [`Hub::from_vars`] interprets the variables that a program hands in.
+//! This module does not read the environment: [`Hub::from_vars`] interprets the variables that a program hands in.
 
 mod checksum;
 mod client;
@@ -50,23 +50,23 @@ use crate::{Error, Result, error::HubFailure};
 /// The weights.
 const WEIGHTS: &str = "model.safetensors";
 
-/// What is fetched of a repository, the largest last; any but the weights may be missing there.
+/// Files to fetch from a repository, the largest last. All but the weights are optional.
 const FILES: [&str; 3] = ["config.json", "preprocessor_config.json", WEIGHTS];
 
-/// A model's files at one commit, on this machine.
+/// A model's files at one commit, in the cache.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Snapshot {
-    /// Holds `model.safetensors` and, where the repository has them, `config.json` and `preprocessor_config.json`.
+    /// Folder with `model.safetensors` and, if the repository has them, `config.json` and `preprocessor_config.json`.
     pub folder: PathBuf,
-    /// Hash of the commit, 40 hexadecimal digits.
+    /// Commit hash, 40 hexadecimal digits.
     pub commit: String,
 }
 
 impl Hub {
-    /// The model out of the cache; what is not there or damaged is fetched, unless [`Hub::offline`].
+    /// Opens the model from the cache; fetches missing and damaged files, unless [`Hub::offline`] is set.
     ///
     /// # Errors
-    /// [`Error::Hub`]; [`Error::ModelFormat`] for a repository that has weights, but none in one safetensors file.
+    /// [`Error::Hub`]; [`Error::ModelFormat`] if the repository has weights, but not in one safetensors file.
     #[doc(hidden)]
     pub fn open(&self, id: &ModelId) -> Result<Snapshot> {
         let repository = Repository::new(self, id)?;
@@ -74,15 +74,15 @@ impl Hub {
             Ok(Some(snapshot)) => Ok(snapshot),
             Ok(None) if self.offline => Err(not_cached(&repository)),
             Err(error) if self.offline || !is_corrupt(&error) => Err(error),
-            // What is cached of a commit is completed at that commit, so that the files belong together.
+            // Missing files come from the cached commit, so that all files belong together.
             _ => self.fetch(&repository, repository.commit().ok().flatten().as_deref()),
         }
     }
 
-    /// The newest commit of the revision, fetched as far as it is not in the cache. Offline, as [`Hub::open`].
+    /// Opens the newest commit of the revision and fetches files that are not in the cache. Offline, the same as [`Hub::open`].
     ///
     /// # Errors
-    /// Those of [`Hub::open`].
+    /// As [`Hub::open`].
     pub fn pull(&self, id: &ModelId) -> Result<Snapshot> {
         if self.offline { self.open(id) } else { self.fetch(&Repository::new(self, id)?, None) }
     }
@@ -128,12 +128,12 @@ fn not_cached(repository: &Repository<'_>) -> Error {
     id.failed(HubFailure::NotCached, reason)
 }
 
-/// Why a repository without `model.safetensors` is of no use: by what it has instead.
+/// Why a repository without `model.safetensors` cannot be used, judged by the files that it has instead.
 fn no_weights(client: &Client<'_>, id: &ModelId, revision: &str) -> Result<Error> {
     let (found, hint) = if matches!(client.find(revision, "model.safetensors.index.json")?, Found::File(_)) {
         (
             "weights in several files (model.safetensors.index.json)",
-            "a checkpoint is one file here: save it again with a larger max_shard_size",
+            "residua reads a checkpoint from one file: save it again with a larger max_shard_size",
         )
     } else if matches!(client.find(revision, "pytorch_model.bin")?, Found::File(_)) {
         (

@@ -1,4 +1,4 @@
-//! Proxies on the way to the hub, and the hosts that are reached past them.
+//! Proxies on the way to the hub, and the hosts that need none.
 
 use std::net::IpAddr;
 
@@ -7,19 +7,19 @@ use ureq::{
     http::{Uri, uri::Authority},
 };
 
-/// The proxy at an address such as `socks5://user:password@host:port`; nothing if it is not one.
+/// The proxy at an address such as `socks5://user:password@host:port`; `None` if the address is malformed.
 pub(super) fn parse(address: &str) -> Option<Proxy> {
     let proxy = Proxy::new(address.trim()).ok()?;
     let sound = !proxy.host().is_empty() && proxy.uri().authority().is_some_and(has_sound_port);
     sound.then_some(proxy)
 }
 
-/// The proxy for messages: without its password.
+/// The proxy as messages show it: without its password.
 pub(super) fn shown(proxy: &Proxy) -> String {
     format!("the {} proxy {}:{}", proxy.protocol(), proxy.host(), proxy.port())
 }
 
-/// Whether an address has no port, or one that exists.
+/// Whether an address has no port, or a valid one.
 pub(super) fn has_sound_port(authority: &Authority) -> bool {
     let text = authority.as_str();
     let place = text.rsplit_once('@').map_or(text, |(_, place)| place);
@@ -27,9 +27,9 @@ pub(super) fn has_sound_port(authority: &Authority) -> bool {
     port.is_none_or(|port| port.is_empty() || port.parse::<u16>().is_ok_and(|port| port > 0))
 }
 
-/// Whether `uri` is reached without the proxy: what curl and Python's requests have in common. An entry is a host with all hosts below
-/// it (a dot or `*.` in front of it changes nothing), an IP address, a network such as `10.0.0.0/8`, or `*`; a host or address may be
-/// followed by a port.
+/// Whether `uri` is reached without the proxy, by the rules that curl and Python's requests share. An entry is a host, which includes
+/// its subdomains (a dot or `*.` in front changes nothing), an IP address, a network such as `10.0.0.0/8`, or `*`; a host or address
+/// may be followed by a port.
 pub(super) fn is_exempt(uri: &Uri, exceptions: &[String]) -> bool {
     let Some(host) = uri.host() else { return false };
     let host = bare(host).trim_end_matches('.').to_lowercase();
@@ -42,7 +42,7 @@ fn matches(entry: &str, host: &str, port: u16) -> bool {
     if entry == "*" {
         return true;
     }
-    // Colons are in IPv6 addresses too, which are in brackets before a port.
+    // IPv6 addresses contain colons too; before a port they are in brackets.
     let (entry, wanted) = match entry.rsplit_once(':') {
         Some((name, number)) if address(entry).is_none() && !entry.contains('/') => (name, number.parse::<u16>().ok()),
         _ => (entry, Some(port)),
@@ -57,7 +57,7 @@ fn matches(entry: &str, host: &str, port: u16) -> bool {
     !name.is_empty() && host.strip_suffix(name).is_some_and(|above| above.is_empty() || above.ends_with('.'))
 }
 
-/// Whether an address is in a network such as `10.0.0.0/8`; nothing if that is not a network.
+/// Whether an address is in a network such as `10.0.0.0/8`; `None` if the text is not a network.
 fn is_in_network(address: IpAddr, network: &str) -> Option<bool> {
     let bits = |address: IpAddr| match address {
         IpAddr::V4(address) => (u128::from(u32::from(address)) << 96, 32),

@@ -1,4 +1,4 @@
-//! Where redirects lead.
+//! Resolves redirects.
 
 use ureq::http::Uri;
 
@@ -9,7 +9,7 @@ pub(super) fn origin(uri: &Uri) -> (Option<String>, Option<String>, Option<u16>)
     (scheme, uri.host().map(str::to_ascii_lowercase), port)
 }
 
-/// The address that a redirect from `base` leads to; none that gives up encryption.
+/// The target of a redirect from `base`; `None` if it is malformed or leads from https to http.
 pub(super) fn join(base: &Uri, location: &str) -> Option<Uri> {
     let (scheme, authority) = (base.scheme_str()?, base.authority()?);
     let next: Uri = if location.starts_with("//") {

@@ -1,4 +1,4 @@
-//! The cache of one repository: what is in it, whether it is sound, and how it is written.
+//! Reads, checks and writes the cache of one repository.
 
 use std::{
     fs, io,
@@ -20,25 +20,25 @@ pub(super) struct Repository<'a> {
     name: String,
 }
 
-/// What the cache knows of a file at a commit.
+/// State of a file at a commit in the cache.
 #[derive(PartialEq, Eq)]
 enum Entry {
-    /// It is there.
+    /// The file is cached.
     File(PathBuf),
     /// The repository has no such file.
     Absent,
-    /// Nothing.
+    /// The cache knows nothing about the file.
     Unknown,
 }
 
 impl<'a> Repository<'a> {
     pub(super) fn new(hub: &'a Hub, id: &'a ModelId) -> Result<Self> {
-        let unknown = "no folder is set for the cache of the hub (the variables HF_HUB_CACHE, HF_HOME or HOME)";
+        let unknown = "no cache folder is set for the hub (by the variables HF_HUB_CACHE, HF_HOME or HOME)";
         let cache = hub.cache.as_deref().ok_or_else(|| id.failed(HubFailure::Cache, unknown))?;
         Ok(Repository { id, cache, name: format!("models--{}", id.repository().replace('/', "--")) })
     }
 
-    /// The commit that the revision stood for when it was last asked for.
+    /// The commit that the revision pointed to when the hub was last asked.
     pub(super) fn commit(&self) -> Result<Option<String>> {
         if is_commit(self.id.revision()) {
             return Ok(Some(self.id.revision().into()));
@@ -54,18 +54,18 @@ impl<'a> Repository<'a> {
         }
     }
 
-    /// The files of the revision, if all are there. `Err` with [`HubFailure::Corrupt`] if one of them is damaged.
+    /// The files of the revision, if all are cached. `Err` with [`HubFailure::Corrupt`] if one of them is damaged.
     pub(super) fn snapshot(&self) -> Result<Option<Snapshot>> {
         self.commit()?.map_or(Ok(None), |commit| self.snapshot_at(&commit))
     }
 
-    /// The files of a commit, if all are there.
+    /// The files of a commit, if all are cached.
     pub(super) fn snapshot_at(&self, commit: &str) -> Result<Option<Snapshot>> {
         let complete = self.missing(commit)?.is_none();
         Ok(complete.then(|| Snapshot { folder: self.folder(commit), commit: commit.into() }))
     }
 
-    /// The first file that is wanted of a commit and not known.
+    /// The first required file of a commit that the cache knows nothing about.
     pub(super) fn missing(&self, commit: &str) -> Result<Option<&'static str>> {
         let mut preprocessing_known = false;
         for name in FILES {
@@ -81,17 +81,17 @@ impl<'a> Repository<'a> {
         Ok(None)
     }
 
-    /// Whether it is known that the commit has no weights in the one form that is read.
+    /// Whether the cache knows that the commit has no `model.safetensors`.
     pub(super) fn has_no_weights(&self, commit: &str) -> bool {
         matches!(self.entry(commit, WEIGHTS), Ok(Entry::Absent))
     }
 
-    /// What is known of a file. The contents of a file that is a link into `blobs/` are compared with the hash in its name.
+    /// Looks a file up. Compares a file that is a link into `blobs/` with the hash in its name.
     fn entry(&self, commit: &str, name: &str) -> Result<Entry> {
         let path = self.folder(commit).join(name);
         if let Ok(target) = fs::read_link(&path) {
             if !path.exists() {
-                return Err(self.corrupt(&path, "is a link to a file that is not there"));
+                return Err(self.corrupt(&path, "is a broken link"));
             }
             let etag = target.file_name().unwrap_or_default().to_string_lossy();
             if !checksum::matches(&path, &etag).map_err(|error| self.failed(&path, &error))? {
@@ -107,13 +107,13 @@ impl<'a> Repository<'a> {
         }
     }
 
-    /// Whether a commit has this very file in the cache, sound.
+    /// Whether the cache has exactly this file at a commit, undamaged.
     pub(super) fn holds(&self, file: &RemoteFile) -> bool {
         let path = self.folder(&file.commit).join(file.name);
         path.is_file() && checksum::matches(&path, &file.etag).unwrap_or(false)
     }
 
-    /// Notes what commit the revision stands for now.
+    /// Records the commit that the revision points to.
     pub(super) fn set_ref(&self, commit: &str) -> Result<()> {
         if self.id.revision() == commit || self.commit().is_ok_and(|known| known.as_deref() == Some(commit)) {
             return Ok(());
@@ -127,13 +127,13 @@ impl<'a> Repository<'a> {
         written.map_err(|error| self.failed(&path, &error))
     }
 
-    /// Notes that a commit has no such file.
+    /// Records that a commit has no such file.
     pub(super) fn set_absent(&self, commit: &str, name: &str) -> Result<()> {
         let path = self.absent_path(commit, name);
         create_parent(&path).and_then(|()| fs::write(&path, "")).map_err(|error| self.failed(&path, &error))
     }
 
-    /// Lets a commit have the file that lies in `blobs/`.
+    /// Links a file in `blobs/` into the snapshot of a commit.
     pub(super) fn link(&self, file: &RemoteFile) -> Result<()> {
         let (blob, path) = (self.blob(&file.etag), self.folder(&file.commit).join(file.name));
         let link = || {
@@ -145,18 +145,18 @@ impl<'a> Repository<'a> {
             if fs::symlink_metadata(&path).is_ok() {
                 fs::remove_file(&path)?;
             }
-            // Where there are no links the commit gets the file itself, as in Python.
+            // Without support for links, the file itself moves into the snapshot, as in Python.
             symlink(&target, &path).or_else(|_| fs::rename(&blob, &path))
         };
         link().map_err(|error| self.failed(&path, &error))
     }
 
-    /// Contents by their hash.
+    /// The path of contents with a hash.
     pub(super) fn blob(&self, etag: &str) -> PathBuf {
         self.cache.join(&self.name).join("blobs").join(etag)
     }
 
-    /// The lock of a blob.
+    /// The path of a blob's lock.
     pub(super) fn lock(&self, etag: &str) -> PathBuf {
         self.cache.join(".locks").join(&self.name).join(format!("{etag}.lock"))
     }
@@ -173,11 +173,11 @@ impl<'a> Repository<'a> {
         self.cache.join(&self.name).join(".no_exist").join(commit).join(name)
     }
 
-    /// A file of the cache could not be read or written.
+    /// The error for a cache file that could not be read or written.
     pub(super) fn failed(&self, path: &Path, error: &io::Error) -> Error {
         let hint = match error.kind() {
             io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::StorageFull => {
-                "; HF_HUB_CACHE names another folder for the cache"
+                "; set HF_HUB_CACHE to another cache folder"
             }
             _ => "",
         };

@@ -1,4 +1,4 @@
-//! Requests that failed: why, and whether trying again may help.
+//! Why requests fail, and when to try again.
 
 use std::{io, thread, time::Duration};
 
@@ -13,13 +13,13 @@ use crate::{
     error::{Cause, HubFailure},
 };
 
-/// Tries in a row without a byte between them.
+/// Most attempts in a row that bring no byte.
 const TRIES: u32 = 5;
 
-/// The longest time that a server may ask us to wait for, so that we do; longer is the user's decision.
+/// The longest pause that a server may ask for and gets; a longer one is the user's decision.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
-/// A request that failed.
+/// A failed request.
 #[derive(Debug)]
 pub(super) struct Failed {
     error: Box<Error>,
@@ -34,23 +34,23 @@ enum Again {
 }
 
 impl Failed {
-    /// Trying again is of no use.
+    /// A failure that another attempt would repeat.
     pub(super) fn for_good(error: Error) -> Self {
         Failed { error: error.into(), again: Again::Never }
     }
 
-    /// It may go better next time.
+    /// A failure that another attempt may avoid.
     pub(super) fn soon(error: Error) -> Self {
         Failed { error: error.into(), again: Again::Soon }
     }
 
-    /// No answer came from `uri`, which was asked through `proxy` if there is one.
+    /// No answer came from `uri`, asked through `proxy` if there is one.
     pub(super) fn network(id: &ModelId, uri: &Uri, proxy: Option<&Proxy>, error: &ureq::Error) -> Self {
         let host = uri.authority().map_or("?", |authority| authority.as_str());
         let way = proxy.map_or_else(String::new, |proxy| format!(" through {}", proxy::shown(proxy)));
         let (reason, again) = match error {
             ureq::Error::Io(error) => (error.to_string(), broke_off(error)),
-            ureq::Error::Timeout(_) => ("no answer in time".into(), true),
+            ureq::Error::Timeout(_) => ("timed out".into(), true),
             other => (other.to_string(), false),
         };
         let mut failed = id.failed(HubFailure::Network, format!("{host}{way}: {reason}"));
@@ -60,7 +60,7 @@ impl Failed {
         if again { Failed::soon(failed) } else { Failed::for_good(failed) }
     }
 
-    /// The hub, or where it led, says no.
+    /// The hub, or the target of a redirect, answered with an error.
     pub(super) fn refused(hub: &Hub, id: &ModelId, response: &Response<Body>) -> Self {
         let status = response.status().as_u16();
         let header = |name: &str| response.headers().get(name)?.to_str().ok();
@@ -68,7 +68,7 @@ impl Failed {
         let (failure, reason) = match (status, header("x-error-code")) {
             (_, Some("RepoNotFound")) => (
                 HubFailure::NoRepository,
-                "the hub has no such repository, or a private one: check the name, or set HF_TOKEN".into(),
+                "the repository does not exist or is private: check the name, or set HF_TOKEN".into(),
             ),
             (_, Some("RevisionNotFound")) => {
                 (HubFailure::NoRevision, format!("the repository has no revision {}", id.revision()))
@@ -77,16 +77,16 @@ impl Failed {
                 HubFailure::Forbidden,
                 format!("the repository is gated: ask for access at {page} and set HF_TOKEN"),
             ),
-            (401, _) if hub.token.is_some() => (HubFailure::Unauthorized, "the hub does not take the token (401)".into()),
+            (401, _) if hub.token.is_some() => (HubFailure::Unauthorized, "the hub rejects the token (401)".into()),
             (401, _) => (
                 HubFailure::Unauthorized,
-                "the hub asks who you are (401): the repository is private, or there is none of that name; check the name, or set HF_TOKEN".into(),
+                "authentication required (401): the repository does not exist or is private; check the name, or set HF_TOKEN".into(),
             ),
             (403, _) => (HubFailure::Forbidden, format!("access is forbidden (403): see {page}")),
             (404, _) => (HubFailure::NoRepository, "the hub has no such repository (404)".into()),
             (429, _) => return Failed::rate_limited(id, header("retry-after"), header("ratelimit")),
             (408 | 500..=599, _) => {
-                return Failed::soon(id.failed(HubFailure::Network, format!("the hub is in trouble ({status})")));
+                return Failed::soon(id.failed(HubFailure::Network, format!("the hub has a server error ({status})")));
             }
             _ => (HubFailure::Response, format!("the hub answers with status {status}")),
         };
@@ -95,7 +95,7 @@ impl Failed {
 
     fn rate_limited(id: &ModelId, retry_after: Option<&str>, rate_limit: Option<&str>) -> Self {
         let seconds = retry_after.and_then(|text| text.trim().parse().ok());
-        // "resolvers";r=0;t=55: 55 seconds until requests are counted anew.
+        // "resolvers";r=0;t=55: the count of requests restarts in 55 seconds.
         let window = || rate_limit?.split(';').find_map(|part| part.trim().strip_prefix("t=")?.parse().ok());
         let retry_after: Option<u64> = seconds.or_else(window);
         let reason = match retry_after {
@@ -110,7 +110,7 @@ impl Failed {
     }
 }
 
-/// Whether there was a connection. No name, no route and nobody who listens are no better a second later.
+/// Whether there was a connection. An unknown host, a missing route and a refused connection stay so for the next second.
 fn broke_off(error: &io::Error) -> bool {
     use io::ErrorKind::{
         BrokenPipe, ConnectionAborted, ConnectionReset, Interrupted, TimedOut, UnexpectedEof, WouldBlock,
@@ -130,10 +130,10 @@ impl<'a> Patience<'a> {
         Patience { hub, failures: 0 }
     }
 
-    /// Waits until it is time to try again.
+    /// Waits until the next attempt is due.
     ///
     /// # Errors
-    /// That of `failed`, if it is not.
+    /// The error of `failed`, if no attempt is left or none would help.
     pub(super) fn wait(&mut self, failed: Failed) -> Result<()> {
         self.failures += 1;
         let pause = match failed.again {

@@ -1,4 +1,4 @@
-//! Where models come from: the cache, the hub, and how long it is waited for.
+//! Where models come from: the cache, the hub, and how long to wait for it.
 
 use std::{collections::BTreeMap, ffi::OsString, fmt, fs, path::PathBuf, time::Duration};
 
@@ -9,45 +9,45 @@ use crate::Error;
 #[doc(hidden)]
 pub const DEFAULT_ENDPOINT: &str = "https://huggingface.co";
 
-/// Where models come from. The variables of Python's `huggingface_hub` are understood by [`Hub::from_vars`].
+/// Where models come from. [`Hub::from_vars`] reads the variables of Python's `huggingface_hub`.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Hub {
-    /// Folder of the cache. Without one no model of the hub can be opened.
+    /// Cache folder. Required to open a model from the hub.
     pub cache: Option<PathBuf>,
     /// Address of the hub, without a slash at its end.
     pub endpoint: String,
-    /// Who asks. It goes to the endpoint and nowhere else.
+    /// Token for authentication, sent to the endpoint only.
     pub token: Option<Token>,
-    /// Use what is in the cache and no network.
+    /// Use cached files only, and no network.
     pub offline: bool,
-    /// Longest wait for an answer about a file.
+    /// Longest wait for a file's metadata.
     pub metadata_timeout: Duration,
     /// Longest wait for the next bytes of a file.
     pub download_timeout: Duration,
-    /// Wait before a failed request is tried again; it doubles with each failure in a row.
+    /// Pause before a failed request is tried again; doubled for each failure in a row.
     pub pause: Duration,
-    /// Address of a proxy: `http://`, `https://`, `socks4://`, `socks4a://`, `socks5://` or `socks5h://`, where the last letter says that
-    /// the proxy looks up the names of hosts.
+    /// Address of a proxy: `http://`, `https://`, `socks4://`, `socks4a://`, `socks5://` or `socks5h://`. With `socks4a` and `socks5h`
+    /// the proxy resolves host names.
     pub proxy: Option<String>,
-    /// Hosts that are reached without the proxy, with the hosts below them; addresses; networks such as `10.0.0.0/8`; `*` for all.
+    /// Hosts to reach without the proxy, including their subdomains; IP addresses; networks such as `10.0.0.0/8`; `*` for all.
     pub no_proxy: Vec<String>,
-    /// A PEM file of the certificates to trust, instead of Mozilla's.
+    /// PEM file of certificates to trust instead of Mozilla's.
     pub certificates: Option<PathBuf>,
-    /// Told of what happens.
+    /// Receives the events of a download.
     pub watch: Watch,
-    /// The environment variables that settings came from, by the names of the settings.
+    /// The environment variable that each setting came from, by the setting's name.
     variables: BTreeMap<&'static str, String>,
-    /// An environment variable that cannot be used. It matters once the network is.
+    /// An environment variable with an invalid value: an error when the network is used.
     pub(super) malformed: Option<Error>,
 }
 
-/// A secret that proves who asks. It is never shown here; a logger must not let through what `ureq_proto::util` logs at trace.
+/// A secret for authentication. It is never shown; loggers must drop the trace level of `ureq_proto::util`, which contains it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Token(String);
 
 impl Token {
-    /// Takes the text of a token, without the white space around it. Nothing if that leaves nothing.
+    /// A token from its text, trimmed of white space. `None` if nothing is left.
     pub fn new(text: &str) -> Option<Self> {
         let text = text.trim();
         (!text.is_empty()).then(|| Token(text.into()))
@@ -85,22 +85,22 @@ impl Default for Hub {
 }
 
 impl Hub {
-    /// Settings out of environment variables, which `var` looks up (`std::env::var_os`, in a program):
+    /// Settings from environment variables, which `var` looks up (in a program, `std::env::var_os`):
     ///
-    /// | what | variables, the first that is set |
+    /// | setting | variables; the first that is set counts |
     /// |---|---|
     /// | cache | `HF_HUB_CACHE`, `HUGGINGFACE_HUB_CACHE`, `$HF_HOME/hub`, `$XDG_CACHE_HOME/huggingface/hub`, `~/.cache/huggingface/hub` |
-    /// | token | `HF_TOKEN`, `HUGGING_FACE_HUB_TOKEN`, the file `HF_TOKEN_PATH`, the file `token` beside the cache; none but the first two with `HF_HUB_DISABLE_IMPLICIT_TOKEN` |
+    /// | token | `HF_TOKEN`, `HUGGING_FACE_HUB_TOKEN`, the file `HF_TOKEN_PATH`, the file `token` beside the cache; with `HF_HUB_DISABLE_IMPLICIT_TOKEN` the first two only |
     /// | endpoint | `HF_ENDPOINT` |
     /// | offline | `HF_HUB_OFFLINE`, `TRANSFORMERS_OFFLINE` |
     /// | waits, in seconds | `HF_HUB_ETAG_TIMEOUT`, `HF_HUB_DOWNLOAD_TIMEOUT` |
-    /// | proxy | `HTTPS_PROXY` (or `HTTP_PROXY`, for an `http:` endpoint), `ALL_PROXY`, `NO_PROXY`; each in small letters before |
+    /// | proxy | `HTTPS_PROXY` (or `HTTP_PROXY`, for an `http:` endpoint), `ALL_PROXY`, `NO_PROXY`; the lower-case spelling of each counts first |
     /// | certificates | `SSL_CERT_FILE` |
     ///
-    /// A variable whose value cannot be used is an error that names it, [`Error::ConfigValue`], when the network is used.
+    /// An invalid value is an error, [`Error::ConfigValue`], that names its variable; it appears when the network is used.
     pub fn from_vars(var: impl Fn(&str) -> Option<OsString>) -> Self {
         let set = |name: &str| var(name).filter(|value| !value.is_empty());
-        // A value that is not Unicode becomes one that cannot be used, and is told of as such.
+        // A value that is not Unicode becomes an invalid one, and is reported as such.
         let text = |name: &str| Some(set(name)?.to_string_lossy().into_owned());
         let home = set("HOME").or_else(|| set("USERPROFILE")).map(PathBuf::from);
         let path = |name: &str| {
@@ -136,7 +136,7 @@ impl Hub {
         let stored = path("HF_TOKEN_PATH").or_else(|| Some(hf_home.as_ref()?.join("token")));
         let stored = stored.filter(|_| !yes("HF_HUB_DISABLE_IMPLICIT_TOKEN"));
         let mut variables = BTreeMap::new();
-        // The first of these variables that is set, which is remembered as where `setting` came from.
+        // The first of these variables that is set; recorded as the source of `setting`.
         let mut first = |setting: &'static str, names: &[&str]| {
             let (name, value) = names.iter().find_map(|name| Some((name, text(name)?)))?;
             variables.insert(setting, name.to_string());
@@ -150,7 +150,7 @@ impl Hub {
         let endpoint = first("endpoint", &["HF_ENDPOINT"])
             .map_or(defaults.endpoint, |text| text.trim().trim_end_matches('/').into());
         let scheme = if endpoint.starts_with("http:") { "HTTP_PROXY" } else { "HTTPS_PROXY" };
-        // As for curl and Python, small letters win, and set to nothing they stand for no proxy.
+        // As in curl and Python, the lower-case name wins, and an empty value means no proxy.
         let spellings = [scheme, "ALL_PROXY", "NO_PROXY"].map(|name| {
             let small = name.to_lowercase();
             if var(&small).is_some() { small } else { name.to_string() }
@@ -180,7 +180,7 @@ impl Hub {
         }
     }
 
-    /// A setting that cannot be used, named by the variable that it came from.
+    /// The error for an invalid setting, named by its environment variable.
     pub(super) fn unusable(&self, setting: &str, value: &str, expected: &str) -> Error {
         let variable = self.variables.get(setting);
         let place = if variable.is_some() { "environment" } else { "hub" };

@@ -1,6 +1,6 @@
-//! Inks to colours, as Pillow computes them.
+//! Converts CMYK to RGB as Pillow does.
 
-/// Red, green and blue of a pixel of cyan, magenta, yellow and black, of which 255 is full ink.
+/// Red, green and blue of a pixel given as cyan, magenta, yellow and black, where 255 is full ink.
 pub(super) fn pixel(inks: &[u8]) -> [u8; 3] {
     let paper = 255 - u32::from(inks[3]);
     [0, 1, 2].map(|c| (paper - over_255(u32::from(inks[c]) * paper)) as u8)

@@ -1,18 +1,18 @@
-//! Where the centre crop lies on one axis.
+//! Position of the centre crop on one axis.
 
 /// How the offset of a centre crop is rounded when the margin is odd.
 ///
-/// The two policies are one pixel apart for half of all odd margins: cropping 224 out of 343 starts at 60 or at 59.
+/// For half of all odd margins the two policies differ by one pixel: a crop of 224 from 343 starts at 60 or at 59.
 #[doc(hidden)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CropRounding {
-    /// Half of the margin, a tie to the even offset: torchvision and timm, by way of Python's `round`.
+    /// Half of the margin, ties to the even offset: torchvision and timm, through Python's `round`.
     HalfEven,
     /// Half of the margin, rounded down: Hugging Face transformers.
     Floor,
 }
 
-/// The part of one axis of the resized image that lands in the crop, and where it lands.
+/// The range of the resized image that the crop takes on one axis, and its place in the crop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Window {
     /// First pixel of the resized image.
@@ -24,8 +24,8 @@ pub(super) struct Window {
 }
 
 impl Window {
-    /// The centre window of `crop` pixels out of `size`. An axis shorter than the crop is kept whole with zeros around
-    /// it, the smaller half of them in front.
+    /// The centre window of `crop` pixels out of `size`. An axis shorter than the crop is kept whole and padded with zeros,
+    /// the smaller half of them in front.
     pub(super) fn centre(size: u64, crop: usize, rounding: CropRounding) -> Self {
         match usize::try_from(size) {
             Ok(size) if size < crop => Window { start: 0, len: size, pad: (crop - size) / 2 },

@@ -1,4 +1,4 @@
-//! From the bytes of a file to an upright image, within limits.
+//! Decodes a file to an upright image, within limits.
 
 use std::fs::File;
 use std::io::{Cursor, Read};
@@ -15,18 +15,18 @@ use super::{
 };
 use crate::error::{Error, Result};
 
-/// What to accept, and whether to turn the image upright.
+/// Which images to accept, and whether to turn them upright.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct DecodeOptions {
-    /// Largest number of pixels that a header may announce. 178,956,970 unless changed, the point at which Pillow refuses an image.
+    /// Most pixels that a header may announce. The default is Pillow's limit, 178,956,970.
     pub max_pixels: u64,
-    /// Turn a photo upright by the orientation in its EXIF block or XMP packet (the default). torchvision's and timm's data sets do
-    /// not. A TIFF and a HEIC are turned in any case, as Pillow does.
+    /// Turn a photo upright by the orientation in its EXIF block or XMP packet. On by default; torchvision's and timm's data sets
+    /// do not turn photos. TIFF and HEIC files are always turned, as in Pillow.
     pub exif: bool,
-    /// Take a JPEG that ends early, whose last rows are then made up. Off by default.
+    /// Accept a JPEG that ends early; the decoder makes up its last rows. Off by default.
     pub allow_truncated: bool,
-    /// Refuse an image with damage that its decoder can work around, and one that ends early. Off by default.
+    /// Refuse an image that ends early, and one whose damage the decoder could work around. Off by default.
     pub strict: bool,
 }
 
@@ -42,12 +42,12 @@ impl Default for DecodeOptions {
 pub struct Decoded {
     /// The pixels, upright: grey, RGB or RGBA of 8 bits. The first frame of an animation, the first page of a TIFF.
     pub image: DynamicImage,
-    /// The format that the content has, whatever the file is called.
+    /// The format of the content, whatever the file's name.
     pub format: Format,
-    /// The file ends early and the last rows are made up; only with [`DecodeOptions::allow_truncated`].
+    /// The file ends early and its last rows are made up. Only with [`DecodeOptions::allow_truncated`].
     pub truncated: bool,
-    /// What the decoder found damaged and worked around, in its words; never with [`DecodeOptions::strict`]. Some of the pixels may
-    /// be wrong.
+    /// Damage that the decoder worked around, in its words: some pixels may be wrong. Always `None` with
+    /// [`DecodeOptions::strict`].
     pub damage: Option<String>,
 }
 
@@ -57,27 +57,27 @@ impl Decoded {
         if self.truncated {
             return Some("it is truncated, and its last rows are made up".into());
         }
-        self.damage.as_ref().map(|damage| format!("it is damaged and decoded all the same: {damage}"))
+        self.damage.as_ref().map(|damage| format!("it is damaged but was decoded: {damage}"))
     }
 }
 
-/// Largest file that is read, in bytes.
+/// Largest file to read, in bytes.
 const MAX_BYTES: u64 = 1 << 30;
 
-/// Decodes the image file at `path`, which may have up to 1 GiB, as [`decode`] does.
+/// Decodes the image file at `path`, of at most 1 GiB, like [`decode`].
 ///
 /// # Errors
-/// [`Error::Io`] if it cannot be read, and those of [`decode`].
+/// [`Error::Io`] if the file cannot be read, and the errors of [`decode`].
 pub fn open(path: impl AsRef<Path>, options: &DecodeOptions) -> Result<Decoded> {
     let path = path.as_ref();
     let bytes = File::open(path).map_err(|error| Error::io(path, &error)).and_then(|file| read(file, path))?;
     decode(&bytes, options)
 }
 
-/// All bytes of an image file, `path` by name.
+/// All bytes of an image file; `path` is for messages.
 ///
 /// # Errors
-/// [`Error::Io`] if it cannot be read, [`Error::ImageUnsupported`] if it has more than 1 GiB.
+/// [`Error::Io`] if it cannot be read, [`Error::ImageUnsupported`] if it is larger than 1 GiB.
 #[doc(hidden)]
 pub fn read(file: impl Read, path: &Path) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
@@ -88,14 +88,14 @@ pub fn read(file: impl Read, path: &Path) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Decodes the bytes of an image file of one of the [formats](Format) that are read.
+/// Decodes the bytes of an image file in a supported [format](Format).
 ///
-/// The format is told by the content. The size is checked from the header, before anything is allocated for the pixels.
-/// No input makes this panic, as long as panics unwind.
+/// The content decides the format. The size in the header is checked before memory for the pixels is allocated.
+/// No input causes a panic, provided that panics unwind.
 ///
 /// # Errors
-/// * [`Error::ImageDecode`]: no image, or a broken one;
-/// * [`Error::ImageUnsupported`]: a kind of image that is recognised but not read;
+/// * [`Error::ImageDecode`]: not an image, or a broken one;
+/// * [`Error::ImageUnsupported`]: a recognised kind of image that is not supported;
 /// * [`Error::ImageTooLarge`]: over [`DecodeOptions::max_pixels`];
 /// * [`Error::ImageTruncated`]: the file ends early.
 pub fn decode(bytes: &[u8], options: &DecodeOptions) -> Result<Decoded> {
@@ -104,16 +104,16 @@ pub fn decode(bytes: &[u8], options: &DecodeOptions) -> Result<Decoded> {
     if let Some(damage) = damage.as_ref().filter(|_| options.strict) {
         return Err(Error::image_decode(format!("it is damaged: {damage}")));
     }
-    // Pillow gives no TIFF as it is stored.
+    // Pillow always turns a TIFF upright.
     if options.exif || format == Format::Tiff {
         image.apply_orientation(orientation);
     }
     Ok(Decoded { image, format, truncated, damage })
 }
 
-/// Runs a decoder, of which a panic becomes an error.
+/// Runs a decoder and turns a panic into an error.
 fn contain<T>(format: Format, decoder: impl FnOnce() -> Result<T>) -> Result<T> {
-    // What a panicking decoder leaves behind is dropped with it, so nothing broken is seen afterwards.
+    // A panicking decoder drops all of its state, so no broken value is seen afterwards.
     catch_unwind(AssertUnwindSafe(decoder))
         .unwrap_or_else(|_| Err(Error::image_decode(format!("the {} decoder panicked", format.name()))))
 }
@@ -135,7 +135,7 @@ fn decode_as(format: Format, bytes: &[u8], options: &DecodeOptions) -> Result<Pi
         Format::Bmp => by_crate(ImageFormat::Bmp, bytes, &sizes),
         Format::WebP => by_crate(ImageFormat::WebP, bytes, &sizes),
         #[cfg(any(feature = "avif", feature = "heic"))]
-        // Pillow gives no HEIC as it is stored.
+        // Pillow always turns a HEIC upright.
         Format::Avif | Format::Heic => super::heif::decode(bytes, &sizes, options.exif || format == Format::Heic),
         #[cfg(not(any(feature = "avif", feature = "heic")))]
         Format::Avif | Format::Heic => Err(sniff::not_in_this_build(format)),

@@ -1,6 +1,6 @@
-//! Which formats there are, and how their files end.
+//! Image formats and their file extensions.
 
-/// A format of image files.
+/// An image file format.
 #[doc(hidden)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -17,18 +17,18 @@ pub enum Format {
     WebP,
     /// TIFF.
     Tiff,
-    /// AVIF; read with the feature `avif`.
+    /// AVIF; needs the feature `avif`.
     Avif,
-    /// HEIC and other HEIF; read with the feature `heic`.
+    /// HEIC and other HEIF; needs the feature `heic`.
     Heic,
 }
 
 impl Format {
-    /// All of them.
+    /// All formats.
     pub const ALL: [Format; 8] =
         [Format::Jpeg, Format::Png, Format::WebP, Format::Gif, Format::Bmp, Format::Tiff, Format::Avif, Format::Heic];
 
-    /// Its usual name.
+    /// The usual name.
     pub const fn name(self) -> &'static str {
         match self {
             Format::Jpeg => "JPEG",
@@ -42,7 +42,7 @@ impl Format {
         }
     }
 
-    /// How its files end: lower case, without the dot.
+    /// File extensions in lower case, without the dot.
     pub const fn extensions(self) -> &'static [&'static str] {
         match self {
             Format::Jpeg => &["jpg", "jpeg", "jpe", "jfif", "jfi", "jif"],
@@ -56,20 +56,20 @@ impl Format {
         }
     }
 
-    /// Whether this build reads it.
+    /// Whether this build reads the format.
     pub const fn is_read(self) -> bool {
         let (avif, heic) = (cfg!(feature = "avif"), cfg!(feature = "heic"));
         (avif || !matches!(self, Format::Avif)) && (heic || !matches!(self, Format::Heic))
     }
 
-    /// The format of which files end so, in upper or lower case. What a file holds may be another one:
+    /// The format with this file extension, in upper or lower case. The content may have another format:
     /// [`decode`](super::decode) looks at the content only.
     pub fn of_extension(extension: &str) -> Option<Self> {
         let named = |format: &Format| format.extensions().iter().any(|known| known.eq_ignore_ascii_case(extension));
         Format::ALL.into_iter().find(named)
     }
 
-    /// How the files end that this build reads: lower case, without the dot.
+    /// Extensions of the formats that this build reads: lower case, without the dot.
     pub fn read_extensions() -> impl Iterator<Item = &'static str> {
         Format::ALL.into_iter().filter(|format| format.is_read()).flat_map(|format| format.extensions().iter().copied())
     }

@@ -8,14 +8,14 @@ use gif::{DecodeOptions, DecodingError, MemoryLimit};
 use super::picture::{Picture, Sizes};
 use crate::{Error, Result};
 
-/// Where the header says that there is a global palette, the flag, and what a palette of all 256 colours adds to it.
+/// Offset of the header byte that announces a global palette, its flag, and the bits for a palette of 256 colours.
 const FLAGS: usize = 10;
 const HEADER: usize = 13;
 const HAS_PALETTE: u8 = 0x80;
 const ALL_COLOURS: u8 = 0x07;
 
-/// The first frame. It lies on a canvas of the transparent colour, or of the palette's first one: what the header calls the
-/// background counts for no viewer. A frame beyond the canvas makes it larger.
+/// The first frame, on a canvas of the transparent colour or else of the palette's first one: no viewer uses the header's
+/// background colour. A frame that reaches beyond the canvas enlarges it.
 pub(super) fn decode(bytes: &[u8], sizes: &Sizes) -> Result<Picture> {
     let bytes = with_palette(bytes);
     let mut options = DecodeOptions::new();
@@ -43,7 +43,7 @@ pub(super) fn decode(bytes: &[u8], sizes: &Sizes) -> Result<Picture> {
     Ok(Picture::whole(DynamicImage::ImageRgb8(image), Orientation::NoTransforms))
 }
 
-/// The bytes, with a grey palette where there is none: a GIF without one is grey.
+/// The bytes of the file, with a grey palette added if it has none: such a GIF is grey.
 fn with_palette(bytes: &[u8]) -> Cow<'_, [u8]> {
     match bytes.split_at_checked(HEADER) {
         Some((header, rest)) if header[FLAGS] & HAS_PALETTE == 0 => {
@@ -57,7 +57,7 @@ fn with_palette(bytes: &[u8]) -> Cow<'_, [u8]> {
     }
 }
 
-/// All 256 colours: black beyond the end of the palette, and grey where the palette is grey so far.
+/// The palette extended to 256 colours: with greys if it is a grey ramp so far, else with black.
 fn colours(palette: &[u8]) -> [[u8; 3]; 256] {
     let (given, _) = palette.as_chunks::<3>();
     let grey = given.iter().enumerate().all(|(i, colour)| colour.iter().all(|&value| usize::from(value) == i));

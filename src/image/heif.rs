@@ -1,7 +1,7 @@
 //! AVIF and HEIC through the system's libheif.
 //!
-//! libheif 1.15 does not widen the range of grey images that are stored with values from 16 to 235: they keep less contrast than
-//! Pillow gives them.
+//! libheif 1.15 does not widen the range of grey images stored with values from 16 to 235: they have less contrast than in
+//! Pillow.
 
 use ::image::{DynamicImage, metadata::Orientation};
 use libheif_rs::{ColorSpace, HeifContext, HeifError, HeifErrorCode, HeifErrorSubCode, RgbChroma};
@@ -9,15 +9,15 @@ use libheif_rs::{ColorSpace, HeifContext, HeifError, HeifErrorCode, HeifErrorSub
 use super::picture::{Picture, Sizes, from_samples};
 use crate::{Error, Result};
 
-/// The pixels of the main image, with 8 bits a channel. `upright` turns, mirrors and cuts it as the file says.
+/// The pixels of the main image, 8 bits per channel. `upright` turns, mirrors and cuts it as the file says.
 pub(super) fn decode(bytes: &[u8], sizes: &Sizes, upright: bool) -> Result<Picture> {
     let context = HeifContext::read_from_bytes(bytes).map_err(error)?;
     let handle = context.primary_image_handle().map_err(error)?;
-    // What is decoded, of which the file may show a part only.
+    // The size of the decoded image; the file may show only a part of it.
     sizes.check(handle.ispe_width().unsigned_abs(), handle.ispe_height().unsigned_abs())?;
     let image = handle.decode(ColorSpace::Rgb(RgbChroma::Rgb), !upright).map_err(error)?;
     let planes = image.planes();
-    let plane = planes.interleaved.ok_or_else(|| Error::image_decode("libheif gave no pixels"))?;
+    let plane = planes.interleaved.ok_or_else(|| Error::image_decode("libheif returned no pixels"))?;
     let rows = plane.data.chunks(plane.stride).take(plane.height as usize);
     let samples = rows.filter_map(|row| row.get(..3 * plane.width as usize)).flatten().copied().collect();
     let image: DynamicImage = from_samples(plane.width, plane.height, 3, samples)?;

@@ -1,9 +1,9 @@
-//! The segments of a JPEG: how it is coded, its metadata, and whether it is all there.
+//! The segments of a JPEG: its coding, its metadata, and whether it is complete.
 //!
 //! A JPEG is a chain of segments, each `FF`, a marker and, for most, a length; after a start of scan comes
 //! entropy-coded data, in which `FF` is followed by `00` (a data byte) or a restart marker. The image ends at the first
 //! end-of-image marker on that walk: one inside a segment, such as a thumbnail's, does not count, nor does anything that
-//! comes after. What of it is an image is for the decoder to say.
+//! comes after. Only the decoder judges whether the segments form an image.
 
 use std::ops::RangeInclusive;
 
@@ -23,31 +23,31 @@ const METADATA: u8 = 0xe1;
 const EXIF: &[u8] = b"Exif\0\0";
 const XMP: &[u8] = b"http://ns.adobe.com/xap/1.0/\0";
 
-/// What the header of the image says.
+/// The header of the image.
 #[derive(Debug, Clone, Copy)]
 struct Frame {
-    /// Its marker says how the image is coded.
+    /// The marker, which tells how the image is coded.
     marker: u8,
     width: u32,
     height: u32,
     #[cfg_attr(
         not(feature = "libjpeg"),
-        expect(dead_code, reason = "the decoder in Rust does not say what is missing")
+        expect(dead_code, reason = "the decoder in Rust does not report missing data")
     )]
     components: u8,
 }
 
-/// What the segments of a JPEG say.
+/// Facts from the segments of a JPEG.
 #[derive(Debug, Default)]
 pub(super) struct Segments<'a> {
-    /// Whether the end-of-image marker is there.
+    /// Whether there is an end-of-image marker.
     ended: bool,
     frame: Option<Frame>,
     /// Number of scans.
     scans: usize,
     /// Number of components of the first scan.
     first_scan: u8,
-    /// The EXIF block: all segments of it one after the other.
+    /// The EXIF block: all of its segments joined.
     pub(super) exif: Option<Vec<u8>>,
     /// The XMP packet.
     pub(super) xmp: Option<&'a [u8]>,
@@ -90,7 +90,7 @@ impl<'a> Segments<'a> {
                     self.xmp = Some(packet);
                 }
             }
-            // The frame headers are C0 to CF without three other tables.
+            // C0 to CF are frame headers, except for three other tables.
             0xc0..=0xcf if !matches!(marker, 0xc4 | 0xc8 | 0xcc) && self.frame.is_none() => {
                 if let &[_, high, low, left, right, components, ..] = body {
                     let (width, height) = (u16::from_be_bytes([left, right]), u16::from_be_bytes([high, low]));
@@ -106,14 +106,14 @@ impl<'a> Segments<'a> {
         self.frame.is_some_and(|frame| frame.marker > 0xc8)
     }
 
-    /// Whether the samples are predicted one from another, and not transformed in blocks.
+    /// Whether samples are predicted from their neighbours instead of transformed in blocks.
     #[cfg(not(feature = "libjpeg"))]
     fn lossless(&self) -> bool {
         self.frame.is_some_and(|frame| frame.marker & 3 == 3)
     }
 
-    /// Whether one pass of Huffman codes holds everything, so that a decoder runs out of data where rows are missing. Where there
-    /// are several passes, an early end costs detail in silence; where the coding is arithmetic, zeros follow the end.
+    /// Whether one pass of Huffman codes holds everything, so that a decoder runs out of data if rows are missing. With several
+    /// passes, an early end silently costs detail; with arithmetic coding, the decoder reads zeros after the end.
     #[cfg(feature = "libjpeg")]
     fn one_pass(&self) -> bool {
         let sequential =
@@ -121,7 +121,7 @@ impl<'a> Segments<'a> {
         self.scans == 1 && self.frame.is_some_and(sequential)
     }
 
-    /// What a JPEG without an end-of-image marker was in the middle of.
+    /// Where a JPEG without an end-of-image marker ends.
     fn missing(&self) -> &'static str {
         match self.scans {
             0 => "the file ends before the first scan",
@@ -129,13 +129,12 @@ impl<'a> Segments<'a> {
         }
     }
 
-    /// The error of a decoder, which may refuse a size of its own accord, or that of `check`, which comes first.
+    /// The error of `check` if it fails, else the decoder's, which may have a size limit of its own.
     fn too_large(&self, error: Error, check: Check<'_>) -> Error {
         self.frame.and_then(|frame| check(frame.width, frame.height).err()).unwrap_or(error)
     }
 
-    /// Whether `len` bytes have room for an image of this size: every 8x8 block of it takes a bit at least, however its Huffman
-    /// codes are.
+    /// Whether `len` bytes can hold an image of this size: each 8x8 block takes at least one bit, whatever the Huffman codes.
     fn check_room(&self, len: usize, width: u32, height: u32) -> Result<()> {
         let blocks = u64::from(width.div_ceil(8)) * u64::from(height.div_ceil(8));
         if self.arithmetic() || blocks <= 8 * len as u64 {
@@ -148,19 +147,19 @@ impl<'a> Segments<'a> {
 /// A decoded JPEG.
 pub(super) struct Photo {
     pub(super) image: RgbImage,
-    /// What the decoder says is damaged.
+    /// The damage that the decoder reports.
     pub(super) damage: Option<String>,
-    /// Rows are made up.
+    /// Some rows are made up.
     pub(super) truncated: bool,
 }
 
-/// The pixels of a JPEG as RGB, whether they are stored as grey, colours or inks.
+/// The pixels of a JPEG as RGB, whether stored as grey, colours or inks.
 ///
-/// One that ends early is an error unless `allow_truncated`. Of one whose end marker alone is missing all rows are there: it is
-/// damaged and no more.
+/// A JPEG that ends early is an error unless `allow_truncated`. If only the end marker is missing, all rows are present and
+/// the image merely counts as damaged.
 ///
 /// # Errors
-/// [`Error::ImageTruncated`], what `check` says, and [`Error::ImageDecode`] or [`Error::ImageUnsupported`] in the decoder's words.
+/// [`Error::ImageTruncated`], the error of `check`, and [`Error::ImageDecode`] or [`Error::ImageUnsupported`] in the decoder's words.
 #[cfg(feature = "libjpeg")]
 pub(super) fn decode(bytes: &[u8], segments: &Segments<'_>, allow_truncated: bool, check: Check<'_>) -> Result<Photo> {
     let truncated = || Err(Error::image_truncated(segments.missing()));
@@ -173,8 +172,8 @@ pub(super) fn decode(bytes: &[u8], segments: &Segments<'_>, allow_truncated: boo
     if !segments.one_pass() && !allow_truncated {
         return truncated();
     }
-    // With an end marker the decoder warns of what is missing before it, and of nothing where all rows are there; what a camera's
-    // maker put after them is no row.
+    // With an end marker appended, the decoder warns only if rows are missing. It also reports extra bytes before the marker,
+    // such as a camera maker's data; they are not missing rows.
     let ended = [bytes, &[PADDING, END_OF_IMAGE]].concat();
     let (image, warning) = super::libjpeg::decode(&ended, &check)?;
     let whole = warning.is_none_or(|words| words.ends_with("extraneous bytes before marker 0xd9"));
@@ -184,7 +183,7 @@ pub(super) fn decode(bytes: &[u8], segments: &Segments<'_>, allow_truncated: boo
     }
 }
 
-/// As with the feature `libjpeg`, by the decoder of the `image` crate, which reads less and whose pixels are a unit or two apart.
+/// As with the feature `libjpeg`, but with the decoder of the `image` crate: it reads fewer kinds, and its pixels differ by a unit or two.
 #[cfg(not(feature = "libjpeg"))]
 pub(super) fn decode(bytes: &[u8], segments: &Segments<'_>, allow_truncated: bool, check: Check<'_>) -> Result<Photo> {
     use ::image::{DynamicImage, ImageDecoder, codecs::jpeg::JpegDecoder};
@@ -193,7 +192,7 @@ pub(super) fn decode(bytes: &[u8], segments: &Segments<'_>, allow_truncated: boo
     }
     let kind = if segments.arithmetic() { Some("arithmetic") } else { segments.lossless().then_some("lossless") };
     if let Some(kind) = kind {
-        let reason = format!("a JPEG with {kind} coding, which is read with the feature libjpeg");
+        let reason = format!("a JPEG with {kind} coding, which needs the feature libjpeg");
         return Err(Error::image_unsupported(reason));
     }
     let failed = |error| segments.too_large(super::picture::error(error), check);

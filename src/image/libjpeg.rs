@@ -1,6 +1,6 @@
-//! JPEG by libjpeg-turbo, which Pillow uses too, with the settings that Pillow uses: the pixels are Pillow's bit for bit. The decoder
-//! of the `image` crate rounds otherwise, which moves the scores of small images. libjpeg-turbo alone says what it can read.
-#![allow(unsafe_code, reason = "calls of a C library; the arguments stand at the calls")]
+//! Decodes JPEG with libjpeg-turbo and Pillow's settings, so the pixels equal Pillow's bit for bit. The decoder of the `image` crate
+//! rounds differently, which changes the scores of small images. libjpeg-turbo alone decides what it can read.
+#![allow(unsafe_code, reason = "calls of a C library; each call states why it is sound")]
 
 use std::ffi::{CStr, c_int};
 
@@ -15,10 +15,10 @@ use turbojpeg_sys::{
 use super::{cmyk, picture::Check};
 use crate::{Error, Result};
 
-/// Most passes over the pixels that are read: a progressive JPEG has about ten, and a small file can make thousands.
+/// Most passes over the pixels: a progressive JPEG has about ten, but a small malicious file can have thousands.
 const MOST_SCANS: c_int = 500;
 
-/// How libjpeg's warnings begin; all of its other words are of errors.
+/// Beginnings of libjpeg's warnings; all of its other messages are errors.
 const WARNINGS: [&str; 6] = [
     "Corrupt JPEG data",
     "Premature end of JPEG file",
@@ -28,21 +28,21 @@ const WARNINGS: [&str; 6] = [
     "Unknown Adobe color transform",
 ];
 
-/// The pixels of a JPEG, and what libjpeg-turbo first warned of. `check` may refuse a size.
+/// The pixels of a JPEG, and libjpeg-turbo's first warning. `check` may refuse a size.
 ///
 /// # Errors
-/// [`Error::ImageDecode`] or [`Error::ImageUnsupported`] in libjpeg-turbo's words, and what `check` says.
+/// [`Error::ImageDecode`] or [`Error::ImageUnsupported`] in libjpeg-turbo's words, and the error of `check`.
 pub(super) fn decode(bytes: &[u8], check: Check<'_>) -> Result<(RgbImage, Option<String>)> {
     let turbo = Turbo::new(bytes)?;
     let header = turbo.header()?;
     let (width, height) = (turbo.get(TJPARAM_TJPARAM_JPEGWIDTH)?, turbo.get(TJPARAM_TJPARAM_JPEGHEIGHT)?);
     let precision = turbo.get(TJPARAM_TJPARAM_PRECISION)?;
     if precision != 8 {
-        return Err(Error::image_unsupported(format!("a JPEG of {precision} bits a sample")));
+        return Err(Error::image_unsupported(format!("a JPEG of {precision} bits per sample")));
     }
     let colours = turbo.get(TJPARAM_TJPARAM_COLORSPACE)? as i64;
     let inks = colours == i64::from(TJCS_TJCS_CMYK) || colours == i64::from(TJCS_TJCS_YCCK);
-    // Grey is asked for as grey: a lossless JPEG is not turned into other colours.
+    // Request grey for grey: the library cannot convert the colours of a lossless JPEG.
     let (format, channels) = match colours {
         _ if inks => (TJPF_TJPF_CMYK, 4),
         grey if grey == i64::from(TJCS_TJCS_GRAY) => (TJPF_TJPF_GRAY, 1),
@@ -52,17 +52,17 @@ pub(super) fn decode(bytes: &[u8], check: Check<'_>) -> Result<(RgbImage, Option
     let mut pixels = vec![0; width as usize * height as usize * channels as usize];
     let decoded = turbo.pixels(&mut pixels, width * channels, (format, channels))?;
     if inks {
-        // As Adobe writes them, and as Pillow takes them whoever wrote them: 255 is no ink.
+        // 255 means no ink, as Adobe writes it and as Pillow always reads it.
         let (inks, _) = pixels.as_chunks::<4>();
         pixels = inks.iter().flat_map(|inks| cmyk::pixel(&inks.map(|ink| 255 - ink))).collect();
     } else if channels == 1 {
         pixels = pixels.iter().flat_map(|&grey| [grey; 3]).collect();
     }
-    let image = RgbImage::from_raw(width, height, pixels).expect("three bytes a pixel");
+    let image = RgbImage::from_raw(width, height, pixels).expect("three bytes per pixel");
     Ok((image, decoded.or(header)))
 }
 
-/// A decompressor of one file.
+/// A decompressor for one file.
 struct Turbo<'a> {
     handle: tjhandle,
     bytes: &'a [u8],
@@ -70,32 +70,32 @@ struct Turbo<'a> {
 
 impl<'a> Turbo<'a> {
     fn new(bytes: &'a [u8]) -> Result<Self> {
-        // SAFETY: it takes a number and gives null or a handle, which `drop` destroys.
+        // SAFETY: it takes a number and returns null or a handle, which `drop` destroys.
         let handle = unsafe { tj3Init(TJINIT_TJINIT_DECOMPRESS as c_int) };
         if handle.is_null() {
-            return Err(Error::image_decode("libjpeg-turbo has no memory"));
+            return Err(Error::image_decode("libjpeg-turbo is out of memory"));
         }
         let turbo = Turbo { handle, bytes };
         for (parameter, value) in [(TJPARAM_TJPARAM_SCANLIMIT, MOST_SCANS), (TJPARAM_TJPARAM_SAVEMARKERS, 0)] {
-            // SAFETY: the handle is live; any parameter and value may be given.
+            // SAFETY: the handle is live; any parameter and value are allowed.
             unsafe { tj3Set(turbo.handle, parameter as c_int, value) };
         }
         Ok(turbo)
     }
 
-    /// Reads the header, up to the first scan; gives what was warned of.
+    /// Reads the header, up to the first scan; returns its warning, if any.
     fn header(&self) -> Result<Option<String>> {
-        // SAFETY: the handle is live, and pointer and length are those of one slice.
+        // SAFETY: the handle is live; pointer and length come from one slice.
         self.warning(unsafe { tj3DecompressHeader(self.handle, self.bytes.as_ptr(), self.bytes.len() as _) })
     }
 
-    /// Decodes into `pixels`, rows of `row` bytes, in a format of so many bytes a pixel; gives what was warned of.
+    /// Decodes into `pixels`, in rows of `row` bytes and a format with its bytes per pixel; returns its warning, if any.
     fn pixels(&self, pixels: &mut [u8], row: u32, (format, channels): (TJPF, u32)) -> Result<Option<String>> {
         let rows = self.get(TJPARAM_TJPARAM_JPEGHEIGHT)? as usize;
         let columns = self.get(TJPARAM_TJPARAM_JPEGWIDTH)? as usize;
         assert!(row as usize >= columns * channels as usize && pixels.len() == rows * row as usize);
-        // SAFETY: the handle is live; the bytes are those of which the header gave the numbers of rows and columns, and the pixels
-        // have room for as many rows of as many columns of the format, which the assertion compares.
+        // SAFETY: the handle is live; the bytes are the file whose header gave the numbers of rows and columns, and the assertion
+        // checks that `pixels` has room for them in this format.
         self.warning(unsafe {
             tj3Decompress8(
                 self.handle,
@@ -108,22 +108,22 @@ impl<'a> Turbo<'a> {
         })
     }
 
-    /// A number out of the header.
+    /// A number from the header.
     fn get(&self, parameter: TJPARAM) -> Result<u32> {
-        // SAFETY: the handle is live; any parameter may be asked for.
+        // SAFETY: the handle is live; any parameter may be read.
         let value = unsafe { tj3Get(self.handle, parameter as c_int) };
-        u32::try_from(value).map_err(|_| Error::image_decode("the JPEG holds no image"))
+        u32::try_from(value).map_err(|_| Error::image_decode("the JPEG contains no image"))
     }
 
-    /// What a call warned of, from its status.
+    /// The warning of a call, from its status.
     fn warning(&self, status: c_int) -> Result<Option<String>> {
         if status == 0 {
             return Ok(None);
         }
-        // SAFETY: the handle is live; the text is this thread's and ends with a zero, and it is copied before the next call.
+        // SAFETY: the handle is live; the text belongs to this thread, ends with a zero and is copied before the next call.
         let words = unsafe { CStr::from_ptr(tj3GetErrorStr(self.handle)).to_string_lossy() };
         let words = words.split_once("(): ").map_or(&*words, |(_, words)| words).replace('\n', " ");
-        // The code of an error after a warning is the warning's; the words are the error's.
+        // For an error after a warning, the code is still the warning's, but the words are the error's.
         if WARNINGS.iter().any(|start| words.starts_with(start)) {
             Ok(Some(words))
         } else if words.starts_with("Unsupported") {

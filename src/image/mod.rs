@@ -1,8 +1,8 @@
-//! From the bytes of a photo to what a network reads: decode, resize, crop, normalise.
+//! From the bytes of a photo to the network's input: decode, resize, crop, normalise.
 //!
-//! [`decode`] turns the bytes of an image file of any [`Format`] that is read into an image; [`Preprocess::pixels`] resizes and
-//! crops it to [`Pixels`], bit for bit as Pillow does; [`Preprocess::batch`] says what number each of their values stands
-//! for, and the device looks them up.
+//! [`decode`] reads an image file of any supported [`Format`]; [`Preprocess::pixels`] resizes and crops the image to
+//! [`Pixels`], bit for bit as Pillow does; [`Preprocess::batch`] adds a table with the normalised number for each value, and
+//! the device looks the values up.
 
 mod cmyk;
 mod crop;
@@ -22,7 +22,7 @@ mod resample;
 mod sniff;
 mod tiff;
 
-/// What images are in memory.
+/// The type of images in memory.
 pub use ::image::{DynamicImage, RgbImage};
 pub use crop::CropRounding;
 pub use decode::{DecodeOptions, Decoded, decode, open, read};
@@ -30,7 +30,7 @@ pub use format::Format;
 pub use preprocess::{IMAGENET_MEAN, IMAGENET_STD, Preprocess, Region, Resize};
 pub use resample::Filter;
 
-/// An 8-bit RGB image of the size that a network takes, before normalisation.
+/// An 8-bit RGB image in the network's input size, before normalisation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pixels {
     /// Columns.

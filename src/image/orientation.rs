@@ -1,19 +1,19 @@
-//! Which way up a photo was taken: the orientation in its EXIF block or, where that has none, in its XMP packet.
+//! Reads a photo's orientation from its EXIF block or, if that has none, from its XMP packet.
 
 use ::image::metadata::Orientation;
 
-/// The tag of the orientation.
+/// EXIF tag of the orientation.
 pub(super) const TAG: u16 = 0x112;
 
-/// How a photo has to be turned. An orientation in `exif` counts whatever it is, and only without one that in `xmp`, as in
-/// Pillow's `exif_transpose`; one that is out of range turns nothing.
+/// How to turn a photo. `xmp` counts only if `exif` has no orientation, not even an invalid one, as in Pillow's
+/// `exif_transpose`. An orientation out of range turns nothing.
 pub(super) fn orientation(exif: Option<&[u8]>, xmp: Option<&[u8]>) -> Orientation {
     let value = exif.and_then(in_exif).or_else(|| xmp.and_then(in_xmp));
     value.and_then(Orientation::from_exif).unwrap_or(Orientation::NoTransforms)
 }
 
-/// The orientation in a block of EXIF, a TIFF file without pixels, in either byte order: the first value of a number of any type,
-/// whole or not. One that is no orientation is 0; an entry that cannot be read is none.
+/// The orientation in an EXIF block, a TIFF file without pixels, in either byte order: the first value, a number of any type, whole
+/// or not. 0 for a number that is not an orientation; `None` if the entry cannot be read.
 fn in_exif(mut block: &[u8]) -> Option<u8> {
     while let Some(rest) = block.strip_prefix(b"Exif\0\0") {
         block = rest;
@@ -29,7 +29,7 @@ fn in_exif(mut block: &[u8]) -> Option<u8> {
     };
     let directory = block.get(usize::try_from(number(&block[4..8.min(block.len())])).ok()?..)?;
     let entries = number(directory.get(..2)?) as usize;
-    // Of entries with the same tag the last one counts.
+    // If several entries have the tag, the last one counts.
     let entry = directory[2..].chunks_exact(12).take(entries).rfind(|entry| number(&entry[..2]) == u64::from(TAG))?;
     let (kind, count) = (number(&entry[2..4]), number(&entry[4..8]) as usize);
     let len = match kind {
@@ -44,7 +44,7 @@ fn in_exif(mut block: &[u8]) -> Option<u8> {
         if size <= 4 { &entry[8..8 + size] } else { block.get(number(&entry[8..]) as usize..)?.get(..size)? };
     let value = values.get(..len)?;
     let value = match kind {
-        // Text, bytes without a meaning, and several bytes, which Pillow takes for such.
+        // Text, undefined bytes, and several bytes, which Pillow treats alike.
         2 | 7 => return Some(0),
         1 if count > 1 => return Some(0),
         5 | 10 => number(&value[..4]) as f64 / number(&value[4..]) as f64,
@@ -55,7 +55,7 @@ fn in_exif(mut block: &[u8]) -> Option<u8> {
     Some((1..=8).find(|&orientation| f64::from(orientation) == value).unwrap_or(0))
 }
 
-/// The orientation in a packet of XMP: one digit, in an attribute or an element.
+/// The orientation in an XMP packet: one digit, in an attribute or an element.
 fn in_xmp(packet: &[u8]) -> Option<u8> {
     const NAME: &[u8] = b"tiff:Orientation";
     packet.windows(NAME.len()).enumerate().find_map(|(at, window)| {

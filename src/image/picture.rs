@@ -1,4 +1,4 @@
-//! What every decoder gives, and what each of them needs.
+//! The common output of all decoders, and their limits.
 
 use std::io::ErrorKind;
 
@@ -6,26 +6,26 @@ use ::image::{DynamicImage, ImageBuffer, ImageError, error::UnsupportedErrorKind
 
 use crate::{Error, Result};
 
-/// Room for what a decoder needs beside the image.
+/// Memory that a decoder may use beside the image, in bytes.
 pub(super) const DECODER_BYTES: usize = 64 << 20;
 
 /// An image as stored.
 pub(super) struct Picture {
     pub(super) image: DynamicImage,
-    /// How it has to be turned.
+    /// How to turn it upright.
     pub(super) orientation: Orientation,
     pub(super) damage: Option<String>,
     pub(super) truncated: bool,
 }
 
 impl Picture {
-    /// An image without a flaw.
+    /// An undamaged image.
     pub(super) fn whole(image: DynamicImage, orientation: Orientation) -> Self {
         Picture { image, orientation, damage: None, truncated: false }
     }
 }
 
-/// Which sizes are accepted.
+/// Which sizes to accept.
 pub(super) struct Sizes {
     pub(super) max_pixels: u64,
 }
@@ -39,10 +39,10 @@ impl Sizes {
     }
 }
 
-/// Refuses a size in columns and rows.
+/// Checks a size in columns and rows, and may refuse it.
 pub(super) type Check<'a> = &'a dyn Fn(u32, u32) -> Result<()>;
 
-/// An image of one to four bytes a pixel: grey, grey and alpha, RGB, RGBA.
+/// An image of one to four bytes per pixel: grey, grey and alpha, RGB, RGBA.
 pub(super) fn from_samples(width: u32, height: u32, channels: usize, samples: Vec<u8>) -> Result<DynamicImage> {
     let image = match channels {
         1 => ImageBuffer::from_raw(width, height, samples).map(DynamicImage::ImageLuma8),
@@ -50,7 +50,7 @@ pub(super) fn from_samples(width: u32, height: u32, channels: usize, samples: Ve
         3 => ImageBuffer::from_raw(width, height, samples).map(DynamicImage::ImageRgb8),
         _ => ImageBuffer::from_raw(width, height, samples).map(DynamicImage::ImageRgba8),
     };
-    image.ok_or_else(|| Error::image_decode("the decoder gave too few pixels"))
+    image.ok_or_else(|| Error::image_decode("the decoder returned too few pixels"))
 }
 
 pub(super) fn error(error: ImageError) -> Error {

@@ -1,4 +1,4 @@
-//! PNG: the pixels count, and what is broken after them does not.
+//! Decodes PNG; damage after the pixels is not an error.
 
 use std::io::{Cursor, ErrorKind};
 
@@ -10,19 +10,19 @@ use super::{
 };
 use crate::{Error, Result};
 
-/// Keyword of the chunk with an XMP packet, that of ImageMagick's text with EXIF, and the largest text that is unpacked.
+/// Keyword of the chunk with an XMP packet, keyword of ImageMagick's text with EXIF, and the largest text to unpack in bytes.
 const XMP: &str = "XML:com.adobe.xmp";
 const RAW_EXIF: &str = "Raw profile type exif";
 const TEXT_BYTES: usize = 1 << 20;
 
-/// The pixels of a PNG with 8 bits a channel: of 16 bits the upper eight, as Pillow takes them. The checksum of the
-/// unpacked pixels counts only with `strict`.
+/// The pixels of a PNG with 8 bits per channel: the upper eight of 16, as in Pillow. The checksum of the unpacked pixels
+/// counts only with `strict`.
 pub(super) fn decode(bytes: &[u8], sizes: &Sizes, strict: bool) -> Result<Picture> {
-    // The header comes first: nothing is set up for an image that is too large.
+    // Check the header first, so that nothing is allocated for an image that is too large.
     if let Some((width, height)) = announced(bytes) {
         sizes.check(width, height)?;
     }
-    // It bounds a row and what is packed beside the pixels, and not the pixels.
+    // The limit bounds a row and the compressed metadata, but not the pixels.
     let mut decoder = Decoder::new_with_limits(Cursor::new(bytes), Limits { bytes: DECODER_BYTES });
     decoder.set_ignore_iccp_chunk(true);
     if strict {
@@ -45,8 +45,8 @@ pub(super) fn decode(bytes: &[u8], sizes: &Sizes, strict: bool) -> Result<Pictur
     Ok(Picture { image, orientation: turn(reader.info()), damage, truncated: false })
 }
 
-/// Reads what follows the pixels, which may be metadata, and gives what is wrong with it. An early end changes no pixel there, nor
-/// does a broken chunk; a checksum that does not fit the pixels' own chunk is an error.
+/// Reads the chunks after the pixels, such as metadata, and returns their damage: an early end or a broken chunk there changes no
+/// pixel. A wrong checksum of a chunk of pixels is an error.
 fn rest(reader: &mut Reader<Cursor<&[u8]>>) -> Result<Option<String>> {
     match reader.next_interlaced_row() {
         Ok(_) => Ok(reader.finish().err().map(|error| error.to_string())),
@@ -55,13 +55,13 @@ fn rest(reader: &mut Reader<Cursor<&[u8]>>) -> Result<Option<String>> {
     }
 }
 
-/// Columns and rows out of the header.
+/// Columns and rows from the header.
 fn announced(bytes: &[u8]) -> Option<(u32, u32)> {
     let (width, rest) = bytes.get(16..)?.split_first_chunk()?;
     Some((u32::from_be_bytes(*width), u32::from_be_bytes(*rest.first_chunk()?)))
 }
 
-/// Reads all rows, and nothing after them.
+/// Reads all rows and nothing more.
 fn read_rows(reader: &mut Reader<Cursor<&[u8]>>, samples: &mut [u8]) -> Result<()> {
     let width = reader.info().width;
     let stride = reader.output_line_size(width).ok_or_else(|| error(DecodingError::LimitsExceeded))?;
@@ -89,7 +89,7 @@ fn interlaced_rows(width: u32, height: u32) -> u32 {
     filled.map(|(_, row, step)| height.saturating_sub(*row).div_ceil(*step)).sum()
 }
 
-/// How the image has to be turned.
+/// How to turn the image upright.
 fn turn(info: &Info) -> ::image::metadata::Orientation {
     let xmp = info.utf8_text.iter().rev().find(|text| text.keyword == XMP);
     let xmp = xmp.and_then(|text| {

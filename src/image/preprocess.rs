@@ -1,4 +1,4 @@
-//! The recipe from an image of any size to the network's input.
+//! Preprocessing: from an image of any size to the network's input.
 
 use std::borrow::Cow;
 
@@ -10,7 +10,7 @@ use super::resample::{Axis, Filter, resize};
 use crate::error::{Error, Result};
 use crate::tensor::{PixelBatch, Shape, Tensor};
 
-/// Mean of the red, green and blue values of ImageNet's training photos, in units of 255.
+/// Mean red, green and blue of ImageNet's training photos, on a scale of 0 to 1.
 #[doc(hidden)]
 pub const IMAGENET_MEAN: [f32; 3] = [0.485, 0.456, 0.406];
 /// Standard deviation that goes with [`IMAGENET_MEAN`].
@@ -20,13 +20,13 @@ pub const IMAGENET_STD: [f32; 3] = [0.229, 0.224, 0.225];
 /// Largest side, in pixels, of the input and of the shorter side after the resize.
 const MAX_SIDE: usize = 8192;
 
-/// What happens to the image before the centre crop.
+/// The resize before the centre crop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Resize {
-    /// The shorter side gets this many pixels; the longer one keeps the proportion, rounded down.
+    /// The shorter side becomes this many pixels; the longer one keeps the proportion, rounded down.
     Shorter(usize),
-    /// Both sides get a size of their own, whatever the proportion.
+    /// Each side is resized on its own; the proportion may change.
     Squash {
         /// Rows.
         height: usize,
@@ -37,9 +37,9 @@ pub enum Resize {
     None,
 }
 
-/// Resize, centre crop and normalisation: what a checkpoint was trained to see.
+/// The preprocessing that a checkpoint was trained with: resize, centre crop and normalisation.
 ///
-/// The fields may be changed at will; [`Preprocess::check`] says what they may hold.
+/// The fields may be changed freely; [`Preprocess::check`] tells whether they are in range.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Preprocess {
@@ -47,19 +47,19 @@ pub struct Preprocess {
     pub height: usize,
     /// Columns of the network's input.
     pub width: usize,
-    /// What happens before the crop.
+    /// The resize before the crop.
     pub resize: Resize,
     /// Interpolation kernel of the resize.
     pub filter: Filter,
-    /// Where the crop lies when the margin is odd.
+    /// Rounding of the crop's offset if the margin is odd.
     pub rounding: CropRounding,
     /// Subtracted from each channel (red, green, blue) after division by 255.
     pub mean: [f32; 3],
-    /// Divides each channel after that.
+    /// Divides each channel after the subtraction.
     pub std: [f32; 3],
 }
 
-/// A rectangle in an image, in its pixels; pixel `i` covers `i` to `i + 1`.
+/// A rectangle in an image, in pixels; pixel `i` covers `i` to `i + 1`.
 #[doc(hidden)]
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Region {
@@ -67,14 +67,14 @@ pub struct Region {
     pub left: f64,
     /// Upper edge.
     pub top: f64,
-    /// Extent to the right.
+    /// Width.
     pub width: f64,
-    /// Extent downwards.
+    /// Height.
     pub height: f64,
 }
 
 impl Preprocess {
-    /// The centre `crop` by `crop` pixels of the image with its shorter side resized to `shorter`; offsets to even, and
+    /// Resizes the shorter side to `shorter` and takes the centre `crop` by `crop` pixels; ties of offsets to even, and
     /// ImageNet's mean and deviation.
     pub const fn centre_crop(crop: usize, shorter: usize, filter: Filter) -> Self {
         Preprocess {
@@ -88,24 +88,24 @@ impl Preprocess {
         }
     }
 
-    /// The recipe of torchvision's ImageNet weights (V1): 256, crop of 224, bilinear.
+    /// Preprocessing of torchvision's ImageNet weights (V1): shorter side 256, crop 224, bilinear.
     #[doc(hidden)]
     pub const fn torchvision() -> Self {
         Preprocess::centre_crop(224, 256, Filter::Bilinear)
     }
 
-    /// The whole image squashed to `size` by `size` pixels, bilinear: what CIFAR networks take.
+    /// The whole image squashed to `size` by `size` pixels, bilinear: the preprocessing of CIFAR networks.
     #[doc(hidden)]
     pub const fn square(size: usize, mean: [f32; 3], std: [f32; 3]) -> Self {
         let resize = Resize::Squash { height: size, width: size };
         Preprocess { resize, mean, std, ..Preprocess::centre_crop(size, size, Filter::Bilinear) }
     }
 
-    /// Whether every field is in its range: sides 1 to 8192 pixels, finite means, finite deviations above zero,
-    /// and finite numbers out of them.
+    /// Checks that every field is in range: sides of 1 to 8192 pixels, finite means, finite deviations above zero, and finite
+    /// results for every pixel value.
     ///
     /// # Errors
-    /// [`Error::ConfigValue`] with the first field that is not.
+    /// [`Error::ConfigValue`] with the first field that is out of range.
     #[doc(hidden)]
     pub fn check(&self) -> Result<()> {
         let (rows, columns) = match self.resize {
@@ -128,16 +128,17 @@ impl Preprocess {
         }
         if !self.table().as_flattened().iter().all(|value| value.is_finite()) {
             let value = format!("{:?} with a mean of {:?}", self.std, self.mean);
-            return Err(out_of_range("std", value, "numbers so large that normalised pixels are finite".into()));
+            return Err(out_of_range("std", value, "larger numbers, so that normalised pixels are finite".into()));
         }
         Ok(())
     }
 
     /// Resizes and crops `image` to [`Pixels`] of `height` by `width`.
     ///
-    /// Equal bit for bit to `PIL.Image.resize` (Pillow 13) of the RGB image followed by torchvision's or Hugging Face's
+    /// Equals, bit for bit, `PIL.Image.resize` (Pillow 13) of the RGB image followed by torchvision's or Hugging Face's
     /// centre crop. Only the crop is computed, so a panorama of 65535x1 pixels costs no more than a photo. Alpha is
-    /// dropped, not composited; of 16-bit values the upper eight bits count, as Pillow takes them of colours (grey ones it clips at 255). An image smaller than the crop gets a black border.
+    /// dropped, not composited. The upper eight bits of 16-bit values count, as in Pillow for colours (it clips 16-bit grey at
+    /// 255). An image smaller than the crop gets a black border.
     ///
     /// # Errors
     /// [`Error::ConfigValue`] as [`Preprocess::check`]; [`Error::ImageDecode`] for an image without pixels.
@@ -166,8 +167,8 @@ impl Preprocess {
         Pixels { width: self.width, height: self.height, data }
     }
 
-    /// Where the network's input lies in an image of `width` by `height` pixels: crop and resize undone. It is larger than the
-    /// image where the crop has a border.
+    /// The rectangle of an image of `width` by `height` pixels that the network's input shows: crop and resize undone. It is
+    /// larger than the image if the crop has a border.
     #[doc(hidden)]
     pub fn region(&self, width: u32, height: u32) -> Region {
         let (target_width, target_height) = self.resized(width, height);
@@ -194,10 +195,10 @@ impl Preprocess {
     }
 
     /// A batch of `images` `[N, 3, height, width]` in which each value x stands for `(x / 255 - mean) / std`, each operation in
-    /// f32, as torchvision's `ToTensor` and `Normalize` compute it. No images make a batch of none.
+    /// f32, as torchvision's `ToTensor` and `Normalize` compute it. For no images, an empty batch.
     ///
     /// # Errors
-    /// [`Error::Shape`] if one of the images is not `height` by `width`, [`Error::ConfigValue`] as [`Preprocess::check`].
+    /// [`Error::Shape`] if an image is not `height` by `width`, and the errors of [`Preprocess::check`].
     #[doc(hidden)]
     pub fn batch(&self, images: &[Pixels]) -> Result<PixelBatch> {
         self.check()?;
@@ -221,12 +222,12 @@ impl Preprocess {
         Ok(PixelBatch::new(shape, bytes, self.table()))
     }
 
-    /// What each value of each channel stands for.
+    /// The number for each value of each channel.
     fn table(&self) -> [[f32; 256]; 3] {
         std::array::from_fn(|c| std::array::from_fn(|value| (value as f32 / 255.0 - self.mean[c]) / self.std[c]))
     }
 
-    /// The numbers `[N, 3, height, width]` that [`Preprocess::batch`] stands for.
+    /// The normalised numbers `[N, 3, height, width]` of the batch of [`Preprocess::batch`].
     ///
     /// # Errors
     /// As [`Preprocess::batch`].
@@ -235,7 +236,7 @@ impl Preprocess {
     }
 }
 
-/// The image as RGB of 8 bits.
+/// The image as 8-bit RGB.
 fn rgb(image: &DynamicImage) -> Cow<'_, RgbImage> {
     match image {
         DynamicImage::ImageRgb8(image) => Cow::Borrowed(image),

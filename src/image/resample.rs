@@ -1,10 +1,10 @@
-//! Antialiased resizing of 8-bit RGB, bit for bit as Pillow's `Image.resize` does it, for a window of the result only.
+//! Resizes 8-bit RGB with antialiasing, bit for bit as Pillow's `Image.resize`; computes only a window of the result.
 //!
 //! A resize is two one-dimensional passes. Each output is a weighted mean of the inputs under a filter kernel that is
 //! centred on the output's place in the source and, when shrinking, widened by the shrink factor. The weights are
 //! normalised in f64, then rounded to 22 fractional bits; sums are exact in i32, and each pass rounds and clips to u8.
-//! Because of that clipping the order of the passes shows: the horizontal one comes first unless the image loses more
-//! than twice as many rows as columns, which is Pillow's rule since release 13.
+//! Because of the clipping, the order of the passes matters: the horizontal one comes first unless the image loses more
+//! than twice as many rows as columns, the rule of Pillow 13 and later.
 //!
 //! An axis that keeps its size gets a weight of exactly one at the pixel itself, so it needs no special case.
 
@@ -41,7 +41,7 @@ impl Filter {
     }
 }
 
-/// One axis of a resize from `source` to `target` pixels, of which `len` from `start` on are wanted.
+/// One axis of a resize from `source` to `target` pixels, of which the window is `len` pixels from `start` on.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Axis {
     pub(super) source: usize,
@@ -55,12 +55,12 @@ impl Axis {
         self.source as f64 / self.target as f64
     }
 
-    /// Place of wanted pixel `i` in the source, and the source pixels that its kernel reaches.
+    /// Place of pixel `i` of the window in the source, and the source pixels that its kernel reaches.
     fn reach(&self, i: usize, filter: Filter) -> (f64, Range<usize>) {
         let scale = self.scale();
         let centre = ((self.start + i as u64) as f64 + 0.5) * scale;
         let support = filter.support() * scale.max(1.0);
-        // `as` saturates below zero, and truncates as a C cast does.
+        // `as` saturates below zero and truncates like a C cast.
         let first = (centre - support + 0.5) as usize;
         let end = ((centre + support + 0.5) as usize).min(self.source);
         (centre, first..end)
@@ -80,7 +80,7 @@ fn clip(sum: i32) -> u8 {
     (sum >> BITS).clamp(0, 255) as u8
 }
 
-/// Weights of some outputs of an axis, one behind the other.
+/// Weights of some outputs of an axis, one after the other.
 #[derive(Default)]
 struct Taps {
     /// First source pixel and number of weights of each output.
@@ -90,7 +90,7 @@ struct Taps {
 }
 
 impl Taps {
-    /// Adds the weights of wanted pixel `i`.
+    /// Adds the weights of pixel `i` of the window.
     fn push(&mut self, axis: &Axis, i: usize, filter: Filter) {
         let (centre, reach) = axis.reach(i, filter);
         let narrow = 1.0 / axis.scale().max(1.0);
@@ -167,7 +167,7 @@ fn down(rows: &[u8], width: usize, columns: Range<usize>, first: usize, axis: &A
     out
 }
 
-/// The wanted window of `source` (interleaved RGB, `x.source` by `y.source` pixels) resized to `x.target` by
+/// The window of `source` (interleaved RGB, `x.source` by `y.source` pixels) resized to `x.target` by
 /// `y.target`: `x.len` by `y.len` pixels. Memory: the result, the source pixels that it reaches along one axis, and a
 /// bounded table.
 ///
@@ -226,7 +226,7 @@ mod tests {
 
     #[test]
     fn a_table_in_several_rounds_gives_the_same() {
-        // 3 rows of 700,000 pixels to 2 outputs a row: 700,000 taps and more each, so one output a round.
+        // 3 rows of 700,000 pixels to 2 outputs per row: at least 700,000 taps each, so one output per round.
         let width = 700_000;
         let source: Vec<u8> = noise(3 * width).repeat(3);
         let both = across(&source, width, 0, &whole(width, 3), Filter::Bicubic);

@@ -1,9 +1,9 @@
-//! What kind of file some bytes are, by content and never by name.
+//! Recognises the kind of a file by its content, never by its name.
 
 use super::Format;
 use crate::error::{Error, Result};
 
-/// The format of an image that is read, or an error that names what the bytes are instead.
+/// The format of a supported image, or an error that names the kind of file instead.
 pub(super) fn sniff(bytes: &[u8]) -> Result<Format> {
     if bytes.is_empty() {
         return Err(Error::image_decode("the file is empty"));
@@ -29,10 +29,10 @@ pub(super) fn sniff(bytes: &[u8]) -> Result<Format> {
     Err(Error::image_decode(reason))
 }
 
-/// The error for a format that another build reads.
+/// The error for a format that needs a build with another feature.
 pub(super) fn not_in_this_build(format: Format) -> Error {
     let (name, feature) = (format.name(), format.name().to_lowercase());
-    let reason = format!("{name} is read by a build with the feature {feature} only; convert it to JPEG or PNG first");
+    let reason = format!("reading {name} needs a build with the feature {feature}; convert it to JPEG or PNG first");
     Error::image_unsupported(reason)
 }
 
@@ -57,7 +57,7 @@ fn known(bytes: &[u8]) -> Option<Format> {
     match (bytes.get(..4)?, bytes.get(4..8)?, bytes.get(8..12)?) {
         (b"RIFF", _, b"WEBP") => Some(Format::WebP),
         (_, b"ftyp", b"avif" | b"avis") => Some(Format::Avif),
-        // A name for any contents: what it is compatible with says more.
+        // A generic name: the list of compatible kinds says more.
         (length, b"ftyp", b"mif1" | b"msf1") => {
             let end = u32::from_be_bytes(*length.first_chunk()?) as usize;
             let compatible = bytes.get(16..end).unwrap_or_default().as_chunks::<4>().0;
@@ -68,7 +68,7 @@ fn known(bytes: &[u8]) -> Option<Format> {
     }
 }
 
-/// First bytes of kinds of file that people take for images, or that hold images.
+/// First bytes of files that people mistake for images, or that contain images.
 const MAGIC: &[(&[u8], &str)] = &[
     (b"FUJIFILMCCD-RAW", "a camera's raw photo"),
     (b"%PDF-", "PDF"),
@@ -90,7 +90,7 @@ const MAGIC: &[(&[u8], &str)] = &[
     (b"\x1a\x45\xdf\xa3", "a Matroska or WebM video"),
 ];
 
-/// Name of a kind of file that is recognised but not read.
+/// Name of a recognised kind of file that is not supported.
 fn foreign(bytes: &[u8]) -> Option<&'static str> {
     if let Some((_, kind)) = MAGIC.iter().find(|(magic, _)| bytes.starts_with(magic)) {
         return Some(kind);
@@ -108,7 +108,7 @@ fn foreign(bytes: &[u8]) -> Option<&'static str> {
     (head.starts_with("<svg") || head.starts_with("<?xml") && head.contains("<svg")).then_some("SVG")
 }
 
-/// What a text is, or `None` if the bytes are not text.
+/// The kind of a text, or `None` if the bytes are not text.
 fn text(bytes: &[u8]) -> Option<&'static str> {
     let head = head(bytes);
     let binary = head.chars().any(|c| c == char::REPLACEMENT_CHARACTER || c.is_control() && !c.is_whitespace());
@@ -127,7 +127,7 @@ fn text(bytes: &[u8]) -> Option<&'static str> {
 /// The first kilobyte as lower-case text, without a byte-order mark or white space in front.
 fn head(bytes: &[u8]) -> String {
     let text = String::from_utf8_lossy(&bytes[..bytes.len().min(1024)]);
-    // A character cut in two at the end of the kilobyte is no sign of binary data.
+    // A character cut in two at the end of the kilobyte does not mean binary data.
     let text = if bytes.len() > 1024 { text.trim_end_matches(char::REPLACEMENT_CHARACTER) } else { &text };
     text.trim_start_matches('\u{feff}').trim_start().to_lowercase()
 }

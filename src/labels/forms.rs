@@ -1,17 +1,17 @@
-//! The forms in which class names are written down: lists, and objects from index to name or from name to index.
+//! Reads class names from JSON: lists, and objects from index to name or from name to index.
 
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-/// Largest number of classes that names are kept for.
+/// Most classes that may have names.
 const MAX_CLASSES: usize = 1 << 20;
 
-/// What is wrong with names that are written down.
+/// An error in a list of names.
 pub(crate) struct Refused {
-    /// The part that is wrong.
+    /// The wrong value.
     pub(crate) value: String,
-    /// What it may be.
+    /// The values allowed in its place.
     pub(crate) expected: String,
 }
 
@@ -19,12 +19,12 @@ fn refused(value: impl ToString, expected: impl Into<String>) -> Refused {
     Refused { value: value.to_string(), expected: expected.into() }
 }
 
-/// Names in class order out of JSON: a list, an object from index to name, or one from name to index. A name is text, a number, true
-/// or false, or, as Keras's `imagenet_class_index.json` has it, a list that ends in the name. A class without a name is called by its
-/// index.
+/// Names in class order from JSON: a list, an object from index to name, or one from name to index. A name is text, a number, true
+/// or false, or, as in Keras's `imagenet_class_index.json`, a list that ends with the name. The index stands in for a missing
+/// name.
 ///
 /// # Errors
-/// The first part that is none of these.
+/// The first value that has none of these forms.
 pub(crate) fn names(value: &Value) -> Result<Vec<String>, Refused> {
     match value {
         Value::Array(list) if list.len() > MAX_CLASSES => {
@@ -41,8 +41,8 @@ pub(crate) fn names(value: &Value) -> Result<Vec<String>, Refused> {
     }
 }
 
-/// As [`names`], of text such as `{0: 'tench', 1: 'goldfish'}`, an entry a line: a dictionary that Python printed. Nothing if it is
-/// something else.
+/// As [`names`], from a dictionary that Python printed, such as `{0: 'tench', 1: 'goldfish'}`, with one entry per line. `None` for
+/// any other text.
 pub(super) fn python_dictionary(text: &str) -> Option<Result<Vec<String>, Refused>> {
     let lines = text.strip_prefix('{')?.strip_suffix('}')?.lines().map(str::trim).filter(|line| !line.is_empty());
     let entry = |line: &str| -> Option<(String, Value)> {
@@ -64,7 +64,7 @@ fn from_index(object: &Map<String, Value>) -> Result<Vec<String>, Refused> {
     by_index(entries.collect::<Result<Vec<_>, _>>()?.into_iter())
 }
 
-/// Names in the order of their indices; the keys are for messages.
+/// Names in the order of their indices; error messages quote the keys.
 fn by_index<'a>(entries: impl Iterator<Item = (usize, &'a String, String)>) -> Result<Vec<String>, Refused> {
     let mut named = BTreeMap::new();
     for (index, key, name) in entries {
@@ -79,7 +79,7 @@ fn by_index<'a>(entries: impl Iterator<Item = (usize, &'a String, String)>) -> R
     Ok((0..classes).map(|index| named.remove(&index).unwrap_or_else(|| index.to_string())).collect())
 }
 
-/// The name of class `index` that `value` holds.
+/// The name of class `index` in `value`.
 fn name(index: usize, value: &Value) -> Result<String, Refused> {
     match value {
         Value::String(name) => Ok(name.clone()),
@@ -94,7 +94,7 @@ fn name(index: usize, value: &Value) -> Result<String, Refused> {
     }
 }
 
-/// An index that stands where a name could.
+/// An index in place of a name.
 fn index(value: &Value) -> Option<usize> {
     match value {
         Value::Number(number) => number.as_u64().and_then(|index| index.try_into().ok()),
@@ -103,7 +103,7 @@ fn index(value: &Value) -> Option<usize> {
     }
 }
 
-/// Whether a key is an index, or meant to be one.
+/// Whether a key looks like an index.
 fn is_number(key: &str) -> bool {
     key.trim().parse::<f64>().is_ok()
 }

@@ -1,4 +1,4 @@
-//! From logits to named classes: scores, the best of them, and what they are called.
+//! From logits to named classes: scores, the best classes, and their names.
 
 pub(crate) mod forms;
 
@@ -8,10 +8,10 @@ use forms::Refused;
 
 use crate::{Error, Result};
 
-/// WordNet ids and names of the 1000 ImageNet classes, a class a line.
+/// WordNet ids and names of the 1000 ImageNet classes, one class per line.
 const IMAGENET: &str = include_str!("../../weights/imagenet1k.txt");
 
-/// Class names by index. Cheap to clone. A class without a name is called by its index.
+/// Class names by index. Cheap to clone. The index stands in for a missing name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Labels(Arc<[String]>);
 
@@ -21,17 +21,17 @@ impl Labels {
         Labels(names.into())
     }
 
-    /// The classes of ILSVRC 2012 in the order that all ImageNet-1k checkpoints use.
+    /// The classes of ILSVRC 2012, in the order of all ImageNet-1k checkpoints.
     pub fn imagenet() -> Self {
         let rows = IMAGENET.lines().filter(|line| !line.starts_with('#'));
         Labels(rows.map(|line| line.split_once('\t').map_or(line, |(_, name)| name).to_string()).collect())
     }
 
-    /// Reads names out of the text of a label file: a name a line, a JSON list, a JSON object from index to name or from name to
-    /// index, Keras's `imagenet_class_index.json`, or a dictionary that Python printed, an entry a line.
+    /// Reads names from the text of a label file: one name per line, a JSON list, a JSON object from index to name or from name to
+    /// index, Keras's `imagenet_class_index.json`, or a dictionary that Python printed with one entry per line.
     ///
     /// # Errors
-    /// [`Error::ConfigValue`] if the text starts as JSON and is not one of these; `place` names the file in it.
+    /// [`Error::ConfigValue`] if the text begins like JSON but has none of these forms; `place` names the file in the error.
     pub fn parse(place: &str, text: &str) -> Result<Self> {
         let invalid = |value: String, expected: String| Error::config_value(place, "labels", value, expected);
         let refused = |Refused { value, expected }| invalid(value, expected);
@@ -48,7 +48,7 @@ impl Labels {
         }
         let names: Vec<String> = text.lines().map(|line| line.trim().to_string()).collect();
         if names.iter().all(String::is_empty) {
-            Err(invalid("nothing".into(), "a name a line".into()))
+            Err(invalid("nothing".into(), "one name per line".into()))
         } else {
             Ok(Labels::new(names))
         }
@@ -62,11 +62,11 @@ impl Labels {
         }
     }
 
-    /// The class that is meant by `wanted`: an index below `classes`, a name, one of the names that a name lists with commas, or a part
+    /// Finds the class that `wanted` names: an index below `classes`, a name, one of several names separated by commas, or a part
     /// of a name that only one class has. Case does not matter.
     ///
     /// # Errors
-    /// [`Error::ConfigValue`] if there is no such class, or if there are several.
+    /// [`Error::ConfigValue`] if no class matches, or several do.
     #[doc(hidden)]
     pub fn find(&self, wanted: &str, classes: usize) -> Result<usize> {
         let invalid = |expected: String| Error::config_value("labels", "class", wanted, expected);
@@ -81,21 +81,21 @@ impl Labels {
         let exact: Vec<usize> = containing.iter().copied().filter(|&i| names[i] == part || whole(&names[i])).collect();
         match (&exact[..], &containing[..]) {
             (&[index], _) | (_, &[index]) => Ok(index),
-            (_, []) => Err(invalid("an index or the name of a class; no class is called so".into())),
+            (_, []) => Err(invalid("an index or a class name; no class has this name".into())),
             (_, several) => {
                 let some: Vec<String> = several.iter().take(10).map(|&i| format!("{i} {}", self.name(i))).collect();
-                Err(invalid(format!("one class; {} are called so: {}", several.len(), some.join("; "))))
+                Err(invalid(format!("one class; {} match: {}", several.len(), some.join("; "))))
             }
         }
     }
 
-    /// How many names there are.
+    /// Number of names.
     #[doc(hidden)]
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// No class has a name.
+    /// Whether no class has a name.
     #[doc(hidden)]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -107,16 +107,16 @@ impl Labels {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Scoring {
-    /// Shares of one: exactly one class is right.
+    /// Scores that sum to one: exactly one class is right.
     Softmax,
-    /// Each class for itself, in 0..1.
+    /// An independent score in 0..1 for each class.
     Sigmoid,
     /// The logits themselves.
     Logits,
 }
 
 impl Scoring {
-    /// Scores of one image's logits, computed in f64.
+    /// The scores of one image from its logits, computed in f64.
     pub fn scores(self, logits: &[f32]) -> Vec<f32> {
         match self {
             Scoring::Softmax => {
@@ -136,16 +136,16 @@ impl Scoring {
 pub struct Class {
     /// Position among the logits.
     pub index: usize,
-    /// Its name, or its index where it has none.
+    /// Name of the class, or its index if it has none.
     pub label: String,
-    /// In 0..1 unless the model's scores are plain logits.
+    /// Score: in 0..1, unless the model's scores are plain logits.
     pub score: f32,
 }
 
 /// The scores of one image.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Prediction {
-    /// One score a class, in class order.
+    /// One score per class, in class order.
     pub scores: Vec<f32>,
     labels: Labels,
 }
@@ -157,7 +157,7 @@ impl Prediction {
         Prediction { scores, labels }
     }
 
-    /// The `k` classes of the highest scores, best first; of equal ones the lower index first.
+    /// The `k` classes with the highest scores, best first; for equal scores, the lower index first.
     pub fn top(&self, k: usize) -> Vec<Class> {
         let mut order: Vec<usize> = (0..self.scores.len()).collect();
         order.sort_by(|&a, &b| self.scores[b].total_cmp(&self.scores[a]).then(a.cmp(&b)));

@@ -1,9 +1,9 @@
-//! A mean over a window commutes with a 1x1 convolution, both being linear: pooled first, the convolution has fewer pixels to do.
-//! DenseNet's transitions (Huang et al. 2016, section 3) are such pairs.
+//! Moves a mean pooling before the 1x1 convolution that it follows, so that the convolution computes fewer pixels. Both are linear, so
+//! they commute. DenseNet's transitions (Huang et al. 2016, section 3) are such pairs.
 
 use crate::graph::{Conv2dParams, Graph, Node, Op, ValueId};
 
-/// `graph` with every 1x1 convolution that only a mean pooling reads exchanged with it. The value after both keeps its id.
+/// Exchanges, in `graph`, every 1x1 convolution that only a mean pooling reads with that pooling. The value after both keeps its id.
 pub(super) fn commute(graph: &Graph) -> Graph {
     let nodes = graph.nodes();
     let Some(Op::Input { channels }) = nodes.first().map(|node| &node.op) else { return graph.clone() };

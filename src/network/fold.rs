@@ -1,4 +1,4 @@
-//! Batch norm as what it is at inference: a scale and a shift of each channel, which go into the weights before it.
+//! Folds a batch norm into the weights before it: at inference it is a scale and a shift of each channel.
 
 use super::{ConvWeights, Norm};
 use crate::{Result, checkpoint::Checkpoint};
@@ -6,7 +6,7 @@ use crate::{Result, checkpoint::Checkpoint};
 /// Scale and shift of a batch norm at inference, `y = scale * x + shift`, in f64 (Ioffe and Szegedy 2015, algorithm 2, line 11).
 ///
 /// # Errors
-/// What [`Checkpoint::tensor`] finds wrong.
+/// The errors of [`Checkpoint::tensor`].
 pub(crate) fn scale_shift(checkpoint: &Checkpoint, norm: &Norm) -> Result<Vec<(f64, f64)>> {
     let read = |part: &str| checkpoint.tensor(&format!("{}.{part}", norm.prefix), &[norm.channels]);
     let (weight, bias) = (read("weight")?, read("bias")?);
@@ -21,7 +21,7 @@ pub(crate) fn scale_shift(checkpoint: &Checkpoint, norm: &Norm) -> Result<Vec<(f
 /// Scale and shift of each output channel of a layer: its bias, then its batch norm.
 ///
 /// # Errors
-/// What [`Checkpoint::tensor`] finds wrong.
+/// The errors of [`Checkpoint::tensor`].
 pub(crate) fn output_affine(checkpoint: &Checkpoint, weights: &ConvWeights, outputs: usize) -> Result<Vec<(f64, f64)>> {
     let mut affine = match &weights.norm {
         Some(norm) => scale_shift(checkpoint, norm)?,

@@ -1,17 +1,17 @@
-//! Graph to layers: batch norm, addition and activation go into the operator before them, wherever they are its only reader. A batch norm
-//! and ReLU that stand before one convolution or pooling alone (DenseNet) go into that one's loads.
+//! Fuses a graph into layers. Batch norm, addition and activation are fused into the operator before them if they are its only reader.
+//! A batch norm and ReLU that only one convolution or pooling reads (DenseNet) are fused into its loads.
 
 use std::collections::HashMap;
 
 use super::{Activation, Addend, ConvWeights, Epilogue, Layer, LayerOp, Norm, Subsample};
 use crate::graph::{Graph, Op, ValueId};
 
-/// The layers of a network, each after those whose values it reads, and a line for each fusion taken or refused.
+/// The layers of a network, each after its inputs, and a line for each fusion taken or refused.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Fused {
     /// In execution order.
     pub layers: Vec<Layer>,
-    /// One line a decision.
+    /// One line per decision.
     pub report: Vec<String>,
 }
 
@@ -51,18 +51,18 @@ pub fn fuse(graph: &Graph) -> Fused {
                     prologues.insert(reader, (norm, node.inputs[0]));
                     continue;
                 }
-                chain.report.push(format!("{}: stands alone, no convolution of its own before it", node.name));
+                chain.report.push(format!("{}: a separate layer: no convolution feeds it alone", node.name));
                 let norm = Some(Norm { prefix: prefix.clone(), channels: *channels, eps: *eps });
                 (LayerOp::Elementwise { norm, gated: false, epilogue: chain.epilogue() }, inputs)
             }
             Op::Scale => (LayerOp::Elementwise { norm: None, gated: true, epilogue: chain.epilogue() }, inputs),
             op @ (Op::Relu | Op::Sigmoid) => {
-                chain.report.push(format!("{}: stands alone, other readers need the value before it", node.name));
+                chain.report.push(format!("{}: a separate layer: its input has other readers", node.name));
                 let epilogue = Epilogue { residual: None, activation: activation(op) };
                 (LayerOp::Elementwise { norm: None, gated: false, epilogue }, inputs)
             }
             Op::Add => {
-                chain.report.push(format!("{}: stands alone, neither addend is a convolution for it alone", node.name));
+                chain.report.push(format!("{}: a separate layer: no convolution feeds it alone", node.name));
                 let [first, second] = node.inputs[..] else { continue };
                 let (source, addend) = if readers.add_takes(graph, first) { (second, first) } else { (first, second) };
                 let residual = Some(chain.addend(addend));
@@ -82,18 +82,18 @@ pub fn fuse(graph: &Graph) -> Fused {
         let output = ValueId(chain.end);
         layers.push(Layer { name: node.name.clone(), op, inputs, output });
     }
-    // A layer runs where its last node stood, which is after every value it reads.
+    // A layer runs at the place of its last node, after every value that it reads.
     layers.sort_by_key(|layer| layer.output);
     Fused { layers, report }
 }
 
-/// What an operator does to each element alone, where an epilogue can do it.
+/// The elementwise operation of an operator, if an epilogue can do it.
 fn activation(op: &Op) -> Activation {
     let known = [(Op::Relu, Activation::Relu), (Op::Sigmoid, Activation::Sigmoid)];
     known.into_iter().find(|(known, _)| known == op).map_or(Activation::None, |(_, activation)| activation)
 }
 
-/// Who reads each value.
+/// The readers of each value.
 struct Readers(Vec<Vec<usize>>);
 
 impl Readers {
@@ -111,7 +111,7 @@ impl Readers {
         if let [reader] = self.0[value][..] { Some(reader) } else { None }
     }
 
-    /// Whether `value` is a shortcut A that is computed in the addition that alone reads it.
+    /// Whether `value` is a shortcut A whose only reader, an addition, computes it.
     fn add_takes(&self, graph: &Graph, value: ValueId) -> bool {
         let is_shortcut = |id: &ValueId| matches!(graph.nodes()[id.0].op, Op::SubsamplePad { .. });
         let reader = self.only_reader(value.0).map(|reader| &graph.nodes()[reader]);
@@ -119,7 +119,7 @@ impl Readers {
     }
 }
 
-/// The nodes that a layer takes in, one after the other, as long as each is the only reader of the one before.
+/// The chain of nodes to fuse into one layer: each is the only reader of the one before.
 struct Chain<'a> {
     graph: &'a Graph,
     readers: &'a Readers,
@@ -152,7 +152,7 @@ impl Chain<'_> {
         Some(norm)
     }
 
-    /// The convolution or pooling that alone reads this batch norm's ReLU, both of which then happen as it loads.
+    /// The only reader of this batch norm's ReLU, if it is a convolution or pooling, which can do both as it loads.
     fn prologue_of(&mut self) -> Option<usize> {
         let nodes = self.graph.nodes();
         let relu = self.next().filter(|&next| nodes[next].op == Op::Relu)?;

@@ -1,74 +1,74 @@
-//! Layers: operators with what was fused into them, independent of what computes them.
+//! Layers: operators together with everything fused into them, independent of the executor.
 
 use serde::{Deserialize, Serialize};
 
 use crate::graph::{Conv2dParams, Plain, PoolParams, ValueId};
 
-/// An operator with everything that was fused into it. It yields the graph value of the last node it took in.
+/// An operator with all operators fused into it. Its output is the graph value of the last node fused.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Layer {
-    /// Name of the node it started from.
+    /// Name of the layer's first node.
     pub name: String,
-    /// What it computes.
+    /// The operation.
     pub op: LayerOp,
-    /// The values it reads first-hand (the residual is in its epilogue).
+    /// The input values, without the residual, which is in the epilogue.
     pub inputs: Vec<ValueId>,
-    /// The graph value it yields.
+    /// The output value in the graph.
     pub output: ValueId,
 }
 
-/// The operators that kernels serve.
+/// The operators that kernels compute.
 #[derive(Debug, Clone, PartialEq)]
 pub enum LayerOp {
     /// Convolution, batch norm folded into its weights, with a prologue and an epilogue.
     Conv2d {
-        /// Batch norm and ReLU on what it reads.
+        /// Batch norm and ReLU on the input.
         prologue: Option<Norm>,
-        /// Where its weights come from.
+        /// Source of the weights.
         weights: ConvWeights,
         /// Extents.
         params: Conv2dParams,
-        /// What follows the sum.
+        /// The operations after the sum.
         epilogue: Epilogue,
     },
-    /// Two convolutions of these extents with bias and ReLU, and the input added before the last ReLU: made by a plan of
+    /// Two convolutions of these extents with bias and ReLU, and the input added before the last ReLU. A plan makes it from
     /// this layer and the one before.
     Block {
-        /// Number of the layer that is the first of them.
+        /// Number of the layer with the first convolution.
         first: usize,
         /// Extents.
         params: Conv2dParams,
     },
     /// Maximum (`max`) or mean over a window.
     Pool2d {
-        /// Batch norm and ReLU on what it reads.
+        /// Batch norm and ReLU on the input.
         prologue: Option<Norm>,
-        /// Maximum, else mean.
+        /// Maximum if true, else mean.
         max: bool,
         /// Extents.
         params: PoolParams,
     },
-    /// An operator as it is.
+    /// An operator on its own.
     Plain {
-        /// Which.
+        /// The operator.
         op: Plain,
-        /// Where its weights come from, if it has any.
+        /// Source of the weights, if it has any.
         weights: Option<ConvWeights>,
     },
-    /// Batch norm or gate (if any), addition and activation that found no convolution to go into. Without an input it starts from zero.
+    /// Batch norm or gate (if any), addition and activation that no convolution could take in. Without an input it starts from zero.
     Elementwise {
         /// Scale and shift.
         norm: Option<Norm>,
         /// Whether the second input is a gate, `[N, C, 1, 1]`, which scales the first.
         gated: bool,
-        /// What follows.
+        /// The operations after the scale.
         epilogue: Epilogue,
     },
-    /// All inputs side by side along the channels.
+    /// All inputs concatenated along the channels.
     Concat,
 }
 
-/// Names of the tensors that make a convolution's or linear layer's folded weights and bias.
+/// Names of the tensors from which a convolution's or linear layer's folded weights and bias are computed.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ConvWeights {
     /// Weight tensor.
@@ -82,7 +82,7 @@ pub struct ConvWeights {
 /// A batch norm by name.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Norm {
-    /// Name before `.weight`, `.bias`, `.running_mean`, `.running_var`.
+    /// Prefix of `.weight`, `.bias`, `.running_mean` and `.running_var`.
     pub prefix: String,
     /// Channels.
     pub channels: usize,
@@ -90,12 +90,12 @@ pub struct Norm {
     pub eps: f32,
 }
 
-/// What happens to a sum before it is stored.
+/// Operations on a sum before it is stored.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Epilogue {
     /// Second addend.
     pub residual: Option<Addend>,
-    /// What happens last.
+    /// The last operation.
     pub activation: Activation,
 }
 
@@ -104,7 +104,7 @@ pub struct Epilogue {
 pub struct Addend {
     /// The value.
     pub value: ValueId,
-    /// Shortcut A: every `stride`-th pixel of it behind `before` zero channels.
+    /// Shortcut A: every `stride`-th pixel of the value after `before` zero channels.
     pub subsample: Option<Subsample>,
 }
 
@@ -117,11 +117,11 @@ pub struct Subsample {
     pub before: usize,
 }
 
-/// What happens to a sum last, before it is stored. The numbers are those of the shaders.
+/// The last operation on a sum before it is stored. The shaders use the same numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Activation {
-    /// Nothing.
+    /// No operation.
     #[default]
     None = 0,
     /// Clamp at zero.
@@ -137,7 +137,7 @@ impl Layer {
         self.inputs.iter().copied().chain(added)
     }
 
-    /// The second addend of its epilogue; a block adds its input.
+    /// The second addend of the epilogue; a block adds its input.
     pub(crate) fn residual(&self) -> Option<ValueId> {
         match &self.op {
             LayerOp::Conv2d { epilogue, .. } | LayerOp::Elementwise { epilogue, .. } => {
@@ -150,7 +150,7 @@ impl Layer {
 }
 
 impl LayerOp {
-    /// The weights that it multiplies by, their extents as those of a convolution, and the shape of the tensor.
+    /// The weights that the layer multiplies by, their extents as a convolution, and the shape of the tensor.
     pub(crate) fn weights(&self) -> Option<(&ConvWeights, Conv2dParams, Vec<usize>)> {
         match self {
             LayerOp::Conv2d { weights, params, .. } => Some((weights, *params, params.weight_shape().into())),
@@ -163,7 +163,7 @@ impl LayerOp {
         }
     }
 
-    /// A batch norm that is not folded into weights.
+    /// The layer's batch norm, if it is not folded into weights.
     pub(crate) fn norm(&self) -> Option<&Norm> {
         match self {
             LayerOp::Conv2d { prologue: norm, .. }
@@ -173,7 +173,7 @@ impl LayerOp {
         }
     }
 
-    /// Number of the layer that is the first convolution of a block.
+    /// Number of the layer with a block's first convolution.
     pub(crate) fn first(&self) -> Option<usize> {
         if let LayerOp::Block { first, .. } = self { Some(*first) } else { None }
     }

@@ -1,4 +1,4 @@
-//! A graph made ready for executors: `commute` and `fuse` make layers out of nodes. Nothing here depends on a device or on the input's
+//! Prepares a graph for executors: `commute` and `fuse` turn its nodes into layers. Nothing here depends on a device or on the input's
 //! size.
 
 mod commute;
@@ -20,7 +20,7 @@ use crate::{
     graph::{Graph, ValueId},
 };
 
-/// A checkpoint's graph with its layers: all of a network that does not depend on the input's size.
+/// A checkpoint's graph with its layers: the part of a network that does not depend on the input's size.
 #[derive(Debug)]
 pub struct Network {
     graph: Graph,
@@ -36,12 +36,12 @@ impl Network {
         Network { graph, checkpoint, fused }
     }
 
-    /// The graph, with means pooled before the 1x1 convolutions that they followed.
+    /// The graph, in which mean poolings are moved before 1x1 convolutions.
     pub fn graph(&self) -> &Graph {
         &self.graph
     }
 
-    /// The weights' source.
+    /// Source of the weights.
     pub fn checkpoint(&self) -> &Checkpoint {
         &self.checkpoint
     }
@@ -56,15 +56,15 @@ impl Network {
         &self.fused.layers
     }
 
-    /// The values that layers yield, in execution order: those that a plan can keep.
+    /// The output values of the layers, in execution order: the values that a plan can keep.
     pub fn values(&self) -> Vec<ValueId> {
         self.fused.layers.iter().map(|layer| layer.output).collect()
     }
 
-    /// The layers that the values of `keep` depend on, with their indices, in execution order.
+    /// The layers that compute the values of `keep`, directly or indirectly, with their indices, in execution order.
     ///
     /// # Errors
-    /// [`Error::NoValue`] for a value that is none of [`Network::values`].
+    /// [`Error::NoValue`] for a value that is not in [`Network::values`].
     pub(crate) fn needed(&self, keep: &[ValueId]) -> Result<Vec<(usize, &Layer)>> {
         let mut wanted = vec![false; self.graph.nodes().len()];
         for id in keep {

@@ -1,31 +1,31 @@
-//! The tiles of Winograd's minimal filtering, and what they make of weights: F(4x4, 3x3) with a quarter of the multiplications, F(2x2, 3x3)
-//! with 4/9 of them for outputs that tiles of 4x4 would overlap too far.
+//! The tiles of Winograd's minimal filtering and their transform of weights: F(4x4, 3x3) with a quarter of the multiplications, and
+//! F(2x2, 3x3) with 4/9 of them, for outputs that 4x4 tiles would exceed by too much.
 //!
-//! The points of F(4x4, 3x3) are 0, +-sqrt(1/2), +-sqrt(2) and infinity, which keep the rounding error near that of the direct sum; those
-//! of F(2x2, 3x3) are the usual 0, +-1 and infinity.
+//! F(4x4, 3x3) uses the points 0, +-sqrt(1/2), +-sqrt(2) and infinity, with a rounding error close to the direct sum's; F(2x2, 3x3)
+//! uses the usual 0, +-1 and infinity.
 
 use std::array;
 
-/// Rows and columns of outputs that a tile yields.
+/// Size of a tile, by its rows and columns of outputs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Tile {
-    /// F(2x2, 3x3): 16 numbers a tile.
+    /// F(2x2, 3x3): 16 numbers per tile.
     Two,
-    /// F(4x4, 3x3): 36 numbers a tile.
+    /// F(4x4, 3x3): 36 numbers per tile.
     Four,
 }
 
 impl Tile {
-    /// Both of them.
+    /// Both sizes.
     pub const ALL: [Tile; 2] = [Tile::Two, Tile::Four];
 
-    /// The tile with so many rows and columns of outputs.
+    /// The tile with this number of rows and columns of outputs.
     pub(crate) fn of(outputs: u32) -> Option<Self> {
         Tile::ALL.into_iter().find(|tile| tile.outputs() as u32 == outputs)
     }
 
-    /// By how much more than the direct sum a sum in this form can be off, for each term: if all terms were positive and equal, their sum over
-    /// that of the nine products of the definition would be the square of the largest row of |A'| (|B'| 1 * |G| 1), over 9.
+    /// Error bound relative to the direct sum's, for each term. For positive and equal terms, the ratio of their sum to the sum of the nine
+    /// products of the definition is the square of the largest row of |A'| (|B'| 1 * |G| 1), divided by 9.
     pub(crate) const fn growth(self) -> f32 {
         match self {
             Tile::Two => 64.0 / 9.0,
@@ -41,7 +41,7 @@ impl Tile {
         }
     }
 
-    /// Numbers of a tile, and of a kernel.
+    /// Numbers in a transformed tile, and in a transformed kernel.
     pub const fn points(self) -> usize {
         (self.outputs() + 2) * (self.outputs() + 2)
     }
@@ -62,7 +62,7 @@ impl Tile {
         }
     }
 
-    /// Calls `each` with the [`Tile::points`] rows of `G g G'` of `N` 3x3 kernels `g` (row-major) side by side, in order.
+    /// Calls `each`, in order, with the [`Tile::points`] rows of `G g G'` for `N` 3x3 kernels `g` (row-major) side by side.
     pub fn transform<const N: usize>(self, g: [[f64; N]; 9], mut each: impl FnMut([f64; N])) {
         let dot = |row: [f64; 3], v: [[f64; N]; 3]| {
             array::from_fn(|n| row[0] * v[0][n] + row[1] * v[1][n] + row[2] * v[2][n])

@@ -1,4 +1,4 @@
-//! What the programs of this package share. For them alone: it reads the environment, and follows their options.
+//! Code that only the programs of this package share: it reads the environment and follows their options.
 
 pub mod environment;
 #[cfg(feature = "cli")]

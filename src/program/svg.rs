@@ -1,8 +1,8 @@
-//! A small writer of SVG: shapes and text in colours that follow the reader's choice of light or dark.
+//! A small SVG writer: shapes and text in colours that follow the reader's light or dark mode.
 
 use std::fmt::Write;
 
-/// Width of a character of [`Svg::text`] in pixels; the font is monospaced, so that nothing overlaps wherever it is shown.
+/// Width of a character of [`Svg::text`] in pixels; the font is monospaced so that text has the same width everywhere.
 pub const CHARACTER: f64 = 6.7;
 
 /// Colours that the colour-blind tell apart (Okabe and Ito 2008), for light and for dark.
@@ -15,18 +15,18 @@ const SERIES: [(&str, &str); 6] = [
     ("#555555", "#bbbbbb"),
 ];
 
-/// The class of series `i`, whose colour strokes lines.
+/// The CSS class for lines in the colour of series `i`.
 pub fn series(i: usize) -> String {
     format!("s{}", i % SERIES.len())
 }
 
-/// The class of shapes that the colour of series `i` fills; paler where the colours come round a second time.
+/// The CSS class for shapes filled with the colour of series `i`; paler when the colours repeat.
 pub fn fill(i: usize) -> String {
     let pale = if (i / SERIES.len()) % 2 == 1 { " pale" } else { "" };
     format!("fill {}{pale}", series(i))
 }
 
-/// A picture. Classes: `ink`, `muted`, `bold` for text, `line`, `mark`, `faint`, `box` for shapes, those of [`series`] and of [`fill`].
+/// A picture. CSS classes: `ink`, `muted`, `bold` for text; `line`, `mark`, `faint`, `box` for shapes; those of [`series`] and [`fill`].
 pub struct Svg {
     width: f64,
     height: f64,
@@ -34,7 +34,7 @@ pub struct Svg {
 }
 
 impl Svg {
-    /// An empty picture of that many pixels.
+    /// An empty picture, with its size in pixels.
     pub fn new(width: f64, height: f64) -> Self {
         Svg { width, height, body: String::new() }
     }
@@ -51,7 +51,7 @@ impl Svg {
             writeln!(self.body, r#"<text x="{x:.1}" y="{y:.1}" class="{class}" text-anchor="{anchor}">{text}</text>"#);
     }
 
-    /// A rectangle with round corners, and what is said of it where the pointer is on it.
+    /// A rectangle with round corners; `title` is shown when the pointer is on it.
     pub fn rect(&mut self, [x, y, width, height]: [f64; 4], class: &str, title: &str) {
         let title = if title.is_empty() { String::new() } else { format!("<title>{}</title>", escape(title)) };
         let radius = 3.0_f64.min(width / 2.0);
@@ -66,7 +66,7 @@ impl Svg {
         let _ = writeln!(self.body, r#"<path d="{d}" class="{class}"/>"#);
     }
 
-    /// The file.
+    /// The contents of the SVG file.
     pub fn finish(self) -> String {
         let Svg { width, height, body } = self;
         let colours = |dark: bool| {

@@ -1,5 +1,5 @@
-//! The features of a folder's images as a safetensors file for any language: `embeddings` F32 `[N, features]`; `paths` U8, each path
-//! ended by NUL; `sizes` and `mtimes` I64 `[N]`; where the features come from in the metadata.
+//! Stores the features of a folder's images in a safetensors file that any language can read: `embeddings` F32 `[N, features]`;
+//! `paths` U8, each path ended by NUL; `sizes` and `mtimes` I64 `[N]`; the source of the features in the metadata.
 
 use std::{collections::HashMap, fmt::Display};
 
@@ -8,32 +8,32 @@ use safetensors::{Dtype, SafeTensorError, SafeTensors, tensor::TensorView};
 
 use crate::{Error, Result};
 
-/// An image of an index.
+/// An image in an index.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Indexed {
-    /// Its path as the system has it.
+    /// Path in the system's encoding.
     pub path: Vec<u8>,
-    /// Bytes of its file.
+    /// File size in bytes.
     pub size: i64,
-    /// Time of the file's last change, nanoseconds since 1970.
+    /// Time of the file's last change, in nanoseconds since 1970.
     pub mtime: i64,
-    /// Its features.
+    /// Features.
     pub features: Vec<f32>,
 }
 
-/// The images of the index in `bytes`, whose metadata has to hold all of `source`; `place` names the file in messages.
+/// Reads the images of the index in `bytes`, whose metadata must contain `source`; `place` names the file in messages.
 ///
 /// # Errors
-/// [`Error::ModelHeader`] if it is no index, [`Error::ConfigValue`] if it is one of other features.
+/// [`Error::ModelHeader`] if the file is not an index, [`Error::ConfigValue`] if its features have another source.
 pub fn read(place: &str, bytes: &[u8], source: &HashMap<String, String>) -> Result<Vec<Indexed>> {
-    let invalid = |reason: &dyn Display| Error::model_header(place, format!("no index: {reason}"));
+    let invalid = |reason: &dyn Display| Error::model_header(place, format!("not an index: {reason}"));
     let header = |error: SafeTensorError| invalid(&error).because(error);
     let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(header)?;
     for (key, expected) in source {
         let found = metadata.metadata().as_ref().and_then(|all| all.get(key));
         if found != Some(expected) {
             let value = found.map_or("missing", String::as_str);
-            let expected = format!("{expected}: give the index's own model, or another file");
+            let expected = format!("{expected}: use the model of the index, or another index file");
             return Err(Error::config_value(place, key, value, expected));
         }
     }
@@ -53,7 +53,7 @@ pub fn read(place: &str, bytes: &[u8], source: &HashMap<String, String>) -> Resu
     if sizes.len() != rows || mtimes.len() != rows {
         return Err(invalid(&format!("{rows} paths, {} sizes, {} times", sizes.len(), mtimes.len())));
     }
-    // No row, no bytes: whatever the columns then are, none is read.
+    // With zero rows there is nothing to split, so the chunk size does not matter.
     let row_bytes = embeddings.data().len().checked_div(rows).unwrap_or(1);
     let features = embeddings.data().chunks_exact(row_bytes).map(pod_collect_to_vec);
     let images = paths.into_iter().zip(features).zip(sizes.into_iter().zip(mtimes));
@@ -64,10 +64,10 @@ pub fn read(place: &str, bytes: &[u8], source: &HashMap<String, String>) -> Resu
     Ok(images.map(image).collect())
 }
 
-/// The bytes of an index of `images`, each with `columns` features, with the metadata `source`.
+/// Writes an index of `images`, each with `columns` features, with the metadata `source`; returns its bytes.
 ///
 /// # Errors
-/// [`Error::Shape`] if one of the images has another number of features.
+/// [`Error::Shape`] if an image has another number of features.
 pub fn write(images: &[Indexed], columns: usize, source: &HashMap<String, String>) -> Result<Vec<u8>> {
     let invalid = |reason: String| Error::Shape { node: "index".into(), reason };
     if let Some(image) = images.iter().find(|image| image.features.len() != columns) {

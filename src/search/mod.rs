@@ -1,5 +1,5 @@
-//! Exact search: how similar vectors are, by matrix products on the device that computes the network, and to the last digit for the few
-//! that matter.
+//! Exact similarity search: matrix products on the network's device compare all vectors, and [`cosine`] gives the exact value for the
+//! few best.
 
 pub mod index;
 
@@ -16,35 +16,35 @@ use crate::{
     tensor::{Shape, StorageType, Tensor},
 };
 
-/// Bytes of vectors that are on the device at once: below the smallest limit that WebGPU allows a binding, 128 MiB.
+/// Bytes of vectors on the device at once: below 128 MiB, the binding size that every WebGPU device allows.
 const CHUNK_BYTES: usize = 64 << 20;
 
-/// Queries in a submission.
+/// Queries per submission.
 const QUERIES: usize = 256;
 
-/// A part of the matrix of cosine similarities: all vectors from one on with all queries from one on.
+/// A block of the matrix of cosine similarities: consecutive queries against consecutive vectors.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Similarities {
-    /// The first query.
+    /// Index of the first query.
     pub query: usize,
-    /// The first vector.
+    /// Index of the first vector.
     pub vector: usize,
-    /// A row a query, with a similarity from -1 to 1 for each vector.
+    /// One row per query, with a similarity from -1 to 1 for each vector.
     pub rows: Vec<Vec<f32>>,
-    /// How far a similarity may be from what [`cosine`] gives.
+    /// Largest possible difference of a similarity from [`cosine`].
     pub error: f32,
 }
 
-/// The cosine of the angle between two vectors of one length, from -1 to 1, summed in f64; 0 if one of them is zero. It is the same for
-/// both orders, and 1 for equal vectors.
+/// Cosine of the angle between two vectors of one length, from -1 to 1, summed in f64; 0 if one of them is zero. The order does not
+/// matter, and equal vectors give 1.
 pub fn cosine(a: &[f32], b: &[f32]) -> f32 {
-    // The root of a square is exact, so equal vectors give 1.
+    // The square root of a square is exact, so equal vectors give 1.
     let lengths = (dot(a, a) * dot(b, b)).sqrt();
     if lengths == 0.0 { 0.0 } else { (dot(a, b) / lengths).clamp(-1.0, 1.0) as f32 }
 }
 
-/// The vector of length one in the same direction; zero stays zero and is like nothing.
+/// The vector scaled to length one. Zero stays zero, with similarity 0 to every vector.
 pub fn unit(mut vector: Vec<f32>) -> Vec<f32> {
     let length = vector.iter().map(|&value| f64::from(value).powi(2)).sum::<f64>().sqrt();
     if length > 0.0 {
@@ -53,7 +53,7 @@ pub fn unit(mut vector: Vec<f32>) -> Vec<f32> {
     vector
 }
 
-/// The dot product. Eight sums side by side are what a processor adds at once; each pair of vectors is summed in the same order.
+/// The dot product, in eight parallel sums for the processor's vector units; every pair of vectors is summed in the same order.
 fn dot(a: &[f32], b: &[f32]) -> f64 {
     let mut sums = [0.0_f64; 8];
     for (a, b) in a.chunks(8).zip(b.chunks(8)) {
@@ -64,8 +64,8 @@ fn dot(a: &[f32], b: &[f32]) -> f64 {
     sums.iter().sum()
 }
 
-/// Calls `each` with the similarities of all `queries` to all `vectors`, part by part. The vectors are the weights of a linear layer, and
-/// the queries its batch.
+/// Calls `each` with the similarities of all `queries` to all `vectors`, block by block. The vectors are the weights of a linear
+/// layer, and the queries are its batch.
 pub(crate) async fn similarities<E: From<Error>>(
     executor: &dyn Executor,
     queries: &[&[f32]],
@@ -77,7 +77,7 @@ pub(crate) async fn similarities<E: From<Error>>(
     in_chunks((CHUNK_BYTES / (4 * features.max(1))).max(1), executor, queries, vectors, each).await
 }
 
-/// The similarities with `chunk` vectors on the device at once.
+/// Computes the similarities with `chunk` vectors on the device at once.
 async fn in_chunks<E: From<Error>>(
     chunk: usize,
     executor: &dyn Executor,
@@ -100,12 +100,12 @@ async fn in_chunks<E: From<Error>>(
     Ok(())
 }
 
-/// How far the product of two vectors of unit length may be from their cosine.
+/// Largest difference of the product of two unit vectors from their cosine.
 ///
-/// A sum of `features` products in f32, in any order, is off by at most `features` times 2^-24 of the sum of their magnitudes, which is at
-/// most 1 (Higham, Accuracy and Stability of Numerical Algorithms, 3.1). To that come the rounding of the vectors' numbers and that of
-/// the result. Where f16 is stored, weights, inputs and outputs are each rounded to 2^-11; numbers below the range of f16 are off by
-/// 2^-25, and the root of `features` bounds the sum of those that they are multiplied with.
+/// A sum of `features` products in f32, in any order, is off by at most `features` times 2^-24 times the sum of their magnitudes, which
+/// is at most 1 (Higham, Accuracy and Stability of Numerical Algorithms, 3.1). The rounding of the vectors' numbers and of the result
+/// adds to that. With f16 storage, weights, inputs and outputs are each rounded to 2^-11; numbers below the range of f16 are off by
+/// 2^-25, and the sum of their factors is at most the square root of `features`.
 fn error(features: usize, stored: StorageType) -> f32 {
     let single = (features as f32 + 8.0) * 2.0_f32.powi(-24);
     match stored {
@@ -114,7 +114,7 @@ fn error(features: usize, stored: StorageType) -> f32 {
     }
 }
 
-/// The vectors one after the other, each with length one in the same direction. Zero stays zero.
+/// All vectors, each scaled to length one, one after the other. Zero stays zero.
 fn units(vectors: &[&[f32]]) -> Vec<f32> {
     let mut values = Vec::with_capacity(vectors.iter().map(|vector| vector.len()).sum());
     for vector in vectors {
@@ -125,11 +125,11 @@ fn units(vectors: &[&[f32]]) -> Vec<f32> {
     values
 }
 
-/// Whether all vectors are of one length.
+/// Checks that all vectors have the same length.
 fn check<'a>(vectors: impl Iterator<Item = &'a &'a [f32]>, features: usize) -> Result<()> {
     for (i, vector) in vectors.enumerate() {
         if vector.len() != features {
-            let reason = format!("vector {i} has {} numbers, the first one {features}", vector.len());
+            let reason = format!("vector {i} has {} numbers, the first vector {features}", vector.len());
             return Err(Error::Shape { node: "search".into(), reason });
         }
     }

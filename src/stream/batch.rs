@@ -1,20 +1,20 @@
-//! How many images go to the device at once: a number that was asked for, or one by the network and the device, never by the clock, so
-//! that the same work makes the same batches each time.
+//! Chooses the batch size: the requested number, or one that depends on the network and the device. It never depends on time, so the same
+//! work gives the same batches.
 
 use std::num::NonZero;
 
 use crate::{Classifier, Error, executor::DeviceKind};
 
-/// The smallest and the largest size of `auto`, where the memory allows it.
+/// The smallest and the largest size of `auto`, if the memory allows.
 const LEAST: usize = 4;
 const MOST: usize = 256;
 
-/// Bytes of activations that `auto` allows itself on a discrete GPU, and elsewhere, where the memory is the host's.
+/// Most bytes of activations for `auto` on a discrete GPU, and on other devices, which use the host's memory.
 const DISCRETE_BYTES: u64 = 4 << 30;
 const SHARED_BYTES: u64 = 1 << 30;
 
-/// Multiply-accumulates of a batch that keep a device busy: 64 images through ResNet-50 on a discrete GPU, 4 on another. Where the CPU
-/// is the device, kernels are busy with one image, and a batch shares out what a dispatch costs.
+/// Multiply-accumulates per batch that keep a device busy: 64 images through ResNet-50 on a discrete GPU, 4 on another. On a CPU one
+/// image keeps the kernels busy, and a batch only spreads the cost of a dispatch.
 const DISCRETE_MACS: u64 = 256 << 30;
 const SHARED_MACS: u64 = 16 << 30;
 const SOFTWARE_MACS: u64 = 1 << 30;
@@ -22,23 +22,23 @@ const SOFTWARE_MACS: u64 = 1 << 30;
 /// Images per batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Batch {
-    /// As many as keep the device busy and fit, by the network and the kind of device; a batch that does not fit all the same is halved.
+    /// As many as keep the device busy and fit, judged by the network and the kind of device. A batch that does not fit is halved.
     #[default]
     Auto,
-    /// This many. A batch that does not fit is an error for each of its images.
+    /// A fixed number. If a batch does not fit, each of its images gets an error.
     Of(NonZero<usize>),
 }
 
-/// The size of the batches to come.
+/// The size of the next batches.
 pub(super) struct BatchSize {
     size: usize,
     auto: bool,
-    /// A batch did not fit.
+    /// Whether a batch did not fit.
     halved: bool,
 }
 
 impl BatchSize {
-    /// For `images` images, if it is known how many there are.
+    /// The size for `images` images, if their number is known.
     pub(super) fn new(wanted: Batch, classifier: &Classifier, images: Option<usize>) -> Self {
         let device = classifier.device();
         let (size, auto) = match wanted {
@@ -68,12 +68,12 @@ impl BatchSize {
         self.auto && matches!(error, Error::GpuLimits { .. } | Error::GpuMemory { .. })
     }
 
-    /// The size that was left, if a batch did not fit.
+    /// The reduced size, if a batch did not fit.
     pub(super) fn halved_to(&self) -> Option<usize> {
         self.halved.then_some(self.size)
     }
 
-    /// Takes note of a batch: its images, and the most that ran at once.
+    /// Records a batch: its number of images, and the largest number that ran at once.
     pub(super) fn ran(&mut self, images: usize, at_once: usize) {
         if self.auto && at_once < images {
             (self.size, self.halved) = (self.size.min(at_once), true);
@@ -81,7 +81,7 @@ impl BatchSize {
     }
 }
 
-/// The power of two that `wanted` multiply-accumulates are about, at `image` each, as far as it fits.
+/// The largest batch size, a power of two, that fits and stays within `wanted` multiply-accumulates, at `image` per image.
 fn size(wanted: u64, image: u64, fits: impl Fn(usize) -> bool) -> usize {
     let images = (wanted / image.max(1)).clamp(LEAST as u64, MOST as u64) as usize;
     (0..=images.ilog2()).map(|i| 1 << i).take_while(|&n| fits(n)).last().unwrap_or(1)
@@ -99,11 +99,7 @@ mod tests {
         let sizes = [DISCRETE_MACS, SHARED_MACS, SOFTWARE_MACS].map(|macs| size(macs, cifar, |_| true));
         assert_eq!(sizes, [256, 256, 16]);
         assert_eq!(size(DISCRETE_MACS, resnet50, |n| n <= 24), 16, "the memory allows 24");
-        assert_eq!(
-            size(DISCRETE_MACS, resnet50, |_| false),
-            1,
-            "it fits nowhere: the error comes with the first image"
-        );
+        assert_eq!(size(DISCRETE_MACS, resnet50, |_| false), 1, "no batch fits: the error comes with the first image");
     }
 
     #[test]
@@ -112,7 +108,7 @@ mod tests {
         batch.ran(4, 2);
         assert_eq!((batch.size(), batch.halved_to()), (2, Some(2)));
         batch.ran(4, 3);
-        assert_eq!(batch.size(), 2, "a batch that was under way already");
+        assert_eq!(batch.size(), 2, "a batch that was already running");
         let mut asked_for = BatchSize { size: 8, auto: false, halved: false };
         let memory = Error::GpuMemory { device: String::new(), reason: String::new() };
         assert!(batch.splits(&memory) && !asked_for.splits(&memory));

@@ -1,5 +1,5 @@
-//! Images ready for the network: one thread takes the inputs, one a core decodes and resizes, and they come out in the order of
-//! the inputs. The number of images that wait is bounded, so a million images need no more memory than a thousand.
+//! Prepares images for the network: one thread takes the inputs, one thread per core decodes and resizes, and the images come out in
+//! the order of the inputs. The number of waiting images is bounded, so a million images need no more memory than a thousand.
 
 use std::{
     num::NonZero,
@@ -14,21 +14,21 @@ use std::{
 use super::{ImageSource, Stopped, source::Prepared};
 use crate::Result;
 
-/// How often a wait for the next image asks whether to stop.
+/// Interval between two checks for a stop while waiting for the next image.
 const PATIENCE: Duration = Duration::from_millis(50);
 
-/// Where a thread that decodes puts an image.
+/// Where a decoding thread puts an image.
 type Place = SyncSender<Result<Prepared>>;
 
-/// The images of some inputs, in order.
+/// The decoded images of the inputs, in order.
 pub(super) struct Feed<K> {
     ordered: Receiver<(K, Receiver<Result<Prepared>>)>,
     stop: Arc<dyn Fn() -> bool + Send + Sync>,
 }
 
 impl<K: Send + 'static> Feed<K> {
-    /// Starts to take `inputs`, and calls `prepare` for each on one thread a core. At most `ahead` images wait to be taken out. The
-    /// threads end after the last input, or when the feed is dropped and they hand over their next image.
+    /// Starts to take `inputs` and calls `prepare` for each, on one thread per core. At most `ahead` images wait to be taken out. The
+    /// threads end after the last input, or with their next image once the feed is dropped.
     pub(super) fn start(
         inputs: impl Iterator<Item = (K, Result<ImageSource>)> + Send + 'static,
         prepare: impl Fn(ImageSource) -> Result<Prepared> + Send + Sync + 'static,
@@ -62,10 +62,10 @@ impl<K: Send + 'static> Feed<K> {
         Feed { ordered, stop }
     }
 
-    /// The next image, or what is wrong with it; `None` after the last one.
+    /// The next image or its error; `None` after the last one.
     pub(super) fn next(&self) -> Result<Option<(K, Result<Prepared>)>, Stopped> {
         let Some((key, ready)) = self.wait(&self.ordered)? else { return Ok(None) };
-        let ready = self.wait(&ready)?.expect("a thread that decodes answers or panics");
+        let ready = self.wait(&ready)?.expect("a decoding thread answers or panics");
         Ok(Some((key, ready)))
     }
 

@@ -1,5 +1,5 @@
-//! Many images through a classifier: decoded ahead on all cores, run in batches, back in the order in which they came, each with its
-//! result or its own error.
+//! Runs many images through a classifier: decodes ahead on all cores, runs batches, and returns results in the order of the inputs, each
+//! with its own error if it failed.
 //!
 //! ```
 //! use residua::{Classifier, stream::{ImageSource, Stream}};
@@ -37,29 +37,29 @@ pub use source::ImageSource;
 
 use crate::{Classifier, Error, Pixels, Result, image::DecodeOptions};
 
-/// Batches on their way at once: one runs while the results of the last are read and the next is written.
+/// Batches in flight: one runs while the results of the previous one are read and the next is written.
 const DEPTH: usize = 2;
 
-/// Images that are decoded ahead of the device, at least.
+/// Least number of images to decode ahead of the device.
 const AHEAD: usize = 32;
 
-/// Computes a batch: one result an image, such as [`Classifier::predict`] or [`Classifier::features`].
+/// Computes a batch: one result per image, such as [`Classifier::predict`] or [`Classifier::features`].
 #[doc(hidden)]
 pub type Infer<T> = fn(&Classifier, &[Pixels]) -> Result<Vec<T>>;
 
-/// An input that is done.
+/// A finished input.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Done<K, T> {
-    /// By which the caller knows it.
+    /// The caller's name for the input.
     pub key: K,
-    /// Its result, or its error.
+    /// The result or the error.
     pub result: Result<T>,
-    /// The damage that the image's decoder worked around, as a sentence.
+    /// A sentence about damage that the image's decoder worked around.
     pub flaw: Option<String>,
 }
 
-/// How many images go through a classifier: settings, each with a default, and [`Stream::run`].
+/// Runs many images through a classifier: settings, each with a default, and [`Stream::run`].
 #[derive(Clone)]
 pub struct Stream<'a> {
     classifier: &'a Classifier,
@@ -69,20 +69,20 @@ pub struct Stream<'a> {
     stop: Arc<dyn Fn() -> bool + Send + Sync>,
 }
 
-/// What a stream did.
+/// The outcome of a stream.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Outcome<E> {
-    /// Images in the largest batch that fitted, if the device's memory did not hold a larger one that was tried.
+    /// Images in the largest batch that fitted, if a larger one did not fit into the device's memory.
     pub halved_to: Option<usize>,
-    /// Why it ended early, if it did. The results of all earlier images were handed out.
+    /// Why the stream ended early, if it did. The sink has the results of all earlier images.
     pub ended: Result<(), Early<E>>,
 }
 
 /// Why a stream ended before its last input.
 #[derive(Debug)]
 pub enum Early<E> {
-    /// [`Stream::stop_if`] asked for it.
+    /// [`Stream::stop_if`] requested it.
     Stopped,
     /// The sink failed.
     Sink(E),
@@ -90,7 +90,7 @@ pub enum Early<E> {
     Failed(Error),
 }
 
-/// [`Stream::stop_if`] said so.
+/// [`Stream::stop_if`] requested the end.
 #[derive(Debug)]
 struct Stopped;
 
@@ -118,32 +118,32 @@ impl<'a> Stream<'a> {
         self
     }
 
-    /// How many images there will be, where that is known: [`Batch::Auto`] makes no larger batches.
+    /// The number of images, if it is known: [`Batch::Auto`] makes no larger batches.
     pub fn expect(mut self, images: usize) -> Self {
         self.images = Some(images);
         self
     }
 
-    /// How images are decoded, instead of as [`Classifier::decode_options`] says.
+    /// How to decode images, instead of [`Classifier::decode_options`].
     pub fn decode(mut self, options: DecodeOptions) -> Self {
         self.decode = options;
         self
     }
 
-    /// Ends the stream early once `stop` gives `true`. It is called at least every 50 ms.
+    /// Ends the stream early once `stop` returns `true`. It is called at least every 50 ms.
     pub fn stop_if(mut self, stop: impl Fn() -> bool + Send + Sync + 'static) -> Self {
         self.stop = Arc::new(stop);
         self
     }
 
-    /// Images in a batch, as long as they fit.
+    /// Images per batch, as long as they fit.
     #[doc(hidden)]
     pub fn batch_size(&self) -> usize {
         BatchSize::new(self.batch, self.classifier, self.images).size()
     }
 
-    /// Runs `infer` on the images of `inputs` and calls `sink` with the results, in order, a batch at a time. An input has a key, by
-    /// which the sink knows it, and an image or the reason why there is none.
+    /// Runs `infer` on the images of `inputs` and calls `sink` with the results, in order, batch by batch. An input consists of a key
+    /// for the sink and an image, or the error in its place.
     pub fn run<K: Send + 'static, T: Send + 'static, E>(
         &self,
         inputs: impl Iterator<Item = (K, Result<ImageSource>)> + Send + 'static,
@@ -151,7 +151,7 @@ impl<'a> Stream<'a> {
         sink: &mut dyn FnMut(Vec<Done<K, T>>) -> Result<(), E>,
     ) -> Outcome<E> {
         let batches = BatchSize::new(self.batch, self.classifier, self.images);
-        // An image then has the same bits in a last batch that is not full, and in the halves of one that did not fit.
+        // This gives an image the same bits in a last, partial batch and in the halves of a batch that did not fit.
         let classifier = &self.classifier.for_batches(batches.size());
         let mut runner = Runner { classifier, infer, batches };
         let (decode, classifier) = (self.decode.clone(), self.classifier.clone());
@@ -187,7 +187,7 @@ fn drive<K: Send + 'static, T: Send + 'static, E>(
             }
         }
     };
-    // Batches that run are waited for in any case: a process must not end under a driver at work.
+    // Always wait for running batches: a process must not end while a driver works.
     for batch in running {
         match ended {
             Ok(()) | Err(Early::Stopped) => ended = finish(runner, batch).and(ended),
@@ -197,8 +197,8 @@ fn drive<K: Send + 'static, T: Send + 'static, E>(
     ended
 }
 
-/// The next inputs, `size` good images among them if there are so many. Bad ones take no place on the device; as many of them
-/// as images end a batch too.
+/// The next inputs, with `size` good images if so many are left. Bad images take no place on the device, but a batch has at
+/// most `2 * size` inputs.
 fn collect<K: Send + 'static>(feed: &Feed<K>, size: usize) -> Result<Ready<K>, Stopped> {
     let (mut batch, mut good) = (Vec::new(), 0);
     while good < size && batch.len() < 2 * size {

@@ -1,4 +1,4 @@
-//! Where an image of a stream comes from.
+//! Sources of images for a stream.
 
 use std::{
     fmt,
@@ -11,31 +11,31 @@ use crate::{
     image::{self, DecodeOptions, DynamicImage},
 };
 
-/// An image that is not decoded yet, or is.
+/// An image, decoded or not.
 #[non_exhaustive]
 pub enum ImageSource {
-    /// A file, read when its turn comes.
+    /// A file, to read when its turn comes.
     Path(PathBuf),
     /// The bytes of a file.
     Bytes(Vec<u8>),
-    /// The bytes of a file, read to their end when their turn comes.
+    /// A reader of a file's bytes, read to the end when its turn comes.
     Reader(Box<dyn Read + Send>),
     /// Pixels.
     Image(DynamicImage),
 }
 
-/// An image that is ready for the network.
+/// An image ready for the network.
 pub(super) struct Prepared {
     pub(super) pixels: Pixels,
-    /// What [`Decoded::flaw`](image::Decoded::flaw) says.
+    /// The sentence of [`Decoded::flaw`](image::Decoded::flaw).
     pub(super) flaw: Option<String>,
 }
 
 impl ImageSource {
-    /// The image as the network of `classifier` sees it.
+    /// Decodes and preprocesses the image for `classifier`.
     ///
     /// # Errors
-    /// Those of [`image::open`], and of [`Classifier::preprocess`].
+    /// The errors of [`image::open`], and of [`Classifier::preprocess`].
     pub(super) fn prepare(self, classifier: &Classifier, options: &DecodeOptions) -> Result<Prepared> {
         let decoded = match self {
             ImageSource::Path(path) => image::open(&path, options)?,

@@ -1,4 +1,4 @@
-//! `residua-bench`: cases that were measured and cases that failed.
+//! `residua-bench`: measured cases and failed cases.
 
 use std::process::Command;
 

@@ -1,4 +1,4 @@
-//! What lies beside a model's file: its configuration, and label files.
+//! Files beside a model's file: its configuration, and label files.
 
 use std::fs;
 
@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::{Folder, assert_fails, err, on_cpu, out};
 
-/// The labels of the ten classes of the first photo, in the order of their indices.
+/// The labels of the first photo's ten classes, in the order of their indices.
 fn labels(arguments: &[&str]) -> Vec<String> {
     let output = on_cpu(&[&["classify", "-q", "-k", "10", "--format", "jsonl"], arguments].concat());
     assert_eq!(output.status.code(), Some(0), "{}", err(&output));

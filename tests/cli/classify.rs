@@ -1,4 +1,4 @@
-//! `residua classify`: every input has its answer or its error.
+//! `residua classify`: every input gets a result or an error.
 
 use std::{
     fs,
@@ -98,7 +98,7 @@ fn folders_lists_and_stdin() {
     assert!(output.status.success() && out(&output).starts_with("-\n"), "{}", err(&output));
 }
 
-/// A folder of more photos than a batch holds.
+/// A folder with more photos than a batch holds.
 fn many_photos(folder: &Folder) -> String {
     let path = folder.path("many");
     fs::create_dir(&path).unwrap();
@@ -125,7 +125,7 @@ fn the_same_command_gives_the_same_bytes_each_time_and_after_a_resume() {
         let lines: Vec<&str> = whole.lines().take(done).collect();
         fs::write(&record, lines.join("\n") + "\n").unwrap();
         assert_eq!(classify().status.code(), Some(0));
-        assert_eq!(fs::read_to_string(&record).unwrap(), whole, "{done} were done before");
+        assert_eq!(fs::read_to_string(&record).unwrap(), whole, "{done} records of an earlier run");
     }
 }
 
@@ -182,10 +182,10 @@ fn row_36_special_files_are_neither_waited_for_nor_replaced() {
     assert!(Path::new(&folder.path("link.png")).is_symlink() && Path::new(&folder.path("target.png")).is_file());
     assert_fails(&on_cpu(&["preprocess", &photo, "-o", &folder.path("")]), 2, "io");
     let mut names = fs::read_dir(folder.path("")).unwrap().map(|entry| entry.unwrap().file_name());
-    assert!(names.all(|name| !name.to_string_lossy().contains(".part")), "something is left over");
+    assert!(names.all(|name| !name.to_string_lossy().contains(".part")), "a temporary file is left");
 }
 
-/// A photo whose pixels are there and whose end is not: an answer with a note, and none with --strict.
+/// A photo with all pixels but without its end: a result with a note, and an error with --strict.
 #[test]
 fn damage_is_told_on_stderr_and_refused_with_strict() {
     let folder = tempfile::tempdir().unwrap();
@@ -201,7 +201,7 @@ fn damage_is_told_on_stderr_and_refused_with_strict() {
         };
         let err = |output: &Output| String::from_utf8_lossy(&output.stderr).into_owned();
         let told = run(&[]);
-        let note = format!("{path}: it is damaged and decoded all the same: after its pixels: ");
+        let note = format!("{path}: it is damaged but was decoded: after its pixels: ");
         assert!(told.status.success() && err(&told).contains(&note), "{}", err(&told));
         assert!(!err(&run(&["-q"])).contains("damaged"));
         let refused = run(&["--strict"]);

@@ -1,4 +1,4 @@
-//! Which device computes, and what is said where there is none or a bad one.
+//! The choice of the device, and the errors for missing and bad devices.
 
 use std::{
     path::Path,
@@ -16,13 +16,13 @@ fn devices_are_listed_and_an_unknown_one_refused() {
     assert!(out(&output).contains("* is used: its name is"), "{}", out(&output));
     for name in ["cpu", "reference"] {
         let listed = out(&residua(&["devices", "--device", name]));
-        assert!(listed.contains(&format!("\n* {name} ")) && listed.contains("* is used: asked for"), "{listed}");
+        assert!(listed.contains(&format!("\n* {name} ")) && listed.contains("* is used: requested"), "{listed}");
     }
     let folder = Folder::new();
     let photo = folder.image("photo.png", 32, 32);
     assert_fails(&residua(&["classify", "--device", "no such card", &photo]), 2, "gpu.unknown_device");
     assert_fails(&residua(&["classify", "--precision", "f16", "--device", "cpu", &photo]), 2, "gpu.feature");
-    // A number is never a part of a name: these are in the names or drivers of many adapters.
+    // A number never matches a part of a name: these are in the names or drivers of many adapters.
     for number in ["11", "15", "25", "256", "-1", "99999999999999999999"] {
         let output = residua(&["classify", &format!("--device={number}"), &photo]);
         assert_fails(&output, 2, "gpu.unknown_device");
@@ -103,7 +103,7 @@ fn with_little_address_space_the_cpu_path_serves_and_says_so() {
     }
 }
 
-/// A command on Mesa's driver for an AMD GPU, with or without a library that plays the kernel's part and does nothing.
+/// A command on Mesa's driver for an AMD GPU, with or without a library that stands in for the system's kernel and does nothing.
 fn on_radv(idle: bool, arguments: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_residua"));
     command.args(arguments).env("VK_DRIVER_FILES", "/usr/share/vulkan/icd.d/radeon_icd.json");

@@ -1,4 +1,4 @@
-//! `residua embed`: what it writes.
+//! `residua embed`: its output.
 
 use std::fs;
 
@@ -38,11 +38,11 @@ fn json_lines_and_numpy_arrays_hold_the_same_numbers() {
             Some(embedding) => {
                 assert!(row.iter().zip(embedding).all(|(x, json)| json.as_f64().unwrap() as f32 == *x), "{row:?}");
             }
-            None => assert!(row.iter().all(|x| x.is_nan()), "the row of an image that failed"),
+            None => assert!(row.iter().all(|x| x.is_nan()), "the row of a failed image"),
         }
     }
     let names: Vec<_> = fs::read_dir(&all).unwrap().map(|entry| entry.unwrap().file_name()).collect();
-    assert_eq!(names.len(), 4, "nothing is left over: {names:?}");
+    assert_eq!(names.len(), 4, "no temporary file is left: {names:?}");
 }
 
 #[test]
@@ -57,12 +57,12 @@ fn the_paths_of_an_array_are_written_beside_it_in_the_order_of_its_rows() {
     let output = run(&["-r", &all, "-o", &array, "--paths", &paths]);
     assert_eq!(output.status.code(), Some(1), "{}", err(&output));
     assert_eq!(fs::read_to_string(&paths).unwrap().lines().collect::<Vec<_>>(), expected);
-    // The list can be read back, and through a pipe it is the same.
+    // The list can be read back, and is the same through a pipe.
     let output = run(&[&format!("@{paths}"), "--paths", &folder.path("again.txt")]);
     assert_eq!(output.stdout, fs::read(&array).unwrap());
     assert_eq!(fs::read(folder.path("again.txt")).unwrap(), fs::read(&paths).unwrap());
     let names: Vec<_> = fs::read_dir(&all).unwrap().map(|entry| entry.unwrap().file_name()).collect();
-    assert_eq!(names.len(), 6, "nothing is left over: {names:?}");
+    assert_eq!(names.len(), 6, "no temporary file is left: {names:?}");
 
     assert_fails(&run(&["-r", &all, "-o", &array, "--paths", &array]), 2, "config.value");
     assert_fails(&on_cpu(&["embed", "-r", &all, "--paths", &paths]), 2, "config.value");

@@ -1,4 +1,4 @@
-//! `residua explain`: the picture, the numbers, the choice of class.
+//! `residua explain`: the picture, the numbers, and the choice of the class.
 
 use std::{fs, path::Path};
 
@@ -63,7 +63,7 @@ fn upright_photos_extreme_shapes_and_bad_input() {
         let (drawn_width, drawn_height) = image::image_dimensions(&picture).unwrap();
         assert!(drawn_width >= width && drawn_height > height);
     }
-    // EXIF orientation 6: the photo stands upright after a turn to the right.
+    // EXIF orientation 6: turned to the right, the photo is upright.
     let photo = folder.image("photo.jpg", 700, 420);
     let jpeg = fs::read(photo).unwrap();
     let exif = b"\xff\xe1\x00\x22Exif\0\0MM\0\x2a\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0";

@@ -1,4 +1,4 @@
-//! Many images: folders and lists, output in order, stopping and going on.
+//! Many images: folders and lists, output in order, stopping and resuming.
 #![cfg(unix)]
 
 use std::{
@@ -14,7 +14,7 @@ use std::{
 
 use serde_json::Value;
 
-/// A folder of 24 images in subfolders, of which two cannot be read. The first ones take longer to decode than the others.
+/// A folder with 24 images in subfolders, two of them unreadable. The first ones take longer to decode than the others.
 fn album() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     for i in 0..24_u32 {
@@ -32,7 +32,7 @@ fn album() -> tempfile::TempDir {
     folder
 }
 
-/// `residua classify` on the CPU path, where a score does not depend on how a run was cut into batches.
+/// `residua classify` on the CPU path, where scores do not depend on the batches of a run.
 fn classify(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_residua"));
     command.args(["classify", "--device", "cpu", "--batch", "2"]).args(arguments).stdin(Stdio::null());
@@ -53,12 +53,12 @@ fn records(jsonl: &[u8]) -> Vec<Value> {
     text.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}"))).collect()
 }
 
-/// Waits until `path` has `lines` lines, while `child` runs.
+/// Waits until `path` has `lines` lines while `child` runs.
 fn wait_for(path: &Path, lines: usize, child: &mut Child) {
     let start = Instant::now();
     while fs::read(path).map_or(0, |bytes| bytes.iter().filter(|&&byte| byte == b'\n').count()) < lines {
-        assert!(child.try_wait().unwrap().is_none(), "it ended before it was stopped");
-        assert!(start.elapsed() < Duration::from_secs(60), "it writes nothing");
+        assert!(child.try_wait().unwrap().is_none(), "the command ended before it was stopped");
+        assert!(start.elapsed() < Duration::from_secs(60), "the command writes nothing");
         thread::sleep(Duration::from_millis(2));
     }
 }
@@ -85,7 +85,7 @@ fn a_killed_run_goes_on_without_losing_or_doubling_a_line() {
     let first = album.path().join("0/00, \"quoted\".png");
     let scratch = tempfile::tempdir().unwrap();
     for (format, stops) in [("jsonl", [1, 9, 17]), ("csv", [2, 25, 45])] {
-        // A path that is given twice is recorded twice.
+        // A path that is given twice gets two records.
         let arguments = ["-k", "3", "--format", format, "-r", text(&first), text(album.path()), text(&first)];
         let whole = run(&arguments);
         assert_eq!(whole.status.code(), Some(1), "{}", err(&whole));
@@ -99,14 +99,14 @@ fn a_killed_run_goes_on_without_losing_or_doubling_a_line() {
         }
         let check = |what: &str| {
             let output = run(&resume);
-            assert_eq!(output.status.code(), Some(1), "failures of before count: {}", err(&output));
+            assert_eq!(output.status.code(), Some(1), "failures of the earlier run count: {}", err(&output));
             assert!(output.stdout.is_empty());
             let file = fs::read(&target).unwrap();
             assert!(file == whole.stdout, "{format}, {what}: {}", String::from_utf8_lossy(&file));
         };
         check("killed three times");
         check("nothing left to do");
-        // Wherever a write may have been cut.
+        // Everywhere a write may be cut off.
         let length = whole.stdout.len();
         for cut in [0, 1, 3, length - 1, length - 2, length - 30, length - 77, length - 150, length - 200, length - 333]
         {
@@ -154,7 +154,7 @@ fn row_48_ctrl_c_leaves_complete_lines_and_exits_130() {
     let lines = records(&fs::read(&target).unwrap());
     assert!((3..48).contains(&lines.len()), "{}", lines.len());
 
-    // It does not wait for a list that does not come.
+    // It does not wait for a list that never comes.
     let mut child =
         classify(&["@-"]).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     let open = child.stdin.take();

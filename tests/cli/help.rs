@@ -1,4 +1,4 @@
-//! Help, completions, manual pages, and what `doctor` tells.
+//! Help, completions, manual pages, and the output of `doctor`.
 
 use std::{
     fs,
@@ -18,16 +18,16 @@ fn commands() -> Vec<String> {
     names.filter(|name| *name != "help").map(String::from).collect()
 }
 
-/// The examples that a help text shows.
+/// The examples in a help text.
 fn examples(help: &str) -> Vec<String> {
     let after = help.lines().skip_while(|line| !line.starts_with("Example")).skip(1);
     after.take_while(|line| line.starts_with("  ")).map(|line| line.trim().to_string()).collect()
 }
 
-/// Examples that want what a test does not have, the hub. `tests/hub` runs such commands against one of its own.
+/// Examples that need the hub, which tests cannot use. `tests/hub` runs such commands with a local hub.
 const NOT_RUN: [&str; 2] = ["residua pull resnet50", "residua pull microsoft/resnet-50@main"];
 
-/// Commands that are about a GPU. The others run without a driver here, which would take seconds to compile kernels.
+/// Commands that need a GPU. The others run without a driver here, which would take seconds to compile kernels.
 const ON_GPU: [&str; 3] = ["residua devices", "residua verify", "residua profile"];
 
 /// Runs a line as a person would type it, in `folder`.
@@ -36,7 +36,7 @@ fn type_in(folder: &Folder, line: &str) -> Output {
     let path = format!("{programs}:{}", std::env::var("PATH").unwrap());
     let mut shell = Command::new("sh");
     shell.args(["-c", line]).current_dir(folder.path("")).env("PATH", path).env("HOME", folder.path(""));
-    // The driver's compiled kernels stay where they are: compiling them again takes a minute.
+    // Keep the driver's cache of compiled kernels: compiling them again takes a minute.
     let home = std::env::home_dir().unwrap();
     let kernels = std::env::var_os("XDG_CACHE_HOME").map_or_else(|| home.join(".cache"), Into::into);
     shell.env("MESA_SHADER_CACHE_DIR", kernels);
@@ -132,7 +132,7 @@ fn doctor_tells_devices_caches_and_variables_but_no_secret() {
     assert_eq!(unknown.status.code(), Some(2));
     assert!(out(&unknown).contains("gpu.unknown_device") && out(&unknown).contains("max_buffer_size"));
     let cpu = residua(&["doctor", "--device", "cpu"]);
-    assert!(cpu.status.success() && out(&cpu).contains("asked for"), "{}", out(&cpu));
+    assert!(cpu.status.success() && out(&cpu).contains("requested"), "{}", out(&cpu));
 }
 
 /// Columns of a help text.

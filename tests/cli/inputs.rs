@@ -1,4 +1,4 @@
-//! Which files are taken out of folders and lists, and what is told of the others.
+//! Which files of folders and lists are taken, and the notes about the others.
 
 use std::{fs, process::Output};
 
@@ -11,7 +11,7 @@ impl Folder {
         names.iter().for_each(|name| fs::create_dir_all(self.path(name)).unwrap());
     }
 
-    /// A JPEG under a name with any ending.
+    /// A JPEG under a name with any extension.
     fn jpeg(&self, name: &str) -> String {
         let bytes = fs::read(self.image("a copied.jpg", 40, 30)).unwrap();
         fs::remove_file(self.path("a copied.jpg")).unwrap();
@@ -23,14 +23,14 @@ fn classify(arguments: &[&str]) -> Output {
     on_cpu(&[&["classify", "-k", "1", "--format", "jsonl"], arguments].concat())
 }
 
-/// The paths of the records, without that of `folder`.
+/// The paths of the records, relative to `folder`.
 fn paths(output: &Output, folder: &Folder) -> Vec<String> {
     let record = |line: &str| serde_json::from_str::<Value>(line).unwrap()["path"].as_str().unwrap().to_string();
     let below = |path: String| path.strip_prefix(&folder.path("")).unwrap_or(&path).to_string();
     out(output).lines().map(record).map(below).collect()
 }
 
-/// What macOS, Windows and a NAS leave among photos, each of which is a sound image.
+/// Hidden files that macOS, Windows and a NAS leave among photos; each is a valid image.
 fn photos_of_a_nas() -> Folder {
     let folder = Folder::new();
     let hidden =
@@ -84,15 +84,15 @@ fn files_that_are_left_out_are_counted_by_their_ending() {
     }
     let output = classify(&["-r", &folder.path("p")]);
     assert_eq!((output.status.code(), paths(&output, &folder).len()), (Some(0), 3), "{}", err(&output));
-    let counts = "5 files left out: 2 .txt, 1 without an ending, 1 .avif, 1 .jxl";
-    assert!(err(&output).contains(counts) && err(&output).contains(".avif, .jxl are not read"), "{}", err(&output));
+    let counts = "5 files left out: 2 .txt, 1 without an extension, 1 .avif, 1 .jxl";
+    assert!(err(&output).contains(counts) && err(&output).contains(".avif, .jxl images"), "{}", err(&output));
 
     let empty = folder.path("none");
     for arguments in [&["-r", &empty][..], &["-q", "-r", &empty]] {
         let output = classify(arguments);
         assert_fails(&output, 1, "image.none");
         assert_eq!(err(&output).contains("1 file left out: 1 .txt"), arguments[0] != "-q", "{}", err(&output));
-        assert!(out(&output).contains("image.none"), "each input has its record: {}", out(&output));
+        assert!(out(&output).contains("image.none"), "each input gets a record: {}", out(&output));
     }
     let both = classify(&["-r", &folder.path("p"), &empty]);
     assert_fails(&both, 1, "image.none");
@@ -113,7 +113,7 @@ fn a_list_that_names_nothing_is_an_input_that_failed() {
         }
         let both = classify(&[&list, &photo]);
         assert_fails(&both, 1, "image.none");
-        assert_eq!(paths(&both, &folder).len(), 2, "the list has its record: {}", out(&both));
+        assert_eq!(paths(&both, &folder).len(), 2, "the list gets a record: {}", out(&both));
     }
     // The tests' stdin is empty.
     assert_fails(&on_cpu(&["classify", "-0", "@-"]), 1, "image.none");
@@ -139,7 +139,7 @@ fn patterns_leave_out_files_and_folders() {
     assert_eq!(taken(&["raw/*.jpg"]), ["p/a.jpg", "p/a_small.jpg", "p/raw/deep/c.jpg", "p/web/d.jpg"]);
     assert_eq!(taken(&["**/{b,c,d}.jpg"]), ["p/a.jpg", "p/a_small.jpg"]);
     assert_eq!(classify(&["-r", &folder.path("p"), "--exclude", "[a"]).status.code(), Some(2));
-    // What is named itself is taken.
+    // A file that is named as an input is always taken.
     assert_eq!(classify(&["--exclude", "*.jpg", &folder.path("p/a.jpg")]).status.code(), Some(0));
 }
 
@@ -167,7 +167,7 @@ fn inputs_that_were_named_before_are_counted() {
     let (a, p) = (folder.jpeg("p/a.jpg"), folder.path("p"));
     let output = classify(&["-r", &p, &a, &p]);
     assert_eq!(paths(&output, &folder), ["p/a.jpg"; 3]);
-    assert!(err(&output).contains("2 inputs were named before"), "{}", err(&output));
+    assert!(err(&output).contains("2 repeated inputs"), "{}", err(&output));
     assert_eq!(err(&classify(&["-r", &p])), "");
 }
 
@@ -186,7 +186,7 @@ fn links_cannot_lead_in_a_circle() {
     assert_fails(&output, 1, "io");
     assert_eq!(paths(&output, &folder), ["p/b/a.jpg", "p/link.jpg", "p/lost.jpg"]);
     assert!(err(&output).contains("2 files left out: 1 .txt, 1 linked to a folder"), "{}", err(&output));
-    // A link that is named itself is followed.
+    // A link that is named as an input is followed.
     symlink(folder.path("p/b"), folder.path("alias")).unwrap();
     let output = classify(&["-r", &folder.path("alias")]);
     assert_eq!(paths(&output, &folder), ["alias/a.jpg"]);

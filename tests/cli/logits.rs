@@ -1,4 +1,4 @@
-//! `residua logits`: safetensors in, safetensors out.
+//! `residua logits`: from safetensors to safetensors.
 
 use std::fs;
 

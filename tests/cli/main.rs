@@ -1,4 +1,4 @@
-//! The command as a person drives it.
+//! The command as people use it.
 
 mod bench;
 mod beside;
@@ -32,7 +32,7 @@ use std::{
 use folder::Folder;
 use residua::{checkpoint::Synthetic, executor::gpu::pick, models::Architecture};
 
-/// On the best adapter, unless a device is named: by itself the command prefers the CPU to a software adapter.
+/// Runs on the best adapter, unless a device is named: without that, the command prefers the CPU to a software adapter.
 fn residua(arguments: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_residua"));
     command.env("WGPU_ADAPTER_NAME", adapter()).args(arguments).stdin(Stdio::null()).output().unwrap()
@@ -60,7 +60,7 @@ fn err(output: &Output) -> String {
     String::from_utf8(output.stderr.clone()).unwrap()
 }
 
-/// Status, and that stderr names the code.
+/// Checks the status, and that stderr contains the code.
 fn assert_fails(output: &Output, status: i32, code: &str) {
     assert_eq!(output.status.code(), Some(status), "{}", err(output));
     assert!(err(output).contains(&format!("[{code}]")), "wanted [{code}]: {}", err(output));
@@ -75,7 +75,7 @@ impl Folder {
         path
     }
 
-    /// Made-up weights of an architecture, each tensor changed or left out by `edit`.
+    /// Synthetic weights of an architecture; `edit` may change or leave out each tensor.
     fn checkpoint(
         &self,
         name: &str,

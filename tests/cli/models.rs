@@ -1,4 +1,4 @@
-//! Models that are refused, and one that overflows.
+//! Refused models, and one that overflows.
 
 use std::fs;
 
@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::{Folder, assert_fails, on_cpu, out, residua};
 
-/// Changes a tensor; `false` leaves it out.
+/// Changes a tensor, or leaves it out by returning `false`.
 type Edit = dyn Fn(&str, &mut Vec<usize>, &mut Vec<f32>) -> bool;
 
 #[test]
@@ -50,7 +50,7 @@ fn bad_models_are_refused_by_code() {
 
 #[test]
 fn an_image_whose_logits_overflow_is_its_own_error() {
-    // With mean 0 a black image is zero throughout; a white one meets a head that overflows f32.
+    // With mean 0, a black image is zero throughout, and a white one makes the head overflow f32.
     let folder = Folder::new();
     let model = folder.checkpoint("overflow.safetensors", "cifar_resnet20a", |name, _, values| {
         let zero = name.ends_with(".running_mean") || (name.ends_with(".bias") && name != "linear.bias");

@@ -1,10 +1,10 @@
-//! Pictures as SVG: all that must be on them is, and nothing is outside or written over something else.
+//! SVG pictures: everything required is there, and no text is outside or on top of another.
 
 use std::{fs, process::Command};
 
 use crate::{Folder, err, on_cpu};
 
-/// Place, anchor and text of every text of a picture.
+/// Place, anchor and content of every text in a picture.
 fn texts(svg: &str) -> Vec<(f64, f64, String, String)> {
     let attribute = |element: &str, name: &str| {
         let value = element.split(&format!("{name}=\"")).nth(1).unwrap().split('"').next().unwrap();
@@ -19,12 +19,12 @@ fn texts(svg: &str) -> Vec<(f64, f64, String, String)> {
     elements.map(text).collect()
 }
 
-/// No text is outside of the picture or over another.
+/// Checks that no text is outside the picture or overlaps another.
 pub(crate) fn check_places(name: &str, svg: &str) {
     assert!(svg.contains("prefers-color-scheme:dark"));
     let size: Vec<f64> = svg.split('"').nth(3).unwrap().split(' ').map(|n| n.parse().unwrap()).collect();
     let texts = texts(svg);
-    // A character of 11 pixels of a monospaced font is 0.6 of that wide.
+    // A character of a monospaced font of 11 pixels is 0.6 times as wide.
     let extent = |(x, y, anchor, text): &(f64, f64, String, String)| {
         let width = text.chars().count() as f64 * 6.6;
         let left = match anchor.as_str() {
@@ -39,7 +39,7 @@ pub(crate) fn check_places(name: &str, svg: &str) {
         assert!(a.0 >= 0.0 && a.1 <= size[2] && a.2 <= size[3], "{name}: {:?} is outside", texts[i]);
         let over = |b: &(f64, f64, f64)| a.0 < b.1 && b.0 < a.1 && (a.2 - b.2).abs() < 11.0;
         if let Some(other) = extents[..i].iter().position(over) {
-            panic!("{name}: {:?} is written over {:?}", texts[i], texts[other]);
+            panic!("{name}: {:?} overlaps {:?}", texts[i], texts[other]);
         }
     }
 }

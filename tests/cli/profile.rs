@@ -1,4 +1,4 @@
-//! `residua profile`: table, trace and picture tell of the same dispatches.
+//! `residua profile`: table, trace and picture show the same dispatches.
 
 use std::fs;
 

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::{Folder, assert_fails, err, on_cpu, out, residua};
 
-/// Eight unlike photos, and of the last one an exact copy and one in half its size, encoded anew.
+/// Eight different photos, with an exact copy and a copy of half the size, encoded again, of the last one.
 fn album() -> (Folder, String) {
     let folder = Folder::new();
     fs::create_dir(folder.path("album")).unwrap();
@@ -54,13 +54,13 @@ fn copies_come_first_and_an_index_reads_only_what_changed() {
     let of_index = on_cpu(&[&search[..], &[&index]].concat());
     assert_eq!(out(&of_index), out(&fresh), "{}", err(&of_index));
 
-    // A file that did not change is not read: its stamp is kept while its bytes become no image.
+    // An unchanged file is not read again: its stamp is kept, but its bytes are not an image.
     let first = folder.path("album/0.jpg");
     let (old, time) = (fs::read(&first).unwrap(), fs::metadata(&first).unwrap().modified().unwrap());
     fs::write(&first, vec![0; old.len()]).unwrap();
     fs::File::options().write(true).open(&first).unwrap().set_modified(time).unwrap();
     assert_eq!(out(&on_cpu(&with_index)), out(&fresh));
-    // One that did is, and one that is gone is found no more.
+    // A changed file is read again, and a deleted one is not found.
     fs::File::options().write(true).open(&first).unwrap().set_modified(time + Duration::from_secs(5)).unwrap();
     fs::remove_file(folder.path("album/x copy.jpg")).unwrap();
     let output = on_cpu(&with_index);
@@ -70,7 +70,7 @@ fn copies_come_first_and_an_index_reads_only_what_changed() {
 
     let bytes = fs::read(&index).unwrap();
     let file = SafeTensors::deserialize(&bytes).unwrap();
-    assert_eq!(file.tensor("embeddings").unwrap().shape(), [7, 96], "eight, less the broken and the removed one");
+    assert_eq!(file.tensor("embeddings").unwrap().shape(), [7, 96], "the broken and the removed image are missing");
     let paths = String::from_utf8(file.tensor("paths").unwrap().data().to_vec()).unwrap();
     assert_eq!(paths.split_terminator('\0').count(), 7);
     let row: Vec<f32> = bytemuck::pod_collect_to_vec(&file.tensor("embeddings").unwrap().data()[..4 * 96]);
@@ -114,7 +114,7 @@ fn no_similarity_is_above_one_and_copies_have_exactly_one() {
         assert_eq!(output.status.code(), Some(0), "{}", err(output));
         records(&out(output)).iter().map(|record| record["score"].as_f64().unwrap()).collect()
     };
-    // On whatever device there is: the sums of the CPU path are another story.
+    // On the best adapter: the CPU path sums differently.
     let run = |arguments: &[&str]| residua(&[&["similar", "--in", &album, "--format", "jsonl"], arguments].concat());
     let pairs = scores(&run(&["--duplicates", "--pairs", "--min-score", "-1"]));
     assert_eq!(pairs.len(), 16 * 15 / 2);
@@ -138,7 +138,7 @@ fn no_similarity_is_above_one_and_copies_have_exactly_one() {
 fn a_group_has_what_is_alike_through_others_and_tells_its_lowest_similarity() {
     let folder = Folder::new();
     fs::create_dir(folder.path("p")).unwrap();
-    // Each picture is a little brighter on one side than the one before, so that neighbours are alike and the ends are less so.
+    // Each picture is a little brighter on one side than the previous one, so neighbours are more similar than the ends.
     for i in 0..6_u32 {
         let pixel = |x: u32, y: u32| image::Rgb([(x * 2 + i * 12) as u8, (y * 3) as u8, (255 - i * 40) as u8]);
         image::RgbImage::from_fn(64, 64, pixel).save(folder.path(&format!("p/{i}.png"))).unwrap();
@@ -151,13 +151,13 @@ fn a_group_has_what_is_alike_through_others_and_tells_its_lowest_similarity() {
     };
     let all = run(&["--pairs", "--min-score", "-1"]);
     let lowest = all.iter().map(|pair| pair["score"].as_f64().unwrap()).fold(1.0, f64::min);
-    // The lowest similarity that still links every picture to another one of the same group.
+    // The lowest similarity that still joins all pictures into one group.
     let mut links: Vec<f64> = all.iter().map(|pair| pair["score"].as_f64().unwrap()).collect();
     links.sort_by(|a, b| b.total_cmp(a));
     let chain =
         links.iter().find(|least| run(&["--min-score", &least.to_string()])[0]["paths"].as_array().unwrap().len() == 6);
     let chain = *chain.unwrap();
-    assert!(lowest < chain, "the ends are less alike than neighbours: {all:?}");
+    assert!(lowest < chain, "the ends are less similar than neighbours: {all:?}");
     let groups = run(&["--min-score", &chain.to_string()]);
     assert_eq!(groups.len(), 1, "{groups:?}");
     assert_eq!(groups[0]["score"].as_f64().unwrap(), lowest, "{groups:?}");

@@ -1,8 +1,8 @@
-//! What no tensor shows: the option, and what `info` and notes tell.
+//! Properties that no tensor shows: the option, and the output of `info` and of notes.
 
 use crate::{Folder, assert_fails, err, on_cpu, out};
 
-/// A network whose stem tells nothing: 3x3, and four stages.
+/// A network whose stem is ambiguous: 3x3, with four stages.
 fn small_stem(folder: &Folder) -> String {
     folder.checkpoint("model.safetensors", "resnet18", |name, shape, values| {
         if name == "conv1.weight" {

@@ -1,4 +1,4 @@
-//! The command on a terminal: what is there for people's eyes alone, and that the data is the same as in a pipe.
+//! The command on a terminal: output for people only, and the same data as in a pipe.
 #![cfg(unix)]
 
 use std::{fs, path::Path, process::Command};
@@ -10,7 +10,7 @@ use rexpect::{
 
 use crate::{Folder, adapter, out, residua};
 
-/// Milliseconds that a command may take, the compilation of kernels included.
+/// Most milliseconds for a command, including the compilation of kernels.
 const PATIENCE: u64 = 120_000;
 
 fn start(command: Command) -> PtySession {
@@ -28,7 +28,7 @@ fn command(arguments: &[&str]) -> Command {
     command
 }
 
-/// What the terminal shows in the end, and the exit status.
+/// The text on the terminal at the end, and the exit status.
 fn finish(mut session: PtySession) -> (String, i32) {
     let shown = session.exp_eof().unwrap();
     match session.process().wait().unwrap() {
@@ -87,7 +87,7 @@ fn errors_are_red_unless_colours_are_unwanted() {
     assert!(!piped.contains('\x1b'), "{piped:?}");
 }
 
-/// A folder of so many copies of an image that takes a while to read.
+/// A folder with this many copies of an image that takes a while to read.
 fn album(folder: &Folder, copies: usize) -> String {
     let photo = folder.image("0.png", 1200, 900);
     fs::create_dir(folder.path("album")).unwrap();
@@ -129,10 +129,10 @@ fn ctrl_c_ends_it_behind_a_complete_line() {
         .map(|line| line.trim_start_matches("^C"))
         .all(|line| serde_json::from_str::<serde_json::Value>(line).is_ok());
     assert!(whole, "{shown}");
-    assert!(shown.lines().count() < 397, "it went on to the end");
+    assert!(shown.lines().count() < 397, "it ran to the end");
 }
 
-/// The commands that the README shows with what they print: lines that start with `$`, indented by four.
+/// The commands in the README with their output: lines that start with `$`, indented by four.
 fn sessions(readme: &str) -> Vec<(String, String)> {
     let mut sessions: Vec<(String, String)> = Vec::new();
     let mut inside = false;
@@ -160,7 +160,7 @@ fn the_readme_shows_what_is_printed() {
     assert!(!sessions.is_empty());
     for (line, printed) in sessions {
         let line = line.replace("cargo run --release --", env!("CARGO_BIN_EXE_residua"));
-        // Without a driver: which adapters there are is not the README's business, and the CPU path gives the same scores.
+        // Run without a driver: the README does not depend on the adapters, and the CPU path gives the same scores.
         let mut shell = Command::new("sh");
         shell.args(["-c", &line]).current_dir(root).env("VK_DRIVER_FILES", "/none").env("VK_ICD_FILENAMES", "/none");
         let output = shell.output().unwrap();

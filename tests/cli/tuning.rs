@@ -1,4 +1,4 @@
-//! `--tune`: measured once, used from then on, told on stderr.
+//! `--tune`: measures once, uses the times from then on, and reports on stderr.
 
 use std::process::{Command, Output};
 
@@ -9,7 +9,7 @@ fn kernels_are_measured_once_and_used_from_then_on() {
     let folder = Folder::new();
     let residua = |arguments: &[&str]| -> Output {
         let mut command = Command::new(env!("CARGO_BIN_EXE_residua"));
-        // The driver's compiled kernels stay where they are.
+        // Keep the driver's cache of compiled kernels.
         let home = std::env::home_dir().unwrap();
         let kernels = std::env::var_os("XDG_CACHE_HOME").map_or_else(|| home.join(".cache"), Into::into);
         command.env("MESA_SHADER_CACHE_DIR", kernels).env("XDG_CACHE_HOME", folder.path("cache"));
@@ -23,7 +23,7 @@ fn kernels_are_measured_once_and_used_from_then_on() {
     let told = err(&residua(&["classify", "--tune", "--batch", "1", "tests/images/ship.png"]));
     assert!(told.contains("measuring kernels of ") && told.contains(" measured in "), "{told}");
     let told = err(&residua(&["classify", "--tune", "--batch", "1", "tests/images/ship.png"]));
-    assert!(told.contains("no measurement is missing"), "{told}");
+    assert!(told.contains("all kernels are already measured"), "{told}");
     assert!(measured(&["info", "-v"]));
     assert!(!measured(&["info", "-v", "--no-tune"]));
     let doctor = out(&residua(&["doctor"]));

@@ -1,15 +1,15 @@
-//! Environment variables of any content.
+//! Environment variables with arbitrary values.
 #![cfg(unix)]
 
 use std::{ffi::OsStr, os::unix::ffi::OsStrExt, process::Command};
 
 use crate::{Folder, err};
 
-/// Values that nobody means.
+/// Nonsensical values.
 const VALUES: [&[u8]; 8] =
     [b"", b"-1", b"99999999999999999999", b"\xff\xfe", b"\x1b[31m", b"/nonexistent", b"[=,://", "ä* b\n".as_bytes()];
 
-/// Variables that the program or a library in it reads, without those that choose a device.
+/// Variables that the program or one of its libraries reads, except those that choose a device.
 const NAMES: [&str; 25] = [
     "CLICOLOR_FORCE",
     "COLUMNS",

@@ -1,5 +1,5 @@
-//! Checkpoints out of arbitrary bytes: the tensors of a small network, whole, or with some of them renamed, reshaped, retyped, left
-//! out or lying elsewhere. Random bytes alone hardly ever get past the header.
+//! Checkpoints from arbitrary bytes: the tensors of a small network, intact, or with some of them renamed, reshaped, retyped, left
+//! out or moved. Random bytes alone hardly ever get past the header.
 
 use std::fmt::Write;
 
@@ -9,10 +9,10 @@ use residua::{
     models::{Architecture, Block, BlockKind, DenseNet, Gate, Head, Properties, ResNet, Shortcut, Stem},
 };
 
-/// Data of more bytes than this are not made: their place in the file is then left empty.
+/// Most bytes of data to make; the place of larger data in the file is left empty.
 const MOST_BYTES: u64 = 1 << 16;
 
-/// A network's tensors, and the damage.
+/// A network's tensors, with damage.
 pub(crate) struct Generated {
     tensors: Vec<Tensor>,
     damage: Vec<Damage>,
@@ -27,7 +27,7 @@ struct Tensor {
     shift: [i64; 2],
 }
 
-/// What is wrong with the file. Tensors are named by any number, which is taken modulo how many there are.
+/// Damage to a file. Any number names a tensor, modulo the number of tensors.
 #[derive(Arbitrary, Debug)]
 enum Damage {
     LeaveOut(u16),
@@ -36,9 +36,9 @@ enum Damage {
     Double(u16, u16),
     Extent(u16, u8, Extent),
     Reshape(u16, Vec<Extent>),
-    /// A shape that holds nothing, so that any extent needs no data.
+    /// A shape with a zero extent, so that no other extent needs data.
     Hollow(u16, Extent),
-    /// The same for all tensors of a layer, which then agree with each other.
+    /// The same change for all tensors of a layer, which stay consistent with each other.
     HollowLayer(u16, Extent),
     Retype(u16, u8),
     Shift(u16, i8, i8),
@@ -46,13 +46,13 @@ enum Damage {
     Wrap(u8),
     Add(String, u8, Vec<Extent>),
     HeaderLength(u64),
-    /// Values in the data: NaN, infinity and whatever comes.
+    /// Arbitrary values in the data, including NaN and infinity.
     Values(u16, u32),
     Cut(u16),
     Trail(Vec<u8>),
 }
 
-/// Extents that break arithmetic, and small ones.
+/// Extents that make arithmetic overflow, and small ones.
 #[derive(Arbitrary, Debug, Clone, Copy)]
 enum Extent {
     Small(u8),
@@ -78,7 +78,7 @@ const DTYPES: [&str; 14] =
 const WRAPPERS: [&str; 6] = ["module.", "_orig_mod.", "model.", "resnet.", "encoder.", "features."];
 
 impl Generated {
-    /// The checkpoint that `data` stands for; nothing if there is too little of it.
+    /// The checkpoint that `data` describes; `None` if `data` is too short.
     pub(crate) fn read(data: &[u8]) -> Option<Self> {
         let mut bytes = Unstructured::new(data);
         let graph = graph(&mut bytes).ok()?;
@@ -92,7 +92,7 @@ impl Generated {
         Some(Generated { tensors: tensors.collect(), damage, values })
     }
 
-    /// There is no damage.
+    /// Whether there is no damage.
     pub(crate) fn is_whole(&self) -> bool {
         self.damage.is_empty()
     }
@@ -134,7 +134,7 @@ impl Generated {
         file
     }
 
-    /// Damages one of the tensors, of which there is at least one.
+    /// Damages one of the tensors. There must be at least one.
     fn damage_one(&mut self, damage: Damage) {
         let count = self.tensors.len();
         let at = |number: u16| usize::from(number) % count;
@@ -199,7 +199,7 @@ impl Generated {
         while data.len() < end {
             let start = data.len();
             data.extend(one);
-            // The lowest byte of the mantissa of f16, and the lowest bytes of the others.
+            // The lowest byte of the mantissa of f16, and the lowest bytes of the others' mantissas.
             data[start] = spread.next().copied().unwrap_or(0);
         }
         data.truncate(end);
@@ -210,7 +210,7 @@ fn dtype_of(number: u8) -> &'static str {
     DTYPES[usize::from(number) % DTYPES.len()]
 }
 
-/// Bytes of an element; of less than a byte, one.
+/// Bytes of an element; 1 for types smaller than a byte.
 fn size(dtype: &str) -> u64 {
     match dtype {
         "F64" | "I64" | "C64" => 8,
@@ -220,7 +220,7 @@ fn size(dtype: &str) -> u64 {
     }
 }
 
-/// A network of few channels.
+/// A network with few channels.
 fn graph(bytes: &mut Unstructured<'_>) -> Result<Graph> {
     let head = if bytes.ratio(7, 8)? { Some(bytes.int_in_range(1..=12)?) } else { None };
     let architecture = if bytes.arbitrary()? {

@@ -1,4 +1,4 @@
-//! Inputs that the fuzzers of `fuzz/` found worth keeping, and those that once broke something: none of them panics, and none takes long.
+//! Replays inputs that the fuzzers of `fuzz/` kept, and inputs that once caused a failure: none may panic or take long.
 
 mod generated;
 mod targets;
@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// What no input may take more of.
+/// Most time for one input.
 const MOST: Duration = Duration::from_secs(2);
 
 fn files(folder: &Path) -> Vec<PathBuf> {
@@ -37,7 +37,7 @@ fn no_input_of_the_corpus_panics_or_takes_long() {
     }
 }
 
-/// A target that accepts everything would find nothing.
+/// Targets must be able to fail: a target that accepts everything finds nothing.
 #[test]
 fn what_breaks_a_promise_is_seen() {
     let whole = [0_u8; 400];

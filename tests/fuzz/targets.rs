@@ -1,5 +1,5 @@
-//! What is done with the bytes of a fuzzed input: `fuzz/` runs this with bytes without end, `main.rs` with those that were worth
-//! keeping. A panic is a finding, and so is a broken assertion.
+//! The fuzz targets: `fuzz/` runs them with endless inputs, `main.rs` with the inputs kept. A panic or a failed assertion is a
+//! finding.
 
 use std::{collections::HashMap, path::Path};
 
@@ -19,10 +19,10 @@ use residua::{
 
 use crate::generated::Generated;
 
-/// A target's name, which is that of its folder of inputs, and what it does.
+/// A target: its name, which is also the name of its folder of inputs, and its function.
 pub(crate) type Target = (&'static str, fn(&[u8]));
 
-/// All of them.
+/// All targets.
 pub(crate) const TARGETS: [Target; 6] = [
     ("checkpoint", checkpoint),
     ("network", network),
@@ -32,13 +32,13 @@ pub(crate) const TARGETS: [Target; 6] = [
     ("text", text),
 ];
 
-/// Does what the target of this name does.
+/// Runs the target with this name.
 pub(crate) fn run(name: &str, data: &[u8]) {
     let (_, target) = TARGETS.iter().find(|(target, _)| *target == name).expect("a target");
     target(data);
 }
 
-/// Largest network that is also run, in multiply-accumulates.
+/// Largest network to run, in multiply-accumulates.
 const MACS: u64 = 1 << 20;
 
 /// `config.json`, NUL, `preprocessor_config.json`, NUL, a safetensors file; each of the texts may be empty.
@@ -56,13 +56,13 @@ fn configured(config: &[u8], preprocessor: &[u8]) -> Result<Option<ModelConfig>>
     ModelConfig::from_json("config.json", &config, (!preprocessor.is_empty()).then_some(&*preprocessor)).map(Some)
 }
 
-/// The checkpoint of a made-up network, whole or damaged in made-up ways.
+/// The checkpoint of a generated network, intact or damaged.
 fn network(data: &[u8]) {
     let Some(generated) = Generated::read(data) else { return };
     let whole = generated.is_whole();
     let outcome = load(generated.file(), None);
     if whole {
-        outcome.unwrap_or_else(|error| panic!("a whole network is refused: {error}"));
+        outcome.unwrap_or_else(|error| panic!("an intact network is refused: {error}"));
     }
 }
 
@@ -95,7 +95,7 @@ fn load(file: Vec<u8>, config: Option<ModelConfig>) -> Result<()> {
         match classifier.predict(&[pixels]) {
             Ok(predictions) => assert!(predictions[0].scores.iter().all(|score| score.is_finite())),
             Err(Error::NotFinite { .. } | Error::NoClassifier { .. }) => {}
-            Err(error) => panic!("it was opened, and then {error}"),
+            Err(error) => panic!("an opened network fails: {error}"),
         }
     }
     Ok(())
@@ -113,7 +113,7 @@ fn image(data: &[u8]) {
             let (width, height) = (decoded.image.width(), decoded.image.height());
             assert!(u64::from(width) * u64::from(height) <= options.max_pixels, "{width}x{height}");
             for preprocess in [Preprocess::torchvision(), Preprocess::square(32, [0.5; 3], [0.5; 3])] {
-                let pixels = preprocess.pixels(&decoded.image).expect("an image that was decoded has pixels");
+                let pixels = preprocess.pixels(&decoded.image).expect("a decoded image has pixels");
                 assert!(preprocess.normalise(&[pixels]).expect("its own pixels").data.iter().all(|v| v.is_finite()));
             }
         }
@@ -121,7 +121,7 @@ fn image(data: &[u8]) {
     }
 }
 
-/// A file of the cache, the times of kernels, and the faults that `verify` found.
+/// A cache file, kernel times, and the faults that `verify` found.
 fn cache_file(data: &[u8]) {
     let table = |text: &str| Table::parse(text);
     if let Some(read) = str::from_utf8(data).ok().and_then(table)
@@ -134,17 +134,17 @@ fn cache_file(data: &[u8]) {
         assert!(contents.len() < data.len());
     }
     let Ok(faults) = serde_json::from_slice::<Vec<Fault>>(data) else { return };
-    let written = serde_json::to_vec(&faults).expect("what was read can be written");
-    assert_eq!(serde_json::from_slice::<Vec<Fault>>(&written).expect("and read again"), faults);
+    let written = serde_json::to_vec(&faults).expect("values that were read can be written");
+    assert_eq!(serde_json::from_slice::<Vec<Fault>>(&written).expect("and can be read again"), faults);
 }
 
-/// The file of features that a search reads.
+/// The index file of a search.
 fn index_file(data: &[u8]) {
     let source = HashMap::from([("format".to_string(), "residua index 1".to_string())]);
     let Ok(images) = index::read("index", data, &source) else { return };
     let columns = images.first().map_or(1, |image| image.features.len());
-    let written = index::write(&images, columns, &source).expect("what was read can be written");
-    let again = index::read("index", &written, &source).expect("and read again");
+    let written = index::write(&images, columns, &source).expect("values that were read can be written");
+    let again = index::read("index", &written, &source).expect("and can be read again");
     // NaN is not equal to itself.
     let bits = |images: &[index::Indexed]| -> Vec<(Vec<u8>, [i64; 2], Vec<u32>)> {
         let numbers = |features: &[f32]| features.iter().map(|feature| feature.to_bits()).collect();
@@ -153,7 +153,7 @@ fn index_file(data: &[u8]) {
     assert_eq!(bits(&again), bits(&images));
 }
 
-/// Texts that users give: class names, configurations, names of models.
+/// Texts from users: class names, configurations, model names.
 fn text(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     if let Ok(labels) = Labels::parse("labels", &text) {

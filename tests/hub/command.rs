@@ -1,4 +1,4 @@
-//! The command, as a person uses it with models of the hub.
+//! The command with models from the hub.
 
 use std::{
     process::{Command, Output, Stdio},
@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::{server::Fault, *};
 
 impl Bench {
-    /// The command in an environment of its own, on the CPU.
+    /// The command in a clean environment, on the CPU.
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_residua"));
         command
@@ -78,7 +78,7 @@ fn a_model_that_is_not_cached_is_fetched_or_offline_told_of() {
 #[test]
 fn weights_that_are_not_for_commerce_say_so() {
     let bench = Bench::new();
-    // The file's own configuration has a licence, which would win.
+    // Without this file, the licence in the weights' own configuration would win.
     let config = br#"{"model_type": "resnet"}"#.to_vec();
     let files = [("model.safetensors".to_string(), WEIGHTS.to_vec()), ("config.json".to_string(), config)];
     let repository = Repository { commit: COMMIT.into(), files: files.into(), token: None };
@@ -108,7 +108,7 @@ fn row_51_the_token_is_in_no_log() {
         told(command.env("HF_TOKEN", "hf_secret").env("RUST_LOG", "trace,ureq_proto::util=trace").output().unwrap());
     assert_eq!(status, Some(0), "{err}");
     assert!(err.contains("ureq_proto::client"), "the log was on: {err}");
-    // All bytes of a request, a few a line.
+    // This module logs all bytes of a request, a few per line.
     assert!(!err.contains("ureq_proto::util"), "{err}");
     assert!(!err.contains("hf_secret") && !out.contains("hf_secret"), "{err}");
     assert!(bench.server.seen().iter().any(|seen| seen.authorization.is_some()));
@@ -122,7 +122,7 @@ fn row_48_a_killed_download_is_resumed_and_never_used_before() {
     let began = Instant::now();
     let some = WEIGHTS.len() as u64 / 10;
     while fs::metadata(bench.partial()).map_or(0, |meta| meta.len()) < some {
-        assert!(began.elapsed() < Duration::from_secs(20), "nothing comes");
+        assert!(began.elapsed() < Duration::from_secs(20), "no bytes arrive");
         thread::sleep(Duration::from_millis(10));
     }
     child.kill().unwrap();
@@ -138,7 +138,7 @@ fn row_48_a_killed_download_is_resumed_and_never_used_before() {
     assert_eq!(bench.server.ranges(), [Some(format!("bytes={left}-"))]);
 }
 
-/// As a full disk does: no file may grow.
+/// Like on a full disk, no file may grow.
 #[cfg(unix)]
 #[test]
 fn row_49_a_disk_that_takes_no_more_is_named() {

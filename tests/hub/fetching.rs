@@ -1,4 +1,4 @@
-//! Downloads: the layout, and what can happen on the way.
+//! Downloads: the layout of the cache, and failures on the way.
 
 use std::{sync::Mutex, time::Instant};
 
@@ -100,7 +100,7 @@ fn what_an_earlier_run_left_damaged_or_too_long_is_thrown_away() {
 fn cut_and_stalled_connections_are_resumed() {
     let mut bench = Bench::new();
     bench.hub.download_timeout = Duration::from_millis(200);
-    // More failures than are borne without a byte between them.
+    // More failures than the retries without new bytes allow.
     let cuts = [Fault::Cut(10), Fault::Cut(10), Fault::Cut(10)];
     bench.server.fault([Fault::Cut(0), Fault::Cut(1000), Fault::Stall(500), Fault::Cut(HALF)].into_iter().chain(cuts));
     assert_weights(&bench.open().unwrap());
@@ -117,7 +117,7 @@ fn a_connection_that_never_gives_anything_is_given_up_and_the_bytes_are_kept() {
     let error = bench.open().unwrap_err();
     assert_eq!(error.code(), "hub.network");
     assert!(error.to_string().contains(&format!("4096 of {} bytes are kept", WEIGHTS.len())), "{error}");
-    assert_eq!(bench.server.ranges().len(), 5, "one with bytes, four without");
+    assert_eq!(bench.server.ranges().len(), 5, "one request with bytes, four without");
     assert_eq!(fs::metadata(bench.partial()).unwrap().len(), 4096);
     assert_weights(&bench.open().unwrap());
 }

@@ -1,4 +1,4 @@
-//! Models by name: against a small hub on loopback, and against caches as Python lays them out.
+//! Models by name: with a small hub on loopback, and with caches in Python's layout.
 
 mod command;
 mod fetching;
@@ -23,7 +23,7 @@ use residua::{
 };
 use server::{Repository, Server, git_hash, sha256};
 
-/// Weights that can be opened: the builtin network, whose configuration is in the file itself.
+/// Weights that open without other files: the builtin network, whose configuration is in its file.
 const WEIGHTS: &[u8] = include_bytes!("../../weights/builtin.safetensors");
 
 const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
@@ -43,7 +43,7 @@ impl Bench {
         bench
     }
 
-    /// `owner/net` has these files.
+    /// A hub whose `owner/net` has these files.
     fn with(files: &[(&str, &[u8])]) -> Self {
         let server = Server::start();
         let folder = tempfile::tempdir().unwrap();
@@ -71,22 +71,22 @@ impl Bench {
         hub.open(&id("owner/net"))
     }
 
-    /// A path in the repository's folder of the cache.
+    /// A path in the repository's cache folder.
     fn path(&self, below: &str) -> PathBuf {
         self.folder.path().join("hub/models--owner--net").join(below)
     }
 
-    /// The weights' place in `blobs/`.
+    /// The path of the weights in `blobs/`.
     fn blob(&self) -> PathBuf {
         self.path("blobs").join(sha256(WEIGHTS))
     }
 
-    /// What a download that was killed leaves.
+    /// The file that a killed download leaves.
     fn partial(&self) -> PathBuf {
         self.blob().with_extension("incomplete")
     }
 
-    /// Lets an earlier run have left these bytes.
+    /// Writes the bytes that an earlier run left.
     fn leave(&self, bytes: &[u8]) {
         fs::create_dir_all(self.path("blobs")).unwrap();
         fs::write(self.partial(), bytes).unwrap();
@@ -100,10 +100,10 @@ fn id(text: &str) -> ModelId {
 fn failure(result: Result<Snapshot, Error>) -> HubFailure {
     match result {
         Err(Error::Hub { failure, .. }) => failure,
-        other => panic!("no failure of the hub: {other:?}"),
+        other => panic!("not a failure of the hub: {other:?}"),
     }
 }
 
 fn assert_weights(snapshot: &Snapshot) {
-    assert!(fs::read(snapshot.folder.join("model.safetensors")).unwrap() == WEIGHTS, "other bytes");
+    assert!(fs::read(snapshot.folder.join("model.safetensors")).unwrap() == WEIGHTS, "the bytes differ");
 }

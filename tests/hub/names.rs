@@ -1,4 +1,4 @@
-//! What a name stands for, and what the environment says.
+//! The meaning of names and of environment variables.
 
 use std::{collections::HashSet, ffi::OsString};
 
@@ -72,7 +72,7 @@ fn the_table_of_published_models_is_consistent() {
         let alias = row.alias.unwrap_or_default();
         let non_commercial = ["fb_wsl", "fb_swsl", "fb_ssl"].iter().any(|data| row.repository.contains(data));
         assert_eq!(row.license == Some("cc-by-nc-4.0"), non_commercial, "{alias}");
-        // The figures are those that this project counts.
+        // The figures must equal the project's own counts.
         if let Some(architecture) = Architecture::by_name(alias.split('.').next().unwrap()) {
             assert_eq!(row.parameters, Some(architecture.parameters()), "{alias}");
             let gmacs = architecture.macs(224, 224).unwrap() as f64 / 1e9;
@@ -104,7 +104,7 @@ fn the_cache_is_where_python_has_it() {
 fn the_other_variables_are_pythons_too() {
     assert!(from(&[("HF_HUB_OFFLINE", "1")]).offline);
     assert!(from(&[("TRANSFORMERS_OFFLINE", "yes")]).offline);
-    assert!(!from(&[("HF_HUB_OFFLINE", "0"), ("TRANSFORMERS_OFFLINE", "1")]).offline, "the first that is set");
+    assert!(!from(&[("HF_HUB_OFFLINE", "0"), ("TRANSFORMERS_OFFLINE", "1")]).offline, "the first set variable counts");
     assert_eq!(from(&[("HF_ENDPOINT", "https://mirror/")]).endpoint, "https://mirror");
     assert_eq!(from(&[("HF_HUB_DOWNLOAD_TIMEOUT", "3")]).download_timeout, Duration::from_secs(3));
     assert_eq!(from(&[("HF_HUB_ETAG_TIMEOUT", "junk")]).metadata_timeout, Duration::from_secs(10));

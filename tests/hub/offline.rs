@@ -1,10 +1,10 @@
-//! What is in the cache, without a network: as Python left it, and damaged.
+//! Opens caches without a network: as Python leaves them, and damaged.
 
 use std::os::unix::fs::symlink;
 
 use super::*;
 
-/// A cache as `huggingface_hub` 2.4 leaves it, laid out by hand: small files under their git hash, weights under their sha256.
+/// A cache with the layout of `huggingface_hub` 2.4: small files under their git hash, weights under their sha256.
 struct Python {
     folder: tempfile::TempDir,
     hub: Hub,
@@ -37,7 +37,7 @@ impl Python {
         self.folder.path().join("models--owner--net").join(below)
     }
 
-    /// Notes, as Python does, that the repository has no such file.
+    /// Records, as Python does, that the repository has no such file.
     fn absent(self, name: &str) -> Self {
         let path = self.path(".no_exist").join(COMMIT).join(name);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -87,7 +87,7 @@ fn row_51_what_is_not_cached_is_named() {
         error.to_string()
     };
     assert!(missing(&nothing).contains("config.json"));
-    // Without its preprocessing a model of transformers would be run wrongly.
+    // Without its preprocessing, a transformers model would give wrong results.
     let half = Python::new(&[("model.safetensors", WEIGHTS), ("config.json", TRANSFORMERS)]);
     assert!(missing(&half).contains("preprocessor_config.json"));
     assert_weights(&half.absent("preprocessor_config.json").open().unwrap());
@@ -96,7 +96,7 @@ fn row_51_what_is_not_cached_is_named() {
     assert!(missing(&nothing).contains("the model"));
 }
 
-/// Damages a cache, and expects that to be seen offline, and mended online.
+/// Damages a cache, and expects an error offline and a repair online.
 fn damaged(damage: impl Fn(&Bench)) {
     let bench = Bench::new();
     bench.open().unwrap();

@@ -1,4 +1,4 @@
-//! What the hub can say instead of giving a model.
+//! The hub's refusals.
 
 use super::{server::Fault, *};
 
@@ -75,7 +75,7 @@ fn a_hub_in_trouble_and_one_that_is_not_there() {
     bench.server.refuse(vec![Fault::Status(503, "X-Trouble: yes"); 5]);
     assert_eq!(failure(bench.open()), HubFailure::Network);
     assert_eq!(bench.server.seen().len(), 5);
-    // A port that was free a moment ago.
+    // A port on which nothing listens.
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     bench.hub.endpoint = format!("http://{port}");
     let error = bench.open().unwrap_err();

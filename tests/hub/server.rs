@@ -1,4 +1,4 @@
-//! A small hub on loopback: repositories with one commit each, large files on a second server as a CDN has them, and faults.
+//! A small hub on loopback: repositories with one commit each, large files on a second server like a CDN, and injected faults.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -12,47 +12,47 @@ use std::{
 use sha1::Sha1;
 use sha2::{Digest, Sha256};
 
-/// Files from this size on lie on the second server, under their sha256.
+/// Files of at least this size are on the second server, under their sha256.
 const LARGE: usize = 10_000;
 
-/// What happens to the next `GET` of a large file, or to the next request at all.
+/// A fault in the next `GET` of a large file, or in the next request to the hub.
 #[derive(Debug, Clone)]
 pub(crate) enum Fault {
-    /// The connection ends after so many bytes.
+    /// The connection closes after this many bytes.
     Cut(usize),
-    /// The connection stays open after so many bytes, and nothing more comes.
+    /// The connection stays open after this many bytes, but no more arrive.
     Stall(usize),
-    /// So many bytes, then a pause, and so on.
+    /// This many bytes at a time, with pauses.
     Slow(usize, Duration),
-    /// The whole file, whatever range was asked for.
+    /// The whole file, whatever range is requested.
     IgnoreRange,
-    /// One bit is wrong.
+    /// One wrong bit.
     Flip,
-    /// A page instead of the file.
+    /// A web page instead of the file.
     Html,
-    /// A status, and a header.
+    /// A status with a header.
     Status(u16, &'static str),
 }
 
-/// A request as it came.
+/// A received request.
 #[derive(Debug, Clone)]
 pub(crate) struct Seen {
     pub(crate) method: String,
     pub(crate) path: String,
     pub(crate) range: Option<String>,
     pub(crate) authorization: Option<String>,
-    /// By the second server.
+    /// Whether the second server received it.
     pub(crate) cdn: bool,
 }
 
 #[derive(Default)]
 struct State {
-    /// By `owner/name`.
+    /// Keyed by `owner/name`.
     repositories: BTreeMap<String, Repository>,
     seen: Vec<Seen>,
-    /// For requests to the hub.
+    /// Faults for requests to the hub.
     refusals: VecDeque<Fault>,
-    /// For `GET`s of large files.
+    /// Faults for `GET`s of large files.
     faults: VecDeque<Fault>,
     cdn: String,
 }
@@ -61,11 +61,11 @@ struct State {
 pub(crate) struct Repository {
     pub(crate) commit: String,
     pub(crate) files: BTreeMap<String, Vec<u8>>,
-    /// Only with this token.
+    /// Required token, if any.
     pub(crate) token: Option<String>,
 }
 
-/// The hub and its second server. They end with the process.
+/// The hub and its second server, which run until the process ends.
 pub(crate) struct Server {
     pub(crate) endpoint: String,
     state: Arc<Mutex<State>>,
@@ -84,22 +84,22 @@ impl Server {
         self.state.lock().unwrap().repositories.insert(name.into(), repository);
     }
 
-    /// The next requests to the hub meet these faults.
+    /// Injects faults into the next requests to the hub.
     pub(crate) fn refuse(&self, faults: impl IntoIterator<Item = Fault>) {
         self.state.lock().unwrap().refusals.extend(faults);
     }
 
-    /// The next `GET`s of large files meet these faults.
+    /// Injects faults into the next `GET`s of large files.
     pub(crate) fn fault(&self, faults: impl IntoIterator<Item = Fault>) {
         self.state.lock().unwrap().faults.extend(faults);
     }
 
-    /// The requests so far; they are forgotten.
+    /// Takes the list of requests so far.
     pub(crate) fn seen(&self) -> Vec<Seen> {
         std::mem::take(&mut self.state.lock().unwrap().seen)
     }
 
-    /// The ranges of the `GET`s of large files so far; the requests are forgotten.
+    /// Takes the list of requests so far; returns the ranges of the `GET`s of large files.
     pub(crate) fn ranges(&self) -> Vec<Option<String>> {
         self.seen().into_iter().filter(|seen| seen.cdn).map(|seen| seen.range).collect()
     }
@@ -109,7 +109,7 @@ pub(crate) fn sha256(bytes: &[u8]) -> String {
     hex(&Sha256::digest(bytes))
 }
 
-/// What `git hash-object` gives.
+/// The hash of `git hash-object`.
 pub(crate) fn git_hash(bytes: &[u8]) -> String {
     hex(&Sha1::new_with_prefix(format!("blob {}\0", bytes.len())).chain_update(bytes).finalize())
 }
@@ -125,14 +125,14 @@ fn listen(state: &Arc<Mutex<State>>, cdn: bool) -> String {
     thread::spawn(move || {
         for stream in listener.incoming().flatten() {
             let state = Arc::clone(&state);
-            // A client that is gone is no concern of the server.
+            // Ignore clients that disconnect.
             thread::spawn(move || drop(serve(stream, &state, cdn)));
         }
     });
     address
 }
 
-/// One request; the connection ends with the answer.
+/// Answers one request and closes the connection.
 fn serve(mut stream: TcpStream, state: &Mutex<State>, cdn: bool) -> std::io::Result<()> {
     let mut lines = BufReader::new(stream.try_clone()?).lines();
     let first = lines.next().unwrap_or_else(|| Ok(String::new()))?;
@@ -166,7 +166,7 @@ fn serve(mut stream: TcpStream, state: &Mutex<State>, cdn: bool) -> std::io::Res
     send(&mut stream, status, &headers, &body)
 }
 
-/// What the hub answers: a file, the way to a large one, or why not.
+/// The hub's answer: a file, a redirect to a large file, or an error.
 fn answer(state: &State, seen: &Seen) -> (u16, String, Vec<u8>) {
     let parts: Vec<&str> = seen.path.trim_start_matches('/').splitn(5, '/').collect();
     let [owner, name, "resolve", revision, file] = parts[..] else { return (404, String::new(), Vec::new()) };
@@ -202,7 +202,7 @@ fn answer(state: &State, seen: &Seen) -> (u16, String, Vec<u8>) {
     }
 }
 
-/// A file from the position on that was asked for, with a fault.
+/// Sends a file from the requested position on, with a fault.
 fn send_file(stream: &mut TcpStream, seen: &Seen, file: &[u8], fault: Option<Fault>) -> std::io::Result<()> {
     let mut file = file.to_vec();
     let mut start = 0;
@@ -228,7 +228,7 @@ fn send_file(stream: &mut TcpStream, seen: &Seen, file: &[u8], fault: Option<Fau
         Some(Fault::Cut(bytes)) => stream.write_all(&part[..bytes.min(part.len())]),
         Some(Fault::Stall(bytes)) => {
             stream.write_all(&part[..bytes])?;
-            // Until the client has had enough.
+            // Wait until the client gives up.
             stream.read_exact(&mut [0])
         }
         Some(Fault::Slow(bytes, pause)) => part.chunks(bytes).try_for_each(|chunk| {

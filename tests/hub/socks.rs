@@ -1,4 +1,4 @@
-//! Proxies that speak SOCKS, with a small one on loopback.
+//! SOCKS proxies, with a small one on loopback.
 
 use std::{
     io::{self, Read, Write},
@@ -9,17 +9,17 @@ use std::{
 
 use super::*;
 
-/// What a client asked a proxy for.
+/// A client's request to a proxy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Asked {
     version: u8,
-    /// An address, or a name that the proxy is to look up.
+    /// An address, or a name for the proxy to look up.
     host: String,
-    /// User and password, where they were given.
+    /// User and password, if given.
     user: Option<String>,
 }
 
-/// A proxy that leads to loopback, whatever the host.
+/// A proxy that connects to loopback, whatever the host.
 struct Proxy {
     address: String,
     asked: Arc<Mutex<Vec<Asked>>>,
@@ -51,7 +51,7 @@ fn bytes<const N: usize>(stream: &mut TcpStream) -> io::Result<[u8; N]> {
     Ok(bytes)
 }
 
-/// Text that is preceded by its length.
+/// Text preceded by its length.
 fn counted(stream: &mut TcpStream) -> io::Result<String> {
     let [length] = bytes(stream)?;
     let mut text = vec![0; length.into()];
@@ -59,7 +59,7 @@ fn counted(stream: &mut TcpStream) -> io::Result<String> {
     Ok(String::from_utf8_lossy(&text).into_owned())
 }
 
-/// Text that is ended by NUL.
+/// Text terminated by NUL.
 fn ended(stream: &mut TcpStream) -> io::Result<String> {
     let mut text = Vec::new();
     loop {
@@ -70,7 +70,7 @@ fn ended(stream: &mut TcpStream) -> io::Result<String> {
     }
 }
 
-/// RFC 1928 and 1929, SOCKS 4 and 4A: one connection, there and back.
+/// Serves one connection by RFC 1928 and 1929, or by SOCKS 4 and 4A.
 fn serve(mut client: TcpStream, asked: &Mutex<Vec<Asked>>) -> io::Result<()> {
     let [version] = bytes(&mut client)?;
     let (host, port, user);
@@ -168,6 +168,6 @@ fn what_the_variables_exempt_goes_past_the_proxy() {
             assert!(!through(&[(variable, "PROXY"), ("NO_PROXY", exempt)], &address), "{variable}, {exempt}");
         }
     }
-    assert!(!through(&[("HTTPS_PROXY", "PROXY")], &address), "the hub is not an https: one");
-    assert!(!through(&[("http_proxy", ""), ("HTTP_PROXY", "PROXY")], &address), "set to nothing: no proxy");
+    assert!(!through(&[("HTTPS_PROXY", "PROXY")], &address), "the hub's address is not https");
+    assert!(!through(&[("http_proxy", ""), ("HTTP_PROXY", "PROXY")], &address), "an empty value means no proxy");
 }

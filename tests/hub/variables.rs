@@ -1,11 +1,11 @@
-//! Environment variables whose values cannot be used.
+//! Environment variables with invalid values.
 #![cfg(unix)]
 
 use std::{ffi::OsStr, os::unix::ffi::OsStrExt, process::Command};
 
 use super::*;
 
-/// `pull` with one variable; the status and what it tells.
+/// Runs `pull` with one variable; returns the status and stderr.
 fn pull(bench: &Bench, name: &str, value: &[u8]) -> (Option<i32>, String) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_residua"));
     command
@@ -58,7 +58,7 @@ fn a_variable_that_cannot_be_used_is_named() {
             assert!(told, "{name}={}: {status:?}: {err}", value.escape_ascii());
         }
     }
-    assert_eq!(bench.server.seen().len(), 0, "nothing was asked");
+    assert_eq!(bench.server.seen().len(), 0, "no request was sent");
 }
 
 #[test]
@@ -104,7 +104,7 @@ fn no_value_of_a_variable_is_a_bug() {
 fn a_variable_that_is_not_needed_is_not_looked_at() {
     let bench = Bench::new();
     assert_eq!(pull(&bench, "HF_HUB_ETAG_TIMEOUT", b"9").0, Some(0));
-    // What is in the cache needs no network.
+    // Cached files need no network.
     let mut hub = Hub::from_vars(|name| matches!(name, "HTTPS_PROXY" | "HF_HUB_ETAG_TIMEOUT").then(|| "[".into()));
     hub.cache = Some(bench.folder.path().join("hub"));
     assert_weights(&hub.open(&id("owner/net")).unwrap());

@@ -1,4 +1,4 @@
-//! Files that are cut, mutated, or no image at all.
+//! Files that are cut, mutated, or not images at all.
 
 use residua::Error;
 use residua::image::{DecodeOptions, decode};
@@ -10,7 +10,7 @@ fn inputs() -> Vec<(String, Vec<u8>)> {
     files.map(|(name, path)| (name, std::fs::read(path).unwrap())).collect()
 }
 
-/// Cut anywhere, a file is an error or, where only its tail is gone, the whole image with a word on that: rows are never made up.
+/// A file cut anywhere is an error or, if only data after the pixels is missing, the whole image with a note. Rows are never made up.
 #[test]
 fn row_29_a_cut_file_is_an_error() {
     let options = DecodeOptions::default();
@@ -50,7 +50,7 @@ fn row_28_a_cut_jpeg_is_taken_only_on_request() {
     }
 }
 
-/// A BMP of 4x2 pixels in run-length code: two runs, each with its end of line, and the end of the bitmap.
+/// A run-length-coded BMP of 4x2 pixels: two runs, each with its end of line, and the end of the bitmap.
 #[test]
 fn a_cut_run_length_bmp_is_an_error() {
     let mut bytes = b"BM\0\0\0\0\0\0\0\0\x3e\0\0\0\x28\0\0\0\x04\0\0\0\x02\0\0\0\x01\0\x08\0\x01\0\0\0".to_vec();

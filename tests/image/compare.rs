@@ -1,4 +1,4 @@
-//! Files of the tests, and how far two images are apart.
+//! Test files, and the difference between two images.
 
 use std::path::{Path, PathBuf};
 
@@ -10,7 +10,7 @@ pub(crate) fn golden(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(path)
 }
 
-/// The files of `folder` with their names, in order. Never none.
+/// The files of `folder` with their names, in order. Panics if there are none.
 pub(crate) fn files(folder: &Path) -> Vec<(String, PathBuf)> {
     let entries = folder.read_dir().unwrap_or_else(|e| panic!("{}: {e}", folder.display()));
     let mut files: Vec<_> = entries.map(|e| e.unwrap().path()).filter(|p| p.is_file()).collect();

@@ -1,4 +1,4 @@
-//! Files that are damaged and read all the same: what is said of them, and that `strict` refuses them.
+//! Damaged files that can be read: their notes, and their refusal by `strict`.
 
 use residua::image::{DecodeOptions, decode};
 
@@ -8,7 +8,7 @@ fn file(name: &str) -> Vec<u8> {
     std::fs::read(golden("formats").join(name)).unwrap()
 }
 
-/// The words on the damage; the pixels are those of the whole file `name`, and strict settings refuse it.
+/// The note about the damage. Checks that the pixels equal those of the undamaged file `name`, and that `strict` refuses the file.
 fn damage(bytes: &[u8], name: &str) -> String {
     let decoded = decode(bytes, &DecodeOptions::default()).unwrap();
     assert_eq!(decoded.image, decode(&file(name), &DecodeOptions::default()).unwrap().image, "{name}");
@@ -41,7 +41,7 @@ fn a_png_whose_end_is_missing_or_broken_is_read() {
 fn a_wrong_checksum_of_the_pixels_of_a_png_is_refused_by_strict() {
     let name = "../pixels/rgba.png";
     let mut bytes = file(name);
-    // The chunk of pixels is the last but the end; the checksum of its contents stands before its own.
+    // The chunk of pixels comes just before the end; the checksum of its contents is before the chunk's own.
     let end = bytes.len() - 12;
     let start = bytes.windows(4).rposition(|kind| kind == b"IDAT").unwrap();
     bytes[end - 5] ^= 1;
@@ -57,7 +57,7 @@ fn a_wrong_checksum_of_the_pixels_of_a_png_is_refused_by_strict() {
 
 #[test]
 fn an_interlaced_png_without_its_end_is_read() {
-    // 3x3 grey pixels in the order of Adam7: passes 1, 4 (its first row), 5, 6 and 7 have any.
+    // 3x3 grey pixels in Adam7 order: passes 1, 4 (its first row), 5, 6 and 7 have pixels.
     let rows = [&[0_u8, 1][..], &[0, 3], &[0, 7, 9], &[0, 2], &[0, 8], &[0, 4, 5, 6]];
     let data = {
         use std::io::Write;
@@ -86,7 +86,7 @@ fn crc(bytes: &[u8]) -> u32 {
 mod jpeg {
     use super::*;
 
-    /// All rows are there: nothing at all, and what a maker writes after the image.
+    /// All rows are present: the file ends there, or continues with a camera maker's data.
     #[test]
     fn a_jpeg_without_its_end_marker_is_read() {
         for name in [
@@ -107,7 +107,7 @@ mod jpeg {
         }
     }
 
-    /// An early end of a scan costs detail and no row: that is not to be seen, so it is never taken for the whole.
+    /// An early end of a scan costs detail but no row. The decoder does not notice, so such a file never counts as complete.
     #[test]
     fn several_scans_or_arithmetic_codes_without_an_end_marker_are_truncated() {
         for name in ["progressive.jpg", "arithmetic.jpg", "arithmetic-progressive.jpg"] {
@@ -135,13 +135,13 @@ mod jpeg {
         assert_eq!(error.to_string(), format!("not a readable image: it is damaged: {damage}"));
     }
 
-    /// An error after a warning is an error, in its own words, and never a panic.
+    /// An error after a warning is reported in its own words, without a panic.
     #[test]
     fn what_libjpeg_cannot_read_is_an_error_in_its_words() {
         let mut bytes = file("baseline.jpg");
         let tables = bytes.windows(2).position(|w| w == [0xff, 0xc4]).unwrap();
         bytes[tables + 5] = 0xff;
-        // After the first segment: a warning.
+        // After the first segment, this causes a warning.
         bytes.splice(20..20, [0x11, 0x22]);
         let error = decode(&bytes, &DecodeOptions::default()).unwrap_err();
         assert_eq!(error.to_string(), "not a readable image: Bogus Huffman table definition");

@@ -1,4 +1,4 @@
-//! Every format and flavour against what Pillow decodes, and 16-bit images, of which Pillow clips the grey ones.
+//! Compares every format and variant with Pillow, and tests 16-bit images, of which Pillow clips the grey ones.
 
 use std::io::Cursor;
 
@@ -7,8 +7,8 @@ use residua::image::{DecodeOptions, Format, Preprocess, Resize, decode};
 
 use crate::compare::{Difference, assert_equal, difference, files, golden, open, pixels};
 
-/// Largest differences that a decoder may show: none with the feature `libjpeg`. Without it, a mean of 0.36 and a maximum of 3 were
-/// measured for JPEG with halved colour planes, 0.024 and 2 for other JPEG, none for lossy WebP.
+/// Largest allowed difference of a decoder: none with the feature `libjpeg`. Without it, a mean of 0.36 and a maximum of 3 were
+/// measured for JPEG with halved colour planes, 0.024 and 2 for other JPEG, and none for lossy WebP.
 fn bound(name: &str) -> Difference {
     match name {
         _ if cfg!(feature = "libjpeg") => Difference { max: 0, mean: 0.0 },
@@ -20,7 +20,7 @@ fn bound(name: &str) -> Difference {
     }
 }
 
-/// Kinds of JPEG that the decoder in Rust does not read, or not alike.
+/// Kinds of JPEG that the decoder in Rust cannot read, or decodes differently.
 const LIBJPEG_ALONE: [&str; 7] = [
     "arithmetic.jpg",
     "arithmetic-progressive.jpg",
@@ -69,7 +69,7 @@ fn png(image: impl Into<DynamicImage>) -> Vec<u8> {
     bytes.into_inner()
 }
 
-/// Of 16 bits the upper eight count, in a file and in an image in memory; the crop of an image of its own size shows the values.
+/// The upper eight of 16 bits count, in a file and in an image in memory. A crop of the image's own size shows the values.
 #[test]
 fn row_32_of_sixteen_bits_the_upper_eight_count() {
     let values = |x: u32, y: u32| (x * 4099 + y * 21_001) as u16;
@@ -88,7 +88,7 @@ fn row_32_of_sixteen_bits_the_upper_eight_count() {
     }
 }
 
-/// Four by two pixels that are coded as steps of 20 from pixel to pixel.
+/// 4x2 pixels, coded as steps of 20 from pixel to pixel.
 #[test]
 #[cfg(feature = "libjpeg")]
 fn a_lossless_grey_jpeg_is_read() {

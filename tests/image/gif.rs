@@ -1,8 +1,8 @@
-//! The first frame of a GIF on its background. The wanted pixels are those of Pillow 13.
+//! The first frame of a GIF on its background. The expected pixels come from Pillow 13.
 
 use residua::image::{DecodeOptions, decode};
 
-/// Four colours, and as bytes.
+/// Four colours.
 const COLOURS: [[u8; 3]; 4] = [[11, 48, 85], [122, 159, 196], [233, 14, 51], [88, 125, 162]];
 
 /// A GIF of one frame.
@@ -32,7 +32,7 @@ impl Gif<'_> {
         bytes.extend([left, top, width, height].iter().flat_map(|n| n.to_le_bytes()));
         bytes.push(flags(self.local));
         bytes.extend(self.local.unwrap_or_default().as_flattened());
-        // Codes of 9 bits, and the code that empties the table before each.
+        // Codes of 9 bits, each after the code that clears the table.
         let codes = self.indices.iter().flat_map(|&index| [256, u16::from(index)]).chain([257]);
         let bits: Vec<bool> = codes.flat_map(|code| (0..9).map(move |bit| code >> bit & 1 == 1)).collect();
         let data: Vec<u8> =
@@ -66,7 +66,7 @@ fn gif() -> Gif<'static> {
     }
 }
 
-/// What is shown of [`gif`] and its likes: the frame's four colours amid `around`.
+/// The expected image of [`gif`] and its variants: the frame's four colours surrounded by `around`.
 fn amid(around: [u8; 3], [a, b, c, d]: [[u8; 3]; 4]) -> (u32, u32, Vec<[u8; 3]>) {
     (4, 2, vec![around, a, b, around, around, c, d, around])
 }

@@ -1,4 +1,4 @@
-//! Bit equality with Pillow's crops of PNG inputs.
+//! Checks that crops of PNG inputs equal Pillow's bit for bit.
 
 use std::path::Path;
 
@@ -6,7 +6,7 @@ use residua::image::{CropRounding, Filter, IMAGENET_MEAN, IMAGENET_STD, Preproce
 
 use crate::compare::{assert_equal, files, golden, open, pixels};
 
-/// The recipes of the `make_golden_*.py` scripts, by the name in the file name.
+/// A recipe of the `make_golden_*.py` scripts, by its name in the file name.
 pub(crate) fn named(recipe: &str) -> Preprocess {
     match recipe {
         "torchvision-256-224-bilinear" => Preprocess::torchvision(),
@@ -36,7 +36,7 @@ fn spelled(recipe: &str) -> Preprocess {
     preprocess
 }
 
-/// Checks every `<input>.<recipe>.png` of a folder against `<input>.png`; gives the number of them.
+/// Compares every `<input>.<recipe>.png` in a folder with the crop of `<input>.png`; returns their number.
 pub(crate) fn check_folder(folder: &Path, recipe: impl Fn(&str) -> Preprocess) -> usize {
     let mut checked = 0;
     for (name, path) in files(folder) {

@@ -1,4 +1,4 @@
-//! AVIF and HEIC: read with their features, named without them.
+//! AVIF and HEIC: read with their features; without them, the error names the feature.
 
 use image::RgbImage;
 use residua::image::{DecodeOptions, Format, decode};
@@ -7,11 +7,11 @@ use crate::compare::{difference, golden, open, pixels};
 
 const FORMATS: [(&str, Format); 2] = [("avif", Format::Avif), ("heic", Format::Heic)];
 
-/// Compares with what Pillow makes of the same file. Decoding is exact in both formats; only the conversion to RGB may round.
+/// Compares with Pillow's image of the same file. Decoding is exact in both formats; only the conversion to RGB may round.
 ///
-/// * HEIC: pillow_heif converts by libheif as well. Measured with libheif 1.15.1 here and 1.23.6 there: equal bit for bit.
-/// * AVIF: Pillow converts by libavif. Each of the two rounds a sample to one of its neighbours, so they are one apart at most; the
-///   mean was 0.149 for `photo.avif` and 0.158 for `turned.avif`. Both have as many colour samples as pixels: where there are
+/// * HEIC: pillow_heif also converts with libheif. Measured equal bit for bit, with libheif 1.15.1 here and 1.23.6 in pillow_heif.
+/// * AVIF: Pillow converts with libavif. Both libraries round a sample to one of its neighbours, so they differ by at most one; the
+///   mean was 0.149 for `photo.avif` and 0.158 for `turned.avif`. Both files have as many colour samples as pixels: if there are
 ///   fewer, libheif 1.15 repeats them and libavif interpolates.
 fn assert_close(name: &str, got: &RgbImage, want: &RgbImage) {
     let apart = difference(name, &pixels(got), &pixels(want));
@@ -35,7 +35,7 @@ fn avif_and_heic_are_read_with_their_features_and_named_without() {
             }
             Err(error) => {
                 assert!(!format.is_read(), "{name}: {error}");
-                let words = format!("{} is read by a build with the feature {ending}", format.name());
+                let words = format!("reading {} needs a build with the feature {ending}", format.name());
                 assert!(error.code() == "image.unsupported" && error.to_string().contains(&words), "{error}");
             }
         }

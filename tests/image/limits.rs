@@ -1,4 +1,4 @@
-//! Limits of size, and bounded memory for long, thin images.
+//! Size limits, and bounded memory for long, thin images.
 
 use std::io::Cursor;
 
@@ -21,7 +21,7 @@ fn the_limit_counts_pixels() {
     let want = Error::ImageTooLarge { width: 45, height: 34, limit: 45 * 34 - 1 };
     assert_eq!(decode(&golden_file("rgb.bmp"), &options).unwrap_err(), want);
 
-    // Eight bytes a pixel count no more: four of them are decoded.
+    // An image of eight bytes per pixel has the same limit, since only four of them are decoded.
     let deep: ImageBuffer<Rgba<u16>, _> = ImageBuffer::new(10, 10);
     let mut bytes = Cursor::new(Vec::new());
     DynamicImage::from(deep).write_to(&mut bytes, ImageFormat::Png).unwrap();
@@ -32,7 +32,7 @@ fn the_limit_counts_pixels() {
     assert!(decode(bytes.get_ref(), &options).is_ok());
 }
 
-/// Resized whole, these would take 13 GB each.
+/// Resized as a whole, each of these would take 13 GB.
 #[test]
 fn row_24_25_long_thin_images_take_bounded_memory() {
     let mut squash = Preprocess::square(32, IMAGENET_MEAN, IMAGENET_STD);

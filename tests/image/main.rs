@@ -1,4 +1,4 @@
-//! The image path against Pillow, against broken files and against real photos.
+//! Tests decoding and preprocessing with Pillow's results, broken files and real photos.
 
 mod broken;
 mod compare;

@@ -1,4 +1,4 @@
-//! Orientation in EXIF and XMP, whole and broken, in every format that has it.
+//! Orientation in EXIF and XMP, valid and broken, in every format that has it.
 
 use std::io::Cursor;
 
@@ -7,7 +7,7 @@ use residua::image::{DecodeOptions, decode};
 
 use crate::compare::{assert_equal, pixels};
 
-/// A JPEG of 24x16 pixels, no two of whose eight orientations are alike, with `exif` as its APP1 segment.
+/// A JPEG of 24x16 pixels whose eight orientations all differ, with `exif` as its APP1 segment.
 fn photo(exif: &[u8]) -> Vec<u8> {
     let image = RgbImage::from_fn(24, 16, |x, y| Rgb([(x * 10) as u8, (y * 15) as u8, (x * y / 2) as u8]));
     let mut bytes = Cursor::new(Vec::new());
@@ -34,7 +34,7 @@ fn decoded(bytes: &[u8], upright: bool) -> RgbImage {
     decode(bytes, &options).unwrap().image.to_rgb8()
 }
 
-/// Where pixel (x, y) of the upright image is stored, in an image of w by h; the table of the EXIF standard.
+/// The stored place of pixel (x, y) of the upright image, which has w by h pixels; from the table of the EXIF standard.
 fn stored_at(orientation: u16, x: u32, y: u32, w: u32, h: u32) -> (u32, u32) {
     match orientation {
         2 => (w - 1 - x, y),
@@ -63,7 +63,7 @@ fn every_orientation_is_turned_upright() {
     }
 }
 
-/// An EXIF block with an integer orientation of any type, in either byte order; zeros follow where there are several.
+/// An EXIF block with an integer orientation of any type, in either byte order; of several values, the others are zero.
 fn typed(little: bool, kind: u16, len: usize, count: u32, orientation: u32) -> Vec<u8> {
     let mut value = u64::from(orientation).to_le_bytes()[..len].to_vec();
     if !little {
@@ -73,7 +73,7 @@ fn typed(little: bool, kind: u16, len: usize, count: u32, orientation: u32) -> V
     block(little, kind, count, &value)
 }
 
-/// An EXIF block whose orientation has this value, which stands after the directory if it is long.
+/// An EXIF block whose orientation has this value, placed after the directory if it is long.
 fn block(little: bool, kind: u16, count: u32, value: &[u8]) -> Vec<u8> {
     let two = |n: u16| if little { n.to_le_bytes() } else { n.to_be_bytes() };
     let four = |n: u32| if little { n.to_le_bytes() } else { n.to_be_bytes() };
@@ -84,7 +84,7 @@ fn block(little: bool, kind: u16, count: u32, value: &[u8]) -> Vec<u8> {
     [header, &four(8), &two(1), &entry, &four(0), far].concat()
 }
 
-/// Whether a photo is turned by a quarter.
+/// Whether a photo is turned by 90 degrees.
 fn is_turned(bytes: &[u8]) -> bool {
     let (stored, upright) = (decoded(bytes, false).dimensions(), decoded(bytes, true).dimensions());
     assert!(upright == stored || upright == (stored.1, stored.0));
@@ -95,11 +95,11 @@ fn is_turned(bytes: &[u8]) -> bool {
 fn an_orientation_may_be_any_number() {
     let turned = |block: &[u8]| is_turned(&photo(&[b"Exif\0\0", block].concat()));
     for little in [true, false] {
-        // BYTE, SHORT, LONG, the same with a sign, the offset of a directory, and eight bytes.
+        // BYTE, SHORT, LONG, their signed forms, IFD, and the types of eight bytes.
         for (kind, len) in [(1, 1), (3, 2), (4, 4), (6, 1), (8, 2), (9, 4), (13, 4), (16, 8)] {
             let turned = |count, orientation| turned(&typed(little, kind, len, count, orientation));
             assert!(turned(1, 6) && !turned(1, 1), "type {kind}, little {little}");
-            // Of several the first counts, but several bytes are no number.
+            // The first of several values counts, but several bytes are not a number.
             for count in [2, 3, 5] {
                 assert_eq!(turned(count, 6), kind != 1, "type {kind}, little {little}, {count} values");
             }
@@ -114,7 +114,7 @@ fn an_orientation_may_be_any_number() {
         }
         assert!(turned(&block(little, 11, 1, &four(6_f32.to_bits()))) && turned(&block(little, 12, 1, &double(6.0))));
         assert!(!turned(&block(little, 12, 1, &double(6.5))) && !turned(&block(little, 12, 1, &[])));
-        // Text and bytes without a meaning are none.
+        // Text and undefined bytes are not an orientation.
         for kind in [0, 2, 7, 77] {
             assert!(!turned(&typed(little, kind, 4, 1, 6)), "type {kind}");
         }
@@ -131,7 +131,7 @@ fn an_orientation_in_xmp_counts_where_exif_has_none() {
     let xmp = |packet: &str| [b"http://ns.adobe.com/xap/1.0/\0", packet.as_bytes()].concat();
     assert!(is_turned(&photo(&xmp(ATTRIBUTE))) && is_turned(&photo(&xmp(ELEMENT))));
     assert!(!is_turned(&photo(&xmp(NONE))));
-    // Beside an EXIF block: one of 1, one that is out of range, and one without an orientation.
+    // Beside an EXIF block with orientation 1, with one out of range, and without one.
     let both = |exif: &[u8]| {
         let mut bytes = photo(exif);
         let packet = xmp(ATTRIBUTE);
@@ -158,7 +158,7 @@ fn zlib(text: &str) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
-/// ImageMagick writes EXIF as text. Pillow reads that named after EXIF, and not that named after the segment of a JPEG.
+/// ImageMagick writes EXIF as text. Pillow reads the text named `exif`, but not the one named `APP1` after the JPEG segment.
 #[test]
 fn a_png_is_turned_by_exif_in_imagemagicks_text() {
     let mut bytes = Cursor::new(Vec::new());
@@ -178,7 +178,7 @@ fn a_png_is_turned_by_exif_in_imagemagicks_text() {
         assert!(!with(&plain(other, &turned)) && !with(&packed(other, &turned)), "at {at}");
         assert!(!with(&plain(key, &turned.replace("45786966", "4578696x"))) && !with(&plain(key, "\nexif")), "at {at}");
         assert!(!with(&plain(key, &turned.replace("49492a", "49492"))), "at {at}");
-        // A block of EXIF counts before the text.
+        // An EXIF chunk takes precedence over the text.
         let upright = chunk(b"eXIf", &block(false, 3, 1, &[0, 1]));
         assert!(!with(&[upright, plain(key, &turned)].concat()), "at {at}");
     }

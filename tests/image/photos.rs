@@ -1,4 +1,4 @@
-//! Real photos, which lie beside the project and not in it. `tests/check` runs these tests where the photos are.
+//! Real photos, which are not part of the repository. `tests/check` runs these tests if the photos are present.
 
 use std::path::{Path, PathBuf};
 
@@ -20,10 +20,10 @@ fn photos_as_png_are_bit_equal() {
     assert_eq!(check_folder(&data.join("golden/preprocess/png"), named), 36);
 }
 
-/// With the feature `libjpeg` the decoder is Pillow's and so are the crops, bit for bit. Without it, the `image` crate's decoder
+/// With the feature `libjpeg` the decoder is Pillow's, so the crops are equal bit for bit. Without it, the `image` crate's decoder
 /// rounds the inverse cosine transform and interpolates the colour planes in its own way. Measured over six photos and three
-/// recipes: with full-resolution colour the mean difference is at most 0.021 and the largest 2, with halved colour planes (4:2:0)
-/// 0.29 and 9. The bounds leave about a third on top.
+/// recipes: with full-resolution colour the mean difference is at most 0.021 and the largest 2; with halved colour planes (4:2:0),
+/// 0.29 and 9. The bounds are about a third larger.
 #[test]
 #[ignore = "needs the data of RESIDUA_REAL_DATA"]
 fn photos_as_jpeg_drift_within_bounds() {

@@ -1,4 +1,4 @@
-//! Normalisation, and recipes and images that cannot be.
+//! Normalisation, and invalid recipes and images.
 
 use image::{DynamicImage, RgbImage};
 use residua::Error;

@@ -1,4 +1,4 @@
-//! TIFF of kinds that Pillow does not write, and those that are refused. What Pillow writes is among the golden formats.
+//! Kinds of TIFF that Pillow does not write, and refused kinds. The golden formats have the kinds that Pillow writes.
 
 use image::{Rgb, RgbImage};
 use residua::image::{DecodeOptions, Format, decode};
@@ -11,7 +11,7 @@ const LONG: u16 = 4;
 /// Tags of a directory: number, type and values.
 type Tags = Vec<(u16, u16, Vec<u32>)>;
 
-/// A file of one directory, in either byte order; the pixel data come first, at offset 8.
+/// A file with one directory, in either byte order; the pixel data come first, at offset 8.
 fn tiff(little: bool, data: &[u8], tags: &[(u16, u16, Vec<u32>)]) -> Vec<u8> {
     let two = |n: u32| if little { (n as u16).to_le_bytes() } else { (n as u16).to_be_bytes() };
     let four = |n: u32| if little { n.to_le_bytes() } else { n.to_be_bytes() };
@@ -117,7 +117,7 @@ fn planes_tiles_and_sixteen_bits_are_put_together() {
     let want = pixels(&RgbImage::from_fn(width, height, |x, y| Rgb([0, 1, 2].map(|c| value(x, y, c)))));
     let size = (width * height) as usize;
 
-    // Red, green and blue one after the other, and an alpha that nobody asks for.
+    // Planes of red, green and blue, and an unused alpha.
     let planes: Vec<u8> =
         (0..4).flat_map(|c| (0..height).flat_map(move |y| (0..width).map(move |x| value(x, y, c)))).collect();
     let mut tags = strip(width, height, &[8; 4], 2, size);
@@ -127,7 +127,7 @@ fn planes_tiles_and_sixteen_bits_are_put_together() {
     set(&mut tags, 338, &[2]);
     assert_equal("planes", &pixels(&shown(&tiff(true, &planes, &tags))), &want);
 
-    // Two by two tiles of 16x16, which reach beyond the edge.
+    // 2x2 tiles of 16x16 pixels, which reach beyond the edge.
     let mut data = Vec::new();
     for (top, left) in [(0, 0), (0, 16), (16, 0), (16, 16)] {
         data.extend((0..256_u32).flat_map(|i| [0, 1, 2].map(|c| value(left + i % 16, top + i / 16, c))));
@@ -150,7 +150,7 @@ fn planes_tiles_and_sixteen_bits_are_put_together() {
     }
 }
 
-/// Pillow gives no TIFF as it is stored, so none is given here either.
+/// Pillow always turns a TIFF upright, so residua does too.
 #[test]
 fn a_tiff_is_turned_upright_in_any_case() {
     let mut tags = strip(2, 1, &[8], 1, 2);
@@ -194,7 +194,7 @@ fn no_size_that_a_tiff_announces_costs_more_than_the_limit() {
     options.max_pixels = 1 << 20;
     let over = |tags: &Tags| decode(&tiff(true, &[0; 16], tags), &options).unwrap_err().code().to_string();
     assert_eq!(over(&strip(100_000, 100_000, &[8; 3], 2, 16)), "image.too_large");
-    // Tiles that are much larger than the image.
+    // Tiles much larger than the image.
     let mut tags = strip(4, 4, &[8], 1, 16);
     tags.retain(|(tag, ..)| ![273, 278, 279].contains(tag));
     for (tag, values) in [(322, 1 << 20), (323, 1 << 20), (324, 8), (325, 16)] {
@@ -203,7 +203,7 @@ fn no_size_that_a_tiff_announces_costs_more_than_the_limit() {
     assert_eq!(over(&tags), "image.too_large");
 }
 
-/// A colour is divided by the alpha that it was multiplied by; without alpha it is black.
+/// A colour is divided by the alpha that it was multiplied with; at alpha 0 it is black.
 #[test]
 fn colours_are_divided_by_their_alpha() {
     for extra in [&[1][..], &[1, 0]] {

@@ -23,8 +23,8 @@ use crate::{
     magnitudes, outputs, positive, small,
 };
 
-/// The blocks of the CIFAR networks, images cut into even and uneven parts, widths and channels that are no multiple of a tile, an image of
-/// one pixel.
+/// The blocks of the CIFAR networks, images cut into even and uneven parts, widths and channels that are not multiples of a tile, and an
+/// image of one pixel.
 const BLOCKS: [(usize, usize, usize, usize); 9] = [
     (1, 16, 32, 32),
     (2, 32, 16, 16),
@@ -37,7 +37,7 @@ const BLOCKS: [(usize, usize, usize, usize); 9] = [
     (1, 56, 11, 9),
 ];
 
-/// A block, and the value between its convolutions.
+/// A block; returns the value between its convolutions.
 fn block((n, c, h, w): (usize, usize, usize, usize)) -> (Graph, ValueId) {
     let mut graph = Graph::new(c);
     let (input, layer) = (graph.input(), conv((n, c, h, w), c, 3, 1, 1));
@@ -60,7 +60,7 @@ fn block_kernels() -> Vec<KernelId> {
 }
 
 fn plan(graph: &Graph, input: Shape, keep: &[ValueId], options: &Options, caps: &Caps) -> Plan {
-    // No weights are read: planning needs their shapes alone.
+    // Planning needs only the shapes of the weights, not their values.
     let nothing = Checkpoint::from_bytes("none", [&2_u64.to_le_bytes()[..], b"{}"].concat()).unwrap();
     Plan::new(&Network::new(graph.clone(), nothing), input, keep, options, caps).unwrap()
 }
@@ -75,7 +75,7 @@ fn blocks_are_exact_on_integers() {
     let device = &machine.device;
     for shape @ (n, c, h, w) in BLOCKS {
         let (graph, _) = block(shape);
-        // Sparse weights keep the sums of sums among the integers that f16 holds.
+        // Sparse weights keep the sums of sums among the integers that f16 holds exactly.
         let sparse = checkpoint(&graph.tensors(), |i| if i % 7 == 3 { small(i) } else { 0.0 });
         let shape = Shape::new(n, c, h, w);
         let input = Tensor::new(shape, (0..shape.elements()).map(|i| small(i + 7)).collect());
@@ -87,7 +87,7 @@ fn blocks_are_exact_on_integers() {
                 assert_eq!(plan(&graph, shape, &[graph.output()], &options, device.caps()).steps.len(), 1, "{shape}");
             }
             for (who, got) in outputs(&machine, &graph, &sparse, &input, kernel, ALL) {
-                // The CPU takes Winograd's convolution here, whose points are no integers.
+                // The CPU uses Winograd's convolution here, whose points are not integers.
                 let bound = if who.starts_with("cpu") { 1e-5 } else { 0.0 };
                 let wrong = (0..got.data.len()).find(|&i| (got.data[i] - expected.data[i]).abs() > bound * 2048.0);
                 if let Some(i) = wrong {
@@ -110,8 +110,8 @@ fn blocks_on_floats_are_within_the_bound_of_their_sums() {
         let scale = reference::logits(&graph, &magnitudes(&graph, &weights), &positive(&input)).unwrap();
         for kernel in block_kernels().into_iter().map(Some).chain([None]) {
             for (who, got) in outputs(&machine, &graph, &signed, &input, kernel, F32) {
-                // With S the sums of magnitudes, |error| <= eps (K + 4) S after the first convolution (Higham 2002, section 3.1); ReLU
-                // makes it no larger, the second convolution carries it on and adds its own.
+                // With S the sums of magnitudes, |error| <= eps (K + 4) S after the first convolution (Higham 2002, section 3.1). ReLU
+                // does not increase it; the second convolution propagates it and adds its own.
                 let bound = 2.0 * f32::EPSILON * (9 * c + 4) as f32;
                 for i in 0..got.data.len() {
                     let error = (got.data[i] - expected.data[i]).abs();
@@ -159,7 +159,7 @@ fn a_value_inside_of_a_block_is_computed_where_it_is_wanted() {
     assert_eq!(steps.iter().filter(|step| step.name.contains(" + ")).count(), 1);
 }
 
-/// 600 blocks, of which 598 have an identity shortcut.
+/// Networks of 600 blocks, of which 598 have an identity shortcut.
 #[test]
 fn resnet1202_is_at_most_700_dispatches() {
     let device = device();

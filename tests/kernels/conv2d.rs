@@ -1,4 +1,4 @@
-//! Convolutions: each kernel with each shape that it serves.
+//! Convolutions: each kernel with each shape that it supports.
 
 use residua::{
     checkpoint::Synthetic,
@@ -39,7 +39,7 @@ impl Conv {
         Conv2dParams { in_channels, out_channels, kernel, stride, padding, dilation, groups }
     }
 
-    /// The layer as kernels see it.
+    /// The layer as a problem for kernels.
     pub(crate) fn problem(&self) -> Problem {
         let params = self.params();
         let Shape { n, h, w, .. } = self.shape();
@@ -77,8 +77,8 @@ pub(crate) const fn conv(
     Conv { x, out, kernel, stride, groups, dilation: 1 }
 }
 
-/// Stem, fewer than four input channels, 1x1, 3x3 with and without stride, channel counts that are no multiple of four or of a tile, one pixel, batches,
-/// images narrower than the window.
+/// Stem, fewer than four input channels, 1x1, 3x3 with and without stride, channel counts that are not multiples of four or of a tile, one
+/// pixel, batches, images narrower than the window.
 const DENSE: [Conv; 15] = [
     conv((1, 3, 32, 32), 16, 3, 1, 1),
     conv((2, 3, 37, 29), 24, 7, 2, 1),
@@ -97,8 +97,8 @@ const DENSE: [Conv; 15] = [
     conv((1, 100, 1, 9), 30, 1, 1, 1),
 ];
 
-/// Groups as ResNeXt has them (4 to 64 channels each), more outputs than inputs, and groups that are no multiple of four: those are
-/// taken together, in the last case all of them.
+/// Groups as in ResNeXt (4 to 64 channels each), more outputs than inputs, and groups whose sizes are not multiples of four: these are
+/// merged, in the last case all of them.
 const GROUPED: [Conv; 9] = [
     conv((2, 32, 9, 7), 32, 3, 1, 8),
     conv((1, 64, 8, 8), 64, 3, 2, 8),
@@ -111,8 +111,8 @@ const GROUPED: [Conv; 9] = [
     conv((1, 9, 4, 5), 6, 3, 1, 3),
 ];
 
-/// Calls `test` for each convolution without a kernel, which is for every executor, and with each kernel that serves it, but without
-/// Winograd's, whose sums are not of integers.
+/// Calls `test` for each convolution without a kernel, which means every executor, and with each kernel that supports it except
+/// Winograd's, whose sums are not integers.
 fn each_exact_kernel(convolutions: &[Conv], test: impl Fn(&Machine, Option<KernelId>, &Conv)) {
     let machine = machine();
     for conv in convolutions {
@@ -138,7 +138,7 @@ fn conv2d_is_exact_on_integers() {
     });
 }
 
-/// So many pixels that workgroups lie in more than one row of the grid, where a kernel makes rows.
+/// Enough pixels for more than one row of workgroups in the grid, for kernels that make rows.
 #[test]
 fn a_million_pixels() {
     let many = [conv((1, 1, 1025, 1025), 1, 1, 1, 1)];
@@ -159,7 +159,7 @@ fn grouped_conv2d_is_exact_on_integers() {
     });
 }
 
-/// Taps two and four pixels apart, more than the image has, dense and in groups, with a stride, and a residual that is as large.
+/// Dilations of two to four, some wider than the image, dense and in groups, with a stride, and with a residual.
 #[test]
 fn dilated_conv2d_is_exact_on_integers() {
     let dilated = |conv: Conv, dilation: usize| Conv { dilation, ..conv };
@@ -173,7 +173,7 @@ fn dilated_conv2d_is_exact_on_integers() {
     ];
     let device = device();
     let mut kernels = convolutions.iter().flat_map(|conv| conv.kernels(&device));
-    assert!(kernels.all(KernelId::is_exact), "Winograd's kernels take neighbours only");
+    assert!(kernels.all(KernelId::is_exact), "Winograd's kernels do not support dilation");
     each_exact_kernel(&convolutions, |machine, kernel, conv| {
         let mut graph = Graph::new(conv.x.1);
         let first = conv.push(&mut graph, "first", ValueId(0));
@@ -201,7 +201,7 @@ fn conv2d_adds_a_residual() {
 
 #[test]
 fn conv2d_adds_a_subsampled_padded_residual() {
-    // Zero channels in front that are and are not a multiple of four.
+    // Numbers of zero channels in front that are and are not multiples of four.
     for (before, after) in [(8, 8), (3, 2), (0, 5)] {
         let machine = machine();
         let conv = conv((2, 6, 9, 8), before + 6 + after, 3, 2, 1);
@@ -218,7 +218,7 @@ fn conv2d_adds_a_subsampled_padded_residual() {
 
 #[test]
 fn conv2d_on_floats_is_within_the_bound_of_its_sum() {
-    // |error| <= eps (K + 4) sum |x||w|: K products and sums, bias, and the folding of the weights (Higham 2002, section 3.1).
+    // |error| <= eps (K + 4) sum |x||w|, from K products and sums, bias, and the folding of the weights (Higham 2002, section 3.1).
     each_exact_kernel(&DENSE[..6], |machine, kernel, conv| {
         let mut graph = Graph::new(conv.x.1);
         conv.push(&mut graph, "conv", ValueId(0));

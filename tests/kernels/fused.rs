@@ -1,4 +1,4 @@
-//! What the plan takes together or moves: concatenations in place, norms in loads, means before convolutions.
+//! Fusions and moves by the plan: concatenations in place, norms in loads, means before convolutions.
 
 use residua::{
     checkpoint::Synthetic,
@@ -21,11 +21,11 @@ use crate::{
     exact, outputs, small,
 };
 
-/// A value and what is computed from it side by side, again and again: the plan lays each concatenation into the next.
+/// Repeatedly concatenates a value with a value computed from it: the plan places each concatenation inside the next.
 #[test]
 fn concatenations_grow_in_place() {
     let machine = machine();
-    // Channels that fill whole vectors, and channels that do not and are copied.
+    // Channel counts that fill whole vectors, and channel counts that do not, so that a copy is needed.
     for growth in [8, 6] {
         let mut graph = Graph::new(4);
         let first = conv((2, 4, 9, 7), 12, 3, 1, 1);
@@ -37,7 +37,7 @@ fn concatenations_grow_in_place() {
             let y = wide.push(&mut graph, &format!("wide{i}"), narrow);
             x = graph.push(format!("concat{i}"), Op::Concat, &[x, y]);
         }
-        // Sums of sums soon leave the integers that f16 holds: sparse weights keep them small.
+        // Sums of sums soon exceed the integers that f16 holds; sparse weights keep them small.
         let sparse = checkpoint(&graph.tensors(), |i| if i % 11 == 3 { small(i) } else { 0.0 });
         let shape = Shape::new(2, 4, 9, 7);
         let input = Tensor::new(shape, (0..shape.elements()).map(|i| small(i + 7)).collect());
@@ -50,7 +50,7 @@ fn concatenations_grow_in_place() {
             let copies = copies.steps.iter().filter(|step| step.name.starts_with("concat")).count();
             assert_eq!(copies, if growth == 8 { 0 } else { 4 }, "growth {growth}: concatenations that copy");
             for (who, got) in outputs(&machine, &graph, &sparse, &input, forced, F32) {
-                // Winograd's points are irrational, so its sums are not exact; rounded they are.
+                // Winograd's points are irrational, so its sums are exact only after rounding.
                 let rounded: Vec<f32> = got.data.iter().map(|v| v.round()).collect();
                 assert_eq!(rounded, expected.data, "growth {growth} {who}");
             }
@@ -58,7 +58,7 @@ fn concatenations_grow_in_place() {
     }
 }
 
-/// DenseNet's batch norm and ReLU go into the loads of the convolution or pooling behind them.
+/// DenseNet's batch norm and ReLU are fused into the loads of the next convolution or pooling.
 #[test]
 fn a_batch_norm_and_relu_before_a_convolution_or_pooling() {
     let machine = machine();
@@ -77,9 +77,9 @@ fn a_batch_norm_and_relu_before_a_convolution_or_pooling() {
         let network = Network::new(graph.clone(), checkpoint.clone());
         let steps = Plan::new(&network, shape, &[graph.output()], &options, machine.device.caps()).unwrap().steps.len();
         let own = if kernel.is_some_and(|kernel| kernel.to_string().starts_with("conv2d.sliced")) { 2 } else { 1 };
-        assert_eq!(steps, own, "{what}: no dispatch for the batch norm");
+        assert_eq!(steps, own, "{what}: the batch norm needs no dispatch");
         for (who, got) in outputs(&machine, &graph, &checkpoint, &input, kernel, F32) {
-            // Sums of at most 9 * 36 terms of about the same size: eps times their number.
+            // Sums of at most 9 * 36 terms of about the same size are off by eps times their number.
             let compared = common::compare(&got.data, &expected.data, 324.0 * f32::EPSILON);
             compared.unwrap_or_else(|e| panic!("{what}, {who}: {e}"));
         }
@@ -100,7 +100,7 @@ fn a_batch_norm_and_relu_before_a_convolution_or_pooling() {
     }
 }
 
-/// A 1x1 convolution before a mean is done after it, on a quarter of the pixels.
+/// A 1x1 convolution before a mean is moved after it, where it has a quarter of the pixels.
 #[test]
 fn a_mean_moves_before_a_1x1_convolution() {
     let machine = machine();
@@ -141,8 +141,8 @@ fn sigmoid_alone_and_behind_a_convolution() {
         for forced in options {
             for (who, got) in outputs(&machine, graph, &checkpoint, &input, forced, F32) {
                 for (got, expected) in got.data.iter().zip(&expected.data) {
-                    // The sums are exact. WGSL allows exp 3 + 2|x| units in the last place and a division 2.5; what exp is off by
-                    // is damped by sigmoid * (1 - sigmoid), which leaves less than one unit of the largest value, 1.
+                    // The sums are exact. WGSL allows exp an error of 3 + 2|x| units in the last place, and a division 2.5. The slope
+                    // sigmoid * (1 - sigmoid) damps the error of exp to less than one unit of the largest value, 1.
                     assert!((got - expected).abs() <= 5.0 * f32::EPSILON, "{what} {who}: {got}, expected {expected}");
                 }
             }

@@ -1,7 +1,7 @@
-//! Each executor, and each kernel on the GPU, against the naive reference: one operator at a time, shapes of the real models and odd edges.
+//! Compares each executor, and each kernel on the GPU, with the reference: one operator at a time, in shapes of real models and edge cases.
 //!
 //! Small integers are compared exactly: every product and partial sum is an integer below 2^11, which f32 and f16 hold
-//! exactly, so the order of a sum does not matter and any difference is an indexing error.
+//! exactly. So the order of a sum does not matter, and any difference is an indexing error.
 
 mod block;
 #[path = "../common/mod.rs"]
@@ -29,7 +29,7 @@ use residua::{
     tensor::{Shape, StorageType, Tensor},
 };
 
-/// A checkpoint of these tensors with `value(flat index)` in each.
+/// A checkpoint with these tensors, each filled with `value(flat index)`.
 fn checkpoint(tensors: &[(String, Vec<usize>)], value: impl Fn(usize) -> f32) -> Checkpoint {
     let bytes: HashMap<&str, Vec<u8>> = tensors
         .iter()
@@ -45,7 +45,7 @@ fn checkpoint(tensors: &[(String, Vec<usize>)], value: impl Fn(usize) -> f32) ->
     Checkpoint::from_bytes("test", safetensors::serialize(views, None).unwrap()).unwrap()
 }
 
-/// The made-up tensors of `graph`, each value by its magnitude.
+/// The synthetic tensors of `graph`, with each value replaced by its magnitude.
 fn magnitudes(graph: &Graph, weights: &Synthetic) -> Checkpoint {
     let tensors: HashMap<String, Vec<f32>> = graph
         .tensors()
@@ -67,7 +67,7 @@ fn positive(tensor: &Tensor) -> Tensor {
     Tensor::new(tensor.shape, tensor.data.iter().map(|v| v.abs()).collect())
 }
 
-/// An integer in -2..=2 that looks random.
+/// A pseudo-random integer in -2..=2.
 fn small(i: usize) -> f32 {
     let mixed = (i as u64 + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 40;
     (mixed % 5) as f32 - 2.0
@@ -78,12 +78,12 @@ fn on_gpu(device: &Arc<Device>, graph: &Graph, checkpoint: &Checkpoint, input: &
     pollster::block_on(executor.run(input)).unwrap()
 }
 
-/// The precisions that values may be stored in.
+/// The storage precisions.
 const ALL: &[StorageType] = &[StorageType::F32, StorageType::F16];
 const F32: &[StorageType] = &[StorageType::F32];
 
-/// What every executor makes of `input` that stores values in one of these `precisions`, or the machine's device if a kernel is
-/// `forced`, each with who computed it.
+/// The outputs for `input` of every executor with one of these `precisions`, or of the machine's device if a kernel is `forced`, each with
+/// the executor's name.
 fn outputs(
     machine: &Machine,
     graph: &Graph,
@@ -104,12 +104,12 @@ fn outputs(
     there.map(on).collect()
 }
 
-/// Runs a graph on integers, on every executor or with one kernel in each precision, and wants the bits of the reference.
+/// Runs a graph on integers, on every executor or with one kernel in each precision, and requires the reference's bits.
 fn exact(machine: &Machine, what: &str, graph: &Graph, input: Shape, forced: Option<KernelId>) {
     let checkpoint = checkpoint(&graph.tensors(), small);
     let input = Tensor::new(input, (0..input.elements()).map(|i| small(i + 7)).collect());
     let expected = reference::logits(graph, &checkpoint, &input).unwrap();
-    assert!(expected.data.iter().any(|v| *v != 0.0), "{what}: nothing but zeros proves nothing");
+    assert!(expected.data.iter().any(|v| *v != 0.0), "{what}: an output of only zeros proves nothing");
     assert!(expected.data.iter().all(|v| v.abs() < 2048.0), "{what}: not exact in f16");
     for (who, got) in outputs(machine, graph, &checkpoint, &input, forced, ALL) {
         assert_eq!(got.shape, expected.shape, "{what} {who}");
@@ -120,7 +120,7 @@ fn exact(machine: &Machine, what: &str, graph: &Graph, input: Shape, forced: Opt
     }
 }
 
-/// Does that with every executor, and with every kernel that is exact and computes a layer of the graph.
+/// Calls [`exact`] for every executor, and for every exact kernel that can compute a layer of the graph.
 fn each_exact(machine: &Machine, what: &str, graph: &Graph, input: Shape) {
     exact(machine, what, graph, input, None);
     let network = Network::new(graph.clone(), checkpoint(&graph.tensors(), small));

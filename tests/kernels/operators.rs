@@ -1,4 +1,4 @@
-//! Every operator besides convolution, and NaN through all of them.
+//! Every operator except convolution, and NaN through all of them.
 
 use residua::{
     checkpoint::Synthetic,
@@ -36,7 +36,7 @@ fn pooling() {
         graph.push("max", Op::MaxPool2d(params), &[graph.input()]);
         each_exact(&machine, &format!("max pool {x:?} {params:?}"), &graph, Shape::new(n, c, h, w));
     }
-    // Windows that hang over the edge hold fewer pixels: 4, 2 and 1 here.
+    // Windows that extend beyond the edge hold fewer pixels: 4, 2 and 1 here.
     let over = PoolParams { kernel: 2, stride: 2, padding: 0, ceil: true };
     for op in [Op::MaxPool2d(over), Op::AvgPool2d(over)] {
         let mut graph = Graph::new(6);
@@ -71,7 +71,7 @@ fn pooling() {
     }
 }
 
-/// Every activation that is an operator of its own.
+/// Every activation that is a separate operator.
 const ACTIVATIONS: [Activation; 18] = [
     Activation::Identity,
     Activation::Relu,
@@ -93,15 +93,15 @@ const ACTIVATIONS: [Activation; 18] = [
     Activation::Selu,
 ];
 
-/// Vulkan gives exp 3 + 2|x| units in the last place, and division 2.5; formula 7.1.26 of Abramowitz and Stegun is off by 1.5e-7. So
-/// 1e-6 of what the input comes to holds for arguments up to 8, and beyond them the exponentials vanish.
+/// Vulkan allows exp an error of 3 + 2|x| units in the last place, and division 2.5; formula 7.1.26 of Abramowitz and Stegun is off by
+/// 1.5e-7. So 1e-6 relative to the input's magnitude suffices for arguments up to 8; beyond them the exponentials vanish.
 #[test]
 fn activations_are_those_of_their_definition() {
     let machine = machine();
     let shape = Shape::new(2, 6, 7, 9);
     let data: Vec<f32> = (0..shape.elements()).map(|i| (i as f32 - 378.0) / 40.0).collect();
     let mut input = Tensor::new(shape, data);
-    // Zero, tiny ones, and such that exponentials overflow.
+    // Zero, tiny arguments, and arguments for which exponentials overflow.
     let special = [0.0, -0.0, 1e-30, -1e-30, 1e-3, -1e-3, 100.0, -100.0, 1e4, -1e4];
     input.data[..special.len()].copy_from_slice(&special);
     for activation in ACTIVATIONS {
@@ -118,7 +118,7 @@ fn activations_are_those_of_their_definition() {
     }
 }
 
-/// Channels that are no multiple of four, between two convolutions, of which the second must not read what is beside them.
+/// Channel counts that are not multiples of four, between two convolutions: the second must not read the padding.
 #[test]
 fn activations_between_convolutions() {
     let machine = machine();
@@ -132,7 +132,7 @@ fn activations_between_convolutions() {
     }
 }
 
-/// A device that normalises pixels reads the same bits as one that is given numbers, and each pixel is where it belongs.
+/// A device that normalises pixels gets the same bits as one that is given numbers, with each pixel in its place.
 #[test]
 fn pixels_stand_for_the_numbers_of_the_table() {
     let machine = machine();
@@ -143,7 +143,7 @@ fn pixels_stand_for_the_numbers_of_the_table() {
     let checkpoint = checkpoint(&graph.tensors(), |i| 1.0 + (7 * i % 5) as f32);
     for any in &machine.executors {
         let executor = any.open(&graph, &checkpoint);
-        // The last pixels fill their words, or do not; the last of all needs a second row of workgroups.
+        // The last pixels do and do not fill their words; the last shape needs a second row of workgroups.
         for (n, h, w) in [(1, 1, 1), (1, 2, 1), (3, 1, 1), (2, 5, 7), (1, 32, 32), (5, 33, 31), (1, 1500, 1500)] {
             let shape = Shape::new(n, 3, h, w);
             let bytes: Vec<u8> = (0..shape.elements()).map(|i| ((i * 2_654_435_761) >> 7) as u8).collect();
@@ -160,7 +160,7 @@ fn pixels_stand_for_the_numbers_of_the_table() {
     }
 }
 
-/// What `verify` finds wrong is not chosen again where another kernel computes the layer.
+/// A kernel that `verify` finds wrong is not chosen again if another kernel can compute the layer.
 #[test]
 fn a_faulty_kernel_gives_way_in_other_layers_than_convolutions() {
     let machine = machine();
@@ -193,7 +193,7 @@ fn linear_for_one_image_and_for_batches() {
     }
 }
 
-/// A linear layer whose outputs a later one reads, and two whose outputs lie side by side: stored as any value between layers.
+/// A linear layer whose outputs a later layer reads, and two whose outputs are concatenated: stored like any value between layers.
 #[test]
 fn linear_layers_inside_a_network() {
     let machine = machine();
@@ -211,7 +211,7 @@ fn linear_layers_inside_a_network() {
     }
 }
 
-/// What is asked for is a concatenation, f32 since nothing reads it, in whose buffer lies what another layer reads.
+/// The output is a concatenation, in f32 since no layer reads it; its buffer also holds a value that another layer reads.
 #[test]
 fn a_concatenation_at_the_end_is_of_one_type() {
     let (machine, first) = (machine(), conv((2, 5, 4, 3), 8, 3, 1, 1));
@@ -251,11 +251,11 @@ fn what_cannot_fuse_stands_alone() {
     });
 }
 
-/// Which of the values can lie in place in which concatenation differs: a value has one place.
+/// Concatenations compete for their inputs: each value can be in place in only one of them.
 #[test]
 fn what_two_concatenations_read_is_in_both() {
     let machine = machine();
-    // Whole vectors of every executor, and not.
+    // Channel counts that do and do not fill whole vectors of every executor.
     for channels in [16, 6] {
         for order in 0..4 {
             let mut graph = Graph::new(channels);
@@ -269,7 +269,7 @@ fn what_two_concatenations_read_is_in_both() {
                 _ => vec![inner, graph.push("other", Op::Concat, &[b, a])],
             };
             graph.push("outer", Op::Concat, &parts);
-            let what = format!("concatenations of what others read, {channels} channels, order {order}");
+            let what = format!("concatenations of values with other readers, {channels} channels, order {order}");
             each_exact(&machine, &what, &graph, Shape::new(2, channels, 3, 2));
         }
     }
@@ -293,17 +293,17 @@ fn gates_scale_each_channel_of_each_image() {
         let plan =
             Plan::new(&network, shape, &[graph.output()], &Options::new(StorageType::F32), machine.device.caps())
                 .unwrap();
-        assert_eq!(plan.steps.len(), 2, "mean, and all else in one");
+        assert_eq!(plan.steps.len(), 2, "the mean, and one step for all else");
     }
 }
 
-/// The sum has a few terms, the exponential is right to 3 + 2|x| units in the last place, and the division to 2.5.
+/// The sum has few terms; the exponential is off by at most 3 + 2|x| units in the last place, and the division by 2.5.
 #[test]
 fn gates_along_the_channels_are_those_of_the_reference() {
     let machine = machine();
     for (n, channels, kernel) in [(1, 3, 3), (2, 6, 5), (3, 64, 1), (1, 258, 7), (9, 20, 5), (2, 5, 11)] {
-        // Written and read beside others in one buffer, whose channels are no neighbours of these; and read by a layer that sees what is
-        // beside them.
+        // Gates written and read beside other values in one buffer, whose channels must not mix with theirs, and then read by a layer
+        // that also reads the padding.
         let mut graph = Graph::new(channels);
         let input = graph.input();
         let first = graph.push("first", Plain::ChannelGate { kernel }.named("first"), &[input]);
@@ -337,7 +337,7 @@ fn a_batch_norm_of_its_own() {
     let checkpoint = weights.checkpoint("norm", &graph.tensors()).unwrap();
     let input = Tensor::new(Shape::new(2, 6, 5, 7), weights.input([2, 6, 5, 7]));
     let expected = reference::logits(&graph, &checkpoint, &input).unwrap();
-    // One product, one sum, and folded constants: a few units in the last place of the largest value.
+    // One product, one sum, and folded constants are off by a few units in the last place of the largest value.
     for (who, got) in outputs(&machine, &graph, &checkpoint, &input, None, F32) {
         common::compare(&got.data, &expected.data, 4.0 * f32::EPSILON).unwrap_or_else(|e| panic!("{who}: {e}"));
     }
@@ -357,11 +357,11 @@ fn nan_stays_nan_through_relu_and_pooling() {
         let checkpoint = checkpoint(&graph.tensors(), small);
         let nan = |tensor: Tensor| tensor.data.iter().map(|v| v.is_nan()).collect::<Vec<bool>>();
         let expected = nan(reference::logits(&graph, &checkpoint, &input).unwrap());
-        assert!(expected.contains(&true) && expected.contains(&false), "{what}: the case shows nothing");
+        assert!(expected.contains(&true) && expected.contains(&false), "{what}: the case proves nothing");
         for (who, got) in outputs(&machine, &graph, &checkpoint, &input, forced, F32) {
             let got = nan(got);
             if forced.is_some_and(|kernel| !kernel.is_exact()) {
-                // A tile's outputs share their sums.
+                // All outputs of a tile share their sums.
                 assert!(expected.iter().zip(&got).all(|(expected, got)| *got || !expected), "{what} {who}");
             } else {
                 assert_eq!(got, expected, "{what} {who}");

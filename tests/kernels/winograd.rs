@@ -1,4 +1,4 @@
-//! Winograd convolution on the GPU against the direct sums of the reference, within a bound derived from its own transforms.
+//! Compares Winograd convolution on the GPU with the reference's direct sums, within a bound derived from its transforms.
 
 use residua::{
     checkpoint::Synthetic,
@@ -44,7 +44,7 @@ fn matrices(tile: Tile) -> (Vec<Vec<f64>>, Vec<Vec<f64>>) {
     }
 }
 
-/// `m d m'` with the magnitudes of everything.
+/// `m d m'`, computed with magnitudes.
 fn magnitudes(m: &[Vec<f64>], d: &[f64], side: usize) -> Vec<f64> {
     let entry = |i: usize, j: usize| -> f64 {
         (0..side * side).map(|at| m[i][at / side].abs() * d[at].abs() * m[j][at % side].abs()).sum()
@@ -52,7 +52,7 @@ fn magnitudes(m: &[Vec<f64>], d: &[f64], side: usize) -> Vec<f64> {
     (0..m.len() * m.len()).map(|at| entry(at / m.len(), at % m.len())).collect()
 }
 
-/// What the sums of each output would be if every term were positive: `|A'| (sum of |G||g||G'| . |B'||d||B|) |A|`.
+/// The sum for each output with every term taken by its magnitude: `|A'| (sum of |G||g||G'| . |B'||d||B|) |A|`.
 fn scale(tile: Tile, input: &Tensor, weights: &[f32], outputs: usize) -> Tensor {
     let Shape { n, c, h, w } = input.shape;
     let (b, a) = matrices(tile);
@@ -97,9 +97,9 @@ fn winograd_is_within_the_bound_of_its_transforms() {
         vec![(winograd_tiled::id(Products::P64C64), Tile::Four), (winograd_tiled::id(Products::P128C128), Tile::Four)];
     match device.caps().subgroup.filter(|&lanes| lanes >= 8) {
         Some(lanes) => kernels.extend(Tile::ALL.map(|tile| (winograd::id(tile, lanes), tile))),
-        None => common::say("SKIPPED winograd by broadcasts: the adapter has no subgroups of one size of at least 8"),
+        None => common::say("SKIPPED winograd by broadcasts: the adapter has no fixed subgroup size of at least 8"),
     }
-    // Tiles that end past the edge, channels that are no multiple of four, several images, an image smaller than a tile.
+    // Tiles that end past the edge, channel counts that are not multiples of four, several images, an image smaller than a tile.
     for (n, c, h, w, outputs) in [(2, 8, 9, 10, 12), (1, 64, 7, 7, 40), (3, 5, 4, 13, 6), (1, 20, 1, 3, 8)] {
         let params = Conv2dParams {
             in_channels: c,

@@ -1,9 +1,9 @@
-//! How far from the reference a value may be: the error bound of its sums, carried through the network.
+//! The largest allowed difference of a value from the reference: the error bound of its sums, propagated through the network.
 //!
-//! A computed sum of `k` products is off by at most `k u` times the sum of their magnitudes to first order, `u` being half a unit in
-//! the last place (Higham 2002, "Accuracy and Stability of Numerical Algorithms", section 3.1), and inputs that are off by `j u` times
-//! their own bound of magnitudes add `j u` times that sum. So after any path of additions and products, a value is off by
-//! `roundings * u * magnitude`, where `magnitude` is what the network yields with every weight and pixel replaced by its magnitude.
+//! To first order, a computed sum of `k` products is off by at most `k u` times the sum of their magnitudes, where `u` is half a unit in
+//! the last place (Higham 2002, "Accuracy and Stability of Numerical Algorithms", section 3.1). Inputs that are off by `j u` times
+//! their own bound of magnitudes add `j u` times that sum. So after any path of additions and products, a value is off by at most
+//! `roundings * u * magnitude`, where `magnitude` is the network's value with every weight and pixel replaced by its magnitude.
 
 use residua::{
     checkpoint::Checkpoint,
@@ -14,7 +14,7 @@ use residua::{
 
 use crate::common;
 
-/// What the values of `graph` may be off by, one tensor a node, if no convolution is computed in Winograd's form.
+/// Error bounds for the values of `graph`, one tensor per node, if no convolution is computed in Winograd's form.
 pub(crate) fn bounds(graph: &Graph, checkpoint: &Checkpoint, input: &Tensor, stored: StorageType) -> Vec<Tensor> {
     let shapes = graph.infer_shapes(input.shape).unwrap();
     let (absolute, weights) = magnitudes(graph, checkpoint, &shapes);
@@ -30,19 +30,19 @@ pub(crate) fn bounds(graph: &Graph, checkpoint: &Checkpoint, input: &Tensor, sto
     values
 }
 
-/// Below the smallest normal number of f16, errors grow no smaller.
+/// The magnitude of `x`, or f16's smallest normal number if larger: below that, f16's errors do not get smaller.
 fn magnitude(x: f32) -> f32 {
     x.abs().max(2_f32.powi(-14))
 }
 
-/// The network of magnitudes. It has no sigmoid: that is bounded by its value at zero and its steepest slope, `1/2 + x/4`, rounded up
-/// to the batch norm `1 + x/4`.
+/// The network of magnitudes. A batch norm `1 + x/4` replaces the sigmoid, which is bounded by its value at zero and its steepest slope,
+/// `1/2 + x/4`.
 fn magnitudes(graph: &Graph, checkpoint: &Checkpoint, shapes: &[Shape]) -> (Graph, Checkpoint) {
     let mut out = Graph::new(shapes[0].c);
     let mut tensors: Vec<(String, Vec<usize>, Vec<f32>)> = Vec::new();
     for (name, shape) in graph.tensors() {
         let values = checkpoint.tensor(&name, &shape).unwrap();
-        // The mean is subtracted: with the opposite sign, it is added.
+        // The mean is subtracted, so its magnitude needs the opposite sign.
         let sign = if name.ends_with("running_mean") { -1.0 } else { 1.0 };
         tensors.push((name, shape, values.iter().map(|x| sign * magnitude(*x)).collect()));
     }
@@ -61,7 +61,7 @@ fn magnitudes(graph: &Graph, checkpoint: &Checkpoint, shapes: &[Shape]) -> (Grap
     (out, Checkpoint::from_bytes("magnitudes", common::safetensors(&tensors)).unwrap())
 }
 
-/// Roundings on the way to a value: of sums, which are f32, and of weights and values as they are stored.
+/// Roundings on the way to a value: of sums, in f32, and of stored weights and values.
 #[derive(Clone, Copy, Default)]
 struct Roundings {
     sums: f64,
@@ -88,11 +88,11 @@ fn roundings(graph: &Graph, shapes: &[Shape]) -> Vec<Roundings> {
             Op::Plain { op: Plain::Linear { in_features, .. }, .. } => *in_features,
             Op::Plain { op: Plain::GlobalAvgPool | Plain::GlobalAvgMaxPool, .. } => shapes[node.inputs[0].0].pixels(),
             Op::Plain { op: Plain::ChannelGate { kernel }, .. } => *kernel + 16,
-            // Vulkan's exp is right to 3 + 2|x| units, its division to 2.5.
+            // Vulkan's exp is off by at most 3 + 2|x| units, its division by 2.5.
             Op::Sigmoid => 16,
             _ => 0,
         };
-        // Scale, shift and bias are rounded once or twice each before they are used.
+        // Scale, shift and bias are each rounded once or twice before use.
         all.push(Roundings { sums: before.sums + terms as f64 + 8.0, stores: before.stores + 3.0 });
     }
     all

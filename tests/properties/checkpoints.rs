@@ -1,4 +1,4 @@
-//! Random checkpoints open and compute what their weights say; damaged ones are refused with a code, or are as good as whole.
+//! Random checkpoints open and give the right values; damaged ones are refused with a code, or give the same values.
 
 use std::fs;
 
@@ -25,7 +25,7 @@ fn pixels(images: usize) -> Tensor {
     Tensor::new(Shape::new(images, 3, SIDE, SIDE), weights.input([images, 3, SIDE, SIDE]))
 }
 
-/// Rows and columns of the input: small, and odd further in, where a stem halves it.
+/// Rows and columns of the input: small, and odd after a stem halves them.
 const SIDE: usize = 38;
 
 #[test]
@@ -54,7 +54,7 @@ fn a_checkpoint_of_any_family_type_and_spelling_computes_what_its_weights_say() 
     outcome.unwrap_or_else(|error| panic!("{error}"));
 }
 
-/// What a file computes, through the front door, without a GPU.
+/// The output of a file's network, through the public API, without a GPU.
 fn logits(bytes: &[u8]) -> Result<Tensor, Error> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("random.safetensors");
@@ -70,7 +70,7 @@ fn check(recipe: &Recipe, damage: &Damage) -> Result<(), TestCaseError> {
     match logits(&bytes) {
         Err(error) => prop_assert!(error.code().starts_with("model."), "{}: {error}", error.code()),
         Ok(got) => {
-            prop_assert!(harmless, "it is not refused");
+            prop_assert!(harmless, "the file must be refused");
             prop_assert_eq!(got, whole);
         }
     }

@@ -1,4 +1,4 @@
-//! Random checkpoints: a network of some family in a type and spelling that a file may have, and ways to damage the file.
+//! Random checkpoints: networks of all families, in the types and spellings of real files, and ways to damage a file.
 
 use half::{bf16, f16};
 use proptest::{
@@ -18,7 +18,7 @@ pub(crate) struct Recipe {
     pub(crate) architecture: Architecture,
     pub(crate) dtype: Dtype,
     spelling: Spelling,
-    /// Counters of batches, as PyTorch writes them.
+    /// Whether it has PyTorch's counters of batches.
     counters: bool,
     salt: u8,
 }
@@ -26,9 +26,9 @@ pub(crate) struct Recipe {
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Spelling {
     Torchvision,
-    /// Behind a prefix that every name has.
+    /// A prefix of every name.
     Wrapped(&'static str),
-    /// `resnet.encoder.stages.0...`; of other networks than plain ResNets as torchvision.
+    /// `resnet.encoder.stages.0...`; torchvision's spelling for networks other than plain ResNets.
     Transformers,
     /// `layer2.0.shortcut.0.weight`, `denselayer1.norm.1.weight`.
     Old,
@@ -59,7 +59,7 @@ fn resnet() -> impl Strategy<Value = Architecture> {
         (1_usize..=6, 1_usize..=6).prop_map(|(a, b)| Stem::Deep([a, b])),
         Just(Stem::Cifar),
     ];
-    // Blocks, channels in twos, width in units of the groups.
+    // Blocks; channels, in twos; width, in units of the groups.
     let stages = vec((1_usize..=2, 1_usize..=6, 1_usize..=3), 4);
     let squeeze = (1_usize..=4).prop_map(|squeeze| Gate::SqueezeExcite { squeeze });
     let eca = select(vec![3, 5, 7]).prop_map(|kernel| Gate::Eca { kernel });
@@ -70,7 +70,7 @@ fn resnet() -> impl Strategy<Value = Architecture> {
         |((stem, stem_twos, stages, groups, cifar_stages), gate, (bottleneck, pool_conv, other), head)| {
             let kind = if bottleneck { BlockKind::Bottleneck } else { BlockKind::Basic };
             let groups = if bottleneck { groups } else { 1 };
-            // A network with shortcut A has no projection at all, and never fewer channels.
+            // A network with shortcut A has no projections, and the channels never decrease.
             let padded = stem == Stem::Cifar && other;
             let change = match other {
                 _ if padded => Shortcut::SubsamplePad,
@@ -128,7 +128,7 @@ fn densenet() -> impl Strategy<Value = Architecture> {
     )
 }
 
-/// A tensor of a file.
+/// A tensor in a file.
 #[derive(Clone)]
 pub(crate) struct Stored {
     pub(crate) name: String,
@@ -138,7 +138,7 @@ pub(crate) struct Stored {
 }
 
 impl Recipe {
-    /// Name in torchvision's spelling, shape and values of all tensors: those that the file's type can hold.
+    /// Name in torchvision's spelling, shape and values of all tensors; the values are exact in the file's type.
     pub(crate) fn tensors(&self) -> Vec<(String, Vec<usize>, Vec<f32>)> {
         let weights = Synthetic { salt: self.salt.to_string(), damped: None, damp: 1.0 };
         let rounded = |x: f32| match self.dtype {
@@ -155,7 +155,7 @@ impl Recipe {
             .collect()
     }
 
-    /// The tensors as the file has them.
+    /// The tensors in the file's spelling.
     pub(crate) fn stored(&self) -> Vec<Stored> {
         let mut stored = Vec::new();
         for (name, shape, values) in self.tensors() {
@@ -179,7 +179,7 @@ impl Recipe {
         }
     }
 
-    /// In transformers' spelling, if transformers has this network.
+    /// The name in transformers' spelling, if transformers has this network.
     fn transformers(&self, name: &str) -> Option<String> {
         let Architecture::ResNet(net) = &self.architecture else { return None };
         let blocks = || net.stages.iter().flatten();
@@ -212,13 +212,13 @@ impl Recipe {
                 name.replace(&format!(".{layer}."), &format!(".{kind}.{position}."))
             });
         };
-        // A pooled shortcut has the pooling in place 0.
+        // In a pooled shortcut, the pooling is in place 0.
         let pooled = net.stages.iter().flatten().any(|block| block.shortcut == Shortcut::PooledProjection);
         if pooled { name.into() } else { name.replace(".downsample.", ".shortcut.") }
     }
 }
 
-/// The number at the end.
+/// The number at the end of a text.
 fn number(text: &str) -> usize {
     text.trim_start_matches(|c: char| !c.is_ascii_digit()).parse().unwrap()
 }
@@ -232,7 +232,7 @@ fn encode(x: f32, dtype: Dtype) -> Vec<u8> {
     }
 }
 
-/// The bytes of a file of these tensors.
+/// The bytes of a file with these tensors.
 pub(crate) fn file(tensors: &[Stored]) -> Vec<u8> {
     let views = tensors.iter().map(|t| (&t.name, TensorView::new(t.dtype, t.shape.clone(), &t.bytes).unwrap()));
     safetensors::serialize(views, None).unwrap()
@@ -241,23 +241,23 @@ pub(crate) fn file(tensors: &[Stored]) -> Vec<u8> {
 /// A way to damage a file.
 #[derive(Debug, Clone)]
 pub(crate) enum Damage {
-    /// A tensor is gone.
+    /// A tensor is missing.
     Drop(Index),
-    /// Its name has another character at some place.
+    /// One character of a tensor's name is changed.
     Rename(Index, Index, char),
-    /// Its shape is another of as many elements: reversed, flat, or with an extent of one more.
+    /// A tensor has another shape with the same number of elements: reversed, flat, or with an additional extent of one.
     Reshape(Index, u8),
-    /// It has a row more.
+    /// A tensor has one more row.
     Grow(Index),
-    /// Its bytes are said to be of a type that is none of weights.
+    /// A tensor's type is not a type for weights.
     Retype(Index),
     /// A value is replaced by one that is not finite.
     NotFinite(Index, Index, f64),
     /// A running variance is negative.
     NegativeVariance(Index, Index),
-    /// A tensor is there that no network has.
+    /// The file has a tensor that no network has.
     Extra(String),
-    /// A byte of the length or the header is another.
+    /// A byte of the length or the header is changed.
     Header(Index, u8),
     /// The file ends early.
     Cut(Index),
@@ -284,7 +284,7 @@ pub(crate) fn damage() -> impl Strategy<Value = Damage> {
 }
 
 impl Damage {
-    /// The damaged file, and whether it may be harmless: then it must compute the same.
+    /// The damaged file, and whether the damage may be harmless: then the output must be the same.
     pub(crate) fn apply(&self, mut tensors: Vec<Stored>) -> (Vec<u8>, bool) {
         let weights: Vec<usize> = (0..tensors.len()).filter(|i| tensors[*i].dtype != Dtype::I64).collect();
         let variances: Vec<usize> =

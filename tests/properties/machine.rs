@@ -1,5 +1,5 @@
-//! A device that computes nothing: each step of a plan marks what it writes, and must find what it reads where it reads it. What a step
-//! reads and writes is taken from its operands and its block of extents alone.
+//! A device that computes nothing: each step of a plan marks its output, and must find the right marks in its input. The places that a step
+//! reads and writes come only from its operands and its block of extents.
 
 use std::collections::HashMap;
 
@@ -16,7 +16,7 @@ use residua::{
     tensor::{Shape, StorageType},
 };
 
-/// What lies in two bytes: an element of a value, or of an array between two dispatches of a layer.
+/// The mark on two bytes: an element of a value, or of an array between two dispatches of a layer.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Mark {
     what: What,
@@ -28,11 +28,11 @@ struct Mark {
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum What {
     Value(ValueId),
-    /// Of the layer that yields the value, the array that the step of this number within the layer wrote.
+    /// The array that the step with this number wrote, within the layer that computes the value.
     Scratch(ValueId, usize),
 }
 
-/// Vectors of four channels in a buffer: `count` from `offset` on for each of `pixels`, which are `stride` apart.
+/// Vectors of four channels in a buffer: for each of `pixels`, `count` from `offset` on; pixels are `stride` apart.
 #[derive(Debug, Clone, Copy)]
 struct Region {
     buffer: usize,
@@ -44,7 +44,7 @@ struct Region {
 }
 
 impl Region {
-    /// Two bytes at a time: index, pixel, channel.
+    /// Index, pixel and channel of every two bytes.
     fn units(self) -> impl Iterator<Item = (usize, usize, usize)> {
         let units = self.stored.bytes() / 2;
         let elements = (0..self.pixels).flat_map(move |p| (0..4 * self.count).map(move |c| (p, c)));
@@ -55,10 +55,10 @@ impl Region {
     }
 }
 
-/// Runs `plan`, which keeps `kept`, on marks.
+/// Runs `plan`, which keeps `kept`, with marks.
 ///
 /// # Errors
-/// A sentence about the first step that does not find what it needs.
+/// A sentence about the first step that does not find its input.
 pub(crate) fn run(network: &Network, plan: &Plan, kept: &[ValueId]) -> Result<(), String> {
     let layers: HashMap<ValueId, &Layer> = network.layers().iter().map(|layer| (layer.output, layer)).collect();
     let buffers = plan.buffers.iter().map(|bytes| vec![None; (*bytes / 2) as usize]).collect();
@@ -78,7 +78,7 @@ pub(crate) fn run(network: &Network, plan: &Plan, kept: &[ValueId]) -> Result<()
     Ok(())
 }
 
-/// Where a value lies.
+/// Place of a value.
 fn whole(placed: &Placed) -> Region {
     let view = placed.view;
     let (stride, offset, count) = (view.stride as usize, view.offset as usize, view.c4() as usize);
@@ -102,7 +102,7 @@ impl Machine<'_> {
             step.operands.iter().zip(bindings).filter_map(of).collect::<Vec<_>>()
         };
         if bound(Binding::Write).iter().any(|buffer| bound(Binding::Read).contains(buffer)) {
-            return Err("reads and writes one buffer".into());
+            return Err("reads and writes the same buffer".into());
         }
         match step.key.shader.name {
             "elementwise" => self.elementwise(step),
@@ -152,7 +152,7 @@ impl Machine<'_> {
                 start - self.shapes[input.0].c == dims.offset as usize
             });
             let source = if layer.op == LayerOp::Concat { copied } else { layer.inputs.first() };
-            let source = *source.ok_or("copies what is no input of the concatenation")?;
+            let source = *source.ok_or("copies a value that is not an input of the concatenation")?;
             self.read(region(step, 1, pixels, [dims.x_stride, dims.x_offset], fours(channels))?, source)?;
         }
         if compiled(step, "RESIDUAL") == 1 {
@@ -163,7 +163,7 @@ impl Machine<'_> {
             let gates = region(step, 4, images, [dims.g_stride, dims.g_offset], fours(channels))?;
             self.read(gates, layer.inputs[1])?;
         }
-        // A vector that an earlier copy began is completed, any other is written as a whole.
+        // A vector that an earlier copy began is completed; any other is written as a whole.
         let (first, end) = (dims.offset as usize, dims.offset as usize + channels);
         let y = region(step, 5, pixels, [dims.y_stride, dims.y_offset], fours(dims.out_channels as usize))?;
         for (unit, pixel, channel) in y.units() {
@@ -219,12 +219,12 @@ impl Machine<'_> {
                 self.exchanged(array(5, slices * pixels, oc4)?, step.value, index)?;
                 false
             }
-            // Both convolutions of a residual block: it reads what its second one adds.
+            // Both convolutions of a residual block: the second one's addend is the input.
             "block_broadcast" | "block_threads" => {
                 self.read(x(step)?, addend(layer)?)?;
                 false
             }
-            other => return Err(format!("what {other:?} reads and writes is not known here")),
+            other => return Err(format!("the reads and writes of {other:?} are unknown here")),
         };
         if whole {
             self.read(x(step)?, layer.inputs[0])?;
@@ -241,12 +241,12 @@ impl Machine<'_> {
         self.write(region, |pixel, channel| (What::Value(id), pixel, channel))
     }
 
-    /// Writes an array for a later step of the same layer.
+    /// Writes an array for a later step in the same layer.
     fn scratch(&mut self, region: Region, id: ValueId, index: usize) -> Result<(), String> {
         self.write(region, |pixel, channel| (What::Scratch(id, index), pixel, channel))
     }
 
-    /// Wants the array that the step before wrote.
+    /// Requires the array of the previous step.
     fn exchanged(&self, region: Region, id: ValueId, index: usize) -> Result<(), String> {
         let what = What::Scratch(id, index - 1);
         self.check(region, |mark, pixel, channel| (mark.what, mark.pixel, mark.channel) == (what, pixel, channel))
@@ -261,7 +261,7 @@ impl Machine<'_> {
         Ok(())
     }
 
-    /// Wants the value `id` in `region`, all of it.
+    /// Requires the whole value `id` in `region`.
     fn read(&self, region: Region, id: ValueId) -> Result<(), String> {
         self.check(region, |mark, pixel, channel| self.stands_for(mark, id, pixel, channel))
     }
@@ -276,7 +276,7 @@ impl Machine<'_> {
         Ok(())
     }
 
-    /// Whether `mark` is the given element of `id`: of itself, or of what a concatenation has there.
+    /// Whether `mark` is the given element of `id`, or of the concatenation's input there.
     fn stands_for(&self, mark: Mark, id: ValueId, pixel: usize, channel: usize) -> bool {
         if mark == (Mark { what: What::Value(id), pixel, channel, ..mark }) {
             return true;
@@ -294,17 +294,17 @@ impl Machine<'_> {
     }
 }
 
-/// The extents of a step.
+/// The block of extents of a step.
 fn block<T: bytemuck::AnyBitPattern>(step: &Step) -> T {
     bytemuck::pod_read_unaligned(&step.uniform)
 }
 
-/// What is compiled into its kernel under this name.
+/// The constant compiled into a step's kernel under this name.
 fn compiled(step: &Step, name: &str) -> u32 {
     step.key.overrides.iter().find(|(other, _)| *other == name).map_or(0, |(_, value)| *value)
 }
 
-/// Numbers of a Winograd tile.
+/// Numbers in a Winograd tile.
 fn points(step: &Step) -> usize {
     if step.kernel.to_string().starts_with("conv2d.winograd.2") { 16 } else { 36 }
 }
@@ -313,16 +313,16 @@ fn points(step: &Step) -> usize {
 fn addend(layer: &Layer) -> Result<ValueId, String> {
     match &layer.op {
         LayerOp::Conv2d { epilogue, .. } | LayerOp::Elementwise { epilogue, .. } => {
-            epilogue.residual.as_ref().map(|addend| addend.value).ok_or("adds what the layer does not".into())
+            epilogue.residual.as_ref().map(|addend| addend.value).ok_or("adds a value that the layer does not".into())
         }
         _ => Err("a layer that adds nothing".into()),
     }
 }
 
-/// Vectors of the buffer at `binding`: `count` for each pixel, with this stride and offset.
+/// Vectors in the buffer at `binding`: `count` for each pixel, with this stride and offset.
 fn region(step: &Step, binding: usize, pixels: usize, at: [u32; 2], count: usize) -> Result<Region, String> {
     let Some(Operand::Buffer(buffer)) = step.operands.get(binding - 1) else {
-        return Err(format!("binding {binding} is no buffer"));
+        return Err(format!("binding {binding} is not a buffer"));
     };
     let written = step.key.shader.bindings[binding] == Binding::Write;
     let stored = if written { step.key.types.output } else { step.key.types.stored };

@@ -1,6 +1,6 @@
-//! Properties that hold for every network: random graphs and random checkpoints, shrunk to the smallest that fails.
+//! Properties that hold for every network, tested with random graphs and checkpoints; failures are shrunk to the smallest one.
 //!
-//! The cases are the same in every run. `PROPTEST_CASES=2000` tries more of them, `PROPTEST_RNG_SEED=7` others, and both work together:
+//! The cases are the same in every run. `PROPTEST_CASES=2000` tries more cases, `PROPTEST_RNG_SEED=7` other cases; both can be combined:
 //!
 //!     PROPTEST_CASES=2000 PROPTEST_RNG_SEED=7 cargo test --test properties
 
@@ -19,7 +19,7 @@ use std::env;
 
 use proptest::test_runner::{Config, RngSeed};
 
-/// `cases` cases from a fixed seed, unless the environment says otherwise.
+/// `cases` cases from a fixed seed, unless the environment sets others.
 fn config(cases: u32) -> Config {
     let environment = Config::default();
     Config {

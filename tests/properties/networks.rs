@@ -1,4 +1,4 @@
-//! Whole networks on every executor: fused, unfused, in other batches, with other kernels and stored in f16, against the reference.
+//! Compares whole networks on every executor with the reference: fused, unfused, in other batches, with other kernels and stored in f16.
 
 use proptest::prelude::*;
 use residua::{
@@ -27,7 +27,7 @@ use crate::{
     recipe::{Recipe, recipe},
 };
 
-/// `graph` with two more readers for every value, past which nothing is fused: each node is a layer of its own.
+/// `graph` with two more readers for every value, which prevents fusion: each node is a separate layer.
 fn unfused(graph: &Graph) -> Graph {
     let mut unfused = graph.clone();
     for i in 0..graph.nodes().len() {
@@ -38,7 +38,7 @@ fn unfused(graph: &Graph) -> Graph {
     unfused
 }
 
-/// A network with what its values must be and how far off they may be.
+/// A network with its expected values and their error bounds.
 struct Case<'a> {
     graph: &'a Graph,
     checkpoint: &'a Checkpoint,
@@ -58,13 +58,13 @@ impl Case<'_> {
             let (expected, bound) = (&self.expected[id.0], &bounds[id.0]);
             let name = &self.graph.nodes()[id.0].name;
             prop_assert_eq!(got.shape, expected.shape, "{}: {}", what, name);
-            // What Winograd's transforms mix is within the promise for whole networks, not within the bound of direct sums.
+            // Winograd's transforms keep the tolerance for whole networks, but not the bound for direct sums.
             if winograd {
                 let worst = common::compare(&got.data, &expected.data, common::F32_BOUND);
                 prop_assert!(worst.is_ok() || expected.data.iter().all(|x| *x == 0.0), "{what}: {name}: {worst:?}");
                 continue;
             }
-            // NaN is no number that is near.
+            // Written so that NaN fails.
             let near = |i: usize| (got.data[i] - expected.data[i]).abs() <= bound.data[i];
             let wrong = (0..got.data.len()).find(|&i| !near(i));
             if let Some(i) = wrong {
@@ -91,7 +91,7 @@ fn check(machine: &Machine, recipe: &Recipe, kernel: usize) -> Result<(), TestCa
 
     for any in &machine.executors {
         let fused = any.open(&graph, &checkpoint);
-        // What `commute` exchanged is no value of the graph that was given.
+        // A value that `commute` exchanged is not in the given graph.
         let same = |id: &ValueId| fused.network().graph().nodes()[id.0].name == graph.nodes()[id.0].name;
         let values: Vec<ValueId> =
             fused.network().values().into_iter().filter(|id| same(id) || *id == output[0]).collect();
@@ -116,7 +116,7 @@ fn check(machine: &Machine, recipe: &Recipe, kernel: usize) -> Result<(), TestCa
     let fused = gpu::Executor::new(machine.device.clone(), network, usual.clone());
     case.check("fused", &fused, &output)?;
     let footprint = fused.plan(input.shape).unwrap().footprint;
-    prop_assert_eq!(footprint.weights, fused.weight_bytes(), "weights that were made: {}", footprint);
+    prop_assert_eq!(footprint.weights, fused.weight_bytes(), "weights that were uploaded: {}", footprint);
 
     let kernels: Vec<KernelId> = candidates(machine.device.caps()).collect();
     let forced = Some(kernels[kernel % kernels.len()]);

@@ -1,4 +1,4 @@
-//! Plans: no two values that are alive share a byte, and every byte that is read was written. No device is needed for it.
+//! Plans: no two live values share a byte, and every byte is written before it is read. Needs no device.
 
 use proptest::{prelude::*, sample::subsequence};
 use residua::{
@@ -31,7 +31,7 @@ fn adapters() -> Vec<Caps> {
     ]
 }
 
-/// One of the adapters, a precision, `deterministic`, and a kernel for all layers that it serves, if any.
+/// One of the adapters, a precision, `deterministic`, and optionally a kernel for all layers that it can compute.
 fn planning() -> impl Strategy<Value = (Caps, Options)> {
     let numbers = (0_usize..4, any::<bool>(), any::<bool>(), 0_usize..40);
     numbers.prop_map(|(adapter, half, deterministic, kernel)| {

@@ -1,4 +1,4 @@
-//! Random networks: a recipe is a list of parts that always makes a valid graph, whatever the numbers in it.
+//! Random networks: a recipe is a list of parts that makes a valid graph for any numbers.
 
 use proptest::{collection::vec, prelude::*, sample::select};
 use residua::{
@@ -13,18 +13,18 @@ pub(crate) struct Recipe {
     /// `[N, C, H, W]`.
     pub(crate) input: [usize; 4],
     pub(crate) parts: Vec<Part>,
-    /// How the last map is pooled: 0 mean, 1 maximum, 2 the mean of both, 3 both.
+    /// Global pooling: 0 mean, 1 maximum, 2 the mean of both, 3 both.
     pub(crate) pool: u8,
-    /// Widths of the linear layers behind global pooling, with ReLUs between; none for a network that ends in a feature map.
+    /// Widths of the linear layers after global pooling, with ReLUs between; empty for a network that ends with a feature map.
     pub(crate) head: Vec<usize>,
-    /// Sets the weights and the pixels.
+    /// Seed of the weights and the pixels.
     pub(crate) salt: u8,
 }
 
-/// What follows what there is.
+/// The next part of a network.
 #[derive(Debug, Clone)]
 pub(crate) enum Part {
-    /// Convolution, then batch norm and activation if wanted.
+    /// Convolution, then optionally batch norm and activation.
     Conv {
         conv: Window,
         out: usize,
@@ -45,13 +45,13 @@ pub(crate) enum Part {
     /// The value added to itself.
     Twice,
     Residual(Residual),
-    /// Dense layers of so many new channels each, with a bottleneck if its width is not zero.
+    /// Dense layers with this number of new channels each, and a bottleneck if its width is not zero.
     Dense {
         layers: usize,
         growth: usize,
         bottleneck: usize,
     },
-    /// Side by side: the value itself so many times, then a convolution of it for each width.
+    /// A concatenation: the value itself this many times, then a convolution of it for each width.
     Branches {
         copies: usize,
         widths: Vec<usize>,
@@ -67,20 +67,20 @@ pub(crate) enum Activation {
     None,
     Relu,
     Sigmoid,
-    /// Of its own, bounded by the magnitude of what it is of.
+    /// An unfused activation whose magnitude is at most its input's.
     Leaky,
 }
 
-/// What scales the channels of a block.
+/// The gate that scales the channels of a block.
 #[derive(Debug, Clone, Copy)]
 enum Gate {
-    /// Squeeze-and-excitation with so many channels between its layers.
+    /// Squeeze-and-excitation with this number of channels between its layers.
     Squeeze(usize),
-    /// A convolution of that many channels along them.
+    /// A convolution along the channels, with this number of taps.
     Channels(usize),
 }
 
-/// A block: one or two convolutions, which may be gated, and a way around.
+/// A residual block: one or two convolutions, which may be gated, and a shortcut.
 #[derive(Debug, Clone)]
 pub(crate) struct Residual {
     out: usize,
@@ -89,29 +89,29 @@ pub(crate) struct Residual {
     bottleneck: bool,
     gate: Option<Gate>,
     shortcut: Shortcut,
-    /// Whether the way around is the first addend.
+    /// Whether the shortcut is the first addend.
     swapped: bool,
     relu: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Shortcut {
-    /// The input, where shapes allow; else as `Padded`.
+    /// The input, if shapes allow; else as `Padded`.
     Identity,
     Projection,
-    /// 2x2 mean, then projection, where the block strides by 2.
+    /// 2x2 mean, then projection, if the block has stride 2.
     Pooled,
-    /// Every `stride`-th pixel behind zero channels, with zero channels after.
+    /// Every `stride`-th pixel, with zero channels before and after.
     Padded,
 }
 
-/// A window; it shrinks to fit what it moves over.
+/// A window; it shrinks to fit into its input.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Window {
     kernel: usize,
     stride: usize,
     padding: usize,
-    /// Only convolutions have one.
+    /// Only for convolutions.
     dilation: usize,
 }
 
@@ -124,7 +124,7 @@ impl Window {
     }
 }
 
-/// Channels: few, mostly no multiple of four; some that are.
+/// Numbers of channels: small, mostly not multiples of four.
 fn channels() -> impl Strategy<Value = usize> {
     prop_oneof![4 => 1_usize..=10, 3 => select(vec![4, 8, 12, 16, 24]), 1 => select(vec![32, 64, 68])]
 }
@@ -179,7 +179,7 @@ fn part() -> impl Strategy<Value = Part> {
     ]
 }
 
-/// Networks of one to six parts over a few small images, often of odd extents; from eight on linear layers are matrix products.
+/// Networks of one to six parts for a few small images, often of odd extents; from eight images on, linear layers are matrix products.
 pub(crate) fn recipe() -> impl Strategy<Value = Recipe> {
     let images = prop_oneof![6 => 1_usize..=3, 1 => Just(9)];
     let input = (images, 1_usize..=9, 1_usize..=11, 1_usize..=11).prop_map(|(n, c, h, w)| [n, c, h, w]);
@@ -224,7 +224,7 @@ impl Recipe {
     }
 }
 
-/// A graph that grows at its last value.
+/// A graph that grows from its last value.
 struct Maker {
     graph: Graph,
     value: ValueId,
@@ -240,7 +240,7 @@ impl Maker {
         self.graph.infer_shapes(self.input).unwrap()[value.0]
     }
 
-    /// A name that no node has.
+    /// An unused name for a node.
     fn name(&self, what: &str) -> String {
         format!("{what}{}", self.graph.nodes().len())
     }
@@ -366,7 +366,7 @@ impl Maker {
         let (from, inputs) = (self.value, self.shape().c);
         let stride = block.stride;
         let grown = matches!(block.shortcut, Shortcut::Padded | Shortcut::Identity);
-        // Shortcut A cannot drop channels.
+        // Shortcut A cannot reduce the channels.
         let out = if grown { block.out.max(inputs) } else { block.out };
         if block.bottleneck {
             self.conv(ONE, out, 1, false);

@@ -1,4 +1,4 @@
-//! Shapes: what is inferred, against counting by the definition, and against what the reference makes.
+//! Compares inferred shapes with counting by the definition, and with the reference's shapes.
 
 use proptest::prelude::*;
 use residua::{
@@ -9,8 +9,8 @@ use residua::{
 
 use crate::{config, recipe::recipe};
 
-/// How many windows there are, by moving one: it stays inside the extent and its padding, or, with `ceil`, starts inside the extent or
-/// the padding before it and hangs over by less than a stride (`torch.nn.MaxPool2d`).
+/// Counts windows by moving one: it stays inside the extent and its padding or, with `ceil`, starts inside the extent or the padding
+/// before it and extends beyond by less than a stride (`torch.nn.MaxPool2d`).
 fn positions(extent: usize, window: PoolParams) -> usize {
     let PoolParams { kernel, stride, padding, ceil } = window;
     let end = extent + 2 * padding;
@@ -27,7 +27,7 @@ fn by_definition(op: &Op, inputs: &[Shape], network_input: Shape) -> Shape {
     match op {
         Op::Input { .. } => network_input,
         Op::Conv2d { params: p, .. } => {
-            // The last tap lies so many pixels behind the first.
+            // Distance in pixels from the first tap to the last.
             let kernel = 1 + (p.kernel - 1) * p.dilation;
             let window = PoolParams { kernel, stride: p.stride, padding: p.padding, ceil: false };
             moved(p.out_channels, window)
@@ -62,7 +62,7 @@ proptest! {
         for (value, shape) in values.iter().zip(&inferred) {
             prop_assert_eq!((value.shape, value.data.len()), (*shape, shape.elements()));
         }
-        // A size that leaves a window no place is refused, not made up.
+        // A size without room for a window is an error.
         let none = Shape { h: 0, ..recipe.shape() };
         prop_assert_eq!(graph.infer_shapes(none).unwrap_err().code(), "graph.shape");
     }

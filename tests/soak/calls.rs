@@ -1,4 +1,4 @@
-//! Calls whose outcome is known, or must be the same as the first time.
+//! Calls whose outcome is known, or must equal the first one.
 
 use std::{
     collections::HashMap,
@@ -29,17 +29,17 @@ use residua::{
 
 use super::Args;
 
-/// Networks of made-up weights, beside the model that is asked for, and the pixels of their crops.
+/// Networks with synthetic weights, used beside the requested model, and the sizes of their crops in pixels.
 const NETWORKS: [(&str, usize); 3] = [("cifar_resnet20a", 32), ("resnet18", 64), ("densenet121", 64)];
 
-/// Sides of inputs that are no photos.
+/// Sides of inputs that are not photos.
 const SIDES: [usize; 3] = [32, 48, 80];
 
 const PHOTOS: [(u32, u32); 4] = [(32, 32), (40, 30), (64, 97), (301, 200)];
 
 const LARGEST_BATCH: usize = 8;
 
-/// Files that are no images, with the codes of their errors.
+/// Files that are not images, with their error codes.
 const BAD_IMAGES: [(&[u8], &str); 4] = [
     (b"", "image.decode"),
     (b"neither this nor that", "image.decode"),
@@ -47,7 +47,7 @@ const BAD_IMAGES: [(&[u8], &str); 4] = [
     (b"\xff\xd8\xff\xe0\0\x10JFIF\0\x01\x01\0\0\x01\0\x01\0\0", "image.truncated"),
 ];
 
-/// Files that are no checkpoints, with the codes of their errors.
+/// Files that are not checkpoints, with their error codes.
 const BAD_CHECKPOINTS: [(&[u8], &str); 4] = [
     (b"\x10\0\0\0", "model.truncated"),
     (b"\x02\0\0\0\0\0\0\0{]", "model.header"),
@@ -55,7 +55,7 @@ const BAD_CHECKPOINTS: [(&[u8], &str); 4] = [
     (b"version https://git-lfs.github.com/spec/v1\n", "model.format"),
 ];
 
-/// What a device is made to fail with.
+/// Failures to inject into a device.
 const FAULTS: [(Moment, Failure); 6] = [
     (Moment::Submit, Failure::Lost),
     (Moment::Submitted, Failure::Destroyed),
@@ -65,18 +65,18 @@ const FAULTS: [(Moment, Failure); 6] = [
     (Moment::Buffer, Failure::Lost),
 ];
 
-/// How often a call is repeated that has met the fault of another one.
+/// Most repetitions of a call that another call's fault disturbs.
 const REPEATS: usize = 5;
 
-/// Everything that calls work on.
+/// The objects that calls use.
 pub(crate) struct Calls {
     networks: Vec<Opened>,
-    /// What a future can be dropped of; none on the CPU reference path.
+    /// A network for futures to drop; `None` on the CPU reference path.
     executor: Option<Executor>,
     photos: Vec<Vec<u8>>,
     bad_checkpoints: Vec<PathBuf>,
     _folder: tempfile::TempDir,
-    /// Hashes of the results' bits.
+    /// Hashes of the results' bits, by call.
     first: Mutex<HashMap<Call, u64>>,
 }
 
@@ -86,42 +86,42 @@ struct Opened {
     injection: Injection,
 }
 
-/// A piece of work. Equal calls have equal results.
+/// A call. Equal calls have equal results.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) enum Call {
-    /// The classes of photos, from their files on.
+    /// The classes of photos, read from their files.
     Classify { network: usize, batch: usize, photo: usize },
-    /// Their features.
+    /// The features of photos.
     Embed { network: usize, batch: usize, photo: usize },
     /// A heat map.
     Explain { network: usize, photo: usize },
     /// Logits of an input of any size.
     Logits { network: usize, batch: usize, side: usize },
-    /// A classifier that is opened, used by a thread while its first handle is closed, and closed.
+    /// Opens a classifier, uses it on a thread while its first handle is closed, and closes it.
     Open { network: usize, photo: usize },
-    /// A future that is polled some times and dropped.
+    /// Polls a future a few times and drops it.
     Drop { batch: usize, polls: usize },
-    /// The classes of photos, while the device is lost or has no memory.
+    /// The classes of photos, while the device is lost or out of memory.
     Fault { network: usize, batch: usize, photo: usize, fault: usize },
-    /// An image that is none.
+    /// A file that is not an image.
     BadImage(usize),
-    /// A checkpoint that is none.
+    /// A file that is not a checkpoint.
     BadCheckpoint(usize),
     /// An input with a NaN.
     BadInput { network: usize },
 }
 
-/// What came of a call.
+/// The outcome of a call.
 pub(crate) enum Outcome {
-    /// The bits of the first time, which this may be.
+    /// The same bits as the first time, or the first result.
     Right,
     /// The expected error.
     Refused(&'static str),
-    /// An error that a failing device may bring.
+    /// An error that a failing device may cause.
     Failed(Error),
-    /// Nothing: it was dropped before it was ready.
+    /// The call was dropped before it was ready.
     Dropped,
-    /// Another result, an error, or none where there should be one.
+    /// Different bits, an unexpected error, or a missing error.
     Wrong(String),
 }
 
@@ -129,7 +129,7 @@ impl Calls {
     /// Opens all networks on the device that `args` name.
     pub(crate) fn open(args: &Args) -> Result<Self> {
         let wanted = match &*args.device {
-            // The GPU path is soaked wherever there is an adapter of any kind.
+            // Soak the GPU path if there is an adapter of any kind.
             "auto" => gpu::pick(&residua::devices(), &"auto".into())
                 .map_or_else(|_| "cpu".into(), |(index, _)| Wanted::from(&*index.to_string())),
             device => environment::wanted(Some(device))?,
@@ -177,7 +177,7 @@ impl Calls {
         }
     }
 
-    /// Every call that has a result of its own, once: the results that later ones are compared with.
+    /// Every call with a distinct result, once, as the reference for later calls.
     pub(crate) fn all(&self) -> Vec<Call> {
         let mut calls = Vec::new();
         for network in 0..self.networks.len() {
@@ -195,8 +195,8 @@ impl Calls {
         calls
     }
 
-    /// Calls that return every device to the same cached state, so that samples of memory can be compared: weights in every form that any
-    /// input takes, and the last sessions.
+    /// Calls that return every device to the same cached state, so that samples of memory can be compared: weights in every form for any
+    /// input, and the last sessions.
     pub(crate) fn settling(&self) -> Vec<Call> {
         let each = |network| {
             let logits = move |batch| SIDES.map(|side| Call::Logits { network, batch, side });
@@ -209,14 +209,14 @@ impl Calls {
         (0..self.networks.len()).flat_map(each).chain(dropped).collect()
     }
 
-    /// Bytes that are in use on the devices; none where the driver does not tell.
+    /// Bytes in use on the devices; `None` if the driver does not report them.
     pub(crate) fn device_memory(&self) -> Option<u64> {
         let classifiers = self.networks.iter().map(|network| network.classifier.device_memory());
         let executor = self.executor.iter().map(|executor| pollster::block_on(executor.device().memory()));
         classifiers.chain(executor).sum()
     }
 
-    /// Does `call`, and compares what comes of it; once more where the fault of another call got in its way. `failed` is told of those.
+    /// Runs `call` and compares its result; repeats it if another call's fault disturbs it, and reports that to `failed`.
     pub(crate) fn run(&self, call: &Call, failed: &mut dyn FnMut(&'static str)) -> Outcome {
         if let &Call::Fault { network, fault, .. } = call {
             let (moment, failure) = FAULTS[fault];
@@ -232,12 +232,12 @@ impl Calls {
                 outcome => return outcome,
             }
         }
-        Outcome::Wrong(format!("{call:?}: the device fails {REPEATS} times on end: {last}"))
+        Outcome::Wrong(format!("{call:?}: the device fails {REPEATS} times in a row: {last}"))
     }
 
     fn once(&self, call: &Call) -> Outcome {
         let &Call::Drop { batch, polls } = call else { return self.compared(call) };
-        // Alone it would be ready at the first poll.
+        // Without other calls, it would be ready at the first poll.
         let beside = || self.compared(&Call::Drop { batch, polls: usize::MAX });
         thread::scope(|scope| {
             let others = [1, 2].map(|_| scope.spawn(beside));
@@ -255,7 +255,7 @@ impl Calls {
                 let mut first = self.first.lock().unwrap_or_else(PoisonError::into_inner);
                 match *first.entry(same(call)).or_insert(hash) == hash {
                     true => Outcome::Right,
-                    false => Outcome::Wrong(format!("{call:?}: other bits than the first time")),
+                    false => Outcome::Wrong(format!("{call:?}: different bits from the first time")),
                 }
             }
             (Some(code), Err(error)) if error.code() == code => Outcome::Refused(code),
@@ -265,7 +265,7 @@ impl Calls {
         }
     }
 
-    /// The code of the error that `call` must end in.
+    /// The code of the error that `call` must return.
     fn refusal(&self, call: &Call) -> Option<&'static str> {
         match *call {
             Call::BadImage(i) => Some(BAD_IMAGES[i].1),
@@ -275,7 +275,7 @@ impl Calls {
         }
     }
 
-    /// The numbers that `call` gives; none if it was dropped.
+    /// The numbers that `call` returns; `None` if it was dropped.
     fn result(&self, call: &Call) -> Result<Option<Vec<f32>>> {
         let classifier = |network: usize| &self.networks[network].classifier;
         let values = match *call {
@@ -325,7 +325,7 @@ impl Calls {
         Ok(Some(values))
     }
 
-    /// `batch` photos from the given one on, out of their files.
+    /// Reads the files of `batch` photos, from the given one on.
     fn decoded(&self, photo: usize, batch: usize) -> Result<Vec<DynamicImage>> {
         let files = self.photos.iter().cycle().skip(photo).take(batch);
         files.map(|bytes| Ok(decode(bytes, &DecodeOptions::default())?.image)).collect()
@@ -340,7 +340,7 @@ impl Opened {
     }
 }
 
-/// The call whose results those of `call` must be.
+/// The call whose results `call` must equal.
 fn same(call: &Call) -> Call {
     match *call {
         Call::Open { network, photo } => Call::Classify { network, batch: 1, photo },
@@ -356,7 +356,7 @@ fn hash(values: &[f32]) -> u64 {
     hasher.finish()
 }
 
-/// The result of `future`, if it is ready within so many polls; else it is dropped.
+/// The result of `future`, if it is ready within this many polls; else drops it.
 fn poll<T>(future: impl Future<Output = T>, polls: usize) -> Option<T> {
     let mut future = pin!(future);
     let mut context = Context::from_waker(Waker::noop());
@@ -377,17 +377,17 @@ fn input(batch: usize, side: usize) -> Tensor {
     Tensor::new(Shape::new(batch, 3, side, side), made_up().input([batch, 3, side, side]))
 }
 
-/// The PNG file of a made-up photo.
+/// The PNG file of a synthetic photo.
 fn photo(width: u32, height: u32) -> Vec<u8> {
     let mut random = Rng::with_seed(u64::from(width));
     let pixels = RgbImage::from_fn(width, height, |x, y| image::Rgb([(7 * x) as u8, (5 * y) as u8, random.u8(..)]));
     let mut file = Cursor::new(Vec::new());
-    // Into memory, and of a format that is compiled in: there is nothing that could fail.
+    // Encoding into memory, in a format that is compiled in, cannot fail.
     let _ = pixels.write_to(&mut file, ImageFormat::Png);
     file.into_inner()
 }
 
-/// The first of the made-up networks on a device of its own.
+/// The first synthetic network on a separate device.
 fn executor(wanted: Wanted) -> Result<Executor> {
     let unknown = || Error::ModelNotFound { model: NETWORKS[0].0.into(), reason: "no such architecture".into() };
     let graph = Architecture::by_name(NETWORKS[0].0).ok_or_else(unknown)?.graph();

@@ -1,5 +1,5 @@
-//! Mixed work at random for minutes or hours, for maintainers: `cargo run --example soak -- --minutes 60`. Every result is compared with
-//! the first of its kind, memory must not grow, and nothing may hang.
+//! Stress test with random calls for minutes or hours, for maintainers: `cargo run --example soak -- --minutes 60`. Every result must equal
+//! the first of its kind, memory must not grow, and no call may hang.
 
 mod calls;
 
@@ -22,63 +22,63 @@ use clap::Parser;
 use fastrand::Rng;
 use residua::{Error, Precision};
 
-/// Threads that call at the same time.
+/// Number of calling threads.
 const THREADS: usize = 4;
 
-/// Seconds after which a call is said to hang. A slow machine compiles a network's kernels in far less.
+/// Seconds after which a call counts as hanging. A slow machine compiles a network's kernels in far less.
 const PATIENCE: u32 = 300;
 
-/// Largest growth of memory from the median of the first third of the samples, one a minute, to that of the last.
+/// Largest growth of memory from the median of the first third of the samples, one per minute, to the median of the last third.
 const GROWTH: f64 = 0.02;
 
-/// Shorter runs do not judge the growth of the device's memory: what is cached for the first time would count.
+/// Shortest run that judges the growth of the device's memory: in a shorter one, first entries in caches would count.
 const DEVICE_JUDGED: Duration = Duration::from_secs(120);
 
-/// The same of the host's, whose single samples are off by up to 6 %, by what lies free in the heap.
+/// The same for the host's memory, whose single samples are off by up to 6 %, because of free blocks in the heap.
 const HOST_JUDGED: Duration = Duration::from_secs(30 * 60);
 
 const TICK: Duration = Duration::from_secs(1);
 
 /// Stress a device: random calls for minutes or hours; fail if a result or the memory changes, or if a call hangs.
 ///
-/// Four threads classify, embed and explain in batches of 1 to 8 with several networks, open and close classifiers, drop calls half-way and
-/// give bad images and checkpoints. Exit status 1 if a result ever differs from that of the same call before, if an unexpected error comes
-/// or an expected one does not, if a call hangs, or if memory grows by more than 2 % from the first third of the minutes to the last
-/// (medians; the host's memory in runs of at least half an hour, as single samples are off by up to 6 %).
+/// Four threads classify, embed and explain in batches of 1 to 8 with several networks, open and close classifiers, drop unfinished calls
+/// and pass bad images and checkpoints. Exit status 1 if a result differs from an earlier one of the same call, if an error is unexpected
+/// or missing, if a call hangs, or if memory grows by more than 2 % from the first third of the minutes to the last (medians; the host's
+/// memory only in runs of at least half an hour, since single samples are off by up to 6 %).
 ///
-/// With glibc set MALLOC_ARENA_MAX=1 and MALLOC_MMAP_THRESHOLD_=65536: its malloc gives threads heaps of their own, and keeps what is
-/// freed; what a closed device leaves there looks like growth.
+/// With glibc, set MALLOC_ARENA_MAX=1 and MALLOC_MMAP_THRESHOLD_=65536: its malloc gives each thread a heap and keeps freed memory, so that
+/// memory of a closed device looks like growth.
 #[derive(Debug, Parser)]
 struct Args {
-    /// builtin, a .safetensors file, a folder or a model of the hub, beside networks of made-up weights
+    /// builtin, a .safetensors file, a folder or a name on the hub; used beside networks with synthetic weights
     #[arg(short, long, default_value = "builtin")]
     model: String,
-    /// Where to run, as for `residua`; auto is the best adapter, if there is any
+    /// Device, as for `residua`; auto is the best adapter, if there is any
     #[arg(long, default_value = "auto")]
     device: String,
-    /// How weights and activations are stored
+    /// Storage type of weights and activations
     #[arg(long, value_enum, default_value_t)]
     precision: Precision,
-    /// How long
+    /// Length of the run
     #[arg(long, default_value_t = 5.0, value_parser = minutes)]
     minutes: f64,
-    /// Another order of calls
+    /// Seed for the order of calls
     #[arg(long, default_value_t = 1)]
     seed: u64,
 }
 
 fn minutes(text: &str) -> Result<f64, String> {
     let week = 7.0 * 24.0 * 60.0;
-    text.parse().ok().filter(|&n: &f64| n > 0.0 && n <= week).ok_or_else(|| "minutes, up to a week".into())
+    text.parse().ok().filter(|&n: &f64| n > 0.0 && n <= week).ok_or_else(|| "expected minutes, up to a week".into())
 }
 
-/// What the threads share.
+/// State that the threads share.
 struct Soak {
     calls: Calls,
     counts: Mutex<Counts>,
-    /// What each thread does, and for how many ticks; the last place is that of the thread that takes the samples.
+    /// The call of each thread, and its ticks so far. The last entry belongs to the sampling thread.
     doing: Vec<Mutex<Option<(Call, u32)>>>,
-    /// Held for reading during a call, and for writing while all is still.
+    /// Held for reading during a call, and for writing while no call may run.
     still: RwLock<()>,
     over: AtomicBool,
 }
@@ -95,7 +95,7 @@ struct Counts {
     wrong: Vec<String>,
 }
 
-/// Bytes in use while nothing runs and the same is kept as at every sample; none where the system does not tell.
+/// Bytes in use while no call runs, with the same cached state at every sample; `None` if the system does not report them.
 #[derive(Debug, Clone, Copy)]
 struct Memory {
     host: Option<u64>,
@@ -113,7 +113,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Whether nothing was wrong.
+/// Whether all outcomes were right.
 fn run(args: &Args, out: &mut dyn Write) -> Result<bool, Error> {
     let length = Duration::from_secs_f64(60.0 * args.minutes);
     let soak = Arc::new(Soak {
@@ -124,14 +124,14 @@ fn run(args: &Args, out: &mut dyn Write) -> Result<bool, Error> {
         over: AtomicBool::default(),
     });
     let interrupted = soak.clone();
-    // Without a handler Ctrl-C ends the process without a verdict.
+    // Without a handler, Ctrl-C would end the process without a verdict.
     let _ = ctrlc::set_handler(move || interrupted.over.store(true, Ordering::Relaxed));
     let printed = soak.run(args.seed, length, out);
     printed.map_err(|error| Error::io("stdout", &error))
 }
 
 impl Soak {
-    /// Works for `length`, and prints what came of it. Whether nothing was wrong.
+    /// Runs for `length` and prints the outcome. Returns whether all was right.
     fn run(self: &Arc<Self>, seed: u64, length: Duration, out: &mut dyn Write) -> io::Result<bool> {
         writeln!(out, "{:.1} minutes, {THREADS} threads, seed {seed}", length.as_secs_f64() / 60.0)?;
         let watched = self.clone();
@@ -174,7 +174,7 @@ impl Soak {
         lock(&self.counts)
     }
 
-    /// Calls one after the other, until it is over.
+    /// Makes random calls until the end of the run.
     fn work(&self, thread: usize, mut random: Rng) {
         while !self.over.load(Ordering::Relaxed) {
             let call = self.calls.random(&mut random);
@@ -196,18 +196,18 @@ impl Soak {
             Ok(Outcome::Refused(code)) => *counts.refused.entry(code).or_default() += 1,
             Ok(Outcome::Failed(error)) => counts.wrong.push(format!("{call:?}: {error}")),
             Ok(Outcome::Wrong(what)) => counts.wrong.push(what),
-            Err(_) => counts.wrong.push(format!("{call:?}: a panic")),
+            Err(_) => counts.wrong.push(format!("{call:?}: panicked")),
         }
     }
 
-    /// The memory while no other thread runs, after the same calls every time.
+    /// Samples the memory while no other thread runs, always after the same calls.
     fn sample(&self) -> Memory {
         let _still = self.still.write().unwrap_or_else(PoisonError::into_inner);
         self.calls.settling().into_iter().for_each(|call| self.call(THREADS, call));
         Memory { host: host_memory(), device: self.calls.device_memory() }
     }
 
-    /// Ends the process when a call hangs. It counts its own ticks, so that a process that was stopped for a while does not count as hung.
+    /// Ends the process if a call hangs. Counts its own ticks, so that a suspended process does not count as hanging.
     fn watch(&self) {
         loop {
             thread::sleep(TICK);
@@ -230,7 +230,7 @@ impl fmt::Display for Counts {
         let failed: u64 = self.failed.values().sum();
         let Counts { calls, right, dropped, wrong, .. } = self;
         write!(f, "{calls} calls: {right} right, {refused} refused, {dropped} dropped, {} wrong", wrong.len())?;
-        write!(f, "; {failed} times a failing device")
+        write!(f, "; {failed} device failures")
     }
 }
 
@@ -240,7 +240,7 @@ impl fmt::Display for Memory {
     }
 }
 
-/// Whether memory has not grown, as far as that is judged after so long a run.
+/// Whether memory has not grown, as far as a run of this length can judge.
 fn memory_rows(out: &mut dyn Write, samples: &[Memory], length: Duration) -> io::Result<bool> {
     let of = (samples.len() / 3).max(1);
     let (early, late) = (&samples[..of], &samples[samples.len() - of..]);
@@ -253,7 +253,7 @@ fn memory_rows(out: &mut dyn Write, samples: &[Memory], length: Duration) -> io:
     ] {
         let growth = first.zip(last).map(|(first, last)| (last as f64 - first as f64) / first.max(1) as f64);
         let mut text = match growth {
-            None => "not told by this system".into(),
+            None => "not reported by this system".into(),
             Some(growth) => {
                 steady &= growth <= GROWTH || length < judged;
                 let (first, last) = (mib(first), mib(last));
@@ -261,14 +261,14 @@ fn memory_rows(out: &mut dyn Write, samples: &[Memory], length: Duration) -> io:
             }
         };
         if length < judged {
-            text += &format!("; too short a run to judge that: less than {} s", judged.as_secs());
+            text += &format!("; not judged: the run is shorter than {} s", judged.as_secs());
         }
         row(out, name, text)?;
     }
     Ok(steady)
 }
 
-/// The median of a figure of `samples`; none where one has none.
+/// The median of a figure of `samples`; `None` if a sample lacks it.
 fn median(samples: &[Memory], figure: impl Fn(&Memory) -> Option<u64>) -> Option<u64> {
     let mut figures: Vec<u64> = samples.iter().map(figure).collect::<Option<_>>()?;
     figures.sort_unstable();
@@ -282,13 +282,13 @@ fn row(out: &mut dyn Write, name: &str, value: impl fmt::Display) -> io::Result<
 
 fn verdict(out: &mut dyn Write, counts: &Counts) -> io::Result<()> {
     row(out, "calls", counts.calls)?;
-    row(out, "right", format!("{}, with the bits of the first time", counts.right))?;
+    row(out, "right", format!("{}, with the same bits as the first time", counts.right))?;
     row(out, "dropped", format!("{}, before they were ready", counts.dropped))?;
     for (code, count) in &counts.refused {
         row(out, "refused", format!("{count} with {code}, as expected"))?;
     }
     for (code, count) in &counts.failed {
-        row(out, "failing device", format!("{count} times {code}, and then right"))?;
+        row(out, "failing device", format!("{count} times {code}, then right"))?;
     }
     row(out, "wrong", counts.wrong.len())?;
     counts.wrong.iter().take(10).try_for_each(|what| writeln!(out, "  {what}"))
@@ -298,7 +298,7 @@ fn mib(bytes: Option<u64>) -> String {
     bytes.map_or("?".into(), |bytes| format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20)))
 }
 
-/// Resident memory of this process, in bytes, where Linux tells it.
+/// Resident memory of this process in bytes, if Linux reports it.
 fn host_memory() -> Option<u64> {
     let status = fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
@@ -314,7 +314,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 mod tests {
     use super::*;
 
-    /// Whether samples of the host's and the device's memory, in MiB, pass after so many minutes.
+    /// Whether samples of the host's and the device's memory, in MiB, pass after this many minutes.
     fn steady(host: &[u64], device: &[u64], minutes: u64) -> bool {
         let samples = host.iter().zip(device).map(|(h, d)| Memory { host: Some(h << 20), device: Some(d << 20) });
         let length = Duration::from_secs(60 * minutes);
@@ -327,8 +327,8 @@ mod tests {
         assert!(steady(&scattered, &same, 60));
         let growing: Vec<u64> = (0..9).map(|minute| 1000 + 5 * minute).collect();
         assert!(!steady(&growing, &same, 60), "3 % from the second to the eighth sample");
-        assert!(steady(&growing, &same, 29) && steady(&same, &growing, 1), "too short to tell");
-        assert!(!steady(&scattered, &growing, 5), "the device's memory is told sooner");
+        assert!(steady(&growing, &same, 29) && steady(&same, &growing, 1), "too short to judge");
+        assert!(!steady(&scattered, &growing, 5), "the device's memory is judged sooner");
         assert!(memory_rows(&mut io::sink(), &[Memory { host: None, device: None }], Duration::MAX).unwrap());
     }
 }

@@ -18,10 +18,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Args, gemm::Products};
 
-/// Largest input, in numbers: 1 GiB of f32.
+/// Most numbers in an input: 1 GiB of f32.
 const MAX_ELEMENTS: usize = 1 << 28;
 
-/// A case with its outcome.
+/// A measured case.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(untagged)]
 pub(crate) enum Case {
@@ -29,41 +29,41 @@ pub(crate) enum Case {
     Failed(Failure),
 }
 
-/// Times are wall clock, in milliseconds.
+/// Times are wall-clock times in milliseconds.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Measurement {
     pub(crate) model: String,
     pub(crate) batch: usize,
     pub(crate) precision: String,
-    /// `rules` with --no-tune, else `tuned`: by what was measured on the device or comes with the crate, by rules where nothing was.
+    /// `rules` with --no-tune. Else `tuned`: chosen by times measured on the device or shipped with the crate, by rules without them.
     pub(crate) kernels: String,
     pub(crate) device: String,
     pub(crate) driver: String,
     /// Median of the timed runs.
     pub(crate) median_ms: f64,
-    /// Fastest of them.
+    /// Fastest of the timed runs.
     pub(crate) min_ms: f64,
-    /// Median distance from the median.
+    /// Median absolute deviation from the median.
     pub(crate) spread_ms: f64,
     pub(crate) images_per_s: f64,
-    /// Images a second of two callers at once.
+    /// Images per second of two concurrent callers.
     #[serde(default)]
     pub(crate) streamed_images_per_s: Option<f64>,
-    /// From the start of the process until the model is read (or made up) and the device open.
+    /// From process start until the model is read (or synthesised) and the device is open.
     pub(crate) load_ms: f64,
-    /// From the start of the process to the first logits, shader compilation included.
+    /// From process start to the first logits, including shader compilation.
     pub(crate) first_ms: f64,
-    /// The same of a second process that finds the shader caches of the first.
+    /// The same for a second process, with the shader caches of the first.
     pub(crate) restart_ms: Option<f64>,
     pub(crate) runs: usize,
     /// Median time of bare matrix products in the shapes of the network's convolutions.
     #[serde(default)]
     pub(crate) gemm_ms: Option<f64>,
-    /// Device memory of the plan; none for the reference.
+    /// Device memory of the plan; `None` for the reference.
     pub(crate) device_memory_mib: Option<f64>,
-    /// Multiply-accumulates of one image; not known for an input of another size than the model's own.
+    /// Multiply-accumulates for one image; `None` if the input does not have the model's own size.
     pub(crate) macs: Option<u64>,
-    /// Highest resident memory of the process; none where the system does not tell.
+    /// Peak resident memory of the process; `None` if the system does not report it.
     pub(crate) peak_memory_mib: Option<u64>,
 }
 
@@ -118,7 +118,7 @@ fn row(args: &Args, model: &str, batch: usize, started: SystemTime) -> Result<Me
     }
     let images = Synthetic { salt: "bench".into(), damped: None, damp: 1.0 };
     let input = Tensor::new(shape, images.input([shape.n, shape.c, shape.h, shape.w]));
-    // The classifier refuses logits that are not finite; equal logits run after run prove the runs did the same work.
+    // The classifier refuses logits that are not finite; equal logits in every run show that the runs did the same work.
     let expected = classifier.logits(&input)?;
     let first_ms = since_start();
     classifier.logits(&input)?;
@@ -165,7 +165,7 @@ fn row(args: &Args, model: &str, batch: usize, started: SystemTime) -> Result<Me
     })
 }
 
-/// Images a second of two callers who take `min_time` seconds, or at least five calls each.
+/// Images per second of two concurrent callers, measured for `min_time` seconds and at least five calls each.
 fn streamed(classifier: &Classifier, input: &Tensor, expected: &Tensor, min_time: f64) -> Result<f64, Error> {
     let began = Instant::now();
     let calls = || {
@@ -194,7 +194,7 @@ fn ms(duration: Duration) -> f64 {
     duration.as_secs_f64() * 1e3
 }
 
-/// Sorts `values`, of which there is at least one.
+/// Sorts `values`, which must not be empty.
 fn median(values: &mut [f64]) -> f64 {
     values.sort_by(f64::total_cmp);
     let middle = values.len() / 2;

@@ -1,4 +1,4 @@
-//! Bare matrix products in the shapes of a network's convolutions: the same arithmetic without windows, epilogues and Winograd's savings.
+//! Times bare matrix products in the shapes of a network's convolutions: the same arithmetic without windows, epilogues or Winograd.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -11,12 +11,12 @@ use residua::{
     tensor::{Shape, StorageType, Tensor},
 };
 
-/// How often a product is in the network, the product, and its input.
+/// Each product with its count in the network and its input.
 pub(crate) struct Products(Vec<(u32, Executor, Tensor)>);
 
 impl Products {
-    /// Those of `network` for an input of shape `input`: rows are output pixels, columns output channels, and the sum runs over the kernel's
-    /// taps and a group's input channels. Each is a 1x1 convolution with the kernel that is chosen for it.
+    /// The products of `network` for an input of shape `input`: rows are output pixels, columns are output channels, and the sum runs
+    /// over the kernel's taps and a group's input channels. Each runs as a 1x1 convolution with the kernel chosen for it.
     pub(crate) fn new(network: &Network, input: Shape, wanted: Wanted, stored: StorageType) -> Result<Self> {
         let device = Arc::new(pollster::block_on(Device::open(wanted, residua::Threads::host()))?);
         let graph = network.graph();
@@ -49,7 +49,7 @@ impl Products {
         counts.into_iter().map(product).collect::<Result<_>>().map(Products)
     }
 
-    /// The device's time for all of them.
+    /// The device's time for all products.
     pub(crate) fn time(&self) -> Result<Duration> {
         let mut total = Duration::ZERO;
         for (count, executor, input) in &self.0 {

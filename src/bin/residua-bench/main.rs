@@ -1,6 +1,6 @@
-//! The benchmark: images per second and milliseconds per batch, on made-up weights or a checkpoint, from host tensor to host logits.
+//! The benchmark: images per second and milliseconds per batch, with synthetic weights or a checkpoint, from host tensor to host logits.
 //!
-//! Each case runs in a process of its own, so that its memory and the time to its first result are its own.
+//! Each case runs in its own process, so that its memory and its time to the first result are not shared.
 
 mod case;
 mod gemm;
@@ -19,7 +19,7 @@ use case::Case;
 use clap::{Parser, ValueEnum};
 use residua::{Precision, program::environment};
 
-/// Measure images/s and ms per batch.
+/// Measure images/s and ms per batch
 #[derive(Debug, Clone, Parser)]
 #[command(
     version,
@@ -39,50 +39,50 @@ caches are empty, and restart ms is first ms of a second process that finds them
 takes for the network's multiply-accumulates as bare matrix products, and of GEMM what the network achieves of their rate."
 )]
 struct Args {
-    /// Architectures (made-up weights), or .safetensors files, folders, models of the hub or builtin
+    /// Architectures (with synthetic weights), .safetensors files, folders, names on the hub, or builtin
     #[arg(short, long, value_delimiter = ',', default_value = "resnet18,resnet50")]
     model: Vec<String>,
     /// Images per submission
     #[arg(long, value_delimiter = ',', default_value = "1,8", value_parser = clap::value_parser!(u32).range(1..=4096))]
     batch: Vec<u32>,
-    /// Where to run, as for `residua` [default: auto]
+    /// Device, as for `residua` [default: auto]
     #[arg(long)]
     device: Option<String>,
-    /// How weights and activations are stored
+    /// Storage type of weights and activations
     #[arg(long, value_enum, default_value = "auto")]
     precision: Precision,
-    /// Form of the output
+    /// Output format
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
-    /// Time runs of each case for at least this many seconds, and at least 5 times
+    /// Time each case for at least this many seconds, and at least 5 runs
     #[arg(long, default_value_t = 3.0, value_parser = seconds)]
     min_time: f64,
     /// Rows and columns of the input, instead of the network's own
     #[arg(long, value_name = "HxW", value_parser = size)]
     input: Option<(usize, usize)>,
-    /// First measure which kernels are the fastest, where that is not known yet, as `residua --tune` does
+    /// First measure the fastest kernels for layers without timings, like `residua --tune`
     #[arg(long)]
     tune: bool,
-    /// Choose kernels by rules alone, whatever was measured before or comes with residua
+    /// Choose kernels by rules only, and ignore all timings
     #[arg(long, conflicts_with = "tune")]
     no_tune: bool,
-    /// Start each case with empty shader caches, and then once more with those that it left
+    /// Start each case with empty shader caches, then again with the caches of that run
     #[arg(long, conflicts_with = "tune")]
     cold: bool,
-    /// Also time bare matrix products in the shapes of the network's convolutions, on the device, in turns with the network
+    /// Also time bare matrix products in the shapes of the network's convolutions, alternating with the network
     #[arg(long)]
     gemm: bool,
-    /// Also measure images/s of two callers at once: the input of one is written, and its results read, while the other's run
+    /// Also measure images/s of two concurrent callers: one transfers its data while the other computes
     #[arg(long)]
     stream: bool,
-    /// Also draw images/s against the batch into this file
+    /// Also plot images/s against the batch size, as SVG
     #[arg(long, value_name = "FILE.svg")]
     plot: Option<PathBuf>,
-    /// What the device can do at most, out of its data sheet: a dashed line on the plot for each model, at two operations for each
-    /// multiply-accumulate of the model (Winograd's convolution needs fewer)
+    /// The device's peak rate, from its data sheet: a dashed line on the plot for each model, at two operations per multiply-accumulate
+    /// (Winograd's convolution needs fewer)
     #[arg(long, value_name = "GFLOP/S", requires = "plot", value_parser = gflops)]
     peak: Option<f64>,
-    /// Measure the one case here; the number is the time this process was started at, in ns since 1970
+    /// Measure one case in this process; the number is the start time of the process, in ns since 1970
     #[arg(long, hide = true)]
     started: Option<u64>,
 }
@@ -112,7 +112,7 @@ fn main() -> ExitCode {
                 let _ = writeln!(io::stderr(), "residua-bench: {model}, batch {batch}");
             }
             let case = run(&args, model, batch).unwrap_or_else(|error| {
-                Case::failed(model, batch as usize, "io", format!("the process of the case: {error}"))
+                Case::failed(model, batch as usize, "io", format!("process of the case: {error}"))
             });
             if let Case::Failed(failure) = &case {
                 let (code, message) = (&failure.code, &failure.message);
@@ -141,10 +141,10 @@ fn finish(printed: io::Result<()>, all: bool) -> ExitCode {
     }
 }
 
-/// Measures a case in a process of its own, with `--cold` in two.
+/// Measures a case in its own process, or in two with `--cold`.
 fn run(args: &Args, model: &str, batch: u32) -> io::Result<Case> {
     if args.tune {
-        // In a process that is not timed.
+        // Tune in a process that is not timed.
         child(args, model, batch, 0.0, None)?;
     }
     if !args.cold {
@@ -175,7 +175,7 @@ fn child(args: &Args, model: &str, batch: u32, min_time: f64, caches: Option<&Pa
     }
     let flags = [("--tune", args.tune), ("--no-tune", args.no_tune), ("--gemm", args.gemm), ("--stream", args.stream)];
     command.args(flags.iter().filter(|(_, on)| *on).map(|(name, _)| name));
-    // Where residua, Mesa and NVIDIA's driver keep compiled shaders.
+    // The folders in which residua, Mesa and NVIDIA's driver keep compiled shaders.
     if let Some(folder) = caches {
         for variable in ["XDG_CACHE_HOME", "MESA_SHADER_CACHE_DIR", "__GL_SHADER_DISK_CACHE_PATH"] {
             command.env(variable, folder);
@@ -183,10 +183,10 @@ fn child(args: &Args, model: &str, batch: u32, min_time: f64, caches: Option<&Pa
     }
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let output = command.args(["--started", &now.as_nanos().to_string()]).stderr(Stdio::inherit()).output()?;
-    serde_json::from_slice(&output.stdout).map_err(|_| io::Error::other(format!("it ended with {}", output.status)))
+    serde_json::from_slice(&output.stdout).map_err(|_| io::Error::other(format!("ended with {}", output.status)))
 }
 
-/// An empty folder that goes when this value goes.
+/// A temporary folder, removed when the value is dropped.
 struct Caches(PathBuf);
 
 impl Caches {
@@ -205,18 +205,18 @@ impl Drop for Caches {
 fn seconds(text: &str) -> Result<f64, String> {
     match text.parse() {
         Ok(seconds) if (0.0..=3600.0).contains(&seconds) => Ok(seconds),
-        _ => Err("seconds, 0 to 3600".into()),
+        _ => Err("expected seconds, 0 to 3600".into()),
     }
 }
 
 fn gflops(text: &str) -> Result<f64, String> {
-    text.parse().ok().filter(|gflops| (1e-3..=1e9).contains(gflops)).ok_or_else(|| "Gflop/s, above zero".into())
+    text.parse().ok().filter(|gflops| (1e-3..=1e9).contains(gflops)).ok_or_else(|| "expected Gflop/s above zero".into())
 }
 
 fn size(text: &str) -> Result<(usize, usize), String> {
     let parts = text.split_once('x').map(|(h, w)| (h.parse(), w.parse()));
     match parts {
         Some((Ok(h @ 1..=8192), Ok(w @ 1..=8192))) => Ok((h, w)),
-        _ => Err("rows x columns, such as 224x224".into()),
+        _ => Err("expected rows x columns, such as 224x224".into()),
     }
 }

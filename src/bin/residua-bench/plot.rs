@@ -1,4 +1,4 @@
-//! Draws images a second against the batch, both logarithmic, with what the device's arithmetic would allow at most.
+//! Plots images per second against the batch size, both on a logarithmic scale, with the limit of the device's arithmetic.
 
 use residua::program::svg::{CHARACTER, Svg, fill, series};
 
@@ -14,12 +14,12 @@ const LINE: f64 = 15.0;
 /// One model's curve.
 struct Curve<'a> {
     model: &'a str,
-    /// Batch and images a second, by batch.
+    /// Batch size and images per second, in the order of the batch size.
     points: Vec<(f64, f64)>,
     limit: Option<f64>,
 }
 
-/// The picture of all measured cases; `peak` is what the device can do at most, in Gflop/s. Nothing if nothing was measured.
+/// The plot of all measured cases; `peak` is the device's peak rate in Gflop/s. `None` if nothing was measured.
 pub(crate) fn draw(cases: &[Case], peak: Option<f64>) -> Option<String> {
     let rows: Vec<&Measurement> =
         cases.iter().filter_map(|case| if let Case::Measured(row) = case { Some(row) } else { None }).collect();
@@ -36,7 +36,7 @@ pub(crate) fn draw(cases: &[Case], peak: Option<f64>) -> Option<String> {
     let y = |speed: f64| lower - (speed / bottom).ln() / (top / bottom).ln().max(f64::MIN_POSITIVE) * (lower - upper);
 
     let mut svg = Svg::new(WIDTH, HEIGHT);
-    svg.text(24.0, 24.0, "bold", "Images a second against the batch");
+    svg.text(24.0, 24.0, "bold", "Images per second by batch size");
     svg.text(24.0, 42.0, "muted", &format!("{}, {}", first.device, first.precision));
     svg.rect([left, upper, right - left, lower - upper], "box", "");
     for tick in ticks {
@@ -46,7 +46,7 @@ pub(crate) fn draw(cases: &[Case], peak: Option<f64>) -> Option<String> {
     for batch in &batches {
         svg.anchored(x(*batch), lower + 18.0, "muted", "middle", &format!("{batch}"));
     }
-    svg.anchored((left + right) / 2.0, lower + 38.0, "ink", "middle", "images in a batch");
+    svg.anchored((left + right) / 2.0, lower + 38.0, "ink", "middle", "batch size");
     svg.text(left, upper - 10.0, "ink", "images/s");
     let mut labels: Vec<(f64, String)> = Vec::new();
     for (i, curve) in curves.iter().enumerate() {
@@ -75,7 +75,7 @@ fn curves<'a>(rows: &[&'a Measurement], peak: Option<f64>) -> Vec<Curve<'a>> {
         match curves.iter_mut().find(|curve| curve.model == row.model) {
             Some(curve) => curve.points.push(point),
             None => {
-                // A multiplication and an addition each.
+                // Two operations per multiply-accumulate.
                 let limit = peak.zip(row.macs).map(|(gflops, macs)| gflops * 1e9 / (2.0 * macs as f64));
                 curves.push(Curve { model: &row.model, points: vec![point], limit });
             }
@@ -85,7 +85,7 @@ fn curves<'a>(rows: &[&'a Measurement], peak: Option<f64>) -> Vec<Curve<'a>> {
     curves
 }
 
-/// Labels beside the frame, moved apart as far as they must be.
+/// Labels beside the frame, moved apart so that they do not overlap.
 fn write_labels(svg: &mut Svg, mut labels: Vec<(f64, String)>) {
     labels.sort_by(|a, b| a.0.total_cmp(&b.0));
     let mut least = FRAME[1];

@@ -1,4 +1,4 @@
-//! The table, CSV or JSON.
+//! Prints the results as a table, CSV or JSON.
 
 use std::io::{self, Write};
 
@@ -73,7 +73,7 @@ pub(crate) fn print(format: Format, cases: &[Case]) -> io::Result<()> {
     Ok(())
 }
 
-/// The fields of the JSON, a row a case that was measured.
+/// CSV with the fields of the JSON, one row per measured case.
 fn csv(out: &mut dyn Write, cases: &[Case]) -> io::Result<()> {
     let mut writer = csv::Writer::from_writer(out);
     for case in cases {

@@ -1,6 +1,6 @@
-//! Which kernel is the fastest for each layer of a network on its device, by measurement: the kernels that can serve it run on
-//! made-up values, alone and in turns, and what agrees with the plain kernel has its time taken. The times are kept in a file of the
-//! cache, one for each device and driver, where they can be read.
+//! Finds the fastest kernel for each layer of a network on its device. All kernels that support the layer run on synthetic values,
+//! alone and in turns; kernels that agree with the plain kernel are timed. The times are kept in a readable file in the cache, one
+//! for each device and driver.
 
 mod trials;
 
@@ -27,42 +27,42 @@ use crate::{
     tensor::{Shape, StorageType},
 };
 
-/// Largest file of times that is read, bytes.
+/// Largest file of times to read, in bytes.
 const MAX_FILE: u64 = 8 << 20;
 
-/// What is made of measurements when a model is opened.
+/// How measured kernel times are used when a model is opened.
 #[doc(hidden)]
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub enum Tune {
-    /// Nothing: kernels are chosen by rules.
+    /// Ignore measurements and choose kernels by rules.
     Never,
-    /// What was measured on this device before, or came with the crate, overrules the rules.
+    /// Times measured on this device or shipped with the crate overrule the rules.
     #[default]
     Known,
-    /// The same, after what is missing was measured.
+    /// The same, after measuring missing times.
     Measure(Measure),
 }
 
 /// What to measure.
 #[derive(Debug, Clone, Default)]
 pub struct Measure {
-    /// Images of a batch; kernels are measured for batches of 1, of 2 to 16, and of more, so each of these is one of the three. If
-    /// there are none: the first two, and the third on hardware.
+    /// Images per batch. Kernels are measured for batches of 1, of 2 to 16, and of more; each size here stands for one of these
+    /// classes. If empty: the first two, and on hardware also the third.
     pub batches: Vec<usize>,
-    /// Rows and columns of the network's input, if they are not the model's own.
+    /// Rows and columns of the network's input, if different from the model's own.
     pub size: Option<(usize, usize)>,
-    /// Also what was measured before.
+    /// Measure again layers that already have times.
     pub anew: bool,
-    /// Is told what happens.
+    /// Receives the progress.
     pub watch: Watch,
 }
 
-/// How far the measurements are.
+/// Progress of the measurements.
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[non_exhaustive]
 pub struct Progress {
-    /// Layers that are measured.
+    /// Layers measured so far.
     pub done: usize,
     /// Layers to measure.
     pub total: usize,
@@ -73,7 +73,7 @@ pub struct Progress {
 pub struct Watch(Option<Arc<dyn Fn(Progress) + Send + Sync>>);
 
 impl Watch {
-    /// Calls `watch`.
+    /// Calls `watch` with the progress.
     pub fn new(watch: impl Fn(Progress) + Send + Sync + 'static) -> Self {
         Watch(Some(Arc::new(watch)))
     }
@@ -91,13 +91,13 @@ impl fmt::Debug for Watch {
     }
 }
 
-/// Where a cache keeps what was measured on a device with its driver.
+/// Path in a cache of the times measured on a device with its driver.
 pub fn path(cache: &Path, device: &DeviceInfo) -> PathBuf {
     cache.join(file(device))
 }
 
-/// Whether it is time to offer a measurement: the first call for a device that is no software adapter and has no file says so, and
-/// leaves a file without times, so that no later one does. `false` where that cannot be written.
+/// Whether to offer a measurement: `true` on the first call for a device that has no file and is not a software adapter. Writes
+/// a file without times, so that later calls return `false`; also `false` if it cannot be written.
 pub fn offer(cache: &Path, device: &DeviceInfo) -> bool {
     let fresh = device.index.is_some() && !device.kind.software() && !path(cache, device).exists();
     fresh && Cache::new(cache).write_text(&file(device), &Table::new(&device.name, &device.driver).text())
@@ -110,15 +110,15 @@ fn file(device: &DeviceInfo) -> String {
     format!("tuned-{}.json", words.join("-"))
 }
 
-/// What the file in `cache` says of `device`; a file that is foreign or broken says nothing.
+/// The times of `device` from its file in `cache`; none if the file is foreign or broken.
 fn own(cache: Option<&Cache>, device: &DeviceInfo) -> Table {
     let table = cache.and_then(|cache| Table::parse(&cache.read_text(&file(device), MAX_FILE)?));
     let concerns = |table: &Table| (&table.device, &table.driver) == (&device.name, &device.driver);
     table.filter(concerns).unwrap_or_else(|| Table::new(&device.name, &device.driver))
 }
 
-/// The tables by which kernels are chosen for a network that is planned with `options` for inputs of `size`, after measuring what is
-/// to be measured. Kernels that turn out to be wrong are told in `notes`.
+/// The tables for choosing kernels for a network planned with `options` for inputs of `size`, after the measurements that were asked
+/// for. Kernels found to be wrong are added to `notes`.
 pub(crate) async fn tables(
     tune: &Tune,
     device: &Arc<Device>,
@@ -160,7 +160,7 @@ pub(crate) async fn tables(
     Ok(tables)
 }
 
-/// The distinct layers of the batches that are to be measured.
+/// The distinct layers to measure for the batches.
 fn cases(
     measure: &Measure,
     device: &DeviceInfo,

@@ -1,4 +1,5 @@
-//! Kernels of one layer after the other, run alone on made-up values, compared with the plain kernel and timed in turns.
+//! Measures layers one after the other: runs each layer's kernels alone on synthetic values, compares them with the plain kernel, and
+//! times them in turns.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -16,30 +17,30 @@ use crate::{
 
 /// A kernel that takes this many times as long as the best one is not timed again.
 const FAR: u32 = 3;
-/// One that takes this many times as long at best, when each has been timed three times, has no more turns.
+/// After three timings each, a kernel whose best time is this many times the overall best gets no more turns.
 const BEHIND: f64 = 1.5;
-/// Rounds in which the others take turns: at least, at most, and the time after which no further one begins.
+/// Rounds for the remaining kernels: least, most, and the time after which no further round begins.
 const ROUNDS: (usize, usize) = (5, 25);
 const ROUNDS_TIME: Duration = Duration::from_millis(250);
-/// A kernel that has cost so much and was far behind at every layer is given up.
+/// A kernel that has cost this much time and was far from the best at every layer is given up.
 const COST: Duration = Duration::from_secs(2);
 
-/// Layers timed one after the other.
+/// Times layers one after the other.
 pub(super) struct Trials<'a> {
     device: &'a Arc<Device>,
-    /// What each kernel has cost, and whether it was ever near the best.
+    /// The time that each kernel has cost, and whether it was ever close to the best.
     costs: HashMap<KernelId, (Duration, bool)>,
-    /// The kernels that disagreed with the plain one.
+    /// Kernels that disagreed with the plain one.
     pub(super) wrong: Vec<(KernelId, StorageType)>,
 }
 
 impl<'a> Trials<'a> {
-    /// None yet.
+    /// No layer timed yet.
     pub(super) fn new(device: &'a Arc<Device>) -> Self {
         Trials { device, costs: HashMap::new(), wrong: Vec::new() }
     }
 
-    /// The times of those of `kernels` that compute `case` as the plain kernel does, without those that are given up.
+    /// Times the `kernels` that agree with the plain kernel on `case`, except those given up.
     pub(super) async fn times(&mut self, case: &Case, kernels: &[KernelId]) -> Result<Vec<(KernelId, Duration)>> {
         let Trials { device, costs, wrong } = self;
         let hopeful = |kernel: &KernelId| costs.get(kernel).is_none_or(|(cost, near)| *near || *cost < COST);
@@ -50,7 +51,7 @@ impl<'a> Trials<'a> {
             let began = host.now();
             let (stopwatch, error) = match layer.enter(kernel).await {
                 Ok(entered) => entered,
-                // What a driver refuses or has no memory for does not take part.
+                // Leave out kernels that the driver refuses or has no memory for.
                 Err(Error::GpuShader { .. } | Error::GpuMemory { .. } | Error::GpuLimits { .. }) => return Ok(None),
                 Err(error) => return Err(error),
             };
@@ -77,8 +78,8 @@ impl<'a> Trials<'a> {
     }
 }
 
-/// Median times, by `time`, of those of `kernels` that can `enter`. All are timed once, those that are not far behind twice more (one
-/// time alone may be disturbed), and in further turns those that are near the best. `now` is a clock.
+/// Median times, by `time`, of the `kernels` that `enter` accepts. All are timed once; those not far from the best are timed twice more,
+/// since a single time may be disturbed; those near the best take further turns. `now` is a clock.
 async fn contest<T>(
     kernels: &[KernelId],
     now: impl Fn() -> Duration,
@@ -92,7 +93,7 @@ async fn contest<T>(
         let first = time(&timer).await?;
         best = best.min(first);
         entered.push((kernel, Some(timer), vec![first]));
-        // What is out of the race frees its memory.
+        // Kernels out of the race free their memory.
         for (_, timer, times) in &mut entered {
             timer.take_if(|_| times[0] > FAR * best);
         }
@@ -123,7 +124,7 @@ async fn contest<T>(
     Ok(entered.into_iter().map(|(kernel, _, times)| (kernel, median(times))).collect())
 }
 
-/// The layer of a case alone, and what the plain kernel makes of its input.
+/// A case's layer on its own, with the plain kernel's output.
 struct Layer {
     executor: Executor,
     input: Tensor,
@@ -141,7 +142,7 @@ impl Layer {
         Ok(Layer { executor, input, values, expected })
     }
 
-    /// `kernel` after its first run, and its largest difference from the plain one over the largest magnitude of that.
+    /// Runs `kernel` once; returns it with its largest difference from the plain kernel, relative to the plain kernel's largest magnitude.
     async fn enter(&self, kernel: KernelId) -> Result<(Stopwatch, f32)> {
         let executor = self.executor.with_options(Options { forced: Some(kernel), ..self.executor.options() });
         let stopwatch = executor.stopwatch(self.input.shape, &self.values).await?;
@@ -175,7 +176,7 @@ mod tests {
 
     const KERNELS: [KernelId; 3] = [registers::ID, tiled::id(Tile::P32C32), tiled::id(Tile::P128C128)];
 
-    /// Times in milliseconds, one after the other; the last one is repeated. None: it does not take part.
+    /// Successive times in milliseconds; the last one is repeated. `None` for a kernel that `enter` rejects.
     fn timed(script: [Option<&'static [u64]>; 3]) -> (Vec<(KernelId, Duration)>, [usize; 3]) {
         let calls: [std::cell::Cell<usize>; 3] = Default::default();
         let index = |kernel: KernelId| KERNELS.iter().position(|other| *other == kernel).unwrap();
@@ -194,10 +195,10 @@ mod tests {
         let ms = |i: usize, ms| (KERNELS[i], Duration::from_millis(ms));
         let (times, calls) = timed([Some(&[8, 9, 9, 1, 9]), Some(&[10]), Some(&[100])]);
         assert_eq!(times, [ms(0, 9), ms(1, 10), ms(2, 100)], "medians");
-        assert_eq!(calls[2], 1, "one that is far behind is timed once");
+        assert_eq!(calls[2], 1, "a kernel far from the best is timed once");
         assert!(calls[0] > 5 && calls[0] == calls[1]);
         let (times, calls) = timed([Some(&[100]), None, Some(&[10])]);
-        assert_eq!((times, calls[0]), (vec![ms(0, 100), ms(2, 10)], 1), "the first may be the slow one");
+        assert_eq!((times, calls[0]), (vec![ms(0, 100), ms(2, 10)], 1), "the first kernel may be the slow one");
         let (times, calls) = timed([Some(&[10]), Some(&[25, 8]), Some(&[20])]);
         assert_eq!((times, calls[2]), (vec![ms(0, 10), ms(1, 8), ms(2, 20)], 3), "a first time may be disturbed");
         assert!(calls[1] > 5);
@@ -225,7 +226,7 @@ mod tests {
         assert_eq!(trials.wrong, [(wrong, StorageType::F32)]);
     }
 
-    /// Every kernel that is there agrees with the plain one, on a layer of each kind.
+    /// Every kernel agrees with the plain one, on a layer of each kind.
     #[test]
     fn right_kernels_have_times() {
         let device = device();

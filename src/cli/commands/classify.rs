@@ -1,4 +1,4 @@
-//! `residua classify`: images in, classes out, errors in their places.
+//! `residua classify`: classifies images; an error takes the place of its image.
 
 use std::{
     io::{BufWriter, Write},
@@ -35,7 +35,7 @@ pub(crate) fn run(global: &Global, command: &Classify, out: &mut dyn Write) -> O
         }
     };
     if done.inputs > 0 {
-        global.note(&format!("{} inputs are recorded already", done.inputs));
+        global.note(&format!("{} inputs are already recorded", done.inputs));
     }
     let mut records = Records { format: command.format, model, device: &classifier.device().name, out };
     if done.inputs == 0 {
@@ -54,7 +54,7 @@ pub(crate) fn run(global: &Global, command: &Classify, out: &mut dyn Write) -> O
     })
 }
 
-/// The classes of at least `min_score`.
+/// The classes with at least `min_score`.
 fn chosen(mut classes: Vec<Class>, min_score: Option<f32>) -> Vec<Class> {
     classes.retain(|class| min_score.is_none_or(|least| class.score >= least));
     classes

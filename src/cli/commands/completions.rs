@@ -1,4 +1,4 @@
-//! `residua completions` and `residua man`: what a shell and `man` want to know, out of the definitions in `args.rs`.
+//! `residua completions` and `residua man`: shell completions and man pages, generated from the definitions in `args.rs`.
 
 use std::{
     io::{self, Write},
@@ -19,7 +19,7 @@ pub(crate) fn completions(shell: Shell, out: &mut dyn Write) -> Outcome {
     Ok(true)
 }
 
-/// One page on `out`, or all of them into `folder`.
+/// Writes one page to `out`, or all pages into `folder`.
 pub(crate) fn man(command: Option<&str>, folder: Option<&Path>, out: &mut dyn Write) -> Outcome {
     let mut program = Args::command().disable_help_subcommand(true);
     program.build();
@@ -42,7 +42,7 @@ pub(crate) fn man(command: Option<&str>, folder: Option<&Path>, out: &mut dyn Wr
 }
 
 fn page(command: &Command) -> io::Result<Vec<u8>> {
-    // clap_mangen fills the text after the help into a paragraph; examples keep their lines.
+    // clap_mangen joins the text after the help into a paragraph, but examples must keep their lines.
     let examples = command.get_after_help().map(ToString::to_string).unwrap_or_default();
     let man = Man::new(command.clone().after_help(Resettable::Reset)).manual("residua");
     let mut page = Vec::new();

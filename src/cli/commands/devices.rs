@@ -1,4 +1,4 @@
-//! `residua devices`: the adapters, and which one is used and why.
+//! `residua devices`: lists the adapters, and says which one is used and why.
 
 use std::io::Write;
 
@@ -14,7 +14,7 @@ use crate::cli::{options::Global, outcome::Outcome};
 
 pub(crate) fn run(global: &Global, out: &mut dyn Write) -> Outcome {
     let wanted = global.wanted()?;
-    // Which one is used is known when it is open: the best one may not be opened.
+    // Open the device to learn which one is used: the best one may fail to open.
     let opened = if wanted.is_cpu() {
         None
     } else {
@@ -25,7 +25,7 @@ pub(crate) fn run(global: &Global, out: &mut dyn Write) -> Outcome {
         listed => listed?,
     };
     let on_cpu: Vec<DeviceInfo> = on_cpu_devices(&*residua::Threads::host()).collect();
-    // The first of those serves where no adapter does.
+    // The first of these is used if no adapter works.
     let other = on_cpu.iter().find(|device| device.name == wanted.name()).or(on_cpu.first());
     for device in devices.iter().chain(&on_cpu) {
         let used = match &opened {
@@ -46,7 +46,7 @@ pub(crate) fn run(global: &Global, out: &mut dyn Write) -> Outcome {
             writeln!(out, "* is used: {error}")?;
         }
         Some(Err(error)) => return Err(error.into()),
-        None => writeln!(out, "* is used: asked for")?,
+        None => writeln!(out, "* is used: requested")?,
     }
     Ok(true)
 }

@@ -1,4 +1,4 @@
-//! `residua doctor`: everything that a bug report needs, and a small test of the device.
+//! `residua doctor`: prints everything that a bug report needs, and tests the device.
 
 use std::{
     env, fs,
@@ -19,8 +19,8 @@ use serde_json::{Value, json};
 use super::row;
 use crate::cli::{io::faults, options::Global, outcome::Outcome};
 
-/// Variables that change what residua, its graphics drivers or its downloads do, and whether their values may be shown: an
-/// address can hold a password, a token is one.
+/// Variables that affect residua, its graphics drivers or its downloads, and whether their values may be shown: an address can
+/// contain a password, and a token is a secret.
 const VARIABLES: [(&str, bool); 27] = [
     ("XDG_CACHE_HOME", true),
     ("HF_HOME", true),
@@ -68,7 +68,7 @@ pub(crate) fn run(global: &Global, as_json: bool, out: &mut dyn Write) -> Outcom
         _ => Vec::new(),
     };
     let choice = match &picked {
-        None => format!("{}: asked for", wanted.name()),
+        None => format!("{}: requested", wanted.name()),
         Some(Ok(device)) => {
             let index = device.info().index.map_or_else(String::new, |index| format!("{index}, "));
             let notes: String = device.notes().iter().map(|note| format!("; {note}")).collect();
@@ -139,7 +139,7 @@ fn text(
     for cache in caches() {
         let size = match (cache["files"].as_u64(), cache["bytes"].as_u64()) {
             (Some(files), Some(bytes)) => format!("{files} files, {:.1} KiB", bytes as f64 / 1024.0),
-            _ => "not there".into(),
+            _ => "missing".into(),
         };
         row(
             out,
@@ -153,19 +153,19 @@ fn text(
         row(out, "environment", format_args!("{}={value}", variable["name"].as_str().unwrap_or_default()))?;
     }
     if variables.is_empty() {
-        row(out, "environment", "none of the variables that matter is set")?;
+        row(out, "environment", "no relevant variable is set")?;
     }
     Ok(())
 }
 
-/// Of the features, of which there are dozens, those that compute work can use; all of them are in the JSON.
+/// The features that compute work can use, out of dozens. The JSON has all of them.
 fn matters(feature: &str) -> bool {
     ["shader_f", "shader_i", "subgroup", "timestamp_query", "pipeline_cache", "mappable", "cooperative", "immediates"]
         .iter()
         .any(|start| feature.contains(start))
 }
 
-/// The builtin network on the device against the CPU reference.
+/// Result of comparing the builtin network on the device with the CPU reference.
 struct SelfTest {
     precision: &'static str,
     ok: bool,
@@ -190,7 +190,7 @@ impl SelfTest {
                 let verdict = if verification.ok { "agree".into() } else { format!("of which {wrong} DISAGREE") };
                 (verification.ok, format!("builtin, {layers} layers {verdict} with the CPU reference"))
             }
-            // That a device has no f16 is no fault.
+            // A device without f16 is not faulty.
             Err(error @ Error::GpuFeature { .. }) => (true, error.to_string()),
             Err(error) => (false, format!("{error} [{}]", error.code())),
         };
@@ -208,9 +208,9 @@ fn features() -> Vec<&'static str> {
     all.into_iter().filter(|(_, on)| *on).map(|(name, _)| name).collect()
 }
 
-/// Operating system, processor, memory; what cannot be told is left out.
+/// Operating system, processor and memory; unknown facts are left out.
 fn system() -> Vec<(&'static str, String)> {
-    // `KEY=value` or `key : value`, quotes off.
+    // `KEY=value` or `key : value`; quotes are removed.
     let field = |path: &str, key: &str, separator: char| {
         let text = fs::read_to_string(path).ok()?;
         let value = text.lines().find_map(|line| line.strip_prefix(key)?.trim_start().strip_prefix(separator))?;
@@ -239,7 +239,7 @@ fn adapter_json(adapter: &AdapterReport) -> Value {
     })
 }
 
-/// The files of kernels' times on these devices.
+/// The files with kernel times of these devices.
 fn measured(devices: &[DeviceInfo]) -> Vec<PathBuf> {
     let folder = cache_folder();
     let paths = folder.iter().flat_map(|folder| devices.iter().map(|device| tune::path(folder, device)));
@@ -257,7 +257,7 @@ fn caches() -> Vec<Value> {
         .collect()
 }
 
-/// Number and bytes of the files below a folder; links are not followed.
+/// Number and total bytes of the files below a folder; links are not followed.
 fn size(folder: &Path) -> Option<(u64, u64)> {
     let mut total = (0, 0);
     for entry in fs::read_dir(folder).ok()?.flatten() {
@@ -271,7 +271,7 @@ fn size(folder: &Path) -> Option<(u64, u64)> {
     Some(total)
 }
 
-/// The variables that are set.
+/// The variables in use.
 fn environment() -> Vec<Value> {
     let set = VARIABLES.iter().filter_map(|(name, shown)| Some((name, shown, env::var_os(name)?)));
     set.map(|(name, shown, value)| json!({"name": name, "value": shown.then(|| value.to_string_lossy())})).collect()

@@ -1,4 +1,4 @@
-//! `residua similar --duplicates`: the images of a folder that are alike, in groups or in pairs.
+//! `residua similar --duplicates`: lists near-duplicate images of a folder, in groups or in pairs.
 
 use std::path::Path;
 
@@ -12,7 +12,7 @@ use crate::cli::{
     terminal::interrupt::Interrupt,
 };
 
-/// Images of at least this similarity are near-duplicates unless --min-score says otherwise.
+/// Images with at least this similarity are near-duplicates, unless --min-score sets another limit.
 const NEAR: f32 = 0.95;
 
 #[derive(Serialize)]
@@ -21,7 +21,7 @@ struct JsonGroup {
     score: f32,
 }
 
-/// Writes what is alike among `vectors`, the features of the images at `paths`.
+/// Writes the near-duplicates among the images at `paths`, whose features are `vectors`.
 pub(super) fn run(
     command: &Similar,
     classifier: &Classifier,
@@ -69,7 +69,7 @@ pub(super) fn run(
     members.iter().try_for_each(|members| write(members, lowest[groups.of(members[0])]))
 }
 
-/// Calls `each` with all pairs of vectors, each once: their places, how similar they are, and how far off that may be.
+/// Calls `each` once for each pair of vectors, with their places, their similarity, and its largest error.
 fn pairs(
     classifier: &Classifier,
     interrupt: &Interrupt,
@@ -87,9 +87,9 @@ fn pairs(
     })
 }
 
-/// Which of some things are joined, directly or through others.
+/// Groups of things that are joined directly or through others (union-find).
 struct Groups {
-    /// For each thing an earlier one of its group, or itself for the first.
+    /// For each thing, an earlier one of its group; for the first of a group, itself.
     earlier: Vec<usize>,
 }
 
@@ -98,10 +98,10 @@ impl Groups {
         Groups { earlier: (0..things).collect() }
     }
 
-    /// The first thing of the group that `thing` is in.
+    /// The first thing in the group of `thing`.
     fn of(&mut self, mut thing: usize) -> usize {
         while self.earlier[thing] != thing {
-            // Half of the way is gone the next time.
+            // Halve the path for the next call.
             self.earlier[thing] = self.earlier[self.earlier[thing]];
             thing = self.earlier[thing];
         }
@@ -113,7 +113,7 @@ impl Groups {
         self.earlier[one.max(other)] = one.min(other);
     }
 
-    /// The groups of two and more, in the order of their first members.
+    /// The groups with at least two members, in the order of their first members.
     fn members(&mut self) -> Vec<Vec<usize>> {
         let mut members = vec![Vec::new(); self.earlier.len()];
         for thing in 0..self.earlier.len() {

@@ -1,4 +1,4 @@
-//! `residua embed`: images in, features out.
+//! `residua embed`: computes the features of images.
 
 use std::{
     fs::File,
@@ -39,15 +39,15 @@ pub(crate) fn run(global: &Global, command: &Embed, out: &mut dyn Write) -> Outc
         Err(Stop::Failed(Error::config_value("option", field, value, expected)))
     };
     if command.format == EmbedFormat::Npy && target.is_none() && io::stdout().is_terminal() {
-        return refused("--format", "npy", "with -o FILE, or stdout in a pipe or file");
+        return refused("--format", "npy", "with -o FILE, or with stdout in a pipe or file");
     }
     if let Some(paths) = &command.paths {
         let value = paths.display().to_string();
         if command.format != EmbedFormat::Npy {
-            return refused("--paths", &value, "with --format npy; the other formats have the paths in them");
+            return refused("--paths", &value, "with --format npy; the other formats contain the paths");
         }
         if target == Some(paths) {
-            return refused("--paths", &value, "another file than that of -o");
+            return refused("--paths", &value, "a file other than -o");
         }
     }
     let classifier = global.open(&command.model.model)?;
@@ -75,15 +75,15 @@ pub(crate) fn run(global: &Global, command: &Embed, out: &mut dyn Write) -> Outc
     }
 }
 
-/// Calls `write` with the features of each input, in order. Whether none failed.
+/// Calls `write` with the features of each input, in order. Returns whether no input failed.
 fn embed(global: &Global, command: &Embed, classifier: &Classifier, write: &mut Sink<'_, Vec<f32>>) -> Outcome {
     let interrupt = Interrupt::install();
     let work = Work { global, classifier, inputs: &command.inputs, interrupt: &interrupt };
     work.run((0, 0), |_| false, Classifier::features, write)
 }
 
-/// Writes the array. Its header has the number of rows, which is known in the end only, so it grows in a file: beside its place,
-/// or for a stdout or device, which cannot be gone back in, in the folder for temporary files.
+/// Writes the array. The number of rows in the header is known only at the end, so the array is written to a temporary file first:
+/// beside its target, or in the system's temporary folder for stdout and devices, which cannot seek.
 fn npy(global: &Global, command: &Embed, classifier: &Classifier, out: &mut dyn Write) -> Outcome {
     let target = command.output.as_deref();
     let place = target.unwrap_or(Path::new("stdout"));

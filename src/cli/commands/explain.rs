@@ -1,4 +1,4 @@
-//! `residua explain`: where in a photo the evidence for a class lies, as a picture and as numbers.
+//! `residua explain`: shows where in a photo the evidence for a class lies, as a picture and as numbers.
 
 use std::{
     io::{self, Cursor, Write},

@@ -1,4 +1,4 @@
-//! `residua info`: what is known of a model.
+//! `residua info`: describes a model.
 
 use std::{io::Write, path::Path};
 
@@ -28,23 +28,23 @@ pub(crate) fn run(global: &Global, model: &str, picture: Option<&Path>, out: &mu
         row(out, &format!("  {}", property.key), format_args!("{} ({source})", property.value))?;
     }
     row(out, "parameters", format_args!("{} in {} tensors", model.parameters, model.tensors))?;
-    row(out, "GMACs", format_args!("{:.3} an image", model.macs as f64 / 1e9))?;
+    row(out, "GMACs", format_args!("{:.3} per image", model.macs as f64 / 1e9))?;
     row(out, "input", input(model))?;
     row(out, "preprocessing", preprocessing(&model.preprocess))?;
     let stated = model.stated.as_ref().map(|stated| format!("stated in {}", stated.stated_in));
-    row(out, "", stated.as_deref().unwrap_or("not stated, so the usual one"))?;
+    row(out, "", stated.as_deref().unwrap_or("not stated; the usual one is used"))?;
     row(out, "mean, std", format_args!("{:?}, {:?}", model.preprocess.mean, model.preprocess.std))?;
     let first: Vec<String> = (0..model.classes.min(5)).map(|i| model.labels.name(i)).collect();
     let more = if model.classes > 5 { ", ..." } else { "" };
     let classes = match model.classes {
-        0 => "none: it ends in its features".into(),
+        0 => "none: the network ends with its features".into(),
         n => format!("{n}: {}{more}", first.join(", ")),
     };
     row(out, "classes", classes)?;
     let scores = match model.scoring {
         _ if model.classes == 0 => "none",
         Scoring::Softmax => "softmax",
-        Scoring::Sigmoid => "sigmoid, each class for itself",
+        Scoring::Sigmoid => "sigmoid, each class independently",
         _ => "the logits themselves",
     };
     row(out, "scores", scores)?;
@@ -56,7 +56,7 @@ pub(crate) fn run(global: &Global, model: &str, picture: Option<&Path>, out: &mu
     row(out, "precision", classifier.precision())?;
     if let Some(path) = picture {
         let size =
-            format!("{:.1} M parameters, {:.3} GMACs an image", model.parameters as f64 / 1e6, model.macs as f64 / 1e9);
+            format!("{:.1} M parameters, {:.3} GMACs/image", model.parameters as f64 / 1e6, model.macs as f64 / 1e9);
         let title = [model.name.clone(), format!("{}, input {}, {size}", model.architecture, input(model))];
         write_file(path, network::draw(classifier.network(), classifier.input_shape(1), &title)?.as_bytes())?;
     }
@@ -66,7 +66,7 @@ pub(crate) fn run(global: &Global, model: &str, picture: Option<&Path>, out: &mu
     Ok(true)
 }
 
-/// Size of the input, and the other size that is stated.
+/// Size of the input, with the other stated size.
 fn input(model: &ModelInfo) -> String {
     let used = (model.preprocess.height, model.preprocess.width);
     let text = format!("3x{}x{}", used.0, used.1);

@@ -1,4 +1,4 @@
-//! `residua logits`: normalised input out of a safetensors file, logits into another.
+//! `residua logits`: reads normalised input from a safetensors file and writes logits to another.
 
 use std::{fs, io, path::Path};
 
@@ -23,7 +23,7 @@ pub(crate) fn run(global: &Global, command: &Logits) -> Outcome {
     Ok(true)
 }
 
-/// The tensor "input" of a file.
+/// The tensor "input" in a file.
 fn read(path: &Path) -> Result<Tensor, Error> {
     let place = path.display().to_string();
     let bytes = fs::read(path).map_err(|error| Error::io(path, &error))?;
@@ -36,7 +36,7 @@ fn read(path: &Path) -> Result<Tensor, Error> {
     }
     let shape = match *view.shape() {
         [n, 3, h, w] if n > 0 => Shape::new(n, 3, h, w),
-        ref other => return Err(invalid("shape of input", format!("{other:?}"), "[N, 3, H, W], N at least 1")),
+        ref other => return Err(invalid("shape of input", format!("{other:?}"), "[N, 3, H, W] with N at least 1")),
     };
     let data: Vec<f32> = bytemuck::pod_collect_to_vec(view.data());
     Ok(Tensor::new(shape, data))

@@ -1,4 +1,4 @@
-//! `residua preprocess`: what the network will see of an image.
+//! `residua preprocess`: writes the network's view of an image.
 
 use std::{
     io::{self, Cursor},
@@ -23,7 +23,7 @@ pub(crate) fn run(global: &Global, model: &str, path: &Path, output: &Path) -> O
     let mut png = Cursor::new(Vec::new());
     let invalid = |reason: String| Error::io(output, &io::Error::other(reason));
     RgbImage::from_raw(pixels.width as u32, pixels.height as u32, pixels.data)
-        .ok_or_else(|| invalid("the crop is not of its size".into()))?
+        .ok_or_else(|| invalid("the crop has the wrong size".into()))?
         .write_to(&mut png, ImageFormat::Png)
         .map_err(|error| invalid(error.to_string()))?;
     write_file(output, png.get_ref())?;

@@ -1,4 +1,4 @@
-//! `residua profile`: the time of every kernel or operator on this device, as a table, a trace and a picture.
+//! `residua profile`: times every kernel or operator on this device; writes a table, a trace and a picture.
 
 use std::{io::Write, time::Duration};
 
@@ -53,7 +53,7 @@ fn table(profile: &Profile, title: &str, out: &mut dyn Write) -> std::io::Result
     profile.memory.map_or(Ok(()), |memory| writeln!(out, "device memory {memory}"))
 }
 
-/// The steps one after the other in Chrome's trace event format, times in microseconds.
+/// The steps, one after the other, in Chrome's trace event format, with times in microseconds.
 fn trace(profile: &Profile, title: &str) -> Value {
     let name = |what: &str, name: &str| json!({"ph": "M", "pid": 1, "tid": 1, "name": what, "args": {"name": name}});
     let mut events = vec![name("process_name", title), name("thread_name", "device")];

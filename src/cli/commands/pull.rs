@@ -1,4 +1,4 @@
-//! `residua pull`: a model of the hub into the cache.
+//! `residua pull`: downloads a model from the hub into the cache.
 
 use std::io::Write;
 

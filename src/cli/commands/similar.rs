@@ -1,4 +1,4 @@
-//! `residua similar`: the images of a folder that are most like an image, or like each other.
+//! `residua similar`: finds the images of a folder that are most similar to an image, or to each other.
 
 use std::{io::Write, path::Path};
 
@@ -75,7 +75,7 @@ pub(crate) fn run(global: &Global, command: &Similar, out: &mut dyn Write) -> Ou
     Ok(ok)
 }
 
-/// The index of the place to look in, up to date, and how many of its images failed.
+/// The updated index of the searched folder, and the number of its images that failed.
 fn index(
     global: &Global,
     command: &Similar,
@@ -92,7 +92,7 @@ fn index(
     }
     let inputs = Inputs::folder(&command.place, &command.folders);
     let (failed, ended) = index.refresh(&Work { global, classifier, inputs: &inputs, interrupt });
-    // A folder that is empty, or whose drive is not there, does not empty the index.
+    // An empty folder does not empty the index: its drive may be unmounted.
     let empty = index.images().next().is_none();
     if let (Some(file), false, Ok(()) | Err(Stop::Interrupted)) = (&command.index, empty, &ended) {
         index.write(file, classifier.model().features)?;
@@ -101,7 +101,7 @@ fn index(
     Ok((index, failed))
 }
 
-/// The features of one image, of unit length.
+/// The features of one image, scaled to unit length.
 fn query(global: &Global, classifier: &Classifier, path: &Path) -> Result<Vec<f32>, Error> {
     Ok(unit(classifier.embed(&global.photo(path)?.image)?))
 }
@@ -123,19 +123,19 @@ fn neighbours(
     }
 }
 
-/// The vectors that are most like a query.
+/// The vectors most similar to a query.
 #[derive(Clone)]
 struct Best {
     k: usize,
     least: f32,
-    /// Those that may be among the best `k`: similarities as the device gives them, highest first, and places.
+    /// Candidates for the best `k`: similarities from the device, highest first, and places.
     candidates: Vec<(f32, usize)>,
 }
 
 impl Best {
-    /// Takes note of a similarity that is off by `error` at most.
+    /// Adds a similarity that is off by at most `error`.
     fn offer(&mut self, score: f32, error: f32, i: usize) {
-        // One that is lower than this one by more cannot be among the best.
+        // A similarity that is lower than this one by more than the errors cannot be among the best.
         let floor = self.candidates.get(self.k - 1).map_or(f32::MIN, |&(score, _)| score - 2.0 * error);
         if score < floor || score + error < self.least {
             return;
@@ -148,7 +148,7 @@ impl Best {
         }
     }
 
-    /// The best `k` by their exact similarity to `query`, highest first; of equal ones the earlier.
+    /// The best `k` by their exact similarity to `query`, highest first; for equal ones, the earlier first.
     fn finish(self, query: &[f32], vectors: &[&[f32]]) -> Vec<(f32, usize)> {
         let exact = self.candidates.into_iter().map(|(_, i)| (cosine(query, vectors[i]), i));
         let mut found: Vec<(f32, usize)> = exact.filter(|(score, _)| *score >= self.least).collect();
@@ -162,7 +162,7 @@ impl Best {
 mod tests {
     use super::*;
 
-    /// The best of vectors of two numbers that have these cosines to (1, 0), each told to be off by as much as `error` allows.
+    /// The best of two-dimensional vectors with these cosines to (1, 0), whose device values are off by as much as `error` allows.
     fn best(k: usize, least: f32, cosines: &[f32], error: f32) -> Vec<usize> {
         let vectors: Vec<[f32; 2]> = cosines.iter().map(|&x| [x, (1.0 - x * x).sqrt()]).collect();
         let vectors: Vec<&[f32]> = vectors.iter().map(|x| &x[..]).collect();

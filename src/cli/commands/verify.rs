@@ -1,4 +1,4 @@
-//! `residua verify`: every layer on this device against the CPU reference.
+//! `residua verify`: compares every layer on this device with the CPU reference.
 
 use std::{collections::BTreeMap, io::Write};
 
@@ -19,7 +19,7 @@ use crate::cli::{
 };
 
 pub(crate) fn run(global: &Global, command: &Verify, out: &mut dyn Write) -> Outcome {
-    // To find out which kernels a device gets wrong it must be opened.
+    // The device must be opened even if it fails the self-test, to find its wrong kernels.
     let builder = global.builder()?.untested(true);
     let builder = match &command.synthetic {
         Some(architecture) => builder.synthetic(architecture),
@@ -37,7 +37,7 @@ pub(crate) fn run(global: &Global, command: &Verify, out: &mut dyn Write) -> Out
     Ok(verification.ok)
 }
 
-/// A row for each kernel with its worst layer; all rows with -v.
+/// Writes a row for each kernel with its worst layer; with -v, all rows.
 fn table(out: &mut dyn Write, verification: &Verification, all: bool) -> std::io::Result<()> {
     let mut groups: BTreeMap<(&str, &str), Vec<&LayerCheck>> = BTreeMap::new();
     for layer in &verification.layers {
@@ -53,7 +53,7 @@ fn table(out: &mut dyn Write, verification: &Verification, all: bool) -> std::io
             let mark = match (layer.ok, layer.follows) {
                 (true, _) => "",
                 (false, false) => "  WRONG",
-                (false, true) => "  wrong behind a wrong layer",
+                (false, true) => "  wrong after a wrong layer",
             };
             let LayerCheck { name, error, bound, .. } = layer;
             writeln!(out, "{stored:<4} {kernel:<58} {count:>6} {error:>9.1e} {bound:>8.0e}  {name}{mark}")?;
@@ -71,15 +71,15 @@ fn verdict(out: &mut dyn Write, classifier: &Classifier, verification: &Verifica
     writeln!(out, "{} comparisons {with}: {verdict}", verification.layers.len())?;
     if let Some(worst) = worst(verification) {
         let LayerCheck { name: layer, kernel, error, bound, .. } = worst;
-        writeln!(out, "worst: {layer}, {kernel}: {error:.1e} of a bound of {bound:.0e}")?;
+        writeln!(out, "worst: {layer}, {kernel}: error {error:.1e}, bound {bound:.0e}")?;
     }
     for fault in &verification.faults {
-        writeln!(out, "not chosen on this device from now on: {} in {}", fault.kernel, fault.stored)?;
+        writeln!(out, "disabled on this device: {} in {}", fault.kernel, fault.stored)?;
     }
     Ok(())
 }
 
-/// The layer that is nearest to its bound, or furthest over it; of those that are wrong, the one where it began.
+/// The layer nearest to its bound, or furthest over it; if layers are wrong, the first one.
 fn worst(verification: &Verification) -> Option<&LayerCheck> {
     let first_wrong = verification.layers.iter().find(|layer| !layer.ok);
     let share = |layer: &LayerCheck| layer.error / layer.bound;

@@ -1,4 +1,4 @@
-//! A profile as a picture: a bar for each dispatch, its floor marked in it.
+//! Draws a profile: a bar for each dispatch, with its floor marked in it.
 
 use std::time::Duration;
 
@@ -8,10 +8,10 @@ use residua::{
 };
 
 const MARGIN: f64 = 12.0;
-/// Length of the longest bar, and room for the numbers after it.
+/// Length of the longest bar, and space for the numbers after it.
 const BAR: f64 = 470.0;
 const NUMBERS: f64 = 30.0 * CHARACTER;
-/// Heights of a bar's row, of a line of the legend and of the title above it.
+/// Heights of a bar's row, a line of the legend, and the title above it.
 const ROW: f64 = 18.0;
 const LINE: f64 = 16.0;
 const TITLE: f64 = 56.0;
@@ -19,7 +19,7 @@ const TITLE: f64 = 56.0;
 pub(crate) fn draw(profile: &Profile, title: &str) -> String {
     let kinds = kinds(profile);
     let summary = format!(
-        "{:.2} ms in all, {:.2} ms at the floor (the mark in each bar)",
+        "{:.2} ms in total, {:.2} ms at the floor (the mark in each bar)",
         ms(profile.total()),
         ms(profile.floor())
     );
@@ -51,7 +51,7 @@ pub(crate) fn draw(profile: &Profile, title: &str) -> String {
     svg.finish()
 }
 
-/// The shaders of a profile, each once.
+/// The distinct shaders of a profile.
 fn kinds(profile: &Profile) -> Vec<&str> {
     let mut kinds = Vec::new();
     for kind in profile.rows.iter().map(|row| kind_of(&row.kernel)) {
@@ -66,7 +66,7 @@ fn kind_of(kernel: &str) -> &str {
     kernel.split(' ').next().unwrap_or(kernel)
 }
 
-/// Pixels of the longest of `texts`.
+/// Width of the longest of `texts` in pixels.
 fn width<'a>(texts: impl IntoIterator<Item = &'a str>) -> f64 {
     CHARACTER * texts.into_iter().map(|text| text.chars().count()).max().unwrap_or(0) as f64
 }

@@ -1,4 +1,4 @@
-//! Draws a class-activation map over the photo that it is of, with a legend below.
+//! Draws a class-activation map over its photo, with a legend below.
 
 use ::image::{Rgb, RgbImage, imageops::replace};
 use noto_sans_mono_bitmap::{FontWeight, RasterHeight, get_raster, get_raster_width};
@@ -9,10 +9,10 @@ use residua::{
 
 const BACKGROUND: Rgb<u8> = Rgb([24, 24, 27]);
 const INK: Rgb<u8> = Rgb([240, 240, 240]);
-/// Room for the legend, whatever the photo's width.
+/// Least width of the picture, for the legend.
 const LEAST_WIDTH: u32 = 400;
 
-/// The photo in its own size with the map over it. The legend is below it.
+/// The photo in its own size with the map over it and the legend below.
 pub(crate) fn draw(photo: &RgbImage, explanation: &Explanation) -> RgbImage {
     let text = Text::for_photo(photo.width(), photo.height());
     let width = photo.width().max(LEAST_WIDTH);
@@ -27,7 +27,7 @@ pub(crate) fn draw(photo: &RgbImage, explanation: &Explanation) -> RgbImage {
     canvas
 }
 
-/// Class and score, and the colour scale. Returns where it ends.
+/// Writes class, score and colour scale; returns where they end.
 fn legend(canvas: &mut RgbImage, top: u32, text: &Text, explanation: &Explanation) -> (u32, u32) {
     let largest = explanation.largest();
     let (line, margin) = (text.line, text.line / 2);
@@ -39,15 +39,15 @@ fn legend(canvas: &mut RgbImage, top: u32, text: &Text, explanation: &Explanatio
     let x = text.write(canvas, margin, y, "evidence 0 ");
     let bar = 12 * text.advance;
     for i in 0..bar {
-        // Over mid grey, as over a photo.
+        // Over mid grey, as an average photo.
         let colour = heat(128.0, i as f32 / bar as f32).map(|value| value as u8);
         (y + line / 8..y + 7 * line / 8).for_each(|y| put(canvas, x + i, y, Rgb(colour)));
     }
-    let end = if largest > 0.0 { format!("{largest:.1}") } else { "no evidence for it".into() };
+    let end = if largest > 0.0 { format!("{largest:.1}") } else { "no evidence".into() };
     (text.write(canvas, x + bar + text.advance, y, &end), y)
 }
 
-/// What the hatching means, behind `x` or on the next line.
+/// Explains the hatching, after `x` or on the next line.
 fn hatch_key(canvas: &mut RgbImage, (x, y): (u32, u32), text: &Text) {
     let (line, x) = (text.line, x + 2 * text.advance);
     let (x, y) = if x + 12 * text.advance < canvas.width() { (x, y) } else { (line / 2, y + line) };
@@ -69,7 +69,7 @@ fn put(canvas: &mut RgbImage, x: u32, y: u32, colour: Rgb<u8>) {
 /// A font size.
 struct Text {
     raster: RasterHeight,
-    /// Screen pixels of a raster pixel.
+    /// Screen pixels per raster pixel.
     scale: u32,
     /// Height of a line in pixels.
     line: u32,
@@ -78,7 +78,7 @@ struct Text {
 }
 
 impl Text {
-    /// Legible where the whole picture is looked at: a line is as high as the hatching is wide.
+    /// Legible at the size of the whole picture: a line is as high as the hatching is wide.
     fn for_photo(width: u32, height: u32) -> Self {
         let line = overlay::spacing(width, height);
         let raster = match line {
@@ -90,7 +90,7 @@ impl Text {
         Text { raster, scale, line, advance: get_raster_width(FontWeight::Regular, raster) as u32 * scale }
     }
 
-    /// Writes as much of `text` as fits, and returns where it ends. A character that the font lacks is a question mark.
+    /// Writes as much of `text` as fits; returns where it ends. A question mark replaces a character that the font lacks.
     fn write(&self, canvas: &mut RgbImage, mut x: u32, y: u32, text: &str) -> u32 {
         for character in text.chars() {
             if x + self.advance > canvas.width() {

@@ -1,4 +1,4 @@
-//! Pictures.
+//! Draws pictures.
 
 pub(crate) mod chart;
 pub(crate) mod heatmap;

@@ -1,4 +1,4 @@
-//! Draws a network: its layers with shapes and what was fused into them, and the values that are read again further down.
+//! Draws a network: its layers with shapes and fused operators, and the values that are read again further down.
 
 use std::{collections::BTreeMap, fmt::Write};
 
@@ -9,14 +9,14 @@ use residua::{
     tensor::Shape,
 };
 
-/// Most rows of a column; a longer stage takes several columns.
+/// Most rows in a column; a longer stage takes several columns.
 const ROWS: usize = 42;
-/// Pixels between rows, between lanes beside a column, and around everything.
+/// Pixels between rows, between lanes beside a column, and around the picture.
 const GAP: f64 = 9.0;
 const LANE: f64 = 9.0;
 const MARGIN: f64 = 24.0;
 
-/// The network for an input of shape `input`, under `title`.
+/// Draws the network for an input of shape `input`, under `title`.
 pub(crate) fn draw(network: &Network, input: Shape, title: &[String]) -> residua::Result<String> {
     let shapes = network.graph().infer_shapes(input)?;
     let columns: Vec<Column> =
@@ -37,8 +37,8 @@ pub(crate) fn draw(network: &Network, input: Shape, title: &[String]) -> residua
     Ok(svg.finish())
 }
 
-/// Layers under the names of their stages: a stage of one or two layers joins the one before, or after where there is none; one of too
-/// many is split evenly.
+/// Layers under the names of their stages. A stage of one or two layers joins the previous one, or the next one if it is the first; a
+/// stage with too many layers is split evenly.
 fn columns(network: &Network) -> Vec<(String, Vec<&Layer>)> {
     let stages = network.graph().stages();
     let mut groups: Vec<(String, Vec<&Layer>)> = Vec::new();
@@ -62,7 +62,7 @@ fn columns(network: &Network) -> Vec<(String, Vec<&Layer>)> {
     joined.into_iter().flat_map(split).collect()
 }
 
-/// A column of too many rows in even parts.
+/// Splits a column with too many rows into even parts.
 fn split<'a>((name, layers): (String, Vec<&'a Layer>)) -> Vec<(String, Vec<&'a Layer>)> {
     let rows = layers.len().div_ceil(layers.len().div_ceil(ROWS));
     let part = |(i, part): (usize, &[&'a Layer])| {
@@ -71,16 +71,16 @@ fn split<'a>((name, layers): (String, Vec<&'a Layer>)) -> Vec<(String, Vec<&'a L
     layers.chunks(rows).enumerate().map(part).collect()
 }
 
-/// One box, or what a column takes over from earlier ones.
+/// One box, or a value that a column takes from earlier ones.
 struct Row {
     name: String,
     shape: String,
     /// Second line.
     does: String,
-    /// Colour of its kind; none for a value from an earlier column.
+    /// Colour of its kind; `None` for a value from an earlier column.
     kind: Option<usize>,
     value: ValueId,
-    /// Rows of this column that it reads.
+    /// Rows in this column that it reads.
     reads: Vec<usize>,
     top: f64,
     height: f64,
@@ -132,7 +132,7 @@ impl Column {
         column
     }
 
-    /// Gives each connection that skips rows the innermost lane that is free over its whole length.
+    /// Assigns each connection that skips rows the innermost lane that is free over its whole length.
     fn place_skips(&mut self) {
         let mut lanes: Vec<usize> = Vec::new();
         for (to, row) in self.rows.iter().enumerate() {
@@ -188,7 +188,7 @@ impl Column {
     }
 }
 
-/// Colours of the kinds of layers, and of what is read further down.
+/// Colours of the kinds of layers, and of values read again further down.
 const KINDS: [(usize, &str); 5] =
     [(0, "convolution"), (2, "pooling"), (3, "linear"), (5, "elementwise"), (4, "concatenation")];
 const SKIP: usize = 1;

@@ -1,4 +1,4 @@
-//! The kernels that `residua verify` found to be wrong, kept between runs.
+//! Keeps the kernels that `residua verify` found wrong, between runs.
 
 use residua::{
     DeviceInfo, Error,
@@ -6,12 +6,12 @@ use residua::{
     program::environment::cache_folder,
 };
 
-/// What earlier runs found, on any device.
+/// The faults that earlier runs found, on any device.
 pub(crate) fn known() -> Vec<Fault> {
     cache_folder().map(|folder| faults::known(&folder)).unwrap_or_default()
 }
 
-/// Replaces what is known of `device` with its present driver.
+/// Replaces the faults of `device` with its present driver.
 pub(crate) fn record(device: &DeviceInfo, found: &[Fault]) -> Result<(), Error> {
     cache_folder().map_or(Ok(()), |folder| faults::record(&folder, device, found))
 }

@@ -1,4 +1,4 @@
-//! Files that are whole or not there.
+//! Writes files completely or not at all.
 
 use std::{
     fs::{self, File},
@@ -9,19 +9,19 @@ use std::{
 use residua::Error;
 use tempfile::NamedTempFile;
 
-/// A file in the making, under a name beside its own. It is removed if it is not committed.
+/// A file under a temporary name in its target's folder. Removed unless committed.
 pub(crate) struct PartFile {
     path: PathBuf,
     file: NamedTempFile,
 }
 
 impl PartFile {
-    /// Starts the file that is to be `path`.
+    /// Starts the file for `path`.
     pub(crate) fn create(path: &Path) -> Result<Self, Error> {
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let mut part = tempfile::Builder::new();
         part.prefix(path.file_name().unwrap_or_default()).suffix(".part");
-        // As any new file of the user's, and not the user's alone.
+        // Permissions of an ordinary new file; temporary files are private.
         #[cfg(unix)]
         part.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
         let file = part.tempfile_in(folder).map_err(|error| Error::io(path, &error))?;
@@ -40,12 +40,12 @@ impl PartFile {
     }
 }
 
-/// Whether there is something at `path` that is no plain file (a device, a pipe, a link): it is written to, never replaced.
+/// Whether `path` is something other than a plain file (a device, a pipe, a link): it is written to, never replaced.
 pub(crate) fn is_special(path: &Path) -> bool {
     fs::symlink_metadata(path).is_ok_and(|there| !there.is_file())
 }
 
-/// A file that is written bit by bit: whole in the end or not there, unless something special is at its path.
+/// A file written piece by piece that appears only when complete, unless its path is not a plain file.
 pub(crate) struct NewFile {
     path: PathBuf,
     writer: BufWriter<File>,
@@ -53,7 +53,7 @@ pub(crate) struct NewFile {
 }
 
 impl NewFile {
-    /// Starts the file that is to be `path`.
+    /// Starts the file for `path`.
     pub(crate) fn create(path: &Path) -> Result<Self, Error> {
         let part = if is_special(path) { None } else { Some(PartFile::create(path)?) };
         let file = part.as_ref().map_or_else(|| File::create(path), PartFile::file);

@@ -1,4 +1,4 @@
-//! The features of a folder's images, in memory and in a file.
+//! The features of a folder's images, in memory and in an index file.
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
@@ -19,21 +19,21 @@ use residua::{
 use super::{files::write_file, list::path_of, work::Work};
 use crate::cli::{options::Global, outcome::Stop};
 
-/// Images by path, each with its features.
+/// Images by path, with their features.
 pub(crate) struct Index {
     images: BTreeMap<PathBuf, Image>,
-    /// What the features come from: model, weights and preprocessing.
+    /// Source of the features: model, weights and preprocessing.
     source: HashMap<String, String>,
 }
 
-/// An image as it was when its features were computed.
+/// An image, with its stamp when its features were computed.
 struct Image {
     stamp: Stamp,
-    /// Of unit length.
+    /// Features, of unit length.
     features: Vec<f32>,
 }
 
-/// Size in bytes and time of the last change in nanoseconds: a file with the same stamp is not read again.
+/// File size in bytes and time of the last change in nanoseconds. A file with the same stamp is not read again.
 type Stamp = (i64, i64);
 
 fn stamp(path: &Path) -> Stamp {
@@ -43,7 +43,7 @@ fn stamp(path: &Path) -> Stamp {
 }
 
 impl Index {
-    /// An index without images for the features that `classifier` gives with the options of `global`.
+    /// An empty index for the features of `classifier` with the options of `global`.
     pub(crate) fn new(global: &Global, classifier: &Classifier) -> Self {
         let model = classifier.model();
         let source = [
@@ -75,8 +75,8 @@ impl Index {
         self.images.iter().map(|(path, image)| (path.as_path(), image.features.as_slice()))
     }
 
-    /// Brings the index to what the folder of `work` holds now; gives the number of images that failed. On Ctrl-C it holds what was
-    /// done by then, beside what it held before.
+    /// Updates the index to the folder of `work`; returns the number of images that failed. After Ctrl-C it has its old entries and
+    /// the images done by then.
     pub(crate) fn refresh(&mut self, work: &Work<'_>) -> (u64, Result<(), Stop>) {
         let known: HashMap<PathBuf, Stamp> =
             self.images.iter().map(|(path, image)| (path.clone(), image.stamp)).collect();
@@ -105,13 +105,13 @@ impl Index {
         (failed.len() as u64, ended.map(drop))
     }
 
-    /// Reads the index at `path` into this one, which has none yet.
+    /// Reads the index at `path` into this one, which is empty.
     ///
     /// # Errors
-    /// [`Error::Io`], and those of [`index::read`].
+    /// [`Error::Io`], and the errors of [`index::read`].
     pub(crate) fn read(&mut self, path: &Path) -> Result<(), Error> {
         let bytes = fs::read(path).map_err(|error| Error::io(path, &error))?;
-        // A model may be kept under another name.
+        // The same model may have another name.
         let mut source = self.source.clone();
         source.remove("model");
         for Indexed { path, size, mtime, features } in index::read(&path.display().to_string(), &bytes, &source)? {
@@ -133,7 +133,7 @@ impl Index {
     }
 }
 
-/// What no tensor shows and is not the usual: the same weights then give other features.
+/// Unusual properties that no tensor shows: they change the features of the same weights.
 fn unusual(model: &ModelInfo) -> String {
     model.structure.iter().filter(|p| !p.usual).map(|p| format!(", {}={}", p.key, p.value)).collect()
 }

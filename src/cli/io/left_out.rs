@@ -1,42 +1,42 @@
-//! What was left out of the folders that were walked, counted by reason.
+//! Counts, by reason, the entries left out of folders.
 
 use std::{collections::BTreeMap, fmt};
 
 use residua::{folder::Reason, image::Format};
 
-/// Endings of image formats that no build reads.
+/// Extensions of image formats that no build reads.
 const NEVER_READ: [&str; 21] = [
     "arw", "cr2", "cr3", "dng", "eps", "exr", "jp2", "jxl", "nef", "orf", "pbm", "pef", "pgm", "ppm", "psd", "raf",
     "rw2", "srw", "svg", "svgz", "tga",
 ];
 
-/// Reasons that are told one by one; the rest is told as a number.
+/// Most reasons to list; the rest becomes a number.
 const SHOWN: usize = 8;
 
-/// Counts what was left out.
+/// Counts of entries left out.
 #[derive(Debug, Default)]
 pub(crate) struct LeftOut {
     reasons: BTreeMap<Reason, u64>,
     files: u64,
     folders: u64,
-    /// Inputs that were named before. They are not left out.
+    /// Inputs named more than once. They are not left out.
     pub(crate) repeated: u64,
 }
 
 impl LeftOut {
-    /// Counts a file or, with all that is in it, a folder.
+    /// Counts a file, or a folder with all of its contents.
     pub(crate) fn add(&mut self, reason: Reason, is_folder: bool) {
         *self.reasons.entry(reason).or_default() += 1;
         *(if is_folder { &mut self.folders } else { &mut self.files }) += 1;
     }
 
-    /// Sentences about what there is to tell.
+    /// Notes about the counts.
     pub(crate) fn notes(&self) -> impl Iterator<Item = String> {
         let left_out = (self.files + self.folders > 0).then(|| self.to_string());
         let repeated = match self.repeated {
             0 => None,
-            1 => Some("1 input was named before and is answered again".into()),
-            n => Some(format!("{n} inputs were named before and are answered again")),
+            1 => Some("1 repeated input is answered again".into()),
+            n => Some(format!("{n} repeated inputs are answered again")),
         };
         left_out.into_iter().chain(repeated)
     }
@@ -52,7 +52,7 @@ impl fmt::Display for LeftOut {
             _ => write!(f, "{files} and {folders} left out: ")?,
         }
         let mut reasons: Vec<(&Reason, u64)> = self.reasons.iter().map(|(reason, &n)| (reason, n)).collect();
-        // The sort is stable: of equal counts the endings come first, by name.
+        // The sort is stable: for equal counts, extensions come first, by name.
         reasons.sort_by_key(|&(_, n)| std::cmp::Reverse(n));
         let rest: u64 = reasons.iter().skip(SHOWN).map(|(_, n)| n).sum();
         let mut parts: Vec<String> =
@@ -65,16 +65,16 @@ impl fmt::Display for LeftOut {
         let unread = |reason: &&Reason| matches!(reason, Reason::Ending(ending) if is_image(ending));
         let unread: Vec<String> = self.reasons.keys().filter(unread).map(words).collect();
         if !unread.is_empty() {
-            write!(f, " (images of the kind {} are not read here: convert them to PNG or JPEG)", unread.join(", "))?;
+            write!(f, " (this build cannot read {} images: convert them to PNG or JPEG)", unread.join(", "))?;
         }
         Ok(())
     }
 }
 
-/// What a reason is called, after a number.
+/// Words for a reason, after a number.
 fn words(reason: &Reason) -> String {
     match reason {
-        Reason::Ending(ending) if ending.is_empty() => "without an ending".into(),
+        Reason::Ending(ending) if ending.is_empty() => "without an extension".into(),
         Reason::Ending(ending) => format!(".{}", ending.escape_debug()),
         Reason::Hidden => "hidden (--hidden takes them)".into(),
         Reason::Excluded => "excluded".into(),
@@ -115,8 +115,8 @@ mod tests {
             left_out.add(ending(name), false);
         }
         let text = note(&left_out);
-        assert!(text.starts_with("5 files left out: 2 .svg, 1 without an ending, 1 .a\\u{1b}[2J, 1 .jxl"), "{text}");
-        assert!(text.contains("images of the kind .jxl, .svg are not read here"), "{text}");
+        assert!(text.starts_with("5 files left out: 2 .svg, 1 without an extension, 1 .a\\u{1b}[2J, 1 .jxl"), "{text}");
+        assert!(text.contains("this build cannot read .jxl, .svg images"), "{text}");
     }
 
     #[test]

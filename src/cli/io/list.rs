@@ -1,19 +1,20 @@
-//! Lists of paths, as `find`, a text editor or PowerShell writes them.
+//! Reads lists of paths, as `find`, a text editor or PowerShell writes them.
 
 use std::{
     io::{self, BufRead, Cursor, Read},
     path::PathBuf,
 };
 
-/// What a list is separated by.
+/// The separator of a list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Separator {
     LineEnd,
     Nul,
 }
 
-/// The paths in a list, as they are read. A byte-order mark is not part of the first one: what follows UTF-16's is UTF-16, and so is a
-/// list of lines that begins with a letter and a zero byte. A line may end with a carriage return; empty ones are left out. White space around a line is a part of the path if there is such a file, else not.
+/// Iterates over the paths in a list. A byte-order mark is not part of the first path. A list is UTF-16 if it begins with UTF-16's mark,
+/// or is a list of lines and begins with a letter and a zero byte. A line may end with a carriage return; empty lines are left out. White
+/// space around a line is part of the path only if such a file exists.
 pub(crate) fn paths(
     list: impl BufRead + 'static,
     separator: Separator,
@@ -34,15 +35,15 @@ fn path_of_line(line: &[u8]) -> PathBuf {
     if trimmed.len() == line.len() || path.exists() { path } else { path_of(trimmed) }
 }
 
-/// A list without its byte-order mark, in UTF-8 if it was in UTF-16.
+/// A list without its byte-order mark, converted from UTF-16 to UTF-8.
 fn without_mark(mut list: impl BufRead + 'static, separator: Separator) -> io::Result<Box<dyn BufRead>> {
-    // Two bytes are there as soon as a line is: a list that is still being written is not waited for.
+    // Any line has two bytes, so this does not wait for the rest of a list that is still being written.
     let mut head = Vec::new();
     list.by_ref().take(2).read_to_end(&mut head)?;
     match head[..] {
         [0xff, 0xfe] => return Ok(Box::new(Cursor::new(of_utf16(list, u16::from_le_bytes)?))),
         [0xfe, 0xff] => return Ok(Box::new(Cursor::new(of_utf16(list, u16::from_be_bytes)?))),
-        // No path has a zero byte.
+        // No path contains a zero byte.
         [1..=255, 0] if separator == Separator::LineEnd => {
             return Ok(Box::new(Cursor::new(of_utf16(Cursor::new(head).chain(list), u16::from_le_bytes)?)));
         }
@@ -64,7 +65,7 @@ fn of_utf16(mut list: impl Read, unit: fn([u8; 2]) -> u16) -> io::Result<String>
     let (pairs, rest) = bytes.as_chunks();
     let units: Vec<u16> = pairs.iter().copied().map(unit).collect();
     let text = String::from_utf16(&units).ok().filter(|_| rest.is_empty());
-    text.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "it begins as UTF-16 and is not UTF-16 to its end"))
+    text.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "it begins like UTF-16 but is not valid UTF-16"))
 }
 
 /// Unix file names are bytes, whatever their encoding.

@@ -1,4 +1,4 @@
-//! Files in and out: images as they are named, records, and what is kept between runs.
+//! Input and output files: named images, records, and files kept between runs.
 
 pub(crate) mod faults;
 pub(crate) mod files;

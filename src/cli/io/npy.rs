@@ -1,14 +1,14 @@
-//! NumPy's array file, version 1.0 (`numpy.lib.format`): a header that tells type and shape, then the values.
+//! Writes NumPy's array file, version 1.0 (`numpy.lib.format`): a header with type and shape, then the values.
 
 use std::{
     fs::File,
     io::{self, BufWriter, Seek, Write},
 };
 
-/// Bytes of the header: room for any number of rows, which is known in the end only. A multiple of 64, as NumPy aligns it.
+/// Bytes of the header, with room for any number of rows, which is known only at the end. A multiple of 64, NumPy's alignment.
 const HEADER: usize = 128;
 
-/// An array `[rows, columns]` of little-endian f32 that is written row by row.
+/// An array `[rows, columns]` of little-endian f32, written row by row.
 pub(crate) struct NpyWriter {
     file: BufWriter<File>,
     columns: usize,
@@ -29,7 +29,7 @@ impl NpyWriter {
         values.iter().try_for_each(|value| self.file.write_all(&value.to_le_bytes()))
     }
 
-    /// Writes the number of rows into the header and gives the file back, positioned at its beginning.
+    /// Writes the number of rows into the header; returns the file, positioned at its beginning.
     pub(crate) fn finish(mut self) -> io::Result<File> {
         self.file.rewind()?;
         let header = self.header();

@@ -1,4 +1,4 @@
-//! One record an input, as text, JSON Lines or CSV. A record is handed over whole.
+//! Writes one record per input, as text, JSON Lines or CSV. Each record is written completely or not at all.
 
 use std::{
     io::{self, Write},
@@ -12,7 +12,7 @@ use serde::Serialize;
 use super::inputs::text_of;
 use crate::cli::outcome::Stop;
 
-/// The form of records.
+/// The format of records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
     Text,
@@ -23,14 +23,14 @@ pub(crate) enum Format {
 /// The columns of CSV.
 pub(crate) const CSV_HEADER: [&str; 6] = ["path", "rank", "index", "label", "score", "error"];
 
-/// Where records go, with a name for messages.
+/// The target of records, with a name for messages.
 pub(crate) struct Output<'a> {
     out: Box<dyn Write + 'a>,
     place: PathBuf,
 }
 
 impl<'a> Output<'a> {
-    /// Writes to `out`, which is called `place`.
+    /// Writes to `out`, which messages call `place`.
     pub(crate) fn new(out: impl Write + 'a, place: &Path) -> Self {
         Output { out: Box::new(out), place: place.into() }
     }
@@ -40,14 +40,14 @@ impl<'a> Output<'a> {
         self.out.write_all(record).map_err(|error| Stop::of(&self.place, &error))
     }
 
-    /// Writes an object and a line end.
+    /// Writes an object as one line of JSON.
     pub(crate) fn json(&mut self, record: &impl Serialize) -> Result<(), Stop> {
         let mut line = serde_json::to_vec(record).map_err(|error| Stop::of(&self.place, &error.into()))?;
         line.push(b'\n');
         self.put(&line)
     }
 
-    /// Hands over what was written so far.
+    /// Flushes the records written so far.
     pub(crate) fn flush(&mut self) -> Result<(), Stop> {
         self.out.flush().map_err(|error| Stop::of(&self.place, &error))
     }
@@ -104,12 +104,12 @@ pub(crate) struct Records<'a> {
 }
 
 impl Records<'_> {
-    /// The header, where the format has one.
+    /// Writes the header, if the format has one.
     pub(crate) fn header(&mut self) -> Result<(), Stop> {
         if self.format == Format::Csv { self.csv(&[CSV_HEADER.map(String::from)]) } else { Ok(()) }
     }
 
-    /// The classes of an image.
+    /// Writes the classes of an image.
     pub(crate) fn classes(&mut self, path: &Path, classes: &[Class]) -> Result<(), Stop> {
         let path = text_of(path);
         match self.format {
@@ -125,7 +125,7 @@ impl Records<'_> {
                 let (model, revision) = (&self.model.name, self.model.revision.as_deref());
                 self.out.json(&JsonClasses { path, model, revision, device: self.device, predictions })
             }
-            // An image without a class above --min-score has a row of its own too: each input is seen to be done.
+            // An image without a class above --min-score gets a row too, to show that it is done.
             Format::Csv if classes.is_empty() => self.csv(&[row(&path)]),
             Format::Csv => {
                 let row = |(i, class): (usize, &Class)| {
@@ -138,7 +138,7 @@ impl Records<'_> {
         }
     }
 
-    /// What is wrong with an image. As text it is on stderr alone.
+    /// Writes the error of an image. In text format, errors appear only on stderr.
     pub(crate) fn error(&mut self, path: &Path, error: &Error) -> Result<(), Stop> {
         match self.format {
             Format::Text => Ok(()),
@@ -159,7 +159,7 @@ impl Records<'_> {
     }
 }
 
-/// A row with nothing but a path.
+/// A row with only a path.
 fn row(path: &str) -> [String; 6] {
     [path, "", "", "", "", ""].map(String::from)
 }

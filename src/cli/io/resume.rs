@@ -1,5 +1,5 @@
-//! Going on where a run stopped. The output itself is the record of what is done: its complete records stay, what a kill left
-//! incomplete behind them is cut off, and an input is skipped for each record of its path.
+//! Resumes a stopped run. The output itself records which inputs are done: its complete records stay, an incomplete one at the end
+//! is cut off, and one input is skipped for each record of its path.
 
 use std::{
     collections::HashMap,
@@ -17,14 +17,14 @@ use super::{
     records::{CSV_HEADER, Format},
 };
 
-/// What an earlier run has recorded.
+/// The records of an earlier run.
 #[derive(Debug, Default)]
 pub(crate) struct Recorded {
-    /// How often each path was recorded, by a 64-bit hash of it: a million paths take 30 MB.
+    /// Number of records for each path, by a 64-bit hash of the path: a million paths take 30 MB.
     paths: HashMap<u64, u32>,
-    /// All records.
+    /// Number of all records.
     pub(crate) inputs: u64,
-    /// Those of inputs that failed.
+    /// Number of records of failed inputs.
     pub(crate) failed: u64,
 }
 
@@ -35,7 +35,7 @@ impl Recorded {
         self.failed += u64::from(failed);
     }
 
-    /// Whether this input is done. Each record counts for one input, so that a path that is given twice is recorded twice.
+    /// Whether this input is done. Each record counts for one input, so a path that is given twice gets two records.
     pub(crate) fn take(&mut self, path: &Path) -> bool {
         match self.paths.get_mut(&hash(&text_of(path))) {
             Some(times @ 1..) => {
@@ -53,8 +53,8 @@ fn hash(path: &str) -> u64 {
     hasher.finish()
 }
 
-/// Opens the output of an earlier run, or makes it: the file, positioned to go on, and what is done. A CSV record has `rows`
-/// rows, or fewer with `--min-score`.
+/// Opens or creates the output of an earlier run; returns the file, positioned at its end, and the inputs done. A CSV record has
+/// `rows` rows, or fewer with `--min-score`.
 ///
 /// # Errors
 /// [`Error::Io`]; [`Error::ConfigValue`] if it is not the output of the same command with the same model.
@@ -70,7 +70,7 @@ pub(crate) fn open(path: &Path, format: Format, model: &ModelInfo, rows: usize) 
     Ok((file, done))
 }
 
-/// The fields of a JSON record that matter here.
+/// The relevant fields of a JSON record.
 #[derive(Deserialize)]
 struct Line {
     path: String,
@@ -80,7 +80,7 @@ struct Line {
     error: Option<IgnoredAny>,
 }
 
-/// What is done according to JSON Lines, and where the complete lines end.
+/// The inputs done according to JSON Lines, and the end of the complete lines.
 fn json_lines(path: &Path, file: &File, model: &ModelInfo) -> Result<(Recorded, u64), Error> {
     let (mut done, mut end) = (Recorded::default(), 0);
     let mut reader = BufReader::new(file);
@@ -94,11 +94,11 @@ fn json_lines(path: &Path, file: &File, model: &ModelInfo) -> Result<(Recorded, 
         }
         let record: Line = serde_json::from_slice(&line).map_err(|error| foreign(path, number, error.to_string()))?;
         if record.predictions.is_none() && record.error.is_none() {
-            return Err(foreign(path, number, "it has neither predictions nor an error".into()));
+            return Err(foreign(path, number, "neither predictions nor an error".into()));
         }
         if record.model.as_ref().is_some_and(|other| *other != model.name || record.revision != model.revision) {
             let (other, revision) = (record.model.unwrap_or_default(), record.revision.unwrap_or_default());
-            return Err(foreign(path, number, format!("it is of the model {other} {revision}").trim_end().into()));
+            return Err(foreign(path, number, format!("a record of the model {other} {revision}").trim_end().into()));
         }
         done.add(&record.path, record.error.is_some());
         end += read as u64;
@@ -112,11 +112,11 @@ struct Group {
     failed: bool,
     start: u64,
     end: u64,
-    /// How many have a rank.
+    /// Number of rows with a rank.
     ranks: usize,
 }
 
-/// What is done according to CSV, and where the complete records end.
+/// The inputs done according to CSV, and the end of the complete records.
 fn csv(path: &Path, mut file: &File, rows: usize) -> Result<(Recorded, u64), Error> {
     let mut text = Vec::new();
     file.read_to_end(&mut text).map_err(|error| Error::io(path, &error))?;
@@ -129,7 +129,7 @@ fn csv(path: &Path, mut file: &File, rows: usize) -> Result<(Recorded, u64), Err
             break;
         }
         let end = reader.position().byte();
-        // The reader takes the end of the file for the end of a row.
+        // The reader ends a row at the end of the file.
         if end == text.len() as u64 && (row.len() < CSV_HEADER.len() || !text.ends_with(b"\n")) {
             if number == 1 {
                 ours(path, number, &text, CSV_HEADER.join(",").as_bytes())?;
@@ -137,7 +137,7 @@ fn csv(path: &Path, mut file: &File, rows: usize) -> Result<(Recorded, u64), Err
             break;
         }
         if row.len() != CSV_HEADER.len() || (number == 1 && row != CSV_HEADER[..]) {
-            return Err(foreign(path, number, format!("it has the columns {:?}", row.iter().collect::<Vec<_>>())));
+            return Err(foreign(path, number, format!("the columns {:?}", row.iter().collect::<Vec<_>>())));
         }
         if number == 1 {
             header = end;
@@ -155,7 +155,7 @@ fn csv(path: &Path, mut file: &File, rows: usize) -> Result<(Recorded, u64), Err
     }
     Ok(match last {
         None => (done, header),
-        // Only a row without a rank and a full set of ranks are known to be all there is of an image.
+        // An image is known to be complete only with a row without a rank, or with all ranks.
         Some(group) if group.ranks == 0 || group.ranks == rows => {
             done.add(&group.path, group.failed);
             (done, group.end)
@@ -164,17 +164,13 @@ fn csv(path: &Path, mut file: &File, rows: usize) -> Result<(Recorded, u64), Err
     })
 }
 
-/// Refuses to cut off what is no beginning of a record.
+/// Refuses to cut off text that is not the beginning of a record.
 fn ours(path: &Path, number: u64, tail: &[u8], beginning: &[u8]) -> Result<(), Error> {
     let compared = tail.len().min(beginning.len());
-    if tail[..compared] == beginning[..compared] {
-        Ok(())
-    } else {
-        Err(foreign(path, number, "it is no record".into()))
-    }
+    if tail[..compared] == beginning[..compared] { Ok(()) } else { Err(foreign(path, number, "not a record".into())) }
 }
 
 fn foreign(path: &Path, number: u64, value: String) -> Error {
-    let expected = "--resume goes on with the output of the same command, model and format only";
+    let expected = "output of the same command, model and format, which --resume requires";
     Error::config_value(path.display().to_string(), format!("line {number}"), value, expected)
 }

@@ -1,4 +1,4 @@
-//! The inputs of a command through the engine.
+//! Runs the inputs of a command through a classifier.
 
 use std::{
     io,
@@ -20,10 +20,10 @@ use crate::cli::{
     terminal::{interrupt::Interrupt, progress::Bar},
 };
 
-/// Takes the result of an image.
+/// Receives the result of an image.
 pub(crate) type Sink<'a, T> = dyn FnMut(&Path, Result<T, Error>) -> Result<(), Stop> + 'a;
 
-/// Images to be run through a network.
+/// Images to run through a network.
 pub(crate) struct Work<'a> {
     pub(crate) global: &'a Global,
     pub(crate) classifier: &'a Classifier,
@@ -32,9 +32,8 @@ pub(crate) struct Work<'a> {
 }
 
 impl Work<'_> {
-    /// Runs `infer` on all images without those that `skip` says are done, and calls `sink` with the result of each, in order. Shows how
-    /// far it is, and tells of damage and errors. Gives whether no image failed, those of an earlier run included: so many were `done`,
-    /// and so many of them `failed`.
+    /// Runs `infer` on all images for which `skip` is false, and calls `sink` with each result, in order. Shows progress, damage and
+    /// errors. Returns whether no image failed, including an earlier run, in which `done` images were done and `failed` of them failed.
     pub(crate) fn run<T: Send + 'static>(
         &self,
         (done, mut failed): (u64, u64),
@@ -85,11 +84,11 @@ impl Work<'_> {
     }
 }
 
-/// The name of an image, and where to read it or why it cannot be read.
+/// An image's name, with its source or its error.
 type Found = (PathBuf, Result<ImageSource, Error>);
 
-/// The images that `inputs` name, without those that `skip` says are done, as a thread finds them; the thread gives what it left out
-/// once it has walked all of them.
+/// The images that `inputs` name and `skip` does not exclude, as a thread finds them; the thread returns the entries left out once
+/// it has walked all inputs.
 fn walked(
     inputs: Inputs,
     mut skip: impl FnMut(&Path) -> bool + Send + 'static,

@@ -1,4 +1,4 @@
-//! What is said of a download.
+//! Shows the progress of downloads.
 
 use std::{
     env,
@@ -11,10 +11,10 @@ use residua::hub::{Event, Watch};
 
 use crate::cli::options::Global;
 
-/// Files below this size come and go without a word.
+/// Smaller files are downloaded silently.
 const SMALL: u64 = 1 << 20;
 
-/// Tells of downloads with a bar on a terminal, else in a line each.
+/// Shows downloads with a bar on a terminal, else with one line per file.
 pub(crate) fn watch(global: &Global) -> Watch {
     let quiet = global.quiet;
     let bars_unwanted = ["1", "ON", "YES", "TRUE"];
@@ -39,11 +39,11 @@ pub(crate) fn watch(global: &Global) -> Watch {
                 if first && !bars {
                     let of = size.map_or(String::new(), |size| format!(", {:.1} MB", size as f64 / 1e6));
                     let left = if *done > 0 {
-                        format!(", {:.1} MB of it are here", *done as f64 / 1e6)
+                        format!(", {:.1} MB already downloaded", *done as f64 / 1e6)
                     } else {
                         String::new()
                     };
-                    note(format!("residua: fetching {model}: {file}{of}{left}"), &None);
+                    note(format!("residua: downloading {model}: {file}{of}{left}"), &None);
                 }
                 if *size == Some(*done) {
                     bar.finish_and_clear();
@@ -52,7 +52,7 @@ pub(crate) fn watch(global: &Global) -> Watch {
             }
             Event::Waiting { lock } => {
                 note(
-                    format!("residua: waiting for another process that fetches the same file ({})", lock.display()),
+                    format!("residua: waiting for another process that downloads the same file ({})", lock.display()),
                     &shown,
                 );
             }

@@ -1,4 +1,4 @@
-//! Ctrl-C: the first ends the command behind the last complete record, the second ends it at once.
+//! Ctrl-C: the first ends the command after the current record, the second ends it at once.
 
 use std::{
     process,
@@ -10,7 +10,7 @@ use std::{
 
 use crate::cli::outcome::Stop;
 
-/// Exit status after Ctrl-C: 128 and the signal's number.
+/// Exit status after Ctrl-C: 128 plus the signal's number.
 pub(crate) const STATUS: u8 = 130;
 
 /// Whether Ctrl-C was pressed.
@@ -18,7 +18,7 @@ pub(crate) const STATUS: u8 = 130;
 pub(crate) struct Interrupt(Arc<AtomicBool>);
 
 impl Interrupt {
-    /// Looks out for Ctrl-C from now on. Once in a process.
+    /// Watches for Ctrl-C from now on. Call once per process.
     pub(crate) fn install() -> Self {
         let pressed = Arc::new(AtomicBool::new(false));
         let seen = Arc::clone(&pressed);
@@ -31,7 +31,7 @@ impl Interrupt {
         Interrupt(pressed)
     }
 
-    /// [`Stop::Interrupted`] once Ctrl-C was pressed.
+    /// Returns [`Stop::Interrupted`] once Ctrl-C was pressed.
     pub(crate) fn check(&self) -> Result<(), Stop> {
         if self.0.load(Ordering::Relaxed) { Err(Stop::Interrupted) } else { Ok(()) }
     }

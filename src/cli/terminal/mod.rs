@@ -1,4 +1,4 @@
-//! The person at the terminal and the process's environment.
+//! Notes, progress and Ctrl-C: the dialogue with the person at the terminal.
 
 pub(crate) mod download;
 pub(crate) mod interrupt;

@@ -10,21 +10,21 @@ use residua::Error;
 use crate::cli::{hints, options::Global};
 
 impl Global {
-    /// A sentence for people, on stderr, unless -q was given.
+    /// Writes a sentence for people to stderr, unless -q was given.
     pub(crate) fn note(&self, text: &str) {
         if !self.quiet {
             let _ = writeln!(io::stderr(), "residua: {text}");
         }
     }
 
-    /// The damage of one input that was decoded all the same, on stderr.
+    /// Reports on stderr the damage of an input that was decoded nevertheless.
     pub(crate) fn note_flaw(&self, path: &Path, flaw: Option<String>) {
         if let Some(flaw) = flaw {
             self.note(&format!("{}: {flaw}", path.display()));
         }
     }
 
-    /// An error of one input, on stderr.
+    /// Reports the error of one input on stderr.
     pub(crate) fn complain_of(&self, path: &Path, error: &Error) {
         let place = match error {
             Error::Io { path: at, .. } if at == path => String::new(),
@@ -33,7 +33,7 @@ impl Global {
         self.complain(&format!("{place}{}", hints::of_error(error)));
     }
 
-    /// An error, on stderr.
+    /// Writes an error to stderr.
     pub(crate) fn complain(&self, text: &str) {
         let unwanted = self.no_color || std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         let colour = io::stderr().is_terminal() && !unwanted;

@@ -1,4 +1,4 @@
-//! A bar on stderr: images done, images a second, time left. Only on a terminal, and only if the work takes a while.
+//! A progress bar on stderr: images done, images per second, time left. Only on a terminal, and only if the work takes a while.
 
 use std::{
     fmt::Write,
@@ -11,21 +11,21 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
 use crate::cli::options::Global;
 
-/// Work that is done by then has no bar.
+/// Work that ends within this time shows no bar.
 const DELAY: Duration = Duration::from_millis(500);
 
-/// How often the bar is drawn, so that time passes on it while a batch runs.
+/// Interval between redraws, so that the time advances while a batch runs.
 const TICK: Duration = Duration::from_millis(200);
 
 /// Counts the images of a run.
 pub(crate) type Count = Box<dyn FnOnce(&dyn Fn() -> bool) -> Option<u64> + Send>;
 
-/// The bar, or nothing where there is no terminal.
+/// The bar, or `None` without a terminal.
 pub(crate) struct Bar(Option<ProgressBar>);
 
 impl Bar {
-    /// Shows the images of a run from a while after now on, of which `done` are done already. `count` gives how many there are, unless
-    /// they can be walked only once; it calls its argument now and then, and gives up when that says that the run is over.
+    /// Shows a run's progress after a short delay; `done` images are already done. `count` returns the number of images, if they can be
+    /// walked more than once. It calls its argument from time to time, and gives up when that says that the run is over.
     pub(crate) fn start(global: &Global, done: u64, count: Option<Count>) -> Self {
         if global.quiet || !io::stderr().is_terminal() {
             return Bar(None);
@@ -52,14 +52,14 @@ impl Bar {
         Bar(Some(bar))
     }
 
-    /// So many more images are done.
+    /// Adds to the number of images done.
     pub(crate) fn add(&self, images: usize) {
         if let Some(bar) = &self.0 {
             bar.inc(images as u64);
         }
     }
 
-    /// Calls `write`, which may write to the terminal, with the bar out of the way.
+    /// Hides the bar while `write` runs, which may write to the terminal.
     pub(crate) fn beside<R>(&self, write: impl FnOnce() -> R) -> R {
         match &self.0 {
             Some(bar) => bar.suspend(write),

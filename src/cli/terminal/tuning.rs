@@ -1,4 +1,4 @@
-//! `--tune` and its kin: what is measured, how far that is, and the offer to do it.
+//! `--tune` and related options: which kernels to measure, the progress, and the offer to measure.
 
 use std::{
     io::{self, IsTerminal, Write},
@@ -16,7 +16,7 @@ use residua::{
 
 use crate::cli::options::Global;
 
-/// What the options ask for, for an input of shape `input`, else for `--batch` images of the model's own size.
+/// The measurements that the options request, for an input of shape `input`, else for `--batch` images of the model's own size.
 pub(crate) fn tune(global: &Global, input: Option<Shape>) -> Tune {
     if global.no_tune {
         return Tune::Never;
@@ -33,7 +33,7 @@ pub(crate) fn tune(global: &Global, input: Option<Shape>) -> Tune {
     Tune::Measure(Measure { batches, size: input.map(|shape| (shape.h, shape.w)), anew: global.retune, watch })
 }
 
-/// A line on stderr: drawn again and again on a terminal, else when it begins and when it is done.
+/// Writes a line to stderr: redrawn on a terminal, else written at the start and at the end.
 fn watch() -> Watch {
     let began = Mutex::new(None);
     let terminal = io::stderr().is_terminal();
@@ -43,7 +43,7 @@ fn watch() -> Watch {
         let mut stderr = io::stderr().lock();
         let start = if terminal { "\r" } else { "" };
         let _ = match (done, total) {
-            (_, 0) => writeln!(stderr, "residua: no measurement is missing"),
+            (_, 0) => writeln!(stderr, "residua: all kernels are already measured"),
             _ if done == total => {
                 writeln!(stderr, "{start}residua: kernels of {total} layers measured in {seconds:.0} s")
             }
@@ -56,13 +56,13 @@ fn watch() -> Watch {
     })
 }
 
-/// Tells once on each GPU that kernels can be measured.
+/// Suggests once on each GPU to measure kernels.
 pub(crate) fn offer(global: &Global, device: &DeviceInfo) {
     let wanted = !global.quiet && !global.no_tune && !global.tune && !global.retune;
     if let Some(folder) = cache_folder().filter(|_| wanted)
         && tune::offer(&folder, device)
     {
-        let how = "`residua classify --tune ...` measures them on this device, in about a minute, once";
-        global.note(&format!("kernels are chosen by rules; {how} (this is not said again)"));
+        let how = "`residua classify --tune ...` measures them once on this device, in about a minute";
+        global.note(&format!("kernels are chosen by rules; {how} (shown only once)"));
     }
 }

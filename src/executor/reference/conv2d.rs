@@ -22,7 +22,7 @@ pub(super) fn conv2d(x: &Tensor, weight: &[f32], bias: Option<&[f32]>, params: &
     y
 }
 
-/// Writes the output channels from `first` on, as many as `channels` has room for.
+/// Writes the output channels from `first` on, as many as fit into `channels`.
 fn accumulate(
     planes: &Planes,
     weight: &[f32],
@@ -34,7 +34,7 @@ fn accumulate(
 ) {
     let per_group = params.in_channels / params.groups;
     let taps = params.kernel * params.kernel;
-    // Without a neighbourhood all rows are one: pixels do not mix.
+    // A 1x1 kernel does not mix pixels, so all rows form one.
     let pointwise = params.kernel == 1 && params.stride == 1 && params.padding == 0;
     let (rows, columns) = if pointwise { (1, output.pixels()) } else { (output.h, output.w) };
     let mut sums = vec![0.0f64; columns];
@@ -73,7 +73,7 @@ fn add_scaled(sums: &mut [f64], row: &[f64], stride: usize, scale: f64) {
     }
 }
 
-/// One image in f64 with zeros around every channel.
+/// One image in f64, padded with zeros around every channel.
 struct Planes {
     data: Vec<f64>,
     rows: usize,

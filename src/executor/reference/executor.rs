@@ -1,4 +1,4 @@
-//! The naive loops as an executor: the oracle.
+//! The reference loops as an executor: the oracle of all comparisons.
 
 use std::sync::Arc;
 
@@ -19,12 +19,12 @@ pub(crate) struct Reference {
 }
 
 impl Reference {
-    /// The loops for `network`, timed by the clock of `host`.
+    /// An executor for `network`, timed by the clock of `host`.
     pub(crate) fn new(network: Network, host: Arc<dyn Host>) -> Self {
         Reference { info: DeviceInfo::reference(), network, host }
     }
 
-    /// The same in a box.
+    /// The same, boxed.
     pub(crate) fn open(network: Network, host: Arc<dyn Host>) -> Box<dyn Executor> {
         Box::new(Reference::new(network, host))
     }
@@ -58,7 +58,7 @@ impl Executor for Reference {
         })
     }
 
-    /// Every node: nothing is fused.
+    /// Every node, since nothing is fused.
     fn layers(&self, _input: Shape) -> Result<Vec<ValueId>> {
         Ok((1..self.network.graph().nodes().len()).map(ValueId).collect())
     }

@@ -14,7 +14,7 @@ pub(super) fn sigmoid(x: &Tensor) -> Tensor {
     Tensor { shape: x.shape, data }
 }
 
-/// Every channel of every image times its gate.
+/// Multiplies every channel of every image by its gate.
 pub(super) fn scale(x: &Tensor, gate: &Tensor) -> Tensor {
     let mut y = x.clone();
     for (plane, gate) in y.data.chunks_exact_mut(x.shape.pixels()).zip(&gate.data) {
@@ -23,13 +23,13 @@ pub(super) fn scale(x: &Tensor, gate: &Tensor) -> Tensor {
     y
 }
 
-/// Elementwise sum of two values of one shape.
+/// Elementwise sum of two values of the same shape.
 pub(super) fn add(a: &Tensor, b: &Tensor) -> Tensor {
     let data = a.data.iter().zip(&b.data).map(|(a, b)| a + b).collect();
     Tensor { shape: a.shape, data }
 }
 
-/// Every `stride`-th pixel in both directions, behind `before` channels of zeros; the channels left are zeros too.
+/// Every `stride`-th pixel in both directions, after `before` channels of zeros; the remaining channels are zeros too.
 pub(super) fn subsample_pad(x: &Tensor, stride: usize, before: usize, output: Shape) -> Tensor {
     let mut y = Tensor::zeros(output);
     for n in 0..x.shape.n {
@@ -46,7 +46,7 @@ pub(super) fn subsample_pad(x: &Tensor, stride: usize, before: usize, output: Sh
     y
 }
 
-/// The channels of all inputs one after the other.
+/// Concatenates the channels of all inputs.
 pub(super) fn concat(inputs: &[&Tensor], output: Shape) -> Tensor {
     let mut data = Vec::with_capacity(output.elements());
     for n in 0..output.n {

@@ -1,6 +1,6 @@
-//! The reference: every operator as the plain loops of its definition, `f32` in and out, `f64` sums.
+//! The reference: every operator as the plain loops of its definition, with `f32` in and out and `f64` sums.
 //!
-//! It is what kernels are compared with. It shares no code with the fast paths.
+//! All kernels are compared with it. It shares no code with the fast paths.
 //! Outputs do not depend on the number of threads: each element is summed by one thread in one order.
 
 mod activation;
@@ -25,16 +25,16 @@ use crate::{
 /// The value of every node for `input` `[N, C, H, W]`, in node order.
 ///
 /// # Errors
-/// [`Error::Shape`] if the graph cannot take the input, and those of [`Checkpoint::tensor`] for its weights.
+/// [`Error::Shape`] if the graph cannot take the input, and the errors of [`Checkpoint::tensor`] for its weights.
 pub fn run(graph: &Graph, checkpoint: &Checkpoint, input: &Tensor) -> Result<Vec<Tensor>> {
     let values = evaluate(graph, checkpoint, input, &vec![true; graph.nodes().len()], || {})?;
     Ok(values.into_iter().flatten().collect())
 }
 
-/// The values `wanted`, in that order; all others are dropped after their last reader.
+/// The values `wanted`, in that order; other values are dropped after their last reader.
 ///
 /// # Errors
-/// Those of [`run`].
+/// The errors of [`run`].
 pub fn values(graph: &Graph, checkpoint: &Checkpoint, input: &Tensor, wanted: &[ValueId]) -> Result<Vec<Tensor>> {
     let keep: Vec<bool> = (0..graph.nodes().len()).map(|i| wanted.contains(&ValueId(i))).collect();
     let values = evaluate(graph, checkpoint, input, &keep, || {})?;
@@ -48,13 +48,13 @@ pub fn values(graph: &Graph, checkpoint: &Checkpoint, input: &Tensor, wanted: &[
 /// The value of the last node, `[N, classes, 1, 1]`; values are dropped after their last reader.
 ///
 /// # Errors
-/// Those of [`run`].
+/// The errors of [`run`].
 pub fn logits(graph: &Graph, checkpoint: &Checkpoint, input: &Tensor) -> Result<Tensor> {
     let mut logits = values(graph, checkpoint, input, &[graph.output()])?;
     Ok(logits.remove(0))
 }
 
-/// The time of each node but the input, by the clock `now`.
+/// The time of each node except the input, by the clock `now`.
 pub(super) fn times(
     graph: &Graph,
     checkpoint: &Checkpoint,
@@ -66,7 +66,7 @@ pub(super) fn times(
     Ok(ends.windows(2).map(|pair| pair[1].saturating_sub(pair[0])).collect())
 }
 
-/// All values that are to be kept; the others are `None` in the end. Calls `done` after each node.
+/// Computes all values and returns those to keep; the others are `None`. Calls `done` after each node.
 fn evaluate(
     graph: &Graph,
     checkpoint: &Checkpoint,

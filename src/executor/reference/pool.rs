@@ -7,7 +7,7 @@ use crate::{
     tensor::{Shape, Tensor},
 };
 
-/// Maximum over each window; padding never wins, NaN always does.
+/// Maximum over each window: padding is never the maximum, and any NaN makes it NaN.
 pub(super) fn max_pool2d(x: &Tensor, window: &PoolParams, output: Shape) -> Tensor {
     let larger = |max: f32, v: f32| if v > max || v.is_nan() { v } else { max };
     pool(x, window, output, |values| values.fold(f32::NEG_INFINITY, larger))
@@ -33,7 +33,7 @@ pub(super) fn global_avg_pool(x: &Tensor) -> Tensor {
     Tensor::new(Shape::new(x.shape.n, x.shape.c, 1, 1), data)
 }
 
-/// Maximum over all pixels of each channel; NaN always wins.
+/// Maximum over all pixels of each channel; any NaN makes it NaN.
 pub(super) fn global_max_pool(x: &Tensor) -> Tensor {
     let larger = |max: f32, v: &f32| if *v > max || v.is_nan() { *v } else { max };
     let data =
@@ -41,7 +41,7 @@ pub(super) fn global_max_pool(x: &Tensor) -> Tensor {
     Tensor::new(Shape::new(x.shape.n, x.shape.c, 1, 1), data)
 }
 
-/// The mean of both.
+/// The mean of the global maximum and the global mean.
 pub(super) fn global_avg_max_pool(x: &Tensor) -> Tensor {
     let (mut mean, max) = (global_avg_pool(x), global_max_pool(x));
     mean.data.iter_mut().zip(&max.data).for_each(|(mean, max)| *mean = 0.5 * (*mean + max));
@@ -69,7 +69,7 @@ fn pool(
     Tensor::new(output, data)
 }
 
-/// Where window `position` overlaps `0..extent`.
+/// The part of window `position` that lies in `0..extent`.
 fn inside(position: usize, window: &PoolParams, extent: usize) -> Range<usize> {
     let start = position * window.stride;
     start.saturating_sub(window.padding)..(start + window.kernel).saturating_sub(window.padding).min(extent)

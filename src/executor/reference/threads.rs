@@ -26,7 +26,7 @@ pub(super) fn split(data: &mut [f32], unit: usize, macs: usize, fill: impl Fn(us
         }
     };
     thread::scope(|scope| {
-        // The others do the work of a thread that cannot be started.
+        // If a thread cannot be started, the others do its work.
         (1..threads).for_each(|_| drop(thread::Builder::new().spawn_scoped(scope, work)));
         work();
     });

@@ -1,4 +1,4 @@
-//! What the samples of a TIFF mean, and how they become red, green and blue.
+//! The layout of a TIFF's samples, and their conversion to red, green and blue.
 
 use std::ops::Range;
 
@@ -22,16 +22,16 @@ pub(super) enum Colours {
     YCbCr,
 }
 
-/// What the tags say.
+/// The layout according to the tags.
 pub(super) struct Layout {
     pub(super) colours: Colours,
     /// Whether strips and tiles are JPEG files.
     pub(super) jpeg: bool,
-    /// Number of planes that matter: 1 where a pixel's samples lie together.
+    /// Number of planes to read: 1 if a pixel's samples lie together.
     pub(super) planes: u16,
     /// Bits of a sample.
     bits: u32,
-    /// Samples of a pixel, as they come out of the decoder.
+    /// Samples per pixel in the decoder's output.
     samples: usize,
     /// The colours are multiplied by the alpha that follows them.
     premultiplied: bool,
@@ -70,7 +70,7 @@ impl Layout {
         let bits = bits.first().copied().unwrap_or(1);
         let lone = matches!(colours, Colours::Grey | Colours::Palette(_)) && samples == 1;
         if !(matches!(bits, 8 | 16) || lone && matches!(bits, 1 | 2 | 4)) || jpeg && bits != 8 {
-            return Err(unsupported(format!("{samples} samples of {bits} bits a pixel")));
+            return Err(unsupported(format!("{samples} samples of {bits} bits per pixel")));
         }
         if numbers(reader, Tag::SampleFormat)?.iter().any(|format| !matches!(format, 1 | 4)) {
             return Err(unsupported("samples that are signed or floating point"));
@@ -86,7 +86,7 @@ impl Layout {
         };
         let premultiplied = colours == Colours::Rgb && extra.first() == Some(&EXTRA_SAMPLES_PREMULTIPLIED);
         if samples < needed || apart && (jpeg || premultiplied) || jpeg && colours == Colours::Inks {
-            return Err(unsupported(format!("{samples} samples a pixel, in this arrangement")));
+            return Err(unsupported(format!("{samples} samples per pixel, in this arrangement")));
         }
         let mut layout =
             Layout { colours, jpeg, planes: 1, bits: bits.into(), samples: usize::from(samples), premultiplied };
@@ -94,7 +94,7 @@ impl Layout {
             (layout.planes, layout.samples) = (needed, 1);
         } else if !layout.jpeg && !layout.is_palette() {
             layout.samples = usize::from(reader.colortype().map_err(error)?.num_samples());
-            // The `tiff` crate drops samples before it undoes the differences between neighbours.
+            // The `tiff` crate drops extra samples before it undoes the predictor.
             if layout.samples != usize::from(samples) && number(reader, Tag::Predictor, 1)? != 1 {
                 return Err(unsupported("extra samples with a predictor"));
             }
@@ -106,7 +106,7 @@ impl Layout {
         matches!(self.colours, Colours::Palette(_))
     }
 
-    /// One byte a sample out of what the decoder gives.
+    /// One byte per sample, from the decoder's output.
     pub(super) fn samples(&self, decoded: DecodingResult, place: &Place) -> Result<Vec<u8>> {
         let row = place.width as usize * self.samples;
         let samples = match decoded {
@@ -167,7 +167,7 @@ fn pixels_of(width: u32, place: &Place, y: u32) -> Range<usize> {
     start..start + 3 * place.width as usize
 }
 
-/// A colour of a palette, black if it has none of that number.
+/// A colour of a palette; black if the number is beyond its end.
 fn look_up(palette: &[u16], index: u8, pixel: &mut [u8]) {
     let colours = palette.len() / 3;
     for (c, value) in pixel.iter_mut().enumerate() {
@@ -176,7 +176,7 @@ fn look_up(palette: &[u16], index: u8, pixel: &mut [u8]) {
     }
 }
 
-/// A colour without the alpha that it was multiplied by; black where that is 0, as Pillow has it.
+/// A colour divided by the alpha that it was multiplied with; black if that is 0, as in Pillow.
 fn divide(colour: &[u8], pixel: &mut [u8]) {
     let alpha = u32::from(colour[3]);
     for (value, from) in pixel.iter_mut().zip(colour) {
@@ -185,7 +185,7 @@ fn divide(colour: &[u8], pixel: &mut [u8]) {
     }
 }
 
-/// The part of a decoded JPEG that lies in the image.
+/// The part of a decoded JPEG that lies inside the image.
 pub(super) fn cut(part: &RgbImage, place: &Place) -> Result<Vec<u8>> {
     if part.width() < place.width || part.height() < place.height {
         let reason = format!("TIFF: a JPEG of {}x{} for {}x{}", part.width(), part.height(), place.width, place.height);
@@ -195,7 +195,7 @@ pub(super) fn cut(part: &RgbImage, place: &Place) -> Result<Vec<u8>> {
     Ok(rows.flat_map(|row| &row[..3 * place.width as usize]).copied().collect())
 }
 
-/// The same file with its palette's indices declared as grey.
+/// The file with its palette's indices declared as grey.
 pub(super) fn as_grey(bytes: &[u8]) -> Result<Vec<u8>> {
     let mut bytes = bytes.to_vec();
     let little = bytes.starts_with(b"II");
@@ -204,7 +204,7 @@ pub(super) fn as_grey(bytes: &[u8]) -> Result<Vec<u8>> {
         if little { bytes.iter().rev().fold(0, digit) } else { bytes.iter().fold(0, digit) }
     };
     let big = number(&bytes[2..4]) == 43;
-    // Where the offset of the first directory is, how long its count and its entries are, and where in an entry the value is.
+    // Place of the first directory's offset, lengths of its count and its entries, and place of the value in an entry.
     let (offset, count, entry, value) = if big { (8..16, 8, 20, 12) } else { (4..8, 2, 12, 8) };
     let photometric = u64::from(Tag::PhotometricInterpretation.to_u16());
     let found = (|| {
@@ -214,7 +214,7 @@ pub(super) fn as_grey(bytes: &[u8]) -> Result<Vec<u8>> {
         let mut entries = bytes.get(first..)?.chunks_exact(entry).take(entries);
         Some(first + entry * entries.position(|entry| number(&entry[..2]) == photometric)? + value)
     })();
-    let at = found.ok_or_else(|| Error::image_decode("TIFF: a palette without a kind of colours"))?;
+    let at = found.ok_or_else(|| Error::image_decode("TIFF: a palette without a photometric interpretation"))?;
     bytes[at..at + 2].copy_from_slice(&if little { [1, 0] } else { [0, 1] });
     Ok(bytes)
 }

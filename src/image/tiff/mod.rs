@@ -1,4 +1,4 @@
-//! TIFF: the first image of a file, of the kinds that cameras, scanners and programs write. Colours become RGB as Pillow makes them.
+//! Reads the first image of a TIFF, of the kinds that cameras, scanners and programs write. Colours become RGB as in Pillow.
 
 mod layout;
 
@@ -33,7 +33,7 @@ struct Place {
     plane: u16,
 }
 
-/// The pixels of the first image, with 8 bits a channel: of 16 bits the upper eight.
+/// The pixels of the first image, with 8 bits per channel: the upper eight of 16.
 pub(super) fn decode(bytes: &[u8], sizes: &Sizes, allow_truncated: bool) -> Result<Picture> {
     if bytes.get(8..10) == Some(b"CR") {
         return Err(raw_photo());
@@ -43,7 +43,7 @@ pub(super) fn decode(bytes: &[u8], sizes: &Sizes, allow_truncated: bool) -> Resu
     sizes.check(width, height)?;
     let layout = Layout::read(&mut reader)?;
     let orientation = turn(&mut reader)?;
-    // The crate does not know palettes: their indices are read as if they were grey.
+    // The crate does not support palettes, so read their indices as grey.
     let grey = if layout.is_palette() { Some(layout::as_grey(bytes)?) } else { None };
     if let Some(grey) = &grey {
         reader = open(grey)?;
@@ -74,7 +74,7 @@ fn open(bytes: &[u8]) -> Result<Reader<'_>> {
     Ok(Decoder::new(Cursor::new(bytes)).map_err(error)?.with_limits(limits))
 }
 
-/// The strips or tiles that are needed, in the order of the file.
+/// The strips or tiles to read, in the order of the file.
 fn places(reader: &mut Reader<'_>, layout: &Layout, sizes: &Sizes) -> Result<Vec<Place>> {
     let (width, height) = reader.dimensions().map_err(error)?;
     let (chunk_width, chunk_height) = match reader.get_chunk_type() {
@@ -85,7 +85,7 @@ fn places(reader: &mut Reader<'_>, layout: &Layout, sizes: &Sizes) -> Result<Vec
         return Err(Error::image_decode("TIFF: strips or tiles without pixels"));
     }
     let (across, down) = (width.div_ceil(chunk_width), height.div_ceil(chunk_height));
-    // What lies beyond the edge is decoded too.
+    // Pixels beyond the edge are decoded too.
     sizes.check(across.saturating_mul(chunk_width), down.saturating_mul(chunk_height))?;
     let count = match reader.get_chunk_type() {
         ChunkType::Strip => reader.strip_count(),
@@ -105,7 +105,7 @@ fn places(reader: &mut Reader<'_>, layout: &Layout, sizes: &Sizes) -> Result<Vec
     Ok(places)
 }
 
-/// How the image has to be turned: by its own tag, or by that in its XMP packet.
+/// How to turn the image upright: by its own tag, or by the one in its XMP packet.
 fn turn(reader: &mut Reader<'_>) -> Result<Orientation> {
     if reader.find_tag(DNG_VERSION).map_err(error)?.is_some() {
         return Err(raw_photo());
@@ -128,12 +128,12 @@ fn turn(reader: &mut Reader<'_>) -> Result<Orientation> {
     Ok(orientation::orientation(None, xmp.as_deref()))
 }
 
-/// Strips or tiles that are JPEG files each, with their tables in common.
+/// Strips or tiles that are JPEG files with shared tables.
 struct Coded<'a> {
     bytes: &'a [u8],
     offsets: Vec<u64>,
     lengths: Vec<u64>,
-    /// The start of every one: the marker that it begins with, the colours that it has, and the tables.
+    /// The start of every file: its first marker, its colours and the tables.
     start: Vec<u8>,
 }
 
@@ -146,7 +146,7 @@ impl<'a> Coded<'a> {
         let offsets = reader.get_tag_u64_vec(offsets).map_err(error)?;
         let lengths = reader.get_tag_u64_vec(lengths).map_err(error)?;
         let mut start = b"\xff\xd8".to_vec();
-        // The tags say what the components are, and not their numbers in the JPEG: Adobe's segment tells that to its decoder.
+        // Only the TIFF tags state the components; an Adobe segment passes them to the JPEG decoder.
         match layout.colours {
             Colours::Rgb => start.extend(b"\xff\xee\0\x0eAdobe\0\x64\0\0\0\0\0"),
             Colours::YCbCr => start.extend(b"\xff\xee\0\x0eAdobe\0\x64\0\0\0\0\x01"),
@@ -161,7 +161,7 @@ impl<'a> Coded<'a> {
         Ok(Coded { bytes, offsets, lengths, start })
     }
 
-    /// Decodes one, which is no larger than `most` columns and rows.
+    /// Decodes one strip or tile of at most `most` columns and rows.
     fn part(&self, index: usize, most: (u32, u32), allow_truncated: bool) -> Result<jpeg::Photo> {
         let part = self.offsets.get(index).zip(self.lengths.get(index)).and_then(|(offset, length)| {
             let start = usize::try_from(*offset).ok()?;
