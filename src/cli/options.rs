@@ -46,7 +46,13 @@ pub(crate) struct Global {
     /// Choose kernels by rules alone, whatever was measured before or comes with residua
     #[arg(long, global = true, conflicts_with_all = ["tune", "retune"])]
     pub(crate) no_tune: bool,
-    /// Leave out tensors that lie beside the network (another head, a copy of the weights), instead of refusing the model
+    /// The network of a file to take, where it holds several (teacher, encoder_k) or more than one that classifies (backbone.body)
+    ///
+    /// It is named by the prefix of its tensors, or what of that is no wrapper's name; all other tensors are left out. Without this option
+    /// it is the only one that is no average of another: student before teacher, encoder_q before encoder_k, the model before its EMA.
+    #[arg(long, global = true, value_name = "NAME")]
+    pub(crate) part: Option<String>,
+    /// Leave out modules around the network that may take part in what it computes, instead of refusing the model
     #[arg(long, global = true)]
     pub(crate) allow_extra: bool,
     /// Take no notice of the config.json that lies beside a model's file
@@ -65,10 +71,12 @@ pub(crate) struct Global {
     /// stride-in=1x1|3x3: the convolution of a bottleneck that strides.
     /// dilation=none|layer3+layer4: stages that dilate instead of striding (torchvision's replace_stride_with_dilation).
     /// output-stride=8|16|32: the same, as timm says it.
-    /// global-pool=avg|max|avgmax|catavgmax|none: what becomes of the last map before the head.
+    /// global-pool=avg|max|avgmax|catavgmax|catmaxavg|none: what becomes of the last map before the head.
     /// norm-eps=1e-5: what batch normalisation adds to the variance.
     /// activation=relu|leaky_relu:0.01|silu|gelu|hard_swish|elu|...: the names of timm, torch and transformers.
     /// block-activation=...: the one between the convolutions of a block, where that is another.
+    /// head-activation=...: the one between the linear layers of a head.
+    /// head=none: the head is left out, so that the network ends in its features.
     #[arg(long, global = true, value_name = "KEY=VALUE,...", verbatim_doc_comment)]
     pub(crate) structure: Option<Structure>,
     /// Use what is in the cache of the hub, and no network (also: the variable HF_HUB_OFFLINE)
@@ -95,10 +103,10 @@ pub(crate) struct Global {
     /// Resampling filter
     #[arg(long, global = true, value_enum, help_heading = "Preprocessing, instead of the model's own")]
     pub(crate) filter: Option<Filter>,
-    /// Mean of red, green and blue in 0..1
+    /// Mean of red, green and blue in 0..1, or of grey values
     #[arg(long, global = true, value_name = "R,G,B", value_parser = triple, help_heading = "Preprocessing, instead of the model's own")]
     pub(crate) mean: Option<[f32; 3]>,
-    /// Standard deviation of red, green and blue in 0..1
+    /// Standard deviation of red, green and blue in 0..1, or of grey values
     #[arg(long, global = true, value_name = "R,G,B", value_parser = triple, help_heading = "Preprocessing, instead of the model's own")]
     pub(crate) std: Option<[f32; 3]>,
     /// Class names: a name a line, a JSON list, a JSON object from index to name or from name to index, or imagenet_class_index.json
@@ -136,5 +144,9 @@ fn threads(text: &str) -> Result<NonZero<usize>, String> {
 fn triple(text: &str) -> Result<[f32; 3], String> {
     let numbers: Result<Vec<f32>, _> = text.split(',').map(|part| part.trim().parse()).collect();
     let numbers = numbers.map_err(|error| error.to_string())?;
-    numbers.try_into().map_err(|_| "three numbers, with commas between them".into())
+    match numbers[..] {
+        [grey] => Ok([grey; 3]),
+        [r, g, b] => Ok([r, g, b]),
+        _ => Err("three numbers with commas between them, or one".into()),
+    }
 }

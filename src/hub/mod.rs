@@ -50,13 +50,16 @@ use crate::{Error, Result, error::HubFailure};
 /// The weights.
 const WEIGHTS: &str = "model.safetensors";
 
+/// The weights of a repository without those, where pickles are read.
+const PICKLED: &str = "pytorch_model.bin";
+
 /// What is fetched of a repository, the largest last; any but the weights may be missing there.
 const FILES: [&str; 3] = ["config.json", "preprocessor_config.json", WEIGHTS];
 
 /// A model's files at one commit, on this machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Snapshot {
-    /// Holds `model.safetensors` and, where the repository has them, `config.json` and `preprocessor_config.json`.
+    /// Holds `model.safetensors`, or `pytorch_model.bin` in its place, and, where the repository has them, `config.json` and `preprocessor_config.json`.
     pub folder: PathBuf,
     /// Hash of the commit, 40 hexadecimal digits.
     pub commit: String,
@@ -66,7 +69,7 @@ impl Hub {
     /// The model out of the cache; what is not there or damaged is fetched, unless [`Hub::offline`].
     ///
     /// # Errors
-    /// [`Error::Hub`]; [`Error::ModelFormat`] for a repository that has weights, but none in one safetensors file.
+    /// [`Error::Hub`]; [`Error::ModelFormat`] for a repository that has weights, but none in one file that is read.
     #[doc(hidden)]
     pub fn open(&self, id: &ModelId) -> Result<Snapshot> {
         let repository = Repository::new(self, id)?;
@@ -104,7 +107,15 @@ impl Hub {
                         revision = commit;
                     }
                     if name == WEIGHTS {
-                        return Err(no_weights(&client, repository.id, &revision)?);
+                        let Found::File(file) = client.find(&revision, PICKLED)? else {
+                            return Err(no_weights(&client, repository.id, &revision)?);
+                        };
+                        if !cfg!(feature = "pth") {
+                            return Err(not_read(repository.id));
+                        }
+                        repository.set_ref(&file.commit)?;
+                        download::to_cache(self, &client, repository, &file)?;
+                        revision = file.commit;
                     }
                 }
             }
@@ -128,20 +139,19 @@ fn not_cached(repository: &Repository<'_>) -> Error {
     id.failed(HubFailure::NotCached, reason)
 }
 
-/// Why a repository without `model.safetensors` is of no use: by what it has instead.
+/// Why a repository without weights in one file is of no use: by what it has instead.
 fn no_weights(client: &Client<'_>, id: &ModelId, revision: &str) -> Result<Error> {
-    let (found, hint) = if matches!(client.find(revision, "model.safetensors.index.json")?, Found::File(_)) {
-        (
-            "weights in several files (model.safetensors.index.json)",
-            "a checkpoint is one file here: save it again with a larger max_shard_size",
-        )
-    } else if matches!(client.find(revision, "pytorch_model.bin")?, Found::File(_)) {
-        (
-            "a pickle (pytorch_model.bin)",
-            "convert it once in Python: safetensors.torch.save_file(torch.load(\"pytorch_model.bin\", weights_only=True), \"model.safetensors\")",
-        )
-    } else {
+    if !matches!(client.find(revision, "model.safetensors.index.json")?, Found::File(_)) {
         return Ok(id.failed(HubFailure::NoFile, format!("the repository has no {WEIGHTS}")));
-    };
+    }
+    let found = "weights in several files (model.safetensors.index.json)";
+    let hint = "a checkpoint is one file here: save it again with a larger max_shard_size";
     Ok(Error::ModelFormat { model: id.to_string(), found, hint })
+}
+
+/// The error for a repository with weights that this build does not read.
+fn not_read(id: &ModelId) -> Error {
+    let (found, hint) =
+        ("a pickle (pytorch_model.bin)", "builds with the feature pth read it, and run none of its code");
+    Error::ModelFormat { model: id.to_string(), found, hint }
 }
