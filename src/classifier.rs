@@ -66,7 +66,8 @@ impl Classifier {
     /// # Errors
     /// `image.*` if it has no pixels.
     pub fn preprocess(&self, image: &DynamicImage) -> Result<Pixels> {
-        self.0.model.preprocess.pixels(image)
+        let preprocess = &self.0.model.preprocess;
+        if self.network().graph().channels() == 1 { preprocess.grey_pixels(image) } else { preprocess.pixels(image) }
     }
 
     /// The classes of preprocessed images, in one batch.
@@ -79,7 +80,7 @@ impl Classifier {
             return Ok(Vec::new());
         }
         self.0.model.check_classes()?;
-        let logits = self.0.executor.output(&self.0.model.preprocess.batch(pixels)?).await?;
+        let logits = self.of_pixels(pixels, false).await?;
         let prediction = |n| {
             let scores = self.0.model.scoring.scores(logits.image(n));
             Prediction::new(scores, self.0.model.labels.clone())
@@ -116,9 +117,21 @@ impl Classifier {
         if pixels.is_empty() {
             return Ok(Vec::new());
         }
-        let wanted = self.network().graph().features();
-        let features = self.0.executor.finite(&self.0.model.preprocess.batch(pixels)?, wanted).await?;
+        let features = self.of_pixels(pixels, true).await?;
         Ok((0..pixels.len()).map(|n| features.image(n).to_vec()).collect())
+    }
+
+    /// The features of preprocessed images, or else the network's output.
+    async fn of_pixels(&self, pixels: &[Pixels], features: bool) -> Result<Tensor> {
+        let Inner { executor, model, .. } = &*self.0;
+        let graph = self.network().graph();
+        let wanted = if features { graph.features() } else { graph.output() };
+        let batch = model.preprocess.batch(pixels)?;
+        match graph.channels() {
+            3 => executor.finite(&batch, wanted).await,
+            1 => executor.finite(&batch.first_channel(), wanted).await,
+            channels => Err(no_photos(channels)),
+        }
     }
 
     /// Calls `each` with the cosine similarities of all `queries` to all `vectors`, part by part: vectors in chunks that fit the device,
@@ -195,8 +208,12 @@ impl Classifier {
                 maps.get_or_init(|| made)
             }
         };
-        let input = model.preprocess.batch(&[self.preprocess(image)?])?;
-        let maps = maps.output(&input).await?;
+        let batch = model.preprocess.batch(&[self.preprocess(image)?])?;
+        let maps = match self.network().graph().channels() {
+            3 => maps.output(&batch).await?,
+            1 => maps.output(&batch.first_channel()).await?,
+            channels => return Err(no_photos(channels)),
+        };
         let biases = explain::biases(executor.network(), model.classes)?;
         explain::explanation(&maps, &biases, model, class, model.preprocess.region(image.width(), image.height()))
     }
@@ -255,7 +272,7 @@ impl Classifier {
     /// The shape of `batch` preprocessed images.
     pub fn input_shape(&self, batch: usize) -> Shape {
         let Preprocess { height, width, .. } = self.0.model.preprocess;
-        Shape::new(batch, 3, height, width)
+        Shape::new(batch, self.network().graph().channels(), height, width)
     }
 
     /// The device that is used.
@@ -283,6 +300,14 @@ impl Classifier {
     pub fn notes(&self) -> Vec<Note> {
         self.0.notes.iter().cloned().chain(self.0.executor.notes()).collect()
     }
+}
+
+/// The error for a network that reads something else than photos.
+fn no_photos(channels: usize) -> Error {
+    let reason = format!(
+        "the network reads {channels} channels, and photos have three, or one of grey values: give it normalised values"
+    );
+    Error::Shape { node: "input".into(), reason }
 }
 
 /// Whether a tensor is as large as it says, and finite throughout.

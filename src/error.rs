@@ -6,11 +6,12 @@
 //! |---|---|---|
 //! | `io` | a file or folder cannot be read or written, or does not fit into memory | see path and reason |
 //! | `model.truncated` | a checkpoint ends early | fetch it again |
-//! | `model.header` | a checkpoint's header is malformed: JSON, offsets, lengths, bytes behind the end, a tensor named twice | fetch it again, or save it anew with safetensors |
-//! | `model.format` | a pickle, ONNX, GGUF, archive, git-LFS pointer or page in place of safetensors | convert or fetch it as the message says |
+//! | `model.header` | a checkpoint's header is malformed: JSON, pickle, offsets, lengths, bytes behind the end, a tensor named twice | fetch it again, or save it anew with safetensors |
+//! | `model.format` | an ONNX, GGUF, archive, git-LFS pointer or page in place of safetensors, or a pickle for a build without the feature `pth` | convert or fetch it as the message says |
+//! | `model.part` | a checkpoint holds several networks, or not the one that was asked for | [`Builder::part`](crate::Builder::part) names one of those in the message |
 //! | `model.unknown_architecture` | the tensors are those of no supported network | see the supported ones in the message |
 //! | `model.missing_tensor` | the network needs tensors that are not there | fetch the whole checkpoint |
-//! | `model.unexpected_tensor` | there are tensors that the network has no place for | [`Builder::allow_extra`](crate::Builder::allow_extra) leaves out those that lie beside the network |
+//! | `model.unexpected_tensor` | there are tensors that the network has no place for | [`Builder::part`](crate::Builder::part) takes the network alone, and [`Builder::allow_extra`](crate::Builder::allow_extra) leaves out what lies beside it |
 //! | `model.shape` | a tensor has another shape than its place | the checkpoint is of another network |
 //! | `model.dtype` | weights are stored as integers, in 8 bits or complex | save them as F32, F16, BF16 or F64 |
 //! | `model.value` | a weight is NaN or infinite, or a variance negative | [`Builder::allow_nonfinite`](crate::Builder::allow_nonfinite) opens it to look at it |
@@ -109,8 +110,8 @@ pub enum Error {
         /// What is missing.
         reason: String,
     },
-    /// The safetensors header is malformed (its JSON, its offsets, its lengths, a tensor named twice).
-    #[error("{model}: not a valid safetensors file: {reason}")]
+    /// The header is malformed (its JSON or pickle, its offsets, its lengths, a tensor named twice).
+    #[error("{model}: not a valid checkpoint: {reason}")]
     #[non_exhaustive]
     ModelHeader {
         /// File or model name.
@@ -129,6 +130,15 @@ pub enum Error {
         found: &'static str,
         /// The way out.
         hint: &'static str,
+    },
+    /// The checkpoint holds several networks and none was named, or not the one that was.
+    #[error("{model}: {reason}")]
+    #[non_exhaustive]
+    ModelPart {
+        /// File or model name.
+        model: String,
+        /// The networks in it.
+        reason: String,
     },
     /// No builder recognises the tensors.
     #[error("{model}: unsupported architecture: {reason}")]
@@ -428,6 +438,7 @@ impl Error {
             Error::ModelTruncated { .. } => "model.truncated",
             Error::ModelHeader { .. } => "model.header",
             Error::ModelFormat { .. } => "model.format",
+            Error::ModelPart { .. } => "model.part",
             Error::UnknownArchitecture { .. } => "model.unknown_architecture",
             Error::MissingTensor { .. } => "model.missing_tensor",
             Error::UnexpectedTensor { .. } => "model.unexpected_tensor",

@@ -33,6 +33,30 @@ pub enum Note {
     LeftOut(Vec<String>),
     /// Weights that are NaN or infinite: the tensors, each with how many of its values are.
     NotFinite(Vec<String>),
+    /// The network lies under a prefix that is more than a wrapper's.
+    #[non_exhaustive]
+    FoundUnder {
+        /// What the names of its tensors begin with.
+        prefix: String,
+        /// What those of its head begin with, if that lies beside it.
+        head: Option<String>,
+    },
+    /// The model is a pickle, which was read by a machine that runs no code.
+    Pickled,
+    /// One of several networks of the file is used.
+    #[non_exhaustive]
+    PartTaken {
+        /// Its name.
+        part: String,
+        /// Names of the others.
+        others: Vec<String>,
+    },
+    /// Nothing states what stands between the linear layers of the head.
+    HeadActivationAssumed,
+    /// The head is the first layer of a sequence of which the others hold no tensors.
+    HeadFollowed,
+    /// Nothing states how the values of grey photos are normalised.
+    GreyAssumed,
     /// Nothing states whether max pooling follows the 3x3 convolution of the stem.
     StemPoolAssumed,
     /// The size that the model is tested at was asked for, and none is stated.
@@ -133,6 +157,26 @@ impl fmt::Display for Note {
                 write!(f, "left out, as the architecture has no place for them: {}", some(names))
             }
             Note::NotFinite(tensors) => write!(f, "values that are not finite are in {}", some(tensors)),
+            Note::FoundUnder { prefix, head: None } => write!(f, "the network was found under the prefix {prefix}"),
+            Note::FoundUnder { prefix, head: Some(head) } => {
+                write!(f, "the network was found under the prefix {prefix}, its head under {head}")
+            }
+            Note::Pickled => f.write_str("the pickle was read without running any of its code"),
+            Note::PartTaken { part, others } => {
+                write!(f, "of several networks in the file {part} is used; the others are {}", some(others))
+            }
+            Note::HeadActivationAssumed => f.write_str(
+                "nothing shows what stands between the linear layers of the head; taken is ReLU, as in most (the structure \
+                 `head-activation=relu`; others are `gelu`, `tanh`, `identity`, ...)",
+            ),
+            Note::HeadFollowed => f.write_str(
+                "the head is the first of a sequence, and what follows it holds no weights (LogSoftmax, Sigmoid, Dropout): logits are \
+                 taken before that, and scores are made of them",
+            ),
+            Note::GreyAssumed => f.write_str(
+                "nothing states how grey photos are normalised; taken is a mean of 0.449 and a deviation of 0.226, those of ImageNet's \
+                 colours together",
+            ),
             Note::StemPoolAssumed => f.write_str(
                 "nothing states whether max pooling follows the 3x3 convolution of the stem; taken is that none does, as in most \
                  networks for CIFAR (the structure `stem-pool=none`; the other is `stem-pool=max`)",

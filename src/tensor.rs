@@ -137,6 +137,12 @@ impl PixelBatch {
         }
         Tensor::new(self.shape, data)
     }
+
+    /// The numbers of the first channel alone.
+    pub(crate) fn first_channel(&self) -> Tensor {
+        let values = self.bytes.iter().step_by(3).map(|&value| self.table[0][usize::from(value)]);
+        Tensor::new(Shape { c: 1, ..self.shape }, values.collect())
+    }
 }
 
 /// The input of a network.

@@ -38,6 +38,7 @@ pub(crate) struct Settings {
     pub(crate) exif: bool,
     allow_truncated: bool,
     strict: bool,
+    part: Option<String>,
     allow_extra: bool,
     allow_nonfinite: bool,
     no_config: bool,
@@ -75,6 +76,9 @@ impl Settings {
         builder = builder.deterministic(self.deterministic).tune(self.tune()).test_size(self.test_size);
         builder = builder.allow_extra(self.allow_extra).allow_nonfinite(self.allow_nonfinite).no_config(self.no_config);
         builder = builder.decode(self.decode());
+        if let Some(part) = &self.part {
+            builder = builder.part(part);
+        }
         if let Some(folder) = environment::cache_folder() {
             builder = builder.faults(faults::known(&folder)).cache(folder);
         }

@@ -1,4 +1,4 @@
-//! A safetensors file on disk, read in two steps: the header, and once the network is known to be one of ours the rest.
+//! A file of tensors on disk, read in two steps: the header, and once the network is known to be one of ours the rest.
 
 use std::{
     fs::{self, File},
@@ -8,9 +8,11 @@ use std::{
 
 use memmap2::MmapMut;
 
+#[cfg(feature = "pth")]
+use super::pth::{self, Pickled};
 use super::{
     format,
-    header::{self, Header},
+    header::{self, Header, TensorEntry},
 };
 use crate::{Error, Result};
 
@@ -18,7 +20,14 @@ use crate::{Error, Result};
 const HEAD: u64 = 512;
 
 /// An open file of which the header has been read.
-pub(super) struct OpenFile {
+pub(super) enum OpenFile {
+    Plain(Plain),
+    #[cfg(feature = "pth")]
+    Pickled(Pickled),
+}
+
+/// A safetensors file.
+pub(super) struct Plain {
     path: PathBuf,
     file: File,
     length: u64,
@@ -46,21 +55,50 @@ impl OpenFile {
         let length = found.len();
         let mut bytes = Vec::new();
         file.by_ref().take(HEAD).read_to_end(&mut bytes).map_err(failed)?;
+        #[cfg(feature = "pth")]
+        if !format::looks_like_safetensors(&bytes) && pth::begins(&bytes) {
+            let (file, header) = Pickled::open(path, &bytes, length)?;
+            return Ok((OpenFile::Pickled(file), header));
+        }
         format::refuse_foreign(&name, &bytes)?;
         let end = header::end(&name, &bytes, length)?;
         let missing = end.saturating_sub(bytes.len());
         file.by_ref().take(missing as u64).read_to_end(&mut bytes).map_err(failed)?;
         let Some(head) = bytes.get(..end) else { return Err(changed(&name)) };
         let header = header::parse(&name, head, length - end as u64)?;
-        Ok((OpenFile { path: path.into(), file, length, bytes }, header))
+        Ok((OpenFile::Plain(Plain { path: path.into(), file, length, bytes }), header))
     }
 
+    /// Whether it is a pickle.
+    pub(super) fn is_pickled(&self) -> bool {
+        match self {
+            OpenFile::Plain(_) => false,
+            #[cfg(feature = "pth")]
+            OpenFile::Pickled(_) => true,
+        }
+    }
+
+    /// The bytes that hold the tensors of its header, those at positions that are `wanted` at least.
+    ///
+    /// # Errors
+    /// [`Error::Io`], also if there is no memory for them; [`Error::ModelTruncated`] if the file has become shorter.
+    #[cfg_attr(not(feature = "pth"), expect(unused_variables, reason = "only pickles are read in parts"))]
+    pub(super) fn read(self, header: &[TensorEntry], wanted: impl Fn(usize) -> bool) -> Result<MmapMut> {
+        match self {
+            OpenFile::Plain(file) => file.read(),
+            #[cfg(feature = "pth")]
+            OpenFile::Pickled(file) => file.read(header, wanted),
+        }
+    }
+}
+
+impl Plain {
     /// All bytes of the file.
     ///
     /// # Errors
     /// [`Error::Io`], also if there is no memory for them; [`Error::ModelTruncated`] if the file has become shorter.
-    pub(super) fn read(mut self) -> Result<MmapMut> {
-        let OpenFile { path, length, bytes: head, .. } = &self;
+    fn read(mut self) -> Result<MmapMut> {
+        let Plain { path, length, bytes: head, .. } = &self;
         let room = usize::try_from(*length).ok().and_then(|length| memory(length).ok());
         let Some(mut bytes) = room else {
             let reason = format!("its {length} bytes do not fit into memory");
@@ -77,7 +115,7 @@ impl OpenFile {
 }
 
 /// Zeroed memory, in huge pages where the system has them: with small ones, getting the memory takes longer than reading the file.
-fn memory(bytes: usize) -> io::Result<MmapMut> {
+pub(super) fn memory(bytes: usize) -> io::Result<MmapMut> {
     let memory = MmapMut::map_anon(bytes)?;
     #[cfg(target_os = "linux")]
     if let Err(error) = memory.advise(memmap2::Advice::HugePage) {

@@ -1,13 +1,13 @@
-//! Files that are given in place of safetensors, told apart by their first bytes. None of them is opened: a pickle
-//! runs code when it is loaded.
+//! Files that are given in place of safetensors, told apart by their first bytes.
 
 use crate::{Error, Result};
 
 /// Largest header that is read: a tenth of what the format allows, and ten times that of the deepest supported network.
 pub(super) const MAX_HEADER: u64 = 10_000_000;
 
-const PICKLE: &str = "pickles run code when loaded and are never read; convert it once with Python: \
-     safetensors.torch.save_file(torch.load(FILE, weights_only=True), 'model.safetensors')";
+/// Pickles are read from files alone, and only by builds with the feature.
+const PICKLE: &str = "it is read from a file, by the command and by builds with the feature pth, which run none of its code; convert it \
+     with `residua convert`, or once with Python: safetensors.torch.save_file(torch.load(FILE, weights_only=True), 'model.safetensors')";
 const EXPORTED: &str = "give the checkpoint that it was exported from as safetensors";
 const COMPRESSED: &str = "decompress it first";
 
@@ -27,7 +27,7 @@ pub(super) fn refuse_foreign(name: &str, bytes: &[u8]) -> Result<()> {
 }
 
 /// A plausible header length and an opening brace: the lengths of headers can look like any of the marks below.
-fn looks_like_safetensors(bytes: &[u8]) -> bool {
+pub(super) fn looks_like_safetensors(bytes: &[u8]) -> bool {
     match bytes.split_first_chunk::<8>() {
         Some((length, rest)) => u64::from_le_bytes(*length) <= MAX_HEADER && rest.first() == Some(&b'{'),
         None => false,

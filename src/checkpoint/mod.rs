@@ -13,6 +13,8 @@ mod header;
 mod json;
 mod names;
 mod preprocess_config;
+#[cfg(feature = "pth")]
+mod pth;
 mod published;
 mod shards;
 mod synthetic;
@@ -25,7 +27,7 @@ use std::{
     collections::BTreeMap,
     fmt,
     hash::Hasher,
-    ops::{Deref, Range},
+    ops::Deref,
     path::Path,
     sync::{Arc, OnceLock},
 };
@@ -37,9 +39,9 @@ use file::OpenFile;
 use fnv::FnvHasher;
 use header::{Header, TensorEntry};
 use memmap2::MmapMut;
+pub(crate) use names::Reading;
 pub use preprocess_config::{Framing, PreprocessConfig};
 pub use published::published;
-use safetensors::Dtype;
 use shards::Shards;
 pub use synthetic::Synthetic;
 
@@ -74,30 +76,25 @@ pub fn shard_files(place: &str, index: &str) -> Result<Vec<String>> {
 /// A safetensors file in memory, or several that make one checkpoint. Clones share the bytes.
 #[derive(Clone)]
 pub struct Checkpoint {
-    content: Arc<Content>,
+    files: Arc<Vec<Bytes>>,
+    directory: Arc<Directory>,
     nonfinite: bool,
-}
-
-struct Content {
-    files: Vec<Bytes>,
-    directory: Directory,
 }
 
 /// What the headers say, in torchvision's spelling.
 struct Directory {
     name: String,
+    tensors: Vec<TensorEntry>,
     entries: BTreeMap<String, Entry>,
     shapes: BTreeMap<String, Vec<usize>>,
     metadata: BTreeMap<String, String>,
+    reading: Reading,
 }
 
-/// Where a tensor lies.
+/// A tensor of the network.
 struct Entry {
-    /// Its name in the file.
-    source: String,
-    dtype: Dtype,
-    file: usize,
-    bytes: Range<usize>,
+    /// Its position among the tensors of the files.
+    position: usize,
     /// The largest magnitude of its values, once they were looked at.
     largest: OnceLock<f32>,
 }
@@ -152,25 +149,60 @@ impl Headers {
         &self.directory.metadata
     }
 
-    /// Reads the rest.
+    /// As [`Checkpoint::reading`].
+    pub(crate) fn reading(&self) -> &Reading {
+        &self.directory.reading
+    }
+
+    /// As [`Checkpoint::part`].
+    ///
+    /// # Errors
+    /// Those of that.
+    pub(crate) fn part(self, part: &str) -> Result<Self> {
+        Ok(Headers { directory: self.directory.part(part)?, files: self.files })
+    }
+
+    /// Whether one of its files is a pickle.
+    pub(crate) fn are_pickled(&self) -> bool {
+        self.files.iter().any(OpenFile::is_pickled)
+    }
+
+    /// Reads the tensors of the network, and all others where that is one step.
     ///
     /// # Errors
     /// [`Error::Io`], also if there is no memory for it; [`Error::ModelTruncated`] if a file has become shorter.
     pub(crate) fn read(self) -> Result<Checkpoint> {
-        let files = self.files.into_iter().map(|file| file.read().map(Bytes::Read)).collect::<Result<_>>()?;
-        Ok(Checkpoint::assemble(files, self.directory))
+        let wanted: Vec<usize> = self.directory.entries.values().map(|entry| entry.position).collect();
+        self.read_those(|position| wanted.contains(&position))
+    }
+}
+
+impl Headers {
+    /// As [`Headers::read`], of the tensors at positions that are `wanted` at least.
+    fn read_those(self, wanted: impl Fn(usize) -> bool) -> Result<Checkpoint> {
+        let Headers { files, directory } = self;
+        let mut first = 0;
+        let mut bytes = Vec::new();
+        for (number, file) in files.into_iter().enumerate() {
+            let count = directory.tensors[first..].iter().take_while(|tensor| tensor.file == number).count();
+            let own = &directory.tensors[first..first + count];
+            bytes.push(Bytes::Read(file.read(own, |position| wanted(first + position))?));
+            first += count;
+        }
+        Ok(Checkpoint::assemble(bytes, directory))
     }
 }
 
 impl Checkpoint {
-    /// Reads the file at `path`, whose text becomes the checkpoint's name. A path that ends in `.index.json` stands for all files
+    /// Reads the file at `path`, whose text becomes the checkpoint's name: safetensors, or with the feature `pth` what `torch.save`
+    /// writes, of which no code is run. A path that ends in `.index.json` stands for all files
     /// that it names beside it.
     ///
     /// # Errors
     /// [`Error::Io`], those of [`Checkpoint::from_bytes`], and [`Error::ConfigPath`] if an index names a file elsewhere. A file of
     /// another kind is recognised by its first bytes and not read any further.
     pub fn open(path: &Path) -> Result<Self> {
-        Headers::open(path)?.read()
+        Headers::open(path)?.read_those(|_| true)
     }
 
     /// Takes the bytes of a safetensors file; `name` is used in messages.
@@ -189,7 +221,22 @@ impl Checkpoint {
     }
 
     fn assemble(files: Vec<Bytes>, directory: Directory) -> Self {
-        Checkpoint { content: Arc::new(Content { files, directory }), nonfinite: false }
+        Checkpoint { files: Arc::new(files), directory: Arc::new(directory), nonfinite: false }
+    }
+
+    /// The same checkpoint, of which only the network `part` is looked at: see [`Builder::part`](crate::Builder::part).
+    ///
+    /// # Errors
+    /// [`Error::ModelPart`] if there is no such network, or several.
+    pub(crate) fn part(&self, part: &str) -> Result<Self> {
+        let Directory { name, tensors, metadata, .. } = &*self.directory;
+        let directory = Directory::read(name, tensors.clone(), metadata.clone(), Some(part))?;
+        Ok(Checkpoint { directory: Arc::new(directory), ..self.clone() })
+    }
+
+    /// How the names of its tensors were read.
+    pub(crate) fn reading(&self) -> &Reading {
+        &self.directory.reading
     }
 
     /// The same checkpoint, of which [`Checkpoint::tensor`] also gives values that are NaN or infinite.
@@ -202,25 +249,25 @@ impl Checkpoint {
     /// The name it was opened under.
     #[doc(hidden)]
     pub fn name(&self) -> &str {
-        &self.content.directory.name
+        &self.directory.name
     }
 
     /// Shape of every tensor, by its name in torchvision spelling. Counters of batches are left out.
     pub fn shapes(&self) -> &BTreeMap<String, Vec<usize>> {
-        &self.content.directory.shapes
+        &self.directory.shapes
     }
 
     /// The free text that the file carries beside its tensors (`__metadata__`).
     #[doc(hidden)]
     pub fn metadata(&self) -> &BTreeMap<String, String> {
-        &self.content.directory.metadata
+        &self.directory.metadata
     }
 
     /// The 64-bit FNV-1a hash of the file's bytes, of several files one after the other.
     #[doc(hidden)]
     pub fn fingerprint(&self) -> u64 {
         let mut hasher = FnvHasher::default();
-        self.content.files.iter().for_each(|file| hasher.write(file));
+        self.files.iter().for_each(|file| hasher.write(file));
         hasher.finish()
     }
 
@@ -236,7 +283,7 @@ impl Checkpoint {
     ///   that batch normalisation cannot take the root of.
     pub fn tensor(&self, name: &str, shape: &[usize]) -> Result<Cow<'_, [f32]>> {
         let (entry, _) = self.checked(name, shape)?;
-        Ok(self.content.widened(entry).unwrap_or_default())
+        Ok(self.widened(entry).unwrap_or_default())
     }
 
     /// The largest magnitude among the values of the tensor `name`, infinite or NaN if one of them is and may be. Each tensor is
@@ -250,7 +297,7 @@ impl Checkpoint {
 
     /// The tensor `name`, if its shape, type and values are as they should be, with the largest magnitude of them.
     fn checked(&self, name: &str, shape: &[usize]) -> Result<(&Entry, f32)> {
-        let Content { files, directory } = &*self.content;
+        let directory = &*self.directory;
         let model = || directory.name.clone();
         let (Some(entry), Some(got)) = (directory.entries.get(name), directory.shapes.get(name)) else {
             return Err(Error::MissingTensor {
@@ -260,7 +307,8 @@ impl Checkpoint {
                 names: name.into(),
             });
         };
-        let tensor = || entry.source.clone();
+        let TensorEntry { name: source, dtype, .. } = &directory.tensors[entry.position];
+        let tensor = || source.clone();
         if without_ones(got) != without_ones(shape) {
             return Err(Error::TensorShape {
                 model: model(),
@@ -269,50 +317,73 @@ impl Checkpoint {
                 got: got.clone(),
             });
         }
-        let bytes = &files[entry.file][entry.bytes.clone()];
+        let bytes = self.bytes(entry);
         let largest = match entry.largest.get() {
             Some(largest) => *largest,
             None => {
-                let largest = values::largest(bytes, entry.dtype).ok_or_else(|| Error::TensorDtype {
+                let largest = values::largest(bytes, *dtype).ok_or_else(|| Error::TensorDtype {
                     model: model(),
                     tensor: tensor(),
-                    dtype: entry.dtype.to_string(),
+                    dtype: dtype.to_string(),
                 })?;
                 *entry.largest.get_or_init(|| largest)
             }
         };
         let variance = name.ends_with("running_var");
         if (variance || !largest.is_finite())
-            && let Some(values) = self.content.widened(entry)
+            && let Some(values) = self.widened(entry)
             && let Some(bad) = values::first_bad(&values, variance, self.nonfinite)
         {
-            let value = values::describe(bytes, entry.dtype, bad, values[bad]);
+            let value = values::describe(bytes, *dtype, bad, values[bad]);
             return Err(Error::TensorValue { model: model(), tensor: tensor(), index: bad, value });
         }
         Ok((entry, largest))
     }
-}
 
-impl Content {
     /// The values of a tensor, if it has a weight type.
     fn widened(&self, entry: &Entry) -> Option<Cow<'_, [f32]>> {
-        values::widen(&self.files[entry.file][entry.bytes.clone()], entry.dtype)
+        values::widen(self.bytes(entry), self.directory.tensors[entry.position].dtype)
+    }
+
+    fn bytes(&self, entry: &Entry) -> &[u8] {
+        let TensorEntry { file, bytes, .. } = &self.directory.tensors[entry.position];
+        &self.files[*file][bytes.clone()]
     }
 }
 
 impl Directory {
     fn new(name: &str, tensors: Vec<TensorEntry>, metadata: BTreeMap<String, String>) -> Result<Self> {
-        let canonical = names::canonical(tensors.iter().map(|t| (t.name.as_str(), t.shape.as_slice())))
-            .map_err(|reason| Error::model_header(name, reason))?;
+        Self::read(name, tensors, metadata, None)
+    }
+
+    /// The same of the network `part`.
+    ///
+    /// # Errors
+    /// [`Error::ModelPart`] if there is no such network, or several.
+    fn part(self, part: &str) -> Result<Self> {
+        Self::read(&self.name, self.tensors, self.metadata, Some(part))
+    }
+
+    fn read(
+        name: &str,
+        tensors: Vec<TensorEntry>,
+        metadata: BTreeMap<String, String>,
+        part: Option<&str>,
+    ) -> Result<Self> {
+        let named: Vec<(&str, &[usize])> = tensors.iter().map(|t| (t.name.as_str(), t.shape.as_slice())).collect();
+        let (names, reading) = names::canonical(&named, part).map_err(|reason| Error::model_header(name, reason))?;
+        if let Some(reason) = reading.undecided.as_ref().filter(|_| part.is_some()) {
+            return Err(Error::ModelPart { model: name.into(), reason: reason.clone() });
+        }
         let mut entries = BTreeMap::new();
         let mut shapes = BTreeMap::new();
-        for (TensorEntry { name, dtype, shape, file, bytes }, canonical) in tensors.into_iter().zip(canonical) {
+        for (position, canonical) in names.into_iter().enumerate() {
             if let Some(canonical) = canonical {
-                shapes.insert(canonical.clone(), shape);
-                entries.insert(canonical, Entry { source: name, dtype, file, bytes, largest: OnceLock::new() });
+                shapes.insert(canonical.clone(), tensors[position].shape.clone());
+                entries.insert(canonical, Entry { position, largest: OnceLock::new() });
             }
         }
-        Ok(Directory { name: name.into(), entries, shapes, metadata })
+        Ok(Directory { name: name.into(), tensors, entries, shapes, metadata, reading })
     }
 }
 
@@ -324,9 +395,9 @@ fn without_ones(shape: &[usize]) -> &[usize] {
 impl fmt::Debug for Checkpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Checkpoint")
-            .field("name", &self.content.directory.name)
-            .field("tensors", &self.content.directory.entries.len())
-            .field("bytes", &self.content.files.iter().map(|file| file.len()).sum::<usize>())
+            .field("name", &self.directory.name)
+            .field("tensors", &self.directory.entries.len())
+            .field("bytes", &self.files.iter().map(|file| file.len()).sum::<usize>())
             .finish()
     }
 }

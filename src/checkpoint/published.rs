@@ -24,13 +24,17 @@ const TORCHVISION_232: [&str; 8] = [
     "resnext101_64x4d-173b62eb",
 ];
 
+/// How the names of files of weights end.
+const ENDINGS: [&str; 6] = [".safetensors", ".pth.tar", ".pth", ".pt", ".th", ".bin"];
+
 /// The preprocessing of the weights at `path`, if its file or one of its folders has the name of published weights of
-/// `architecture`: `resnet50.a1_in1k.safetensors`, `models--timm--resnet50.a1_in1k`, `resnet50-11ad3fa6.safetensors`.
+/// `architecture`: `resnet50.a1_in1k.safetensors`, `models--timm--resnet50.a1_in1k`, `resnet50-11ad3fa6.pth`.
 #[doc(hidden)]
 pub fn published(path: &str, architecture: &str) -> Option<PreprocessConfig> {
     let named = |name: &str| {
         path.split(['/', '\\']).any(|part| {
-            let front = part.strip_suffix(".safetensors").unwrap_or(part).strip_suffix(name);
+            let stem = ENDINGS.iter().find_map(|ending| part.strip_suffix(ending)).unwrap_or(part);
+            let front = stem.strip_suffix(name);
             front.is_some_and(|front| !front.ends_with(|c: char| c.is_alphanumeric() || c == '_'))
         })
     };

@@ -81,7 +81,7 @@ impl ModelArgs {
         }
         if let Some(pool) = self.global_pool.as_deref() {
             let known = if pool.is_empty() { Some(GlobalPool::None) } else { GlobalPool::parse(pool) };
-            let kinds = "avg, max, avgmax, catavgmax, each with or without fast before it, and nothing are supported";
+            let kinds = "avg, max, avgmax, catavgmax, catmaxavg, each with or without fast before it, and nothing are supported";
             structure.global_pool = Some(known.ok_or_else(|| invalid(place, "global_pool", pool, kinds))?);
         }
         if let Some(stride) = self.output_stride {
@@ -145,8 +145,9 @@ pub(super) fn preprocess(place: &str, cfg: &PretrainedCfg) -> Result<PreprocessC
 }
 
 fn framing(place: &str, mode: &str, size: (&str, &[i64]), crop_pct: (&str, f64)) -> Result<Framing> {
-    let [3, height, width] = *size.1 else {
-        return Err(invalid(place, size.0, format!("{:?}", size.1), "[3, height, width]"));
+    // The tensors show how many channels there are.
+    let [1..=i64::MAX, height, width] = *size.1 else {
+        return Err(invalid(place, size.0, format!("{:?}", size.1), "[channels, height, width]"));
     };
     let (height, width) =
         (preprocess_config::side(place, size.0, height)?, preprocess_config::side(place, size.0, width)?);

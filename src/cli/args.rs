@@ -90,7 +90,7 @@ in its metadata. An index of another model is refused.
     #[command(after_help = "Example:
   residua logits -m resnet18.safetensors --input in.safetensors --output out.safetensors
 
-IN holds a tensor \"input\" [N, 3, H, W] f32; OUT gets a tensor \"logits\" [N, classes] f32.")]
+IN holds a tensor \"input\" [N, C, H, W] f32, as many channels as the network reads; OUT gets a tensor \"logits\" [N, classes] f32.")]
     Logits(Logits),
     /// List the devices, which one is used, and why
     #[command(after_help = "Example:\n  residua devices --device 0")]
@@ -335,7 +335,7 @@ pub(crate) struct Profile {
 pub(crate) struct Logits {
     #[command(flatten)]
     pub(crate) model: Model,
-    /// safetensors file with a tensor "input" [N, 3, H, W] f32, already normalised
+    /// safetensors file with a tensor "input" [N, C, H, W] f32, already normalised
     #[arg(long, value_name = "IN.safetensors")]
     pub(crate) input: PathBuf,
     /// safetensors file to write, with a tensor "logits" [N, classes] f32

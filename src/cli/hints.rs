@@ -24,6 +24,10 @@ fn hint(code: &str) -> Option<&'static str> {
     Some(match code {
         "gpu.no_adapter" => "--device cpu does without one",
         "gpu.unknown_device" => "see `residua devices`",
+        "model.part" => "--part NAME takes it",
+        "model.unexpected_tensor" => {
+            "--part NAME takes a network under a prefix alone, --allow-extra leaves out what lies beside it"
+        }
         "hub.corrupt" => "`residua pull MODEL` with network mends it",
         "hub.network" => "--offline uses what is in the cache",
         "hub.not_cached" => "`residua pull MODEL` fetches it, without --offline and HF_HUB_OFFLINE",

@@ -39,6 +39,9 @@ impl Global {
             Classifier::builder().hub(self.hub()).adapter(self.wanted()?).precision(self.precision).prepare(0);
         builder = builder.test_size(self.test_size).deterministic(self.deterministic).tune(tuning::tune(self, None));
         builder = builder.allow_extra(self.allow_extra).allow_nonfinite(self.allow_nonfinite).no_config(self.no_config);
+        if let Some(part) = &self.part {
+            builder = builder.part(part);
+        }
         if let Some(threads) = self.threads {
             builder = builder.threads(threads);
         }

@@ -45,7 +45,13 @@ pub(crate) struct Global {
     /// Choose kernels by rules alone, and ignore all measurements
     #[arg(long, global = true, conflicts_with_all = ["tune", "retune"], hide_short_help = true)]
     pub(crate) no_tune: bool,
-    /// Ignore tensors beside the network (another head, a copy of the weights)
+    /// The network of a file to use, if it holds several (teacher, encoder_k)
+    ///
+    /// Name it by the prefix of its tensors; wrappers in it such as module may be left out. All other tensors are ignored. Without this
+    /// option residua takes the network that was trained: student before teacher, encoder_q before encoder_k, the model before its EMA.
+    #[arg(long, global = true, value_name = "NAME", hide_short_help = true)]
+    pub(crate) part: Option<String>,
+    /// Ignore modules around the network that may take part in what it computes
     #[arg(long, global = true, hide_short_help = true)]
     pub(crate) allow_extra: bool,
     /// Ignore the config.json beside a model's file
@@ -64,10 +70,12 @@ pub(crate) struct Global {
     /// stride-in=1x1|3x3: the convolution of a bottleneck that strides.
     /// dilation=none|layer3+layer4: stages that dilate instead of striding (torchvision's replace_stride_with_dilation).
     /// output-stride=8|16|32: the same, as timm says it.
-    /// global-pool=avg|max|avgmax|catavgmax|none: what becomes of the last map before the head.
+    /// global-pool=avg|max|avgmax|catavgmax|catmaxavg|none: what becomes of the last map before the head.
     /// norm-eps=1e-5: what batch normalisation adds to the variance.
     /// activation=relu|leaky_relu:0.01|silu|gelu|hard_swish|elu|...: the names of timm, torch and transformers.
     /// block-activation=...: the one between the convolutions of a block, where that is another.
+    /// head-activation=...: the one between the linear layers of a head.
+    /// head=none: the head is left out, so that the network ends in its features.
     #[arg(long, global = true, value_name = "KEY=VALUE,...", verbatim_doc_comment, hide_short_help = true)]
     pub(crate) structure: Option<Structure>,
     /// Do not use the network, only the hub's cache (also: the variable HF_HUB_OFFLINE)
@@ -112,11 +120,25 @@ pub(crate) struct Global {
         hide_short_help = true
     )]
     pub(crate) filter: Option<Filter>,
-    /// Mean of red, green and blue, from 0 to 1
-    #[arg(long, global = true, value_name = "R,G,B", value_parser = triple, help_heading = "Preprocessing, instead of the model's own", hide_short_help = true)]
+    /// Mean of red, green and blue, from 0 to 1, or of grey values
+    #[arg(
+        long,
+        global = true,
+        value_name = "R,G,B",
+        value_parser = triple,
+        help_heading = "Preprocessing, instead of the model's own",
+        hide_short_help = true
+    )]
     pub(crate) mean: Option<[f32; 3]>,
-    /// Standard deviation of red, green and blue, from 0 to 1
-    #[arg(long, global = true, value_name = "R,G,B", value_parser = triple, help_heading = "Preprocessing, instead of the model's own", hide_short_help = true)]
+    /// Standard deviation of red, green and blue, from 0 to 1, or of grey values
+    #[arg(
+        long,
+        global = true,
+        value_name = "R,G,B",
+        value_parser = triple,
+        help_heading = "Preprocessing, instead of the model's own",
+        hide_short_help = true
+    )]
     pub(crate) std: Option<[f32; 3]>,
     /// Class names: one per line, a JSON list or object, or imagenet_class_index.json
     #[arg(long, global = true, value_name = "FILE")]
@@ -154,5 +176,9 @@ fn threads(text: &str) -> Result<NonZero<usize>, String> {
 fn triple(text: &str) -> Result<[f32; 3], String> {
     let numbers: Result<Vec<f32>, _> = text.split(',').map(|part| part.trim().parse()).collect();
     let numbers = numbers.map_err(|error| error.to_string())?;
-    numbers.try_into().map_err(|_| "expected three numbers, separated by commas".into())
+    match numbers[..] {
+        [grey] => Ok([grey; 3]),
+        [r, g, b] => Ok([r, g, b]),
+        _ => Err("expected three numbers, separated by commas, or one".into()),
+    }
 }

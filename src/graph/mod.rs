@@ -16,6 +16,10 @@ use crate::{Error, Result, tensor::Shape};
 /// Most elements of a value: the sums and products of all that is computed from shapes then fit into 64 bits.
 const MOST_ELEMENTS: u64 = 1 << 44;
 
+/// The stage of the features that a head reads.
+#[doc(hidden)]
+pub const POOLED: &str = "avgpool";
+
 /// The value that the node of the same position yields.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ValueId(pub usize);
@@ -49,6 +53,12 @@ impl Graph {
     /// The network's input.
     pub fn input(&self) -> ValueId {
         ValueId(0)
+    }
+
+    /// Channels of the network's input.
+    #[doc(hidden)]
+    pub fn channels(&self) -> usize {
+        if let Op::Input { channels } = self.nodes[0].op { channels } else { 0 }
     }
 
     /// Appends a node and returns its value.
@@ -87,9 +97,13 @@ impl Graph {
         ValueId(self.nodes.len() - 1)
     }
 
-    /// The features `[N, D, 1, 1]` that the classifier head reads; of a network without a head its output.
+    /// The features `[N, D, 1, 1]` that the classifier head reads: the value of the stage [`POOLED`], or else what a linear layer at the
+    /// end reads; of a network without a head its output.
     #[doc(hidden)]
     pub fn features(&self) -> ValueId {
+        if let Some((_, pooled)) = self.stages.iter().find(|(stage, _)| stage == POOLED) {
+            return *pooled;
+        }
         let last = &self.nodes[self.output().0];
         let is_head = matches!(last.op, Op::Plain { op: Plain::Linear { .. }, .. });
         if is_head { last.inputs[0] } else { self.output() }

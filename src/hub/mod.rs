@@ -50,13 +50,17 @@ use crate::{Error, Result, error::HubFailure};
 /// The weights.
 const WEIGHTS: &str = "model.safetensors";
 
-/// Files to fetch from a repository, the largest last. All but the weights are optional.
+/// The weights of a repository without [`WEIGHTS`], if pickles are read.
+const PICKLED: &str = "pytorch_model.bin";
+
+/// Files to fetch from a repository, the largest last. The repository may lack any of them but the weights.
 const FILES: [&str; 3] = ["config.json", "preprocessor_config.json", WEIGHTS];
 
 /// A model's files at one commit, in the cache.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Snapshot {
-    /// Folder with `model.safetensors` and, if the repository has them, `config.json` and `preprocessor_config.json`.
+    /// Folder with `model.safetensors`, or else `pytorch_model.bin`, and, if the repository has them, `config.json` and
+    /// `preprocessor_config.json`.
     pub folder: PathBuf,
     /// Commit hash, 40 hexadecimal digits.
     pub commit: String,
@@ -66,7 +70,7 @@ impl Hub {
     /// Opens the model from the cache; fetches missing and damaged files, unless [`Hub::offline`] is set.
     ///
     /// # Errors
-    /// [`Error::Hub`]; [`Error::ModelFormat`] if the repository has weights, but not in one safetensors file.
+    /// [`Error::Hub`]; [`Error::ModelFormat`] if the repository has weights, but not in one file that this build reads.
     #[doc(hidden)]
     pub fn open(&self, id: &ModelId) -> Result<Snapshot> {
         let repository = Repository::new(self, id)?;
@@ -104,7 +108,15 @@ impl Hub {
                         revision = commit;
                     }
                     if name == WEIGHTS {
-                        return Err(no_weights(&client, repository.id, &revision)?);
+                        let Found::File(file) = client.find(&revision, PICKLED)? else {
+                            return Err(no_weights(&client, repository.id, &revision)?);
+                        };
+                        if !cfg!(feature = "pth") {
+                            return Err(not_read(repository.id));
+                        }
+                        repository.set_ref(&file.commit)?;
+                        download::to_cache(self, &client, repository, &file)?;
+                        revision = file.commit;
                     }
                 }
             }
@@ -128,20 +140,19 @@ fn not_cached(repository: &Repository<'_>) -> Error {
     id.failed(HubFailure::NotCached, reason)
 }
 
-/// Why a repository without `model.safetensors` cannot be used, judged by the files that it has instead.
+/// Why a repository without weights in one file cannot be used, judged by the files that it has instead.
 fn no_weights(client: &Client<'_>, id: &ModelId, revision: &str) -> Result<Error> {
-    let (found, hint) = if matches!(client.find(revision, "model.safetensors.index.json")?, Found::File(_)) {
-        (
-            "weights in several files (model.safetensors.index.json)",
-            "residua reads a checkpoint from one file: save it again with a larger max_shard_size",
-        )
-    } else if matches!(client.find(revision, "pytorch_model.bin")?, Found::File(_)) {
-        (
-            "a pickle (pytorch_model.bin)",
-            "convert it once in Python: safetensors.torch.save_file(torch.load(\"pytorch_model.bin\", weights_only=True), \"model.safetensors\")",
-        )
-    } else {
+    if !matches!(client.find(revision, "model.safetensors.index.json")?, Found::File(_)) {
         return Ok(id.failed(HubFailure::NoFile, format!("the repository has no {WEIGHTS}")));
-    };
+    }
+    let found = "weights in several files (model.safetensors.index.json)";
+    let hint = "residua reads a checkpoint from one file: save it again with a larger max_shard_size";
     Ok(Error::ModelFormat { model: id.to_string(), found, hint })
+}
+
+/// The error for a repository with weights that this build does not read.
+fn not_read(id: &ModelId) -> Error {
+    let (found, hint) =
+        ("a pickle (pytorch_model.bin)", "builds with the feature pth read it, and run none of its code");
+    Error::ModelFormat { model: id.to_string(), found, hint }
 }

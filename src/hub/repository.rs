@@ -6,7 +6,7 @@ use std::{
     process, thread,
 };
 
-use super::{FILES, Hub, ModelId, Snapshot, WEIGHTS, checksum, client::RemoteFile, id::is_commit};
+use super::{FILES, Hub, ModelId, PICKLED, Snapshot, WEIGHTS, checksum, client::RemoteFile, id::is_commit};
 use crate::{
     Error, Result,
     error::{Cause, HubFailure},
@@ -73,6 +73,7 @@ impl<'a> Repository<'a> {
                 Entry::File(path) if name == "config.json" => preprocessing_known = has_pretrained_cfg(&path),
                 // A configuration in timm's form needs no second file, and Python's timm does not ask for one.
                 Entry::Unknown if name == "preprocessor_config.json" && preprocessing_known => {}
+                Entry::Unknown | Entry::Absent if name == WEIGHTS && self.has_pickle(commit)? => {}
                 Entry::Unknown => return Ok(Some(name)),
                 Entry::Absent if name == WEIGHTS => return Ok(Some(name)),
                 Entry::File(_) | Entry::Absent => {}
@@ -84,6 +85,11 @@ impl<'a> Repository<'a> {
     /// Whether the cache knows that the commit has no `model.safetensors`.
     pub(super) fn has_no_weights(&self, commit: &str) -> bool {
         matches!(self.entry(commit, WEIGHTS), Ok(Entry::Absent))
+    }
+
+    /// Whether the commit has weights as a pickle, and this build reads those.
+    fn has_pickle(&self, commit: &str) -> Result<bool> {
+        Ok(cfg!(feature = "pth") && matches!(self.entry(commit, PICKLED)?, Entry::File(_)))
     }
 
     /// Looks a file up. Compares a file that is a link into `blobs/` with the hash in its name.

@@ -143,12 +143,27 @@ impl Preprocess {
     /// # Errors
     /// [`Error::ConfigValue`] as [`Preprocess::check`]; [`Error::ImageDecode`] for an image without pixels.
     pub fn pixels(&self, image: &DynamicImage) -> Result<Pixels> {
+        self.admits(image)?;
+        Ok(self.crop(&rgb(image)))
+    }
+
+    /// The same of the photo's grey values, as Pillow's `convert("L")` makes them, in each channel: for networks that read one.
+    ///
+    /// # Errors
+    /// As [`Preprocess::pixels`].
+    pub(crate) fn grey_pixels(&self, image: &DynamicImage) -> Result<Pixels> {
+        self.admits(image)?;
+        Ok(self.crop(&grey(&rgb(image))))
+    }
+
+    /// Whether the fields are in their ranges, and the image has pixels.
+    fn admits(&self, image: &DynamicImage) -> Result<()> {
         self.check()?;
         if image.width() == 0 || image.height() == 0 {
             let reason = format!("it has no pixels ({}x{})", image.width(), image.height());
             return Err(Error::image_decode(reason));
         }
-        Ok(self.crop(&rgb(image)))
+        Ok(())
     }
 
     fn crop(&self, source: &RgbImage) -> Pixels {
@@ -248,6 +263,16 @@ fn rgb(image: &DynamicImage) -> Cow<'_, RgbImage> {
         }
         image => Cow::Owned(image.to_rgb8()),
     }
+}
+
+/// The grey values of an image (ITU-R 601-2, 16 bits after the point, rounded), in each channel.
+fn grey(image: &RgbImage) -> RgbImage {
+    let mut image = image.clone();
+    for Rgb(pixel) in image.pixels_mut() {
+        let [r, g, b] = pixel.map(u32::from);
+        *pixel = [((19595 * r + 38470 * g + 7471 * b + 0x8000) >> 16) as u8; 3];
+    }
+    image
 }
 
 fn axis(source: u32, target: u64, window: Window) -> Axis {

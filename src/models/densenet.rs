@@ -3,12 +3,14 @@
 //! Source: Huang et al. 2016, "Densely Connected Convolutional Networks" (section 3 and table 1). Names are those of
 //! torchvision.
 
-use super::{Head, Properties, head::pool_and_classify};
+use super::{Bias, Biases, Head, Properties, head::pool_and_classify};
 use crate::graph::{Conv2dParams, Graph, Op, PoolParams, ValueId};
 
 /// A densely connected network without its weights.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DenseNet {
+    /// Channels of the image.
+    pub inputs: usize,
     /// Whether the stem is a 7x7 convolution, batch normalisation and ReLU, usually with stride 2 and 3x3 max pooling of
     /// stride 2 (ImageNet); else it is a 3x3 convolution, usually alone (CIFAR).
     pub pooled_stem: bool,
@@ -24,6 +26,8 @@ pub struct DenseNet {
     pub transitions: Vec<usize>,
     /// Name of the last batch normalisation: `norm5` in torchvision, whatever the number of blocks.
     pub last_norm: String,
+    /// The convolutions that have a bias.
+    pub biases: Biases,
     /// The classifier, if there is one.
     pub head: Option<Head>,
     /// What no tensor shows. It has no bottlenecks that stride, and no stages that can be dilated.
@@ -35,7 +39,7 @@ pub struct DenseNet {
 /// Every dense layer ends in a concatenation of the one before and its own output, so each concatenation extends the
 /// last: all values of a block are leading channels of its output.
 pub(super) fn graph(net: &DenseNet) -> Graph {
-    let mut builder = Builder { graph: Graph::new(3), net };
+    let mut builder = Builder { graph: Graph::new(net.inputs), net };
     let mut x = builder.stem();
     let mut channels = net.stem_channels;
     for (i, layers) in (1..).zip(&net.blocks) {
@@ -62,13 +66,13 @@ struct Builder<'a> {
 
 impl Builder<'_> {
     fn stem(&mut self) -> ValueId {
-        let (input, channels) = (self.graph.input(), self.net.stem_channels);
+        let (input, image, channels) = (self.graph.input(), self.net.inputs, self.net.stem_channels);
         let Properties { stem_stride, stem_pool, .. } = self.net.properties;
         let x = if self.net.pooled_stem {
-            let x = self.conv("features.conv0", [3, channels], 7, stem_stride, input);
-            self.norm_relu("features.norm0", "features.relu0", channels, x)
+            let x = self.conv("features.conv0", [image, channels], 7, stem_stride, input);
+            self.norm_relu_of("features.conv0", "features.norm0", "features.relu0", channels, x)
         } else {
-            self.conv("features.conv0", [3, channels], 3, stem_stride, input)
+            self.conv("features.conv0", [image, channels], 3, stem_stride, input)
         };
         if !stem_pool {
             return x;
@@ -87,7 +91,8 @@ impl Builder<'_> {
             None => self.conv(&format!("{name}.conv1"), [channels, growth], 3, 1, y),
             Some(width) => {
                 y = self.conv(&format!("{name}.conv1"), [channels, width], 1, 1, y);
-                y = self.norm_relu(&format!("{name}.norm2"), &format!("{name}.relu2"), width, y);
+                let [conv, norm, relu] = ["conv1", "norm2", "relu2"].map(|part| format!("{name}.{part}"));
+                y = self.norm_relu_of(&conv, &norm, &relu, width, y);
                 self.conv(&format!("{name}.conv2"), [width, growth], 3, 1, y)
             }
         };
@@ -103,12 +108,21 @@ impl Builder<'_> {
         x
     }
 
+    /// The norm after the convolution `conv`, unless it is folded into that, and the activation.
+    fn norm_relu_of(&mut self, conv: &str, norm: &str, relu: &str, channels: usize, x: ValueId) -> ValueId {
+        match self.net.biases.of(conv) {
+            Some(Bias::InPlaceOfNorm) => self.relu(relu, x),
+            _ => self.norm_relu(norm, relu, channels, x),
+        }
+    }
+
     fn norm_relu(&mut self, norm: &str, relu: &str, channels: usize, x: ValueId) -> ValueId {
-        let x = self.graph.push(
-            norm,
-            Op::BatchNorm { prefix: norm.into(), channels, eps: self.net.properties.norm_eps },
-            &[x],
-        );
+        let eps = self.net.properties.norm_eps;
+        let x = self.graph.push(norm, Op::BatchNorm { prefix: norm.into(), channels, eps }, &[x]);
+        self.relu(relu, x)
+    }
+
+    fn relu(&mut self, relu: &str, x: ValueId) -> ValueId {
         match Op::activation(self.net.properties.activation) {
             Some(op) => self.graph.push(relu, op, &[x]),
             None => x,
@@ -119,6 +133,7 @@ impl Builder<'_> {
         let [in_channels, out_channels] = channels;
         let params =
             Conv2dParams { in_channels, out_channels, kernel, stride, padding: kernel / 2, dilation: 1, groups: 1 };
-        self.graph.push(name, Op::Conv2d { weight: format!("{name}.weight"), bias: None, params }, &[x])
+        let bias = self.net.biases.of(name).map(|_| format!("{name}.bias"));
+        self.graph.push(name, Op::Conv2d { weight: format!("{name}.weight"), bias, params }, &[x])
     }
 }

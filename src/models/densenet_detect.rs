@@ -2,8 +2,8 @@
 //! compares all tensors afterwards.
 
 use super::{
-    DenseNet, Head, Properties, Shapes,
-    majority::{largest_index, most_frequent, outputs, rows, unsupported_stem},
+    Biases, DenseNet, Head, Properties, Shapes,
+    majority::{MOST_CHANNELS, largest_index, most_frequent, outputs, rows, unsupported_stem},
 };
 
 /// Whether the names are of the DenseNet family at all.
@@ -35,8 +35,9 @@ pub(super) fn read(shapes: &Shapes) -> Result<DenseNet, String> {
     } else {
         (None, most_frequent(channels("conv1")))
     };
-    let pooled_stem = read_stem(shapes)?;
+    let (pooled_stem, image) = read_stem(shapes)?;
     Ok(DenseNet {
+        inputs: image,
         pooled_stem,
         stem_channels: into("features.conv0", 1)?,
         growth: growth.ok_or("its dense layers yield no channels")?,
@@ -46,17 +47,18 @@ pub(super) fn read(shapes: &Shapes) -> Result<DenseNet, String> {
             .collect::<Result<_, _>>()?,
         blocks,
         last_norm: read_last_norm(shapes),
-        head: Head::read(shapes, &["classifier"]),
+        biases: Biases::read(shapes),
+        head: Head::read(shapes, &["classifier"])?,
         properties: Properties::usual(!pooled_stem),
     })
 }
 
-/// Whether it is the pooled one.
-fn read_stem(shapes: &Shapes) -> Result<bool, String> {
+/// Whether it is the pooled one, and the channels of the image that it takes.
+fn read_stem(shapes: &Shapes) -> Result<(bool, usize), String> {
     match shapes.get("features.conv0.weight").map(Vec::as_slice) {
-        Some([_, 3, 7, 7]) => Ok(true),
-        Some([_, 3, 3, 3]) => Ok(false),
-        None => Ok(shapes.keys().any(|name| name.starts_with("features.norm0."))),
+        Some([_, image @ 1..=MOST_CHANNELS, 7, 7]) => Ok((true, *image)),
+        Some([_, image @ 1..=MOST_CHANNELS, 3, 3]) => Ok((false, *image)),
+        None => Ok((shapes.keys().any(|name| name.starts_with("features.norm0.")), 3)),
         other => Err(unsupported_stem("features.conv0.weight", other)),
     }
 }

@@ -1,6 +1,6 @@
 //! The densely connected networks that have a name.
 
-use super::{DenseNet, Head, Properties};
+use super::{Biases, DenseNet, Head, Properties};
 
 /// For ImageNet: table 1 of Huang et al. 2016. Name, channels of the stem, growth, dense layers of each block.
 const IMAGENET: [(&str, usize, usize, [usize; 4]); 4] = [
@@ -42,6 +42,7 @@ fn network(
         channels
     };
     DenseNet {
+        inputs: 3,
         pooled_stem,
         stem_channels,
         growth,
@@ -49,7 +50,8 @@ fn network(
         transitions: blocks[..blocks.len() - 1].iter().map(transition).collect(),
         blocks: blocks.to_vec(),
         last_norm: last_norm.into(),
-        head: Some(Head { name: "classifier".into(), classes }),
+        biases: Biases::default(),
+        head: Some(Head::linear("classifier", classes)),
         properties: Properties::usual(!pooled_stem),
     }
 }
@@ -57,6 +59,8 @@ fn network(
 /// The name in the table, whatever the head, or a description.
 pub(super) fn name(net: &DenseNet) -> String {
     let plain = |net: &DenseNet| DenseNet {
+        inputs: 3,
+        biases: Biases::default(),
         head: None,
         last_norm: String::new(),
         properties: Properties::usual(!net.pooled_stem),

@@ -3,12 +3,12 @@
 
 use std::collections::BTreeSet;
 
-use super::list;
-use crate::{Error, Result, graph::Graph};
+use crate::graph::Graph;
 
 /// Names of outermost modules, less their numbers, that lie beside a network and take no part in what it computes: heads of other
 /// tasks, what trains it, copies of it, and what counts or normalises outside of it. Whatever is not among them may be a part.
-const BESIDE: [&str; 44] = [
+const BESIDE: [&str; 53] = [
+    "amp",
     "aux",
     "aux_classifier",
     "auxiliary",
@@ -16,29 +16,33 @@ const BESIDE: [&str; 44] = [
     "center",
     "centers",
     "criterion",
-    "decode_head",
-    "decoder",
     "ema",
     "ema_model",
     "encoder_k",
     "encoder_q",
+    "epoch",
     "fpn",
-    "head",
-    "heads",
     "key_encoder",
     "loss",
+    "loss_fn",
+    "losses",
     "lr_scheduler",
     "mean",
     "metric",
     "metrics",
     "model_ema",
+    "momentum_classifier",
     "momentum_encoder",
+    "momentum_projector",
+    "n_averaged",
     "online",
     "online_encoder",
     "optimizer",
+    "optimizer_state_dict",
     "optimizers",
     "pixel_mean",
     "pixel_std",
+    "prediction_head",
     "predictor",
     "projection",
     "projection_head",
@@ -48,49 +52,60 @@ const BESIDE: [&str; 44] = [
     "queue_ptr",
     "roi_heads",
     "rpn",
+    "scaler",
     "scheduler",
+    "scheduler_state_dict",
+    "state",
     "std",
+    "step",
     "student",
     "target",
     "teacher",
 ];
 
 /// How further names of such modules end.
-const BESIDE_ENDINGS: [&str; 7] = ["_acc", "_accuracy", "_ema", "_head", "_loss", "_metric", "_queue"];
+const BESIDE_ENDINGS: [&str; 6] = ["_acc", "_accuracy", "_ema", "_loss", "_metric", "_queue"];
 
 /// Prefixes under which a whole network may lie: what follows them is looked at instead.
 const HOLDERS: [&str; 6] = ["module", "_orig_mod", "model", "backbone", "timm_model", "state_dict"];
 
-/// Those of `extra` that lie beside the network of `graph`, if all do: heads, projectors, queues, copies, states of training.
-///
-/// # Errors
-/// [`Error::UnexpectedTensor`] with those that lie inside one of its modules, or are one more.
-pub(super) fn beside<'a>(model: &str, architecture: &str, graph: &Graph, extra: Vec<&'a str>) -> Result<Vec<&'a str>> {
+/// Modules that may be a head of the network itself, under a name that another head of it has too: left out only if that is asked for.
+const DOUBTFUL: [&str; 3] = ["decoder", "head", "heads"];
+
+/// Modules that heads are in torchvision's spelling.
+const HEADS: [&str; 3] = ["fc", "linear", "classifier"];
+
+/// The names in `extra` that lie beside the network of `graph` (heads, projectors, queues, copies, states of training), and those that
+/// lie inside one of its modules, or are one more.
+pub(super) fn beside<'a>(graph: &Graph, extra: Vec<&'a str>) -> (Vec<&'a str>, Vec<&'a str>) {
     if extra.is_empty() {
-        return Ok(extra);
+        return (extra, Vec::new());
     }
     let tensors = graph.tensors();
     let names =
         tensors.iter().map(|(name, _)| name.as_str()).chain(graph.nodes().iter().map(|node| node.name.as_str()));
     let modules: BTreeSet<&str> = names.map(|name| unnumbered(outermost(name))).collect();
-    let inside = |name: &&&str| {
-        let module = unnumbered(outermost(name));
-        let known = BESIDE.contains(&module) || BESIDE_ENDINGS.iter().any(|ending| module.ends_with(ending));
-        modules.contains(module) || !known
-    };
-    let inside: Vec<&str> = extra.iter().filter(inside).copied().collect();
-    if inside.is_empty() {
-        return Ok(extra);
-    }
-    Err(Error::UnexpectedTensor {
-        model: model.into(),
-        architecture: architecture.into(),
-        count: inside.len(),
-        names: format!(
-            "{}: they may be a part of the network, which would compute something else without them",
-            list(&inside)
-        ),
-    })
+    extra
+        .into_iter()
+        .partition(|name| !modules.contains(unnumbered(outermost(name))) && (is_beside(name) || is_doubtful(name)))
+}
+
+/// Whether a tensor takes no part in what a network computes, whatever lies around it.
+pub(super) fn is_beside(name: &str) -> bool {
+    let module = unnumbered(outermost(name));
+    let projection = name.contains(".head.mlp.") || name.starts_with("head.mlp.");
+    projection || BESIDE.contains(&module) || BESIDE_ENDINGS.iter().any(|ending| module.ends_with(ending))
+}
+
+/// Whether a tensor may belong to the head that is meant.
+pub(super) fn is_doubtful(name: &str) -> bool {
+    let module = unnumbered(outermost(name));
+    !is_beside(name) && (DOUBTFUL.contains(&module) || module.ends_with("_head"))
+}
+
+/// Whether a tensor is one of a head in torchvision's spelling.
+pub(super) fn is_head(name: &str) -> bool {
+    HEADS.contains(&outermost(name))
 }
 
 /// The outermost module of a tensor that says more than that it holds a network.
@@ -113,7 +128,7 @@ mod tests {
 
     fn refuses(architecture: &str, extra: &str) -> bool {
         let graph = Architecture::by_name(architecture).unwrap().graph();
-        beside("test", architecture, &graph, vec![extra]).is_err()
+        !beside(&graph, vec![extra]).1.is_empty()
     }
 
     #[test]
@@ -176,7 +191,9 @@ mod tests {
             "encoder_k.conv1.weight",
             "optimizer.state.0",
             "mean",
+            "state",
             "std",
+            "step",
             "criterion.weight",
             "aux_classifier.0.weight",
             "train_acc.tp",

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::Shapes;
 
 /// Most channels that are believed of a tensor which may hold nothing: their sums over all layers do not overflow.
-const MOST_CHANNELS: usize = usize::MAX >> 16;
+pub(super) const MOST_CHANNELS: usize = usize::MAX >> 16;
 
 /// Channels that a convolution yields and its batch normalisation takes.
 pub(super) fn outputs(shapes: &Shapes, conv: &str, norm: &str) -> Option<usize> {
@@ -46,7 +46,10 @@ pub(super) fn largest_index(shapes: &Shapes, prefix: &str) -> Result<Option<usiz
 /// A sentence about the first convolution.
 pub(super) fn unsupported_stem(name: &str, shape: Option<&[usize]>) -> String {
     match shape {
-        Some([_, channels, _, _]) if *channels != 3 => format!("in_chans {channels} not supported, only 3"),
-        shape => format!("a stem {name} of shape {shape:?} is not supported, only [_, 3, 7, 7] and [_, 3, 3, 3]"),
+        Some([_, _, _, _, _]) => {
+            format!("a stem {name} of three-dimensional convolutions is not supported: residua classifies photos")
+        }
+        Some(shape) => format!("a stem {name} of shape {shape:?} is not supported, only [_, _, 7, 7] and [_, _, 3, 3]"),
+        None => format!("a stem without {name} is not supported"),
     }
 }

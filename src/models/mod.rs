@@ -3,10 +3,12 @@
 //! Recognition is strict. Every tensor must have its place and its shape, and networks that resemble a supported one
 //! but compute something else are refused by name.
 
+mod biases;
 mod densenet;
 mod densenet_detect;
 mod densenet_table;
 mod extra;
+mod foreign;
 mod gate;
 mod head;
 mod majority;
@@ -19,9 +21,11 @@ mod unsupported;
 
 use std::collections::BTreeMap;
 
+pub use biases::{Bias, Biases};
 pub use densenet::DenseNet;
+pub(crate) use foreign::task;
 pub use gate::Gate;
-pub use head::Head;
+pub use head::{Head, HeadLayer};
 pub use properties::Properties;
 pub use resnet::{Block, BlockKind, ResNet, Shortcut, Stem};
 pub use stated::Property;
@@ -71,17 +75,30 @@ impl Architecture {
         asked: &Structure,
         configured: &Structure,
     ) -> Result<(Self, Vec<&'a str>)> {
-        let architecture = Self::of_tensors(model, shapes)?.stated(asked, configured)?;
+        let architecture = Self::of_tensors(model, shapes, asked.no_head)?.stated(asked, configured)?;
         let extra = architecture.extra(model, shapes, &architecture.graph())?;
         Ok((architecture, extra))
     }
 
-    /// The architecture that tensors of these names and shapes look like, whatever is stated of it.
+    /// The architecture that tensors of these names and shapes look like, whatever else is stated of it; `headless` leaves its head out.
     ///
     /// # Errors
     /// [`Error::UnknownArchitecture`] if they are of no supported network.
-    pub(crate) fn of_tensors(model: &str, shapes: &Shapes) -> Result<Self> {
+    pub(crate) fn of_tensors(model: &str, shapes: &Shapes, headless: bool) -> Result<Self> {
+        if headless {
+            let body = shapes.iter().filter(|(name, _)| !extra::is_head(name));
+            return Self::of_tensors(model, &body.map(|(name, shape)| (name.clone(), shape.clone())).collect(), false);
+        }
         let unknown = |reason| Error::UnknownArchitecture { model: model.into(), reason };
+        let ours = densenet_detect::resembles(shapes) || resnet_detect::resembles(shapes);
+        let family = if ours { None } else { foreign::family(shapes) };
+        if let Some(family) = family {
+            return Err(unknown(format!(
+                "{family} is not supported; {}; supported are {}",
+                sample(shapes),
+                supported()
+            )));
+        }
         if let Some(feature) = unsupported::feature(shapes) {
             return Err(unknown(format!("{feature} is not supported; supported are {}", supported())));
         }
@@ -95,19 +112,36 @@ impl Architecture {
         architecture.map_err(unknown)
     }
 
-    /// [`Error::UnexpectedTensor`], if there are `extra` tensors.
+    /// Refuses those of the `extra` tensors, which lie beside the network, that may be another head of it.
     ///
     /// # Errors
-    /// That one.
+    /// [`Error::UnexpectedTensor`].
     pub fn refuse_extra(&self, model: &str, extra: &[&str]) -> Result<()> {
-        if extra.is_empty() {
+        let doubtful = extra.iter().filter(|name| self.head().is_some() && extra::is_doubtful(name));
+        self.unexpected(model, &doubtful.copied().collect::<Vec<_>>(), "they may be the head that is meant")
+    }
+
+    /// Refuses those of the tensors `outside` of the prefix of a network with a head that are not known to take no part.
+    ///
+    /// # Errors
+    /// [`Error::UnexpectedTensor`].
+    pub(crate) fn refuse_outside(&self, model: &str, outside: &[&str]) -> Result<()> {
+        let doubtful = outside.iter().filter(|name| self.head().is_some() && !extra::is_beside(name));
+        let why =
+            "they lie beside the network and may take part in what it computes; taken as a part, it is used alone";
+        self.unexpected(model, &doubtful.copied().collect::<Vec<_>>(), why)
+    }
+
+    /// [`Error::UnexpectedTensor`], if there are such tensors.
+    fn unexpected(&self, model: &str, names: &[&str], why: &str) -> Result<()> {
+        if names.is_empty() {
             return Ok(());
         }
         Err(Error::UnexpectedTensor {
             model: model.into(),
             architecture: self.name(),
-            count: extra.len(),
-            names: list(extra),
+            count: names.len(),
+            names: format!("{}: {why}", list(names)),
         })
     }
 
@@ -136,9 +170,7 @@ impl Architecture {
             Architecture::ResNet(net) => &mut net.head,
             Architecture::DenseNet(net) => &mut net.head,
         };
-        if let Some(head) = head {
-            head.classes = classes;
-        }
+        *head = head.take().map(|head| head.with_classes(classes));
         self
     }
 
@@ -154,11 +186,15 @@ impl Architecture {
 
     /// Number of classes; nothing for a network without a head, whose output are features.
     pub fn classes(&self) -> Option<usize> {
-        let head = match self {
-            Architecture::ResNet(net) => &net.head,
-            Architecture::DenseNet(net) => &net.head,
-        };
-        head.as_ref().map(|head| head.classes)
+        self.head().map(Head::classes)
+    }
+
+    /// The classifier, if there is one.
+    pub fn head(&self) -> Option<&Head> {
+        match self {
+            Architecture::ResNet(net) => net.head.as_ref(),
+            Architecture::DenseNet(net) => net.head.as_ref(),
+        }
     }
 
     /// Rows and columns of the input that the network was made for.
@@ -200,18 +236,44 @@ impl Architecture {
     /// [`Error::Shape`] if the input is too small.
     pub fn macs(&self, height: usize, width: usize) -> Result<u64> {
         let graph = self.graph();
-        let shapes = graph.infer_shapes(Shape::new(1, 3, height, width))?;
+        let shapes = graph.infer_shapes(Shape::new(1, graph.channels(), height, width))?;
         Ok(macs(&graph, &shapes))
     }
 
     /// Compares what the network's `graph` reads with what the checkpoint has, and gives the names of the tensors that lie beside it.
     ///
     /// # Errors
-    /// [`Error::MissingTensor`], [`Error::TensorShape`], and [`Error::UnexpectedTensor`] for tensors inside the network's modules.
+    /// [`Error::MissingTensor`], [`Error::TensorShape`], and [`Error::UnexpectedTensor`] for tensors inside the network's modules;
+    /// [`Error::UnknownArchitecture`] with all that differs, where it differs in several ways.
     pub(crate) fn extra<'a>(&self, model: &str, shapes: &'a Shapes, graph: &Graph) -> Result<Vec<&'a str>> {
         let expected: Shapes = graph.tensors().into_iter().collect();
         let missing: Vec<&str> =
             expected.keys().filter(|name| !shapes.contains_key(*name)).map(String::as_str).collect();
+        let misshapen: Vec<_> = expected
+            .iter()
+            .filter_map(|(name, expected)| Some((name, expected, shapes.get(name).filter(|got| *got != expected)?)))
+            .collect();
+        let beyond = shapes.keys().filter(|name| !expected.contains_key(*name)).map(String::as_str);
+        let headless = self.head().is_none();
+        let (beside, inside) =
+            extra::beside(graph, beyond.filter(|name| !(headless && extra::is_head(name))).collect());
+
+        let differs = [missing.len(), misshapen.len(), inside.len()].into_iter().filter(|count| *count > 0).count();
+        if differs > 1 {
+            let mut parts = Vec::new();
+            if !missing.is_empty() {
+                parts.push(format!("{} missing ({})", missing.len(), list(&missing)));
+            }
+            if !inside.is_empty() {
+                parts.push(format!("{} too many ({})", inside.len(), list(&inside)));
+            }
+            if let [(name, expected, got), ..] = &misshapen[..] {
+                let first = format!("the first is {name}, {got:?} in place of {expected:?}");
+                parts.push(format!("{} of another shape ({first})", misshapen.len()));
+            }
+            let reason = format!("closest is {}, from which its tensors differ: {}", self.name(), parts.join(", "));
+            return Err(Error::UnknownArchitecture { model: model.into(), reason });
+        }
         if !missing.is_empty() {
             return Err(Error::MissingTensor {
                 model: model.into(),
@@ -220,22 +282,22 @@ impl Architecture {
                 names: list(&missing),
             });
         }
-        for (name, expected) in &expected {
-            if let Some(got) = shapes.get(name).filter(|got| *got != expected) {
-                return Err(Error::TensorShape {
-                    model: model.into(),
-                    tensor: name.clone(),
-                    expected: expected.clone(),
-                    got: got.clone(),
-                });
-            }
+        if let Some((name, expected, got)) = misshapen.first() {
+            return Err(Error::TensorShape {
+                model: model.into(),
+                tensor: (*name).clone(),
+                expected: (*expected).clone(),
+                got: (*got).clone(),
+            });
         }
         if let Some((name, shape)) = expected.iter().find(|(_, shape)| shape.contains(&0)) {
             let reason = format!("tensor {name} of shape {shape:?} holds nothing");
             return Err(Error::UnknownArchitecture { model: model.into(), reason });
         }
-        let extra = shapes.keys().filter(|name| !expected.contains_key(*name)).map(String::as_str).collect();
-        extra::beside(model, &self.name(), graph, extra)
+        let why = "they may be a part of the network, which would compute something else without them";
+        self.unexpected(model, &inside, why)?;
+        let left = shapes.keys().map(String::as_str).filter(|name| headless && extra::is_head(name));
+        Ok(beside.into_iter().chain(left).collect())
     }
 }
 

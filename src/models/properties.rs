@@ -26,6 +26,8 @@ pub struct Properties {
     pub activation: Activation,
     /// What follows the convolutions of a block but the last.
     pub block_activation: Activation,
+    /// What stands between the linear layers of a head.
+    pub head_activation: Activation,
 }
 
 impl Properties {
@@ -43,12 +45,13 @@ impl Properties {
             norm_eps: 1e-5,
             activation: Activation::Relu,
             block_activation: Activation::Relu,
+            head_activation: Activation::Relu,
         }
     }
 
     /// How many times as many features as channels of the last map the head reads.
     pub(crate) fn features_per_channel(&self) -> usize {
-        if self.global_pool == GlobalPool::CatAvgMax { 2 } else { 1 }
+        if matches!(self.global_pool, GlobalPool::CatAvgMax | GlobalPool::CatMaxAvg) { 2 } else { 1 }
     }
 
     /// Takes over what is stated, for a network of so many stages.
@@ -61,6 +64,7 @@ impl Properties {
         self.norm_eps = stated.norm_eps.unwrap_or(self.norm_eps);
         self.activation = stated.activation.unwrap_or(self.activation);
         self.block_activation = stated.block_activation.or(stated.activation).unwrap_or(self.block_activation);
+        self.head_activation = stated.head_activation.unwrap_or(self.head_activation);
         match &stated.dilation {
             None => {}
             Some(Dilation::Stages(dilated)) => self.dilated.clone_from(dilated),
@@ -84,6 +88,7 @@ impl Properties {
             ("norm-eps", format!("{:e}", self.norm_eps)),
             ("activation", self.activation.to_string()),
             ("block-activation", self.block_activation.to_string()),
+            ("head-activation", self.head_activation.to_string()),
         ]
     }
 }

@@ -7,7 +7,7 @@
 //! 2021, "Revisiting ResNets" (ResNet-RS, section 7); Yu et al. 2017, "Dilated Residual Networks" (section 2); as timm
 //! builds them. What no tensor shows is in [`Properties`].
 
-use super::{Gate, Head, Properties, head::pool_and_classify};
+use super::{Bias, Biases, Gate, Head, Properties, head::pool_and_classify};
 use crate::{
     graph::{Activation, Conv2dParams, Graph, Op, PoolParams, ValueId},
     structure::StrideIn,
@@ -16,6 +16,8 @@ use crate::{
 /// A residual network without its weights.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ResNet {
+    /// Channels of the image.
+    pub inputs: usize,
     /// What comes before the first block.
     pub stem: Stem,
     /// Channels that the stem yields.
@@ -28,6 +30,8 @@ pub struct ResNet {
     pub groups: usize,
     /// Blocks of each stage; the first block of every stage but the first halves the resolution, unless the stage is dilated.
     pub stages: Vec<Vec<Block>>,
+    /// The convolutions that have a bias.
+    pub biases: Biases,
     /// The classifier, if there is one.
     pub head: Option<Head>,
     /// What no tensor shows.
@@ -90,7 +94,7 @@ impl ResNet {
 
 /// The network as nodes.
 pub(super) fn graph(net: &ResNet) -> Graph {
-    let mut builder = Builder { graph: Graph::new(3), net };
+    let mut builder = Builder { graph: Graph::new(net.inputs), net };
     let input = builder.graph.input();
     let (mut x, mut channels) = (builder.stem(input), net.stem_channels);
     let mut dilation = 1;
@@ -122,15 +126,15 @@ struct Builder<'a> {
 
 impl Builder<'_> {
     fn stem(&mut self, input: ValueId) -> ValueId {
-        let (channels, stride) = (self.net.stem_channels, self.net.properties.stem_stride);
+        let (image, channels, stride) = (self.net.inputs, self.net.stem_channels, self.net.properties.stem_stride);
         let mut x = match self.net.stem {
-            Stem::ImageNet => self.conv_norm_relu("conv1", "bn1", "relu", conv(3, channels, 7, stride, 1), input),
+            Stem::ImageNet => self.conv_norm_relu("conv1", "bn1", "relu", conv(image, channels, 7, stride, 1), input),
             Stem::Deep([a, b]) => {
-                let x = self.conv_norm_relu("conv1.0", "conv1.1", "conv1.2", conv(3, a, 3, stride, 1), input);
+                let x = self.conv_norm_relu("conv1.0", "conv1.1", "conv1.2", conv(image, a, 3, stride, 1), input);
                 let x = self.conv_norm_relu("conv1.3", "conv1.4", "conv1.5", conv(a, b, 3, 1, 1), x);
                 self.conv_norm_relu("conv1.6", "bn1", "relu", conv(b, channels, 3, 1, 1), x)
             }
-            Stem::Cifar => self.conv_norm_relu("conv1", "bn1", "relu", conv(3, channels, 3, stride, 1), input),
+            Stem::Cifar => self.conv_norm_relu("conv1", "bn1", "relu", conv(image, channels, 3, stride, 1), input),
         };
         if self.net.stem_pool_conv {
             let params = conv(channels, channels, 3, 2, 1);
@@ -151,8 +155,7 @@ impl Builder<'_> {
         let last = layers.len();
         let mut y = x;
         for (i, params) in (1..).zip(layers) {
-            y = self.conv(&format!("{name}.conv{i}"), params, y);
-            y = self.norm(&format!("{name}.bn{i}"), params.out_channels, y);
+            y = self.conv_norm(&format!("{name}.conv{i}"), &format!("{name}.bn{i}"), params, y);
             if i < last {
                 y = self.activation(self.net.properties.block_activation, format!("{name}.relu{i}"), y);
             }
@@ -169,8 +172,8 @@ impl Builder<'_> {
         match block.shortcut {
             Shortcut::Identity => x,
             Shortcut::Projection => {
-                let x = self.conv(&format!("{name}.downsample.0"), conv(inputs, block.channels, 1, stride, 1), x);
-                self.norm(&format!("{name}.downsample.1"), block.channels, x)
+                let params = conv(inputs, block.channels, 1, stride, 1);
+                self.conv_norm(&format!("{name}.downsample.0"), &format!("{name}.downsample.1"), params, x)
             }
             Shortcut::PooledProjection => {
                 let window = PoolParams { kernel: 2, stride, padding: 0, ceil: true };
@@ -178,8 +181,8 @@ impl Builder<'_> {
                     1 => x,
                     _ => self.graph.push(format!("{name}.downsample.0"), Op::AvgPool2d(window), &[x]),
                 };
-                let x = self.conv(&format!("{name}.downsample.1"), conv(inputs, block.channels, 1, 1, 1), x);
-                self.norm(&format!("{name}.downsample.2"), block.channels, x)
+                let params = conv(inputs, block.channels, 1, 1, 1);
+                self.conv_norm(&format!("{name}.downsample.1"), &format!("{name}.downsample.2"), params, x)
             }
             Shortcut::SubsamplePad => {
                 let zeros = block.channels.saturating_sub(inputs);
@@ -190,8 +193,7 @@ impl Builder<'_> {
     }
 
     fn conv_norm_relu(&mut self, name: &str, norm: &str, relu: &str, params: Conv2dParams, x: ValueId) -> ValueId {
-        let x = self.conv(name, params, x);
-        let x = self.norm(norm, params.out_channels, x);
+        let x = self.conv_norm(name, norm, params, x);
         self.activation(self.net.properties.activation, relu.into(), x)
     }
 
@@ -202,12 +204,16 @@ impl Builder<'_> {
         }
     }
 
-    fn conv(&mut self, name: &str, params: Conv2dParams, x: ValueId) -> ValueId {
-        self.graph.push(name, Op::Conv2d { weight: format!("{name}.weight"), bias: None, params }, &[x])
-    }
-
-    fn norm(&mut self, name: &str, channels: usize, x: ValueId) -> ValueId {
-        self.graph.push(name, Op::BatchNorm { prefix: name.into(), channels, eps: self.net.properties.norm_eps }, &[x])
+    /// A convolution and the norm that follows, unless that is folded into it.
+    fn conv_norm(&mut self, name: &str, norm: &str, params: Conv2dParams, x: ValueId) -> ValueId {
+        let biased = self.net.biases.of(name);
+        let bias = biased.map(|_| format!("{name}.bias"));
+        let x = self.graph.push(name, Op::Conv2d { weight: format!("{name}.weight"), bias, params }, &[x]);
+        if biased == Some(Bias::InPlaceOfNorm) {
+            return x;
+        }
+        let (channels, eps) = (params.out_channels, self.net.properties.norm_eps);
+        self.graph.push(norm, Op::BatchNorm { prefix: norm.into(), channels, eps }, &[x])
     }
 }
 

@@ -4,9 +4,9 @@
 //! tensor that is missing or misshapen leads to an error that names it, not to another network.
 
 use super::{
-    Block, BlockKind, Head, Properties, ResNet, Shapes, Shortcut, Stem,
+    Biases, Block, BlockKind, Head, Properties, ResNet, Shapes, Shortcut, Stem,
     gate::Gates,
-    majority::{largest_index, most_frequent, outputs, unsupported_stem},
+    majority::{MOST_CHANNELS, largest_index, most_frequent, outputs, unsupported_stem},
 };
 
 /// Whether the names are of the ResNet family at all.
@@ -26,11 +26,11 @@ fn has_deep_stem(shapes: &Shapes) -> bool {
 /// # Errors
 /// A sentence about the feature that is not supported.
 pub(super) fn read(shapes: &Shapes) -> Result<ResNet, String> {
-    let stem = read_stem(shapes)?;
+    let (stem, image) = read_stem(shapes)?;
     let last = if let Stem::Deep(_) = stem { "conv1.6" } else { "conv1" };
     let stem_channels = outputs(shapes, last, "bn1").ok_or("its stem yields no channels")?;
     let depths = depths(shapes)?;
-    let head = Head::read(shapes, &["fc", "linear"]);
+    let head = Head::read(shapes, &["fc", "linear"])?;
     // A head shows where the network ends. Without one, what has another number of stages may be a part of a network.
     if stem != Stem::Cifar && depths.len() != 4 && head.is_none() {
         let stages = depths.len();
@@ -56,30 +56,34 @@ pub(super) fn read(shapes: &Shapes) -> Result<ResNet, String> {
     }
     let groups = if kind == BlockKind::Bottleneck { read_groups(shapes, &stages) } else { 1 };
     Ok(ResNet {
+        inputs: image,
         stem,
         stem_channels,
         stem_pool_conv: stem != Stem::Cifar && shapes.keys().any(|name| name.starts_with("maxpool.")),
         kind,
         groups,
         stages,
+        biases: Biases::read(shapes),
         head,
         properties: Properties::usual(stem == Stem::Cifar),
     })
 }
 
-fn read_stem(shapes: &Shapes) -> Result<Stem, String> {
+/// The stem, and the channels of the image that it takes.
+fn read_stem(shapes: &Shapes) -> Result<(Stem, usize), String> {
     if has_deep_stem(shapes) {
-        return match shapes.get("conv1.0.weight").map(Vec::as_slice) {
-            None | Some([_, 3, 3, 3]) => {
-                let yields = |conv, norm| outputs(shapes, conv, norm).ok_or("its stem yields no channels");
-                Ok(Stem::Deep([yields("conv1.0", "conv1.1")?, yields("conv1.3", "conv1.4")?]))
-            }
-            other => Err(unsupported_stem("conv1.0.weight", other)),
+        let first = shapes.get("conv1.0.weight").map(Vec::as_slice);
+        let image = match first {
+            None => 3,
+            Some([_, image @ 1..=MOST_CHANNELS, 3, 3]) => *image,
+            other => return Err(unsupported_stem("conv1.0.weight", other)),
         };
+        let yields = |conv, norm| outputs(shapes, conv, norm).ok_or("its stem yields no channels");
+        return Ok((Stem::Deep([yields("conv1.0", "conv1.1")?, yields("conv1.3", "conv1.4")?]), image));
     }
     match shapes.get("conv1.weight").map(Vec::as_slice) {
-        Some([_, 3, 7, 7]) => Ok(Stem::ImageNet),
-        Some([_, 3, 3, 3]) => Ok(Stem::Cifar),
+        Some([_, image @ 1..=MOST_CHANNELS, 7, 7]) => Ok((Stem::ImageNet, *image)),
+        Some([_, image @ 1..=MOST_CHANNELS, 3, 3]) => Ok((Stem::Cifar, *image)),
         other => Err(unsupported_stem("conv1.weight", other)),
     }
 }
@@ -123,7 +127,9 @@ impl BlockReader<'_> {
         let width = layer(1).or(before.map(|b| b.width)).unwrap_or(inputs);
         let channels = layer(last).or(before.map(|b| b.channels)).unwrap_or(inputs);
         let reshapes = halves || inputs != channels;
-        let shortcut = if self.has(".downsample.2.") {
+        let pooled =
+            self.shapes.get(&format!("{}.downsample.1.weight", self.name)).is_some_and(|shape| shape.len() == 4);
+        let shortcut = if pooled || self.has(".downsample.2.") {
             Shortcut::PooledProjection
         } else if self.has(".downsample.") {
             Shortcut::Projection

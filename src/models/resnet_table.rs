@@ -1,6 +1,6 @@
 //! The residual networks that have a name: torchvision's and timm's.
 
-use super::{Block, BlockKind, Gate, Head, Properties, ResNet, Shortcut, Stem};
+use super::{Biases, Block, BlockKind, Gate, Head, Properties, ResNet, Shortcut, Stem};
 use BlockKind::{Basic, Bottleneck};
 
 /// What is supported, for messages.
@@ -175,13 +175,15 @@ impl Row {
             inputs = channels;
         }
         ResNet {
+            inputs: 3,
             stem: self.stem,
             stem_channels: self.stem_channels,
             stem_pool_conv: self.stem_pool_conv,
             kind: self.kind,
             groups: self.groups,
             stages,
-            head: Some(Head { name: "fc".into(), classes: 1000 }),
+            biases: Biases::default(),
+            head: Some(Head::linear("fc", 1000)),
             properties: Properties::usual(false),
         }
     }
@@ -194,13 +196,15 @@ fn cifar(depth: usize, option: Shortcut) -> ResNet {
         stage((depth - 2) / 6, channels == 16, option, block)
     };
     ResNet {
+        inputs: 3,
         stem: Stem::Cifar,
         stem_channels: 16,
         stem_pool_conv: false,
         kind: Basic,
         groups: 1,
         stages: [16, 32, 64].map(of_stage).to_vec(),
-        head: Some(Head { name: "linear".into(), classes: 10 }),
+        biases: Biases::default(),
+        head: Some(Head::linear("linear", 10)),
         properties: Properties::usual(true),
     }
 }
@@ -232,8 +236,14 @@ pub(super) fn by_name(name: &str) -> Option<ResNet> {
 
 /// The name in the table of a network with these blocks, or a description.
 pub(super) fn name(net: &ResNet) -> String {
-    // The name says nothing of the head and of what no tensor shows.
-    let plain = |net: &ResNet| ResNet { head: None, properties: Properties::usual(net.small_stem()), ..net.clone() };
+    // The name says nothing of the image's channels, the head, biases and what no tensor shows.
+    let plain = |net: &ResNet| ResNet {
+        inputs: 3,
+        biases: Biases::default(),
+        head: None,
+        properties: Properties::usual(net.small_stem()),
+        ..net.clone()
+    };
     let same = |other: &ResNet| plain(net) == plain(other);
     let known = names().into_iter().find(|name| by_name(name).is_some_and(|other| same(&other)));
     known.unwrap_or_else(|| describe(net))

@@ -1,6 +1,6 @@
 //! What is stated of a network whose tensors do not show it, checked against what they do show.
 
-use super::{Architecture, BlockKind, Properties, Shortcut};
+use super::{Architecture, BlockKind, Head, Properties, Shortcut};
 use crate::{
     Error, Result,
     structure::{GlobalPool, Structure},
@@ -58,6 +58,7 @@ impl Architecture {
             "stem-pool" => "a convolution stands in the place of the pooling, as the tensors show",
             "stride-in" => "the network has no bottlenecks",
             "block-activation" => "the network has no residual blocks",
+            "head-activation" => "the head has no such layers, as the tensors show",
             _ => "the network has no such stages",
         };
         Some((key, reason.into()))
@@ -68,6 +69,7 @@ impl Architecture {
         let has = |key: &&str| match (self, *key) {
             (Architecture::ResNet(net), "stem-pool") => !net.stem_pool_conv,
             (Architecture::ResNet(net), "stride-in") => net.kind == BlockKind::Bottleneck,
+            (_, "head-activation") => self.head().is_some_and(Head::has_activation),
             (Architecture::DenseNet(_), "layer1-stride" | "stride-in" | "dilation" | "block-activation") => false,
             _ => true,
         };
@@ -132,7 +134,7 @@ impl Architecture {
     }
 }
 
-const KEYS: [&str; 9] = [
+const KEYS: [&str; 10] = [
     "stem-pool",
     "stem-stride",
     "layer1-stride",
@@ -142,6 +144,7 @@ const KEYS: [&str; 9] = [
     "norm-eps",
     "activation",
     "block-activation",
+    "head-activation",
 ];
 
 fn value_in(properties: &Properties, key: &str) -> String {

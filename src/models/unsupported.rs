@@ -33,6 +33,9 @@ pub(super) fn feature(shapes: &Shapes) -> Option<&'static str> {
             "split attention or selective kernels (resnest, skresnet)",
         ),
         (any(&[".conv2_offset.", ".offset."]), "deformable convolution"),
+        (any(&["attnpool."]), "attention pooling (CLIP)"),
+        (any(&["fuse_layers."]), "HRNet"),
+        (any(&[".convs.0.weight"]), "Res2Net"),
     ];
     let gates = gate::UNSUPPORTED.map(|(parts, feature)| (any(parts), feature));
     marks.into_iter().chain(gates).find_map(|(found, feature)| found.then_some(feature))

@@ -149,9 +149,19 @@ impl Builder {
         self
     }
 
-    /// Leaves out tensors that lie beside the network (a copy of all weights, an auxiliary head) and names them in
-    /// [`Classifier::notes`]; without this call they are an error. Tensors inside the modules of the network, such as the bias of a
-    /// convolution that has none, are always an error: with them it computes something else.
+    /// Which network of a checkpoint to take, by the prefix of its tensors or what of that is no wrapper's name: `teacher`, `encoder_k`,
+    /// `backbone.body`. All other tensors are left out, a head beside it too. Without this call it is the only one that is no average
+    /// of another: student before teacher, `encoder_q` before `encoder_k`, the model before its EMA; which of several others is meant is
+    /// not guessed. [`Classifier::notes`] names the one that was taken, and the others.
+    pub fn part(mut self, part: &str) -> Self {
+        self.0.part = Some(part.into());
+        self
+    }
+
+    /// Leaves out tensors beside the network that may take part in what it computes (modules of other names around it, a second head)
+    /// and names them in [`Classifier::notes`]; without this call they are an error. What is known to take no part (projectors, queues,
+    /// states of training) is left out in any case. Tensors inside the modules of the network are always an error: with them it
+    /// computes something else.
     pub fn allow_extra(mut self, allow: bool) -> Self {
         self.0.allow_extra = allow;
         self

@@ -32,9 +32,22 @@ impl Described {
         let Recognised { identity, checkpoint, config, architecture, graph, mut notes } = recognised;
         let structure = properties(settings, &architecture, &config, &mut notes);
         let stated = config.preprocess.or_else(|| published(checkpoint.name(), &architecture.name()));
-        let preprocess = preprocess(settings, architecture.default_input(), stated.as_ref())?;
+        let mut preprocess = preprocess(settings, architecture.default_input(), stated.as_ref())?;
+        if graph.channels() == 1 {
+            make_grey(&mut preprocess, settings, stated.is_some(), &mut notes);
+        }
         let classes = architecture.classes().unwrap_or(0);
-        let shapes = graph.infer_shapes(Shape::new(1, 3, preprocess.height, preprocess.width))?;
+        let shapes = graph.infer_shapes(Shape::new(1, graph.channels(), preprocess.height, preprocess.width))?;
+        if let Some(head) = architecture.head() {
+            if head.has_activation()
+                && !structure.iter().any(|one| one.key == "head-activation" && one.stated_in.is_some())
+            {
+                notes.push(Note::HeadActivationAssumed);
+            }
+            if head.is_followed() {
+                notes.push(Note::HeadFollowed);
+            }
+        }
         if settings.test_size && stated.as_ref().is_none_or(|stated| stated.test_framing.is_none()) {
             notes.push(Note::NoTestSize);
         }
@@ -79,7 +92,7 @@ impl Described {
         }
         let (config, mut notes) = (config.unwrap_or_default(), Vec::new());
         let preprocess = preprocess(settings, (224, 224), config.preprocess.as_ref())?;
-        let shapes = graph.infer_shapes(Shape::new(1, 3, preprocess.height, preprocess.width))?;
+        let shapes = graph.infer_shapes(Shape::new(1, graph.channels(), preprocess.height, preprocess.width))?;
         let classes = shapes[graph.output().0].c;
         let labels = class_names(settings.labels.as_ref(), config.labels, config.claims.classes, classes, &mut notes);
         let model = ModelInfo {
@@ -101,6 +114,22 @@ impl Described {
             scoring: scoring(config.problem_type, classes),
         };
         Ok(Described { network: Network::new(graph.clone(), checkpoint), model, notes })
+    }
+}
+
+/// The preprocessing of a network that reads one channel: what is stated of three holds for grey values if it is the same for all, and
+/// else their mean.
+fn make_grey(preprocess: &mut Preprocess, settings: &Settings, stated: bool, notes: &mut Vec<Note>) {
+    let one = |values: [f32; 3]| [(f64::from(values[0]) + f64::from(values[1]) + f64::from(values[2])) as f32 / 3.0; 3];
+    let same = |values: [f32; 3]| values.iter().all(|value| *value == values[0]);
+    if !same(preprocess.mean) {
+        preprocess.mean = one(preprocess.mean);
+    }
+    if !same(preprocess.std) {
+        preprocess.std = one(preprocess.std);
+    }
+    if !stated && (settings.mean.is_none() || settings.std.is_none()) {
+        notes.push(Note::GreyAssumed);
     }
 }
 

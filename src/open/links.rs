@@ -11,7 +11,7 @@ use crate::models::{Named, named};
 const MOST: usize = 40;
 
 /// How the names of files begin that only say that they hold the model of their folder.
-const ORDINARY: &str = "model.";
+const ORDINARY: [&str; 2] = ["model.", "pytorch_model."];
 
 /// `path`, and if it is a symbolic link the path that it leads to, one link at a time.
 pub(super) fn steps(path: &Path) -> Vec<PathBuf> {
@@ -34,7 +34,7 @@ pub(super) fn resolved(step: &Path) -> Option<PathBuf> {
 
 /// Whether a file has the name that the model of a folder has, so that the configuration in the folder is its own.
 pub(super) fn is_ordinary(file: &Path) -> bool {
-    file.file_name().is_some_and(|name| name.to_string_lossy().starts_with(ORDINARY))
+    file.file_name().is_some_and(|name| ORDINARY.iter().any(|start| name.to_string_lossy().starts_with(start)))
 }
 
 /// The network that a file's own name speaks of.

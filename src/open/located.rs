@@ -10,7 +10,7 @@ use super::{agreement::Stated, links, settings::Settings};
 use crate::hub::{self, ModelId, Snapshot, similar_names};
 use crate::{
     Error, Note, Result,
-    checkpoint::{Checkpoint, ConfigFiles, Headers, ModelConfig, Synthetic},
+    checkpoint::{Checkpoint, ConfigFiles, Headers, ModelConfig, Reading, Synthetic},
     models::{Architecture, Shapes},
 };
 
@@ -18,7 +18,14 @@ use crate::{
 const BUILTIN: &[u8] = include_bytes!("../../weights/builtin.safetensors");
 
 /// What a folder's weights are called, in the order in which they are looked for.
-const FILES: [&str; 2] = ["model.safetensors", "model.safetensors.index.json"];
+const FILES: &[&str] = &[
+    "model.safetensors",
+    "model.safetensors.index.json",
+    #[cfg(feature = "pth")]
+    "pytorch_model.bin",
+    #[cfg(feature = "pth")]
+    "pytorch_model.bin.index.json",
+];
 
 /// Weights in memory, or files of which the headers have been read.
 pub(super) enum Weights {
@@ -46,6 +53,24 @@ impl Weights {
             Weights::Memory(checkpoint) => checkpoint.metadata(),
             Weights::Files(headers) => headers.metadata(),
         }
+    }
+
+    pub(super) fn reading(&self) -> &Reading {
+        match self {
+            Weights::Memory(checkpoint) => checkpoint.reading(),
+            Weights::Files(headers) => headers.reading(),
+        }
+    }
+
+    /// The network `part` of these weights.
+    ///
+    /// # Errors
+    /// [`Error::ModelPart`] if there is no such network, or several.
+    pub(super) fn part(self, part: &str) -> Result<Self> {
+        Ok(match self {
+            Weights::Memory(checkpoint) => Weights::Memory(checkpoint.part(part)?),
+            Weights::Files(headers) => Weights::Files(headers.part(part)?),
+        })
     }
 
     pub(super) fn read(self) -> Result<Checkpoint> {
@@ -143,7 +168,10 @@ impl Located {
         } else {
             path.to_path_buf()
         };
-        let mut located = Located::new(Weights::Files(Headers::open(&file)?), file.display().to_string());
+        let headers = Headers::open(&file)?;
+        let pickled = headers.are_pickled();
+        let mut located = Located::new(Weights::Files(headers), file.display().to_string());
+        located.notes.extend(pickled.then_some(Note::Pickled));
         located.steps = links::steps(&file);
         if !settings.no_config {
             located.stated = beside(&located.steps, &mut located.notes);

@@ -83,7 +83,14 @@ impl Prepared {
 async fn prepared(executor: Box<dyn Executor>, model: &ModelInfo, settings: &Settings) -> Box<dyn Executor> {
     let images = settings.prepare.unwrap_or(1);
     if images > 0 {
-        executor.prepare(Shape::new(images, 3, model.preprocess.height, model.preprocess.width)).await;
+        executor
+            .prepare(Shape::new(
+                images,
+                executor.network().graph().channels(),
+                model.preprocess.height,
+                model.preprocess.width,
+            ))
+            .await;
     }
     executor
 }
@@ -105,10 +112,11 @@ async fn on_gpu(
     let options = Options { faulty, chosen_for: settings.deterministic.then_some(1), ..Options::new(stored) };
     let cache = settings.cache.as_ref();
     let tables = tune::tables(&settings.tune, &device, &network, &options, (height, width), cache, notes).await?;
+    let channels = network.graph().channels();
     let executor = gpu::Executor::new(device, network, Options { tuned: Arc::new(tables), ..options });
     let images = settings.prepare.unwrap_or(1);
     if images > 0 {
-        executor.prepare(Shape::new(images, 3, height, width)).await;
+        executor.prepare(Shape::new(images, channels, height, width)).await;
     }
     Ok(executor)
 }

@@ -9,10 +9,10 @@ use super::{
     settings::Settings,
 };
 use crate::{
-    Note, Result,
+    Error, Note, Result,
     checkpoint::{Checkpoint, Claims, ModelConfig},
     graph::Graph,
-    models::Architecture,
+    models::{Architecture, task},
 };
 
 /// A model whose network is known, with its weights.
@@ -33,14 +33,27 @@ impl Recognised {
     /// configuration that contradicts them.
     pub(super) fn of(located: Located, settings: &Settings) -> Result<Self> {
         let Located { weights, identity, steps, stated, mut notes } = located;
-        let seen = Architecture::of_tensors(weights.name(), weights.shapes())?;
-        let config = configuration(&weights, &seen, &steps, stated?, &mut notes)?;
-        let architecture = seen.stated(&settings.structure, &config.structure)?;
-        let graph = architecture.graph();
-        let extra = architecture.extra(weights.name(), weights.shapes(), &graph)?;
-        if !settings.allow_extra {
-            architecture.refuse_extra(weights.name(), &extra)?;
+        let weights = part(weights, settings.part.as_deref(), &mut notes)?;
+        let (name, shapes, reading) = (weights.name(), weights.shapes(), weights.reading());
+        let outside: Vec<&str> = reading.beside.iter().map(String::as_str).collect();
+        let all: Vec<&str> = outside.iter().copied().chain(shapes.keys().map(String::as_str)).collect();
+        if let Some(task) = task(&all) {
+            let part = reading.parts.first().filter(|_| !reading.prefix.is_empty()).map(String::as_str);
+            task.refuse(name, part, reading.asked, settings.structure.dilation.is_some())?;
         }
+        let seen = Architecture::of_tensors(name, shapes, settings.structure.no_head)?;
+        let config = configuration(&weights, &seen, &steps, stated?, &mut notes)?;
+        let configured = config.structure.clone().or(&reading.structure);
+        let architecture = seen.stated(&settings.structure, &configured)?;
+        let graph = architecture.graph();
+        let mut extra = architecture.extra(name, shapes, &graph)?;
+        if !settings.allow_extra {
+            architecture.refuse_extra(name, &extra)?;
+            if !reading.asked {
+                architecture.refuse_outside(name, &outside)?;
+            }
+        }
+        extra.extend(outside);
         if !extra.is_empty() {
             notes.push(Note::LeftOut(extra.into_iter().map(Into::into).collect()));
         }
@@ -54,6 +67,26 @@ impl Recognised {
         }
         Ok(Recognised { identity, checkpoint, config, architecture, graph, notes })
     }
+}
+
+/// The network `part` of the weights, or the one that is meant.
+fn part(weights: Weights, part: Option<&str>, notes: &mut Vec<Note>) -> Result<Weights> {
+    let weights = match part {
+        Some(part) => weights.part(part)?,
+        None => weights,
+    };
+    let reading = weights.reading();
+    if let Some(reason) = &reading.undecided {
+        return Err(Error::ModelPart { model: weights.name().into(), reason: reason.clone() });
+    }
+    if let [part, others @ ..] = &reading.parts[..]
+        && !others.is_empty()
+    {
+        notes.push(Note::PartTaken { part: part.clone(), others: others.to_vec() });
+    } else if reading.is_telling() || reading.head.is_some() {
+        notes.push(Note::FoundUnder { prefix: reading.prefix.clone(), head: reading.head.clone() });
+    }
+    Ok(weights)
 }
 
 /// Looks through all weights of a network; the tensors with values that are not finite and may be.

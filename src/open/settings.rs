@@ -52,6 +52,7 @@ pub(crate) struct Settings {
     pub(super) test_size: bool,
     pub(super) deterministic: bool,
     pub(super) tune: Tune,
+    pub(super) part: Option<String>,
     pub(super) allow_extra: bool,
     pub(super) no_config: bool,
     pub(super) allow_nonfinite: bool,

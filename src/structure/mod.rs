@@ -34,6 +34,10 @@ pub struct Structure {
     /// What follows the convolutions of a block but the last, where it is another function (transformers' `hidden_act` does not
     /// change that one).
     pub block_activation: Option<Activation>,
+    /// What stands between the linear layers of a head.
+    pub head_activation: Option<Activation>,
+    /// Whether the head is left out, so that the network ends in its features.
+    pub no_head: bool,
 }
 
 /// Which convolution of a bottleneck strides.
@@ -69,6 +73,8 @@ pub enum GlobalPool {
     AvgMax,
     /// The mean, and after it the maximum: twice as many features.
     CatAvgMax,
+    /// The maximum, and after it the mean: fastai's `AdaptiveConcatPool2d`.
+    CatMaxAvg,
     /// Nothing: the network has no head. Its features are the means all the same.
     None,
 }
@@ -87,8 +93,17 @@ impl Structure {
             "norm-eps" => self.norm_eps.is_some(),
             "activation" => self.activation.is_some(),
             "block-activation" => self.block_activation.is_some(),
+            "head-activation" => self.head_activation.is_some(),
+            "head" => self.no_head,
             _ => false,
         }
+    }
+
+    /// What is stated here, and the pooling that `other` states if none is.
+    #[must_use]
+    pub(crate) fn or(self, other: &Structure) -> Self {
+        let stated_in = if self.stated_in.is_empty() { &other.stated_in } else { &self.stated_in }.clone();
+        Structure { global_pool: self.global_pool.or(other.global_pool), stated_in, ..self }
     }
 
     /// Whether what is stated here decides the property of this key: `activation` is that of blocks too.

@@ -6,17 +6,19 @@ use super::{Activation, Dilation, GlobalPool, StrideIn, Structure};
 use crate::{Error, Result};
 
 /// All keys, with what their values may be.
-const KEYS: [(&str, &str); 10] = [
+const KEYS: [(&str, &str); 12] = [
     ("stem-pool", "max or none"),
     ("stem-stride", "1, 2, 3 or 4"),
     ("layer1-stride", "1 or 2"),
     ("stride-in", "1x1 or 3x3"),
     ("dilation", "none, or stages with + between them, such as layer3+layer4"),
     ("output-stride", "8, 16 or 32"),
-    ("global-pool", "avg, max, avgmax, catavgmax or none"),
+    ("global-pool", "avg, max, avgmax, catavgmax, catmaxavg or none"),
     ("norm-eps", "a number from 1e-12 to 1"),
     ("activation", ACTIVATIONS),
     ("block-activation", ACTIVATIONS),
+    ("head-activation", ACTIVATIONS),
+    ("head", "none"),
 ];
 
 const ACTIVATIONS: &str = "relu, relu6, leaky_relu, silu, mish, gelu, gelu_tanh, quick_gelu, sigmoid, tanh, hard_sigmoid, \
@@ -73,6 +75,8 @@ impl Structure {
             "norm-eps" => self.norm_eps = Some(norm_eps(value.parse().ok()?)?),
             "activation" => self.activation = Some(Activation::parse(value)?),
             "block-activation" => self.block_activation = Some(Activation::parse(value)?),
+            "head-activation" => self.head_activation = Some(Activation::parse(value)?),
+            "head" => self.no_head = (value == "none").then_some(true)?,
             _ => return None,
         }
         Some(())
@@ -112,6 +116,7 @@ impl GlobalPool {
             "max" => Some(GlobalPool::Max),
             "avgmax" => Some(GlobalPool::AvgMax),
             "catavgmax" => Some(GlobalPool::CatAvgMax),
+            "catmaxavg" => Some(GlobalPool::CatMaxAvg),
             "none" if name == "none" => Some(GlobalPool::None),
             _ => None,
         }
@@ -125,6 +130,7 @@ impl fmt::Display for GlobalPool {
             GlobalPool::Max => "max",
             GlobalPool::AvgMax => "avgmax",
             GlobalPool::CatAvgMax => "catavgmax",
+            GlobalPool::CatMaxAvg => "catmaxavg",
             GlobalPool::None => "none",
         })
     }

@@ -279,7 +279,8 @@ fn files_and_folders() {
 
     let pickle = folder.path().join("pytorch_model.bin");
     fs::write(&pickle, b"PK\x03\x04 and more").unwrap();
-    assert_eq!(Checkpoint::open(&pickle).unwrap_err().code(), "model.format");
+    assert_eq!(Checkpoint::open(&pickle).unwrap_err().code(), "model.header");
+    assert_eq!(parse(b"PK\x03\x04 and more".to_vec()).unwrap_err().code(), "model.format");
 }
 
 /// Cutting or changing any byte of a file never panics.

@@ -9,6 +9,7 @@ mod files;
 mod folder;
 mod image;
 mod model;
+mod pickle;
 
 use std::{
     fs,

@@ -6,7 +6,7 @@ use std::fmt::Write;
 use arbitrary::{Arbitrary, Result, Unstructured};
 use residua::{
     graph::Graph,
-    models::{Architecture, Block, BlockKind, DenseNet, Gate, Head, Properties, ResNet, Shortcut, Stem},
+    models::{Architecture, Biases, Block, BlockKind, DenseNet, Gate, Head, Properties, ResNet, Shortcut, Stem},
 };
 
 /// Most bytes of data to make; the place of larger data in the file is left empty.
@@ -262,13 +262,15 @@ fn resnet(bytes: &mut Unstructured<'_>, classes: Option<usize>) -> Result<ResNet
         all.push(blocks);
     }
     Ok(ResNet {
+        inputs: 3,
+        biases: Biases::default(),
         stem,
         stem_channels,
         stem_pool_conv: stem != Stem::Cifar && bytes.ratio(1, 8)?,
         kind,
         groups,
         stages: all,
-        head: classes.map(|classes| Head { name: "fc".into(), classes }),
+        head: classes.map(|classes| Head::linear("fc", classes)),
         properties: Properties::usual(stem == Stem::Cifar),
     })
 }
@@ -280,6 +282,8 @@ fn densenet(bytes: &mut Unstructured<'_>, classes: Option<usize>) -> Result<Dens
         (0..bytes.int_in_range(1..=4)?).map(|_| bytes.int_in_range(1..=3)).collect::<Result<_>>()?;
     let transitions = (1..blocks.len()).map(|_| channels(bytes)).collect::<Result<_>>()?;
     Ok(DenseNet {
+        inputs: 3,
+        biases: Biases::default(),
         pooled_stem,
         stem_channels,
         growth,
@@ -287,7 +291,7 @@ fn densenet(bytes: &mut Unstructured<'_>, classes: Option<usize>) -> Result<Dens
         blocks,
         transitions,
         last_norm: "norm5".into(),
-        head: classes.map(|classes| Head { name: "classifier".into(), classes }),
+        head: classes.map(|classes| Head::linear("classifier", classes)),
         properties: Properties::usual(!pooled_stem),
     })
 }

@@ -1,7 +1,7 @@
 //! The fuzz targets: `fuzz/` runs them with endless inputs, `main.rs` with the inputs kept. A panic or a failed assertion is a
 //! finding.
 
-use std::{collections::HashMap, path::Path};
+use std::{collections::HashMap, fs, path::Path};
 
 use residua::{
     Classifier, Error, Result, cache,
@@ -23,13 +23,14 @@ use crate::generated::Generated;
 pub(crate) type Target = (&'static str, fn(&[u8]));
 
 /// All targets.
-pub(crate) const TARGETS: [Target; 6] = [
+pub(crate) const TARGETS: [Target; 7] = [
     ("checkpoint", checkpoint),
     ("network", network),
     ("image", image),
     ("cache", cache_file),
     ("index", index_file),
     ("text", text),
+    ("pickle", pickle),
 ];
 
 /// Runs the target with this name.
@@ -46,6 +47,18 @@ fn checkpoint(data: &[u8]) {
     let mut parts = data.splitn(3, |byte| *byte == 0);
     let (Some(config), Some(preprocessor), Some(file)) = (parts.next(), parts.next(), parts.next()) else { return };
     let _ = configured(config, preprocessor).and_then(|config| load(file.to_vec(), config));
+}
+
+/// A checkpoint as `torch.save` writes it: a file, as its tensors lie anywhere in it.
+fn pickle(data: &[u8]) {
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    fs::write(file.path(), data).expect("what was fuzzed");
+    let Ok(checkpoint) = Checkpoint::open(file.path()) else { return };
+    let held = checkpoint.shapes().values().map(|shape| shape.iter().product::<usize>()).sum::<usize>();
+    assert!(held <= 4 * data.len() + 64 * checkpoint.shapes().len(), "{held} values of {}", data.len());
+    for (name, shape) in checkpoint.shapes() {
+        let _ = checkpoint.tensor(name, shape);
+    }
 }
 
 fn configured(config: &[u8], preprocessor: &[u8]) -> Result<Option<ModelConfig>> {

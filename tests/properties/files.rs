@@ -8,7 +8,7 @@ use proptest::{
 };
 use residua::{
     checkpoint::Synthetic,
-    models::{Architecture, Block, BlockKind, DenseNet, Gate, Head, Properties, ResNet, Shortcut, Stem},
+    models::{Architecture, Biases, Block, BlockKind, DenseNet, Gate, Head, Properties, ResNet, Shortcut, Stem},
 };
 use safetensors::{Dtype, tensor::TensorView};
 
@@ -50,7 +50,7 @@ pub(crate) fn recipe() -> impl Strategy<Value = Recipe> {
 
 fn head(names: &'static [&'static str]) -> impl Strategy<Value = Option<Head>> {
     prop::option::weighted(0.8, (select(names), 1_usize..=12))
-        .prop_map(|head| head.map(|(name, classes)| Head { name: name.into(), classes }))
+        .prop_map(|head| head.map(|(name, classes)| Head::linear(name, classes)))
 }
 
 fn resnet() -> impl Strategy<Value = Architecture> {
@@ -91,6 +91,8 @@ fn resnet() -> impl Strategy<Value = Architecture> {
                 inputs = channels;
             }
             Architecture::ResNet(ResNet {
+                inputs: 3,
+                biases: Biases::default(),
                 stem,
                 stem_channels: 2 * stem_twos,
                 stem_pool_conv: pool_conv && stem != Stem::Cifar,
@@ -114,6 +116,8 @@ fn densenet() -> impl Strategy<Value = Architecture> {
             let blocks = blocks.into_iter().map(|(layers, _)| layers).collect();
             let last_norm = norm.into();
             Architecture::DenseNet(DenseNet {
+                inputs: 3,
+                biases: Biases::default(),
                 pooled_stem,
                 stem_channels,
                 growth,

@@ -65,6 +65,7 @@ class Classifier:
         exif: bool = True,
         allow_truncated: bool = False,
         strict: bool = False,
+        part: str | None = None,
         allow_extra: bool = False,
         allow_nonfinite: bool = False,
         no_config: bool = False,
@@ -99,7 +100,8 @@ class Classifier:
             exif: False leaves photos as they are stored, as torchvision and timm do.
             allow_truncated: Takes a JPEG that ends early, whose last rows are made up.
             strict: Refuses damaged images that can be decoded all the same.
-            allow_extra: Leaves out tensors that lie beside the network.
+            part: The network to take of a file that holds several, such as ``teacher``.
+            allow_extra: Leaves out modules around the network that may take part in what it computes.
             allow_nonfinite: Opens a model with weights that are NaN or infinite.
             no_config: Takes no notice of the config.json that lies beside a file.
             structure: What no tensor shows of the network, such as ``stem-pool=max,stride-in=1x1``.
@@ -136,6 +138,7 @@ class Classifier:
             "exif": exif,
             "allow_truncated": allow_truncated,
             "strict": strict,
+            "part": part,
             "allow_extra": allow_extra,
             "allow_nonfinite": allow_nonfinite,
             "no_config": no_config,

@@ -164,6 +164,7 @@ class Settings(TypedDict):
     exif: bool
     allow_truncated: bool
     strict: bool
+    part: str | None
     allow_extra: bool
     allow_nonfinite: bool
     no_config: bool

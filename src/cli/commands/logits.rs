@@ -35,8 +35,8 @@ fn read(path: &Path) -> Result<Tensor, Error> {
         return Err(invalid("dtype of input", format!("{:?}", view.dtype()), "F32"));
     }
     let shape = match *view.shape() {
-        [n, 3, h, w] if n > 0 => Shape::new(n, 3, h, w),
-        ref other => return Err(invalid("shape of input", format!("{other:?}"), "[N, 3, H, W] with N at least 1")),
+        [n, c, h, w] if n > 0 => Shape::new(n, c, h, w),
+        ref other => return Err(invalid("shape of input", format!("{other:?}"), "[N, C, H, W] with N at least 1")),
     };
     let data: Vec<f32> = bytemuck::pod_collect_to_vec(view.data());
     Ok(Tensor::new(shape, data))

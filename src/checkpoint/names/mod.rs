@@ -1,0 +1,428 @@
+//! The names that libraries and wrappers give to the same tensor, brought to torchvision's spelling.
+//!
+//! | writer | example | becomes |
+//! |---|---|---|
+//! | DataParallel, `torch.compile`, wrappers, classes of one's own: any prefix that all tensors of a network share | `module.net.conv1.weight` | `conv1.weight` |
+//! | transformers ResNet | `resnet.encoder.stages.0.layers.1.layer.2.convolution.weight` | `layer1.1.conv3.weight` |
+//! | `Sequential(*network.children())`, lightly | `backbone.4.0.conv1.weight` | `layer1.0.conv1.weight` |
+//! | fastai's learners | `0.4.0.conv1.weight`, `1.8.weight` | `layer1.0.conv1.weight`, `fc.8.weight` |
+//! | DenseNet before 2018 | `features.denseblock1.denselayer1.norm.1.weight` | `features.denseblock1.denselayer1.norm1.weight` |
+//! | `features` of a DenseNet alone, timm's `features_only` | `denseblock1.denselayer1.norm1.weight`, `features_conv0.weight` | `features.denseblock1.denselayer1.norm1.weight`, `features.conv0.weight` |
+//! | CIFAR ResNets with a named shortcut | `layer2.0.shortcut.0.weight` | `layer2.0.downsample.0.weight` |
+//! | heads of other names, inside a network or beside it | `backbone.conv1.weight`, `head.fc.weight` | `conv1.weight`, `fc.weight` |
+//!
+//! Of several networks in one file one is taken: see [`Reading::parts`].
+
+mod head;
+mod roots;
+mod spelling;
+
+use std::collections::HashMap;
+
+use roots::{Root, counts, roots};
+
+use crate::structure::{GlobalPool, Structure};
+
+/// Ends of the names of tensors that only count: batches in training, and the operations that a profiler found.
+const COUNTERS: [&str; 3] = ["num_batches_tracked", "total_ops", "total_params"];
+
+/// How the names of a file's tensors were read.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub(crate) struct Reading {
+    /// What the names of the network's tensors begin with in the file.
+    pub(crate) prefix: String,
+    /// The networks in the file, that which was taken first. Without being asked for, that is the one that is no average or copy of
+    /// another: student before teacher, `encoder_q` before `encoder_k`, the model before its EMA.
+    pub(crate) parts: Vec<String>,
+    /// Whether the part was asked for.
+    pub(crate) asked: bool,
+    /// Why none of the networks is taken, where it is not clear which is meant.
+    pub(crate) undecided: Option<String>,
+    /// Names of the tensors that belong to no other network of the file and lie beside the one that was taken.
+    pub(crate) beside: Vec<String>,
+    /// What the prefix of the head was, where that lies beside the network.
+    pub(crate) head: Option<String>,
+    /// What the spelling states of the network.
+    pub(crate) structure: Structure,
+}
+
+impl Reading {
+    /// Whether the prefix is more than what wraps a network.
+    pub(crate) fn is_telling(&self) -> bool {
+        let mut segments = self.prefix.split('.').filter(|segment| !segment.is_empty());
+        segments.any(|segment| !roots::WRAPPERS.contains(&segment))
+    }
+}
+
+/// The canonical name of each tensor in the order given, nothing for those that count and those that lie beside the network; and how
+/// they were come by. It is the network `part`, or the only one that is not an average of another.
+///
+/// # Errors
+/// A sentence, if two tensors come to one name.
+pub(super) fn canonical(
+    tensors: &[(&str, &[usize])],
+    part: Option<&str>,
+) -> Result<(Vec<Option<String>>, Reading), String> {
+    let shapes: Shapes<'_> = tensors.iter().filter(|(name, _)| !counts(name)).copied().collect();
+    let roots = roots(&shapes);
+    let mut reading = Reading { asked: part.is_some(), ..Reading::default() };
+    let names = match choose(&roots, part) {
+        Ok(Some(root)) => {
+            let network = Network::new(root, &roots, &shapes, part.is_none());
+            reading.parts = [root].into_iter().chain(network.others.iter().copied()).map(Root::name).collect();
+            reading.prefix.clone_from(&root.prefix);
+            reading.structure = network.structure(&shapes);
+            let beside = shapes.keys().filter(|name| network.place(name) == Place::Beside);
+            reading.beside = beside.map(|name| (*name).to_string()).collect();
+            reading.beside.sort_unstable();
+            reading.head = network.joined.as_ref().map(|(front, _)| front.clone());
+            spell(tensors, |name| if let Place::Inside(name) = network.place(name) { Some(name) } else { None })?
+        }
+        undecided => {
+            reading.undecided = undecided.err();
+            let all_wrapped = shapes.keys().all(|name| unwrapped(name) != *name);
+            spell(tensors, |name| Some(if all_wrapped { unwrapped(name) } else { name }.to_string()))?
+        }
+    };
+    Ok((names, reading))
+}
+
+/// Shapes by the names in the file.
+type Shapes<'a> = HashMap<&'a str, &'a [usize]>;
+
+/// Most networks in one file.
+const MOST_NETWORKS: usize = 64;
+
+/// The network to take, if there is any.
+fn choose<'a>(roots: &'a [Root], part: Option<&str>) -> Result<Option<&'a Root>, String> {
+    if roots.len() > MOST_NETWORKS {
+        return Err(format!("it holds {} networks, more than {MOST_NETWORKS}", roots.len()));
+    }
+    let list = || roots.iter().map(Root::name).collect::<Vec<_>>().join(", ");
+    if let Some(part) = part {
+        let mut called = roots.iter().filter(|root| root.is_called(part));
+        return match (called.next(), called.next()) {
+            (Some(root), None) => Ok(Some(root)),
+            (Some(_), Some(_)) => {
+                Err(format!("several networks in it are called {part}; give the whole prefix of one"))
+            }
+            (None, _) if roots.is_empty() => Ok(None),
+            (None, _) => Err(format!("no network in it is called {part}; there are: {}", list())),
+        };
+    }
+    let trained: Vec<&Root> = roots.iter().filter(|root| !root.is_average()).collect();
+    match (&trained[..], roots) {
+        ([root], _) => Ok(Some(*root)),
+        ([], [root]) => Ok(Some(root)),
+        ([], []) => Ok(None),
+        _ => Err(format!("it holds several networks: {}; name one of them as the part", list())),
+    }
+}
+
+/// Gives the tensors their names.
+fn spell(
+    tensors: &[(&str, &[usize])],
+    name_of: impl Fn(&str) -> Option<String>,
+) -> Result<Vec<Option<String>>, String> {
+    let mut taken = HashMap::new();
+    let canonical = |(name, _): &(&str, &[usize])| {
+        let canonical = if counts(name) { None } else { name_of(name) };
+        let Some(canonical) = canonical else { return Ok(None) };
+        match taken.insert(canonical.clone(), name.to_string()) {
+            Some(other) => Err(format!("{other} and {name} both mean {canonical}")),
+            None => Ok(Some(canonical)),
+        }
+    };
+    tensors.iter().map(canonical).collect()
+}
+
+/// Where a tensor lies.
+#[derive(PartialEq)]
+enum Place {
+    /// In the network, under this name.
+    Inside(String),
+    /// In another network of the file.
+    Elsewhere,
+    /// In none.
+    Beside,
+}
+
+/// The network that is taken, among the others of its file.
+struct Network<'a> {
+    root: &'a Root,
+    others: Vec<&'a Root>,
+    /// The head inside, if it has another name than torchvision gives it.
+    inside: Option<&'static str>,
+    /// What the names of a head begin with that lies outside, and the module that it becomes.
+    joined: Option<(String, &'static str)>,
+}
+
+impl<'a> Network<'a> {
+    fn new(root: &'a Root, roots: &'a [Root], shapes: &Shapes<'_>, joins: bool) -> Self {
+        let others = roots.iter().filter(|other| *other != root).collect();
+        let mut network = Network { root, others, inside: None, joined: None };
+        let own: Shapes<'_> = shapes
+            .iter()
+            .filter(|(name, _)| network.place(name) != Place::Elsewhere)
+            .map(|(name, shape)| (*name, *shape))
+            .collect();
+        let usual = |head: &&str| own.keys().any(|name| network.is_in(name, head));
+        let has_usual = root.kind.heads().iter().any(usual) || root.kind == spelling::Kind::Transformers;
+        let inside = if has_usual { None } else { head::module(&root.prefix, &own) };
+        let numbered =
+            own.keys().any(|name| matches!(network.place(name), Place::Inside(name) if name.starts_with("fc.")));
+        let joined = if joins && inside.is_none() && !has_usual && !numbered { head::beside(root, &own) } else { None };
+        (network.inside, network.joined) = (inside, joined);
+        network
+    }
+
+    /// Whether a tensor lies in this module of the network.
+    fn is_in(&self, name: &str, module: &str) -> bool {
+        let rest = name.strip_prefix(&self.root.prefix).and_then(|rest| rest.strip_prefix(module));
+        rest.is_some_and(|rest| rest.starts_with('.'))
+    }
+
+    fn place(&self, name: &str) -> Place {
+        let prefix = self.root.prefix.as_str();
+        let elsewhere = |other: &&Root| match branch(prefix, &other.prefix) {
+            Some(branch) => name.starts_with(branch),
+            None => name.starts_with(&other.prefix) && !name.starts_with(prefix),
+        };
+        if self.others.iter().any(|other| elsewhere(other)) {
+            return Place::Elsewhere;
+        }
+        let Some(rest) = name.strip_prefix(prefix) else {
+            let joined = self.joined.as_ref().and_then(|(front, to)| Some((name.strip_prefix(front)?, to)));
+            return joined.map_or(Place::Beside, |(tail, to)| Place::Inside(format!("{to}.{tail}")));
+        };
+        let tail = self.inside.and_then(|head| rest.strip_prefix(head)?.strip_prefix('.'));
+        Place::Inside(match tail {
+            Some(tail) => format!("{}.{tail}", self.root.kind.heads()[0]),
+            None => self.root.kind.spell(rest),
+        })
+    }
+
+    /// What the spelling states of the network: the heads of fastai's learners read the maximum and the mean of each channel.
+    fn structure(&self, shapes: &Shapes<'_>) -> Structure {
+        let mut structure = Structure::default();
+        let numbered = self.root.prefix.trim_end_matches('.').rsplit('.').next().and_then(spelling::index).is_some();
+        if let Some((front, _)) = self.joined.as_ref().filter(|_| numbered) {
+            let in_body = shapes.iter().filter(|(name, shape)| shape.len() == 1 && name.starts_with(&self.root.prefix));
+            let widest = in_body.filter_map(|(_, shape)| shape.first()).max();
+            let layers = shapes.iter().filter_map(|(name, shape)| {
+                let number = name.strip_prefix(front.as_str())?.strip_suffix(".weight")?;
+                Some((spelling::index(number)?, shape.last()?))
+            });
+            let read = layers.min_by_key(|(number, _)| *number).map(|(_, inputs)| inputs);
+            if widest.is_some_and(|widest| read == Some(&(2 * widest))) {
+                structure.stated_in = "fastai's spelling".into();
+                structure.global_pool = Some(GlobalPool::CatMaxAvg);
+            }
+        }
+        structure
+    }
+}
+
+/// The front of `other` up to the first segment in which it differs from `prefix`. Nothing if it is a part of `prefix`.
+fn branch<'a>(prefix: &str, other: &'a str) -> Option<&'a str> {
+    let ends = other.match_indices('.').map(|(at, _)| at + 1);
+    ends.map(|end| &other[..end]).find(|front| !prefix.starts_with(front))
+}
+
+/// The name without any wrapper's prefix.
+fn unwrapped(mut name: &str) -> &str {
+    while let Some((_, inner)) = name.split_once('.').filter(|(segment, _)| roots::WRAPPERS.contains(segment)) {
+        name = inner;
+    }
+    name
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SEVEN: [usize; 4] = [64, 3, 7, 7];
+    const VECTOR: [usize; 1] = [64];
+    const MATRIX: [usize; 2] = [10, 64];
+
+    /// Shapes as far as they matter: convolutions, matrices of heads, vectors.
+    fn read(of: &[&str], part: Option<&str>) -> Result<(Vec<Option<String>>, Reading), String> {
+        let shape = |name: &str| -> &'static [usize] {
+            match name {
+                name if name.contains("conv") || name.ends_with("0.weight") => &SEVEN,
+                name if name.ends_with("weight") && !name.contains("norm") && !name.contains("bn") => &MATRIX,
+                _ => &VECTOR,
+            }
+        };
+        let tensors: Vec<(&str, &[usize])> = of.iter().map(|name| (*name, shape(name))).collect();
+        canonical(&tensors, part)
+    }
+
+    fn names(of: &[&str]) -> Result<Vec<Option<String>>, String> {
+        Ok(read(of, None)?.0)
+    }
+
+    fn one(name: &str) -> String {
+        names(&[name]).unwrap().remove(0).unwrap()
+    }
+
+    /// The canonical names of a file, without those that have none.
+    fn all(of: &[&str]) -> Vec<String> {
+        names(of).unwrap().into_iter().flatten().collect()
+    }
+
+    const BLOCK: &str = "layer1.0.conv1.weight";
+
+    #[test]
+    fn any_prefix_of_a_network_is_stripped() {
+        for prefix in ["module.", "net.", "student.backbone.", "my_network_v2.", "a.b.c.d._feature_blocks.", "resnet."]
+        {
+            let file = ["conv1.weight", BLOCK, "fc.weight"].map(|name| format!("{prefix}{name}"));
+            let file: Vec<&str> = file.iter().map(String::as_str).collect();
+            let (names, reading) = read(&file, None).unwrap();
+            assert_eq!(names, ["conv1.weight", BLOCK, "fc.weight"].map(|name| Some(name.into())), "{prefix}");
+            assert_eq!(reading.prefix, prefix);
+            assert_eq!(reading.is_telling(), !["module.", "net."].contains(&prefix), "{prefix}");
+        }
+    }
+
+    #[test]
+    fn a_file_without_a_network_loses_only_what_wraps_all_of_it() {
+        assert_eq!(all(&["model.odd.weight", "module.even.bias"]), ["odd.weight", "even.bias"]);
+        assert_eq!(all(&["net.conv.weight", "other.bias"]), ["net.conv.weight", "other.bias"]);
+    }
+
+    #[test]
+    fn of_several_networks_the_one_that_was_trained_is_taken() {
+        for (taken, average) in [
+            ("student.", "teacher."),
+            ("module.encoder_q.", "module.encoder_k."),
+            ("", "ema."),
+            ("model.", "model_ema.module."),
+            ("base_encoder.", "momentum_encoder."),
+            ("state_dict.", "state_dict_ema."),
+        ] {
+            let of = |prefix: &str| [format!("{prefix}conv1.weight"), format!("{prefix}{BLOCK}")];
+            let file = [of(average), of(taken)].concat();
+            let file: Vec<&str> = file.iter().map(String::as_str).collect();
+            let (names, reading) = read(&file, None).unwrap();
+            assert_eq!(names, [None, None, Some("conv1.weight".into()), Some(BLOCK.into())], "{taken}");
+            assert_eq!((reading.parts.len(), reading.beside.len()), (2, 0), "{taken}");
+
+            let (names, reading) = read(&file, Some(&reading.parts[1])).unwrap();
+            assert_eq!(names, [Some("conv1.weight".into()), Some(BLOCK.into()), None, None], "{average}");
+            assert_eq!(reading.prefix, average);
+        }
+    }
+
+    #[test]
+    fn which_of_two_networks_is_meant_is_not_guessed() {
+        let file = ["a.conv1.weight", "a.layer1.0.bn1.bias", "b.conv1.weight", "b.layer1.0.bn1.bias"];
+        let (names, reading) = read(&file, None).unwrap();
+        assert!(names.iter().all(Option::is_some), "no network, no other names");
+        assert_eq!(reading.undecided.unwrap(), "it holds several networks: a, b; name one of them as the part");
+        assert_eq!(read(&file, Some("b")).unwrap().1.prefix, "b.");
+        let unknown = read(&file, Some("c")).unwrap().1.undecided.unwrap();
+        assert_eq!(unknown, "no network in it is called c; there are: a, b");
+        // A decoder has stages too, and no first convolution.
+        let decoder = ["a.conv1.weight", "a.layer1.0.bn1.bias", "b.layer1.0.bn1.bias"];
+        assert_eq!(read(&decoder, None).unwrap().1.prefix, "a.");
+    }
+
+    #[test]
+    fn heads_of_other_names_are_found_inside_and_beside() {
+        for head in ["last_linear", "classifier", "head", "head.fc", "output", "linear"] {
+            let tensor = format!("{head}.weight");
+            let inside = all(&["conv1.weight", BLOCK, &tensor]);
+            assert_eq!(inside[2], if head == "linear" { "linear.weight" } else { "fc.weight" }, "{head}");
+            let (names, reading) =
+                read(&["backbone.conv1.weight", &format!("backbone.{BLOCK}"), &tensor], None).unwrap();
+            assert_eq!(names[2].as_deref(), Some("fc.weight"), "{head}");
+            assert_eq!(reading.head, Some(format!("{head}.")));
+        }
+        let dropout = all(&["net.conv1.weight", "net.layer1.0.bn1.bias", "net.classifier.1.weight"]);
+        assert_eq!(dropout[2], "fc.1.weight");
+        let densenet = all(&["features.conv0.weight", "features.denseblock1.denselayer1.norm1.bias", "fc.weight"]);
+        assert_eq!(densenet[2], "classifier.weight");
+    }
+
+    #[test]
+    fn what_is_no_head_stays_beside() {
+        // A probe beside a projector, the convolutions of a segmentation network, and a part that was asked for alone.
+        let file = ["backbone.conv1.weight", "backbone.layer1.0.bn1.bias", "classifier.weight", "projector.0.bias"];
+        assert_eq!(read(&file, None).unwrap().1.beside, ["classifier.weight", "projector.0.bias"]);
+        assert_eq!(read(&file[..3], None).unwrap().1.beside, Vec::<String>::new());
+        assert_eq!(read(&file[..3], Some("backbone")).unwrap().1.beside, ["classifier.weight"]);
+        let file = ["backbone.conv1.weight", "backbone.layer1.0.bn1.bias", "classifier.conv.weight"];
+        assert_eq!(read(&file, None).unwrap().1.beside, ["classifier.conv.weight"]);
+    }
+
+    #[test]
+    fn children_in_a_sequence_are_counted() {
+        let torchvision = all(&["0.weight", "1.bias", "4.0.conv1.weight", "7.1.bn2.bias", "9.bias"]);
+        assert_eq!(torchvision, ["conv1.weight", "bn1.bias", BLOCK, "layer4.1.bn2.bias", "fc.9.bias"]);
+        let deep = all(&["b.0.0.weight", "b.0.3.weight", "b.1.bias", "b.3.0.weight", "b.4.0.conv1.weight"]);
+        assert_eq!(deep, ["conv1.0.weight", "conv1.3.weight", "bn1.bias", "maxpool.0.weight", BLOCK]);
+        let fastai = all(&["0.0.weight", "0.4.0.conv1.weight", "0.7.0.downsample.1.bias", "1.4.weight", "1.2.bias"]);
+        assert_eq!(fastai[1..], [BLOCK, "layer4.0.downsample.1.bias", "fc.4.weight", "fc.2.bias"]);
+    }
+
+    #[test]
+    fn features_of_densenets_alone() {
+        let stem = all(&["conv0.weight", "denseblock1.denselayer1.norm1.bias", "norm5.bias"]);
+        let expected = ["features.conv0.weight", "features.denseblock1.denselayer1.norm1.bias", "features.norm5.bias"];
+        assert_eq!(stem, expected);
+        let timm = ["features_conv0.weight", "features_denseblock1.denselayer1.norm1.bias", "features_norm5.bias"];
+        assert_eq!(all(&timm), expected);
+        let fastai = ["0.0.conv0.weight", "0.0.denseblock1.denselayer1.norm1.bias", "0.0.norm5.bias"];
+        assert_eq!(all(&fastai), expected);
+    }
+
+    #[test]
+    fn two_names_for_one_tensor_are_an_error() {
+        let file = ["conv1.weight", "layer2.0.shortcut.0.weight", "layer2.0.downsample.0.weight", BLOCK];
+        let reason = names(&file).unwrap_err();
+        let both = "layer2.0.shortcut.0.weight and layer2.0.downsample.0.weight both mean layer2.0.downsample.0.weight";
+        assert_eq!(reason, both);
+    }
+
+    #[test]
+    fn counters_are_left_out() {
+        let counters = ["bn1.num_batches_tracked", "total_ops", "layer1.0.conv1.total_params", "bn1.weight"];
+        assert_eq!(names(&counters).unwrap(), [None, None, None, Some("bn1.weight".into())]);
+    }
+
+    #[test]
+    fn transformers_names_with_and_without_the_head() {
+        let stem = "resnet.embedder.embedder.convolution.weight";
+        let block = "resnet.encoder.stages.0.layers.0.layer.0.normalization.weight";
+        let of = |name: &str| names(&[stem, block, name]).unwrap().remove(2).unwrap();
+        assert_eq!(of("resnet.embedder.embedder.normalization.running_var"), "bn1.running_var");
+        assert_eq!(of("resnet.encoder.stages.3.layers.2.layer.1.convolution.weight"), "layer4.2.conv2.weight");
+        let headless = ["embedder.embedder.convolution.weight", "encoder.stages.0.layers.0.layer.2.normalization.bias"];
+        assert_eq!(all(&headless), ["conv1.weight", "layer1.0.bn3.bias"]);
+        assert_eq!(of("resnet.encoder.stages.1.layers.0.shortcut.convolution.weight"), "layer2.0.downsample.0.weight");
+        assert_eq!(of("resnet.encoder.stages.1.layers.0.shortcut.normalization.bias"), "layer2.0.downsample.1.bias");
+        assert_eq!(of("classifier.1.weight"), "fc.weight");
+        assert_eq!(one("classifier.1.weight"), "classifier.1.weight");
+    }
+
+    #[test]
+    fn a_regnet_stem_is_left_alone() {
+        let (stem, block) =
+            ("embedder.embedder.convolution.weight", "encoder.stages.0.layers.0.layer.0.normalization.bias");
+        let tensors: [(&str, &[usize]); 2] = [(stem, &[32, 3, 3, 3]), (block, &VECTOR)];
+        assert_eq!(canonical(&tensors, None).unwrap().0, [Some(stem.into()), Some(block.into())]);
+    }
+
+    #[test]
+    fn old_densenet_and_named_shortcuts() {
+        let stem = "module.features.denseblock1.denselayer1.conv.1.weight";
+        let last = "module.features.denseblock4.denselayer16.norm.2.running_mean";
+        let expected =
+            ["features.denseblock1.denselayer1.conv1.weight", "features.denseblock4.denselayer16.norm2.running_mean"];
+        assert_eq!(all(&[stem, last]), expected);
+        assert_eq!(all(&expected), expected);
+        assert_eq!(all(&[BLOCK, "layer2.0.shortcut.0.weight"])[1], "layer2.0.downsample.0.weight");
+    }
+}

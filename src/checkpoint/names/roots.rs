@@ -1,0 +1,152 @@
+//! Where in a file networks lie: the prefixes under which the blocks of one are found.
+
+use std::collections::{BTreeMap, HashMap};
+
+use super::{COUNTERS, spelling::Kind};
+
+/// Segments of a prefix that say who held a network and nothing about it.
+pub(super) const WRAPPERS: [&str; 12] = [
+    "module",
+    "_orig_mod",
+    "model",
+    "backbone",
+    "timm_model",
+    "state_dict",
+    "model_state_dict",
+    "net",
+    "network",
+    "params",
+    "weights",
+    "_model",
+];
+
+/// Segments of a prefix that say that what lies below is an average of another network, or follows it: it was not trained itself.
+const AVERAGES: [&str; 16] = [
+    "averaged",
+    "ema",
+    "ema_model",
+    "encoder_k",
+    "key_encoder",
+    "model_ema",
+    "momentum",
+    "momentum_encoder",
+    "net_ema",
+    "params_ema",
+    "state_dict_ema",
+    "swa_model",
+    "target",
+    "target_encoder",
+    "target_network",
+    "teacher",
+];
+
+/// How further such segments begin or end.
+const AVERAGE_STARTS: [&str; 4] = ["ema_", "momentum_", "target_", "teacher_"];
+const AVERAGE_ENDS: [&str; 5] = ["_ema", "_momentum", "_target", "_teacher", "_swa"];
+
+/// Segments of a name that are looked at: networks do not lie deeper.
+const DEEPEST: usize = 16;
+
+/// A network in a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Root {
+    /// What its tensors begin with, the last point included.
+    pub(super) prefix: String,
+    pub(super) kind: Kind,
+}
+
+impl Root {
+    /// What to call it: its prefix without the wrappers, as far as that leaves anything.
+    pub(super) fn name(&self) -> String {
+        let segments: Vec<&str> = self.prefix.split('.').filter(|segment| !segment.is_empty()).collect();
+        let telling: Vec<&str> = segments.iter().filter(|segment| !WRAPPERS.contains(segment)).copied().collect();
+        match (telling.is_empty(), segments.is_empty()) {
+            (false, _) => telling.join("."),
+            (true, false) => segments.join("."),
+            (true, true) => "main".into(),
+        }
+    }
+
+    pub(super) fn is_average(&self) -> bool {
+        self.prefix.split('.').any(|segment| {
+            AVERAGES.contains(&segment)
+                || AVERAGE_STARTS.iter().any(|start| segment.starts_with(start))
+                || AVERAGE_ENDS.iter().any(|end| segment.ends_with(end))
+        })
+    }
+
+    /// Whether `part` is a name of this network: its own, its whole prefix, or one segment of that.
+    pub(super) fn is_called(&self, part: &str) -> bool {
+        self.name() == part || self.prefix.trim_end_matches('.') == part
+    }
+}
+
+/// Whether a tensor only counts: batches in training, and the operations that a profiler found.
+pub(super) fn counts(name: &str) -> bool {
+    COUNTERS.iter().any(|counter| name.ends_with(counter))
+}
+
+/// The networks among tensors of these names and shapes, by prefix. One without a first convolution counts only where none has one.
+pub(super) fn roots(shapes: &HashMap<&str, &[usize]>) -> Vec<Root> {
+    let mut found: BTreeMap<String, Kind> = BTreeMap::new();
+    let mut first_stage: BTreeMap<&str, usize> = BTreeMap::new();
+    for name in shapes.keys() {
+        for at in boundaries(name) {
+            let (prefix, rest) = name.split_at(at);
+            if let Some((end, kind)) = mark(prefix, rest, shapes) {
+                found.insert(prefix[..end].to_string(), kind);
+            } else if let Some(stage) = numbered_stage(rest)
+                && starts_sequential(prefix, shapes)
+            {
+                first_stage.entry(prefix).and_modify(|first| *first = stage.min(*first)).or_insert(stage);
+            }
+        }
+    }
+    found.extend(first_stage.into_iter().map(|(prefix, first)| (prefix.to_string(), Kind::Sequential { first })));
+    let all: Vec<Root> = found.into_iter().map(|(prefix, kind)| Root { prefix, kind }).collect();
+    let whole: Vec<Root> = all.iter().filter(|root| root.kind.has_stem(&root.prefix, shapes)).cloned().collect();
+    if whole.is_empty() { all } else { whole }
+}
+
+/// Where the segments of a name start.
+pub(super) fn boundaries(name: &str) -> impl DoubleEndedIterator<Item = usize> {
+    let starts: Vec<usize> = name.match_indices('.').map(|(at, _)| at + 1).take(DEEPEST).collect();
+    [0].into_iter().chain(starts)
+}
+
+/// The network of which the tensor `prefix` + `rest` lies in the first block: where its prefix ends, and its kind.
+fn mark(prefix: &str, rest: &str, shapes: &HashMap<&str, &[usize]>) -> Option<(usize, Kind)> {
+    let above = |module: &str| prefix.strip_suffix(module).filter(|rest| rest.is_empty() || rest.ends_with('.'));
+    if rest.starts_with("layer1.0.") {
+        return Some((prefix.len(), Kind::ResNet));
+    }
+    if rest.starts_with("denseblock1.denselayer1.") {
+        return Some(match above("features.") {
+            Some(above) => (above.len(), Kind::DenseNet),
+            None => (prefix.len(), Kind::BareDenseNet { before: "" }),
+        });
+    }
+    if rest.starts_with("features_denseblock1.denselayer1.") {
+        return Some((prefix.len(), Kind::BareDenseNet { before: "features_" }));
+    }
+    if rest.starts_with("encoder.stages.0.layers.0.") {
+        let stem = format!("{prefix}embedder.embedder.convolution.weight");
+        // RegNet and ConvNeXt have such names too; only ResNet has seven rows and columns.
+        let seven = matches!(shapes.get(stem.as_str()), Some([_, _, 7, 7]));
+        return seven.then(|| (above("resnet.").map_or(prefix.len(), str::len), Kind::Transformers));
+    }
+    None
+}
+
+/// The number of a stage of blocks in `Sequential(*network.children())`: 4 of `4.0.conv1.weight`.
+fn numbered_stage(rest: &str) -> Option<usize> {
+    let (number, block) = rest.split_once('.')?;
+    block.starts_with("0.conv1.").then(|| number.parse().ok()).flatten()
+}
+
+/// Whether the first of numbered modules is a convolution, or several.
+fn starts_sequential(prefix: &str, shapes: &HashMap<&str, &[usize]>) -> bool {
+    ["0.weight", "0.0.weight"]
+        .iter()
+        .any(|first| shapes.get(format!("{prefix}{first}").as_str()).is_some_and(|shape| shape.len() == 4))
+}

@@ -1,0 +1,137 @@
+//! The names that libraries give to the tensors of one network, brought to torchvision's spelling.
+
+use std::collections::HashMap;
+
+/// How the tensors of a network are called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// As in torchvision's ResNet.
+    ResNet,
+    /// `Sequential(*network.children())` of such a one, in which the module of this number is `layer1`.
+    Sequential { first: usize },
+    /// As in transformers' ResNet.
+    Transformers,
+    /// As in torchvision's DenseNet.
+    DenseNet,
+    /// The same without the outermost module `features`, with `before` in front of its children.
+    BareDenseNet { before: &'static str },
+}
+
+impl Kind {
+    /// The modules that the head may be without another name.
+    pub(super) fn heads(self) -> &'static [&'static str] {
+        match self {
+            Kind::DenseNet | Kind::BareDenseNet { .. } => &["classifier"],
+            Kind::ResNet | Kind::Sequential { .. } | Kind::Transformers => &["fc", "linear"],
+        }
+    }
+
+    /// Whether the first convolution is there.
+    pub(super) fn has_stem(self, prefix: &str, shapes: &HashMap<&str, &[usize]>) -> bool {
+        let stems: &[&str] = match self {
+            Kind::ResNet => &["conv1.weight", "conv1.0.weight"],
+            Kind::DenseNet => &["features.conv0.weight"],
+            Kind::BareDenseNet { before: "" } => &["conv0.weight"],
+            Kind::BareDenseNet { .. } => &["features_conv0.weight"],
+            Kind::Sequential { .. } | Kind::Transformers => return true,
+        };
+        stems.iter().any(|stem| shapes.contains_key(format!("{prefix}{stem}").as_str()))
+    }
+
+    /// The name in torchvision's spelling of what is called `name` below the prefix.
+    pub(super) fn spell(self, name: &str) -> String {
+        let spelled = match self {
+            Kind::ResNet => from_named_shortcut(name),
+            Kind::Sequential { first } => from_sequential(name, first),
+            Kind::Transformers => from_transformers(name),
+            Kind::DenseNet => from_old_densenet(name),
+            Kind::BareDenseNet { before } => from_bare_densenet(name, before),
+        };
+        spelled.unwrap_or_else(|| name.to_string())
+    }
+}
+
+/// `4.0.conv1.weight` where `first` is 4: convolution, norm, ReLU and pooling come first, pooling and head after the stages.
+fn from_sequential(name: &str, first: usize) -> Option<String> {
+    let (number, rest) = name.split_once('.')?;
+    let number = usize::from(index(number)?);
+    match number {
+        0 => Some(format!("conv1.{rest}")),
+        1 => Some(format!("bn1.{rest}")),
+        // Pooling by a convolution stands right before the stages.
+        _ if number + 1 == first => Some(format!("maxpool.{rest}")),
+        _ if number < first => None,
+        _ => Some(match rest.split_once('.') {
+            // A head that is one layer, or a sequence of layers.
+            None => format!("fc.{name}"),
+            Some((layer, part)) if !part.contains('.') && index(layer).is_some() => format!("fc.{rest}"),
+            Some(_) => {
+                let stage = format!("layer{}.{rest}", number - first + 1);
+                from_named_shortcut(&stage).unwrap_or(stage)
+            }
+        }),
+    }
+}
+
+/// `ResNetForImageClassification`, and `ResNetModel`, which has no `resnet.` in front and no head.
+fn from_transformers(name: &str) -> Option<String> {
+    if let Some(part) = name.strip_prefix("classifier.1.") {
+        return Some(format!("fc.{part}"));
+    }
+    let name = name.strip_prefix("resnet.").unwrap_or(name);
+    if let Some(layer) = name.strip_prefix("embedder.embedder.") {
+        return conv_and_norm(layer, "conv1", "bn1");
+    }
+    let (stage, rest) = name.strip_prefix("encoder.stages.")?.split_once(".layers.")?;
+    let (block, layer) = rest.split_once('.')?;
+    let place = format!("layer{}.{}", index(stage)? + 1, index(block)?);
+    if let Some(layer) = layer.strip_prefix("shortcut.") {
+        return conv_and_norm(layer, &format!("{place}.downsample.0"), &format!("{place}.downsample.1"));
+    }
+    let (position, layer) = layer.strip_prefix("layer.")?.split_once('.')?;
+    let position = index(position)? + 1;
+    conv_and_norm(layer, &format!("{place}.conv{position}"), &format!("{place}.bn{position}"))
+}
+
+fn conv_and_norm(layer: &str, conv: &str, norm: &str) -> Option<String> {
+    match layer.split_once('.')? {
+        ("convolution", part) => Some(format!("{conv}.{part}")),
+        ("normalization", part) => Some(format!("{norm}.{part}")),
+        _ => None,
+    }
+}
+
+/// A small number in plain digits.
+pub(super) fn index(text: &str) -> Option<u16> {
+    if text.bytes().all(|b| b.is_ascii_digit()) { text.parse().ok().filter(|i| *i < u16::MAX) } else { None }
+}
+
+/// Children of `features` alone.
+fn from_bare_densenet(name: &str, before: &str) -> Option<String> {
+    let child = name.strip_prefix(before)?;
+    let parts = ["conv", "norm", "denseblock", "transition"];
+    let is_part = |part: &&str| {
+        child.strip_prefix(*part).is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit() || c == '_'))
+    };
+    parts.iter().any(|part| is_part(&part)).then(|| {
+        let whole = format!("features.{child}");
+        from_old_densenet(&whole).unwrap_or(whole)
+    })
+}
+
+/// `denselayer3.norm.1.weight` and `denselayer3.conv.2.weight`.
+fn from_old_densenet(name: &str) -> Option<String> {
+    let (front, layer) = name.split_once(".denselayer")?;
+    let (number, layer) = layer.split_once('.')?;
+    let (kind, rest) = layer.split_once('.')?;
+    let (position, part) = rest.split_once('.')?;
+    (matches!(kind, "norm" | "relu" | "conv") && matches!(position, "1" | "2"))
+        .then(|| format!("{front}.denselayer{number}.{kind}{position}.{part}"))
+}
+
+/// `layer2.0.shortcut.0.weight`: a 1x1 convolution and a batch normalisation, as `downsample` in torchvision.
+fn from_named_shortcut(name: &str) -> Option<String> {
+    let (block, part) = name.split_once(".shortcut.")?;
+    (block.starts_with("layer") && (part.starts_with("0.") || part.starts_with("1.")))
+        .then(|| format!("{block}.downsample.{part}"))
+}

@@ -1,0 +1,154 @@
+//! Checkpoints as `torch.save` writes them: pickles, which are read here by a machine that knows their opcodes and calls nothing. The
+//! crate `pytorch-reader` builds the tensors; before it does, the file is looked through, so that it takes no more time and memory than
+//! what it holds.
+
+mod scan;
+mod tar;
+mod zip;
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    io::{self, ErrorKind, Read, Seek},
+    path::{Path, PathBuf},
+};
+
+use memmap2::MmapMut;
+use pytorch_reader::{DType, PytorchError, PytorchReader, Tensor};
+use safetensors::Dtype;
+use scan::{Budget, MAX_PICKLE};
+
+use super::{
+    file::memory,
+    header::{Header, TensorEntry},
+};
+use crate::{Error, Result};
+
+/// How many times as large as their file tensors may be together: some share their values, as an average that was not trained yet does.
+const SHARED: u64 = 4;
+
+/// Numbers within which each tensor starts.
+const ALIGNMENT: usize = 64;
+
+/// Where the mark of a tar archive stands.
+const TAR_MARK: usize = 257;
+
+/// How the magic number of the files of PyTorch 0.1.10 to 1.5 begins, at protocol 2 and later.
+const MAGIC: [u8; 10] = [0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19];
+
+/// A pickled checkpoint that is open.
+pub(in crate::checkpoint) struct Pickled {
+    path: PathBuf,
+    /// In the order of the header.
+    tensors: Vec<Tensor>,
+    length: usize,
+}
+
+/// Whether a file that begins with `head` may be a pickled checkpoint.
+pub(in crate::checkpoint) fn begins(head: &[u8]) -> bool {
+    head.starts_with(b"PK\x03\x04") || is_tar(head) || matches!(head, [0x80, 2..=5, ..])
+}
+
+fn is_tar(head: &[u8]) -> bool {
+    head.get(TAR_MARK..TAR_MARK + 5) == Some(b"ustar")
+}
+
+impl Pickled {
+    /// Reads what the file at `path` says of its tensors, `length` bytes of which `head` come first.
+    ///
+    /// # Errors
+    /// [`Error::Io`], [`Error::ModelHeader`] for a file that is damaged, or would take more than what it holds.
+    pub(in crate::checkpoint) fn open(path: &Path, head: &[u8], length: u64) -> Result<(Self, Header)> {
+        let name = path.display().to_string();
+        let refused = |reason: String| Error::model_header(&*name, reason);
+        check(path, head, length)?.map_err(refused)?;
+        let reader = PytorchReader::new(path).map_err(|error| failed(path, error))?;
+        let mut named: Vec<(String, Tensor)> = reader.into_tensors().into_iter().collect();
+        named.sort_by(|(a, _), (b, _)| a.cmp(b));
+        let (mut entries, mut tensors, mut end) = (Vec::new(), Vec::new(), 0_usize);
+        for (name, tensor) in named {
+            let too_large = || refused("its tensors do not fit into memory".into());
+            let start = end.checked_next_multiple_of(ALIGNMENT).ok_or_else(too_large)?;
+            end = start.checked_add(tensor.byte_len()).ok_or_else(too_large)?;
+            let dtype = dtype(tensor.dtype());
+            entries.push(TensorEntry { name, dtype, shape: tensor.shape().to_vec(), file: 0, bytes: start..end });
+            tensors.push(tensor);
+        }
+        let padding = (ALIGNMENT * tensors.len()) as u64;
+        if end as u64 > length.saturating_mul(SHARED).saturating_add(padding) {
+            return Err(refused(format!("its tensors are of {end} bytes, and the file of {length}")));
+        }
+        let header = Header { tensors: entries, metadata: BTreeMap::new() };
+        Ok((Pickled { path: path.into(), tensors, length: end }, header))
+    }
+
+    /// The bytes of the tensors at those positions that are `wanted`, each where the header says; zeros for all others.
+    ///
+    /// # Errors
+    /// [`Error::Io`], also if there is no memory for them, and [`Error::ModelHeader`] for a tensor that is not there.
+    pub(in crate::checkpoint) fn read(self, header: &[TensorEntry], wanted: impl Fn(usize) -> bool) -> Result<MmapMut> {
+        let mut bytes = memory(self.length).map_err(|error| Error::io(&self.path, &error))?;
+        for (position, (tensor, entry)) in self.tensors.iter().zip(header).enumerate() {
+            if wanted(position) {
+                let values = tensor.read().map_err(|error| failed(&self.path, PytorchError::Io(error)))?;
+                bytes[entry.bytes.clone()].copy_from_slice(&values);
+            }
+        }
+        Ok(bytes)
+    }
+}
+
+/// Whether what the file at `path` holds can be built in bounded time and memory; else why not.
+fn check(path: &Path, head: &[u8], length: u64) -> Result<std::result::Result<(), String>> {
+    let failed = |error: io::Error| Error::io(path, &error);
+    let mut file = fs::File::open(path).map_err(failed)?;
+    if head.starts_with(b"PK") {
+        return Ok(zip::check(&mut file, length));
+    }
+    if is_tar(head) {
+        let mut bytes = MmapMut::map_anon(usize::try_from(length).unwrap_or(usize::MAX)).map_err(failed)?;
+        file.read_exact(&mut bytes).map_err(failed)?;
+        return Ok(tar::check(&bytes));
+    }
+    file.rewind().map_err(failed)?;
+    let mut bytes = Vec::new();
+    file.take(MAX_PICKLE).read_to_end(&mut bytes).map_err(failed)?;
+    // The magic number, the version, the machine, the object, and the keys of its storages.
+    let pickles = if head.windows(MAGIC.len()).take(64).any(|window| window == MAGIC) { 5 } else { 1 };
+    let (mut budget, mut at) = (Budget::new(), 0);
+    for _ in 0..pickles {
+        match budget.pickle(&bytes[at..]) {
+            Ok((length, _)) => at += length,
+            Err(reason) => return Ok(Err(reason)),
+        }
+    }
+    Ok(Ok(()))
+}
+
+/// The error for a file that cannot be read, by what is wrong with it.
+fn failed(path: &Path, error: PytorchError) -> Error {
+    match error {
+        PytorchError::Io(error) if !matches!(error.kind(), ErrorKind::InvalidData | ErrorKind::UnexpectedEof) => {
+            Error::io(path, &error)
+        }
+        error => Error::model_header(path.display().to_string(), error.to_string()).because(error),
+    }
+}
+
+fn dtype(dtype: DType) -> Dtype {
+    match dtype {
+        DType::F64 => Dtype::F64,
+        DType::F32 => Dtype::F32,
+        DType::F16 => Dtype::F16,
+        DType::BF16 => Dtype::BF16,
+        DType::I64 => Dtype::I64,
+        DType::I32 => Dtype::I32,
+        DType::I16 => Dtype::I16,
+        DType::I8 => Dtype::I8,
+        DType::U64 => Dtype::U64,
+        DType::U32 => Dtype::U32,
+        DType::U16 => Dtype::U16,
+        DType::U8 => Dtype::U8,
+        DType::Bool => Dtype::BOOL,
+    }
+}

@@ -1,0 +1,108 @@
+//! Pickles walked over without building anything, so that what they would take to build is known before it is.
+//!
+//! Source: CPython's `pickletools`, which lists the opcodes and their arguments.
+
+/// Largest pickle that is read: hundreds of times that of the deepest supported network with the state of its optimizer.
+pub(super) const MAX_PICKLE: u64 = 10_000_000;
+
+/// Most opcodes of a checkpoint's pickles together: thirty times those of a DenseNet-201 with the state of its optimizer. The reader
+/// keeps an object for each, so that they bound its memory.
+const MAX_OPCODES: usize = 500_000;
+
+/// What is left to a checkpoint's pickles.
+pub(super) struct Budget(usize);
+
+impl Budget {
+    pub(super) fn new() -> Self {
+        Budget(MAX_OPCODES)
+    }
+
+    /// The bytes of the pickle that `bytes` begin with, and the name of the last class that it mentions.
+    ///
+    /// # Errors
+    /// A sentence, if it does not end in them, has an opcode that there is not, or more than are left.
+    pub(super) fn pickle<'a>(&mut self, bytes: &'a [u8]) -> Result<(usize, &'a str), String> {
+        let (mut at, mut class) = (0, "");
+        loop {
+            self.0 =
+                self.0.checked_sub(1).ok_or_else(|| format!("its pickles have more than {MAX_OPCODES} opcodes"))?;
+            let opcode = *bytes.get(at).ok_or("its pickle has no end")?;
+            let rest = &bytes[at + 1..];
+            if opcode == b'.' {
+                return Ok((at + 1, class));
+            }
+            if opcode == b'c' {
+                class =
+                    rest.split(|byte| *byte == b'\n').nth(1).and_then(|name| str::from_utf8(name).ok()).unwrap_or("");
+            }
+            let argument = argument(opcode, rest)
+                .ok_or_else(|| format!("its pickle has the opcode {opcode:#04x} without argument"))?;
+            at = at.checked_add(1 + argument).filter(|at| *at <= bytes.len()).ok_or("its pickle has no end")?;
+        }
+    }
+}
+
+/// Bytes of an opcode's argument, which `rest` begins with. Nothing if there is no such opcode, or too little follows.
+fn argument(opcode: u8, rest: &[u8]) -> Option<usize> {
+    let lines = |count: usize| {
+        let ends = rest.iter().enumerate().filter(|(_, byte)| **byte == b'\n');
+        ends.map(|(at, _)| at + 1).nth(count - 1)
+    };
+    let counted = |bytes: usize| {
+        let length = rest
+            .get(..bytes)?
+            .iter()
+            .rev()
+            .try_fold(0_usize, |sum, byte| sum.checked_mul(256)?.checked_add(usize::from(*byte)))?;
+        length.checked_add(bytes)
+    };
+    Some(match opcode {
+        b'(' | b'0' | b'1' | b'2' | b'N' | b'R' | b'b' | b'd' | b'l' | b't' | b's' | b'a' => 0,
+        b')' | b']' | b'}' | b'e' | b'u' | b'Q' | b'o' => 0,
+        0x81 | 0x85..=0x89 | 0x8f..=0x94 | 0x97 | 0x98 => 0,
+        b'K' | b'h' | b'q' | 0x80 | 0x82 => 1,
+        b'M' | 0x83 => 2,
+        b'J' | b'j' | b'r' | 0x84 => 4,
+        b'G' | 0x95 => 8,
+        b'I' | b'L' | b'F' | b'V' | b'S' | b'g' | b'p' | b'P' => lines(1)?,
+        b'c' | b'i' => lines(2)?,
+        b'U' | b'C' | 0x8a | 0x8c => counted(1)?,
+        b'T' | b'X' | b'B' | 0x8b => counted(4)?,
+        0x8d | 0x8e | 0x96 => counted(8)?,
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn scanned(bytes: &[u8]) -> Result<(usize, String), String> {
+        Budget::new().pickle(bytes).map(|(length, class)| (length, class.to_string()))
+    }
+
+    #[test]
+    fn a_pickle_ends_where_it_says() {
+        // pickle.dumps({"a": 1}, 2), and what follows it.
+        let dict = b"\x80\x02}q\x00X\x01\x00\x00\x00aq\x01K\x01s.rest";
+        assert_eq!(scanned(dict), Ok((dict.len() - 4, String::new())));
+        assert_eq!(scanned(b"cos\nsystem\n(S'true'\ntR."), Ok((23, "system".into())));
+        for broken in [
+            &b""[..],
+            b"\x80\x02",
+            b"X\xff\xff\xff\x7fa.",
+            b"\xff.",
+            b"cos\nsystem",
+            b"\x8d\xff\xff\xff\xff\xff\xff\xff\xff.",
+        ] {
+            assert!(scanned(broken).is_err(), "{broken:?}");
+        }
+    }
+
+    #[test]
+    fn opcodes_are_counted() {
+        let many = [&vec![b'N'; MAX_OPCODES][..], b"."].concat();
+        assert_eq!(scanned(&many).unwrap_err(), "its pickles have more than 500000 opcodes");
+        assert!(scanned(&many[2..]).is_ok());
+    }
+}
