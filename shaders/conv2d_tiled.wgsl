@@ -82,7 +82,9 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
             }
             at = advance(at, DEPTH);
         }
-        for (var i = 0u; i < DEPTH / SPLIT && step > 0u; i++) {
+        // A number that the compiler cannot know, or it would unroll the loop and load more than the registers hold.
+        let count = select(DEPTH / SPLIT, 0u, step == 0u);
+        for (var i = 0u; i < count; i++) {
             let d = block * (DEPTH / SPLIT) + i;
             let w_at = W_AT + 4u * d * TILE_VECTORS + column;
             let w0 = rows(w_at);

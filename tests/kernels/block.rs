@@ -167,6 +167,7 @@ fn resnet1202_is_at_most_700_dispatches() {
     let hardware = |subgroup, workgroup_bytes| Caps {
         software: false,
         subgroup,
+        registers: 32,
         workgroup_bytes,
         max_binding_bytes: 1 << 30,
         ..software.clone()

@@ -13,27 +13,30 @@ use residua::{
 
 use crate::{config, machine, recipe::recipe};
 
-/// A software adapter, one without subgroups, a GPU, and one with cooperative matrices.
+/// A software adapter, one without subgroups, a GPU, one with cooperative matrices, and those with fewer registers.
 fn adapters() -> Vec<Caps> {
-    let adapter = |software, subgroup, cooperative| Caps {
+    let adapter = |software, subgroup, cooperative, registers| Caps {
         software,
         f16: true,
+        registers,
         subgroup,
         cooperative,
         workgroup_bytes: 32_768,
         ..Caps::least()
     };
     vec![
-        adapter(true, Some(8), false),
-        adapter(true, None, false),
-        adapter(false, Some(32), false),
-        adapter(false, Some(32), true),
+        adapter(true, Some(8), false, 96),
+        adapter(true, None, false, 96),
+        adapter(false, Some(32), false, 96),
+        adapter(false, Some(32), true, 96),
+        adapter(false, None, false, 48),
+        adapter(false, None, false, 32),
     ]
 }
 
 /// One of the adapters, a precision, `deterministic`, and optionally a kernel for all layers that it can compute.
 fn planning() -> impl Strategy<Value = (Caps, Options)> {
-    let numbers = (0_usize..4, any::<bool>(), any::<bool>(), 0_usize..40);
+    let numbers = (0..adapters().len(), any::<bool>(), any::<bool>(), 0_usize..40);
     numbers.prop_map(|(adapter, half, deterministic, kernel)| {
         let caps = adapters().swap_remove(adapter);
         let stored = if half { StorageType::F16 } else { StorageType::F32 };

@@ -89,11 +89,28 @@ pub(super) async fn connect(info: &DeviceInfo, adapter: &wgpu::Adapter) -> Resul
             && adapter.subgroup_min_size == adapter.subgroup_max_size)
             .then_some(adapter.subgroup_max_size),
         cooperative,
+        registers: registers(&adapter),
         max_binding_bytes: limits.max_storage_buffer_binding_size.min(limits.max_buffer_size),
         workgroup_bytes: limits.max_compute_workgroup_storage_size,
         max_workgroups: limits.max_compute_workgroups_per_dimension,
     };
     Ok((device, queue, caps))
+}
+
+/// [`Caps::registers`], by what the compilers of Mesa's drivers do (`tests/compilers`). What is not known may have as few as 64 in all, as
+/// Arm's GPUs. Metal names no vendors. A CPU has its registers in its caches.
+fn registers(info: &wgpu::AdapterInfo) -> u32 {
+    const AMD: u32 = 0x1002;
+    const NVIDIA: u32 = 0x10de;
+    const INTEL: u32 = 0x8086;
+    const QUALCOMM: u32 = 0x5143;
+    match info.vendor {
+        _ if info.device_type == wgpu::DeviceType::Cpu => 96,
+        AMD | NVIDIA => 96,
+        INTEL | QUALCOMM => 48,
+        _ if info.name.contains("Apple") => 48,
+        _ => 32,
+    }
 }
 
 /// Whether the adapter has what the kernel on cooperative matrices needs.

@@ -13,6 +13,9 @@ pub struct Caps {
     pub subgroup: Option<u32>,
     /// It multiplies cooperative matrices of 16x16, f16 into f32, with subgroups of 32 lanes and memory for [`super::cooperative`].
     pub cooperative: bool,
+    /// Registers of 32 bits of a thread that the sums and weights of a matrix product may take, so that the driver's compiler keeps all
+    /// else that the kernel needs in registers too.
+    pub registers: u32,
     /// Workgroup memory, bytes.
     pub workgroup_bytes: u32,
     /// Largest storage buffer binding, bytes.
@@ -30,6 +33,7 @@ impl Caps {
             f16: false,
             subgroup: None,
             cooperative: false,
+            registers: 32,
             workgroup_bytes: 16 << 10,
             max_binding_bytes: 128 << 20,
             max_workgroups: 65_535,

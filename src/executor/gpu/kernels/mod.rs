@@ -1,5 +1,5 @@
 //! The catalogue of WGSL kernels as data: what each computes, its id, what is compiled, its bindings, extents and grid. Nothing here touches
-//! a device; `tests/shaders.rs` validates every kernel with every key with naga.
+//! a device; `tests/shaders` validates every kernel with every key with naga.
 //!
 //! Activations are NHWC with channels padded to a multiple of four and stored as `vec4` along C; dense weights are
 //! `[kh][kw][cin][cout]`, both channel axes padded to four, in one of two [`Packing`]s. Padding channels hold zeros.

@@ -21,13 +21,13 @@ pub(super) const KERNEL: Kernel = Kernel {
     ..Kernel::new("conv2d.sliced", &[&tiled::SHADER, &REDUCE], work)
 };
 
-fn work(setting: Setting, problem: &Problem, types: Types, _: &Caps) -> Option<Work> {
+fn work(setting: Setting, problem: &Problem, types: Types, caps: &Caps) -> Option<Work> {
     let [.., slices] = setting;
     let (tile, conv) = (Tile::of(setting)?, problem.dense().filter(|_| slices > 0)?);
     // Whole steps of the kernel.
     let slice = terms(&conv).div_ceil(slices).next_multiple_of(tile.depth);
     let vectors = conv.pixels() * conv.y.c4() as usize;
-    let sums = tile.dispatch(&conv, Types { output: StorageType::F32, ..types }, Parts::Slices(slice));
+    let sums = tile.dispatch(&conv, Types { output: StorageType::F32, ..types }, Parts::Slices(slice), caps)?;
     let reduce = Dispatch {
         key: KernelKey { shader: &REDUCE, types, consts: Vec::new(), overrides: vec![conv.subsampled()] },
         uniform: sums.uniform.clone(),

@@ -21,6 +21,9 @@ pub const fn id(tile: Tile) -> KernelId {
     KernelId::new(&KERNEL, tile.setting())
 }
 
+/// Threads of a workgroup: as many as every WebGPU device has.
+const MOST_THREADS: u32 = 256;
+
 /// What a workgroup yields, and how its threads share it out; see `shaders/conv2d_tiled.wgsl`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Tile {
@@ -54,7 +57,8 @@ pub(super) enum Parts {
 }
 
 impl Tile {
-    /// Eight pixels and eight channels a thread: 16 loads from workgroup memory for 256 multiply-adds.
+    /// Eight pixels and eight channels a thread: 16 loads from workgroup memory for 256 multiply-adds. This and what follows are the most
+    /// for a thread; see [`Tile::on`].
     pub const P128C128: Tile = Tile { pixels: 128, channels: 128, thread: [8, 2], depth: 4, split: 1 };
     /// The same for 64 channels.
     pub const P128C64: Tile = Tile { channels: 64, ..Tile::P128C128 };
@@ -66,6 +70,32 @@ impl Tile {
     pub const P32C32: Tile = Tile { pixels: 32, channels: 32, thread: [4, 1], depth: 8, split: 4 };
     /// All of them.
     pub const ALL: [Tile; 5] = [Tile::P128C128, Tile::P128C64, Tile::P128C32, Tile::P64C64, Tile::P32C32];
+
+    /// This tile with as much work for each thread as the device's registers hold, or none where that takes too many threads.
+    pub fn on(self, caps: &Caps) -> Option<Self> {
+        let [rows, columns] = self.thread;
+        let threads = [[8, 2], [8, 1], [4, 1]].into_iter().filter(|thread| thread[0] <= rows && thread[1] <= columns);
+        threads.map(|thread| Tile { thread, ..self }).find(|tile| {
+            let threads = tile.threads();
+            // Each loads as many vectors as every other.
+            let shares = |vectors: u32| vectors.is_multiple_of(threads);
+            tile.registers() <= caps.registers
+                && threads <= MOST_THREADS
+                && shares(tile.depth * tile.pixels)
+                && shares(tile.depth * tile.channels)
+        })
+    }
+
+    /// Registers of a thread's sums, and of the weights that it adds them up with.
+    fn registers(self) -> u32 {
+        let [rows, columns] = self.thread;
+        4 * rows * columns + 16 * columns
+    }
+
+    fn threads(self) -> u32 {
+        let [rows, columns] = self.thread;
+        self.pixels / rows * (self.channels / 4 / columns) * self.split
+    }
 
     /// The numbers of an id.
     pub(super) const fn setting(self) -> Setting {
@@ -87,8 +117,9 @@ impl Tile {
         self.grid(conv).iter().product()
     }
 
-    pub(super) fn dispatch(self, conv: &Conv2d, types: Types, parts: Parts) -> Dispatch {
-        let [rows, columns] = self.thread;
+    /// The dispatch for a convolution, or none where the device does not take the tile.
+    pub(super) fn dispatch(self, conv: &Conv2d, types: Types, parts: Parts, caps: &Caps) -> Option<Dispatch> {
+        let [rows, columns] = self.on(caps)?.thread;
         let consts = vec![
             ("TILE_PIXELS", self.pixels),
             ("TILE_VECTORS", self.channels / 4),
@@ -118,7 +149,7 @@ impl Tile {
         let key = KernelKey { shader: &SHADER, types, consts, overrides };
         let [x, y] = self.grid(conv);
         let macs = if kind == 2 { conv.macs() * u64::from(count) } else { conv.macs() };
-        Dispatch { key, uniform: bytemuck::bytes_of(&dims).to_vec(), grid: [x, y, count], operands, macs }
+        Some(Dispatch { key, uniform: bytemuck::bytes_of(&dims).to_vec(), grid: [x, y, count], operands, macs })
     }
 }
 
@@ -127,9 +158,11 @@ pub(super) fn terms(conv: &Conv2d) -> u32 {
     (conv.params.kernel * conv.params.kernel) as u32 * conv.x.c4()
 }
 
-pub(super) const KERNEL: Kernel =
-    Kernel { settings: |_| Tile::ALL.map(Tile::setting).into(), ..Kernel::new("conv2d.tiled", &[&SHADER], work) };
+pub(super) const KERNEL: Kernel = Kernel {
+    settings: |caps| Tile::ALL.into_iter().filter(|tile| tile.on(caps).is_some()).map(Tile::setting).collect(),
+    ..Kernel::new("conv2d.tiled", &[&SHADER], work)
+};
 
-fn work(setting: Setting, problem: &Problem, types: Types, _: &Caps) -> Option<Work> {
-    Some(Tile::of(setting)?.dispatch(&problem.dense()?, types, Parts::Whole).into())
+fn work(setting: Setting, problem: &Problem, types: Types, caps: &Caps) -> Option<Work> {
+    Some(Tile::of(setting)?.dispatch(&problem.dense()?, types, Parts::Whole, caps)?.into())
 }

@@ -4,15 +4,26 @@ use super::{
     Array, Caps, Kernel, KernelId, Packing, Problem, Residual, Setting, Shader, Types, View, Work,
     conv2d::{BINDINGS, Conv2d, SHARED},
     tiled::{self, Parts, Tile},
-    winograd::{OUTPUT4, dims, form, input, output, per_invocation, scratch, tolerance},
+    winograd::{dims, form, input, output, per_invocation, scratch, tolerance},
     winograd_tile::Tile::Four,
 };
 use crate::{graph::Conv2dParams, network::Activation, tensor::Shape};
 
-/// `shaders/conv2d_winograd_tiled_input.wgsl`: 6x6 windows of the input to their 36 numbers, an invocation a window and vector.
+/// `shaders/conv2d_winograd_tiled_input.wgsl`: 6x6 windows of the input to their 36 numbers, an invocation a window and half a vector.
 pub const INPUT: Shader = Shader::new(
     "conv2d_winograd_tiled_input",
     &[SHARED, include_str!("../../../../shaders/conv2d_winograd_tiled_input.wgsl")],
+    BINDINGS,
+);
+
+/// `shaders/conv2d_winograd_tiled_output.wgsl`: 36 numbers to the 4x4 outputs, with the epilogue.
+pub const OUTPUT: Shader = Shader::new(
+    "conv2d_winograd_tiled_output",
+    &[
+        SHARED,
+        include_str!("../../../../shaders/lib/winograd4.wgsl"),
+        include_str!("../../../../shaders/conv2d_winograd_tiled_output.wgsl"),
+    ],
     BINDINGS,
 );
 
@@ -38,17 +49,17 @@ pub(super) const KERNEL: Kernel = Kernel {
     settings: |_| vec![Tile::P64C64.setting()],
     is_exact: false,
     tolerance: |_, problem| tolerance(Four, problem),
-    ..Kernel::new("conv2d.winograd-tiled", &[&INPUT, &tiled::SHADER, &OUTPUT4], work)
+    ..Kernel::new("conv2d.winograd-tiled", &[&INPUT, &tiled::SHADER, &OUTPUT], work)
 };
 
-fn work(setting: Setting, problem: &Problem, types: Types, _: &Caps) -> Option<Work> {
+fn work(setting: Setting, problem: &Problem, types: Types, caps: &Caps) -> Option<Work> {
     let (tile, conv) = (Tile::of(setting)?, form(problem, types)?);
     let dims = dims(&conv, Four);
     let matrices = Parts::Matrices(Four.points(), Array::Winograd(Four, Packing::Rows));
     let dispatches = vec![
-        input(&INPUT, &dims, None, per_invocation(dims.tiles.saturating_mul(dims.c4))),
-        tile.dispatch(&product(&conv), types, matrices),
-        output(&OUTPUT4, &dims, &conv),
+        input(&INPUT, &dims, None, per_invocation(dims.tiles.saturating_mul(2 * dims.c4))),
+        tile.dispatch(&product(&conv), types, matrices, caps)?,
+        output(&OUTPUT, &dims, &conv),
     ];
     Some(Work { dispatches, scratch: scratch(&dims, Four) })
 }

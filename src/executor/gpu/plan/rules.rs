@@ -120,19 +120,22 @@ fn hardware(conv: &Conv2d, caps: &Caps, fits: impl Fn(KernelId) -> bool) -> Rule
 /// The largest tile that makes enough workgroups out of `count` products like `conv`.
 fn tile(conv: &Conv2d, count: u32, caps: &Caps) -> (Tile, &'static str) {
     let (channels, enough) = (conv.y.shape.c, enough(caps));
-    let wide = match channels {
-        0..=32 => Tile::P128C32,
-        33..=64 => Tile::P128C64,
-        _ => Tile::P128C128,
+    let wide: &[Tile] = match channels {
+        0..=32 => &[Tile::P128C32],
+        33..=64 => &[Tile::P128C64],
+        _ => &[Tile::P128C128, Tile::P128C64],
     };
     let fill =
-        |tile: Tile, enough: u32| conv.pixels() >= tile.pixels as usize && count * tile.workgroups(conv) >= enough;
-    if fill(wide, enough) {
-        (wide, "many pixels: the largest tile of this width")
-    } else if channels > 32 && fill(Tile::P64C64, enough / 2) {
-        (Tile::P64C64, "the largest tile would leave processors idle")
-    } else {
-        (Tile::P32C32, "few pixels: the smallest tile, each sum shared out in the workgroup")
+        |tile: &Tile, enough: u32| conv.pixels() >= tile.pixels as usize && count * tile.workgroups(conv) >= enough;
+    let held = wide.iter().find(|tile| tile.on(caps).is_some());
+    match held.filter(|tile| fill(tile, enough)) {
+        Some(&tile) if tile == wide[0] => (tile, "many pixels: the largest tile of this width"),
+        Some(&tile) => (tile, "many pixels: the largest tile whose sums the registers hold"),
+        None if channels > 32 && fill(&Tile::P64C64, enough / 2) => match held {
+            Some(_) => (Tile::P64C64, "the largest tile would leave processors idle"),
+            None => (Tile::P64C64, "the largest tile whose sums the registers hold"),
+        },
+        None => (Tile::P32C32, "few pixels: the smallest tile, each sum shared out in the workgroup"),
     }
 }
 

@@ -1,6 +1,12 @@
 //! Every kernel with every key that is ever chosen, without a GPU: naga accepts it and makes SPIR-V of it, and its bindings and uniform block are
 //! those that the Rust side declares.
 
+#[path = "../compiled/spirv.rs"]
+mod spirv;
+mod translated;
+
+use std::collections::HashSet;
+
 use naga::{
     AddressSpace, Module, StorageAccess, TypeInner,
     back::{pipeline_constants::process_overrides, spv},
@@ -12,7 +18,7 @@ use residua::{
     executor::gpu::{
         kernels::{
             Applied, Binding, Caps, Elementwise, KernelId, KernelKey, Pool2d, Problem, Residual, Types, View,
-            candidates, conv2d::Conv2d, global_avg_pool, shaders, winograd_tiled,
+            candidates, conv2d::Conv2d, global_avg_pool, shaders, tiled, winograd_tiled,
         },
         plan::{Options, Plan},
     },
@@ -23,7 +29,8 @@ use residua::{
 };
 
 fn caps(software: bool) -> Caps {
-    Caps { software, f16: true, subgroup: Some(8), cooperative: true, workgroup_bytes: 1 << 15, ..Caps::least() }
+    let (subgroup, registers, workgroup_bytes) = (Some(8), 96, 1 << 15);
+    Caps { software, f16: true, subgroup, cooperative: true, registers, workgroup_bytes, ..Caps::least() }
 }
 
 /// Layers of every kind, with every epilogue and prologue.
@@ -85,21 +92,25 @@ fn problems() -> Vec<Problem> {
     problems
 }
 
+/// Registers for the sums of a matrix product, on GPUs of every kind.
+const REGISTERS: [u32; 3] = [96, 48, 32];
+
 /// One key of every kind that kernels make for these problems, with the kernel.
 fn keys() -> Vec<(KernelId, KernelKey)> {
-    let (problems, caps) = (problems(), caps(false));
+    let problems = problems();
     let types = [StorageType::F32, StorageType::F16].into_iter();
     let types: Vec<Types> =
         types.flat_map(|stored| [stored, StorageType::F32].map(|output| Types { stored, output })).collect();
-    let mut keys = Vec::new();
-    for kernel in candidates(&caps) {
-        for (problem, types) in problems.iter().flat_map(|problem| types.iter().map(move |types| (problem, *types))) {
-            let work = kernel.work(problem, types, &caps);
-            let dispatches = work.into_iter().flat_map(|work| work.dispatches);
-            keys.extend(dispatches.map(|dispatch| (kernel, dispatch.key)));
+    let mut keys = HashSet::new();
+    for caps in REGISTERS.map(|registers| Caps { registers, ..caps(false) }) {
+        for kernel in candidates(&caps) {
+            let cases = problems.iter().flat_map(|problem| types.iter().map(move |types| (problem, *types)));
+            for work in cases.filter_map(|(problem, types)| kernel.work(problem, types, &caps)) {
+                keys.extend(work.dispatches.into_iter().map(|dispatch| (kernel, dispatch.key)));
+            }
         }
     }
-    keys
+    keys.into_iter().collect()
 }
 
 #[test]
@@ -216,19 +227,26 @@ fn a_wrong_override_type_or_binding_is_noticed() {
 }
 
 /// On hardware each dense convolution of at least 16 million multiply-adds an image has workgroups for most of the processors of a
-/// large GPU, at any batch; and a batch of eight takes Winograd's form where it can.
+/// large GPU, at any batch; and a batch of eight takes Winograd's form where it can. What a
+/// thread adds up stays in its registers.
 #[test]
 fn hardware_is_kept_busy() {
     let graph = Architecture::by_name("resnet50").unwrap().graph();
     let weights = Synthetic { salt: "plan".into(), damped: None, damp: 1.0 };
     let network = Network::new(graph.clone(), weights.checkpoint("resnet50", &graph.tensors()).unwrap());
-    for (batch, winograd) in [(1, 0), (8, 13), (64, 13)] {
+    let cases = [(1, 0), (8, 13), (64, 13)].into_iter();
+    for ((batch, winograd), registers) in cases.flat_map(|case| REGISTERS.map(|registers| (case, registers))) {
         let input = Shape::new(batch, 3, 224, 224);
-        let caps = Caps { max_binding_bytes: (1 << 31) - 1, ..caps(false) };
+        let caps = Caps { max_binding_bytes: (1 << 31) - 1, registers, ..caps(false) };
         let plan = Plan::new(&network, input, &[graph.output()], &Options::new(StorageType::F32), &caps).unwrap();
         for step in plan.steps.iter().filter(|step| step.macs >= 16_000_000 * batch as u64) {
             let workgroups: u32 = step.grid.iter().product();
             assert!(workgroups >= 96, "batch {batch}: {}: {:?}", step.name, step.grid);
+        }
+        for step in plan.steps.iter().filter(|step| *step.key.shader == tiled::SHADER) {
+            let [rows, columns] = ["ROWS", "COLUMNS"]
+                .map(|name| step.key.consts.iter().find(|(other, _)| *other == name).map(|(_, value)| *value).unwrap());
+            assert!(4 * rows * columns + 16 * columns <= registers, "{}: {}", step.name, step.key);
         }
         let transforms = plan.steps.iter().filter(|step| *step.key.shader == winograd_tiled::INPUT);
         assert_eq!(transforms.count(), winograd, "batch {batch}");
