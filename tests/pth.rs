@@ -95,7 +95,7 @@ fn no_damage_panics() {
     let path = folder.path().join("damaged");
     for name in ["zip.pth", "legacy.pth.tar", "old.tar.pth"] {
         let whole = fs::read(file(name)).unwrap();
-        let mut look = |bytes: &[u8]| {
+        let look = |bytes: &[u8]| {
             fs::write(&path, bytes).unwrap();
             if let Ok(checkpoint) = Checkpoint::open(&path) {
                 for (name, shape) in checkpoint.shapes() {
