@@ -118,6 +118,12 @@ pub trait Executor: fmt::Debug + Shareable {
         Box::pin(async { None })
     }
 
+    /// Operations a second that the device's multipliers do at most, measured where nothing else holds them up; `None` where only kernels
+    /// can tell.
+    fn peak(&self) -> Work<'_, Option<f64>> {
+        Box::pin(async { None })
+    }
+
     /// How it computes an input of shape `input`, as text; empty if there is nothing to tell.
     fn describe(&self, _input: Shape) -> Result<String> {
         Ok(String::new())

@@ -9,6 +9,7 @@ use std::{
 use pulp::{Arch, Simd, WithSimd};
 
 use super::{
+    peak,
     plan::Plan,
     session::Session,
     store::{Arrays, Store},
@@ -179,6 +180,16 @@ impl Executor for Cpu {
             StepInfo { layer: layer.name.clone(), value: layer.output, kernel, flops: 2 * macs, bytes }
         };
         Ok(plan.steps.iter().map(step).collect())
+    }
+
+    fn peak(&self) -> Work<'_, Option<f64>> {
+        let Cpu { host, arch, threads, .. } = self;
+        Box::pin(async move {
+            let _turn = threads.turn().await;
+            let mut peak = None;
+            host.block(&mut || peak = Some(threads.run(|| peak::flops(&**host, *arch, threads))));
+            peak
+        })
     }
 
     fn footprint(&self, input: Shape) -> Result<Option<Footprint>> {
