@@ -25,6 +25,8 @@ pub struct Profile {
     pub memory: Option<Footprint>,
     /// Limits of the device, as this crate's kernels reach them.
     pub limits: Limits,
+    /// Operations a second of multiply-adds in registers, measured; `None` where the device has no measure but kernels.
+    pub peak: Option<f64>,
 }
 
 /// One step.
@@ -104,7 +106,8 @@ pub async fn profile(executor: &dyn Executor, input: Shape, runs: usize) -> Resu
         let floor = (flops as f64 / limits.flops).max(bytes as f64 / limits.bandwidth);
         Row { layer, kernel, time, flops, bytes, floor: Duration::from_secs_f64(floor) }
     };
-    Ok(Profile { rows: steps.into_iter().map(row).collect(), clock, runs, memory, limits })
+    let peak = executor.peak().await;
+    Ok(Profile { rows: steps.into_iter().map(row).collect(), clock, runs, memory, limits, peak })
 }
 
 /// The median time of each step for synthetic images of shape `input`.

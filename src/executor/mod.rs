@@ -119,6 +119,11 @@ pub trait Executor: fmt::Debug + Shareable {
         Box::pin(async { None })
     }
 
+    /// The device's peak rate in operations per second, measured without memory traffic; `None` if only kernels can show it.
+    fn peak(&self) -> Work<'_, Option<f64>> {
+        Box::pin(async { None })
+    }
+
     /// A text that describes how it computes an input of shape `input`; may be empty.
     fn describe(&self, _input: Shape) -> Result<String> {
         Ok(String::new())

@@ -42,7 +42,7 @@ fn table(profile: &Profile, title: &str, out: &mut dyn Write) -> std::io::Result
     for Row { layer, kernel, time, flops, bytes, floor, .. } in &profile.rows {
         line(out, layer, [*time, *floor], *flops, *bytes, kernel)?;
     }
-    let sum = |amount: fn(&Row) -> u64| profile.rows.iter().map(amount).sum();
+    let sum = |amount: fn(&Row) -> u64| profile.rows.iter().map(amount).sum::<u64>();
     line(out, "total", [profile.total(), profile.floor()], sum(|row| row.flops), sum(|row| row.bytes), "")?;
     writeln!(out, "{title}: {} steps, medians of {} runs by {}", profile.rows.len(), profile.runs, profile.clock)?;
     let (flops, bandwidth) = (profile.limits.flops / 1e9, profile.limits.bandwidth / 1e9);
@@ -50,6 +50,14 @@ fn table(profile: &Profile, title: &str, out: &mut dyn Write) -> std::io::Result
         out,
         "floor: the larger of operations at {flops:.1} GFLOP/s and bytes at {bandwidth:.1} GB/s, the best rates of this profile"
     )?;
+    if let Some(peak) = profile.peak {
+        let share = 100.0 * sum(|row| row.flops) as f64 / profile.total().as_secs_f64().max(1e-9) / peak;
+        writeln!(
+            out,
+            "peak: {:.1} GFLOP/s of multiply-adds in registers; the network takes {share:.0} % of it",
+            peak / 1e9
+        )?;
+    }
     profile.memory.map_or(Ok(()), |memory| writeln!(out, "device memory {memory}"))
 }
 

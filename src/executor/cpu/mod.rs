@@ -9,6 +9,7 @@ mod elementwise;
 mod executor;
 mod lanes;
 mod panel;
+mod peak;
 mod plan;
 mod pool;
 mod session;
