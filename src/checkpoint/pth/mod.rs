@@ -19,8 +19,8 @@ use safetensors::Dtype;
 use scan::{Budget, MAX_PICKLE};
 
 use super::{
-    file::memory,
     header::{Header, TensorEntry},
+    memory::memory,
 };
 use crate::{Error, Result};
 
