@@ -13,6 +13,7 @@ use super::pth::{self, Pickled};
 use super::{
     format,
     header::{self, Header, TensorEntry},
+    memory::memory,
 };
 use crate::{Error, Result};
 
@@ -112,16 +113,6 @@ impl Plain {
             Err(error) => Err(Error::io(&self.path, &error)),
         }
     }
-}
-
-/// Zeroed memory, in huge pages where the system has them: with small ones, getting the memory takes longer than reading the file.
-pub(super) fn memory(bytes: usize) -> io::Result<MmapMut> {
-    let memory = MmapMut::map_anon(bytes)?;
-    #[cfg(target_os = "linux")]
-    if let Err(error) = memory.advise(memmap2::Advice::HugePage) {
-        log::debug!("no huge pages: {error}");
-    }
-    Ok(memory)
 }
 
 fn changed(name: &str) -> Error {

@@ -11,6 +11,7 @@ mod file;
 mod format;
 mod header;
 mod json;
+mod memory;
 mod names;
 mod preprocess_config;
 #[cfg(feature = "pth")]

@@ -40,7 +40,7 @@ impl Biases {
 
 /// The name of the norm that follows a convolution.
 fn norm_of(conv: &str) -> Option<String> {
-    let (front, last) = conv.rsplit_once('.').map_or(("", conv), |(front, last)| (front, last));
+    let (front, last) = conv.rsplit_once('.').unwrap_or(("", conv));
     let name = |norm: String| if front.is_empty() { norm } else { format!("{front}.{norm}") };
     match (front, last) {
         // The last convolution of a deep stem.

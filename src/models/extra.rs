@@ -64,7 +64,8 @@ const BESIDE: [&str; 53] = [
 ];
 
 /// How further names of such modules end.
-const BESIDE_ENDINGS: [&str; 6] = ["_acc", "_accuracy", "_ema", "_loss", "_metric", "_queue"];
+const BESIDE_ENDINGS: [&str; 10] =
+    ["_acc", "_accuracy", "_ema", "_loss", "_metric", "_optimizer", "_queue", "_scheduler", "_state", "_state_dict"];
 
 /// Prefixes under which a whole network may lie: what follows them is looked at instead.
 const HOLDERS: [&str; 6] = ["module", "_orig_mod", "model", "backbone", "timm_model", "state_dict"];
@@ -197,6 +198,7 @@ mod tests {
             "criterion.weight",
             "aux_classifier.0.weight",
             "train_acc.tp",
+            "cuda_rng_state",
             "prototypes.weight",
         ] {
             assert!(!refuses("resnet18", extra), "{extra}");

@@ -6,6 +6,9 @@ use crate::{
     structure::GlobalPool,
 };
 
+/// What can be done about a head that is not supported.
+const WITHOUT: &str = "the structure `head=none` leaves the head out, for features alone";
+
 /// The classifier after global pooling: one linear layer, or a sequence of layers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Head {
@@ -126,13 +129,15 @@ fn sequence(shapes: &Shapes, module: &str, numbers: &[u16]) -> Result<Head, Stri
         let rank = shape("weight").map(Vec::len);
         if shape("running_mean").is_some() || shape("running_var").is_some() {
             if shape("weight").is_none() && shape("bias").is_none() {
-                return Err(format!("a head with a batch normalisation {name} without weights"));
+                return Err(format!(
+                    "a head with a batch normalisation {name} without weights is not supported; {WITHOUT}"
+                ));
             }
             let parts = ["weight", "bias", "running_mean", "running_var"].map(|part| format!("{name}.{part}"));
             let features = super::majority::most_frequent(rows(shapes, parts)).unwrap_or(0);
             layers.push(HeadLayer::Norm { name, features });
         } else if rank == Some(1) {
-            return Err(format!("a head with {name}, whose weight is a vector: layer normalisation or PReLU"));
+            return Err(format!("a head with {name}, whose weight is a vector, is not supported; {WITHOUT}"));
         } else {
             let outputs = rows(shapes, ["weight", "bias"].map(|part| format!("{name}.{part}"))).next().unwrap_or(0);
             let bias = shape("bias").is_some() || rank.is_none();

@@ -76,6 +76,15 @@ pub(super) fn canonical(
             reading.beside = beside.map(|name| (*name).to_string()).collect();
             reading.beside.sort_unstable();
             reading.head = network.joined.as_ref().map(|(front, _)| front.clone());
+            let features_alone = matches!(root.kind, spelling::Kind::BareDenseNet { .. });
+            if let Some(head) = reading.head.as_ref().filter(|_| features_alone) {
+                // torchvision's has one, and that of fastai's learners has none.
+                reading.undecided = Some(format!(
+                    "nothing tells whether ReLU stands between the features of its DenseNet, {}, and its head, {head}; the \
+                     features alone are a part",
+                    reading.prefix
+                ));
+            }
             spell(tensors, |name| if let Place::Inside(name) = network.place(name) { Some(name) } else { None })?
         }
         undecided => {
@@ -361,6 +370,9 @@ mod tests {
     fn children_in_a_sequence_are_counted() {
         let torchvision = all(&["0.weight", "1.bias", "4.0.conv1.weight", "7.1.bn2.bias", "9.bias"]);
         assert_eq!(torchvision, ["conv1.weight", "bn1.bias", BLOCK, "layer4.1.bn2.bias", "fc.9.bias"]);
+        // Without one of the modules of its stem, nothing tells whether there is pooling.
+        let short = ["0.weight", "1.bias", "3.0.conv1.weight", "4.0.conv1.weight"];
+        assert_eq!(all(&short), short);
         let deep = all(&["b.0.0.weight", "b.0.3.weight", "b.1.bias", "b.3.0.weight", "b.4.0.conv1.weight"]);
         assert_eq!(deep, ["conv1.0.weight", "conv1.3.weight", "bn1.bias", "maxpool.0.weight", BLOCK]);
         let fastai = all(&["0.0.weight", "0.4.0.conv1.weight", "0.7.0.downsample.1.bias", "1.4.weight", "1.2.bias"]);
@@ -376,6 +388,10 @@ mod tests {
         assert_eq!(all(&timm), expected);
         let fastai = ["0.0.conv0.weight", "0.0.denseblock1.denselayer1.norm1.bias", "0.0.norm5.bias"];
         assert_eq!(all(&fastai), expected);
+        // With a head, what stands between them counts.
+        let with_head = [&fastai[..], &["1.4.weight"]].concat();
+        assert!(read(&with_head, None).unwrap().1.undecided.unwrap().contains("ReLU"));
+        assert_eq!(read(&with_head, Some("0.0")).unwrap().1.undecided, None);
     }
 
     #[test]

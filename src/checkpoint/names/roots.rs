@@ -102,7 +102,8 @@ pub(super) fn roots(shapes: &HashMap<&str, &[usize]>) -> Vec<Root> {
             }
         }
     }
-    found.extend(first_stage.into_iter().map(|(prefix, first)| (prefix.to_string(), Kind::Sequential { first })));
+    let counted = first_stage.into_iter().filter(|(prefix, first)| stem_ends_before(prefix, *first, shapes));
+    found.extend(counted.map(|(prefix, first)| (prefix.to_string(), Kind::Sequential { first })));
     let all: Vec<Root> = found.into_iter().map(|(prefix, kind)| Root { prefix, kind }).collect();
     let whole: Vec<Root> = all.iter().filter(|root| root.kind.has_stem(&root.prefix, shapes)).cloned().collect();
     if whole.is_empty() { all } else { whole }
@@ -142,6 +143,13 @@ fn mark(prefix: &str, rest: &str, shapes: &HashMap<&str, &[usize]>) -> Option<(u
 fn numbered_stage(rest: &str) -> Option<usize> {
     let (number, block) = rest.split_once('.')?;
     block.starts_with("0.conv1.").then(|| number.parse().ok()).flatten()
+}
+
+/// Whether it shows what the stem is when module `first` is the first stage: convolution, norm, ReLU and pooling for ImageNet; for CIFAR
+/// what comes after the norm may be functions.
+fn stem_ends_before(prefix: &str, first: usize, shapes: &HashMap<&str, &[usize]>) -> bool {
+    let small = matches!(shapes.get(format!("{prefix}0.weight").as_str()), Some([_, _, 3, 3]));
+    if small { (2..=4).contains(&first) } else { first == 4 }
 }
 
 /// Whether the first of numbered modules is a convolution, or several.

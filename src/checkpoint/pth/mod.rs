@@ -19,8 +19,8 @@ use safetensors::Dtype;
 use scan::{Budget, MAX_PICKLE};
 
 use super::{
-    file::memory,
     header::{Header, TensorEntry},
+    memory::memory,
 };
 use crate::{Error, Result};
 
@@ -37,7 +37,7 @@ const TAR_MARK: usize = 257;
 const MAGIC: [u8; 10] = [0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19];
 
 /// A pickled checkpoint that is open.
-pub(in crate::checkpoint) struct Pickled {
+pub(super) struct Pickled {
     path: PathBuf,
     /// In the order of the header.
     tensors: Vec<Tensor>,
@@ -45,7 +45,7 @@ pub(in crate::checkpoint) struct Pickled {
 }
 
 /// Whether a file that begins with `head` may be a pickled checkpoint.
-pub(in crate::checkpoint) fn begins(head: &[u8]) -> bool {
+pub(super) fn begins(head: &[u8]) -> bool {
     head.starts_with(b"PK\x03\x04") || is_tar(head) || matches!(head, [0x80, 2..=5, ..])
 }
 
@@ -58,7 +58,7 @@ impl Pickled {
     ///
     /// # Errors
     /// [`Error::Io`], [`Error::ModelHeader`] for a file that is damaged, or would take more than what it holds.
-    pub(in crate::checkpoint) fn open(path: &Path, head: &[u8], length: u64) -> Result<(Self, Header)> {
+    pub(super) fn open(path: &Path, head: &[u8], length: u64) -> Result<(Self, Header)> {
         let name = path.display().to_string();
         let refused = |reason: String| Error::model_header(&*name, reason);
         check(path, head, length)?.map_err(refused)?;
@@ -86,7 +86,7 @@ impl Pickled {
     ///
     /// # Errors
     /// [`Error::Io`], also if there is no memory for them, and [`Error::ModelHeader`] for a tensor that is not there.
-    pub(in crate::checkpoint) fn read(self, header: &[TensorEntry], wanted: impl Fn(usize) -> bool) -> Result<MmapMut> {
+    pub(super) fn read(self, header: &[TensorEntry], wanted: impl Fn(usize) -> bool) -> Result<MmapMut> {
         let mut bytes = memory(self.length).map_err(|error| Error::io(&self.path, &error))?;
         for (position, (tensor, entry)) in self.tensors.iter().zip(header).enumerate() {
             if wanted(position) {
