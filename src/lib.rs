@@ -27,10 +27,11 @@
 //! | [`image`] | bytes to [`Pixels`]: recognise, decode, turn, resize, crop; the preprocessing that a model wants | nothing |
 //! | `hub` (feature `hub`) | a name to a folder, out of Python's cache or from the network | nothing |
 //! | `folder` (feature `folder`) | the images in a folder and the folders below it | `image` |
+//! | `files` | files that are whole or not there | nothing |
 //! | `labels` | scores, names | nothing |
 //! | [`graph`] | operators, nodes, shapes | nothing |
 //! | `structure` | what is stated of a network and no tensor shows | `graph` |
-//! | [`checkpoint`] | names to tensors, configurations | `image`, for the preprocessing; `labels`, for the forms of class names; `structure`, for what a configuration states |
+//! | [`checkpoint`] | names to tensors, configurations; tensors to a file | `image`, for the preprocessing; `labels`, for the forms of class names; `structure`, for what a configuration states; `files` |
 //! | `models` | [`Graph`](graph::Graph) of a checkpoint: recognised by the tensors' names and shapes, or by name | `graph`, `structure` |
 //! | `network` | fused layers, batch norm folded, the transforms of weights: the same for every device | `graph`, `checkpoint` |
 //! | `executor` | the trait of what computes a network, the list of those that need no adapter, kinds of devices, steps, footprints, faults | `graph`, `network` |
@@ -78,6 +79,9 @@ pub mod error;
 pub mod executor;
 #[doc(hidden)]
 pub mod explain;
+#[cfg(not(target_family = "wasm"))]
+#[doc(hidden)]
+pub mod files;
 #[cfg(feature = "folder")]
 #[doc(hidden)]
 pub mod folder;

@@ -14,7 +14,10 @@ mod json;
 mod names;
 mod preprocess_config;
 mod published;
+#[cfg(not(target_family = "wasm"))]
+mod save;
 mod shards;
+mod stored;
 mod synthetic;
 mod timm;
 mod transformers;
@@ -40,7 +43,10 @@ use memmap2::MmapMut;
 pub use preprocess_config::{Framing, PreprocessConfig};
 pub use published::published;
 use safetensors::Dtype;
+#[cfg(not(target_family = "wasm"))]
+pub use save::save;
 use shards::Shards;
+pub use stored::Stored;
 pub use synthetic::Synthetic;
 
 use crate::{Error, Result};
@@ -88,6 +94,8 @@ struct Directory {
     name: String,
     entries: BTreeMap<String, Entry>,
     shapes: BTreeMap<String, Vec<usize>>,
+    /// Tensors that only count, such as the batches of the training.
+    counters: Vec<TensorEntry>,
     metadata: BTreeMap<String, String>,
 }
 
@@ -216,6 +224,26 @@ impl Checkpoint {
         &self.content.directory.metadata
     }
 
+    /// All tensors as they are stored, counters of batches among them, each with its name in torchvision spelling, if it has one.
+    #[doc(hidden)]
+    pub fn stored(&self) -> impl Iterator<Item = (Option<&str>, Stored<'_>)> {
+        let Content { files, directory } = &*self.content;
+        let stored = |name: &str, dtype: Dtype, shape: &[usize], file: usize, bytes: &Range<usize>| Stored {
+            name: name.into(),
+            dtype,
+            shape: shape.into(),
+            bytes: Cow::Borrowed(&files[file][bytes.clone()]),
+        };
+        let named = directory.entries.iter().map(move |(name, entry)| {
+            let Entry { source, dtype, file, bytes, .. } = entry;
+            (Some(name.as_str()), stored(source, *dtype, &directory.shapes[name], *file, bytes))
+        });
+        let counters = directory.counters.iter().map(move |TensorEntry { name, dtype, shape, file, bytes }| {
+            (None, stored(name, *dtype, shape, *file, bytes))
+        });
+        named.chain(counters)
+    }
+
     /// The 64-bit FNV-1a hash of the file's bytes, of several files one after the other.
     #[doc(hidden)]
     pub fn fingerprint(&self) -> u64 {
@@ -306,13 +334,17 @@ impl Directory {
             .map_err(|reason| Error::model_header(name, reason))?;
         let mut entries = BTreeMap::new();
         let mut shapes = BTreeMap::new();
-        for (TensorEntry { name, dtype, shape, file, bytes }, canonical) in tensors.into_iter().zip(canonical) {
-            if let Some(canonical) = canonical {
-                shapes.insert(canonical.clone(), shape);
-                entries.insert(canonical, Entry { source: name, dtype, file, bytes, largest: OnceLock::new() });
-            }
+        let mut counters = Vec::new();
+        for (tensor, canonical) in tensors.into_iter().zip(canonical) {
+            let Some(canonical) = canonical else {
+                counters.push(tensor);
+                continue;
+            };
+            let TensorEntry { name, dtype, shape, file, bytes } = tensor;
+            shapes.insert(canonical.clone(), shape);
+            entries.insert(canonical, Entry { source: name, dtype, file, bytes, largest: OnceLock::new() });
         }
-        Ok(Directory { name: name.into(), entries, shapes, metadata })
+        Ok(Directory { name: name.into(), entries, shapes, counters, metadata })
     }
 }
 

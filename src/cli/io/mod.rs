@@ -1,7 +1,6 @@
 //! Files in and out: images as they are named, records, and what is kept between runs.
 
 pub(crate) mod faults;
-pub(crate) mod files;
 pub(crate) mod folder;
 pub(crate) mod index;
 pub(crate) mod inputs;
@@ -11,3 +10,5 @@ pub(crate) mod npy;
 pub(crate) mod records;
 pub(crate) mod resume;
 pub(crate) mod work;
+
+pub(crate) use residua::files;
