@@ -47,6 +47,8 @@
 //! | `model_info` | what is known of an open model: [`ModelInfo`] | `image`, `labels`, `checkpoint`, `models` |
 //! | `open` | [`Builder`]: from a name to a classifier | all above |
 //! | `classifier`, `photos`, `blocking` | the whole path in order ([`Classifier`]), files as its input, the blocking twins of its calls | all above |
+//! | [`learn`] (feature `fit`) | heads fitted to features, in f64; how well a classifier does | nothing |
+//! | `fit` (feature `fit`) | a network with another head, the file that it is saved to | all of the path, `learn` |
 //! | [`stream`] | many images: decoded ahead, run in batches, back in order, each with its result or its error | `classifier`, `image` |
 //! | `program` (feature `cli`, hidden) | the cache's folder, the adapter that the environment names, drawing: what the programs share | `executor::gpu` |
 //! | `cli/`, `bin/` | the commands | the public library |
@@ -82,6 +84,8 @@ pub mod explain;
 #[cfg(not(target_family = "wasm"))]
 #[doc(hidden)]
 pub mod files;
+#[cfg(all(feature = "fit", not(target_family = "wasm")))]
+mod fit;
 #[cfg(feature = "folder")]
 #[doc(hidden)]
 pub mod folder;
@@ -91,6 +95,8 @@ pub mod hub;
 pub mod image;
 #[doc(hidden)]
 pub mod labels;
+#[cfg(all(feature = "fit", not(target_family = "wasm")))]
+pub mod learn;
 mod model_info;
 #[doc(hidden)]
 pub mod models;

@@ -22,6 +22,7 @@ pub(super) struct Header {
 }
 
 /// One tensor.
+#[derive(Clone)]
 pub(super) struct TensorEntry {
     pub(super) name: String,
     pub(super) dtype: Dtype,

@@ -7,11 +7,14 @@
 mod beside;
 mod claims;
 mod config;
+mod description;
 mod file;
 mod format;
 mod header;
 mod json;
 mod names;
+mod overlay;
+mod own;
 mod preprocess_config;
 mod published;
 #[cfg(not(target_family = "wasm"))]
@@ -36,10 +39,12 @@ use std::{
 pub use beside::ConfigFiles;
 pub use claims::Claims;
 pub use config::{ModelConfig, ProblemType};
+pub use description::Description;
 use file::OpenFile;
 use fnv::FnvHasher;
 use header::{Header, TensorEntry};
 use memmap2::MmapMut;
+pub use own::Backbone;
 pub use preprocess_config::{Framing, PreprocessConfig};
 pub use published::published;
 use safetensors::Dtype;
@@ -85,11 +90,12 @@ pub struct Checkpoint {
 }
 
 struct Content {
-    files: Vec<Bytes>,
+    files: Vec<Arc<Bytes>>,
     directory: Directory,
 }
 
 /// What the headers say, in torchvision's spelling.
+#[derive(Clone)]
 struct Directory {
     name: String,
     entries: BTreeMap<String, Entry>,
@@ -100,6 +106,7 @@ struct Directory {
 }
 
 /// Where a tensor lies.
+#[derive(Clone)]
 struct Entry {
     /// Its name in the file.
     source: String,
@@ -165,7 +172,8 @@ impl Headers {
     /// # Errors
     /// [`Error::Io`], also if there is no memory for it; [`Error::ModelTruncated`] if a file has become shorter.
     pub(crate) fn read(self) -> Result<Checkpoint> {
-        let files = self.files.into_iter().map(|file| file.read().map(Bytes::Read)).collect::<Result<_>>()?;
+        let files =
+            self.files.into_iter().map(|file| Ok(Arc::new(Bytes::Read(file.read()?)))).collect::<Result<_>>()?;
         Ok(Checkpoint::assemble(files, self.directory))
     }
 }
@@ -193,10 +201,10 @@ impl Checkpoint {
         format::refuse_foreign(name, &bytes)?;
         let end = header::end(name, &bytes, bytes.len() as u64)?;
         let Header { tensors, metadata } = header::parse(name, &bytes[..end], (bytes.len() - end) as u64)?;
-        Ok(Self::assemble(vec![bytes], Directory::new(name, tensors, metadata)?))
+        Ok(Self::assemble(vec![Arc::new(bytes)], Directory::new(name, tensors, metadata)?))
     }
 
-    fn assemble(files: Vec<Bytes>, directory: Directory) -> Self {
+    fn assemble(files: Vec<Arc<Bytes>>, directory: Directory) -> Self {
         Checkpoint { content: Arc::new(Content { files, directory }), nonfinite: false }
     }
 
