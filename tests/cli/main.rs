@@ -6,6 +6,7 @@ mod classify;
 mod devices;
 mod embed;
 mod explain;
+mod fit;
 #[path = "../common/folder.rs"]
 mod folder;
 mod folders;

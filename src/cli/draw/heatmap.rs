@@ -7,7 +7,7 @@ use residua::{
     explain::overlay::{self, heat, not_seen},
 };
 
-const BACKGROUND: Rgb<u8> = Rgb([24, 24, 27]);
+pub(super) const BACKGROUND: Rgb<u8> = Rgb([24, 24, 27]);
 const INK: Rgb<u8> = Rgb([240, 240, 240]);
 /// Room for the legend, whatever the photo's width.
 const LEAST_WIDTH: u32 = 400;
@@ -67,19 +67,19 @@ fn put(canvas: &mut RgbImage, x: u32, y: u32, colour: Rgb<u8>) {
 }
 
 /// A font size.
-struct Text {
+pub(super) struct Text {
     raster: RasterHeight,
     /// Screen pixels of a raster pixel.
     scale: u32,
     /// Height of a line in pixels.
-    line: u32,
+    pub(super) line: u32,
     /// Width of a character in pixels.
-    advance: u32,
+    pub(super) advance: u32,
 }
 
 impl Text {
     /// Legible where the whole picture is looked at: a line is as high as the hatching is wide.
-    fn for_photo(width: u32, height: u32) -> Self {
+    pub(super) fn for_photo(width: u32, height: u32) -> Self {
         let line = overlay::spacing(width, height);
         let raster = match line {
             0..24 => RasterHeight::Size16,
@@ -91,7 +91,7 @@ impl Text {
     }
 
     /// Writes as much of `text` as fits, and returns where it ends. A character that the font lacks is a question mark.
-    fn write(&self, canvas: &mut RgbImage, mut x: u32, y: u32, text: &str) -> u32 {
+    pub(super) fn write(&self, canvas: &mut RgbImage, mut x: u32, y: u32, text: &str) -> u32 {
         for character in text.chars() {
             if x + self.advance > canvas.width() {
                 break;

@@ -1,14 +1,19 @@
 //! Files in and out: images as they are named, records, and what is kept between runs.
 
+pub(crate) mod answers;
 pub(crate) mod faults;
 pub(crate) mod folder;
 pub(crate) mod index;
 pub(crate) mod inputs;
+pub(crate) mod labelled;
 pub(crate) mod left_out;
 pub(crate) mod list;
 pub(crate) mod npy;
 pub(crate) mod records;
+pub(crate) mod report;
 pub(crate) mod resume;
+pub(crate) mod verdict;
+pub(crate) mod views;
 pub(crate) mod work;
 
 pub(crate) use residua::files;
