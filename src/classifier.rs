@@ -163,6 +163,12 @@ impl Classifier {
         }
     }
 
+    /// Another network on the same device, prepared for in the same way.
+    pub(crate) fn with_network(&self, network: Network, model: ModelInfo) -> Self {
+        let Inner { executor, decode, notes, .. } = &*self.0;
+        Classifier::new(executor.with_network(network), model, decode.clone(), notes.clone())
+    }
+
     /// Which weights these are: the FNV-1a hash of the checkpoint's bytes. Files of other names with the same bytes are equal.
     #[doc(hidden)]
     pub fn fingerprint(&self) -> u64 {

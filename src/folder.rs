@@ -138,6 +138,22 @@ impl Choice {
         if images == 0 && !failed { each(Found::Failed(folder.into(), Error::ImageNone)) } else { Ok(()) }
     }
 
+    /// Names of the folders directly in `folder` that are read, sorted.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn folders_in(&self, folder: &Path) -> Result<Vec<String>, Error> {
+        let entries = WalkDir::new(folder).min_depth(1).max_depth(1).sort_by_file_name();
+        let mut names = Vec::new();
+        for entry in entries {
+            let entry = entry.map_err(|error| Error::io(folder, &error.into()))?;
+            if entry.file_type().is_dir() && self.reason(folder, &entry).is_none() {
+                names.push(entry.file_name().to_string_lossy().into_owned());
+            }
+        }
+        Ok(names)
+    }
+
     /// Why an entry is left out, if it is. The entries of a folder are judged one by one.
     fn reason(&self, folder: &Path, entry: &DirEntry) -> Option<Reason> {
         let name = Path::new(entry.file_name());

@@ -27,10 +27,11 @@
 //! | [`image`] | bytes to [`Pixels`]: recognise, decode, turn, resize, crop; the preprocessing that a model wants | nothing |
 //! | `hub` (feature `hub`) | a name to a folder, out of Python's cache or from the network | nothing |
 //! | `folder` (feature `folder`) | the images in a folder and the folders below it | `image` |
+//! | `files` | files that are whole or not there | nothing |
 //! | `labels` | scores, names | nothing |
 //! | [`graph`] | operators, nodes, shapes | nothing |
 //! | `structure` | what is stated of a network and no tensor shows | `graph` |
-//! | [`checkpoint`] | names to tensors, configurations | `image`, for the preprocessing; `labels`, for the forms of class names; `structure`, for what a configuration states |
+//! | [`checkpoint`] | names to tensors, configurations; tensors to a file | `image`, for the preprocessing; `labels`, for the forms of class names; `structure`, for what a configuration states; `files` |
 //! | `models` | [`Graph`](graph::Graph) of a checkpoint: recognised by the tensors' names and shapes, or by name | `graph`, `structure` |
 //! | `network` | fused layers, batch norm folded, the transforms of weights: the same for every device | `graph`, `checkpoint` |
 //! | `executor` | the trait of what computes a network, the list of those that need no adapter, kinds of devices, steps, footprints, faults | `graph`, `network` |
@@ -47,6 +48,8 @@
 //! | `model_info` | what is known of an open model: [`ModelInfo`] | `image`, `labels`, `checkpoint`, `models` |
 //! | `open` | [`Builder`]: from a name to a classifier | all above |
 //! | `classifier`, `photos`, `blocking` | the whole path in order ([`Classifier`]), files as its input, the blocking twins of its calls | all above |
+//! | [`learn`] (feature `fit`) | heads fitted to features, in f64; how well a classifier does | nothing |
+//! | `fit` (feature `fit`) | a network with another head, the file that it is saved to | all of the path, `learn` |
 //! | [`stream`] | many images: decoded ahead, run in batches, back in order, each with its result or its error | `classifier`, `image`, `workers` |
 //! | `program` (feature `cli`, hidden) | the cache's folder, the adapter that the environment names, drawing: what the programs share | `executor::gpu` |
 //! | `cli/`, `bin/` | the commands | the public library |
@@ -79,6 +82,11 @@ pub mod error;
 pub mod executor;
 #[doc(hidden)]
 pub mod explain;
+#[cfg(not(target_family = "wasm"))]
+#[doc(hidden)]
+pub mod files;
+#[cfg(all(feature = "fit", not(target_family = "wasm")))]
+mod fit;
 #[cfg(feature = "folder")]
 #[doc(hidden)]
 pub mod folder;
@@ -88,6 +96,8 @@ pub mod hub;
 pub mod image;
 #[doc(hidden)]
 pub mod labels;
+#[cfg(all(feature = "fit", not(target_family = "wasm")))]
+pub mod learn;
 mod model_info;
 #[doc(hidden)]
 pub mod models;

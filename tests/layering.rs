@@ -14,12 +14,13 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("note", &[]),
     ("image", &[]),
     ("folder", &["image"]),
+    ("files", &[]),
     ("labels", &[]),
     ("graph", &[]),
     ("hub", &[]),
     ("cache", &[]),
     ("structure", &["graph"]),
-    ("checkpoint", &["image", "labels", "structure"]),
+    ("checkpoint", &["image", "labels", "structure", "files"]),
     ("models", &["graph", "structure"]),
     ("network", &["graph", "checkpoint"]),
     ("executor", &["graph", "network", "note", "executor::reference", "executor::cpu"]),
@@ -77,6 +78,8 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("blocking", &["image", "labels", "executor", "executor::gpu", "check", "search", "open", "explain", "classifier"]),
     ("stream", &["image", "executor", "classifier", "workers"]),
     ("workers", &[]),
+    ("learn", &[]),
+    ("fit", &["graph", "checkpoint", "models", "labels", "network", "classifier", "learn"]),
     ("program", &["executor::gpu"]),
 ];
 
@@ -232,8 +235,10 @@ fn of_the_command_line(source: &str) -> Option<String> {
         let free = before.is_none_or(|c| !c.is_alphanumeric() && c != '-');
         (free && after.is_some_and(|c| c.is_ascii_lowercase())).then(|| source[at..].split_whitespace().next())?
     };
-    let commands =
-        ["classify", "embed", "similar", "explain", "devices", "info", "verify", "profile", "pull", "doctor"];
+    let commands = [
+        "classify", "embed", "similar", "explain", "fit", "evaluate", "devices", "info", "verify", "profile", "pull",
+        "doctor",
+    ];
     let command =
         || commands.map(|name| format!("residua {name}")).into_iter().find(|command| source.contains(command));
     let short = || source.contains("give -r").then(|| "-r".into());

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{
     claims::Claims,
     json::{invalid, json},
+    own::{Backbone, Own},
     preprocess_config::PreprocessConfig,
     timm::{self, PretrainedCfg},
     transformers,
@@ -19,7 +20,7 @@ use crate::{
 };
 
 /// Key of a checkpoint's metadata under which it may carry its own configuration.
-const METADATA_KEY: &str = "config";
+pub(super) const METADATA_KEY: &str = "config";
 
 /// What is known of a model besides its weights. The weights win: a configuration may speak of other classes than the
 /// head has.
@@ -39,11 +40,14 @@ pub struct ModelConfig {
     pub claims: Claims,
     /// What no tensor shows of the network.
     pub structure: Structure,
+    /// The model that a head is for which lies in a file of its own.
+    #[doc(hidden)]
+    pub backbone: Option<Backbone>,
 }
 
 /// How logits become scores.
 #[doc(hidden)]
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ProblemType {
     /// The logits are the answer.
@@ -73,6 +77,7 @@ struct RawConfig {
     hidden_act: Option<String>,
     downsample_in_first_stage: Option<bool>,
     downsample_in_bottleneck: Option<bool>,
+    residua: Option<Own>,
 }
 
 impl ModelConfig {
@@ -101,13 +106,16 @@ impl ModelConfig {
         if raw.pretrained_cfg.is_none() {
             raw.check_transformers(place)?;
         }
+        let own = raw.residua.as_ref().map_or(Ok(None), |own| own.preprocess(place))?;
         let preprocess = match (&raw.pretrained_cfg, preprocessor) {
+            _ if own.is_some() => own,
             (Some(pretrained), _) => Some(timm::preprocess(place, pretrained)?),
             (None, Some(text)) => Some(transformers::preprocess(text, raw.model_type.as_deref())?),
             (None, None) => None,
         };
         Ok(ModelConfig {
             preprocess,
+            backbone: raw.residua.as_ref().and_then(|own| own.backbone.clone()),
             labels: raw.labels(place)?,
             license: raw.pretrained_cfg.and_then(|pretrained| pretrained.license),
             architecture: raw.architecture,
@@ -133,6 +141,7 @@ impl RawConfig {
         let mut structure = Structure { stated_in: place.into(), ..Structure::default() };
         self.stated.state(place, &mut structure)?;
         self.model_args.as_ref().map_or(Ok(()), |args| args.state(place, &mut structure))?;
+        self.residua.as_ref().map_or(Ok(()), |own| own.state(&mut structure))?;
         if let Some(name) = &self.hidden_act {
             // Between the convolutions of a block transformers has ReLU all the same.
             structure.activation = Some(timm::activation(place, "hidden_act", name)?);

@@ -7,17 +7,23 @@
 mod beside;
 mod claims;
 mod config;
+mod description;
 mod file;
 mod format;
 mod header;
 mod json;
 mod memory;
 mod names;
+mod overlay;
+mod own;
 mod preprocess_config;
 #[cfg(feature = "pth")]
 mod pth;
 mod published;
+#[cfg(not(target_family = "wasm"))]
+mod save;
 mod shards;
+mod stored;
 mod synthetic;
 mod timm;
 mod transformers;
@@ -25,7 +31,7 @@ mod values;
 
 use std::{
     borrow::Cow,
-    collections::BTreeMap,
+    collections::{BTreeMap, HashSet},
     fmt,
     hash::Hasher,
     ops::Deref,
@@ -36,14 +42,19 @@ use std::{
 pub use beside::ConfigFiles;
 pub use claims::Claims;
 pub use config::{ModelConfig, ProblemType};
+pub use description::Description;
 use file::OpenFile;
 use fnv::FnvHasher;
 use header::{Header, TensorEntry};
 use memmap2::MmapMut;
 pub(crate) use names::Reading;
+pub use own::Backbone;
 pub use preprocess_config::{Framing, PreprocessConfig};
 pub use published::published;
+#[cfg(not(target_family = "wasm"))]
+pub use save::save;
 use shards::Shards;
+pub use stored::Stored;
 pub use synthetic::Synthetic;
 
 use crate::{Error, Result};
@@ -77,22 +88,26 @@ pub fn shard_files(place: &str, index: &str) -> Result<Vec<String>> {
 /// A safetensors file in memory, or several that make one checkpoint. Clones share the bytes.
 #[derive(Clone)]
 pub struct Checkpoint {
-    files: Arc<Vec<Bytes>>,
+    files: Arc<Vec<Arc<Bytes>>>,
     directory: Arc<Directory>,
     nonfinite: bool,
 }
 
 /// What the headers say, in torchvision's spelling.
+#[derive(Clone)]
 struct Directory {
     name: String,
     tensors: Vec<TensorEntry>,
     entries: BTreeMap<String, Entry>,
     shapes: BTreeMap<String, Vec<usize>>,
+    /// Positions of the network's tensors that only count, such as the batches of the training.
+    counters: Vec<usize>,
     metadata: BTreeMap<String, String>,
     reading: Reading,
 }
 
 /// A tensor of the network.
+#[derive(Clone)]
 struct Entry {
     /// Its position among the tensors of the files.
     position: usize,
@@ -173,7 +188,7 @@ impl Headers {
     /// # Errors
     /// [`Error::Io`], also if there is no memory for it; [`Error::ModelTruncated`] if a file has become shorter.
     pub(crate) fn read(self) -> Result<Checkpoint> {
-        let wanted: Vec<usize> = self.directory.entries.values().map(|entry| entry.position).collect();
+        let wanted: HashSet<usize> = self.directory.kept().collect();
         self.read_those(|position| wanted.contains(&position))
     }
 }
@@ -187,7 +202,7 @@ impl Headers {
         for (number, file) in files.into_iter().enumerate() {
             let count = directory.tensors[first..].iter().take_while(|tensor| tensor.file == number).count();
             let own = &directory.tensors[first..first + count];
-            bytes.push(Bytes::Read(file.read(own, |position| wanted(first + position))?));
+            bytes.push(Arc::new(Bytes::Read(file.read(own, |position| wanted(first + position))?)));
             first += count;
         }
         Ok(Checkpoint::assemble(bytes, directory))
@@ -218,10 +233,10 @@ impl Checkpoint {
         format::refuse_foreign(name, &bytes)?;
         let end = header::end(name, &bytes, bytes.len() as u64)?;
         let Header { tensors, metadata } = header::parse(name, &bytes[..end], (bytes.len() - end) as u64)?;
-        Ok(Self::assemble(vec![bytes], Directory::new(name, tensors, metadata)?))
+        Ok(Self::assemble(vec![Arc::new(bytes)], Directory::new(name, tensors, metadata)?))
     }
 
-    fn assemble(files: Vec<Bytes>, directory: Directory) -> Self {
+    fn assemble(files: Vec<Arc<Bytes>>, directory: Directory) -> Self {
         Checkpoint { files: Arc::new(files), directory: Arc::new(directory), nonfinite: false }
     }
 
@@ -262,6 +277,20 @@ impl Checkpoint {
     #[doc(hidden)]
     pub fn metadata(&self) -> &BTreeMap<String, String> {
         &self.directory.metadata
+    }
+
+    /// The tensors of the network as they are stored, its counters of batches among them, each with its name in torchvision spelling, if
+    /// it has one.
+    #[doc(hidden)]
+    pub fn stored(&self) -> impl Iterator<Item = (Option<&str>, Stored<'_>)> {
+        let stored = |position: usize| {
+            let TensorEntry { name, dtype, shape, file, bytes } = &self.directory.tensors[position];
+            let bytes = Cow::Borrowed(&self.files[*file][bytes.clone()]);
+            Stored { name: name.clone(), dtype: *dtype, shape: shape.clone(), bytes }
+        };
+        let named =
+            self.directory.entries.iter().map(move |(name, entry)| (Some(name.as_str()), stored(entry.position)));
+        named.chain(self.directory.counters.iter().map(move |position| (None, stored(*position))))
     }
 
     /// The 64-bit FNV-1a hash of the file's bytes, of several files one after the other.
@@ -352,7 +381,17 @@ impl Checkpoint {
     }
 }
 
+/// The module of the tensor `name`: all but the last part.
+fn module(name: &str) -> &str {
+    name.rsplit_once('.').map_or("", |(module, _)| module)
+}
+
 impl Directory {
+    /// Positions of the tensors of the network.
+    fn kept(&self) -> impl Iterator<Item = usize> {
+        self.entries.values().map(|entry| entry.position).chain(self.counters.iter().copied())
+    }
+
     fn new(name: &str, tensors: Vec<TensorEntry>, metadata: BTreeMap<String, String>) -> Result<Self> {
         Self::read(name, tensors, metadata, None)
     }
@@ -378,13 +417,17 @@ impl Directory {
         }
         let mut entries = BTreeMap::new();
         let mut shapes = BTreeMap::new();
+        let mut modules = HashSet::new();
         for (position, canonical) in names.into_iter().enumerate() {
             if let Some(canonical) = canonical {
+                modules.insert(module(&tensors[position].name));
                 shapes.insert(canonical.clone(), tensors[position].shape.clone());
                 entries.insert(canonical, Entry { position, largest: OnceLock::new() });
             }
         }
-        Ok(Directory { name: name.into(), tensors, entries, shapes, metadata, reading })
+        let counts = |tensor: &TensorEntry| names::counts(&tensor.name) && modules.contains(module(&tensor.name));
+        let counters = (0..tensors.len()).filter(|position| counts(&tensors[*position])).collect();
+        Ok(Directory { name: name.into(), tensors, entries, shapes, counters, metadata, reading })
     }
 }
 

@@ -54,7 +54,7 @@ impl Synthetic {
             });
         }
         let directory = Directory::new(name, entries, BTreeMap::new())?;
-        Ok(Checkpoint::assemble(vec![Bytes::Given(bytes.into())], directory))
+        Ok(Checkpoint::assemble(vec![Bytes::Given(bytes.into()).into()], directory))
     }
 
     /// An input `[N, C, H, W]`: noise in ±1 on top of a wave that differs from image to image and channel to channel.

@@ -21,7 +21,8 @@ use std::{
 pub(crate) use args::Args;
 use args::Command;
 use commands::{
-    classify, completions, devices, doctor, embed, explain, info, logits, preprocess, profile, pull, similar, verify,
+    classify, completions, devices, doctor, embed, evaluate, explain, fit, info, logits, preprocess, profile, pull,
+    similar, verify,
 };
 use outcome::{Outcome, Stop};
 use terminal::interrupt;
@@ -66,6 +67,8 @@ fn dispatch(args: &Args, out: &mut dyn Write) -> Outcome {
         Command::Classify(command) => classify::run(global, command, out),
         Command::Embed(command) => embed::run(global, command, out),
         Command::Similar(command) => similar::run(global, command, out),
+        Command::Fit(command) => fit::run(global, command, out),
+        Command::Evaluate(command) => evaluate::run(global, command, out),
         Command::Explain(command) => explain::run(global, command, out),
         Command::Logits(command) => logits::run(global, command),
         Command::Devices => devices::run(global, out),

@@ -126,6 +126,14 @@ impl Graph {
         Some(graph)
     }
 
+    /// The same network with a linear layer of `classes` rows, called `name`, for a head.
+    pub(crate) fn with_head(&self, name: &str, in_features: usize, classes: usize) -> Graph {
+        let features = self.features();
+        let mut graph = Graph { nodes: self.nodes[..=features.0].to_vec(), stages: self.stages.clone() };
+        graph.push(name, Plain::Linear { in_features, out_features: classes }.named(name), &[features]);
+        graph
+    }
+
     /// How many nodes read each value.
     #[doc(hidden)]
     pub fn reader_counts(&self) -> Vec<usize> {

@@ -23,8 +23,7 @@ impl Labels {
 
     /// The classes of ILSVRC 2012, in the order of all ImageNet-1k checkpoints.
     pub fn imagenet() -> Self {
-        let rows = IMAGENET.lines().filter(|line| !line.starts_with('#'));
-        Labels(rows.map(|line| line.split_once('\t').map_or(line, |(_, name)| name).to_string()).collect())
+        Labels(rows().map(|line| line.split_once('\t').map_or(line, |(_, name)| name).to_string()).collect())
     }
 
     /// Reads names from the text of a label file: one name per line, a JSON list, a JSON object from index to name or from name to
@@ -89,6 +88,31 @@ impl Labels {
         }
     }
 
+    /// The class that a folder or a list calls `name`: by its name, by one of the names that a name lists with commas, by the WordNet id of
+    /// a class of ImageNet that has its name, or else by its index below `classes`. Case does not matter, and `_` is a space. None if no
+    /// class is called so, or several are.
+    #[doc(hidden)]
+    pub fn meant(&self, name: &str, classes: usize) -> Option<usize> {
+        let plain = |name: &str| name.trim().to_lowercase().replace('_', " ");
+        let wanted = plain(name);
+        let only = |fits: &dyn Fn(&str) -> bool| {
+            let mut fitting = (0..classes).filter(|&class| self.0.get(class).is_some_and(|name| fits(&plain(name))));
+            fitting.next().filter(|_| fitting.next().is_none())
+        };
+        let synset = || {
+            let row =
+                |row: &str| row.split_once('\t').filter(|(id, _)| *id == wanted).map(|(_, name)| name.to_string());
+            let (at, name) = rows().enumerate().find_map(|(at, text)| Some((at, row(text)?)))?;
+            let same = self.0.get(at).filter(|own| at < classes && **own == name).map(|_| at);
+            same.or_else(|| only(&|own| own == plain(&name)))
+                .or_else(|| only(&|own| own == plain(name.split(',').next().unwrap_or_default())))
+        };
+        only(&|own| own == wanted)
+            .or_else(|| only(&|own| own.split(',').any(|synonym| synonym.trim() == wanted)))
+            .or_else(synset)
+            .or_else(|| wanted.parse().ok().filter(|&index| index < classes))
+    }
+
     /// Number of names.
     #[doc(hidden)]
     pub fn len(&self) -> usize {
@@ -100,6 +124,11 @@ impl Labels {
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
+}
+
+/// The lines of [`IMAGENET`] that are classes.
+fn rows() -> impl Iterator<Item = &'static str> {
+    IMAGENET.lines().filter(|line| !line.starts_with('#'))
 }
 
 /// How logits become scores.
@@ -194,6 +223,29 @@ mod tests {
         let prediction = Prediction::new(vec![0.1, 0.4, 0.1, 0.4], Labels::new(vec!["a".into(), "b".into()]));
         let top: Vec<_> = prediction.top(9).iter().map(|class| (class.index, class.label.clone())).collect();
         assert_eq!(top, [(1, "b".into()), (3, "3".into()), (0, "a".into()), (2, "2".into())]);
+    }
+
+    #[test]
+    fn folders_name_classes_in_every_form() {
+        let imagenet = Labels::imagenet();
+        let cases = [
+            ("n01440764", 0),
+            ("tench", 0),
+            ("Tinca tinca", 0),
+            ("tench,_tinca_tinca", 0),
+            ("7", 7),
+            ("n02012849", 134),
+            ("n03126707", 517),
+        ];
+        for (name, class) in cases {
+            assert_eq!(imagenet.meant(name, 1000), Some(class), "{name}");
+        }
+        for name in ["crane", "n00000000", "1000", "", "tin"] {
+            assert_eq!(imagenet.meant(name, 1000), None, "{name}");
+        }
+        let few = Labels::new(["3", "goldfish", "hot_dog"].map(String::from).into());
+        let meant = ["3", "2", "n01443537", "Hot dog", "n02012849"].map(|name| few.meant(name, 4));
+        assert_eq!(meant, [Some(0), Some(2), Some(1), Some(2), None]);
     }
 
     #[test]

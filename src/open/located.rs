@@ -10,7 +10,7 @@ use super::{agreement::Stated, links, settings::Settings};
 use crate::hub::{self, ModelId, Snapshot, similar_names};
 use crate::{
     Error, Note, Result,
-    checkpoint::{Checkpoint, ConfigFiles, Headers, ModelConfig, Reading, Synthetic},
+    checkpoint::{Backbone, Checkpoint, ConfigFiles, Headers, ModelConfig, Reading, Synthetic},
     models::{Architecture, Shapes},
 };
 
@@ -26,6 +26,9 @@ const FILES: &[&str] = &[
     #[cfg(feature = "pth")]
     "pytorch_model.bin.index.json",
 ];
+
+/// Heads in files of their own that one may stand on the other.
+const MOST_HEADS: usize = 4;
 
 /// Weights in memory, or files of which the headers have been read.
 pub(super) enum Weights {
@@ -170,10 +173,16 @@ impl Located {
         };
         let headers = Headers::open(&file)?;
         let pickled = headers.are_pickled();
-        let mut located = Located::new(Weights::Files(headers), file.display().to_string());
+        let backbone = ModelConfig::from_metadata(headers.metadata()).ok().flatten().and_then(|config| config.backbone);
+        let is_head = backbone.is_some();
+        let weights = match backbone {
+            Some(backbone) => Weights::Memory(with_head(backbone, &file, headers.read()?, settings)?),
+            None => Weights::Files(headers),
+        };
+        let mut located = Located::new(weights, file.display().to_string());
         located.notes.extend(pickled.then_some(Note::Pickled));
         located.steps = links::steps(&file);
-        if !settings.no_config {
+        if !settings.no_config && !is_head {
             located.stated = beside(&located.steps, &mut located.notes);
         }
         let resolved: Vec<PathBuf> = located.steps.iter().filter_map(|step| links::resolved(step)).collect();
@@ -199,6 +208,30 @@ impl Located {
     #[cfg(not(feature = "hub"))]
     fn named(model: &str, _: &Settings) -> Result<Self> {
         Err(not_found(model, &[]))
+    }
+}
+
+/// The weights of `backbone` with the head that the file at `path` holds: a model that is beside it or in the current folder, or one of the
+/// hub. A file elsewhere is not opened on the word of another file.
+///
+/// # Errors
+/// Those of [`Located::find`] and of reading; [`Error::ConfigValue`] if the weights are not those that the head was fitted to.
+fn with_head(backbone: Backbone, path: &Path, head: Checkpoint, settings: &Settings) -> Result<Checkpoint> {
+    let Backbone { model, fingerprint } = backbone;
+    let refused = |expected: String| Error::config_value(path.display().to_string(), "backbone", &*model, expected);
+    if settings.heads >= MOST_HEADS {
+        return Err(refused("a model, not a head on a head on a head".into()));
+    }
+    let beside = path.with_file_name(&model);
+    let found = if beside.exists() { beside.display().to_string() } else { model.clone() };
+    let settings = Settings { model: Some(found), heads: settings.heads + 1, ..settings.clone() };
+    let is_path = model.contains(['/', '\\']);
+    let located = if is_path { Located::named(&model, &settings)? } else { Located::find(&settings)? };
+    let weights = located.weights.read()?;
+    if format!("{:016x}", weights.fingerprint()) == fingerprint {
+        Ok(weights.under(&head))
+    } else {
+        Err(refused(format!("the weights that the head was fitted to, with the fingerprint {fingerprint}")))
     }
 }
 

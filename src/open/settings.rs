@@ -41,6 +41,8 @@ pub(crate) struct Settings {
     pub(super) precision: Precision,
     /// Threads that compute on the CPU, instead of as many as the host has cores.
     pub(super) threads: Option<NonZero<usize>>,
+    /// How many heads in files of their own the model is the backbone of.
+    pub(super) heads: usize,
     pub(super) resize: Option<usize>,
     pub(super) crop: Option<usize>,
     pub(super) filter: Option<image::Filter>,

@@ -61,6 +61,24 @@ impl Svg {
         );
     }
 
+    /// Text that starts at `x`, `y` and leans up to the right.
+    pub fn turned(&mut self, x: f64, y: f64, class: &str, text: &str) {
+        let text = escape(text);
+        let _ = writeln!(
+            self.body,
+            r#"<text x="{x:.1}" y="{y:.1}" class="{class}" transform="rotate(-60 {x:.1} {y:.1})">{text}</text>"#
+        );
+    }
+
+    /// A rectangle that lets through what is below it, but for a share of `opacity`.
+    pub fn shade(&mut self, [x, y, width, height]: [f64; 4], class: &str, opacity: f64, title: &str) {
+        let title = if title.is_empty() { String::new() } else { format!("<title>{}</title>", escape(title)) };
+        let _ = writeln!(
+            self.body,
+            r#"<rect x="{x:.1}" y="{y:.1}" width="{width:.1}" height="{height:.1}" class="{class}" style="opacity:{opacity:.2}">{title}</rect>"#
+        );
+    }
+
     /// A path in SVG's own notation.
     pub fn path(&mut self, d: &str, class: &str) {
         let _ = writeln!(self.body, r#"<path d="{d}" class="{class}"/>"#);

@@ -63,6 +63,15 @@ fn every_example_of_the_help_runs() {
     for model in ["model.safetensors", "resnet18.safetensors"] {
         folder.checkpoint(model, "cifar_resnet20a", |_, _, _| true);
     }
+    let mut labels = String::new();
+    for (photo, class) in (0..8).map(|i| (i, ["broken", "ok"][i % 2])) {
+        for place in ["train", "val"] {
+            fs::create_dir_all(folder.path(&format!("{place}/{class}"))).unwrap();
+            folder.image(&format!("{place}/{class}/{photo}.png"), 30 + 9 * photo as u32, 40);
+        }
+        labels.push_str(&format!("train/{class}/{photo}.png,{class}\n"));
+    }
+    folder.file("labels.csv", labels);
     let mut helps = vec![out(&residua(&["--help"]))];
     for command in commands() {
         let help = out(&residua(&[&command, "--help-all"]));

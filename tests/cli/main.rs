@@ -7,6 +7,7 @@ mod devices;
 mod documentation;
 mod embed;
 mod explain;
+mod fit;
 #[path = "../common/folder.rs"]
 mod folder;
 mod folders;

@@ -19,7 +19,8 @@ mod spelling;
 
 use std::collections::HashMap;
 
-use roots::{Root, counts, roots};
+pub(super) use roots::counts;
+use roots::{Root, roots};
 
 use crate::structure::{GlobalPool, Structure};
 

@@ -82,7 +82,7 @@ impl Root {
 }
 
 /// Whether a tensor only counts: batches in training, and the operations that a profiler found.
-pub(super) fn counts(name: &str) -> bool {
+pub(in crate::checkpoint) fn counts(name: &str) -> bool {
     COUNTERS.iter().any(|counter| name.ends_with(counter))
 }
 

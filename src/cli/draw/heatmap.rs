@@ -7,7 +7,7 @@ use residua::{
     explain::overlay::{self, heat, not_seen},
 };
 
-const BACKGROUND: Rgb<u8> = Rgb([24, 24, 27]);
+pub(super) const BACKGROUND: Rgb<u8> = Rgb([24, 24, 27]);
 const INK: Rgb<u8> = Rgb([240, 240, 240]);
 /// Least width of the picture, for the legend.
 const LEAST_WIDTH: u32 = 400;
@@ -67,19 +67,19 @@ fn put(canvas: &mut RgbImage, x: u32, y: u32, colour: Rgb<u8>) {
 }
 
 /// A font size.
-struct Text {
+pub(super) struct Text {
     raster: RasterHeight,
     /// Screen pixels per raster pixel.
     scale: u32,
     /// Height of a line in pixels.
-    line: u32,
+    pub(super) line: u32,
     /// Width of a character in pixels.
-    advance: u32,
+    pub(super) advance: u32,
 }
 
 impl Text {
     /// Legible at the size of the whole picture: a line is as high as the hatching is wide.
-    fn for_photo(width: u32, height: u32) -> Self {
+    pub(super) fn for_photo(width: u32, height: u32) -> Self {
         let line = overlay::spacing(width, height);
         let raster = match line {
             0..24 => RasterHeight::Size16,
@@ -91,7 +91,7 @@ impl Text {
     }
 
     /// Writes as much of `text` as fits; returns where it ends. A question mark replaces a character that the font lacks.
-    fn write(&self, canvas: &mut RgbImage, mut x: u32, y: u32, text: &str) -> u32 {
+    pub(super) fn write(&self, canvas: &mut RgbImage, mut x: u32, y: u32, text: &str) -> u32 {
         for character in text.chars() {
             if x + self.advance > canvas.width() {
                 break;

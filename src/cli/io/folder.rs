@@ -32,13 +32,22 @@ pub(crate) struct FolderOptions {
 }
 
 impl FolderOptions {
-    /// Calls `each` with the images in `folder` and the folders below it, and with what cannot be read. Counts in `left_out` what is no
-    /// image or is not wanted.
-    pub(crate) fn walk<E>(&self, folder: &Path, left_out: &mut LeftOut, each: Each<'_, E>) -> Result<(), E> {
+    /// The names of the folders right in `folder` that are taken.
+    pub(crate) fn folders_in(&self, folder: &Path) -> Result<Vec<String>, Error> {
+        self.choice().folders_in(folder)
+    }
+
+    fn choice(&self) -> Choice {
         let mut choice = Choice::default();
         choice.hidden = self.hidden;
         choice.exclude = self.exclude.clone();
-        choice.walk(folder, &mut |found| match found {
+        choice
+    }
+
+    /// Calls `each` with the images in `folder` and the folders below it, and with what cannot be read. Counts in `left_out` what is no
+    /// image or is not wanted.
+    pub(crate) fn walk<E>(&self, folder: &Path, left_out: &mut LeftOut, each: Each<'_, E>) -> Result<(), E> {
+        self.choice().walk(folder, &mut |found| match found {
             Found::Image(path) => each(path, None),
             Found::Failed(path, error) => each(path, Some(error)),
             Found::LeftOut { reason, is_folder } => {

@@ -14,6 +14,7 @@ use residua::{
         index::{self, Indexed},
         unit,
     },
+    stream::Infer,
 };
 
 use super::{files::write_file, list::path_of, work::Work};
@@ -24,12 +25,15 @@ pub(crate) struct Index {
     images: BTreeMap<PathBuf, Image>,
     /// Source of the features: model, weights and preprocessing.
     source: HashMap<String, String>,
+    /// Computes them.
+    infer: Infer<Vec<f32>>,
+    /// Whether they are scaled to unit length.
+    unit: bool,
 }
 
 /// An image, with its stamp when its features were computed.
 struct Image {
     stamp: Stamp,
-    /// Features, of unit length.
     features: Vec<f32>,
 }
 
@@ -67,7 +71,21 @@ impl Index {
                 ),
             ),
         ];
-        Index { images: BTreeMap::new(), source: source.map(|(key, value)| (key.into(), value)).into() }
+        let source = source.map(|(key, value)| (key.into(), value)).into();
+        Index { images: BTreeMap::new(), source, infer: Classifier::features, unit: true }
+    }
+
+    /// The same for the features that `infer` gives of the `views` of an image, not scaled.
+    pub(crate) fn of_views(self, views: &str, infer: Infer<Vec<f32>>) -> Self {
+        let mut source = self.source;
+        source.insert("format".into(), "residua features 1".into());
+        source.insert("views".into(), views.into());
+        Index { images: self.images, source, infer, unit: false }
+    }
+
+    /// The features of the image at `path`, if they are there.
+    pub(crate) fn get(&self, path: &Path) -> Option<&[f32]> {
+        self.images.get(path).map(|image| image.features.as_slice())
     }
 
     /// Paths and features, in the order of the paths.
@@ -88,10 +106,11 @@ impl Index {
             known.get(path) == Some(&now)
         };
         let mut failed = HashSet::new();
-        let ended = work.run((0, 0), unchanged, Classifier::features, &mut |path, result| {
+        let finish: fn(Vec<f32>) -> Vec<f32> = if self.unit { unit } else { |features| features };
+        let ended = work.run((0, 0), unchanged, self.infer, &mut |path, result| {
             match (result, seen.lock().unwrap_or_else(PoisonError::into_inner).get(path)) {
                 (Ok(features), Some(&stamp)) => {
-                    self.images.insert(path.into(), Image { stamp, features: unit(features) });
+                    self.images.insert(path.into(), Image { stamp, features: finish(features) });
                 }
                 (Err(_), _) => drop(failed.insert(path.to_path_buf())),
                 (Ok(_), None) => unreachable!("every image was seen before it was read"),

@@ -1,13 +1,19 @@
 //! Input and output files: named images, records, and files kept between runs.
 
+pub(crate) mod answers;
 pub(crate) mod faults;
-pub(crate) mod files;
 pub(crate) mod folder;
 pub(crate) mod index;
 pub(crate) mod inputs;
+pub(crate) mod labelled;
 pub(crate) mod left_out;
 pub(crate) mod list;
 pub(crate) mod npy;
 pub(crate) mod records;
+pub(crate) mod report;
 pub(crate) mod resume;
+pub(crate) mod verdict;
+pub(crate) mod views;
 pub(crate) mod work;
+
+pub(crate) use residua::files;

@@ -6,18 +6,22 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use residua::Error;
 use tempfile::NamedTempFile;
 
+use crate::{Error, Result};
+
 /// A file under a temporary name in its target's folder. Removed unless committed.
-pub(crate) struct PartFile {
+pub struct PartFile {
     path: PathBuf,
     file: NamedTempFile,
 }
 
 impl PartFile {
     /// Starts the file for `path`.
-    pub(crate) fn create(path: &Path) -> Result<Self, Error> {
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn create(path: &Path) -> Result<Self> {
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let mut part = tempfile::Builder::new();
         part.prefix(path.file_name().unwrap_or_default()).suffix(".part");
@@ -29,24 +33,30 @@ impl PartFile {
     }
 
     /// A handle to write with.
-    pub(crate) fn file(&self) -> io::Result<File> {
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn file(&self) -> io::Result<File> {
         self.file.as_file().try_clone()
     }
 
     /// Gives the file its name.
-    pub(crate) fn commit(self) -> Result<(), Error> {
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn commit(self) -> Result<()> {
         let PartFile { path, file } = self;
         file.persist(&path).map(drop).map_err(|error| Error::io(&path, &error.error))
     }
 }
 
 /// Whether `path` is something other than a plain file (a device, a pipe, a link): it is written to, never replaced.
-pub(crate) fn is_special(path: &Path) -> bool {
+pub fn is_special(path: &Path) -> bool {
     fs::symlink_metadata(path).is_ok_and(|there| !there.is_file())
 }
 
 /// A file written piece by piece that appears only when complete, unless its path is not a plain file.
-pub(crate) struct NewFile {
+pub struct NewFile {
     path: PathBuf,
     writer: BufWriter<File>,
     part: Option<PartFile>,
@@ -54,7 +64,10 @@ pub(crate) struct NewFile {
 
 impl NewFile {
     /// Starts the file for `path`.
-    pub(crate) fn create(path: &Path) -> Result<Self, Error> {
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn create(path: &Path) -> Result<Self> {
         let part = if is_special(path) { None } else { Some(PartFile::create(path)?) };
         let file = part.as_ref().map_or_else(|| File::create(path), PartFile::file);
         let writer = BufWriter::new(file.map_err(|error| Error::io(path, &error))?);
@@ -62,19 +75,28 @@ impl NewFile {
     }
 
     /// Appends to the file.
-    pub(crate) fn write(&mut self, bytes: &[u8]) -> Result<(), Error> {
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn write(&mut self, bytes: &[u8]) -> Result<()> {
         self.writer.write_all(bytes).map_err(|error| Error::io(&self.path, &error))
     }
 
     /// Gives the file its name.
-    pub(crate) fn commit(mut self) -> Result<(), Error> {
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn commit(mut self) -> Result<()> {
         self.writer.flush().map_err(|error| Error::io(&self.path, &error))?;
         self.part.map_or(Ok(()), PartFile::commit)
     }
 }
 
 /// Writes a file, as [`NewFile`] does.
-pub(crate) fn write_file(path: &Path, bytes: &[u8]) -> Result<(), Error> {
+///
+/// # Errors
+/// [`Error::Io`].
+pub fn write_file(path: &Path, bytes: &[u8]) -> Result<()> {
     let mut file = NewFile::create(path)?;
     file.write(bytes)?;
     file.commit()

@@ -1,0 +1,120 @@
+//! The configuration that residua itself writes into a checkpoint's metadata: timm's form, and [`super::own`].
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use super::{
+    config::{METADATA_KEY, ProblemType},
+    own::{Backbone, OwnPreprocess, name_of},
+};
+use crate::image::{Preprocess, Resize};
+
+/// What a checkpoint is to say of itself.
+#[doc(hidden)]
+#[derive(Debug, Clone)]
+pub struct Description<'a> {
+    /// Name of the architecture in timm, if it has one.
+    pub architecture: Option<&'a str>,
+    /// Class names by class index.
+    pub labels: &'a [String],
+    /// How logits become scores.
+    pub problem_type: ProblemType,
+    /// How the input is made.
+    pub preprocess: &'a Preprocess,
+    /// What no tensor shows of the network, as a [`Structure`] parses it; nothing if that is empty.
+    pub structure: String,
+    /// Licence of the weights.
+    pub license: Option<&'a str>,
+    /// The model that the head is for, if the file is to hold the head alone.
+    pub backbone: Option<Backbone>,
+    /// How it was made, for people.
+    pub made: Value,
+}
+
+impl Description<'_> {
+    /// The metadata that says so.
+    pub fn metadata(&self) -> BTreeMap<String, String> {
+        let Description { architecture, labels, problem_type, preprocess, structure, license, backbone, made } = self;
+        let classes = labels.len();
+        let config = json!({
+            "architecture": architecture,
+            "num_classes": classes,
+            "label_names": labels,
+            "problem_type": problem_type,
+            "pretrained_cfg": timm(preprocess, classes, *license),
+            "residua": {"preprocess": OwnPreprocess::from(*preprocess), "structure": structure, "backbone": backbone, "made": made},
+        });
+        // What transformers asks of every safetensors file.
+        [("format", "pt".to_string()), (METADATA_KEY, config.to_string())].map(|(key, text)| (key.into(), text)).into()
+    }
+}
+
+/// The preprocessing in timm's form, as near as that comes: its crop is a share of the shorter side.
+fn timm(preprocess: &Preprocess, classes: usize, license: Option<&str>) -> Value {
+    let Preprocess { height, width, resize, filter, mean, std, .. } = preprocess;
+    let (mode, resized) = match resize {
+        Resize::Shorter(side) => ("center", *side),
+        Resize::Squash { height, .. } => ("squash", *height),
+        Resize::None => ("center", *height),
+    };
+    json!({
+        "input_size": [3, height, width], "num_classes": classes, "crop_pct": crop_share(*height, resized), "crop_mode": mode,
+        "interpolation": name_of(*filter), "mean": mean, "std": std, "license": license,
+    })
+}
+
+/// The share of `resized` pixels that `side` is, of the fewest digits from which timm's `floor(side / share)` gives `resized` back.
+fn crop_share(side: usize, resized: usize) -> f64 {
+    let exact = side as f64 / resized as f64;
+    let rounded = (1..=9).map(|digits| (exact * 10_f64.powi(digits)).ceil() / 10_f64.powi(digits));
+    let gives_back = |share: &f64| *share <= 1.0 && (side as f64 / share).floor() as usize == resized;
+    std::iter::once(exact).filter(gives_back).chain(rounded.filter(gives_back)).next().unwrap_or(exact.min(1.0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        checkpoint::ModelConfig,
+        image::{CropRounding, Filter},
+    };
+
+    #[test]
+    fn what_is_written_is_read_back() {
+        let labels: Vec<String> = ["a \"b\"", "\u{e9}"].map(String::from).into();
+        let backbone = Backbone { model: "resnet18".into(), fingerprint: "0123456789abcdef".into() };
+        let preprocess = Preprocess::torchvision();
+        let mut floor = Preprocess::centre_crop(224, 235, Filter::Bicubic);
+        floor.rounding = CropRounding::Floor;
+        for preprocess in [preprocess, floor, Preprocess::square(32, [0.49139968, 0.5, 0.1], [0.2, 0.2, 0.3])] {
+            let metadata = Description {
+                architecture: Some("resnet18"),
+                labels: &labels,
+                problem_type: ProblemType::MultiLabelClassification,
+                preprocess: &preprocess,
+                structure: "stem-pool=max,norm-eps=1e-3".into(),
+                license: Some("cc-by-nc-4.0"),
+                backbone: Some(backbone.clone()),
+                made: json!({"by": "a test"}),
+            }
+            .metadata();
+            let config = ModelConfig::from_metadata(&metadata).unwrap().unwrap();
+            assert_eq!(config.backbone.as_ref(), Some(&backbone));
+            assert_eq!(config.preprocess.unwrap().preprocess(false), preprocess);
+            assert_eq!(config.labels.as_ref(), Some(&labels));
+            assert_eq!(config.problem_type, Some(ProblemType::MultiLabelClassification));
+            assert_eq!((config.structure.stem_pool, config.structure.norm_eps), (Some(true), Some(1e-3)));
+            assert_eq!((config.claims.classes, config.license.as_deref()), (Some(2), Some("cc-by-nc-4.0")));
+        }
+    }
+
+    #[test]
+    fn timm_finds_the_size_before_the_crop() {
+        assert_eq!(crop_share(224, 256), 0.875);
+        for (side, resized) in [(224, 235), (224, 248), (288, 303), (32, 32), (299, 341), (7, 8191)] {
+            let share = crop_share(side, resized);
+            assert_eq!((side as f64 / share).floor() as usize, resized, "{share}");
+        }
+    }
+}

@@ -1,0 +1,40 @@
+//! A checkpoint with some other tensors.
+
+use std::{
+    borrow::Cow,
+    sync::{Arc, OnceLock},
+};
+
+use super::{Bytes, Checkpoint, Entry, Stored, header::TensorEntry};
+
+impl Checkpoint {
+    /// The network's tensors, with `tensors` added or put in their places; each comes with its name in torchvision spelling. The bytes of
+    /// the others are shared. Of the others only those stay for which `keeps` is true; counters of batches stay.
+    pub(crate) fn with_tensors(&self, tensors: Vec<(String, Stored<'static>)>, keeps: impl Fn(&str) -> bool) -> Self {
+        let mut files = (*self.files).clone();
+        let mut directory = (*self.directory).clone();
+        directory.entries.retain(|name, _| keeps(name));
+        directory.shapes.retain(|name, _| keeps(name));
+        for (canonical, Stored { name, dtype, shape, bytes }) in tensors {
+            let entry = Entry { position: directory.tensors.len(), largest: OnceLock::new() };
+            directory.shapes.insert(canonical.clone(), shape.clone());
+            directory.entries.insert(canonical, entry);
+            directory.tensors.push(TensorEntry { name, dtype, shape, file: files.len(), bytes: 0..bytes.len() });
+            files.push(Arc::new(Bytes::Given(Cow::Owned(bytes.into_owned()))));
+        }
+        Checkpoint { nonfinite: self.nonfinite, ..Checkpoint::assemble(files, directory) }
+    }
+
+    /// These tensors with those of `head` in their places, under its name and with its text.
+    pub(crate) fn under(&self, head: &Checkpoint) -> Self {
+        let owned = |(name, tensor): (Option<&str>, Stored<'_>)| {
+            let Stored { name: source, dtype, shape, bytes } = tensor;
+            Some((name?.to_string(), Stored { name: source, dtype, shape, bytes: Cow::Owned(bytes.into_owned()) }))
+        };
+        let Checkpoint { files, directory, .. } =
+            self.with_tensors(head.stored().filter_map(owned).collect(), |_| true);
+        let mut directory = Arc::unwrap_or_clone(directory);
+        (directory.name, directory.metadata) = (head.name().to_string(), head.metadata().clone());
+        Checkpoint::assemble(Arc::unwrap_or_clone(files), directory)
+    }
+}

@@ -1,0 +1,116 @@
+//! What timm's form of a configuration cannot say, under `residua`.
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    json::invalid,
+    preprocess_config::{Framing, PreprocessConfig},
+};
+use crate::{
+    Result,
+    image::{CropRounding, Filter, Preprocess, Resize},
+    structure::Structure,
+};
+
+pub(super) fn name_of(filter: Filter) -> &'static str {
+    match filter {
+        Filter::Bilinear => "bilinear",
+        Filter::Bicubic => "bicubic",
+    }
+}
+
+/// What is under `residua`, as far as it is used.
+#[derive(Deserialize)]
+pub(super) struct Own {
+    preprocess: Option<OwnPreprocess>,
+    structure: Option<String>,
+    pub(super) backbone: Option<Backbone>,
+}
+
+/// The model that a head is for, where the file holds the head alone.
+#[doc(hidden)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Backbone {
+    /// What it opens by: a file beside the head's, or what a command takes.
+    pub model: String,
+    /// [`Checkpoint::fingerprint`](super::Checkpoint::fingerprint) in hexadecimal digits.
+    pub fingerprint: String,
+}
+
+/// All of [`Preprocess`].
+#[derive(Serialize, Deserialize)]
+pub(super) struct OwnPreprocess {
+    height: usize,
+    width: usize,
+    resize: OwnResize,
+    filter: String,
+    crop_rounding: String,
+    mean: [f32; 3],
+    std: [f32; 3],
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum OwnResize {
+    Shorter(usize),
+    Squash { height: usize, width: usize },
+    None,
+}
+
+impl From<&Preprocess> for OwnPreprocess {
+    fn from(preprocess: &Preprocess) -> Self {
+        let Preprocess { height, width, resize, filter, rounding, mean, std } = *preprocess;
+        let resize = match resize {
+            Resize::Shorter(side) => OwnResize::Shorter(side),
+            Resize::Squash { height, width } => OwnResize::Squash { height, width },
+            Resize::None => OwnResize::None,
+        };
+        let crop_rounding = if rounding == CropRounding::Floor { "floor" } else { "half_even" }.into();
+        OwnPreprocess { height, width, resize, filter: name_of(filter).into(), crop_rounding, mean, std }
+    }
+}
+
+impl Own {
+    /// The preprocessing, if it is stated.
+    ///
+    /// # Errors
+    /// [`crate::Error::ConfigValue`] for a value that is out of its range.
+    pub(super) fn preprocess(&self, place: &str) -> Result<Option<PreprocessConfig>> {
+        let Some(OwnPreprocess { height, width, resize, filter, crop_rounding, mean, std }) = &self.preprocess else {
+            return Ok(None);
+        };
+        let resize = match *resize {
+            OwnResize::Shorter(side) => Resize::Shorter(side),
+            OwnResize::Squash { height, width } => Resize::Squash { height, width },
+            OwnResize::None => Resize::None,
+        };
+        let filters = [Filter::Bilinear, Filter::Bicubic];
+        let filter = filters
+            .into_iter()
+            .find(|known| name_of(*known) == filter)
+            .ok_or_else(|| invalid(place, "residua.preprocess.filter", filter, "bilinear or bicubic"))?;
+        let rounding = match crop_rounding.as_str() {
+            "half_even" => CropRounding::HalfEven,
+            "floor" => CropRounding::Floor,
+            other => return Err(invalid(place, "residua.preprocess.crop_rounding", other, "half_even or floor")),
+        };
+        let framing = Framing { height: *height, width: *width, resize };
+        let stated_in = place.into();
+        let config =
+            PreprocessConfig { stated_in, framing, test_framing: None, filter, rounding, mean: *mean, std: *std };
+        config.preprocess(false).check()?;
+        Ok(Some(config))
+    }
+
+    /// Adds what is stated of the network.
+    ///
+    /// # Errors
+    /// Those of [`Structure`]'s parser.
+    pub(super) fn state(&self, structure: &mut Structure) -> Result<()> {
+        if let Some(text) = self.structure.as_deref().filter(|text| !text.is_empty()) {
+            let stated_in = std::mem::take(&mut structure.stated_in);
+            *structure = Structure { stated_in, ..text.parse()? };
+        }
+        Ok(())
+    }
+}

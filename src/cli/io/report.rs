@@ -1,0 +1,197 @@
+//! How well a model does, as text, Markdown, JSON and CSV.
+
+use std::{cmp::Ordering, fmt::Write};
+
+use clap::ValueEnum;
+use residua::{
+    ModelInfo,
+    learn::measures::{ClassMeasures, Cut, Measures, areas, wilson},
+};
+use serde_json::{Value, json};
+
+use super::answers::Record;
+
+/// Confusions that are listed.
+const CONFUSED: usize = 5;
+
+/// Thresholds of a sweep.
+const SWEPT: usize = 19;
+
+/// The form of a report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ReportFormat {
+    Text,
+    Json,
+    Markdown,
+}
+
+/// What was measured.
+pub(crate) struct Report<'a> {
+    pub(crate) model: &'a ModelInfo,
+    pub(crate) measures: &'a Measures,
+    pub(crate) records: &'a [Record],
+    /// A class with the thresholds for its score.
+    pub(crate) watched: Option<(usize, &'a [Cut])>,
+}
+
+impl Report<'_> {
+    pub(crate) fn text(&self, format: ReportFormat) -> String {
+        match format {
+            ReportFormat::Json => format!("{:#}\n", self.json()),
+            ReportFormat::Text => self.tables(false),
+            ReportFormat::Markdown => self.tables(true),
+        }
+    }
+
+    /// The rows of the classes and of their means.
+    fn rows(&self) -> Vec<(String, ClassMeasures)> {
+        let classes = self.measures.classes.iter().map(|(&class, measures)| (self.model.labels.name(class), *measures));
+        let means = [("macro mean", self.measures.macro_mean), ("weighted mean", self.measures.weighted_mean)];
+        classes.chain(means.map(|(name, mean)| (name.to_string(), mean))).collect()
+    }
+
+    fn tables(&self, markdown: bool) -> String {
+        let Measures { images, top1, top5, log_loss, calibration_error, .. } = self.measures;
+        let mut text = String::new();
+        let rows = self.rows();
+        let width = rows.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0).max(5);
+        let _ = if markdown {
+            writeln!(text, "| class | precision | recall | F1 | images |\n|---|--:|--:|--:|--:|")
+        } else {
+            writeln!(text, "{:width$}  precision  recall      F1  images", "class")
+        };
+        for (name, ClassMeasures { precision, recall, f1, support }) in rows {
+            let _ = if markdown {
+                let name = name.replace('|', "\\|");
+                writeln!(text, "| {name} | {precision:.4} | {recall:.4} | {f1:.4} | {support} |")
+            } else {
+                writeln!(text, "{name:width$}     {precision:.4}  {recall:.4}  {f1:.4}  {support:6}")
+            };
+        }
+        let (low, high) = wilson(*top1, *images);
+        let percent = |part: usize| 100.0 * part as f64 / *images as f64;
+        let (low, high) = (100.0 * low, 100.0 * high);
+        let mut lines = vec![
+            (
+                "top-1".to_string(),
+                format!("{:.2} % ({low:.2} to {high:.2}, 95 % sure), {top1} of {images}", percent(*top1)),
+            ),
+            ("top-5".into(), format!("{:.2} %, {top5} of {images}", percent(*top5))),
+            ("log loss".into(), format!("{log_loss:.4}")),
+            ("calibration error".into(), format!("{calibration_error:.4}")),
+        ];
+        for (truth, said, count) in self.measures.confused().into_iter().take(CONFUSED) {
+            let (truth, said) = (self.model.labels.name(truth), self.model.labels.name(said));
+            lines.push((format!("{count} times"), format!("{truth} taken for {said}")));
+        }
+        if let Some((class, cuts)) = self.watched {
+            let (roc, precision) = areas(cuts);
+            let name = self.model.labels.name(class);
+            lines.push((
+                format!("curves of {name}"),
+                format!("area below ROC {roc:.4}, average precision {precision:.4}"),
+            ));
+        }
+        text.push('\n');
+        for (name, value) in lines {
+            let _ = if markdown { writeln!(text, "* {name}: {value}") } else { writeln!(text, "{name:18} {value}") };
+        }
+        self.sweep(markdown, &mut text);
+        text
+    }
+
+    /// Precision and recall of the watched class at thresholds that are spread evenly.
+    fn sweep(&self, markdown: bool, text: &mut String) {
+        let Some((class, cuts)) = self.watched else { return };
+        let name = self.model.labels.name(class);
+        let _ = if markdown {
+            writeln!(text, "\n| {name} from | precision | recall | F1 | said |\n|--:|--:|--:|--:|--:|")
+        } else {
+            writeln!(text, "\n{name} from  precision  recall      F1    said")
+        };
+        for (threshold, ClassMeasures { precision, recall, f1, support }) in swept(cuts) {
+            let _ = if markdown {
+                writeln!(text, "| {threshold:.2} | {precision:.4} | {recall:.4} | {f1:.4} | {support} |")
+            } else {
+                let width = name.chars().count() + 5;
+                writeln!(text, "{threshold:width$.2}     {precision:.4}  {recall:.4}  {f1:.4}  {support:6}")
+            };
+        }
+    }
+
+    fn json(&self) -> Value {
+        let Measures { images, top1, top5, log_loss, calibration_error, .. } = self.measures;
+        let of =
+            |m: &ClassMeasures| json!({"precision": m.precision, "recall": m.recall, "f1": m.f1, "images": m.support});
+        let named = |index: &usize, m: &ClassMeasures| {
+            let mut value = of(m);
+            value["index"] = json!(index);
+            value["label"] = json!(self.model.labels.name(*index));
+            value
+        };
+        let (low, high) = wilson(*top1, *images);
+        let confused = self.measures.confused().into_iter().map(|(truth, said, count)| {
+            json!({"class": self.model.labels.name(truth), "said": self.model.labels.name(said), "images": count})
+        });
+        let watched = self.watched.map(|(class, cuts)| {
+            let (roc, precision) = areas(cuts);
+            let swept = swept(cuts).into_iter().map(|(threshold, m)| {
+                json!({"threshold": threshold, "precision": m.precision, "recall": m.recall, "f1": m.f1, "said": m.support})
+            });
+            json!({
+                "class": self.model.labels.name(class), "roc_area": roc, "average_precision": precision,
+                "thresholds": swept.collect::<Vec<_>>(),
+            })
+        });
+        json!({
+            "model": self.model.name, "revision": self.model.revision, "images": images, "top1": top1, "top5": top5,
+            "accuracy": self.measures.accuracy(), "interval": [low, high], "log_loss": log_loss,
+            "calibration_error": calibration_error,
+            "classes": self.measures.classes.iter().map(|(index, m)| named(index, m)).collect::<Vec<_>>(),
+            "macro_mean": of(&self.measures.macro_mean), "weighted_mean": of(&self.measures.weighted_mean),
+            "confused": confused.collect::<Vec<_>>(), "watched": watched,
+        })
+    }
+
+    /// The confusion matrix as CSV: a row for each class that is true, a column for each class that was said.
+    pub(crate) fn confusion(&self) -> String {
+        let quoted = |class: usize| format!("\"{}\"", self.model.labels.name(class).replace('"', "\"\""));
+        let classes: Vec<usize> = self.measures.classes.keys().copied().collect();
+        let mut text = String::from("class");
+        classes.iter().for_each(|&class| text.extend([",", &quoted(class)]));
+        for truth in &classes {
+            let _ = write!(text, "\n{}", quoted(*truth));
+            for said in &classes {
+                let _ = write!(text, ",{}", self.measures.confusion.get(&(*truth, *said)).unwrap_or(&0));
+            }
+        }
+        text + "\n"
+    }
+
+    /// The images of which a wrong class was said, the surest first.
+    pub(crate) fn mistakes(&self) -> Vec<&Record> {
+        let mut wrong: Vec<&Record> = self.records.iter().filter(|record| !record.answer().is_right()).collect();
+        let surer =
+            |a: &&Record, b: &&Record| b.answer().score.partial_cmp(&a.answer().score).unwrap_or(Ordering::Equal);
+        wrong.sort_by(surer);
+        wrong
+    }
+}
+
+/// What comes of thresholds 0.05, 0.10, ... 0.95; the images that are said to be of the class stand for the support.
+fn swept(cuts: &[Cut]) -> Vec<(f64, ClassMeasures)> {
+    let of_class = cuts.last().map_or(0, |cut| cut.right);
+    let share = |part: usize, of: usize| if of == 0 { 0.0 } else { part as f64 / of as f64 };
+    let at = |step: usize| {
+        let threshold = step as f64 / (SWEPT + 1) as f64;
+        let (right, wrong) = cuts
+            .iter()
+            .take_while(|cut| cut.threshold >= threshold)
+            .last()
+            .map_or((0, 0), |cut| (cut.right, cut.wrong));
+        let said = right + wrong;
+        let (precision, recall, f1) = (share(right, said), share(right, of_class), share(2 * right, said + of_class));
+        (threshold, ClassMeasures { precision, recall, f1, support: said })
+    };
+    (1..=SWEPT).map(at).collect()
+}

@@ -1,0 +1,161 @@
+//! How good a head is that was fitted, as text and as JSON.
+
+use std::{fmt, path::Path};
+
+use residua::{
+    labels::Scoring,
+    learn::{
+        Fitted, OutOfFold, Truth,
+        measures::{Answer, Measures, wilson},
+    },
+};
+use serde_json::{Value, json};
+
+use super::inputs::text_of;
+
+/// Confusions and doubtful images that are listed as text.
+const LISTED: (usize, usize) = (5, 10);
+
+/// Doubtful images in JSON.
+const MOST_DOUBTFUL: usize = 100;
+
+/// What a head made of images that it was not fitted to.
+#[derive(Default)]
+pub(crate) struct Checked {
+    /// Which images these are.
+    of: &'static str,
+    right: usize,
+    images: usize,
+    /// With one class an image.
+    measures: Option<Measures>,
+}
+
+impl Checked {
+    /// The logits and the classes of each image.
+    pub(crate) fn new(of: &'static str, images: Vec<(Vec<f32>, Vec<usize>)>, several: bool) -> Self {
+        if several {
+            let all_right = |(logits, classes): &&(Vec<f32>, Vec<usize>)| {
+                logits.iter().enumerate().all(|(class, logit)| (*logit > 0.0) == classes.contains(&class))
+            };
+            return Checked {
+                of,
+                right: images.iter().filter(all_right).count(),
+                images: images.len(),
+                measures: None,
+            };
+        }
+        let answer = |(logits, classes): &(Vec<f32>, Vec<usize>)| {
+            Some(Answer::new(&Scoring::Softmax.scores(logits), *classes.first()?))
+        };
+        let measures = Measures::of(&images.iter().filter_map(answer).collect::<Vec<_>>());
+        Checked { of, right: measures.top1, images: measures.images, measures: Some(measures) }
+    }
+}
+
+/// A head with all that was found out about it.
+pub(crate) struct Verdict<'a> {
+    pub(crate) classes: &'a [String],
+    /// The training images.
+    pub(crate) paths: &'a [&'a Path],
+    pub(crate) truth: &'a Truth,
+    pub(crate) fitted: &'a Fitted,
+    pub(crate) checked: &'a Checked,
+}
+
+impl Verdict<'_> {
+    /// What is confused most often: what is true, what was said, how often. Of images that the head was not fitted to.
+    fn confused(&self) -> Vec<(usize, usize, usize)> {
+        if self.truth.several {
+            return Vec::new();
+        }
+        let answer = |(classes, image): (&Vec<usize>, &OutOfFold)| Answer {
+            truth: classes[0],
+            said: if image.right { classes[0] } else { image.instead },
+            score: 0.0,
+            of_truth: image.of_truth,
+            rank: usize::from(!image.right),
+        };
+        let answers: Vec<Answer> = self.truth.of.iter().zip(&self.fitted.out_of_fold).map(answer).collect();
+        Measures::of(&answers).confused()
+    }
+
+    /// The training images whose label the others speak against, the most doubtful first.
+    fn doubtful(&self) -> Vec<usize> {
+        let images = &self.fitted.out_of_fold;
+        let mut order: Vec<usize> = (0..images.len()).filter(|&image| !images[image].right).collect();
+        order.sort_by(|&a, &b| images[a].of_truth.total_cmp(&images[b].of_truth).then(a.cmp(&b)));
+        order
+    }
+
+    fn said(&self, image: usize) -> String {
+        let names: Vec<&str> = self.truth.of[image].iter().map(|&class| &*self.classes[class]).collect();
+        if names.is_empty() { "nothing".into() } else { names.join(";") }
+    }
+
+    /// All of it.
+    pub(crate) fn json(&self) -> Value {
+        let Fitted { tried, strength, out_of_fold, converged, .. } = self.fitted;
+        let (low, high) = wilson(self.checked.right, self.checked.images);
+        let tried =
+            tried.iter().map(|t| json!({"strength": t.strength, "accuracy": t.accuracy, "log_loss": t.log_loss}));
+        let confused = self.confused().into_iter().map(
+            |(truth, said, count)| json!({"class": self.classes[truth], "said": self.classes[said], "images": count}),
+        );
+        let doubtful = self.doubtful().into_iter().take(MOST_DOUBTFUL).map(|image| {
+            let OutOfFold { of_truth, instead, .. } = &out_of_fold[image];
+            json!({"path": text_of(self.paths[image]), "label": self.said(image), "score": of_truth, "rather": self.classes[*instead]})
+        });
+        let checked = match self.checked.images {
+            0 => Value::Null,
+            images => json!({
+                "images": images, "right": self.checked.right, "accuracy": self.checked.right as f64 / images as f64,
+                "interval": [low, high], "of": self.checked.of,
+                "log_loss": self.checked.measures.as_ref().map(|measures| measures.log_loss),
+            }),
+        };
+        json!({
+            "images": self.paths.len(), "classes": self.classes,
+            "images_of_classes": self.truth.counts(), "strength": strength, "converged": converged,
+            "tried": tried.collect::<Vec<_>>(), "checked": checked,
+            "confused": confused.take(20).collect::<Vec<_>>(), "doubtful": doubtful.collect::<Vec<_>>(),
+        })
+    }
+}
+
+impl fmt::Display for Verdict<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Checked { of, right, images, .. } = self.checked;
+        let percent = |share: f64| 100.0 * share;
+        if *images > 0 {
+            let (low, high) = wilson(*right, *images);
+            let accuracy = percent(*right as f64 / *images as f64);
+            let (low, high) = (percent(low), percent(high));
+            writeln!(f, "  right: {accuracy:.1} % ({low:.1} to {high:.1}, 95 % sure) of {images}: {of}")?;
+        } else {
+            writeln!(f, "  not checked: too few images to hold some out; give others with --val")?;
+        }
+        let best = self.fitted.tried.iter().find(|tried| tried.strength == self.fitted.strength);
+        if let Some(best) = best {
+            let (accuracy, images) = (percent(best.accuracy), self.paths.len());
+            writeln!(f, "  right in cross-validation: {accuracy:.1} % of {images}, with strength {}", best.strength)?;
+        }
+        let confused = self.confused();
+        if !confused.is_empty() {
+            writeln!(f, "  confused most often:")?;
+        }
+        for (truth, said, count) in confused.into_iter().take(LISTED.0) {
+            writeln!(f, "    {count:5}  {} taken for {}", self.classes[truth], self.classes[said])?;
+        }
+        let doubtful = self.doubtful();
+        if !doubtful.is_empty() {
+            writeln!(f, "  labels to look at first, each with its score:")?;
+        }
+        for image in doubtful.into_iter().take(LISTED.1) {
+            let OutOfFold { of_truth, instead, .. } = &self.fitted.out_of_fold[image];
+            let (path, said, rather) = (text_of(self.paths[image]), self.said(image), &self.classes[*instead]);
+            let rather = if self.truth.several { format!("{rather} is in doubt") } else { format!("rather {rather}") };
+            writeln!(f, "    {:7.3} %  {path}  {said}, {rather}", percent(*of_truth))?;
+        }
+        Ok(())
+    }
+}

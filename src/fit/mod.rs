@@ -1,0 +1,120 @@
+//! Classes of one's own: a network with another head, and the file that it is saved to.
+
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::{
+    Classifier, Error, Labels, Result,
+    checkpoint::{Backbone, Description, ProblemType, Stored, save},
+    graph::{Graph, Op, Plain},
+    labels::Scoring,
+    learn::Head,
+    models::{self, Architecture},
+    network::Network,
+};
+
+impl Classifier {
+    /// The same network on the same device with another head, which was fitted to the features of [`Classifier::embed`]. With `several`
+    /// each class has a score of its own, else the scores are shares of one. The weights in the checkpoint's memory are shared; the
+    /// device gets them once more when they are first wanted.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] if the head is not for the network's features or has not as many rows as there are `labels`,
+    /// [`Error::TensorValue`] if a number in it is not finite.
+    pub fn with_head(&self, head: &Head, labels: &[String], several: bool) -> Result<Classifier> {
+        let (network, features, classes) = (self.network(), self.model().features, labels.len());
+        let Head { weights, biases } = head;
+        if biases.len() != classes || weights.len() != classes * features || classes == 0 {
+            let (rows, numbers) = (biases.len(), weights.len());
+            let reason =
+                format!("a head of {rows} rows and {numbers} weights for {classes} classes and {features} features");
+            return Err(Error::Shape { node: "head".into(), reason });
+        }
+        let name = head_name(network.graph());
+        let graph = network.graph().with_head(&name, features, classes);
+        let names = graph.tensors();
+        let [(weight, _), (bias, _)] = &names[names.len() - 2..] else {
+            unreachable!("a linear layer has two tensors")
+        };
+        let (weight_in_file, bias_in_file) = in_file(network, weight, bias);
+        let tensors = vec![
+            (weight.clone(), Stored::f32(weight_in_file, vec![classes, features], weights)),
+            (bias.clone(), Stored::f32(bias_in_file, vec![classes], biases)),
+        ];
+        let is_read = |name: &str| names.iter().any(|(read, _)| read == name);
+        let checkpoint = network.checkpoint().with_tensors(tensors, is_read);
+        checkpoint.tensor(weight, &[classes, features])?;
+        checkpoint.tensor(bias, &[classes])?;
+        let mut model = self.model().clone();
+        let shapes = graph.infer_shapes(self.input_shape(1))?;
+        model.parameters = models::parameters(&graph);
+        model.macs = models::macs(&graph, &shapes);
+        model.tensors = checkpoint.shapes().len();
+        model.published_top1 = None;
+        model.classes = classes;
+        model.labels = Labels::new(labels.into());
+        model.scoring = if several || classes == 1 { Scoring::Sigmoid } else { Scoring::Softmax };
+        Ok(self.with_network(Network::new(graph, checkpoint), model))
+    }
+
+    /// Writes the network to the file at `path`, whole or not at all: its weights as they are, and in its metadata class names,
+    /// preprocessing, scoring and what no tensor shows, so that it opens as it is here; and how it was `made`, for people. With a
+    /// `backbone` the file holds the head alone, and opens where that model is.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    #[doc(hidden)]
+    pub fn save(&self, path: &Path, backbone: Option<Backbone>, made: Value) -> Result<()> {
+        let read = self.network().graph().tensors();
+        let head: Vec<&String> = read.iter().rev().take(2).map(|(name, _)| name).collect();
+        let stored = self.network().checkpoint().stored();
+        let kept =
+            stored.filter(|(name, _)| backbone.is_none() || name.is_some_and(|name| head.iter().any(|h| *h == name)));
+        let tensors: Vec<Stored<'_>> = kept.map(|(_, tensor)| tensor).collect();
+        let model = self.model();
+        let labels: Vec<String> = (0..model.classes).map(|class| model.labels.name(class)).collect();
+        // A head reads something in any case.
+        let stated =
+            model.structure.iter().filter(|property| (property.key, &*property.value) != ("global-pool", "none"));
+        let structure: Vec<String> = stated.map(|property| format!("{}={}", property.key, property.value)).collect();
+        let metadata = Description {
+            architecture: Architecture::by_name(&model.architecture).map(|_| model.architecture.as_str()),
+            labels: &labels,
+            problem_type: match model.scoring {
+                Scoring::Softmax => ProblemType::SingleLabelClassification,
+                Scoring::Sigmoid => ProblemType::MultiLabelClassification,
+                Scoring::Logits => ProblemType::Regression,
+            },
+            preprocess: &model.preprocess,
+            structure: structure.join(","),
+            license: model.license.as_deref(),
+            backbone,
+            made,
+        }
+        .metadata();
+        save(path, &tensors, &metadata)
+    }
+}
+
+/// The name of a network's head, or of the one that its family has.
+fn head_name(graph: &Graph) -> String {
+    let last = &graph.nodes()[graph.output().0];
+    if matches!(last.op, Op::Plain { op: Plain::Linear { .. }, .. }) {
+        return last.name.clone();
+    }
+    let is_densenet = graph.tensors().iter().any(|(name, _)| name.starts_with("features."));
+    if is_densenet { "classifier" } else { "fc" }.into()
+}
+
+/// The names of a head's tensors as the network's file spells them.
+fn in_file(network: &Network, weight: &str, bias: &str) -> (String, String) {
+    let spelled = |wanted: &str| {
+        let mut stored = network.checkpoint().stored();
+        stored.find(|(canonical, _)| *canonical == Some(wanted)).map(|(_, tensor)| tensor.name)
+    };
+    let weight_in_file = spelled(weight).unwrap_or_else(|| weight.into());
+    let of_weight = || weight_in_file.strip_suffix("weight").map(|stem| format!("{stem}bias"));
+    let bias_in_file = spelled(bias).or_else(of_weight).unwrap_or_else(|| bias.into());
+    (weight_in_file, bias_in_file)
+}

@@ -1,0 +1,81 @@
+//! What is true of images: their classes.
+
+use crate::{Error, Result};
+
+/// The classes of each of some images.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Truth {
+    /// How many classes there are.
+    pub classes: usize,
+    /// Whether an image may have several classes, or none.
+    pub several: bool,
+    /// The classes of each image.
+    pub of: Vec<Vec<usize>>,
+}
+
+impl Truth {
+    /// How many images each class has.
+    #[doc(hidden)]
+    pub fn counts(&self) -> Vec<usize> {
+        let mut counts = vec![0; self.classes];
+        self.of.iter().flatten().for_each(|&class| counts[class] += 1);
+        counts
+    }
+
+    /// Whether there are two classes or more, one with several labels an image, and two images or more of each.
+    ///
+    /// # Errors
+    /// [`Error::ConfigValue`] for what is not so.
+    #[doc(hidden)]
+    pub fn check(&self) -> Result<()> {
+        let invalid =
+            |field: &str, value: String, expected: &str| Err(Error::config_value("the images", field, value, expected));
+        if self.classes < 2 && !self.several || self.classes == 0 {
+            return invalid("classes", self.classes.to_string(), "two at least: there is nothing to tell apart");
+        }
+        match self.counts().iter().position(|&count| count < 2) {
+            Some(class) => {
+                let count = self.counts()[class];
+                invalid(
+                    &format!("images of class {class}"),
+                    count.to_string(),
+                    "two at least: one to learn from, one to check with",
+                )
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// The fold of each image, out of `folds`. Each class has as many images in each fold, give or take one, in the order of the images:
+    /// the folds of scikit-learn's `StratifiedKFold` without shuffling. Images of several classes are dealt out in turn.
+    #[doc(hidden)]
+    pub fn folds(&self, folds: usize) -> Vec<usize> {
+        if self.several {
+            return (0..self.of.len()).map(|image| image % folds).collect();
+        }
+        let counts = self.counts();
+        let mut before = 0;
+        let mut left: Vec<std::vec::IntoIter<usize>> = Vec::new();
+        for count in counts {
+            // Sorted by class, the images of a class are those from `before` on; every `folds`-th of all is of a fold.
+            let of_fold = |fold: usize| (before..before + count).filter(|place| place % folds == fold).count();
+            let dealt = (0..folds).flat_map(|fold| std::iter::repeat_n(fold, of_fold(fold)));
+            left.push(dealt.collect::<Vec<_>>().into_iter());
+            before += count;
+        }
+        self.of.iter().map(|classes| classes.first().and_then(|&class| left[class].next()).unwrap_or(0)).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn folds_are_those_of_scikit_learn() {
+        // StratifiedKFold(3) for y = [0, 0, 1, 0, 1, 1, 1, 0, 2, 2, 1]
+        let of = [0, 0, 1, 0, 1, 1, 1, 0, 2, 2, 1].map(|class| vec![class]);
+        let truth = Truth { classes: 3, several: false, of: of.into() };
+        assert_eq!(truth.folds(3), [0, 0, 0, 1, 1, 1, 2, 2, 0, 1, 2]);
+    }
+}

@@ -1,0 +1,254 @@
+//! `residua fit` and `residua evaluate`: a folder a class in, a model of these classes out, and how good it is.
+
+use std::{
+    fs,
+    path::Path,
+    process::{Command, Stdio},
+};
+
+use residua::checkpoint::Checkpoint;
+use serde_json::Value;
+
+use crate::{Folder, assert_fails, err, on_cpu, out};
+
+/// Colours of the classes; a photo has noise of its own besides.
+const COLOURS: [(&str, [u8; 3]); 3] = [("blue sky", [40, 80, 220]), ("grass", [40, 190, 60]), ("rust", [190, 80, 40])];
+
+impl Folder {
+    fn photo(&self, name: &str, colour: [u8; 3], seed: u32) {
+        let noise =
+            |x: u32, y: u32, c: u32| ((x * 31 + y * 57 + c * 11 + seed * 101).wrapping_mul(2_654_435_761) >> 26) as u8;
+        let pixel = |x: u32, y: u32| {
+            image::Rgb(std::array::from_fn(|c| colour[c].saturating_add(noise(x, y, c as u32)).saturating_sub(32)))
+        };
+        let path = self.path(name);
+        fs::create_dir_all(Path::new(&path).parent().unwrap()).unwrap();
+        image::RgbImage::from_fn(32, 32, pixel).save(path).unwrap();
+    }
+
+    /// Photos of each class in a folder of its own.
+    fn album(&self, name: &str, of_each: u32, first: u32) -> String {
+        for (class, (label, colour)) in COLOURS.iter().enumerate() {
+            for i in 0..of_each {
+                self.photo(&format!("{name}/{label}/{i}.png"), *colour, first + 50 * class as u32 + i);
+            }
+        }
+        self.path(name)
+    }
+}
+
+fn json(path: &str) -> Value {
+    serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap()
+}
+
+#[test]
+fn a_folder_becomes_a_model_for_every_command() {
+    let folder = Folder::new();
+    let (train, val) = (folder.album("train", 6, 0), folder.album("val", 3, 1000));
+    let (mine, verdict) = (folder.path("mine.safetensors"), folder.path("verdict.json"));
+    let fit = ["fit", &train, "-o", &mine, "--json", &verdict];
+    let output = on_cpu(&fit);
+    assert_eq!(output.status.code(), Some(0), "{}", err(&output));
+    assert!(out(&output).contains("right: 100.0 % ") && out(&output).contains("of 6: a fifth"), "{}", out(&output));
+    assert_eq!(json(&verdict)["classes"], serde_json::json!(["blue sky", "grass", "rust"]));
+
+    // The backbone stays as it is, bit for bit, and the file says what it is.
+    let checkpoint = Checkpoint::open(Path::new(&mine)).unwrap();
+    let builtin = residua::Classifier::open("builtin").unwrap();
+    for (canonical, tensor) in builtin.network().checkpoint().stored() {
+        let same = checkpoint.stored().any(|(_, other)| other == tensor);
+        assert_eq!(same, !tensor.shape.starts_with(&[10]), "{canonical:?}");
+    }
+    let config: Value = serde_json::from_str(&checkpoint.metadata()["config"]).unwrap();
+    assert_eq!(config["residua"]["made"]["method"], "logistic");
+
+    let (first, second) = (fs::read(&mine).unwrap(), folder.path("again.safetensors"));
+    fs::copy(folder.path("mine.index"), folder.path("again.index")).unwrap();
+    // A second run takes the features out of the index: the bytes of a photo with the same stamp do not matter.
+    let photo = format!("{train}/rust/0.png");
+    let (length, time) = (fs::metadata(&photo).unwrap().len(), fs::metadata(&photo).unwrap().modified().unwrap());
+    let bytes = fs::read(&photo).unwrap();
+    fs::write(&photo, vec![0; length as usize]).unwrap();
+    fs::File::options().write(true).open(&photo).unwrap().set_modified(time).unwrap();
+    let output = on_cpu(&["fit", &train, "-o", &second]);
+    assert_eq!((output.status.code(), fs::read(&second).unwrap() == first), (Some(0), true), "{}", err(&output));
+    fs::write(&photo, bytes).unwrap();
+
+    let classes = out(&on_cpu(&["classify", "-m", &mine, "--format", "csv", "-k", "1", "-r", &val]));
+    for (label, _) in COLOURS {
+        assert_eq!(classes.matches(&format!(",{label},")).count(), 3, "{classes}");
+    }
+    let info = on_cpu(&["info", &mine]);
+    assert!(out(&info).contains('3') && err(&info).is_empty(), "{}{}", out(&info), err(&info));
+    let heat = folder.path("heat.png");
+    let explained = on_cpu(&["explain", "-m", &mine, &photo, "-o", &heat, "--class", "rust"]);
+    assert_eq!(explained.status.code(), Some(0), "{}", err(&explained));
+
+    let head = folder.path("head.safetensors");
+    assert!(
+        on_cpu(&["fit", &train, "-o", &head, "--head-only", "--index", &folder.path("mine.index")]).status.success()
+    );
+    assert!(fs::metadata(&head).unwrap().len() < 12_000);
+    let by_head = on_cpu(&["classify", "-m", &head, "--format", "csv", "-k", "1", "-r", &val]);
+    assert_eq!((out(&by_head), err(&by_head)), (classes, String::new()));
+
+    let checked = on_cpu(&[&fit[..], &["--val", &val]].concat());
+    assert!(out(&checked).contains("of 9: the images of --val"), "{}{}", out(&checked), err(&checked));
+    let others = [["--method", "centroid"], ["--strength", "0.5"]].map(|option| [&fit[..], &option].concat());
+    for arguments in others.into_iter().chain([[&fit[..], &["--augment", "--balanced"]].concat()]) {
+        let output = on_cpu(&arguments);
+        assert!(output.status.success() && out(&output).contains("right: 100.0 %"), "{arguments:?} {}", err(&output));
+    }
+}
+
+#[test]
+fn what_cannot_be_learned_from_is_refused_and_nothing_is_written() {
+    let folder = Folder::new();
+    let train = folder.album("train", 3, 0);
+    let mine = folder.path("mine.safetensors");
+    let fails = |arguments: &[&str], status: i32, code: &str| {
+        assert_fails(&on_cpu(&[&["fit", "-o", &mine], arguments].concat()), status, code);
+        assert!(!Path::new(&mine).exists(), "{arguments:?}");
+    };
+    fails(&[&folder.path("nowhere")], 2, "io");
+    fails(&[&folder.file("a.txt", "a b")], 2, "config.value");
+    fails(&[&format!("{train}/rust")], 2, "config.value");
+    fails(&[&train, "--exclude", "grass", "--exclude", "rust"], 2, "config.value");
+    fails(&[&train, "--method", "centroid", "--multi-label"], 2, "config.value");
+    fails(&[&train, "--index", &mine], 2, "config.value");
+}
+
+#[test]
+fn classes_that_are_too_small_are_named() {
+    let folder = Folder::new();
+    let train = folder.album("train", 3, 0);
+    let mine = folder.path("mine.safetensors");
+    fs::create_dir(folder.path("train/nothing")).unwrap();
+    let output = on_cpu(&["fit", &train, "-o", &mine]);
+    assert_fails(&output, 2, "config.value");
+    assert!(err(&output).contains("images of the class nothing = 0"), "{}", err(&output));
+    folder.photo("train/nothing/1.png", [0; 3], 1);
+    let output = on_cpu(&["fit", &train, "-o", &mine]);
+    assert!(err(&output).contains("images of the class nothing = 1"), "{}", err(&output));
+    // Two files of which one cannot be read are one image.
+    folder.file("train/nothing/2.png", "no image");
+    let output = on_cpu(&["fit", &train, "-o", &mine]);
+    assert_fails(&output, 2, "config.value");
+    assert!(err(&output).contains("images of the class nothing = 1"), "{}", err(&output));
+    let output = on_cpu(&["fit", &train, "-o", &mine, "--exclude", "nothing"]);
+    assert_eq!(output.status.code(), Some(0), "{}", err(&output));
+    let val = folder.path("val");
+    folder.photo("val/weeds/1.png", [0; 3], 1);
+    let output = on_cpu(&["fit", &train, "-o", &mine, "--exclude", "nothing", "--val", &val]);
+    assert!(err(&output).contains("class = weeds"), "{}", err(&output));
+}
+
+#[test]
+fn bad_images_are_counted_and_repeated_ones_told() {
+    let folder = Folder::new();
+    let train = folder.album("train", 5, 0);
+    folder.file("train/rust/broken.png", "no image");
+    fs::copy(folder.path("train/grass/1.png"), folder.path("train/rust/copy.png")).unwrap();
+    folder.photo("train/loose.png", [0; 3], 0);
+    for i in 10..25 {
+        folder.photo(&format!("train/blue sky/{i}.png"), COLOURS[0].1, i);
+    }
+    let mine = folder.path("mine.safetensors");
+    let output = on_cpu(&["fit", &train, "-o", &mine]);
+    assert_fails(&output, 1, "image.decode");
+    for told in ["1 of 33 images failed", "1 images are in two classes", "1 images lie in no folder", "--balanced"] {
+        assert!(err(&output).contains(told), "{told}: {}", err(&output));
+    }
+    assert!(out(&output).contains("copy.png"), "the copy's label is doubtful: {}", out(&output));
+    assert!(Path::new(&mine).exists());
+}
+
+#[test]
+fn lists_and_several_labels() {
+    let folder = Folder::new();
+    folder.album("album", 6, 0);
+    let mut list = String::from("path,label\n");
+    for (i, (label, _)) in COLOURS.iter().enumerate() {
+        for photo in 0..6 {
+            let second = if i == 0 { ";outdoors" } else { "" };
+            list.push_str(&format!("album/{label}/{photo}.png,{label}{second}\n"));
+        }
+    }
+    let list = folder.file("list.csv", list);
+    let mine = folder.path("tags.safetensors");
+    let output = on_cpu(&["fit", &list, "-o", &mine, "--multi-label"]);
+    assert_eq!(output.status.code(), Some(0), "{}", err(&output));
+    let photo = folder.path("album/blue sky/1.png");
+    let said = out(&on_cpu(&["classify", "-m", &mine, "--format", "csv", "--min-score", "0.5", &photo]));
+    assert_eq!(
+        (said.matches(",blue sky,").count(), said.matches(",outdoors,").count(), said.lines().count()),
+        (1, 1, 3),
+        "{said}"
+    );
+}
+
+#[cfg(unix)]
+#[test]
+fn a_full_disk_leaves_nothing() {
+    let folder = Folder::new();
+    let (train, place) = (folder.album("train", 3, 0), folder.path("out"));
+    fs::create_dir(&place).unwrap();
+    let run = |blocks: &str| {
+        let line = format!(
+            "trap '' XFSZ; ulimit -f {blocks}; exec \"$0\" fit '{train}' -o '{place}/mine.safetensors' --device cpu"
+        );
+        Command::new("sh").args(["-c", &line, env!("CARGO_BIN_EXE_residua")]).stdin(Stdio::null()).output().unwrap()
+    };
+    // Too small for the index, and large enough for it but not for the model.
+    for blocks in ["1", "100"] {
+        assert_fails(&run(blocks), 2, "io");
+        let left: Vec<_> = fs::read_dir(&place).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert!(left.iter().all(|name| name == "mine.index"), "{blocks}: {left:?}");
+    }
+    assert_eq!(run("unlimited").status.code(), Some(0));
+}
+
+#[test]
+fn an_evaluation_counts_matches_and_goes_on() {
+    let folder = Folder::new();
+    let (train, val) = (folder.album("train", 5, 0), folder.album("val", 4, 1000));
+    let mine = folder.path("mine.safetensors");
+    assert_eq!(on_cpu(&["fit", &train, "-o", &mine]).status.code(), Some(0));
+    // Two photos of grass lie with the rust, and a folder is of no class.
+    fs::rename(folder.path("val/grass/0.png"), folder.path("val/rust/g0.png")).unwrap();
+    fs::rename(folder.path("val/grass/1.png"), folder.path("val/rust/g1.png")).unwrap();
+    folder.photo("val/weeds/0.png", [0; 3], 0);
+    let [records, matrix, picture, curves, sheet] =
+        ["val.jsonl", "matrix.csv", "matrix.svg", "curves.svg", "sheet.png"].map(|name| folder.path(name));
+    let evaluate = ["evaluate", "-m", &mine, &val, "--format", "json", "--threshold", "rust", "--resume", &records];
+    let output =
+        on_cpu(&[&evaluate[..], &["--confusion", &matrix, "--curves", &curves, "--mistakes", &sheet]].concat());
+    assert_eq!(output.status.code(), Some(0), "{}", err(&output));
+    assert!(err(&output).contains("1 images are left out, as the model has no such class: weeds"), "{}", err(&output));
+    let report: Value = serde_json::from_str(&out(&output)).unwrap();
+    assert_eq!((report["images"].as_u64(), report["top1"].as_u64()), (Some(12), Some(10)));
+    assert_eq!(report["confused"][0], serde_json::json!({"class": "rust", "said": "grass", "images": 2}));
+    assert_eq!(
+        fs::read_to_string(&matrix).unwrap(),
+        "class,\"blue sky\",\"grass\",\"rust\"\n\"blue sky\",4,0,0\n\"grass\",0,2,0\n\"rust\",0,2,4\n"
+    );
+    assert!(fs::read_to_string(&curves).unwrap().contains("ROC, area") && image::open(&sheet).unwrap().width() > 200);
+
+    // Half of the records, as a kill leaves them, and the rest is done again: the same report.
+    let whole = fs::read(&records).unwrap();
+    fs::write(&records, &whole[..whole.len() / 2]).unwrap();
+    let again = on_cpu(&[&evaluate[..], &["--confusion", &picture]].concat());
+    assert!(err(&again).contains("images are recorded already"), "{}", err(&again));
+    assert_eq!(out(&again), out(&output));
+    assert_eq!(fs::read(&records).unwrap(), whole);
+    assert!(fs::read_to_string(&picture).unwrap().contains("rust taken for grass: 2"));
+    let other = on_cpu(&["evaluate", "-m", &mine, &val, "--resume", &records]);
+    assert_fails(&other, 2, "config.value");
+
+    for format in ["text", "markdown"] {
+        let text = out(&on_cpu(&["evaluate", "-m", &mine, &val, "--format", format]));
+        assert!(text.contains("83.33 %") && text.contains("weighted mean") && text.contains("2 times"), "{text}");
+    }
+    assert_fails(&on_cpu(&["evaluate", "-m", &mine, &val, "--curves", &curves]), 2, "config.value");
+    assert_fails(&on_cpu(&["evaluate", "-m", &mine, &folder.path("train/rust")]), 2, "config.value");
+}

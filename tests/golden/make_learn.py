@@ -1,0 +1,58 @@
+"""Golden values of scikit-learn for tests/learn.rs: coefficients, folds, and the figures of a report.
+
+    pip install scikit-learn
+    python make_learn.py > learn.json
+"""
+import json, warnings
+import numpy as np
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import (average_precision_score, classification_report, confusion_matrix, log_loss, roc_auc_score)
+from sklearn.model_selection import StratifiedKFold
+from sklearn.preprocessing import StandardScaler
+
+warnings.filterwarnings("ignore")
+rng = np.random.default_rng(15)
+classes, images, features = 4, 90, 7
+y = rng.choice(classes, images, p=[0.4, 0.3, 0.2, 0.1])
+x = (rng.normal(size=(classes, features))[y] * 0.8 + rng.normal(size=(images, features)) * [1, 2, 0.1, 1, 1, 5, 1]).astype(np.float32)
+x[:, 6] = 3.25
+z = StandardScaler().fit_transform(x.astype(np.float64))
+tags = [sorted({int(c), int((c + i) % classes)} if i % 3 else {int(c)}) for i, c in enumerate(y)]
+
+
+def fit(truth, c, **options):
+    model = LogisticRegression(C=c, tol=1e-12, max_iter=100000, **options).fit(z, truth)
+    return {"coef": model.coef_.tolist(), "intercept": model.intercept_.tolist()}
+
+
+def folds(truth):
+    of = np.zeros(len(truth), int)
+    for fold, (_, out) in enumerate(StratifiedKFold(5).split(x, truth)):
+        of[out] = fold
+    return of.tolist()
+
+
+strengths = [0.01, 1, 100]
+accuracy = [
+    float(np.mean([p == t for train, out in StratifiedKFold(5).split(z, y)
+                   for p, t in zip(LogisticRegression(C=c, tol=1e-12, max_iter=100000).fit(z[train], y[train]).predict(z[out]), y[out])]))
+    for c in strengths
+]
+scores = rng.dirichlet([0.3] * 6, 400).astype(np.float32)
+truth = np.where(rng.random(400) < 0.6, scores.argmax(1), rng.choice(5, 400))
+scores[0] = [1, 0, 0, 0, 0, 0]
+truth[0] = 1
+report = classification_report(truth, scores.argmax(1), output_dict=True, zero_division=0)
+order = np.argsort(-scores, axis=1, kind="stable")
+print(json.dumps({
+    "x": x.tolist(), "y": y.tolist(), "tags": tags, "strengths": strengths, "folds": folds(y), "accuracy": accuracy,
+    "multinomial": [fit(y, c) for c in strengths],
+    "balanced": [fit(y, c, class_weight="balanced") for c in strengths],
+    "binary": [fit((y == 1).astype(int), c) for c in strengths],
+    "tagged": [[fit([int(k in t) for t in tags], c) for k in range(classes)] for c in strengths],
+    "scores": scores.astype(float).tolist(), "truth": truth.tolist(), "report": report,
+    "log_loss": log_loss(truth, scores.astype(np.float64), labels=list(range(6))),
+    "confusion": confusion_matrix(truth, scores.argmax(1), labels=list(range(6))).tolist(),
+    "top5": int(sum(t in o[:5] for t, o in zip(truth, order))),
+    "roc": roc_auc_score(truth == 2, scores[:, 2]), "average_precision": average_precision_score(truth == 2, scores[:, 2]),
+}))
