@@ -45,7 +45,7 @@
 //! | `gpu.limits` | the network or batch does not fit the adapter | take a smaller batch |
 //! | `gpu.feature` | the adapter lacks what was asked for | leave the option out |
 //! | `gpu.shader` | the driver refused a kernel | update the driver; [`Classifier::verify`](crate::Classifier::verify) finds out more |
-//! | `gpu.oom` | device memory ran out | take a smaller batch |
+//! | `gpu.oom` | device memory ran out, which is the host's on the device `cpu` | take a smaller batch |
 //! | `gpu.forked` | the process is a child of the one that opened the device | open the model in the child |
 //! | `gpu.lost` | the device was lost, or a result could not be read | try again |
 //! | `gpu.wrong` | the device reports work as done and has not done it, or has done it wrongly | update its driver, or take another device |
@@ -369,7 +369,7 @@ pub enum Error {
         /// The driver's words.
         reason: String,
     },
-    /// Device memory ran out.
+    /// Device memory ran out: the host's, where the device is `cpu`.
     #[error("{device}: out of memory: {reason}")]
     GpuMemory {
         /// Adapter name.

@@ -8,7 +8,7 @@ use residua::{
     tensor::{Shape, Tensor},
 };
 
-/// A network of each kind of convolution: small, so that rows of windows and strips are cut in many ways.
+/// A network of each kind of convolution: small, so that rows of patches and strips are cut in many ways.
 const NETWORKS: [(&str, usize); 5] =
     [("cifar_resnet20a", 32), ("resnet18", 96), ("resnext50_32x4d", 64), ("densenet121", 80), ("ecaresnet26t", 64)];
 

@@ -99,7 +99,7 @@ const DENSE: [Conv; 15] = [
 
 /// Groups as ResNeXt has them (4 to 64 channels each), more outputs than inputs, and groups that are no multiple of four: those are
 /// taken together, in the last case all of them.
-const GROUPED: [Conv; 9] = [
+const GROUPED: [Conv; 11] = [
     conv((2, 32, 9, 7), 32, 3, 1, 8),
     conv((1, 64, 8, 8), 64, 3, 2, 8),
     conv((1, 64, 5, 6), 64, 3, 1, 4),
@@ -108,6 +108,8 @@ const GROUPED: [Conv; 9] = [
     conv((1, 16, 6, 5), 96, 3, 1, 4),
     conv((1, 48, 5, 5), 48, 3, 1, 8),
     conv((1, 12, 5, 4), 12, 3, 1, 12),
+    conv((1, 36, 7, 6), 36, 5, 2, 36),
+    conv((2, 40, 9, 7), 40, 3, 2, 20),
     conv((1, 9, 4, 5), 6, 3, 1, 3),
 ];
 

@@ -5,13 +5,13 @@ use std::{mem, ops::Range};
 use pulp::{Arch, Simd, WithSimd};
 
 use super::{
-    lanes::{LANES, Lanes, Source, Target, View, blocks},
+    lanes::{LANES, Lanes, Source, Target, View, blocks, zeroed},
     panel::{Panel, Part},
     threads::{Threads, cut, with_scratch},
     tile::{self, Tile, TileSize},
     weights::{Affine, Packed},
 };
-use crate::{graph::Conv2dParams, network::Activation, tensor::Shape};
+use crate::{Result, graph::Conv2dParams, network::Activation, tensor::Shape};
 
 /// Bytes of a panel, as far as a row of outputs allows it: it stays in the second cache beside the weights of a strip.
 const PANEL_BYTES: usize = 256 << 10;
@@ -37,16 +37,28 @@ pub(super) struct Operands<'a, const C: usize> {
 }
 
 /// Computes a convolution.
-pub(super) fn run<const C: usize>(arch: Arch, threads: &Threads, operands: &Operands<'_, C>, y: Target<'_>) {
+///
+/// # Errors
+/// [`Error::GpuMemory`](crate::Error::GpuMemory) if there is no memory for the panels.
+pub(super) fn run<const C: usize>(
+    arch: Arch,
+    threads: &Threads,
+    operands: &Operands<'_, C>,
+    y: Target<'_>,
+) -> Result<()> {
     let shape = y.view.shape;
-    let planes = operands.x.view.shape.c.div_ceil(C);
+    let strips = &operands.weights.layout.strips;
+    // Strips that read the same inputs share a panel.
+    let shared = strips.iter().all(|strip| strip.inputs == strips[0].inputs);
+    let group = operands.weights.layout.group.unwrap_or(1);
+    let planes = group * strips.iter().map(|strip| strip.inputs.len()).max().unwrap_or(0);
     let panel = |rows: usize| Panel::new(operands.params.into(), rows, shape.w);
     let bytes = |rows: usize| planes * panel(rows).plane() * C * 4;
     let (row, more) = (bytes(1), (bytes(2) - bytes(1)).max(1));
-    let strips = &operands.weights.strips;
     let wanted = (TASKS * threads.count()).div_ceil(shape.n * strips.len());
     let panels = shape.h.div_ceil(1 + PANEL_BYTES.saturating_sub(row) / more).max(wanted.min(shape.h));
-    let parts = (TASKS * threads.count()).div_ceil(panels * shape.n).clamp(1, strips.len());
+    let parts = if shared { (TASKS * threads.count()).div_ceil(panels * shape.n) } else { strips.len() };
+    let parts = parts.clamp(1, strips.len());
 
     // Weights of a part serve all images before those of the next are read.
     let mut tasks = Vec::with_capacity(parts * panels * shape.n);
@@ -68,21 +80,22 @@ pub(super) fn run<const C: usize>(arch: Arch, threads: &Threads, operands: &Oper
     }
     let panel = panel(shape.h.div_ceil(panels));
     let offsets = panel.offsets(planes);
-    threads.each(tasks, |task| {
-        let strips = &operands.weights.strips[task.strips.clone()];
+    threads.try_each(tasks, |task| {
+        let strips = &operands.weights.layout.strips[task.strips.clone()];
         let planes = strips[0].inputs.start..strips[strips.len() - 1].inputs.end;
         let in_place = operands.reads_in_place();
-        let len = if in_place { 0 } else { (planes.len() * panel.plane() * C).div_ceil(LANES) };
+        let len = if in_place { 0 } else { (group * planes.len() * panel.plane() * C).div_ceil(LANES) };
         with_scratch(len, |scratch| {
             arch.dispatch(Work { operands, panel, offsets: &offsets, shape, planes, in_place, scratch, task });
-        });
-    });
+        })
+    })
 }
 
 impl<const C: usize> Operands<'_, C> {
     /// Whether tiles can read the input where it is.
     fn reads_in_place(&self) -> bool {
-        (self.params.kernel, self.params.stride, self.params.padding) == (1, 1, 0) && self.prologue.is_none()
+        let Operands { params: Conv2dParams { kernel, stride, padding, .. }, prologue, weights, .. } = self;
+        (*kernel, *stride, *padding) == (1, 1, 0) && prologue.is_none() && weights.layout.group.is_none()
     }
 }
 
@@ -124,8 +137,9 @@ impl<const C: usize> WithSimd for Work<'_, '_, C> {
             return self.tiles(simd, x, &offsets);
         }
         let scratch: &mut [f32] = bytemuck::cast_slice_mut(mem::take(&mut self.scratch));
-        let panel = &mut scratch.as_chunks_mut().0[..planes.len() * self.panel.plane()];
-        self.panel.fill(simd, x, Part { image: self.task.image, planes, rows }, *prologue, panel);
+        let group = self.operands.weights.layout.group.unwrap_or(1);
+        let panel = &mut scratch.as_chunks_mut().0[..group * planes.len() * self.panel.plane()];
+        self.panel.fill(simd, x, Part { image: self.task.image, planes, group, rows }, *prologue, panel);
         let offsets = self.offsets;
         self.tiles(simd, panel, offsets);
     }
@@ -137,11 +151,13 @@ impl<const C: usize> Work<'_, '_, C> {
     fn tiles<S: Simd>(self, simd: S, x: &[[f32; C]], offsets: &[u32]) {
         let Operands { params, weights, epilogue, .. } = self.operands;
         let Task { image, rows, strips, mut y } = self.task;
-        let (size, taps) = (TileSize::of(S::F32_LANES), params.kernel * params.kernel);
+        let size = TileSize::of(S::F32_LANES);
+        let (group, own) = (weights.layout.group.unwrap_or(1), weights.layout.group.is_some());
+        let terms = group * params.kernel * params.kernel;
         let before = rows.start * self.shape.w;
         let mut y = y.iter_mut();
-        for strip in &weights.strips[strips] {
-            let offsets = &offsets[(strip.inputs.start - self.planes.start) * taps..][..strip.inputs.len() * taps];
+        for strip in &weights.layout.strips[strips] {
+            let offsets = &offsets[(strip.inputs.start - self.planes.start) * terms..][..strip.inputs.len() * terms];
             let (matrix, bias) = (weights.of(strip), &weights.bias[strip.outputs.clone()]);
             let residual = epilogue.residual.map(|residual| {
                 let plane = |block: usize| residual.plane(image, block);
@@ -161,7 +177,7 @@ impl<const C: usize> Work<'_, '_, C> {
                         residual.map(|planes| planes.map(|plane| plane.get(addends.clone()).unwrap_or_default()));
                     let activation = epilogue.activation;
                     let x = &x[input + pixels.start..];
-                    tile::compute(simd, Tile { x, offsets, weights: matrix, bias, residual, activation, y });
+                    tile::compute(simd, Tile { x, offsets, weights: matrix, own, bias, residual, activation, y });
                 }
             }
         }
@@ -169,28 +185,32 @@ impl<const C: usize> Work<'_, '_, C> {
 }
 
 /// Convolves a batch of single pixels as one row of pixels.
-pub(super) fn run_vectors(arch: Arch, threads: &Threads, operands: &Operands<'_, LANES>, y: Target<'_>) {
+///
+/// # Errors
+/// [`Error::GpuMemory`](crate::Error::GpuMemory) if there is no memory for the row.
+pub(super) fn run_vectors(arch: Arch, threads: &Threads, operands: &Operands<'_, LANES>, y: Target<'_>) -> Result<()> {
     let (n, c) = (y.view.shape.n, y.view.shape.c);
     let as_pixels = |source: &Source<'_>| {
         let Shape { n, c, .. } = source.view.shape;
-        let mut data = vec![Lanes::default(); n * blocks(c)];
+        let mut data = zeroed("a batch", n * blocks(c))?;
         for (i, to) in data.iter_mut().enumerate() {
             to.0 = source.plane(i % n, i / n)[0];
         }
-        (data, View::whole(Shape::new(1, c, 1, n)))
+        Ok((data, View::whole(Shape::new(1, c, 1, n))))
     };
-    let (x, x_view) = as_pixels(&operands.x);
-    let residual = operands.epilogue.residual.as_ref().map(as_pixels);
+    let (x, x_view) = as_pixels(&operands.x)?;
+    let residual = operands.epilogue.residual.as_ref().map(as_pixels).transpose()?;
     let view = View::whole(Shape::new(1, c, 1, n));
-    let mut outputs = vec![Lanes::default(); view.buffer_len()];
+    let mut outputs = zeroed("a batch", view.buffer_len())?;
     let residual = residual.as_ref().map(|(data, view)| Source::new(data, *view));
     let epilogue = Epilogue { residual, ..operands.epilogue };
     // All images are read, whatever the step from one pixel to the next would be.
     let params = Conv2dParams { stride: 1, ..operands.params };
     let operands = Operands { params, x: Source::new(&x, x_view), epilogue, ..*operands };
-    run(arch, threads, &operands, Target { data: &mut outputs, view });
+    run(arch, threads, &operands, Target { data: &mut outputs, view })?;
     for (i, plane) in y.planes().enumerate() {
         let (image, block) = (i / blocks(c), i % blocks(c));
         plane[0] = outputs[block * n + image];
     }
+    Ok(())
 }

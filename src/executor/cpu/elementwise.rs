@@ -3,13 +3,13 @@
 use pulp::{Arch, Simd, WithSimd};
 
 use super::{
-    lanes::{LANES, Lanes, Source, Target, View, blocks},
+    lanes::{LANES, Lanes, Source, Target, View, blocks, zeroed},
     simd::{activate, sigmoid, sigmoid_all},
     threads::Threads,
     weights::Affine,
 };
 use crate::{
-    graph,
+    Result, graph,
     network::{Activation, Subsample},
     tensor::Shape,
 };
@@ -74,12 +74,20 @@ impl<'a> WithSimd for Plane<'a, '_> {
 }
 
 /// Every `stride`-th pixel in both directions, behind `before` channels of zeros: shortcut A, of shape `output`.
-pub(super) fn subsampled(x: Source<'_>, subsample: Subsample, output: Shape) -> Vec<Lanes> {
+///
+/// # Errors
+/// [`Error::GpuMemory`](crate::Error::GpuMemory) if there is no memory for it.
+pub(super) fn subsampled(
+    threads: &Threads,
+    x: Source<'_>,
+    subsample: Subsample,
+    output: Shape,
+) -> Result<Box<[Lanes]>> {
     let Subsample { stride, before } = subsample;
     let view = View::whole(output);
-    let mut data = vec![Lanes::default(); view.buffer_len()];
+    let mut data = zeroed("a shortcut", view.buffer_len())?;
     let planes = Target { data: &mut data, view }.planes();
-    for (i, plane) in planes.enumerate() {
+    threads.each(planes.enumerate().collect(), |(i, plane)| {
         let (image, block) = (i / blocks(output.c), i % blocks(output.c));
         for lane in 0..LANES {
             let Some(c) = (block * LANES + lane).checked_sub(before).filter(|c| *c < x.view.shape.c) else { continue };
@@ -91,14 +99,14 @@ pub(super) fn subsampled(x: Source<'_>, subsample: Subsample, output: Shape) -> 
                 }
             }
         }
-    }
-    data
+    });
+    Ok(data)
 }
 
 /// Copies `x` to the channels of `y` from `channel` on; those that pad its last block there become zeros.
-pub(super) fn copy_channels(x: Source<'_>, y: Target<'_>, channel: usize) {
+pub(super) fn copy_channels(threads: &Threads, x: Source<'_>, y: Target<'_>, channel: usize) {
     let blocks = blocks(y.view.shape.c);
-    for (i, plane) in y.planes().enumerate() {
+    threads.each(y.planes().enumerate().collect(), |(i, plane)| {
         let (image, first) = (i / blocks, i % blocks * LANES);
         for lane in 0..LANES {
             let Some(c) = (first + lane).checked_sub(channel) else { continue };
@@ -109,7 +117,7 @@ pub(super) fn copy_channels(x: Source<'_>, y: Target<'_>, channel: usize) {
                 plane.iter_mut().for_each(|to| to.0[lane] = 0.0);
             }
         }
-    }
+    });
 }
 
 /// A function of each element; NaN stays NaN.

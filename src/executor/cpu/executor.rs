@@ -12,7 +12,7 @@ use super::{
     peak,
     plan::Plan,
     session::Session,
-    store::{Arrays, Store},
+    store::{self, Store},
     threads::Threads,
 };
 use crate::{
@@ -60,7 +60,7 @@ impl Cpu {
         input: Shape,
         wanted: &[ValueId],
         keep: bool,
-        work: impl FnOnce(&mut Session) -> T + Send,
+        work: impl FnOnce(&mut Session) -> Result<T> + Send,
     ) -> Result<T> {
         let Cpu { network, host, arch, threads, store, .. } = self;
         let _turn = threads.turn().await;
@@ -71,7 +71,7 @@ impl Cpu {
                 Some(session) => session,
                 None => Session::new(network, store, *arch, threads, input, wanted)?,
             };
-            let outcome = work(&mut session);
+            let outcome = work(&mut session)?;
             if keep && let Ok(mut kept) = self.kept.try_lock() {
                 *kept = Some(session);
             }
@@ -122,7 +122,7 @@ impl Executor for Cpu {
 
     fn prepare(&self, input: Shape) -> Work<'_> {
         Box::pin(async move {
-            if let Err(error) = self.in_session(input, &[self.network.graph().output()], true, |_| ()).await {
+            if let Err(error) = self.in_session(input, &[self.network.graph().output()], true, |_| Ok(())).await {
                 log::info!("not prepared for {input}: {error}");
             }
         })
@@ -150,11 +150,11 @@ impl Executor for Cpu {
         Box::pin(async move {
             let wanted = [network.graph().output()];
             let steps = self.steps(input.into(), &wanted)?;
-            let work = |session: &mut Session| -> Vec<Vec<Duration>> {
+            let work = |session: &mut Session| -> Result<Vec<Vec<Duration>>> {
                 let run = |_| {
                     let mut ends = Vec::with_capacity(steps.len() + 1);
-                    session.run(network, *arch, threads, input, || ends.push(host.now()));
-                    ends.windows(2).map(|pair| pair[1].saturating_sub(pair[0])).collect()
+                    session.run(network, *arch, threads, input, || ends.push(host.now()))?;
+                    Ok(ends.windows(2).map(|pair| pair[1].saturating_sub(pair[0])).collect())
                 };
                 // The first run touches memory for the first time.
                 (0..=runs.max(1)).map(run).skip(1).collect()
@@ -193,9 +193,49 @@ impl Executor for Cpu {
     }
 
     fn footprint(&self, input: Shape) -> Result<Option<Footprint>> {
-        let Cpu { network, arch, threads, store, .. } = self;
-        let plan = Plan::new(network, input, &[network.graph().output()])?;
-        let weights = threads.run(|| store.of(network, &plan, *arch, threads))?;
-        Ok(Some(plan.footprint(weights.iter().map(Arrays::bytes).sum())))
+        let plan = Plan::new(&self.network, input, &[self.network.graph().output()])?;
+        Ok(Some(plan.footprint(store::bytes(&self.network, &plan, self.arch))))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Threads as Machine, blocking, checkpoint::Synthetic, executor::Reference, models::Architecture};
+
+    /// Networks that have every layer between them, with the side of their input.
+    const NETWORKS: [(&str, usize); 5] =
+        [("cifar_resnet20a", 32), ("resnet18", 64), ("resnext50_32x4d", 64), ("densenet121", 64), ("ecaresnet26t", 64)];
+
+    /// Every set of vectors that this machine has.
+    fn all() -> Vec<Arch> {
+        let mut all = vec![Arch::new(), Arch::Scalar];
+        #[cfg(target_arch = "x86_64")]
+        all.extend(pulp::x86::V3::try_new().map(Arch::V3));
+        all
+    }
+
+    #[test]
+    fn every_set_of_vectors_computes_what_the_reference_does() {
+        let made_up = Synthetic { salt: "vectors".into(), damped: None, damp: 1.0 };
+        for (name, side) in NETWORKS {
+            let graph = Architecture::by_name(name).unwrap().graph();
+            let checkpoint = made_up.checkpoint(name, &graph.tensors()).unwrap();
+            let network = || Network::new(graph.clone(), checkpoint.clone());
+            let wanted = [graph.output()];
+            let shape = Shape::new(2, 3, side, side);
+            let input = Tensor::new(shape, made_up.input([2, 3, side, side]));
+            let output = |executor: &dyn Executor| {
+                blocking::wait(executor.values((&input).into(), &wanted)).unwrap().remove(0).data
+            };
+            let expected = output(&Reference::new(network(), Machine::host()));
+            let largest = expected.iter().fold(0.0, |max: f32, x| max.max(x.abs()));
+            for arch in all() {
+                let cpu = Cpu { arch, ..Cpu::new(network(), Machine::host()) };
+                for (got, expected) in output(&cpu).iter().zip(&expected) {
+                    assert!((got - expected).abs() <= 1e-4 * largest, "{name}, {arch:?}: {got} in place of {expected}");
+                }
+            }
+        }
     }
 }

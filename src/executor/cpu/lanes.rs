@@ -3,6 +3,7 @@
 
 use bytemuck::{Pod, Zeroable};
 
+use super::threads::Threads;
 use crate::{
     Error, Result,
     tensor::{Shape, Tensor},
@@ -21,8 +22,13 @@ pub(super) struct Lanes(pub(super) [f32; LANES]);
 /// # Errors
 /// [`Error::GpuMemory`] if there is no memory for it.
 pub(super) fn zeroed(what: &str, len: usize) -> Result<Box<[Lanes]>> {
-    let failed = |()| Error::GpuMemory { device: "cpu".into(), reason: format!("{len} times 64 bytes of {what}") };
-    bytemuck::allocation::try_zeroed_slice_box(len).map_err(failed)
+    bytemuck::allocation::try_zeroed_slice_box(len).map_err(|()| out_of_memory(what, len))
+}
+
+/// There is no memory for `len` lanes of `what`.
+pub(super) fn out_of_memory(what: &str, len: usize) -> Error {
+    let mib = len as f64 * size_of::<Lanes>() as f64 / f64::from(1 << 20);
+    Error::GpuMemory { device: "cpu".into(), reason: format!("{mib:.1} MiB of {what}") }
 }
 
 /// Blocks that hold so many channels.
@@ -106,29 +112,34 @@ impl<'a> Target<'a> {
 }
 
 /// Writes a tensor into blocks; the channels that pad the last one are zeros.
-pub(super) fn to_blocks(tensor: &Tensor, target: Target<'_>) {
+pub(super) fn to_blocks(threads: &Threads, tensor: &Tensor, target: Target<'_>) {
     let Shape { c, .. } = tensor.shape;
     let pixels = tensor.shape.pixels();
-    for (i, plane) in target.planes().enumerate() {
+    threads.each(target.planes().enumerate().collect(), |(i, plane)| {
         let (n, first) = (i / blocks(c), i % blocks(c) * LANES);
         let image = tensor.image(n);
         for (pixel, lanes) in plane.iter_mut().enumerate() {
             let value = |lane: usize| if first + lane < c { image[(first + lane) * pixels + pixel] } else { 0.0 };
             lanes.0 = std::array::from_fn(value);
         }
-    }
+    });
 }
 
 /// Reads a tensor out of blocks.
-pub(super) fn to_tensor(source: Source<'_>) -> Tensor {
+///
+/// # Errors
+/// [`Error::GpuMemory`] if there is no memory for it.
+pub(super) fn to_tensor(source: Source<'_>) -> Result<Tensor> {
     let shape = source.view.shape;
-    let mut data = Vec::with_capacity(shape.elements());
+    let mut data = Vec::new();
+    let failed = |_| out_of_memory("results", shape.elements().div_ceil(LANES));
+    data.try_reserve_exact(shape.elements()).map_err(failed)?;
     for n in 0..shape.n {
         for c in 0..shape.c {
             data.extend(source.plane(n, c / LANES).iter().map(|lanes| lanes[c % LANES]));
         }
     }
-    Tensor::new(shape, data)
+    Ok(Tensor::new(shape, data))
 }
 
 #[cfg(test)]
@@ -141,8 +152,8 @@ mod tests {
         let tensor = Tensor::new(shape, (0..shape.elements()).map(|i| i as f32).collect());
         let view = View { shape, stride: 5, first: 2 };
         let mut buffer = vec![Lanes([-1.0; LANES]); view.buffer_len()];
-        to_blocks(&tensor, Target { data: &mut buffer, view });
-        assert_eq!(to_tensor(Source::new(&buffer, view)), tensor);
+        to_blocks(&Threads::shared(2), &tensor, Target { data: &mut buffer, view });
+        assert_eq!(to_tensor(Source::new(&buffer, view)).unwrap(), tensor);
         assert_eq!(buffer.iter().filter(|lanes| lanes.0 == [-1.0; LANES]).count(), 2 * 3 * 6, "the others' planes");
     }
 }

@@ -32,6 +32,8 @@ impl From<Conv2dParams> for Window {
 pub(super) struct Part {
     pub(super) image: usize,
     pub(super) planes: Range<usize>,
+    /// Planes of the panel for each of the input: one for each channel of a group.
+    pub(super) group: usize,
     /// The rows of outputs that read it.
     pub(super) rows: Range<usize>,
 }
@@ -93,10 +95,10 @@ impl Panel {
     ) {
         let Window { kernel, stride, padding, .. } = self.window;
         let shape = x.view.shape;
-        let Part { image, planes, rows } = part;
-        for (block, to) in planes.zip(panel.chunks_exact_mut(self.plane())) {
+        let Part { image, planes, group, rows } = part;
+        for (block, panels) in planes.zip(panel.chunks_exact_mut(group * self.plane())) {
             let from = x.plane(image, block);
-            for (i, to) in to.chunks_exact_mut(self.columns).enumerate() {
+            for (i, to) in panels[..self.plane()].chunks_exact_mut(self.columns).enumerate() {
                 let (phase, row) = (i / self.rows, i % self.rows);
                 let step = if kernel == 1 { stride } else { 1 };
                 let y = (rows.start * stride + row * step).checked_sub(padding).filter(|y| *y < shape.h);
@@ -129,6 +131,27 @@ impl Panel {
                         }
                     }
                 }
+            }
+            match group {
+                2 => spread::<2, C>(panels),
+                4 => spread::<4, C>(panels),
+                _ => {}
+            }
+        }
+    }
+}
+
+/// Gives each lane the channels of its group: that of number `i` in plane `i`. They lie in the first plane.
+#[inline(always)]
+fn spread<const G: usize, const C: usize>(planes: &mut [[f32; C]]) {
+    let (first, others) = planes.split_at_mut(planes.len() / G);
+    let len = first.len();
+    for (at, x) in first.iter_mut().enumerate() {
+        let all = *x;
+        for i in 0..G {
+            let to = if i == 0 { &mut *x } else { &mut others[(i - 1) * len + at] };
+            for (to, group) in to.as_chunks_mut::<G>().0.iter_mut().zip(all.as_chunks::<G>().0) {
+                *to = [group[i]; G];
             }
         }
     }

@@ -21,11 +21,13 @@ pub(super) enum Form {
     Blocks,
     /// Tiles out of single channels: the network's input, whose few channels would leave most of a block empty.
     Channels,
-    /// Windows of Winograd's F(4x4, 3x3).
+    /// Patches of Winograd's F(4x4, 3x3).
     Winograd,
+    /// Groups of a few channels: each lane of a block multiplies inputs of its own group.
+    Groups,
 }
 
-/// Fewest rows and columns of outputs for which Winograd's windows are not mostly outside the image, and its weights, four times as many,
+/// Fewest rows and columns of outputs for which Winograd's patches are not mostly outside the image, and its weights, four times as many,
 /// are used often enough.
 const WINOGRAD_OUTPUTS: usize = 10;
 
@@ -41,6 +43,10 @@ impl Form {
         if params.groups == 1 && window == (3, 1, 1, 1) && !prologue && large {
             return Form::Winograd;
         }
+        let group = params.in_channels / params.groups;
+        if params.groups > 1 && params.in_channels == params.out_channels && matches!(group, 1 | 2 | 4) {
+            return Form::Groups;
+        }
         Form::Blocks
     }
 
@@ -50,6 +56,7 @@ impl Form {
             Form::Blocks => "blocks",
             Form::Channels => "channels",
             Form::Winograd => "winograd",
+            Form::Groups => "groups",
         }
     }
 }

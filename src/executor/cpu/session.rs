@@ -51,6 +51,10 @@ impl Session {
     }
 
     /// The values wanted, for `input`; calls `done` after each step.
+    ///
+    /// # Errors
+    /// [`Error::GpuMemory`](crate::Error::GpuMemory) if there is no memory for what a step needs beside the buffers, or for the results.
+    /// Then the session cannot run again.
     pub(super) fn run(
         &mut self,
         network: &Network,
@@ -58,11 +62,11 @@ impl Session {
         threads: &Threads,
         input: &Tensor,
         mut done: impl FnMut(),
-    ) -> Vec<Tensor> {
+    ) -> Result<Vec<Tensor>> {
         let Session { plan, weights, buffers, .. } = self;
         let id = network.graph().input();
         if let Some(place) = plan.places[id.0] {
-            to_blocks(input, Target { data: &mut buffers[place.buffer], view: place.view });
+            to_blocks(threads, input, Target { data: &mut buffers[place.buffer], view: place.view });
         }
         done();
         for (step, arrays) in plan.steps.iter().zip(weights) {
@@ -70,7 +74,7 @@ impl Session {
             let output = plan.places[layer.output.0].expect("a layer's output has a place");
             let mut data = mem::take(&mut buffers[output.buffer]);
             let y = Target { data: &mut data, view: output.view };
-            Running { plan, buffers, input, arch, threads, step, layer, arrays }.run(y);
+            Running { plan, buffers, input, arch, threads, step, layer, arrays }.run(y)?;
             buffers[output.buffer] = data;
             done();
         }
@@ -100,14 +104,14 @@ impl Running<'_> {
         Source::new(&self.buffers[place.buffer], place.view)
     }
 
-    fn run(&self, y: Target<'_>) {
+    fn run(&self, y: Target<'_>) -> Result<()> {
         let Running { layer, arch, threads, .. } = *self;
         let x = || self.source(layer.inputs[0]);
         let affine = self.arrays.affine.as_deref();
         match &layer.op {
             LayerOp::Conv2d { params, epilogue, .. } => {
-                self.with_addend(epilogue.residual.as_ref(), y.view.shape, |residual| {
-                    self.convolution(*params, Epilogue { residual, activation: epilogue.activation }, y);
+                return self.with_addend(epilogue.residual.as_ref(), y.view.shape, |residual| {
+                    self.convolution(*params, Epilogue { residual, activation: epilogue.activation }, y)
                 });
             }
             LayerOp::Pool2d { max, params, .. } => pool::run(arch, threads, *max, params, affine, x(), y),
@@ -118,7 +122,7 @@ impl Running<'_> {
                 Plain::Activation(activation) => elementwise::activation(threads, *activation, x(), y),
                 Plain::Linear { in_features, out_features } => {
                     let params = Conv2dParams::pointwise(*in_features, *out_features);
-                    self.convolution(params, Epilogue { residual: None, activation: Activation::None }, y);
+                    return self.convolution(params, Epilogue { residual: None, activation: Activation::None }, y);
                 }
                 Plain::ChannelGate { .. } => {
                     let weight = self.arrays.plain.as_ref().expect("a gate has weights");
@@ -126,17 +130,19 @@ impl Running<'_> {
                 }
             },
             LayerOp::Elementwise { gated, epilogue, .. } => {
-                self.with_addend(epilogue.residual.as_ref(), y.view.shape, |residual| {
+                return self.with_addend(epilogue.residual.as_ref(), y.view.shape, |residual| {
                     let source = |i: usize| layer.inputs.get(i).map(|id| self.source(*id));
                     let gate = source(1).filter(|_| *gated);
                     let activation = epilogue.activation;
                     let operands = elementwise::Operands { x: source(0), affine, gate, residual, activation };
                     elementwise::run(arch, threads, &operands, y);
+                    Ok(())
                 });
             }
             LayerOp::Concat => self.concatenation(y),
             LayerOp::Block { .. } => unreachable!("a network has no layer that only plans of the GPU make"),
         }
+        Ok(())
     }
 
     /// Copies the inputs that do not lie in the output's buffer already.
@@ -146,13 +152,13 @@ impl Running<'_> {
         for &id in &self.layer.inputs {
             if buffer(id) != buffer(self.layer.output) {
                 let target = Target { data: &mut *y.data, view: y.view };
-                elementwise::copy_channels(self.source(id), target, channel);
+                elementwise::copy_channels(self.threads, self.source(id), target, channel);
             }
             channel += self.plan.shapes[id.0].c;
         }
     }
 
-    fn convolution(&self, params: Conv2dParams, epilogue: Epilogue<'_>, y: Target<'_>) {
+    fn convolution(&self, params: Conv2dParams, epilogue: Epilogue<'_>, y: Target<'_>) -> Result<()> {
         let Running { arch, threads, .. } = *self;
         let weights = self.arrays.packed.as_deref().expect("a convolution has weights");
         if self.step.form == Some(Form::Channels) {
@@ -167,21 +173,26 @@ impl Running<'_> {
         }
         let one_pixel = x.view.shape.pixels() == 1 && params.kernel == 1 && params.padding == 0;
         if one_pixel && y.view.shape.n > 1 {
-            conv::run_vectors(arch, threads, &operands, y);
+            conv::run_vectors(arch, threads, &operands, y)
         } else {
-            conv::run(arch, threads, &operands, y);
+            conv::run(arch, threads, &operands, y)
         }
     }
 
     /// Lends the second addend of an epilogue to `work`, of shape `shape`.
-    fn with_addend(&self, addend: Option<&Addend>, shape: Shape, work: impl FnOnce(Option<Source<'_>>)) {
+    fn with_addend(
+        &self,
+        addend: Option<&Addend>,
+        shape: Shape,
+        work: impl FnOnce(Option<Source<'_>>) -> Result<()>,
+    ) -> Result<()> {
         match addend {
             None => work(None),
             Some(Addend { value, subsample: None }) => work(Some(self.source(*value))),
             Some(Addend { value, subsample: Some(Subsample { stride, before }) }) => {
                 let subsample = Subsample { stride: *stride, before: *before };
-                let data = elementwise::subsampled(self.source(*value), subsample, shape);
-                work(Some(Source::new(&data, View::whole(shape))));
+                let data = elementwise::subsampled(self.threads, self.source(*value), subsample, shape)?;
+                work(Some(Source::new(&data, View::whole(shape))))
             }
         }
     }

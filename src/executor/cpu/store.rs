@@ -8,15 +8,15 @@ use std::{
 use pulp::Arch;
 
 use super::{
-    lanes::LANES,
-    plan::{Form, Plan},
+    lanes::{Lanes, blocks},
+    plan::{Form, Plan, Step},
     threads::Threads,
     tile::TileSize,
-    weights::{Affine, Packed},
-    winograd,
+    weights::{Affine, Layout, Packed},
 };
 use crate::{
     Result,
+    graph::Plain,
     network::{Layer, LayerOp, Network},
 };
 
@@ -37,27 +37,32 @@ impl Arrays {
         let affine = layer.op.norm().map(|norm| Affine::new(checkpoint, norm)).transpose()?.map(Arc::new);
         let mut arrays = Arrays { affine, ..Arrays::default() };
         let Some((weights, params, shape)) = layer.op.weights() else { return Ok(arrays) };
-        if let LayerOp::Plain { op: crate::graph::Plain::ChannelGate { .. }, .. } = layer.op {
+        if let LayerOp::Plain { op: Plain::ChannelGate { .. }, .. } = layer.op {
             arrays.plain = Some(Arc::new(checkpoint.tensor(&weights.weight, &shape)?.into_owned()));
             return Ok(arrays);
         }
-        let packed = match form {
-            Some(Form::Winograd) => Packed::winograd(checkpoint, weights, &params, winograd::TILE, size.blocks)?,
-            Some(Form::Channels) => Packed::new(checkpoint, weights, &params, &shape, 1, size.blocks)?,
-            Some(Form::Blocks) | None => Packed::new(checkpoint, weights, &params, &shape, LANES, size.blocks)?,
-        };
+        let packed = Packed::new(checkpoint, weights, &params, &shape, form, size.blocks)?;
         arrays.packed = Some(Arc::new(packed));
         Ok(arrays)
     }
 
-    /// Bytes of all of them.
-    pub(super) fn bytes(&self) -> u64 {
-        let affine = |affine: &Arc<Affine>| 2 * size_of_val(&affine.scale[..]) as u64;
-        let plain = |plain: &Arc<Vec<f32>>| size_of_val(&plain[..]) as u64;
-        self.packed.as_deref().map_or(0, Packed::bytes)
-            + self.affine.as_ref().map_or(0, affine)
-            + self.plain.as_ref().map_or(0, plain)
+    /// Bytes of those of a layer.
+    fn bytes(layer: &Layer, form: Option<Form>, size: TileSize) -> u64 {
+        let affine = layer.op.norm().map_or(0, |norm| 2 * size_of::<Lanes>() * blocks(norm.channels)) as u64;
+        let packed = layer.op.weights().map_or(0, |(_, params, shape)| {
+            if matches!(layer.op, LayerOp::Plain { op: Plain::ChannelGate { .. }, .. }) {
+                return 4 * shape.iter().product::<usize>() as u64;
+            }
+            Layout::new(&params, form, size.blocks).bytes()
+        });
+        affine + packed
     }
+}
+
+/// Bytes of the arrays for all steps of `plan`.
+pub(super) fn bytes(network: &Network, plan: &Plan, arch: Arch) -> u64 {
+    let of_step = |step: &Step| Arrays::bytes(&network.layers()[step.layer], step.form, TileSize::here(arch));
+    plan.steps.iter().map(of_step).sum()
 }
 
 /// The arrays of all layers, by layer and form.

@@ -13,7 +13,8 @@ use std::{
 
 use rayon::prelude::*;
 
-use super::lanes::Lanes;
+use super::lanes::{Lanes, out_of_memory};
+use crate::Result;
 
 /// By process and number.
 static POOLS: Mutex<BTreeMap<(u32, usize), Arc<Threads>>> = Mutex::new(BTreeMap::new());
@@ -34,12 +35,18 @@ impl Threads {
     /// The pool of so many threads, for the whole process.
     pub(super) fn shared(count: usize) -> Arc<Self> {
         let (count, process) = (count.max(1), process::id());
-        let make = || {
-            let named = rayon::ThreadPoolBuilder::new().num_threads(count).thread_name(|i| format!("residua-{i}"));
-            let pool = named.build().map_err(|error| log::warn!("no threads to compute with: {error}")).ok();
-            Arc::new(Threads { count, process, pool, turn: async_lock::Mutex::default() })
-        };
-        POOLS.lock().unwrap_or_else(PoisonError::into_inner).entry((process, count)).or_insert_with(make).clone()
+        let mut pools = POOLS.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(threads) = pools.get(&(process, count)) {
+            return threads.clone();
+        }
+        let named = rayon::ThreadPoolBuilder::new().num_threads(count).thread_name(|i| format!("residua-{i}"));
+        let pool = named.build().map_err(|error| log::warn!("no threads to compute with: {error}")).ok();
+        let threads = Arc::new(Threads { count, process, pool, turn: async_lock::Mutex::default() });
+        // The next network may find threads where this one found none.
+        if threads.pool.is_some() {
+            pools.insert((process, count), threads.clone());
+        }
+        threads
     }
 
     /// How many there are.
@@ -80,6 +87,18 @@ impl Threads {
             tasks.into_iter().for_each(work);
         }
     }
+
+    /// The same for work that may fail: then some tasks are left undone.
+    ///
+    /// # Errors
+    /// One of those of `work`.
+    pub(super) fn try_each<T: Send>(&self, tasks: Vec<T>, work: impl Fn(T) -> Result<()> + Sync + Send) -> Result<()> {
+        if tasks.len() > 1 && self.pool().is_some() {
+            tasks.into_par_iter().with_max_len(1).try_for_each(work)
+        } else {
+            tasks.into_iter().try_for_each(work)
+        }
+    }
 }
 
 /// `0..len` in so many parts of nearly the same size.
@@ -91,13 +110,36 @@ thread_local! {
     static SCRATCH: RefCell<Vec<Lanes>> = const { RefCell::new(Vec::new()) };
 }
 
+/// Lanes that a thread keeps from one task to the next: a megabyte, which is what most tasks need at most.
+const KEPT: usize = (1 << 20) / size_of::<Lanes>();
+
 /// Lends this thread's own memory to `work`: so many lanes, with whatever was left in them. Call `arch.dispatch` inside of
 /// `work`: this function is not compiled for vector instructions.
-pub(super) fn with_scratch<T>(len: usize, work: impl FnOnce(&mut [Lanes]) -> T) -> T {
+///
+/// # Errors
+/// [`Error::GpuMemory`](crate::Error::GpuMemory) if there is no memory for it.
+pub(super) fn with_scratch<T>(len: usize, work: impl FnOnce(&mut [Lanes]) -> T) -> Result<T> {
     SCRATCH.with_borrow_mut(|scratch| {
         if scratch.len() < len {
+            let more = len - scratch.len();
+            scratch.try_reserve_exact(more).map_err(|_| out_of_memory("inputs of a thread", len))?;
             scratch.resize(len, Lanes::default());
         }
-        work(&mut scratch[..len])
+        let result = work(&mut scratch[..len]);
+        scratch.truncate(KEPT);
+        scratch.shrink_to(KEPT);
+        Ok(result)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_that_is_not_there_is_an_error_and_little_of_it_is_kept() {
+        assert_eq!(with_scratch(usize::MAX / 128, |_| ()).unwrap_err().code(), "gpu.oom");
+        assert_eq!(with_scratch(4 * KEPT, |scratch| scratch.len()).unwrap(), 4 * KEPT);
+        SCRATCH.with_borrow(|scratch| assert!(scratch.capacity() <= KEPT, "{}", scratch.capacity()));
+    }
 }

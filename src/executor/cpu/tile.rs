@@ -25,6 +25,8 @@ pub(super) struct Tile<'a, const C: usize> {
     pub(super) offsets: &'a [u32],
     /// For each term a vector of the strip's output channels.
     pub(super) weights: &'a [Lanes],
+    /// Whether each lane has inputs of its own, so that a group of `C` is one term.
+    pub(super) own: bool,
     /// What sums start from, a block each of the strip.
     pub(super) bias: &'a [Lanes],
     /// Second addends of each block, as many pixels as there are.
@@ -78,7 +80,8 @@ pub(super) fn compute<S: Simd, const C: usize>(simd: S, tile: Tile<'_, C>) {
     macro_rules! by_pixels {
         ($vectors:literal: $($pixels:literal)*) => {
             match tile.y[0].len() {
-                $($pixels => simd.vectorize(Sized::<C, $pixels, $vectors>(tile)),)*
+                $($pixels if tile.own => simd.vectorize(Sized::<C, $pixels, $vectors, true>(tile)),)*
+                $($pixels => simd.vectorize(Sized::<C, $pixels, $vectors, false>(tile)),)*
                 more => unreachable!("a tile of {more} pixels"),
             }
         };
@@ -93,20 +96,25 @@ pub(super) fn compute<S: Simd, const C: usize>(simd: S, tile: Tile<'_, C>) {
 }
 
 /// A tile of `P` pixels by `N` vectors of output channels.
-struct Sized<'a, const C: usize, const P: usize, const N: usize>(Tile<'a, C>);
+struct Sized<'a, const C: usize, const P: usize, const N: usize, const OWN: bool>(Tile<'a, C>);
 
-impl<const C: usize, const P: usize, const N: usize> WithSimd for Sized<'_, C, P, N> {
+impl<const C: usize, const P: usize, const N: usize, const OWN: bool> WithSimd for Sized<'_, C, P, N, OWN> {
     type Output = ();
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         let vectors = LANES / S::F32_LANES;
         // Nothing is compiled of the sizes that other vectors have.
-        if N < vectors || N > BLOCKS * vectors {
+        if N < vectors || N > BLOCKS * vectors || (OWN && (C != LANES || N > vectors)) {
             return;
         }
         let Tile { residual, activation, mut y, .. } = self.0;
-        let sums = sums::<S, C, P, N>(simd, self.0.x, self.0.offsets, self.0.weights, self.0.bias);
+        let Tile { x, offsets, weights, bias, .. } = self.0;
+        let sums = if OWN {
+            own_sums::<S, P, N>(simd, x.as_flattened(), offsets, weights, bias)
+        } else {
+            sums::<S, C, P, N>(simd, x, offsets, weights, bias)
+        };
         // The sums stay in registers where what follows is known when this is compiled.
         match (residual.map(|planes| planes.map(|x| S::as_simd_f32s(x.as_flattened()).0)), activation) {
             (None, Activation::Relu) => store::<S, P, N>(&sums, &mut y, |sum, _, _| relu(simd, sum)),
@@ -160,6 +168,28 @@ fn sums<S: Simd, const C: usize, const P: usize, const N: usize>(
                 for n in 0..N {
                     sums[p][n] = simd.mul_add_e_f32s(x, weights[n], sums[p][n]);
                 }
+            }
+        }
+    }
+    sums
+}
+
+/// The sums of each pixel where every lane has inputs of its own.
+#[inline(always)]
+fn own_sums<S: Simd, const P: usize, const N: usize>(
+    simd: S,
+    x: &[f32],
+    offsets: &[u32],
+    weights: &[Lanes],
+    bias: &[Lanes],
+) -> [[S::f32s; N]; P] {
+    let mut sums = [vectors::<S, N>(bias)[0]; P];
+    let x = S::as_simd_f32s(x).0.as_chunks::<N>().0;
+    for (&offset, weights) in offsets.iter().zip(vectors::<S, N>(weights)) {
+        let x: &[[S::f32s; N]; P] = x[offset as usize..][..P].try_into().expect("as many");
+        for p in 0..P {
+            for n in 0..N {
+                sums[p][n] = simd.mul_add_e_f32s(x[p][n], weights[n], sums[p][n]);
             }
         }
     }

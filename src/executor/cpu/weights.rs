@@ -3,12 +3,16 @@
 
 use std::ops::Range;
 
-use super::lanes::{LANES, Lanes, blocks, zeroed};
+use super::{
+    lanes::{LANES, Lanes, blocks, zeroed},
+    plan::Form,
+    winograd,
+};
 use crate::{
     Result,
     checkpoint::Checkpoint,
     graph::Conv2dParams,
-    network::{ConvWeights, Norm, WinogradTile, output_affine, scale_shift},
+    network::{ConvWeights, Norm, output_affine, scale_shift},
 };
 
 /// Output channels that a tile computes.
@@ -22,18 +26,91 @@ pub(super) struct Strip {
     start: usize,
 }
 
+/// How the weights of a layer lie.
+#[derive(Debug)]
+pub(super) struct Layout {
+    pub(super) strips: Vec<Strip>,
+    /// Channels of a group, where each lane multiplies inputs of its own group.
+    pub(super) group: Option<usize>,
+    /// Channels of an input.
+    channels: usize,
+    /// Lanes of all weights.
+    len: usize,
+    /// Blocks of output channels.
+    blocks: usize,
+}
+
+impl Layout {
+    /// For a layer in a form, in strips of so many blocks.
+    pub(super) fn new(params: &Conv2dParams, form: Option<Form>, strip: usize) -> Self {
+        let taps = params.kernel * params.kernel;
+        match form {
+            Some(Form::Groups) => Layout::groups(params),
+            Some(Form::Winograd) => Layout::strips(params, LANES, strip, winograd::TILE.points()),
+            Some(Form::Channels) => Layout::strips(params, 1, strip, taps),
+            Some(Form::Blocks) | None => Layout::strips(params, LANES, strip, taps),
+        }
+    }
+
+    /// A strip a block: there are as many outputs as inputs.
+    fn groups(params: &Conv2dParams) -> Self {
+        let (blocks, group) = (blocks(params.out_channels), params.in_channels / params.groups);
+        let terms = group * params.kernel * params.kernel;
+        let strip = |block| Strip { outputs: block..block + 1, inputs: block..block + 1, start: block * terms };
+        let strips = (0..blocks).map(strip).collect();
+        Layout { strips, group: Some(group), channels: LANES, len: blocks * terms, blocks }
+    }
+
+    /// The output channels in strips, all blocks of which read the same inputs. Groups that share a block are taken together, with zeros
+    /// between them.
+    fn strips(params: &Conv2dParams, channels: usize, width: usize, taps: usize) -> Self {
+        let group = params.in_channels / params.groups;
+        let inputs = |block: usize| {
+            let last = ((block + 1) * LANES).min(params.out_channels) - 1;
+            let end = first_input(params, last) + group;
+            first_input(params, block * LANES) / channels..end.div_ceil(channels)
+        };
+        let blocks = blocks(params.out_channels);
+        let mut strips: Vec<Strip> = Vec::new();
+        for block in 0..blocks {
+            let inputs = inputs(block);
+            match strips.last_mut() {
+                Some(last) if last.inputs == inputs && last.outputs.len() < width => last.outputs.end += 1,
+                _ => strips.push(Strip { outputs: block..block + 1, inputs, start: 0 }),
+            }
+        }
+        let mut len = 0;
+        for strip in &mut strips {
+            strip.start = len;
+            len += strip.inputs.len() * taps * channels * strip.outputs.len();
+        }
+        Layout { strips, group: None, channels, len, blocks }
+    }
+
+    /// Where the weights of a strip lie.
+    fn of(&self, strip: &Strip) -> Range<usize> {
+        let next = self.strips.partition_point(|other| other.start <= strip.start);
+        strip.start..self.strips.get(next).map_or(self.len, |next| next.start)
+    }
+
+    /// Bytes of the weights and the bias.
+    pub(super) fn bytes(&self) -> u64 {
+        ((self.len + self.blocks) * size_of::<Lanes>()) as u64
+    }
+}
+
 /// The packed weights of a layer.
 #[derive(Debug)]
 pub(super) struct Packed {
-    pub(super) strips: Vec<Strip>,
-    /// Of each strip `[inputs][kernel][kernel][channels of an input][outputs][16]`.
+    pub(super) layout: Layout,
+    /// As its form wants them.
     data: Box<[Lanes]>,
     /// Blocks of output channels.
     pub(super) bias: Vec<Lanes>,
 }
 
 impl Packed {
-    /// The weights of a convolution whose input comes in planes of `channels` channels, in strips of so many blocks.
+    /// The weights of a layer, a tensor of shape `shape`, as `form` reads them, in strips of so many blocks.
     ///
     /// # Errors
     /// What [`Checkpoint::tensor`] finds wrong; [`Error::GpuMemory`](crate::Error::GpuMemory) if there is no memory for them.
@@ -42,120 +119,88 @@ impl Packed {
         weights: &ConvWeights,
         params: &Conv2dParams,
         shape: &[usize],
-        channels: usize,
+        form: Option<Form>,
         strip: usize,
     ) -> Result<Self> {
         let source = checkpoint.tensor(&weights.weight, shape)?;
         let affine = output_affine(checkpoint, weights, params.out_channels)?;
-        let (taps, group) = (params.kernel * params.kernel, params.in_channels / params.groups);
-        let strips = strips(params, channels, strip, taps);
-        let mut data = zeroed("weights", strips.last().map_or(0, |last| last.start + len(last, taps, channels)))?;
-        for strip in &strips {
-            let width = strip.outputs.len();
-            let rows = &mut data[strip.start..][..len(strip, taps, channels)];
-            for o in strip.outputs.start * LANES..(strip.outputs.end * LANES).min(params.out_channels) {
-                let first = first_input(params, o);
-                let (block, lane) = (o / LANES - strip.outputs.start, o % LANES);
-                let scale = affine[o].0;
-                for (i, kernel) in source[o * group * taps..][..group * taps].chunks_exact(taps).enumerate() {
-                    let input = first + i - strip.inputs.start * channels;
-                    let at = |tap: usize| (input / channels * taps + tap) * channels + input % channels;
-                    for (tap, weight) in kernel.iter().enumerate() {
-                        rows[at(tap) * width + block].0[lane] = (f64::from(*weight) * scale) as f32;
-                    }
-                }
-            }
+        let layout = Layout::new(params, form, strip);
+        let mut data = zeroed("weights", layout.len)?;
+        match form {
+            Some(Form::Groups) => pack_groups(&source, params, &affine, &mut data),
+            Some(Form::Winograd) => pack_winograd(&source, params, &affine, &layout, &mut data),
+            Some(Form::Channels | Form::Blocks) | None => pack(&source, params, &affine, &layout, &mut data),
         }
         let bias = lanes(affine.iter().map(|(_, shift)| *shift));
-        Ok(Packed { strips, data, bias })
-    }
-
-    /// The weights of a 3x3 convolution for Winograd's, each kernel as the numbers of `tile`: of each strip
-    /// `[points][inputs][16][outputs][16]`.
-    ///
-    /// # Errors
-    /// What [`Checkpoint::tensor`] finds wrong; [`Error::GpuMemory`](crate::Error::GpuMemory) if there is no memory for them.
-    pub(super) fn winograd(
-        checkpoint: &Checkpoint,
-        weights: &ConvWeights,
-        params: &Conv2dParams,
-        tile: WinogradTile,
-        strip: usize,
-    ) -> Result<Self> {
-        let source = checkpoint.tensor(&weights.weight, &params.weight_shape())?;
-        let affine = output_affine(checkpoint, weights, params.out_channels)?;
-        let strips = strips(params, LANES, strip, tile.points());
-        let mut data = zeroed("weights", strips.last().map_or(0, |last| last.start + len(last, tile.points(), LANES)))?;
-        for strip in &strips {
-            let (width, matrix) = (strip.outputs.len(), len(strip, 1, LANES));
-            let matrices = &mut data[strip.start..][..tile.points() * matrix];
-            for (at, block) in strip.outputs.clone().enumerate() {
-                let outputs = block * LANES..((block + 1) * LANES).min(params.out_channels);
-                for i in 0..params.in_channels {
-                    let mut kernels = [[0.0; LANES]; 9];
-                    for o in outputs.clone() {
-                        let kernel = &source[9 * (o * params.in_channels + i)..][..9];
-                        let of_tap = kernels.iter_mut().zip(kernel);
-                        of_tap.for_each(|(lanes, w)| lanes[o % LANES] = f64::from(*w) * affine[o].0);
-                    }
-                    let mut places = matrices[i * width + at..].iter_mut().step_by(matrix);
-                    tile.transform(kernels, |numbers| {
-                        if let Some(place) = places.next() {
-                            place.0 = numbers.map(|number| number as f32);
-                        }
-                    });
-                }
-            }
-        }
-        let bias = lanes(affine.iter().map(|(_, shift)| *shift));
-        Ok(Packed { strips, data, bias })
+        Ok(Packed { layout, data, bias })
     }
 
     /// The weights of a strip.
     pub(super) fn of(&self, strip: &Strip) -> &[Lanes] {
-        let next = self.strips.iter().map(|other| other.start).find(|start| *start > strip.start);
-        &self.data[strip.start..next.unwrap_or(self.data.len())]
-    }
-
-    /// Bytes of all of it.
-    pub(super) fn bytes(&self) -> u64 {
-        size_of_val(&self.data[..]) as u64 + size_of_val(&self.bias[..]) as u64
+        &self.data[self.layout.of(strip)]
     }
 }
 
-/// Lanes of the weights of a strip.
-fn len(strip: &Strip, taps: usize, channels: usize) -> usize {
-    strip.inputs.len() * taps * channels * strip.outputs.len()
+/// Of each strip `[inputs][kernel][kernel][channels of an input][outputs][16]`.
+fn pack(source: &[f32], params: &Conv2dParams, affine: &[(f64, f64)], layout: &Layout, data: &mut [Lanes]) {
+    let (taps, group) = (params.kernel * params.kernel, params.in_channels / params.groups);
+    let channels = layout.channels;
+    for strip in &layout.strips {
+        let width = strip.outputs.len();
+        let rows = &mut data[layout.of(strip)];
+        for o in strip.outputs.start * LANES..(strip.outputs.end * LANES).min(params.out_channels) {
+            let first = first_input(params, o);
+            let (block, lane) = (o / LANES - strip.outputs.start, o % LANES);
+            let scale = affine[o].0;
+            for (i, kernel) in source[o * group * taps..][..group * taps].chunks_exact(taps).enumerate() {
+                let input = first + i - strip.inputs.start * channels;
+                let at = |tap: usize| (input / channels * taps + tap) * channels + input % channels;
+                for (tap, weight) in kernel.iter().enumerate() {
+                    rows[at(tap) * width + block].0[lane] = (f64::from(*weight) * scale) as f32;
+                }
+            }
+        }
+    }
+}
+
+/// Of each block of channels `[channels of a group][kernel][kernel][16]`.
+fn pack_groups(source: &[f32], params: &Conv2dParams, affine: &[(f64, f64)], data: &mut [Lanes]) {
+    let terms = params.in_channels / params.groups * params.kernel * params.kernel;
+    for (o, kernels) in source.chunks_exact(terms).enumerate() {
+        for (to, weight) in data[o / LANES * terms..].iter_mut().zip(kernels) {
+            to.0[o % LANES] = (f64::from(*weight) * affine[o].0) as f32;
+        }
+    }
+}
+
+/// Of each strip `[points][inputs][16][outputs][16]`: each kernel transformed.
+fn pack_winograd(source: &[f32], params: &Conv2dParams, affine: &[(f64, f64)], layout: &Layout, data: &mut [Lanes]) {
+    for strip in &layout.strips {
+        let matrices = &mut data[layout.of(strip)];
+        let (width, matrix) = (strip.outputs.len(), matrices.len() / winograd::TILE.points());
+        for (at, block) in strip.outputs.clone().enumerate() {
+            let outputs = block * LANES..((block + 1) * LANES).min(params.out_channels);
+            for i in 0..params.in_channels {
+                let mut kernels = [[0.0; LANES]; 9];
+                for o in outputs.clone() {
+                    let kernel = &source[9 * (o * params.in_channels + i)..][..9];
+                    let of_tap = kernels.iter_mut().zip(kernel);
+                    of_tap.for_each(|(lanes, w)| lanes[o % LANES] = f64::from(*w) * affine[o].0);
+                }
+                let mut places = matrices[i * width + at..].iter_mut().step_by(matrix);
+                winograd::TILE.transform(kernels, |points| {
+                    if let Some(place) = places.next() {
+                        place.0 = points.map(|point| point as f32);
+                    }
+                });
+            }
+        }
+    }
 }
 
 /// The first input channel that an output channel reads.
 fn first_input(params: &Conv2dParams, output: usize) -> usize {
     output / (params.out_channels / params.groups) * (params.in_channels / params.groups)
-}
-
-/// The output channels in strips, all blocks of which read the same inputs. Groups that share a block are taken together, with zeros
-/// between them.
-fn strips(params: &Conv2dParams, channels: usize, width: usize, taps: usize) -> Vec<Strip> {
-    let group = params.in_channels / params.groups;
-    let inputs = |block: usize| {
-        let last = ((block + 1) * LANES).min(params.out_channels) - 1;
-        let end = first_input(params, last) + group;
-        first_input(params, block * LANES) / channels..end.div_ceil(channels)
-    };
-    let mut strips: Vec<Strip> = Vec::new();
-    let mut start = 0;
-    for block in 0..blocks(params.out_channels) {
-        let inputs = inputs(block);
-        match strips.last_mut() {
-            Some(last) if last.inputs == inputs && last.outputs.len() < width => last.outputs.end += 1,
-            _ => strips.push(Strip { outputs: block..block + 1, inputs, start: 0 }),
-        }
-    }
-    for strip in &mut strips {
-        strip.start = start;
-        start += len(strip, taps, channels);
-    }
-    strips
 }
 
 /// Numbers as blocks of channels.

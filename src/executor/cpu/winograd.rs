@@ -1,5 +1,5 @@
 //! Winograd's minimal filtering F(4x4, 3x3) for 3x3 convolutions of stride 1 (Lavin and Gray 2015, "Fast Algorithms for Convolutional Neural
-//! Networks", section 4): windows of 6x6 inputs become 36 numbers a channel, which tiles multiply, and 36 sums become 4x4 outputs. The
+//! Networks", section 4): patches of 6x6 inputs become 36 transformed ones, which tiles multiply, and 36 sums become 4x4 outputs. The
 //! points are those of [`WinogradTile::Four`].
 
 use std::ops::Range;
@@ -14,18 +14,21 @@ use super::{
     tile::{self, Tile, TileSize},
     weights::Strip,
 };
-use crate::network::{Activation, WinogradTile};
+use crate::{
+    Result,
+    network::{Activation, WinogradTile},
+};
 
-/// Rows and columns of outputs of a window.
+/// Rows and columns of outputs of a patch.
 const OUTPUTS: usize = 4;
 /// Rows and columns of its inputs.
 const INPUTS: usize = OUTPUTS + 2;
 /// The transform of the weights.
 pub(super) const TILE: WinogradTile = WinogradTile::Four;
-/// Numbers of a window.
+/// Transformed inputs of a patch.
 const POINTS: usize = INPUTS * INPUTS;
 
-/// Bytes of the numbers and sums of a task: they stay in the second cache.
+/// Bytes of the transformed inputs and sums of a task: they stay in the second cache.
 const TASK_BYTES: usize = 704 << 10;
 
 /// The positive points of the transform.
@@ -33,13 +36,16 @@ const P: f32 = std::f32::consts::SQRT_2;
 const Q: f32 = std::f32::consts::FRAC_1_SQRT_2;
 
 /// Computes a convolution whose form this is: 3x3, stride, padding and dilation 1, one group.
-pub(super) fn run(arch: Arch, threads: &Threads, operands: &Operands<'_, LANES>, y: Target<'_>) {
+///
+/// # Errors
+/// [`Error::GpuMemory`](crate::Error::GpuMemory) if there is no memory for the transformed inputs.
+pub(super) fn run(arch: Arch, threads: &Threads, operands: &Operands<'_, LANES>, y: Target<'_>) -> Result<()> {
     let shape = y.view.shape;
-    let windows = Windows { down: shape.h.div_ceil(OUTPUTS), across: shape.w.div_ceil(OUTPUTS), width: shape.w };
-    let strips = &operands.weights.strips;
-    let bytes = POINTS * size_of::<Lanes>() * windows.across * (blocks(operands.x.view.shape.c) + tile::BLOCKS);
-    let all = shape.n * windows.down;
-    // A part of the strips for each thread if there are few windows: then each makes all numbers.
+    let patches = Patches { down: shape.h.div_ceil(OUTPUTS), across: shape.w.div_ceil(OUTPUTS), width: shape.w };
+    let strips = &operands.weights.layout.strips;
+    let bytes = POINTS * size_of::<Lanes>() * patches.across * (blocks(operands.x.view.shape.c) + tile::BLOCKS);
+    let all = shape.n * patches.down;
+    // A part of the strips for each thread if there are few patches: then each transforms all inputs.
     let chunks = all.div_ceil((TASK_BYTES / bytes).max(1));
     let parts = (2 * threads.count()).div_ceil(chunks).clamp(1, strips.len().div_ceil(2));
     let chunks = if parts == 1 { chunks.next_multiple_of(threads.count()).min(all) } else { chunks };
@@ -55,38 +61,38 @@ pub(super) fn run(arch: Arch, threads: &Threads, operands: &Operands<'_, LANES>,
     for (i, plane) in y.planes().enumerate() {
         let (image, block) = (i / part_of_block.len(), i % part_of_block.len());
         for (row, outputs) in plane.chunks_mut(OUTPUTS * shape.w).enumerate() {
-            let row = image * windows.down + row;
+            let row = image * patches.down + row;
             tasks[part_of_block[block] * chunks + chunk_of_row[row]].y.push((block, row, outputs));
         }
     }
     let planes = blocks(operands.x.view.shape.c);
-    threads.each(tasks, |task| {
-        let len = POINTS * task.rows.len() * windows.across * (planes + tile::BLOCKS);
-        with_scratch(len, |scratch| arch.dispatch(Work { operands, windows, scratch, task }));
-    });
+    threads.try_each(tasks, |task| {
+        let len = POINTS * task.rows.len() * patches.across * (planes + tile::BLOCKS);
+        with_scratch(len, |scratch| arch.dispatch(Work { operands, patches, scratch, task }))
+    })
 }
 
-/// The windows of an image.
+/// The patches of an image.
 #[derive(Clone, Copy)]
-struct Windows {
+struct Patches {
     down: usize,
     across: usize,
     /// Columns of outputs.
     width: usize,
 }
 
-/// Rows of windows, of all images one after the other, by a part of the strips.
+/// Rows of patches, of all images one after the other, by a part of the strips.
 struct Task<'a> {
     strips: &'a [Strip],
     rows: Range<usize>,
-    /// The outputs, with their block and row of windows.
+    /// The outputs, with their block and row of patches.
     y: Vec<(usize, usize, &'a mut [Lanes])>,
 }
 
 struct Work<'a, 'b> {
     operands: &'a Operands<'a, LANES>,
-    windows: Windows,
-    /// Room for the numbers of all inputs and the sums of a strip.
+    patches: Patches,
+    /// Room for all transformed inputs and the sums of a strip.
     scratch: &'a mut [Lanes],
     task: Task<'b>,
 }
@@ -98,43 +104,46 @@ impl WithSimd for Work<'_, '_> {
     fn with_simd<S: Simd>(mut self, simd: S) {
         let Operands { x, weights, .. } = self.operands;
         let planes = blocks(x.view.shape.c);
-        let count = self.task.rows.len() * self.windows.across;
+        let count = self.task.rows.len() * self.patches.across;
         self.task.y.sort_by_key(|(block, row, _)| (*block, *row));
         let mut y = self.task.y.chunks_exact_mut(self.task.rows.len());
-        let (numbers, sums) = self.scratch.split_at_mut(POINTS * count * planes);
+        let (transformed, sums) = self.scratch.split_at_mut(POINTS * count * planes);
         for (i, row) in self.task.rows.clone().enumerate() {
-            for column in 0..self.windows.across {
+            for column in 0..self.patches.across {
                 for block in 0..planes {
-                    let at = block * count + i * self.windows.across + column;
-                    let window = Window { x, windows: self.windows, row, column, block };
-                    window.numbers(simd, &mut numbers[at..], count * planes);
+                    let at = block * count + i * self.patches.across + column;
+                    let patch = Patch { x, patches: self.patches, row, column, block };
+                    patch.transform(simd, &mut transformed[at..], count * planes);
                 }
             }
         }
-        let numbers: &[[f32; LANES]] = bytemuck::cast_slice(numbers);
+        let transformed: &[[f32; LANES]] = bytemuck::cast_slice(transformed);
         let offsets: Vec<u32> = (0..planes).map(|block| (block * count) as u32).collect();
         for strip in self.task.strips {
             let width = strip.outputs.len();
             let matrices = weights.of(strip).chunks_exact(planes * LANES * width);
             for ((point, matrix), sums) in matrices.enumerate().zip(sums.chunks_exact_mut(width * count)) {
                 let (mut first, mut second) = sums.split_at_mut(count);
-                let mut x = &numbers[point * planes * count..];
+                let mut x = &transformed[point * planes * count..];
                 for pixels in TileSize::of(S::F32_LANES).cut(count).map(|pixels| pixels.len()) {
                     let (y0, y1);
                     (y0, first) = first.split_at_mut(pixels);
                     (y1, second) = second.split_at_mut(pixels.min(second.len()));
                     let (bias, residual, activation) = (&ZEROS[..width], None, Activation::None);
                     let offsets = &offsets[..];
-                    tile::compute(simd, Tile { x, offsets, weights: matrix, bias, residual, activation, y: [y0, y1] });
+                    tile::compute(
+                        simd,
+                        Tile { x, offsets, weights: matrix, own: false, bias, residual, activation, y: [y0, y1] },
+                    );
                     x = &x[pixels..];
                 }
             }
             for (i, block) in strip.outputs.clone().enumerate() {
                 let rows = y.next().expect("outputs for every block");
                 for (r, (_, row, y)) in rows.iter_mut().enumerate() {
-                    for column in 0..self.windows.across {
-                        let at = i * count + r * self.windows.across + column;
-                        let place = Place { windows: self.windows, block, row: *row, column };
+                    for column in 0..self.patches.across {
+                        let at = i * count + r * self.patches.across + column;
+                        let place = Place { patches: self.patches, block, row: *row, column };
                         outputs(simd, self.operands, place, &sums[at..], width * count, y);
                     }
                 }
@@ -145,23 +154,23 @@ impl WithSimd for Work<'_, '_> {
 
 const ZEROS: [Lanes; tile::BLOCKS] = [Lanes([0.0; LANES]); tile::BLOCKS];
 
-/// A window of the input.
-struct Window<'a> {
+/// A patch of the input.
+struct Patch<'a> {
     x: &'a Source<'a>,
-    windows: Windows,
+    patches: Patches,
     row: usize,
     column: usize,
     block: usize,
 }
 
-impl Window<'_> {
-    /// Its numbers, each `step` behind the one before.
+impl Patch<'_> {
+    /// Its transformed inputs, each `step` behind the one before.
     #[inline(always)]
-    fn numbers<S: Simd>(&self, simd: S, numbers: &mut [Lanes], step: usize) {
+    fn transform<S: Simd>(&self, simd: S, transformed: &mut [Lanes], step: usize) {
         let shape = self.x.view.shape;
-        let plane = self.x.plane(self.row / self.windows.down, self.block);
+        let plane = self.x.plane(self.row / self.patches.down, self.block);
         // Rows and columns begin one before those of the outputs; what is outside is zero.
-        let (top, left) = (self.row % self.windows.down * OUTPUTS, self.column * OUTPUTS);
+        let (top, left) = (self.row % self.patches.down * OUTPUTS, self.column * OUTPUTS);
         let (rows, columns) = (inside(top, shape.h), inside(left, shape.w));
         let mut lanes = [[[0.0; LANES]; INPUTS]; INPUTS];
         for i in rows {
@@ -169,29 +178,47 @@ impl Window<'_> {
             lanes[i][columns.clone()].copy_from_slice(line);
         }
         for v in 0..LANES / S::F32_LANES {
-            let mut half = [[simd.splat_f32s(0.0); INPUTS]; INPUTS];
-            for j in 0..INPUTS {
-                let mut column = [simd.splat_f32s(0.0); INPUTS];
-                for i in 0..INPUTS {
-                    column[i] = S::as_simd_f32s(&lanes[i][j]).0[v];
-                }
-                half[j] = inputs_of(simd, column);
-            }
-            for i in 0..INPUTS {
-                let mut row = [simd.splat_f32s(0.0); INPUTS];
-                for j in 0..INPUTS {
-                    row[j] = half[j][i];
-                }
-                let row = inputs_of(simd, row);
-                for j in 0..INPUTS {
-                    S::as_mut_simd_f32s(&mut numbers[(i * INPUTS + j) * step].0).0[v] = row[j];
-                }
+            let all = in_both_directions(
+                simd,
+                #[inline(always)]
+                |i, j| S::as_simd_f32s(&lanes[i][j]).0[v],
+                #[inline(always)]
+                |line| inputs_of(simd, line),
+            );
+            for (point, value) in all.as_flattened().iter().enumerate() {
+                S::as_mut_simd_f32s(&mut transformed[point * step].0).0[v] = *value;
             }
         }
     }
 }
 
-/// The rows or columns of a window that lie in an image of so many, for outputs from `first` on.
+/// The transform of a square of vectors: `line` of each column, and of each row of what that makes.
+#[inline(always)]
+fn in_both_directions<S: Simd, const I: usize, const O: usize>(
+    simd: S,
+    at: impl Fn(usize, usize) -> S::f32s,
+    line: impl Fn([S::f32s; I]) -> [S::f32s; O],
+) -> [[S::f32s; O]; O] {
+    let mut columns = [[simd.splat_f32s(0.0); O]; I];
+    for (j, transformed) in columns.iter_mut().enumerate() {
+        let mut column = [simd.splat_f32s(0.0); I];
+        for (i, x) in column.iter_mut().enumerate() {
+            *x = at(i, j);
+        }
+        *transformed = line(column);
+    }
+    let mut all = [[simd.splat_f32s(0.0); O]; O];
+    for (o, transformed) in all.iter_mut().enumerate() {
+        let mut row = [simd.splat_f32s(0.0); I];
+        for (x, column) in row.iter_mut().zip(&columns) {
+            *x = column[o];
+        }
+        *transformed = line(row);
+    }
+    all
+}
+
+/// The rows or columns of a patch that lie in an image of so many, for outputs from `first` on.
 fn inside(first: usize, extent: usize) -> Range<usize> {
     usize::from(first == 0)..INPUTS.min(extent + 1 - first)
 }
@@ -208,7 +235,7 @@ fn scaled<S: Simd>(simd: S, factor: f32, x: S::f32s) -> S::f32s {
     simd.mul_f32s(simd.splat_f32s(factor), x)
 }
 
-/// `B'` times a column or row of a window.
+/// `B'` times a column or row of a patch.
 #[inline(always)]
 fn inputs_of<S: Simd>(simd: S, d: [S::f32s; INPUTS]) -> [S::f32s; INPUTS] {
     let even1 = times(simd, -2.0, d[2], d[4]);
@@ -238,16 +265,16 @@ fn outputs_of<S: Simd>(simd: S, m: [S::f32s; INPUTS]) -> [S::f32s; OUTPUTS] {
     ]
 }
 
-/// Where the outputs of a window lie.
+/// Where the outputs of a patch lie.
 #[derive(Clone, Copy)]
 struct Place {
-    windows: Windows,
+    patches: Patches,
     block: usize,
     row: usize,
     column: usize,
 }
 
-/// Writes the outputs of a window, with bias, second addend and activation, to the rows `y`; its sums are `step` apart.
+/// Writes the outputs of a patch, with bias, second addend and activation, to the rows `y`; its sums are `step` apart.
 #[inline(always)]
 fn outputs<S: Simd>(
     simd: S,
@@ -257,7 +284,7 @@ fn outputs<S: Simd>(
     step: usize,
     y: &mut [Lanes],
 ) {
-    let Place { windows: Windows { down, width, .. }, block, row, column } = place;
+    let Place { patches: Patches { down, width, .. }, block, row, column } = place;
     let epilogue = operands.epilogue;
     let first = row % down * OUTPUTS * width;
     let residual = epilogue.residual.map(|residual| &residual.plane(row / down, block)[first..]);
@@ -265,20 +292,14 @@ fn outputs<S: Simd>(
     let columns = OUTPUTS.min(width - left);
     for v in 0..LANES / S::F32_LANES {
         let bias = S::as_simd_f32s(&operands.weights.bias[block].0).0[v];
-        let mut half = [[simd.splat_f32s(0.0); OUTPUTS]; INPUTS];
-        for j in 0..INPUTS {
-            let mut column = [simd.splat_f32s(0.0); INPUTS];
-            for i in 0..INPUTS {
-                column[i] = S::as_simd_f32s(&sums[(i * INPUTS + j) * step].0).0[v];
-            }
-            half[j] = outputs_of(simd, column);
-        }
-        for i in 0..OUTPUTS {
-            let mut row = [simd.splat_f32s(0.0); INPUTS];
-            for j in 0..INPUTS {
-                row[j] = half[j][i];
-            }
-            let row = outputs_of(simd, row);
+        let all = in_both_directions(
+            simd,
+            #[inline(always)]
+            |i, j| S::as_simd_f32s(&sums[(i * INPUTS + j) * step].0).0[v],
+            #[inline(always)]
+            |line| outputs_of(simd, line),
+        );
+        for (i, row) in all.iter().enumerate() {
             let Some(line) = y.get_mut(i * width + left..i * width + left + columns) else { continue };
             for j in 0..OUTPUTS {
                 let Some(y) = line.get_mut(j) else { continue };
