@@ -135,7 +135,6 @@ impl Panel {
             match group {
                 2 => spread::<2, C>(panels),
                 4 => spread::<4, C>(panels),
-                8 => spread::<8, C>(panels),
                 _ => {}
             }
         }

@@ -44,7 +44,7 @@ impl Form {
             return Form::Winograd;
         }
         let group = params.in_channels / params.groups;
-        if params.groups > 1 && params.in_channels == params.out_channels && matches!(group, 1 | 2 | 4 | 8) {
+        if params.groups > 1 && params.in_channels == params.out_channels && matches!(group, 1 | 2 | 4) {
             return Form::Groups;
         }
         Form::Blocks
