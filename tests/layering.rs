@@ -236,8 +236,8 @@ fn of_the_command_line(source: &str) -> Option<String> {
         (free && after.is_some_and(|c| c.is_ascii_lowercase())).then(|| source[at..].split_whitespace().next())?
     };
     let commands = [
-        "classify", "embed", "similar", "explain", "fit", "evaluate", "devices", "info", "verify", "profile", "pull",
-        "doctor",
+        "classify", "convert", "embed", "similar", "explain", "fit", "evaluate", "devices", "info", "verify",
+        "profile", "pull", "doctor",
     ];
     let command =
         || commands.map(|name| format!("residua {name}")).into_iter().find(|command| source.contains(command));

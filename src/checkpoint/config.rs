@@ -150,7 +150,8 @@ impl RawConfig {
         let in_first =
             self.downsample_in_bottleneck.map(|first| if first { StrideIn::OneByOne } else { StrideIn::ThreeByThree });
         structure.stride_in = in_first.or(structure.stride_in);
-        structure.layer1_stride = self.downsample_in_first_stage.map(|strides| 1 + usize::from(strides));
+        let layer1_stride = self.downsample_in_first_stage.map(|strides| 1 + usize::from(strides));
+        structure.layer1_stride = layer1_stride.or(structure.layer1_stride);
         Ok(structure)
     }
 

@@ -78,6 +78,7 @@ mod tests {
     use crate::{
         checkpoint::ModelConfig,
         image::{CropRounding, Filter},
+        structure::Structure,
     };
 
     #[test]
@@ -93,7 +94,7 @@ mod tests {
                 labels: &labels,
                 problem_type: ProblemType::MultiLabelClassification,
                 preprocess: &preprocess,
-                structure: "stem-pool=max,norm-eps=1e-3".into(),
+                structure: "stem-pool=max,layer1-stride=2,norm-eps=1e-3".into(),
                 license: Some("cc-by-nc-4.0"),
                 backbone: Some(backbone.clone()),
                 made: json!({"by": "a test"}),
@@ -104,7 +105,9 @@ mod tests {
             assert_eq!(config.preprocess.unwrap().preprocess(false), preprocess);
             assert_eq!(config.labels.as_ref(), Some(&labels));
             assert_eq!(config.problem_type, Some(ProblemType::MultiLabelClassification));
-            assert_eq!((config.structure.stem_pool, config.structure.norm_eps), (Some(true), Some(1e-3)));
+            let mut structure: Structure = "stem-pool=max,layer1-stride=2,norm-eps=1e-3".parse().unwrap();
+            structure.stated_in.clone_from(&config.structure.stated_in);
+            assert_eq!(config.structure, structure);
             assert_eq!((config.claims.classes, config.license.as_deref()), (Some(2), Some("cc-by-nc-4.0")));
         }
     }

@@ -70,6 +70,15 @@ impl OpenFile {
         Ok((OpenFile::Plain(Plain { path: path.into(), file, length, bytes }), header))
     }
 
+    /// Where it lies.
+    pub(super) fn path(&self) -> &Path {
+        match self {
+            OpenFile::Plain(file) => &file.path,
+            #[cfg(feature = "pth")]
+            OpenFile::Pickled(file) => file.path(),
+        }
+    }
+
     /// Whether it is a pickle.
     pub(super) fn is_pickled(&self) -> bool {
         match self {

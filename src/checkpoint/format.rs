@@ -6,8 +6,8 @@ use crate::{Error, Result};
 pub(super) const MAX_HEADER: u64 = 10_000_000;
 
 /// Pickles are read from files alone, and only by builds with the feature.
-const PICKLE: &str = "it is read from a file, by the command and by builds with the feature pth, which run none of its code; convert it \
-     with `residua convert`, or once with Python: safetensors.torch.save_file(torch.load(FILE, weights_only=True), 'model.safetensors')";
+const PICKLE: &str = "builds with the feature pth read it from a file, and run none of its code; or convert it once with Python: \
+     safetensors.torch.save_file(torch.load(FILE, weights_only=True), 'model.safetensors')";
 const EXPORTED: &str = "give the checkpoint that it was exported from as safetensors";
 const COMPRESSED: &str = "decompress it first";
 
@@ -37,7 +37,7 @@ pub(super) fn looks_like_safetensors(bytes: &[u8]) -> bool {
 fn foreign(name: &str, bytes: &[u8]) -> Option<(&'static str, &'static str)> {
     let marks: [(&[u8], &str, &str); 9] = [
         (b"PK\x03\x04", "a zip archive, as torch.save writes it", PICKLE),
-        (b"PK\x05\x06", "an empty zip archive", PICKLE),
+        (b"PK\x05\x06", "an empty zip archive", "it holds no tensors; fetch or save the file again"),
         (b"GGUF", "a GGUF file", EXPORTED),
         (b"version https://git-lfs", "a git-LFS pointer", "fetch the file itself with 'git lfs pull'"),
         (b"\x1f\x8b", "a gzip file", COMPRESSED),

@@ -20,6 +20,7 @@ mod preprocess_config;
 #[cfg(feature = "pth")]
 mod pth;
 mod published;
+mod respelled;
 #[cfg(not(target_family = "wasm"))]
 mod save;
 mod shards;
@@ -35,7 +36,7 @@ use std::{
     fmt,
     hash::Hasher,
     ops::Deref,
-    path::Path,
+    path::{Path, PathBuf},
     sync::{Arc, OnceLock},
 };
 
@@ -62,7 +63,7 @@ use crate::{Error, Result};
 /// The bytes of a safetensors file.
 enum Bytes {
     Given(Cow<'static, [u8]>),
-    Read(MmapMut),
+    Read { path: PathBuf, bytes: MmapMut },
 }
 
 impl Deref for Bytes {
@@ -71,7 +72,7 @@ impl Deref for Bytes {
     fn deref(&self) -> &[u8] {
         match self {
             Bytes::Given(bytes) => bytes,
-            Bytes::Read(bytes) => bytes,
+            Bytes::Read { bytes, .. } => bytes,
         }
     }
 }
@@ -202,7 +203,9 @@ impl Headers {
         for (number, file) in files.into_iter().enumerate() {
             let count = directory.tensors[first..].iter().take_while(|tensor| tensor.file == number).count();
             let own = &directory.tensors[first..first + count];
-            bytes.push(Arc::new(Bytes::Read(file.read(own, |position| wanted(first + position))?)));
+            let path = file.path().to_path_buf();
+            let read = file.read(own, |position| wanted(first + position))?;
+            bytes.push(Arc::new(Bytes::Read { path, bytes: read }));
             first += count;
         }
         Ok(Checkpoint::assemble(bytes, directory))
@@ -291,6 +294,17 @@ impl Checkpoint {
         let named =
             self.directory.entries.iter().map(move |(name, entry)| (Some(name.as_str()), stored(entry.position)));
         named.chain(self.directory.counters.iter().map(move |position| (None, stored(*position))))
+    }
+
+    /// The files that it was read from.
+    #[doc(hidden)]
+    pub fn paths(&self) -> impl Iterator<Item = &Path> {
+        let read = self.files.iter().filter_map(|file| match &**file {
+            Bytes::Read { path, .. } => Some(path.as_path()),
+            Bytes::Given(_) => None,
+        });
+        // The head of a model in two files is given to the weights of the other file.
+        read.chain([Path::new(self.name())])
     }
 
     /// The 64-bit FNV-1a hash of the file's bytes, of several files one after the other.

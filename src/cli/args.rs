@@ -136,6 +136,17 @@ IN holds a tensor \"input\" [N, C, H, W] f32, as many channels as the network re
         #[arg(long, value_name = "FILE.svg")]
         graph: Option<PathBuf>,
     },
+    /// Write a model as a safetensors file in torchvision's spelling
+    #[command(after_help = "Examples:
+  residua convert weights.pth -o converted.safetensors
+  residua convert weights.pth --part teacher -o teacher.safetensors
+  residua convert builtin --labels labels.txt -o named.safetensors
+
+The file has the network's tensors bit for bit, and says what no tensor shows, its class names, its
+preprocessing and its scores: as the model states them, or as the options do. It opens without these
+options. What does not belong to the network is left out: other networks, projectors, queues.
+No GPU is used.")]
+    Convert(Convert),
     /// Check every layer, precision and kernel against the reference loops
     #[command(after_help = "Examples:
   residua verify
@@ -216,8 +227,8 @@ HF_HUB_OFFLINE mean what they mean there.")]
 pub(crate) struct Model {
     /// builtin, a file, a folder, or a name or id on the hub
     ///
-    /// A file is a checkpoint in safetensors; a folder has model.safetensors and config.json. On the hub, a name such as resnet50 or an id
-    /// such as timm/resnet50.a1_in1k; @REVISION may follow.
+    /// A file is a checkpoint in safetensors, or as torch.save writes it; a folder has model.safetensors and config.json. On the hub, a name
+    /// such as resnet50 or an id such as timm/resnet50.a1_in1k; @REVISION may follow.
     #[arg(short, long, default_value = "builtin", value_name = "MODEL")]
     pub(crate) model: String,
 }
@@ -420,6 +431,15 @@ pub(crate) struct Explain {
     /// Also write the map as numbers to this file
     #[arg(long, value_name = "FILE")]
     pub(crate) json: Option<PathBuf>,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Convert {
+    #[command(flatten)]
+    pub(crate) model: NamedModel,
+    /// The checkpoint to write
+    #[arg(short, long, value_name = "OUT.safetensors")]
+    pub(crate) output: String,
 }
 
 #[derive(Debug, ClapArgs)]

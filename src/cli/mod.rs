@@ -21,8 +21,8 @@ use std::{
 pub(crate) use args::Args;
 use args::Command;
 use commands::{
-    classify, completions, devices, doctor, embed, evaluate, explain, fit, info, logits, preprocess, profile, pull,
-    similar, verify,
+    classify, completions, convert, devices, doctor, embed, evaluate, explain, fit, info, logits, preprocess, profile,
+    pull, similar, verify,
 };
 use outcome::{Outcome, Stop};
 use terminal::interrupt;
@@ -73,6 +73,7 @@ fn dispatch(args: &Args, out: &mut dyn Write) -> Outcome {
         Command::Logits(command) => logits::run(global, command),
         Command::Devices => devices::run(global, out),
         Command::Info { model, graph } => info::run(global, model.name(), graph.as_deref(), out),
+        Command::Convert(command) => convert::run(global, command, out),
         Command::Verify(command) => verify::run(global, command, out),
         Command::Profile(command) => profile::run(global, command, out),
         Command::Pull { model, option } => pull::run(global, model.as_ref().or(option.as_ref()), out),

@@ -1,16 +1,14 @@
-//! Classes of one's own: a network with another head, and the file that it is saved to.
+//! Classes of one's own: a network with another head.
 
-use std::path::Path;
-
-use serde_json::Value;
+mod file;
 
 use crate::{
     Classifier, Error, Labels, Result,
-    checkpoint::{Backbone, Description, ProblemType, Stored, save},
+    checkpoint::Stored,
     graph::{Graph, Op, Plain},
     labels::Scoring,
     learn::Head,
-    models::{self, Architecture},
+    models,
     network::Network,
 };
 
@@ -56,44 +54,6 @@ impl Classifier {
         model.labels = Labels::new(labels.into());
         model.scoring = if several || classes == 1 { Scoring::Sigmoid } else { Scoring::Softmax };
         Ok(self.with_network(Network::new(graph, checkpoint), model))
-    }
-
-    /// Writes the network to the file at `path`, whole or not at all: its weights as they are, and in its metadata class names,
-    /// preprocessing, scoring and what no tensor shows, so that it opens as it is here; and how it was `made`, for people. With a
-    /// `backbone` the file holds the head alone, and opens where that model is.
-    ///
-    /// # Errors
-    /// [`Error::Io`].
-    #[doc(hidden)]
-    pub fn save(&self, path: &Path, backbone: Option<Backbone>, made: Value) -> Result<()> {
-        let read = self.network().graph().tensors();
-        let head: Vec<&String> = read.iter().rev().take(2).map(|(name, _)| name).collect();
-        let stored = self.network().checkpoint().stored();
-        let kept =
-            stored.filter(|(name, _)| backbone.is_none() || name.is_some_and(|name| head.iter().any(|h| *h == name)));
-        let tensors: Vec<Stored<'_>> = kept.map(|(_, tensor)| tensor).collect();
-        let model = self.model();
-        let labels: Vec<String> = (0..model.classes).map(|class| model.labels.name(class)).collect();
-        // A head reads something in any case.
-        let stated =
-            model.structure.iter().filter(|property| (property.key, &*property.value) != ("global-pool", "none"));
-        let structure: Vec<String> = stated.map(|property| format!("{}={}", property.key, property.value)).collect();
-        let metadata = Description {
-            architecture: Architecture::by_name(&model.architecture).map(|_| model.architecture.as_str()),
-            labels: &labels,
-            problem_type: match model.scoring {
-                Scoring::Softmax => ProblemType::SingleLabelClassification,
-                Scoring::Sigmoid => ProblemType::MultiLabelClassification,
-                Scoring::Logits => ProblemType::Regression,
-            },
-            preprocess: &model.preprocess,
-            structure: structure.join(","),
-            license: model.license.as_deref(),
-            backbone,
-            made,
-        }
-        .metadata();
-        save(path, &tensors, &metadata)
     }
 }
 

@@ -72,6 +72,9 @@ fn every_example_of_the_help_runs() {
         labels.push_str(&format!("train/{class}/{photo}.png,{class}\n"));
     }
     folder.file("labels.csv", labels);
+    let pickle = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/pth/teacher.pth");
+    fs::copy(pickle, folder.path("weights.pth")).unwrap();
+    folder.file("labels.txt", "a\nb\nc\nd\ne\nf\ng\nh\ni\nj\n");
     let mut helps = vec![out(&residua(&["--help"]))];
     for command in commands() {
         let help = out(&residua(&[&command, "--help-all"]));

@@ -3,6 +3,7 @@
 mod bench;
 mod beside;
 mod classify;
+mod convert;
 mod devices;
 mod documentation;
 mod embed;

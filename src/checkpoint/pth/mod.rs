@@ -82,6 +82,11 @@ impl Pickled {
         Ok((Pickled { path: path.into(), tensors, length: end }, header))
     }
 
+    /// Where it lies.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// The bytes of the tensors at those positions that are `wanted`, each where the header says; zeros for all others.
     ///
     /// # Errors

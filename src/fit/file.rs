@@ -1,0 +1,78 @@
+//! The file that an open model is saved to: it opens as the model is.
+
+use std::{collections::BTreeMap, fs, io, path::Path};
+
+use serde_json::Value;
+
+use crate::{
+    Classifier, Error, Result,
+    checkpoint::{Backbone, Description, ProblemType, Stored, save},
+    labels::Scoring,
+    models::Architecture,
+};
+
+impl Classifier {
+    /// Writes the network to the file at `path`, whole or not at all: its weights as they are, and in its metadata class names,
+    /// preprocessing, scoring and what no tensor shows, so that it opens as it is here; and how it was `made`, for people. With a
+    /// `backbone` the file holds the head alone, and opens where that model is.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    #[doc(hidden)]
+    pub fn save(&self, path: &Path, backbone: Option<Backbone>, made: Value) -> Result<()> {
+        let read = self.network().graph().tensors();
+        let head: Vec<&String> = read.iter().rev().take(2).map(|(name, _)| name).collect();
+        let stored = self.network().checkpoint().stored();
+        let kept =
+            stored.filter(|(name, _)| backbone.is_none() || name.is_some_and(|name| head.iter().any(|h| *h == name)));
+        let tensors: Vec<Stored<'_>> = kept.map(|(_, tensor)| tensor).collect();
+        save(path, &tensors, &self.description(backbone, made))
+    }
+
+    /// As [`Classifier::save`], under the names that torchvision gives the tensors, and without what the network does not read: other
+    /// networks of its checkpoint, projectors, queues. Gives the number of tensors, and of the bytes of their values.
+    ///
+    /// # Errors
+    /// [`Error::Io`], also if `path` leads to a file that the model was read from.
+    #[doc(hidden)]
+    pub fn convert(&self, path: &Path, made: Value) -> Result<(usize, usize)> {
+        let checkpoint = self.network().checkpoint();
+        // A name of its own for the same file is replaced, and leaves the other name as it is: links are followed, hard ones are not.
+        let real = fs::canonicalize(path).ok();
+        if real.is_some() && checkpoint.paths().any(|read| fs::canonicalize(read).ok() == real) {
+            let reason = "the model is read from this file; give another name for the one to write";
+            return Err(Error::io(path, &io::Error::new(io::ErrorKind::InvalidInput, reason)));
+        }
+        let read = self.network().graph().tensors();
+        let tensors = checkpoint.respelled(|name| read.iter().any(|(tensor, _)| tensor == name));
+        save(path, &tensors, &self.description(None, made))?;
+        Ok((tensors.len(), tensors.iter().map(|tensor| tensor.bytes.len()).sum()))
+    }
+
+    /// What the file says of itself, for its metadata.
+    fn description(&self, backbone: Option<Backbone>, made: Value) -> BTreeMap<String, String> {
+        let model = self.model();
+        let labels: Vec<String> = (0..model.classes).map(|class| model.labels.name(class)).collect();
+        // A head reads something in any case.
+        let stated = model
+            .structure
+            .iter()
+            .filter(|property| model.classes == 0 || (property.key, &*property.value) != ("global-pool", "none"));
+        let structure: Vec<String> = stated.map(|property| format!("{}={}", property.key, property.value)).collect();
+        Description {
+            architecture: Architecture::by_name(&model.architecture).map(|_| model.architecture.as_str()),
+            labels: &labels,
+            problem_type: match model.scoring {
+                Scoring::Softmax => ProblemType::SingleLabelClassification,
+                Scoring::Sigmoid => ProblemType::MultiLabelClassification,
+                Scoring::Logits => ProblemType::Regression,
+            },
+            preprocess: &model.preprocess,
+            structure: structure.join(","),
+            license: model.license.as_deref(),
+            backbone,
+            made,
+        }
+        .metadata()
+    }
+}
