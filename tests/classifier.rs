@@ -208,6 +208,6 @@ fn a_network_of_ones_own_takes_the_weights_that_its_graph_names() {
     assert_eq!(own().open().unwrap_err().code(), "config.value");
     let few = weights.checkpoint("few", &graph.tensors()[..1]).unwrap();
     assert_eq!(own().checkpoint(few, None).open().unwrap_err().code(), "model.missing_tensor");
-    let four = Classifier::builder().graph(Graph::new(4)).checkpoint(checkpoint, None);
-    assert_eq!(four.open().unwrap_err().code(), "graph.shape");
+    let four = Classifier::builder().graph(Graph::new(4)).checkpoint(checkpoint, None).open().unwrap();
+    assert_eq!(four.infer(&photo).unwrap_err().code(), "graph.shape", "photos do not have four channels");
 }

@@ -20,7 +20,7 @@ fn bad_models_are_refused_by_code() {
         (folder.path("nowhere.safetensors"), "model.not_found"),
         (folder.file("cut.safetensors", &whole[..whole.len() - 1]), "model.truncated"),
         (folder.file("short.safetensors", &whole[..7]), "model.truncated"),
-        (folder.file("weights.pth", b"PK\x03\x04 archive/data.pkl"), "model.format"),
+        (folder.file("weights.pth", b"PK\x03\x04 archive/data.pkl"), "model.header"),
         (changed("missing.safetensors", &|name, _, _| name != "layer2.1.conv2.weight"), "model.missing_tensor"),
         (
             changed("shape.safetensors", &|name, shape, values| {

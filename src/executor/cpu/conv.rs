@@ -7,7 +7,8 @@ use pulp::{Arch, Simd, WithSimd};
 use super::{
     lanes::{LANES, Lanes, Source, Target, View, blocks, zeroed},
     panel::{Panel, Part},
-    threads::{Threads, cut, with_scratch},
+    scratch::with_scratch,
+    threads::{Threads, cut},
     tile::{self, Tile, TileSize},
     weights::{Affine, Packed},
 };

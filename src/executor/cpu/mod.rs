@@ -12,6 +12,7 @@ mod panel;
 mod peak;
 mod plan;
 mod pool;
+mod scratch;
 mod session;
 mod simd;
 mod store;

@@ -2,7 +2,6 @@
 //! parent's threads: there a network of the parent is computed by its caller, and one that is opened by threads of the fork's own.
 
 use std::{
-    cell::RefCell,
     collections::BTreeMap,
     ops::Range,
     panic::resume_unwind,
@@ -12,9 +11,6 @@ use std::{
 };
 
 use rayon::prelude::*;
-
-use super::lanes::{Lanes, out_of_memory};
-use crate::Result;
 
 /// By process and number.
 static POOLS: Mutex<BTreeMap<(u32, usize), Arc<Threads>>> = Mutex::new(BTreeMap::new());
@@ -104,42 +100,4 @@ impl Threads {
 /// `0..len` in so many parts of nearly the same size.
 pub(super) fn cut(len: usize, parts: usize) -> impl Iterator<Item = Range<usize>> {
     (0..parts).map(move |part| part * len / parts..(part + 1) * len / parts)
-}
-
-thread_local! {
-    static SCRATCH: RefCell<Vec<Lanes>> = const { RefCell::new(Vec::new()) };
-}
-
-/// Lanes that a thread keeps from one task to the next: a megabyte, which is what most tasks need at most.
-const KEPT: usize = (1 << 20) / size_of::<Lanes>();
-
-/// Lends this thread's own memory to `work`: so many lanes, with whatever was left in them. Call `arch.dispatch` inside of
-/// `work`: this function is not compiled for vector instructions.
-///
-/// # Errors
-/// [`Error::GpuMemory`](crate::Error::GpuMemory) if there is no memory for it.
-pub(super) fn with_scratch<T>(len: usize, work: impl FnOnce(&mut [Lanes]) -> T) -> Result<T> {
-    SCRATCH.with_borrow_mut(|scratch| {
-        if scratch.len() < len {
-            let more = len - scratch.len();
-            scratch.try_reserve_exact(more).map_err(|_| out_of_memory("inputs of a thread", len))?;
-            scratch.resize(len, Lanes::default());
-        }
-        let result = work(&mut scratch[..len]);
-        scratch.truncate(KEPT);
-        scratch.shrink_to(KEPT);
-        Ok(result)
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn memory_that_is_not_there_is_an_error_and_little_of_it_is_kept() {
-        assert_eq!(with_scratch(usize::MAX / 128, |_| ()).unwrap_err().code(), "gpu.oom");
-        assert_eq!(with_scratch(4 * KEPT, |scratch| scratch.len()).unwrap(), 4 * KEPT);
-        SCRATCH.with_borrow(|scratch| assert!(scratch.capacity() <= KEPT, "{}", scratch.capacity()));
-    }
 }

@@ -9,8 +9,9 @@ use pulp::{Arch, Simd, WithSimd};
 use super::{
     conv::Operands,
     lanes::{LANES, Lanes, Source, Target, blocks},
+    scratch::with_scratch,
     simd::{activate, sigmoid_all},
-    threads::{Threads, cut, with_scratch},
+    threads::{Threads, cut},
     tile::{self, Tile, TileSize},
     weights::Strip,
 };
