@@ -164,6 +164,7 @@ impl Classifier {
     }
 
     /// Another network on the same device, prepared for in the same way.
+    #[cfg(feature = "fit")]
     pub(crate) fn with_network(&self, network: Network, model: ModelInfo) -> Self {
         let Inner { executor, decode, notes, .. } = &*self.0;
         Classifier::new(executor.with_network(network), model, decode.clone(), notes.clone())

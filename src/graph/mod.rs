@@ -127,6 +127,7 @@ impl Graph {
     }
 
     /// The same network with a linear layer of `classes` rows, called `name`, for a head.
+    #[cfg(feature = "fit")]
     pub(crate) fn with_head(&self, name: &str, in_features: usize, classes: usize) -> Graph {
         let features = self.features();
         let mut graph = Graph { nodes: self.nodes[..=features.0].to_vec(), stages: self.stages.clone() };

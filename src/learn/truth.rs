@@ -54,14 +54,22 @@ impl Truth {
             return (0..self.of.len()).map(|image| image % folds).collect();
         }
         let counts = self.counts();
+        let mut order: Vec<usize> = Vec::new();
+        for &class in self.of.iter().flatten() {
+            if !order.contains(&class) {
+                order.push(class);
+            }
+        }
         let mut before = 0;
-        let mut left: Vec<std::vec::IntoIter<usize>> = Vec::new();
-        for count in counts {
-            // Sorted by class, the images of a class are those from `before` on; every `folds`-th of all is of a fold.
-            let of_fold = |fold: usize| (before..before + count).filter(|place| place % folds == fold).count();
-            let dealt = (0..folds).flat_map(|fold| std::iter::repeat_n(fold, of_fold(fold)));
-            left.push(dealt.collect::<Vec<_>>().into_iter());
-            before += count;
+        let mut left = vec![Vec::new().into_iter(); self.classes];
+        for class in order {
+            // With the classes in the order in which they first appear, the images of a class are those from `before` on; every `folds`-th of
+            // all is of a fold.
+            let places = before..before + counts[class];
+            let of_fold = |fold: usize| places.clone().filter(|place| place % folds == fold).count();
+            left[class] =
+                (0..folds).flat_map(|fold| std::iter::repeat_n(fold, of_fold(fold))).collect::<Vec<_>>().into_iter();
+            before = places.end;
         }
         self.of.iter().map(|classes| classes.first().and_then(|&class| left[class].next()).unwrap_or(0)).collect()
     }
@@ -73,9 +81,11 @@ mod tests {
 
     #[test]
     fn folds_are_those_of_scikit_learn() {
-        // StratifiedKFold(3) for y = [0, 0, 1, 0, 1, 1, 1, 0, 2, 2, 1]
-        let of = [0, 0, 1, 0, 1, 1, 1, 0, 2, 2, 1].map(|class| vec![class]);
-        let truth = Truth { classes: 3, several: false, of: of.into() };
-        assert_eq!(truth.folds(3), [0, 0, 0, 1, 1, 1, 2, 2, 0, 1, 2]);
+        // StratifiedKFold(3) for y = [0, 0, 1, 0, 1, 1, 1, 0, 2, 2, 1], and for the same classes under other numbers
+        for names in [[0, 1, 2], [2, 0, 1]] {
+            let of = [0, 0, 1, 0, 1, 1, 1, 0, 2, 2, 1].map(|class| vec![names[class]]);
+            let truth = Truth { classes: 3, several: false, of: of.into() };
+            assert_eq!(truth.folds(3), [0, 0, 0, 1, 1, 1, 2, 2, 0, 1, 2]);
+        }
     }
 }

@@ -33,7 +33,7 @@ const MOST_HEADS: usize = 4;
 /// Weights in memory, or files of which the headers have been read.
 pub(super) enum Weights {
     Memory(Checkpoint),
-    Files(Headers),
+    Files(Box<Headers>),
 }
 
 impl Weights {
@@ -72,7 +72,7 @@ impl Weights {
     pub(super) fn part(self, part: &str) -> Result<Self> {
         Ok(match self {
             Weights::Memory(checkpoint) => Weights::Memory(checkpoint.part(part)?),
-            Weights::Files(headers) => Weights::Files(headers.part(part)?),
+            Weights::Files(headers) => Weights::Files(Box::new(headers.part(part)?)),
         })
     }
 
@@ -177,7 +177,7 @@ impl Located {
         let is_head = backbone.is_some();
         let weights = match backbone {
             Some(backbone) => Weights::Memory(with_head(backbone, &file, headers.read()?, settings)?),
-            None => Weights::Files(headers),
+            None => Weights::Files(Box::new(headers)),
         };
         let mut located = Located::new(weights, file.display().to_string());
         located.notes.extend(pickled.then_some(Note::Pickled));

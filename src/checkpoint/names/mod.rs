@@ -198,7 +198,7 @@ impl<'a> Network<'a> {
             Some(branch) => name.starts_with(branch),
             None => name.starts_with(&other.prefix) && !name.starts_with(prefix),
         };
-        if self.others.iter().any(|other| elsewhere(other)) {
+        if self.others.iter().any(elsewhere) {
             return Place::Elsewhere;
         }
         let Some(rest) = name.strip_prefix(prefix) else {

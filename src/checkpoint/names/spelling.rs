@@ -113,7 +113,7 @@ fn from_bare_densenet(name: &str, before: &str) -> Option<String> {
     let is_part = |part: &&str| {
         child.strip_prefix(*part).is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit() || c == '_'))
     };
-    parts.iter().any(|part| is_part(&part)).then(|| {
+    parts.iter().any(is_part).then(|| {
         let whole = format!("features.{child}");
         from_old_densenet(&whole).unwrap_or(whole)
     })

@@ -25,8 +25,8 @@ pub(crate) struct FolderOptions {
     pub(crate) hidden: bool,
     /// Leave out files and folders that match this pattern (may be repeated)
     ///
-    /// * stands for a part of a name, ** for any folders, {a,b} for either. A pattern without / is compared with every name, one with / with
-    /// the path below the folder that was given.
+    /// In a pattern * stands for a part of a name, ** for any folders, {a,b} for either. A pattern without / is compared with every name,
+    /// one with / with the path below the folder that was given.
     #[arg(long, value_name = "GLOB")]
     pub(crate) exclude: Vec<Pattern>,
 }

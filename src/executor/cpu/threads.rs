@@ -12,6 +12,8 @@ use std::{
 
 use rayon::prelude::*;
 
+use crate::Result;
+
 /// By process and number.
 static POOLS: Mutex<BTreeMap<(u32, usize), Arc<Threads>>> = Mutex::new(BTreeMap::new());
 
