@@ -245,7 +245,7 @@ pub(crate) fn file(tensors: &[Stored]) -> Vec<u8> {
 /// A way to damage a file.
 #[derive(Debug, Clone)]
 pub(crate) enum Damage {
-    /// A tensor is missing.
+    /// A tensor other than the head's bias is missing.
     Drop(Index),
     /// One character of a tensor's name is changed.
     Rename(Index, Index, char),
@@ -295,7 +295,13 @@ impl Damage {
             weights.iter().copied().filter(|i| tensors[*i].name.ends_with("running_var")).collect();
         let mut harmless = false;
         match self {
-            Damage::Drop(t) => drop(tensors.remove(*t.get(&weights))),
+            Damage::Drop(t) => {
+                // A head may have no bias.
+                let is_norm = |bias: &str| tensors.iter().any(|tensor| tensor.name == format!("{bias}running_mean"));
+                let needed = |at: &&usize| tensors[**at].name.strip_suffix("bias").is_none_or(is_norm);
+                let needed: Vec<usize> = weights.iter().filter(needed).copied().collect();
+                tensors.remove(*t.get(&needed));
+            }
             Damage::Rename(t, at, c) => {
                 let name = &mut tensors[*t.get(&weights)].name;
                 let at = at.index(name.len());

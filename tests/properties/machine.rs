@@ -210,7 +210,7 @@ impl Machine<'_> {
                 self.read(x(step)?, layer.inputs[0])?;
                 return self.scratch(array(6, points(step) * tiles, c4)?, step.value, index);
             }
-            "conv2d_winograd_output" => {
+            "conv2d_winograd_output" | "conv2d_winograd_tiled_output" => {
                 self.exchanged(array(1, points(step) * tiles, oc4)?, step.value, index)?;
                 false
             }
