@@ -6,14 +6,16 @@ use std::ops::Range;
 use super::{
     lanes::{LANES, Lanes, blocks, zeroed},
     plan::Form,
-    winograd,
 };
 use crate::{
     Result,
     checkpoint::Checkpoint,
     graph::Conv2dParams,
-    network::{ConvWeights, Norm, output_affine, scale_shift},
+    network::{ConvWeights, Norm, WinogradTile, output_affine, scale_shift},
 };
+
+/// Winograd's transform of the weights.
+const TILE: WinogradTile = WinogradTile::Four;
 
 /// Output channels that a tile computes.
 #[derive(Debug, Clone, PartialEq)]
@@ -46,7 +48,7 @@ impl Layout {
         let taps = params.kernel * params.kernel;
         match form {
             Some(Form::Groups) => Layout::groups(params),
-            Some(Form::Winograd) => Layout::strips(params, LANES, strip, winograd::TILE.points()),
+            Some(Form::Winograd) => Layout::strips(params, LANES, strip, TILE.points()),
             Some(Form::Channels) => Layout::strips(params, 1, strip, taps),
             Some(Form::Blocks) | None => Layout::strips(params, LANES, strip, taps),
         }
@@ -177,7 +179,7 @@ fn pack_groups(source: &[f32], params: &Conv2dParams, affine: &[(f64, f64)], dat
 fn pack_winograd(source: &[f32], params: &Conv2dParams, affine: &[(f64, f64)], layout: &Layout, data: &mut [Lanes]) {
     for strip in &layout.strips {
         let matrices = &mut data[layout.of(strip)];
-        let (width, matrix) = (strip.outputs.len(), matrices.len() / winograd::TILE.points());
+        let (width, matrix) = (strip.outputs.len(), matrices.len() / TILE.points());
         for (at, block) in strip.outputs.clone().enumerate() {
             let outputs = block * LANES..((block + 1) * LANES).min(params.out_channels);
             for i in 0..params.in_channels {
@@ -188,7 +190,7 @@ fn pack_winograd(source: &[f32], params: &Conv2dParams, affine: &[(f64, f64)], l
                     of_tap.for_each(|(lanes, w)| lanes[o % LANES] = f64::from(*w) * affine[o].0);
                 }
                 let mut places = matrices[i * width + at..].iter_mut().step_by(matrix);
-                winograd::TILE.transform(kernels, |points| {
+                TILE.transform(kernels, |points| {
                     if let Some(place) = places.next() {
                         place.0 = points.map(|point| point as f32);
                     }

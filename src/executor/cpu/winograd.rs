@@ -1,6 +1,6 @@
 //! Winograd's minimal filtering F(4x4, 3x3) for 3x3 convolutions of stride 1 (Lavin and Gray 2015, "Fast Algorithms for Convolutional Neural
 //! Networks", section 4): patches of 6x6 inputs become 36 transformed ones, which tiles multiply, and 36 sums become 4x4 outputs. The
-//! points are those of [`WinogradTile::Four`].
+//! points are those of [`WinogradTile::Four`](crate::network::WinogradTile::Four).
 
 use std::ops::Range;
 
@@ -15,17 +15,12 @@ use super::{
     tile::{self, Tile, TileSize},
     weights::Strip,
 };
-use crate::{
-    Result,
-    network::{Activation, WinogradTile},
-};
+use crate::{Result, network::Activation};
 
 /// Rows and columns of outputs of a patch.
 const OUTPUTS: usize = 4;
 /// Rows and columns of its inputs.
 const INPUTS: usize = OUTPUTS + 2;
-/// The transform of the weights.
-pub(super) const TILE: WinogradTile = WinogradTile::Four;
 /// Transformed inputs of a patch.
 const POINTS: usize = INPUTS * INPUTS;
 
