@@ -161,7 +161,7 @@ fn sums<S: Simd, const C: usize, const P: usize, const N: usize>(
     let mut sums = [vectors::<S, N>(bias)[0]; P];
     let terms = vectors::<S, N>(weights).as_chunks::<C>().0;
     for (&offset, terms) in offsets.iter().zip(terms) {
-        let x: &[[f32; C]; P] = x[offset as usize..][..P].try_into().expect("as many");
+        let x: &[[f32; C]; P] = x[offset as usize..][..P].try_into().expect("a slice of P vectors");
         for (c, weights) in terms.iter().enumerate() {
             for p in 0..P {
                 let x = simd.splat_f32s(x[p][c]);
@@ -186,7 +186,7 @@ fn own_sums<S: Simd, const P: usize, const N: usize>(
     let mut sums = [vectors::<S, N>(bias)[0]; P];
     let x = S::as_simd_f32s(x).0.as_chunks::<N>().0;
     for (&offset, weights) in offsets.iter().zip(vectors::<S, N>(weights)) {
-        let x: &[[S::f32s; N]; P] = x[offset as usize..][..P].try_into().expect("as many");
+        let x: &[[S::f32s; N]; P] = x[offset as usize..][..P].try_into().expect("a slice of P vectors");
         for p in 0..P {
             for n in 0..N {
                 sums[p][n] = simd.mul_add_e_f32s(x[p][n], weights[n], sums[p][n]);
