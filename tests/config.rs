@@ -72,7 +72,7 @@ fn published_weights_are_known_by_their_name() {
     let text =
         fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/timm_recipes.json")).unwrap();
     let rows: BTreeMap<String, Recipe> = serde_json::from_str(&text).unwrap();
-    assert_eq!(rows.len(), 136);
+    assert_eq!(rows.len(), 198);
     for (weights, (size, crop_pct, filter, test_size, test_crop_pct, mean)) in rows {
         let (architecture, _) = weights.split_once('.').unwrap();
         let at = |size, crop_pct| square(size, (size as f64 / crop_pct) as usize);
@@ -88,7 +88,13 @@ fn published_weights_are_known_by_their_name() {
     }
     let torchvision = published("resnet50-11ad3fa6.pth", "resnet50").unwrap();
     assert_eq!((torchvision.framing, torchvision.filter), (square(224, 232), Filter::Bilinear));
+    let swag = published("regnet_y_16gf_swag-43afe44d.pth", "regnety_160").unwrap();
+    assert_eq!((swag.framing, swag.filter), (square(384, 384), Filter::Bicubic));
+    let second = published("regnet_y_400mf-e6988f5f.pth", "regnety_004").unwrap();
+    assert_eq!((second.framing, second.filter), (square(224, 232), Filter::Bilinear));
     for (path, architecture) in [
+        ("regnet_y_400mf-c65dace8.pth", "regnety_004"),
+        ("regnet_y_400mf-e6988f5f.pth", "regnety_002"),
         ("resnet50-0676ba61.safetensors", "resnet50"),
         ("resnet50.a1_in1k.safetensors", "resnet18"),
         ("wide_resnet50_2.tv2_in1k.safetensors", "resnet50"),

@@ -11,7 +11,7 @@ use residua::{
 };
 
 /// Networks that together have nearly every feature that is read off tensors.
-const EVERY_FEATURE: [&str; 8] = [
+const EVERY_FEATURE: [&str; 13] = [
     "resnet18",
     "resnet50",
     "resnext50_32x4d",
@@ -20,6 +20,11 @@ const EVERY_FEATURE: [&str; 8] = [
     "cifar_densenet_bc_100_12",
     "seresnext26t_32x4d",
     "ecaresnet26t",
+    "regnetx_002",
+    "regnety_002",
+    "regnetz_005",
+    "regnetv_040",
+    "regnetv_064",
 ];
 
 fn shapes(name: &str) -> Shapes {
@@ -252,7 +257,9 @@ fn every_single_missing_tensor_is_noticed() {
                 }
                 Err(Error::UnknownArchitecture { .. }) if tensor == "conv1.weight" => {}
                 // A head may have no bias.
-                Ok(other) if ["fc.bias", "linear.bias", "classifier.bias"].contains(&tensor.as_str()) => {
+                Ok(other)
+                    if ["fc.bias", "linear.bias", "classifier.bias", "head.fc.bias"].contains(&tensor.as_str()) =>
+                {
                     assert_eq!(other.graph().tensors().len(), rest.len());
                 }
                 other => panic!("{name} without {tensor}: {other:?}"),
@@ -276,7 +283,8 @@ fn every_single_wrong_extent_is_noticed() {
                 }
             }
             others.retain(|other| other != shape);
-            let stem = ["features.conv0.weight", "conv1.weight", "conv1.0.weight"].contains(&tensor.as_str());
+            let stems = ["features.conv0.weight", "conv1.weight", "conv1.0.weight", "stem.conv.weight", "stem.weight"];
+            let stem = stems.contains(&tensor.as_str());
             for other in others {
                 let mut changed = all.clone();
                 changed.insert(tensor.clone(), other.clone());
@@ -287,6 +295,8 @@ fn every_single_wrong_extent_is_noticed() {
                         if named.starts_with("fc.") && tensor == "fc.weight" => {}
                     Err(Error::TensorShape { tensor: named, .. })
                         if named.starts_with("linear.") && tensor == "linear.weight" => {}
+                    Err(Error::TensorShape { tensor: named, .. })
+                        if named.starts_with("head.fc.") && tensor == "head.fc.weight" => {}
                     Err(Error::TensorShape { tensor: named, .. })
                         if named.starts_with("classifier.") && tensor == "classifier.weight" => {}
                     Err(Error::UnknownArchitecture { .. }) if stem => {}
@@ -341,6 +351,31 @@ fn look_alikes_are_refused_by_name() {
     let mut grouped_norms = shapes("resnet50");
     grouped_norms.retain(|name, _| !name.contains(".running_"));
     assert!(unknown(&grouped_norms).contains("group normalisation"));
+}
+
+#[test]
+fn regnets_that_only_resemble_a_supported_one() {
+    let mut grouped_norms = shapes("regnety_002");
+    grouped_norms.retain(|name, _| !name.contains(".running_"));
+    assert!(unknown(&grouped_norms).contains("group normalisation"));
+    // A convolution without a norm before or after it has no place in either form.
+    let mut extra = shapes("regnetv_040");
+    extra.insert("s1.b1.conv1.bias".into(), vec![128]);
+    assert!(matches!(detect(&extra), Err(Error::UnexpectedTensor { count: 1, .. })));
+    let mut other = shapes("regnety_002");
+    other.retain(|name, _| !name.starts_with("s4.b7."));
+    assert_eq!(detect(&other).unwrap().name(), "regnety [1,1,4,6] of [24,56,152,368] channels in groups of 8");
+}
+
+/// Where no block has a convolution in its way around, blocks that change the shape have none, and end in no activation.
+#[test]
+fn regnetz_is_told_by_its_ways_around() {
+    let adds = |name: &str| {
+        let graph = Architecture::by_name(name).unwrap().graph();
+        let blocks = graph.nodes().iter().filter(|node| node.name.ends_with(".conv3.conv")).count();
+        (blocks, graph.nodes().iter().filter(|node| node.op == Op::Add).count())
+    };
+    assert_eq!((adds("regnetz_005"), adds("regnety_002")), ((21, 17), (13, 13)));
 }
 
 #[test]

@@ -109,6 +109,11 @@ networks! {
     densenet161: 1;
     densenet169: 1;
     densenet201: 1;
+    regnetx_002: 2;
+    regnety_002: 2;
+    regnetz_005: 2;
+    regnetv_040: 1;
+    regnetv_064: 1;
     cifar_resnet20a: 2;
     cifar_resnet20b: 2;
     cifar_resnet32a: 2;
@@ -140,21 +145,25 @@ fn in_the_spelling_of_transformers() {
 #[test]
 fn inputs_of_other_sizes() {
     let machine = machine();
-    let cases: [(&str, [usize; 3]); 9] = [
+    let cases: [(&str, [usize; 3]); 11] = [
         ("resnet18", [3, 160, 192]),
         ("resnet26", [1, 197, 231]),
         ("resnext50_32x4d", [1, 97, 131]),
         ("densenet121", [1, 97, 131]),
         ("seresnext26t_32x4d", [3, 64, 97]),
         ("ecaresnet26t", [2, 97, 64]),
+        ("regnety_002", [2, 97, 64]),
+        ("regnetz_005", [1, 75, 97]),
         ("resnet50d", [1, 97, 131]),
         ("cifar_resnet20a", [3, 37, 29]),
         ("cifar_densenet_bc_100_12", [2, 29, 37]),
     ];
     for (name, [n, h, w]) in cases {
         let graph = Architecture::by_name(name).unwrap().graph();
-        let last = if graph.tensors().iter().any(|(name, _)| name.ends_with("bn3.weight")) { "bn3" } else { "bn2" };
-        let weights = Synthetic { salt: "sizes".into(), damped: Some(format!("{last}.weight")), damp: 0.3 };
+        let ends = |end: &str| graph.tensors().iter().any(|(name, _)| name.ends_with(end));
+        let last = ["conv3.bn", "bn3", "bn2"].into_iter().find(|norm| ends(&format!("{norm}.weight")));
+        let damped = last.map(|norm| format!("{norm}.weight"));
+        let weights = Synthetic { salt: "sizes".into(), damped, damp: 0.3 };
         let checkpoint = weights.checkpoint(name, &graph.tensors()).unwrap();
         let input = Tensor::new(Shape::new(n, 3, h, w), weights.input([n, 3, h, w]));
         let expected = reference::logits(&graph, &checkpoint, &input).unwrap();
@@ -170,9 +179,17 @@ fn inputs_of_other_sizes() {
 fn f16_storage() {
     let machine = machine();
     let executors = || machine.executors.iter().filter(|executor| executor.stored == StorageType::F16);
-    for name in
-        ["resnet18", "cifar_resnet56a", "densenet121", "resnext50_32x4d", "seresnet50", "resnet50d", "ecaresnet26t"]
-    {
+    for name in [
+        "resnet18",
+        "cifar_resnet56a",
+        "densenet121",
+        "resnext50_32x4d",
+        "seresnet50",
+        "resnet50d",
+        "ecaresnet26t",
+        "regnety_002",
+        "regnetz_005",
+    ] {
         let golden = Golden::load(name);
         let graph = Architecture::by_name(name).unwrap().graph();
         let checkpoint = golden.synthetic().checkpoint(name, &graph.tensors()).unwrap();

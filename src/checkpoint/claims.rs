@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::json::parse;
+use super::{config::MODEL_TYPES, json::parse};
 use crate::labels::forms;
 
 /// What a configuration says of the tensors that it belongs to: they can be compared with it.
@@ -25,7 +25,7 @@ pub struct Claims {
     pub hidden_sizes: Option<Vec<usize>>,
     /// Channels that the stem yields in transformers (`embedding_size`).
     pub embedding_size: Option<usize>,
-    /// Kind of block in transformers (`layer_type`): `basic` or `bottleneck`.
+    /// Kind of block in transformers (`layer_type`): `basic` or `bottleneck`, of a RegNet `x` or `y`.
     pub layer_type: Option<String>,
 }
 
@@ -68,8 +68,9 @@ impl Claims {
             let listed = names.as_array().map(Vec::len).or_else(|| names.as_object().map(Map::len))?;
             forms::names(names).ok().map(|names| names.len()).filter(|count| *count == listed)
         };
-        // Only transformers' ResNet means by these fields what its code does.
-        let resnet = |key: &str| fields.get(key).filter(|_| fields.get("model_type") == Some(&"resnet".into()));
+        // Only these networks of transformers mean by these fields what their code does.
+        let known = fields.get("model_type").and_then(Value::as_str).is_some_and(|kind| MODEL_TYPES.contains(&kind));
+        let resnet = |key: &str| fields.get(key).filter(|_| known);
         Claims {
             architecture: either("architecture").and_then(text),
             model_type: fields.get("model_type").and_then(text),

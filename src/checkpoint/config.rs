@@ -22,6 +22,12 @@ use crate::{
 /// Key of a checkpoint's metadata under which it may carry its own configuration.
 pub(super) const METADATA_KEY: &str = "config";
 
+/// The networks of transformers that are supported, by what it calls them.
+pub(crate) const MODEL_TYPES: [&str; 2] = ["resnet", "regnet"];
+
+/// The same and what wraps others, for messages.
+pub(crate) const SUPPORTED_TYPES: &str = "resnet, regnet and timm_wrapper are supported";
+
 /// What is known of a model besides its weights. The weights win: a configuration may speak of other classes than the
 /// head has.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -130,8 +136,9 @@ impl RawConfig {
     /// Refuses what transformers can configure and the names and shapes of the tensors do not show.
     fn check_transformers(&self, place: &str) -> Result<()> {
         match self.model_type.as_deref() {
-            None | Some("resnet" | "timm_wrapper") => {}
-            Some(other) => return Err(invalid(place, "model_type", other, "resnet and timm_wrapper are supported")),
+            None | Some("timm_wrapper") => {}
+            Some(known) if MODEL_TYPES.contains(&known) => {}
+            Some(other) => return Err(invalid(place, "model_type", other, SUPPORTED_TYPES)),
         }
         Ok(())
     }
@@ -143,9 +150,12 @@ impl RawConfig {
         self.model_args.as_ref().map_or(Ok(()), |args| args.state(place, &mut structure))?;
         self.residua.as_ref().map_or(Ok(()), |own| own.state(&mut structure))?;
         if let Some(name) = &self.hidden_act {
-            // Between the convolutions of a block transformers has ReLU all the same.
             structure.activation = Some(timm::activation(place, "hidden_act", name)?);
-            structure.block_activation = Some(Activation::Relu);
+            // Between the convolutions of a ResNet's block transformers has ReLU all the same, and so has a RegNet's gate.
+            match self.model_type.as_deref() {
+                Some("regnet") => structure.gate_activation = Some(Activation::Relu),
+                _ => structure.block_activation = Some(Activation::Relu),
+            }
         }
         let in_first =
             self.downsample_in_bottleneck.map(|first| if first { StrideIn::OneByOne } else { StrideIn::ThreeByThree });

@@ -1,7 +1,7 @@
 //! Preprocessing of published weights, for a file that lies without its configuration under the name that its authors
 //! gave it.
 //!
-//! Sources: timm 1.0.31, in `weights/timm_recipes.csv`; torchvision 0.29.2, `models/resnet.py`.
+//! Sources: timm 1.0.31, in `weights/timm_recipes.csv`; torchvision 0.29.2, `models/resnet.py` and `models/regnet.py`.
 
 use super::{
     preprocess_config::PreprocessConfig,
@@ -22,6 +22,31 @@ const TORCHVISION_232: [&str; 8] = [
     "wide_resnet50_2-9ba9bcbe",
     "wide_resnet101_2-d733dc28",
     "resnext101_64x4d-173b62eb",
+];
+
+/// Files of torchvision's RegNets, each with the network in timm's name, the rows and columns of the input and the shorter side before
+/// the crop. Where both are the same it is bicubic.
+const TORCHVISION_REGNET: [(&str, &str, i64, i64); 20] = [
+    ("regnet_x_400mf-62229a5f", "regnetx_004_tv", 224, 232),
+    ("regnet_x_800mf-94a99ebd", "regnetx_008", 224, 232),
+    ("regnet_x_1_6gf-a12f2b72", "regnetx_016", 224, 232),
+    ("regnet_x_3_2gf-7071aa85", "regnetx_032", 224, 232),
+    ("regnet_x_8gf-2b70d774", "regnetx_080", 224, 232),
+    ("regnet_x_16gf-ba3796d7", "regnetx_160", 224, 232),
+    ("regnet_x_32gf-6eb8fdc6", "regnetx_320", 224, 232),
+    ("regnet_y_400mf-e6988f5f", "regnety_004", 224, 232),
+    ("regnet_y_800mf-58fc7688", "regnety_008_tv", 224, 232),
+    ("regnet_y_1_6gf-0d7bc02a", "regnety_016", 224, 232),
+    ("regnet_y_3_2gf-9180c971", "regnety_032", 224, 232),
+    ("regnet_y_8gf-dc2b1b54", "regnety_080_tv", 224, 232),
+    ("regnet_y_16gf-3e4a00f9", "regnety_160", 224, 232),
+    ("regnet_y_16gf_swag-43afe44d", "regnety_160", 384, 384),
+    ("regnet_y_16gf_lc_swag-f3ec0043", "regnety_160", 224, 224),
+    ("regnet_y_32gf-8db6d4b5", "regnety_320", 224, 232),
+    ("regnet_y_32gf_swag-04fdfa75", "regnety_320", 384, 384),
+    ("regnet_y_32gf_lc_swag-e1583746", "regnety_320", 224, 224),
+    ("regnet_y_128gf_swag-c8ce3e52", "regnety_1280", 384, 384),
+    ("regnet_y_128gf_lc_swag-cbe8ce12", "regnety_1280", 224, 224),
 ];
 
 /// How the names of files of weights end.
@@ -60,6 +85,16 @@ pub fn published(path: &str, architecture: &str) -> Option<PreprocessConfig> {
             ..PretrainedCfg::default()
         };
         return timm::preprocess(&format!("the name: timm's {architecture}.{tag}"), &cfg).ok();
+    }
+    if let Some((file, _, side, shorter)) = TORCHVISION_REGNET.iter().find(|row| row.1 == architecture && named(row.0))
+    {
+        let cfg = PretrainedCfg {
+            input_size: Some(vec![3, *side, *side]),
+            crop_pct: Some(*side as f64 / *shorter as f64),
+            interpolation: Some(if side == shorter { "bicubic" } else { "bilinear" }.into()),
+            ..PretrainedCfg::default()
+        };
+        return timm::preprocess(&format!("the name: torchvision's {file}"), &cfg).ok();
     }
     let file = TORCHVISION_232.iter().find(|file| named(file) && file.starts_with(&format!("{architecture}-")))?;
     let cfg = PretrainedCfg {

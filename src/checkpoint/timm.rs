@@ -63,6 +63,7 @@ pub(super) struct ModelArgs {
     act_layer: Option<String>,
     aa_layer: Option<String>,
     norm_layer: Option<String>,
+    linear_out: Option<bool>,
     #[serde(alias = "bn_eps", alias = "batch_norm_eps")]
     norm_eps: Option<f64>,
 }
@@ -78,6 +79,9 @@ impl ModelArgs {
         }
         if let Some(norm) = self.norm_layer.as_deref().filter(|norm| !is_batch_norm(norm)) {
             return Err(invalid(place, "norm_layer", norm, "only batch normalisation is supported"));
+        }
+        if let Some(linear) = self.linear_out {
+            return Err(invalid(place, "linear_out", linear, "only what goes with the network's name is supported"));
         }
         if let Some(pool) = self.global_pool.as_deref() {
             let known = if pool.is_empty() { Some(GlobalPool::None) } else { GlobalPool::parse(pool) };

@@ -102,7 +102,7 @@ pub(super) fn preprocess(text: &str, model_type: Option<&str>) -> Result<Preproc
     if let Some(other) = name.filter(|name| OTHERS.contains(name)) {
         return Err(invalid(place, "image_processor_type", other, "ConvNext, ViT, DeiT, CLIP and Bit are supported"));
     }
-    let name = name.or_else(|| (model_type == Some("resnet")).then_some("ConvNext"));
+    let name = name.or_else(|| matches!(model_type, Some("resnet" | "regnet")).then_some("ConvNext"));
     Processor { place, kind: KINDS.iter().find(|kind| Some(kind.name) == name), raw }.read()
 }
 

@@ -74,6 +74,7 @@ pub(crate) struct Global {
     /// norm-eps=1e-5: what batch normalisation adds to the variance.
     /// activation=relu|leaky_relu:0.01|silu|gelu|hard_swish|elu|...: the names of timm, torch and transformers.
     /// block-activation=...: the one between the convolutions of a block, where that is another.
+    /// gate-activation=...: the one between the layers of squeeze-and-excitation, where that is another.
     /// head-activation=...: the one between the linear layers of a head.
     /// head=none: the head is left out, so that the network ends in its features.
     #[arg(long, global = true, value_name = "KEY=VALUE,...", verbatim_doc_comment, hide_short_help = true)]

@@ -63,8 +63,9 @@ fn head_name(graph: &Graph) -> String {
     if matches!(last.op, Op::Plain { op: Plain::Linear { .. }, .. }) {
         return last.name.clone();
     }
-    let is_densenet = graph.tensors().iter().any(|(name, _)| name.starts_with("features."));
-    if is_densenet { "classifier" } else { "fc" }.into()
+    let starts = |module: &str| graph.tensors().iter().any(|(name, _)| name.starts_with(module));
+    let heads = [("features.", "classifier"), ("stem.", "head.fc")];
+    heads.into_iter().find(|(module, _)| starts(module)).map_or("fc", |(_, head)| head).into()
 }
 
 /// The names of a head's tensors as the network's file spells them.

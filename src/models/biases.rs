@@ -49,6 +49,8 @@ fn norm_of(conv: &str) -> Option<String> {
         // A dense layer begins with its first norm.
         (front, "conv1") if front.starts_with("features.") => Some(name("norm2".into())),
         (front, _) if front.starts_with("features") => None,
+        // In the spelling of timm's RegNets.
+        (_, "conv") => Some(name("bn".into())),
         (_, last) => match last.strip_prefix("conv") {
             Some(number) => Some(name(format!("bn{number}"))),
             None => last.parse::<u16>().ok().map(|number| name((number + 1).to_string())),
@@ -83,5 +85,6 @@ mod tests {
             "features.denseblock1.denselayer2.norm2"
         );
         assert_eq!(norm_of("features.transition1.conv"), None);
+        assert_eq!(norm_of("s1.b1.downsample.conv").unwrap(), "s1.b1.downsample.bn");
     }
 }

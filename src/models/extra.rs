@@ -73,8 +73,8 @@ const HOLDERS: [&str; 6] = ["module", "_orig_mod", "model", "backbone", "timm_mo
 /// Modules that may be a head of the network itself, under a name that another head of it has too: left out only if that is asked for.
 const DOUBTFUL: [&str; 3] = ["decoder", "head", "heads"];
 
-/// Modules that heads are in torchvision's spelling.
-const HEADS: [&str; 3] = ["fc", "linear", "classifier"];
+/// Modules that heads are in torchvision's spelling, and in timm's.
+const HEADS: [&str; 4] = ["fc", "linear", "classifier", "head"];
 
 /// The names in `extra` that lie beside the network of `graph` (heads, projectors, queues, copies, states of training), and those that
 /// lie inside one of its modules, or are one more.

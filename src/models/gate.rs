@@ -7,13 +7,13 @@ use super::{
     Shapes,
     majority::{most_frequent, rows},
 };
-use crate::graph::{Conv2dParams, Graph, Op, Plain, ValueId};
+use crate::graph::{Activation, Conv2dParams, Graph, Op, Plain, ValueId};
 
 /// How the gates of a block are computed from the means of its channels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Gate {
-    /// Two layers with ReLU between them and a sigmoid after them.
+    /// Two layers with an activation between them, usually ReLU, and a sigmoid after them.
     SqueezeExcite {
         /// Channels between the two layers.
         squeeze: usize,
@@ -39,14 +39,23 @@ impl Gate {
         Gate::Eca { kernel: (half | 1).max(3) }
     }
 
-    /// Appends the gate of a `block` to its value `x` of so many channels.
-    pub(super) fn push(self, graph: &mut Graph, block: &str, channels: usize, x: ValueId) -> ValueId {
+    /// Appends the gate of a `block` to its value `x` of so many channels, with this activation between its layers.
+    pub(super) fn push(
+        self,
+        graph: &mut Graph,
+        block: &str,
+        channels: usize,
+        activation: Activation,
+        x: ValueId,
+    ) -> ValueId {
         let part = |part: &str| format!("{block}.se.{part}");
         let mean = graph.push(part("mean"), Plain::GlobalAvgPool, &[x]);
         let gate = match self {
             Gate::SqueezeExcite { squeeze } => {
-                let y = pointwise(graph, part("fc1"), Conv2dParams::pointwise(channels, squeeze), mean);
-                let y = graph.push(part("relu"), Op::Relu, &[y]);
+                let mut y = pointwise(graph, part("fc1"), Conv2dParams::pointwise(channels, squeeze), mean);
+                if let Some(op) = Op::activation(activation) {
+                    y = graph.push(part("act"), op, &[y]);
+                }
                 let y = pointwise(graph, part("fc2"), Conv2dParams::pointwise(squeeze, channels), y);
                 graph.push(part("gate"), Op::Sigmoid, &[y])
             }

@@ -12,7 +12,11 @@ mod foreign;
 mod gate;
 mod head;
 mod majority;
+mod outline;
 mod properties;
+mod regnet;
+mod regnet_detect;
+mod regnet_table;
 mod resnet;
 mod resnet_detect;
 mod resnet_table;
@@ -27,6 +31,7 @@ pub(crate) use foreign::task;
 pub use gate::Gate;
 pub use head::{Head, HeadLayer};
 pub use properties::Properties;
+pub use regnet::{RegNet, RegNetBlock};
 pub use resnet::{Block, BlockKind, ResNet, Shortcut, Stem};
 pub use stated::Property;
 pub use unsupported::{Named, check_declared, is_foreign, named};
@@ -47,6 +52,8 @@ pub enum Architecture {
     ResNet(ResNet),
     /// DenseNet and the CIFAR DenseNets.
     DenseNet(DenseNet),
+    /// RegNet X, Y, Z and V.
+    RegNet(RegNet),
 }
 
 impl Architecture {
@@ -90,6 +97,9 @@ impl Architecture {
             return Self::of_tensors(model, &body.map(|(name, shape)| (name.clone(), shape.clone())).collect(), false);
         }
         let unknown = |reason| Error::UnknownArchitecture { model: model.into(), reason };
+        if regnet_detect::resembles(shapes) {
+            return regnet_detect::read(shapes).map(Architecture::RegNet).map_err(unknown);
+        }
         let ours = densenet_detect::resembles(shapes) || resnet_detect::resembles(shapes);
         let family = if ours { None } else { foreign::family(shapes) };
         if let Some(family) = family {
@@ -148,12 +158,13 @@ impl Architecture {
     /// The architecture of a name out of [`Architecture::names`].
     pub fn by_name(name: &str) -> Option<Self> {
         let densenet = || densenet_table::by_name(name).map(Architecture::DenseNet);
-        resnet_table::by_name(name).map(Architecture::ResNet).or_else(densenet)
+        let regnet = || regnet_table::by_name(name).map(Architecture::RegNet);
+        resnet_table::by_name(name).map(Architecture::ResNet).or_else(densenet).or_else(regnet)
     }
 
     /// The names that [`Architecture::by_name`] knows.
     pub fn names() -> Vec<String> {
-        resnet_table::names().into_iter().chain(densenet_table::names()).collect()
+        resnet_table::names().into_iter().chain(densenet_table::names()).chain(regnet_table::names()).collect()
     }
 
     /// The name, if it is a known one whatever the classes; otherwise a description.
@@ -161,6 +172,7 @@ impl Architecture {
         match self {
             Architecture::ResNet(net) => resnet_table::name(net),
             Architecture::DenseNet(net) => densenet_table::name(net),
+            Architecture::RegNet(net) => regnet_table::name(net),
         }
     }
 
@@ -169,18 +181,20 @@ impl Architecture {
         let head = match &mut self {
             Architecture::ResNet(net) => &mut net.head,
             Architecture::DenseNet(net) => &mut net.head,
+            Architecture::RegNet(net) => &mut net.head,
         };
         *head = head.take().map(|head| head.with_classes(classes));
         self
     }
 
     /// The network as nodes; the last one yields the logits `[N, classes, 1, 1]`, or the pooled features if there is
-    /// no head. Stages are marked under the names of torchvision's modules: `maxpool`, `layer1` to `layer4` or
-    /// `features.pool0`, `features.denseblock1`, `features.transition1` and so on, and `avgpool`.
+    /// no head. Stages are marked under the names of torchvision's modules, of a RegNet timm's: `maxpool`, `layer1` to `layer4`,
+    /// `features.pool0`, `features.denseblock1`, `features.transition1` and so on, or `stem`, `s1` to `s4`, and `avgpool`.
     pub fn graph(&self) -> Graph {
         match self {
             Architecture::ResNet(net) => resnet::graph(net),
             Architecture::DenseNet(net) => densenet::graph(net),
+            Architecture::RegNet(net) => regnet::graph(net),
         }
     }
 
@@ -194,6 +208,7 @@ impl Architecture {
         match self {
             Architecture::ResNet(net) => net.head.as_ref(),
             Architecture::DenseNet(net) => net.head.as_ref(),
+            Architecture::RegNet(net) => net.head.as_ref(),
         }
     }
 
@@ -209,6 +224,7 @@ impl Architecture {
         match self {
             Architecture::ResNet(net) => &net.properties,
             Architecture::DenseNet(net) => &net.properties,
+            Architecture::RegNet(net) => &net.properties,
         }
     }
 
@@ -222,6 +238,7 @@ impl Architecture {
                 let before = net.transitions.last().unwrap_or(&net.stem_channels);
                 before + net.growth * net.blocks.last().unwrap_or(&0)
             }
+            Architecture::RegNet(net) => net.channels(),
         }
     }
 
@@ -303,9 +320,9 @@ impl Architecture {
 
 /// The supported networks, for messages.
 fn supported() -> String {
-    let resnets = resnet_table::SUPPORTED;
+    let (resnets, regnets) = (resnet_table::SUPPORTED, regnet_table::SUPPORTED);
     format!(
-        "{resnets}, and DenseNet, in the spellings of torchvision, timm and transformers, and the CIFAR ResNets and DenseNets"
+        "{resnets}, DenseNet, and {regnets}, in the spellings of torchvision, timm and transformers, and the CIFAR ResNets and DenseNets"
     )
 }
 

@@ -26,6 +26,8 @@ pub struct Properties {
     pub activation: Activation,
     /// What follows the convolutions of a block but the last.
     pub block_activation: Activation,
+    /// What stands between the two layers of squeeze-and-excitation.
+    pub gate_activation: Activation,
     /// What stands between the linear layers of a head.
     pub head_activation: Activation,
 }
@@ -45,6 +47,7 @@ impl Properties {
             norm_eps: 1e-5,
             activation: Activation::Relu,
             block_activation: Activation::Relu,
+            gate_activation: Activation::Relu,
             head_activation: Activation::Relu,
         }
     }
@@ -64,6 +67,7 @@ impl Properties {
         self.norm_eps = stated.norm_eps.unwrap_or(self.norm_eps);
         self.activation = stated.activation.unwrap_or(self.activation);
         self.block_activation = stated.block_activation.or(stated.activation).unwrap_or(self.block_activation);
+        self.gate_activation = stated.gate_activation.unwrap_or(self.gate_activation);
         self.head_activation = stated.head_activation.unwrap_or(self.head_activation);
         match &stated.dilation {
             None => {}
@@ -88,6 +92,7 @@ impl Properties {
             ("norm-eps", format!("{:e}", self.norm_eps)),
             ("activation", self.activation.to_string()),
             ("block-activation", self.block_activation.to_string()),
+            ("gate-activation", self.gate_activation.to_string()),
             ("head-activation", self.head_activation.to_string()),
         ]
     }

@@ -100,15 +100,8 @@ pub(super) fn graph(net: &ResNet) -> Graph {
     let mut dilation = 1;
     for (s, blocks) in (1..).zip(&net.stages) {
         let stage = format!("layer{s}");
-        let step = if s == 1 { net.properties.layer1_stride } else { 2 };
-        let dilated = net.properties.dilated.contains(&s);
         for (b, block) in blocks.iter().enumerate() {
-            let window = Stride {
-                stride: if b == 0 && !dilated { step } else { 1 },
-                // The first convolution that does not stride reads what is as dense as before.
-                first: dilation,
-                rest: if dilated { dilation * if b == 0 { step } else { 1 } } else { dilation },
-            };
+            let window = Stride::of(&net.properties, s, b, dilation);
             x = builder.block(&format!("{stage}.{b}"), block, channels, window, x);
             dilation = window.rest;
             channels = block.channels;
@@ -161,7 +154,7 @@ impl Builder<'_> {
             }
         }
         if let Some(gate) = block.gate {
-            y = gate.push(&mut self.graph, name, block.channels, y);
+            y = gate.push(&mut self.graph, name, block.channels, self.net.properties.gate_activation, y);
         }
         let around = self.shortcut(name, block, inputs, window.stride, x);
         let sum = self.graph.push(format!("{name}.add"), Op::Add, &[y, around]);
@@ -219,13 +212,31 @@ impl Builder<'_> {
 
 /// How far apart pixels are that a block takes.
 #[derive(Clone, Copy)]
-struct Stride {
+pub(super) struct Stride {
     /// Of its windows.
-    stride: usize,
+    pub(super) stride: usize,
     /// Dilation of its first 3x3 convolution.
-    first: usize,
+    pub(super) first: usize,
     /// Dilation of the convolutions that follow, in the next block too.
-    rest: usize,
+    pub(super) rest: usize,
+}
+
+impl Stride {
+    /// That of block `b`, from 0, in `stage`, from 1, whose input is dilated by `dilation`.
+    pub(super) fn of(properties: &Properties, stage: usize, b: usize, dilation: usize) -> Self {
+        let step = match (b, stage) {
+            (0, 1) => properties.layer1_stride,
+            (0, _) => 2,
+            _ => 1,
+        };
+        let dilated = properties.dilated.contains(&stage);
+        Stride {
+            stride: if dilated { 1 } else { step },
+            // The first convolution that does not stride reads what is as dense as before.
+            first: dilation,
+            rest: if dilated { dilation * step } else { dilation },
+        }
+    }
 }
 
 /// The convolutions on the long way through a block.
@@ -251,11 +262,17 @@ fn convolutions(net: &ResNet, block: &Block, inputs: usize, window: Stride) -> V
 }
 
 /// The same convolution with its taps `dilation` pixels apart, padded so that the resolution stays.
-fn dilated(params: Conv2dParams, dilation: usize) -> Conv2dParams {
+pub(super) fn dilated(params: Conv2dParams, dilation: usize) -> Conv2dParams {
     Conv2dParams { dilation, padding: params.padding * dilation, ..params }
 }
 
 /// A convolution that is padded so that only its stride changes the resolution.
-fn conv(in_channels: usize, out_channels: usize, kernel: usize, stride: usize, groups: usize) -> Conv2dParams {
+pub(super) fn conv(
+    in_channels: usize,
+    out_channels: usize,
+    kernel: usize,
+    stride: usize,
+    groups: usize,
+) -> Conv2dParams {
     Conv2dParams { in_channels, out_channels, kernel, stride, padding: kernel / 2, dilation: 1, groups }
 }

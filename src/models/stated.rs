@@ -1,6 +1,6 @@
 //! What is stated of a network whose tensors do not show it, checked against what they do show.
 
-use super::{Architecture, BlockKind, Head, Properties, Shortcut};
+use super::{Architecture, BlockKind, Gate, Head, Properties, Shortcut};
 use crate::{
     Error, Result,
     structure::{GlobalPool, Structure},
@@ -38,9 +38,18 @@ impl Architecture {
         let (properties, stages) = match &mut self {
             Architecture::ResNet(net) => (&mut net.properties, net.stages.len()),
             Architecture::DenseNet(net) => (&mut net.properties, 4),
+            Architecture::RegNet(net) => (&mut net.properties, net.stages.len()),
         };
-        properties.state(configured, stages);
-        properties.state(asked, stages);
+        for stated in [configured, asked] {
+            properties.state(stated, stages);
+        }
+        if let Architecture::RegNet(net) = &mut self {
+            // Its gates have the activation of its blocks.
+            for stated in [configured, asked] {
+                let gate = stated.gate_activation.or(stated.activation);
+                net.properties.gate_activation = gate.unwrap_or(net.properties.gate_activation);
+            }
+        }
         match self.contradiction() {
             Some((key, reason)) => {
                 let place = if asked.states(key) { asked } else { configured };
@@ -55,9 +64,12 @@ impl Architecture {
         let parts = self.parts();
         let key = KEYS.into_iter().find(|key| stated.states(key) && !parts.contains(key))?;
         let reason = match key {
+            "stem-pool" if matches!(self, Architecture::RegNet(_)) => "the stem of a RegNet does not pool",
+            "stride-in" if matches!(self, Architecture::RegNet(_)) => "the 3x3 convolution of a RegNet's block strides",
             "stem-pool" => "a convolution stands in the place of the pooling, as the tensors show",
             "stride-in" => "the network has no bottlenecks",
             "block-activation" => "the network has no residual blocks",
+            "gate-activation" => "the network has no squeeze-and-excitation",
             "head-activation" => "the head has no such layers, as the tensors show",
             _ => "the network has no such stages",
         };
@@ -68,6 +80,8 @@ impl Architecture {
     fn parts(&self) -> Vec<&'static str> {
         let has = |key: &&str| match (self, *key) {
             (Architecture::ResNet(net), "stem-pool") => !net.stem_pool_conv,
+            (Architecture::RegNet(_), "stem-pool" | "stride-in") => false,
+            (_, "gate-activation") => self.has_squeezes(),
             (Architecture::ResNet(net), "stride-in") => net.kind == BlockKind::Bottleneck,
             (_, "head-activation") => self.head().is_some_and(Head::has_activation),
             (Architecture::DenseNet(_), "layer1-stride" | "stride-in" | "dilation" | "block-activation") => false,
@@ -82,11 +96,20 @@ impl Architecture {
             return Some(("global-pool", "the network has a head, which reads pooled features".into()));
         }
         let Properties { layer1_stride, dilated, .. } = self.properties();
-        let Architecture::ResNet(net) = self else {
-            let reason = "it has no stages that could be dilated";
-            return (!dilated.is_empty()).then(|| ("dilation", reason.into()));
+        // The way around the first block of each stage.
+        let around: Vec<Option<Shortcut>> = match self {
+            Architecture::ResNet(net) => {
+                net.stages.iter().map(|stage| stage.first().map(|block| block.shortcut)).collect()
+            }
+            Architecture::RegNet(net) => {
+                net.stages.iter().map(|stage| stage.first().and_then(|block| block.shortcut)).collect()
+            }
+            Architecture::DenseNet(_) => {
+                let reason = "it has no stages that could be dilated";
+                return (!dilated.is_empty()).then(|| ("dilation", reason.into()));
+            }
         };
-        let stages = net.stages.len();
+        let stages = around.len();
         if let Some(stage) = dilated.iter().find(|stage| !(2..=stages).contains(*stage)) {
             return Some(("dilation", format!("layer{stage} is none of layer2 to layer{stages}, which stride")));
         }
@@ -94,22 +117,34 @@ impl Architecture {
         if dilated.len() > 8 {
             return Some(("dilation", "at most 8 stages can be dilated".into()));
         }
-        let first = |stage: usize| net.stages.get(stage - 1)?.first();
-        if *layer1_stride > 1 && first(1).is_none_or(|block| block.shortcut == Shortcut::Identity) {
+        let first = |stage: usize| around.get(stage - 1).copied().flatten();
+        let linear = matches!(self, Architecture::RegNet(net) if net.linear);
+        if linear && *layer1_stride == 1 {
+            return Some(("layer1-stride", "the tensors do not show whether s1.b1 then has a way around".into()));
+        }
+        if *layer1_stride > 1 && !linear && first(1).is_none_or(|shortcut| shortcut == Shortcut::Identity) {
             return Some((
                 "layer1-stride",
-                "no convolution is in the shortcut of layer1.0, so that cannot stride".into(),
+                "no convolution is in the shortcut of the first block, so that cannot stride".into(),
             ));
         }
-        let pooled = |stage: &&usize| first(**stage).is_some_and(|block| block.shortcut == Shortcut::PooledProjection);
+        let pooled = |stage: &&usize| first(**stage) == Some(Shortcut::PooledProjection);
         let stage = dilated.iter().find(pooled)?;
         Some(("dilation", format!("layer{stage} pools in its shortcut, and dilation there is not supported")))
     }
 
     /// What none of the tensors shows of the network, in a fixed order; `stated` tells where a key is stated, if it is.
     pub fn unseen(&self, stated: impl Fn(&str) -> Option<String>) -> Vec<Property> {
-        let (small, parts) = (self.small_stem(), self.parts());
-        let usual = Properties::usual(small).rows();
+        let parts = self.parts();
+        let usual = match self {
+            Architecture::RegNet(net) => net.usual(),
+            _ => Properties::usual(self.small_stem()),
+        };
+        let usual = usual.rows();
+        let stated = |key: &str| {
+            let follows = key == "gate-activation" && matches!(self, Architecture::RegNet(_));
+            stated(key).or_else(|| if follows { stated("activation") } else { None })
+        };
         let rows = self.properties().rows().into_iter().zip(usual);
         let property = |((key, value), (_, usual)): ((_, String), (_, String))| {
             let usual = value == usual;
@@ -130,11 +165,22 @@ impl Architecture {
         match self {
             Architecture::ResNet(net) => net.small_stem(),
             Architecture::DenseNet(net) => !net.pooled_stem,
+            Architecture::RegNet(_) => false,
+        }
+    }
+
+    /// Whether any block has squeeze-and-excitation.
+    fn has_squeezes(&self) -> bool {
+        let squeezes = |gate: Option<Gate>| matches!(gate, Some(Gate::SqueezeExcite { .. }));
+        match self {
+            Architecture::ResNet(net) => net.stages.iter().flatten().any(|block| squeezes(block.gate)),
+            Architecture::RegNet(net) => net.stages.iter().flatten().any(|block| squeezes(block.gate)),
+            Architecture::DenseNet(_) => false,
         }
     }
 }
 
-const KEYS: [&str; 10] = [
+const KEYS: [&str; 11] = [
     "stem-pool",
     "stem-stride",
     "layer1-stride",
@@ -144,6 +190,7 @@ const KEYS: [&str; 10] = [
     "norm-eps",
     "activation",
     "block-activation",
+    "gate-activation",
     "head-activation",
 ];
 

@@ -1,6 +1,6 @@
 //! Networks that resemble a supported one and compute something else.
 
-use super::{Architecture, ResNet, Shapes, gate};
+use super::{Architecture, RegNet, ResNet, Shapes, gate, regnet_table};
 use crate::{Error, Result};
 
 /// The feature that gives a look-alike away in its tensors.
@@ -15,12 +15,12 @@ pub(super) fn feature(shapes: &Shapes) -> Option<&'static str> {
         (has("layer0.conv1.weight") || any(&[".se_module."]), "the legacy SENet (legacy_seresnet, legacy_senet)"),
         (
             any(&[".attn.", ".attention.", ".cbam.", ".gc.", ".se.channel.", ".se.spatial.", ".se.fc.", ".se.conv_"]),
-            "an attention module (cbam, gcresnet, RegNetY)",
+            "an attention module (cbam, gcresnet)",
         ),
         (three_by_three(".downsample.0.weight"), "3x3 convolutions in shortcuts (senet154)"),
         (no_statistics, "group normalisation (resnet50_gn)"),
         (any(&[".aa.", ".filt", "blurpool", "blur_pool"]), "blur pooling (resnetblur, densenetblur)"),
-        (any(&["stem.conv.", "stem.conv1."]), "a stem of resnetv2, RegNet or ReXNet"),
+        (any(&["stem.conv.", "stem.conv1."]), "a stem of resnetv2 or ReXNet"),
         (any(&["embedder.embedder."]), "an embedder of RegNet"),
         (
             any(&["patch_embeddings.", "patch_embed.", "downsample_layers.", "dwconv.", "conv_dw."]),
@@ -154,7 +154,11 @@ impl Named {
         let found = architecture.name();
         match self {
             Named::Supported(name) => match (Architecture::by_name(name), Architecture::by_name(&found)) {
-                (Some(named), Some(found)) => named.name() == found.name(),
+                // Cadene's weights lie in files that are named as timm's networks are.
+                (Some(named), Some(found)) => {
+                    let plain = |name: String| name.strip_prefix("legacy_").map_or(name.clone(), String::from);
+                    plain(named.name()) == plain(found.name())
+                }
                 (Some(named), None) => alike(&named, architecture),
                 (None, _) => true,
             },
@@ -180,9 +184,11 @@ fn alike(a: &Architecture, b: &Architecture) -> bool {
             a.kind == b.kind && depths(a) == depths(b) && gate(a) == gate(b)
         }
         (Architecture::DenseNet(a), Architecture::DenseNet(b)) => a.blocks == b.blocks,
-        (Architecture::ResNet(_), Architecture::DenseNet(_)) | (Architecture::DenseNet(_), Architecture::ResNet(_)) => {
-            false
+        (Architecture::RegNet(a), Architecture::RegNet(b)) => {
+            let depths = |net: &RegNet| net.stages.iter().map(Vec::len).collect::<Vec<_>>();
+            regnet_table::form(a) == regnet_table::form(b) && depths(a) == depths(b)
         }
+        _ => false,
     }
 }
 
@@ -214,6 +220,10 @@ pub fn named(text: &str) -> Option<Named> {
         let ends = |name: &&String| {
             rest.strip_prefix(name.as_str()).is_some_and(|rest| !rest.starts_with(|c: char| c.is_ascii_alphanumeric()))
         };
+        let torchvision = || regnet_table::torchvision().find(|(name, _)| ends(&&(*name).to_string()));
+        if let Some((_, name)) = torchvision() {
+            return Some(Named::Supported(name.into()));
+        }
         let name = names.iter().filter(ends).max_by_key(|name| name.len());
         if group_norm || (name.is_none() && OTHERS.iter().any(|other| rest.starts_with(other))) {
             return Some(Named::Other(word()));
@@ -244,6 +254,8 @@ mod tests {
             ("gluon_resnet50_v1d-818a1b1b", "resnet50d"),
             ("gluon_resnet50_v1b", "resnet50"),
             ("models--timm--densenet121.ra_in1k", "densenet121"),
+            ("regnety_008_tv.tv2_in1k", "regnety_008_tv"),
+            ("regnet_y_800mf-1b27b58c", "regnety_008_tv"),
         ] {
             assert_eq!(named(text), Some(Named::Supported(expected.into())), "{text}");
         }

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use super::links;
 use crate::{
     Error, Note, Result,
-    checkpoint::{Claims, ModelConfig},
-    models::{Architecture, BlockKind, Named, Shapes, check_declared, is_foreign, named},
+    checkpoint::{Claims, MODEL_TYPES, ModelConfig, SUPPORTED_TYPES},
+    models::{Architecture, Named, Shapes, check_declared, is_foreign, named},
 };
 
 /// A configuration, where it is from, and how sure it is that it belongs to the checkpoint.
@@ -64,9 +64,9 @@ impl Subject<'_> {
     fn contradiction(&self, claims: &Claims) -> Option<(&'static str, String, String)> {
         let name = || self.architecture.name();
         if let Some(kind) =
-            claims.model_type.as_ref().filter(|kind| !["resnet", "timm_wrapper"].contains(&kind.as_str()))
+            claims.model_type.as_ref().filter(|kind| *kind != "timm_wrapper" && !MODEL_TYPES.contains(&kind.as_str()))
         {
-            return Some(("model_type", kind.clone(), "resnet and timm_wrapper are supported".into()));
+            return Some(("model_type", kind.clone(), SUPPORTED_TYPES.into()));
         }
         if let Some(declared) = &claims.architecture {
             // The part before the first dot: the rest is the name of the weights.
@@ -85,15 +85,18 @@ impl Subject<'_> {
             let (said, found) = differs(&format!("{:?}", said.as_ref()?), &format!("{:?}", found?))?;
             Some((field, said, found))
         };
-        let net = if let Architecture::ResNet(net) = self.architecture { Some(net) } else { None };
-        let depths = net.map(|net| net.stages.iter().map(Vec::len).collect());
-        let channels = net.map(|net| net.stages.iter().filter_map(|stage| Some(stage.last()?.channels)).collect());
-        let kind = net.map(|net| if net.kind == BlockKind::Basic { "basic" } else { "bottleneck" });
+        let outline = self.architecture.outline();
+        let stages = outline.as_ref().map(|outline| &outline.stages);
+        let depths = stages.map(|stages| stages.iter().map(|(depth, _)| *depth).collect());
+        let channels = stages.map(|stages| stages.iter().map(|(_, channels)| *channels).collect());
         lists("depths", &claims.depths, depths)
             .or_else(|| lists("hidden_sizes", &claims.hidden_sizes, channels))
-            .or_else(|| numbers("embedding_size", claims.embedding_size, net.map(|net| net.stem_channels)))
             .or_else(|| {
-                let (said, found) = differs(claims.layer_type.as_ref()?, kind?)?;
+                let stem = outline.as_ref().map(|outline| outline.stem_channels);
+                numbers("embedding_size", claims.embedding_size, stem)
+            })
+            .or_else(|| {
+                let (said, found) = differs(claims.layer_type.as_ref()?, outline.as_ref()?.block)?;
                 Some(("layer_type", said, found))
             })
             .or_else(|| numbers("num_features", claims.features, Some(self.architecture.channels())))

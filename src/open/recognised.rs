@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     Error, Note, Result,
-    checkpoint::{Checkpoint, Claims, ModelConfig},
+    checkpoint::{Checkpoint, Claims, MODEL_TYPES, ModelConfig},
     graph::Graph,
     models::{Architecture, task},
 };
@@ -143,5 +143,6 @@ fn inside(weights: &Weights, notes: &mut Vec<Note>) -> Result<Option<Stated>> {
 /// Whether a configuration tells which network it is for.
 fn says_which(claims: &Claims) -> bool {
     let known = |name: &String| Architecture::by_name(name.split('.').next().unwrap_or(name)).is_some();
-    claims.architecture.as_ref().is_some_and(known) || claims.model_type.as_deref() == Some("resnet")
+    let kind = claims.model_type.as_deref();
+    claims.architecture.as_ref().is_some_and(known) || kind.is_some_and(|kind| MODEL_TYPES.contains(&kind))
 }

@@ -34,6 +34,8 @@ pub struct Structure {
     /// What follows the convolutions of a block but the last, where it is another function (transformers' `hidden_act` does not
     /// change that one).
     pub block_activation: Option<Activation>,
+    /// What stands between the two layers of squeeze-and-excitation. In a RegNet that is `activation` where it is not stated.
+    pub gate_activation: Option<Activation>,
     /// What stands between the linear layers of a head.
     pub head_activation: Option<Activation>,
     /// Whether the head is left out, so that the network ends in its features.
@@ -93,6 +95,7 @@ impl Structure {
             "norm-eps" => self.norm_eps.is_some(),
             "activation" => self.activation.is_some(),
             "block-activation" => self.block_activation.is_some(),
+            "gate-activation" => self.gate_activation.is_some(),
             "head-activation" => self.head_activation.is_some(),
             "head" => self.no_head,
             _ => false,

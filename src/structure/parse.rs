@@ -6,7 +6,7 @@ use super::{Activation, Dilation, GlobalPool, StrideIn, Structure};
 use crate::{Error, Result};
 
 /// All keys, with what their values may be.
-const KEYS: [(&str, &str); 12] = [
+const KEYS: [(&str, &str); 13] = [
     ("stem-pool", "max or none"),
     ("stem-stride", "1, 2, 3 or 4"),
     ("layer1-stride", "1 or 2"),
@@ -17,6 +17,7 @@ const KEYS: [(&str, &str); 12] = [
     ("norm-eps", "a number from 1e-12 to 1"),
     ("activation", ACTIVATIONS),
     ("block-activation", ACTIVATIONS),
+    ("gate-activation", ACTIVATIONS),
     ("head-activation", ACTIVATIONS),
     ("head", "none"),
 ];
@@ -75,6 +76,7 @@ impl Structure {
             "norm-eps" => self.norm_eps = Some(norm_eps(value.parse().ok()?)?),
             "activation" => self.activation = Some(Activation::parse(value)?),
             "block-activation" => self.block_activation = Some(Activation::parse(value)?),
+            "gate-activation" => self.gate_activation = Some(Activation::parse(value)?),
             "head-activation" => self.head_activation = Some(Activation::parse(value)?),
             "head" => self.no_head = (value == "none").then_some(true)?,
             _ => return None,

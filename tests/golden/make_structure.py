@@ -15,9 +15,11 @@ import numpy as np
 import synthetic
 import torch
 from timm.models.densenet import DenseNet
+from timm.models.regnet import RegNet, RegNetCfg
 from timm.models.resnet import BasicBlock, Bottleneck, ResNet
 from torch import nn
-from transformers import ResNetConfig, ResNetForImageClassification
+from torchvision.models import regnet as tv
+from transformers import RegNetConfig, RegNetForImageClassification, ResNetConfig, ResNetForImageClassification
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 SALT, DAMP = "structure", 0.3
@@ -73,6 +75,36 @@ def transformers(**kw):
     net = ResNetForImageClassification(config)
     stated = {key: getattr(config, key) for key in ("model_type", "hidden_act", "downsample_in_first_stage", "downsample_in_bottleneck")}
     return net, stated
+
+
+WIDTHS = {"depth": 7, "w0": 16, "wa": 8.0, "wm": 1.5, "group_size": 8}
+
+
+def regnet(output_stride=32, **kw):
+    return RegNet(RegNetCfg(**WIDTHS, stem_width=24, **kw), num_classes=7, output_stride=output_stride)
+
+
+def inverted(output_stride=32, num_features=0):
+    """RegNetZ."""
+    form = {"bottle_ratio": 4.0, "downsample": None, "linear_out": True, "act_layer": "silu"}
+    return regnet(output_stride, se_ratio=0.25, num_features=num_features, **form)
+
+
+def preactivated(**kw):
+    """RegNetV."""
+    return regnet(se_ratio=0.25, preact=True, act_layer="silu", **kw)
+
+
+def torchvision_regnet():
+    params = tv.BlockParams.from_init_params(depth=7, w_0=16, w_a=8.0, w_m=1.5, group_width=8, se_ratio=0.25)
+    return tv.RegNet(params, num_classes=7, stem_width=24)
+
+
+def transformers_regnet(**kw):
+    sizes = {"embedding_size": 16, "hidden_sizes": [16, 24, 32, 48], "depths": [1, 2, 2, 1], "groups_width": 8, "num_labels": 7}
+    config = RegNetConfig(**{**sizes, **kw})
+    keys = ("model_type", "hidden_act", "downsample_in_first_stage", "layer_type", "hidden_sizes", "depths", "embedding_size")
+    return RegNetForImageClassification(config), {key: getattr(config, key) for key in keys}
 
 
 def args(**model_args):
@@ -144,6 +176,22 @@ def rows():
     yield "transformers, three stages", net, "layer1-stride=2,activation=gelu,block-activation=relu", stated, 64
     net, stated = transformers(layer_type="bottleneck", downsample_in_bottleneck=True, hidden_sizes=[32, 48, 64])
     yield "transformers, stride in 1x1", net, "stride-in=1x1", stated, 64
+    yield "regnetx", regnet(), "", None, 64
+    yield "regnety with silu", regnet(se_ratio=0.25, act_layer="silu"), "activation=silu", args(act_layer="silu"), 64
+    yield "regnetx with output stride 8", regnet(output_stride=8), "output-stride=8", args(output_stride=8), 61
+    yield "regnetz", inverted(num_features=56), "", None, 64
+    yield "regnetz without a last convolution", inverted(), "", None, 61
+    yield "regnetz with output stride 16", inverted(output_stride=16), "output-stride=16", args(output_stride=16), 61
+    yield "regnetz with relu", regnet(bottle_ratio=4.0, downsample=None, linear_out=True), "activation=relu", args(act_layer="relu"), 61
+    yield "regnetv", preactivated(), "", None, 64
+    yield "regnetv with pooled shortcuts", preactivated(downsample="avg"), "", None, 61
+    yield "torchvision's regnet", torchvision_regnet(), "", None, 64
+    net, stated = transformers_regnet(layer_type="x")
+    yield "transformers' regnet", net, "", stated, 64
+    net, stated = transformers_regnet(layer_type="x", downsample_in_first_stage=False, hidden_act="gelu")
+    yield "transformers' regnet, narrow", net, "activation=gelu", stated, 32
+    net, stated = transformers_regnet(hidden_act="silu", embedding_size=8, downsample_in_first_stage=False)
+    yield "transformers' regnet, wide", net, "layer1-stride=1,activation=silu,gate-activation=relu", stated, 32
 
 
 def golden(net, size):

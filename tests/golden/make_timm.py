@@ -31,6 +31,11 @@ GOLDEN = {
     "ecaresnet26t": (256, 256),
     "ecaresnet50d": (224, 224),
     "ecaresnet50t": (192, 224),
+    "regnetx_002": (197, 231),
+    "regnety_002": (224, 224),
+    "regnetz_005": (224, 224),
+    "regnetv_040": (96, 128),
+    "regnetv_064": (97, 75),
 }
 
 COUNTED = """
@@ -45,7 +50,16 @@ COUNTED = """
     ecaresnext26t_32x4d ecaresnext50t_32x4d
     resnetrs50 resnetrs101 resnetrs152 resnetrs200 resnetrs270 resnetrs350 resnetrs420
     densenet121 densenet161 densenet169 densenet201
+    regnetx_002 regnetx_004 regnetx_004_tv regnetx_006 regnetx_008 regnetx_016 regnetx_032 regnetx_040 regnetx_064
+    regnetx_080 regnetx_120 regnetx_160 regnetx_320
+    regnety_002 regnety_004 regnety_006 regnety_008 regnety_008_tv regnety_016 regnety_032 regnety_040 regnety_064
+    regnety_080 regnety_080_tv regnety_120 regnety_160 regnety_320 regnety_640 regnety_1280 regnety_2560
+    regnetz_005 regnetz_040 regnetz_040_h regnetv_040 regnetv_064
 """.split()
+
+# The last norm of a block, in the order in which families have them.
+LAST_NORMS = {"layer1.0.bn3.weight": "bn3.weight", "layer1.0.bn2.weight": "bn2.weight", "s1.b1.conv3.bn.weight": "conv3.bn.weight"}
+STAGES = ["maxpool", "layer1", "layer2", "layer3", "layer4", "stem", "s1", "s2", "s3", "s4"]
 
 
 def weights(model):
@@ -54,12 +68,12 @@ def weights(model):
 
 def golden(name, size):
     model = timm.create_model(name)
-    damped = "bn3.weight" if "layer1.0.bn3.weight" in model.state_dict() else "bn2.weight"
+    damped = next((end for norm, end in LAST_NORMS.items() if norm in model.state_dict()), None)
     state = {k: torch.from_numpy(synthetic.tensor(SALT, k, tuple(v.shape), damped, DAMP)) for k, v in weights(model).items()}
     model.load_state_dict(state, strict=False)
     model.eval().double()
     out = {}
-    for child in ("maxpool", "layer1", "layer2", "layer3", "layer4"):
+    for child in (stage for stage in STAGES if hasattr(model, stage)):
 
         def save(_module, _input, y, child=child):
             flat = y.detach().reshape(-1)

@@ -8,7 +8,11 @@ use proptest::{
 };
 use residua::{
     checkpoint::Synthetic,
-    models::{Architecture, Biases, Block, BlockKind, DenseNet, Gate, Head, Properties, ResNet, Shortcut, Stem},
+    models::{
+        Architecture, Biases, Block, BlockKind, DenseNet, Gate, Head, Properties, RegNet, RegNetBlock, ResNet,
+        Shortcut, Stem,
+    },
+    structure::Activation,
 };
 use safetensors::{Dtype, tensor::TensorView};
 
@@ -30,7 +34,7 @@ enum Spelling {
     Wrapped(&'static str),
     /// `resnet.encoder.stages.0...`; torchvision's spelling for networks other than plain ResNets.
     Transformers,
-    /// `layer2.0.shortcut.0.weight`, `denselayer1.norm.1.weight`.
+    /// `layer2.0.shortcut.0.weight`, `denselayer1.norm.1.weight`, and torchvision's names for RegNets.
     Old,
 }
 
@@ -43,7 +47,7 @@ pub(crate) fn recipe() -> impl Strategy<Value = Recipe> {
         1 => Just(Spelling::Old),
     ];
     let dtype = select(vec![Dtype::F32, Dtype::F16, Dtype::BF16, Dtype::F64]);
-    (prop_oneof![3 => resnet(), 1 => densenet()], dtype, spelling, any::<bool>(), any::<u8>()).prop_map(
+    (prop_oneof![3 => resnet(), 1 => densenet(), 1 => regnet()], dtype, spelling, any::<bool>(), any::<u8>()).prop_map(
         |(architecture, dtype, spelling, counters, salt)| Recipe { architecture, dtype, spelling, counters, salt },
     )
 }
@@ -132,6 +136,55 @@ fn densenet() -> impl Strategy<Value = Architecture> {
     )
 }
 
+fn regnet() -> impl Strategy<Value = Architecture> {
+    // Blocks; channels and inner width in groups.
+    let stages = vec((1_usize..=2, 1_usize..=4, 1_usize..=3), 1..=4);
+    let squeeze = prop::option::of(1_usize..=4);
+    let form = select(vec![(false, false), (false, true), (true, false)]);
+    let sizes = (1_usize..=9, 1_usize..=4, stages, prop::option::of(1_usize..=9));
+    (sizes, form, squeeze, any::<bool>(), head(&["head.fc"])).prop_map(
+        |((stem_channels, per_group, stages, last), (preactivated, linear), squeeze, pooled, head)| {
+            let change = if pooled { Shortcut::PooledProjection } else { Shortcut::Projection };
+            let gate = squeeze.map(|squeeze| Gate::SqueezeExcite { squeeze });
+            let block = |b: usize, groups: usize, width: usize| RegNetBlock {
+                width: width * per_group,
+                channels: groups * per_group,
+                groups: width,
+                gate,
+                shortcut: match b {
+                    0 if linear => None,
+                    0 => Some(change),
+                    _ => Some(Shortcut::Identity),
+                },
+            };
+            let stages = stages.into_iter();
+            let activation = if preactivated || linear { Activation::Silu } else { Activation::Relu };
+            let (block_activation, gate_activation) = (activation, activation);
+            let usual = Properties::usual(false);
+            Architecture::RegNet(RegNet {
+                inputs: 3,
+                stem_channels,
+                preactivated,
+                linear,
+                stages: stages
+                    .map(|(depth, groups, width)| (0..depth).map(|b| block(b, groups, width)).collect())
+                    .collect(),
+                final_channels: last.filter(|_| linear),
+                biases: Biases::default(),
+                head,
+                properties: Properties {
+                    stem_pool: false,
+                    layer1_stride: 2,
+                    activation,
+                    block_activation,
+                    gate_activation,
+                    ..usual
+                },
+            })
+        },
+    )
+}
+
 /// A tensor in a file.
 #[derive(Clone)]
 pub(crate) struct Stored {
@@ -185,7 +238,11 @@ impl Recipe {
 
     /// The name in transformers' spelling, if transformers has this network.
     fn transformers(&self, name: &str) -> Option<String> {
-        let Architecture::ResNet(net) = &self.architecture else { return None };
+        let net = match &self.architecture {
+            Architecture::ResNet(net) => net,
+            Architecture::RegNet(net) => return regnet_of_transformers(net, name),
+            _ => return None,
+        };
         let blocks = || net.stages.iter().flatten();
         let plain = blocks().all(|b| b.gate.is_none() && b.shortcut != Shortcut::PooledProjection);
         if !(plain && net.stem == Stem::ImageNet && !net.stem_pool_conv) {
@@ -209,6 +266,9 @@ impl Recipe {
     }
 
     fn old(&self, name: &str) -> String {
+        if let Architecture::RegNet(net) = &self.architecture {
+            return regnet_of_torchvision(net, name).unwrap_or_else(|| name.into());
+        }
         let Architecture::ResNet(net) = &self.architecture else {
             let layers = ["norm1", "conv1", "norm2", "conv2"].into_iter().filter(|_| name.contains(".denselayer"));
             return layers.fold(name.into(), |name: String, layer| {
@@ -220,6 +280,56 @@ impl Recipe {
         let pooled = net.stages.iter().flatten().any(|block| block.shortcut == Shortcut::PooledProjection);
         if pooled { name.into() } else { name.replace(".downsample.", ".shortcut.") }
     }
+}
+
+/// The name of a RegNet's tensor in transformers' spelling, if transformers has that form.
+fn regnet_of_transformers(net: &RegNet, name: &str) -> Option<String> {
+    let projected = net.stages.iter().flatten().all(|block| block.shortcut != Some(Shortcut::PooledProjection));
+    if net.preactivated || net.linear || !projected {
+        return None;
+    }
+    let gated = net.stages.iter().flatten().any(|block| block.gate.is_some());
+    let (place, part) = name.rsplit_once('.')?;
+    let kind = |layer: &str| if layer == "bn" { "normalization" } else { "convolution" };
+    Some(match place.split('.').collect::<Vec<_>>()[..] {
+        ["stem", layer] => format!("regnet.embedder.embedder.{}.{part}", kind(layer)),
+        ["head", "fc"] => format!("classifier.1.{part}"),
+        [stage, block, ref rest @ ..] => {
+            let front = format!("regnet.encoder.stages.{}.layers.{}", number(stage) - 1, number(block) - 1);
+            match rest {
+                ["downsample", layer] => format!("{front}.shortcut.{}.{part}", kind(layer)),
+                ["se", layer] => format!("{front}.layer.2.attention.{}.{part}", if *layer == "fc1" { 0 } else { 2 }),
+                ["conv3", layer] if gated => format!("{front}.layer.3.{}.{part}", kind(layer)),
+                [conv, layer] => format!("{front}.layer.{}.{}.{part}", number(conv) - 1, kind(layer)),
+                _ => name.into(),
+            }
+        }
+        _ => name.into(),
+    })
+}
+
+/// The same in torchvision's.
+fn regnet_of_torchvision(net: &RegNet, name: &str) -> Option<String> {
+    let projected = net.stages.iter().flatten().all(|block| block.shortcut != Some(Shortcut::PooledProjection));
+    if net.preactivated || net.linear || !projected {
+        return None;
+    }
+    let (place, part) = name.rsplit_once('.')?;
+    let kind = |layer: &str| usize::from(layer == "bn");
+    Some(match place.split('.').collect::<Vec<_>>()[..] {
+        ["stem", layer] => format!("stem.{}.{part}", kind(layer)),
+        ["head", "fc"] => format!("fc.{part}"),
+        [stage, block, module, layer] => {
+            let stage = number(stage);
+            let front = format!("trunk_output.block{stage}.block{stage}-{}", number(block) - 1);
+            match module {
+                "downsample" => format!("{front}.proj.{}.{part}", kind(layer)),
+                "se" => format!("{front}.f.se.{layer}.{part}"),
+                conv => format!("{front}.f.{}.{}.{part}", ["a", "b", "c"][number(conv) - 1], kind(layer)),
+            }
+        }
+        _ => name.into(),
+    })
 }
 
 /// The number at the end of a text.

@@ -74,7 +74,7 @@ pub(super) fn beside(root: &Root, shapes: &HashMap<&str, &[usize]>) -> Option<(S
     if root.prefix.is_empty() || trained_without {
         return None;
     }
-    let to = root.kind.heads()[0];
+    let to = root.kind.head();
     let above = boundaries(&root.prefix).rev().filter(|at| *at < root.prefix.len());
     above.map(|at| &root.prefix[..at]).find_map(|above| {
         let own = root.prefix[above.len()..].split('.').next().and_then(index);

@@ -9,11 +9,14 @@
 //! | DenseNet before 2018 | `features.denseblock1.denselayer1.norm.1.weight` | `features.denseblock1.denselayer1.norm1.weight` |
 //! | `features` of a DenseNet alone, timm's `features_only` | `denseblock1.denselayer1.norm1.weight`, `features_conv0.weight` | `features.denseblock1.denselayer1.norm1.weight`, `features.conv0.weight` |
 //! | CIFAR ResNets with a named shortcut | `layer2.0.shortcut.0.weight` | `layer2.0.downsample.0.weight` |
+//! | torchvision's RegNet | `trunk_output.block2.block2-0.f.b.0.weight` | `s2.b1.conv2.conv.weight`, as timm has it |
+//! | transformers' RegNet | `regnet.encoder.stages.1.layers.0.layer.1.convolution.weight` | the same |
 //! | heads of other names, inside a network or beside it | `backbone.conv1.weight`, `head.fc.weight` | `conv1.weight`, `fc.weight` |
 //!
 //! Of several networks in one file one is taken: see [`Reading::parts`].
 
 mod head;
+mod regnet;
 mod roots;
 mod spelling;
 
@@ -177,7 +180,7 @@ impl<'a> Network<'a> {
             .map(|(name, shape)| (*name, *shape))
             .collect();
         let usual = |head: &&str| own.keys().any(|name| network.is_in(name, head));
-        let has_usual = root.kind.heads().iter().any(usual) || root.kind == spelling::Kind::Transformers;
+        let has_usual = root.kind.heads().iter().any(usual) || root.kind.has_own_head();
         let inside = if has_usual { None } else { head::module(&root.prefix, &own) };
         let numbered =
             own.keys().any(|name| matches!(network.place(name), Place::Inside(name) if name.starts_with("fc.")));
@@ -207,7 +210,7 @@ impl<'a> Network<'a> {
         };
         let tail = self.inside.and_then(|head| rest.strip_prefix(head)?.strip_prefix('.'));
         Place::Inside(match tail {
-            Some(tail) => format!("{}.{tail}", self.root.kind.heads()[0]),
+            Some(tail) => format!("{}.{tail}", self.root.kind.head()),
             None => self.root.kind.spell(rest),
         })
     }
@@ -425,11 +428,17 @@ mod tests {
     }
 
     #[test]
-    fn a_regnet_stem_is_left_alone() {
+    fn the_stem_of_transformers_tells_a_regnet_from_a_resnet() {
         let (stem, block) =
             ("embedder.embedder.convolution.weight", "encoder.stages.0.layers.0.layer.0.normalization.bias");
-        let tensors: [(&str, &[usize]); 2] = [(stem, &[32, 3, 3, 3]), (block, &VECTOR)];
-        assert_eq!(canonical(&tensors, None).unwrap().0, [Some(stem.into()), Some(block.into())]);
+        for (shape, expected) in [
+            ([32, 3, 3, 3], ["stem.conv.weight", "s1.b1.conv1.bn.bias"]),
+            ([32, 3, 7, 7], ["conv1.weight", "layer1.0.bn1.bias"]),
+            ([32, 3, 4, 4], [stem, block]),
+        ] {
+            let tensors: [(&str, &[usize]); 2] = [(stem, &shape), (block, &VECTOR)];
+            assert_eq!(canonical(&tensors, None).unwrap().0, expected.map(|name| Some(name.into())), "{shape:?}");
+        }
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::{COUNTERS, spelling::Kind};
+use super::{COUNTERS, regnet::Writer, spelling::Kind};
 
 /// Segments of a prefix that say who held a network and nothing about it.
 pub(super) const WRAPPERS: [&str; 12] = [
@@ -130,11 +130,21 @@ fn mark(prefix: &str, rest: &str, shapes: &HashMap<&str, &[usize]>) -> Option<(u
     if rest.starts_with("features_denseblock1.denselayer1.") {
         return Some((prefix.len(), Kind::BareDenseNet { before: "features_" }));
     }
+    if rest.starts_with("s1.b1.") {
+        return Some((prefix.len(), Kind::RegNet(Writer::Timm)));
+    }
+    if rest.starts_with("trunk_output.block1.block1-0.") {
+        return Some((prefix.len(), Kind::RegNet(Writer::Torchvision)));
+    }
     if rest.starts_with("encoder.stages.0.layers.0.") {
         let stem = format!("{prefix}embedder.embedder.convolution.weight");
-        // RegNet and ConvNeXt have such names too; only ResNet has seven rows and columns.
-        let seven = matches!(shapes.get(stem.as_str()), Some([_, _, 7, 7]));
-        return seven.then(|| (above("resnet.").map_or(prefix.len(), str::len), Kind::Transformers));
+        let end = |module: &str| above(module).map_or(prefix.len(), str::len);
+        // ResNet has seven rows and columns, RegNet three, and ConvNeXt, which has such names too, none.
+        return match shapes.get(stem.as_str()) {
+            Some([_, _, 7, 7]) => Some((end("resnet."), Kind::Transformers)),
+            Some([_, _, 3, 3]) => Some((end("regnet."), Kind::RegNet(Writer::Transformers))),
+            _ => None,
+        };
     }
     None
 }

@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 
+use super::regnet::{self, Writer};
+
 /// How the tensors of a network are called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
@@ -15,6 +17,8 @@ pub(super) enum Kind {
     DenseNet,
     /// The same without the outermost module `features`, with `before` in front of its children.
     BareDenseNet { before: &'static str },
+    /// A RegNet.
+    RegNet(Writer),
 }
 
 impl Kind {
@@ -23,7 +27,19 @@ impl Kind {
         match self {
             Kind::DenseNet | Kind::BareDenseNet { .. } => &["classifier"],
             Kind::ResNet | Kind::Sequential { .. } | Kind::Transformers => &["fc", "linear"],
+            Kind::RegNet(Writer::Timm) => &["head.fc"],
+            Kind::RegNet(Writer::Torchvision | Writer::Transformers) => &["fc"],
         }
+    }
+
+    /// Whether the library that writes it gives its head a place of its own.
+    pub(super) fn has_own_head(self) -> bool {
+        matches!(self, Kind::Transformers | Kind::RegNet(Writer::Transformers))
+    }
+
+    /// The module that the head is in the spelling that all are brought to.
+    pub(super) fn head(self) -> &'static str {
+        if let Kind::RegNet(_) = self { regnet::HEAD } else { self.heads()[0] }
     }
 
     /// Whether the first convolution is there.
@@ -33,7 +49,9 @@ impl Kind {
             Kind::DenseNet => &["features.conv0.weight"],
             Kind::BareDenseNet { before: "" } => &["conv0.weight"],
             Kind::BareDenseNet { .. } => &["features_conv0.weight"],
-            Kind::Sequential { .. } | Kind::Transformers => return true,
+            Kind::RegNet(Writer::Timm) => &["stem.conv.weight", "stem.weight"],
+            Kind::RegNet(Writer::Torchvision) => &["stem.0.weight"],
+            Kind::Sequential { .. } | Kind::Transformers | Kind::RegNet(Writer::Transformers) => return true,
         };
         stems.iter().any(|stem| shapes.contains_key(format!("{prefix}{stem}").as_str()))
     }
@@ -46,6 +64,7 @@ impl Kind {
             Kind::Transformers => from_transformers(name),
             Kind::DenseNet => from_old_densenet(name),
             Kind::BareDenseNet { before } => from_bare_densenet(name, before),
+            Kind::RegNet(writer) => writer.spell(name),
         };
         spelled.unwrap_or_else(|| name.to_string())
     }
