@@ -53,6 +53,14 @@ fn refused(path: impl AsRef<Path>) -> Error {
     }
 }
 
+/// The network's name, its anti-aliasing, and where that is stated.
+fn anti_aliasing(path: impl AsRef<Path>) -> (String, String, Option<String>) {
+    let classifier = builder(path).open().unwrap();
+    let model = classifier.model();
+    let row = model.structure.iter().find(|row| row.key == "anti-aliasing").unwrap();
+    (model.architecture.clone(), row.value.clone(), row.stated_in.clone())
+}
+
 const STATED: (&str, usize, &str) = ("bee", 160, "");
 const BARE: (&str, usize, &str) = ("1", 224, "");
 
@@ -130,8 +138,7 @@ fn links_are_followed_to_the_folder_that_has_the_configuration() {
 fn the_name_of_a_folder_in_the_cache_counts() {
     let (_cache, snapshot, elsewhere) = cached("models--timm--resnetaa50.a1h_in1k", "resnet50", None);
     for path in [snapshot.clone(), snapshot.join("model.safetensors"), elsewhere] {
-        let error = refused(&path);
-        assert!(error.code() == "model.unknown_architecture" && error.to_string().contains("anti-aliasing"), "{error}");
+        assert_eq!(anti_aliasing(&path), ("resnetaa50".into(), "avg".into(), Some("the name resnetaa50".into())));
     }
 }
 
@@ -212,8 +219,8 @@ fn names_of_classes_of_another_head_are_not_used() {
 fn a_configuration_that_declares_a_look_alike_is_obeyed_beside_a_file() {
     let nets =
         folder(&[("weights.safetensors", "resnet50"), ("resnet50.safetensors", "resnet50")], &timm("resnetblur50"));
-    let error = refused(nets.path().join("weights.safetensors"));
-    assert!(error.code() == "model.unknown_architecture" && error.to_string().contains("blur pooling"), "{error}");
+    let weights = anti_aliasing(nets.path().join("weights.safetensors"));
+    assert_eq!((weights.0.as_str(), weights.1.as_str()), ("resnetblur50", "blur"));
     check(
         nets.path().join("resnet50.safetensors"),
         (BARE.0, BARE.1, "declares resnetblur50, and the file is named resnet50"),
@@ -222,25 +229,40 @@ fn a_configuration_that_declares_a_look_alike_is_obeyed_beside_a_file() {
 
 #[test]
 fn a_name_that_only_a_look_alike_has_is_refused() {
-    for (file, architecture, feature) in [
-        ("resnetblur50.bt_in1k.safetensors", "resnet50", "blur pooling"),
-        ("my_resnetaa50d-best.safetensors", "resnet50d", "anti-aliasing"),
-        ("seresnextaa101d_32x8d.ah.safetensors", "seresnextaa101d_32x8d", "anti-aliasing"),
-        ("deeplabv3_resnet50_coco-cd0a2569.safetensors", "resnet50", "dilated"),
+    let file = "deeplabv3_resnet50_coco-cd0a2569.safetensors";
+    let nets = folder(&[(file, "resnet50")], r#"{"name": "x"}"#);
+    let error = refused(nets.path().join(file));
+    assert!(error.code() == "model.unknown_architecture" && error.to_string().contains("dilated"), "{error}");
+}
+
+#[test]
+fn a_name_states_the_anti_aliasing_that_no_tensor_shows() {
+    for (file, tensors, name, kind) in [
+        ("resnetblur50.bt_in1k.safetensors", "resnet50", "resnetblur50", "blur"),
+        ("my_resnetaa50d-best.safetensors", "resnet50d", "resnetaa50d", "avg"),
+        ("seresnextaa101d_32x8d.ah.safetensors", "seresnext101d_32x8d", "seresnextaa101d_32x8d", "avg"),
     ] {
-        let plain = architecture.replace("aa", "");
-        let nets = folder(&[(file, &plain)], r#"{"name": "x"}"#);
-        let error = refused(nets.path().join(file));
-        assert!(error.code() == "model.unknown_architecture" && error.to_string().contains(feature), "{error}");
+        let nets = folder(&[(file, tensors)], r#"{"name": "x"}"#);
+        let found = anti_aliasing(nets.path().join(file));
+        assert_eq!((found.0.as_str(), found.1.as_str()), (name, kind), "{file}");
     }
+    // Of a network of other tensors it is told, and says nothing of this one.
+    let nets = folder(&[("resnetaa34d.safetensors", "resnet18")], "{}");
+    assert_eq!(anti_aliasing(nets.path().join("resnetaa34d.safetensors")).1, "none");
+    assert!(open(nets.path().join("resnetaa34d.safetensors")).2.contains("named resnetaa34d"));
     let nets = folder(&[], "{}");
     fs::create_dir(nets.path().join("resnetaa50")).unwrap();
     let file = nets.path().join("resnetaa50/model.safetensors");
     save(&file, &Architecture::by_name("resnet50").unwrap().graph().tensors());
-    assert_eq!(refused(&file).code(), "model.unknown_architecture");
+    assert_eq!(anti_aliasing(&file).1, "avg");
+    assert_eq!(
+        builder(&file).structure("anti-aliasing=none".parse().unwrap()).open().unwrap().model().architecture,
+        "resnet50"
+    );
     // The configuration of a folder says more than the folder's name.
     fs::write(nets.path().join("resnetaa50/config.json"), r#"{"architecture": "resnet50"}"#).unwrap();
     assert!(open(&file).2.contains("named resnetaa50"));
+    assert_eq!(anti_aliasing(&file).1, "none");
 }
 
 #[test]

@@ -72,7 +72,7 @@ fn published_weights_are_known_by_their_name() {
     let text =
         fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/timm_recipes.json")).unwrap();
     let rows: BTreeMap<String, Recipe> = serde_json::from_str(&text).unwrap();
-    assert_eq!(rows.len(), 198);
+    assert_eq!(rows.len(), 212);
     for (weights, (size, crop_pct, filter, test_size, test_crop_pct, mean)) in rows {
         let (architecture, _) = weights.split_once('.').unwrap();
         let at = |size, crop_pct| square(size, (size as f64 / crop_pct) as usize);
@@ -244,7 +244,8 @@ fn timm_networks_that_are_not_built() {
         ("act_layer", r#"{"model_args": {"act_layer": "prelu"}}"#),
         ("norm_layer", r#"{"model_args": {"norm_layer": "groupnorm"}}"#),
         ("norm_eps", r#"{"model_args": {"bn_eps": 0.0}}"#),
-        ("aa_layer", r#"{"model_args": {"aa_layer": "blur"}}"#),
+        ("aa_layer", r#"{"model_args": {"aa_layer": "blurpc"}}"#),
+        ("linear_out", r#"{"model_args": {"linear_out": true}}"#),
     ];
     for (field, text) in cases {
         assert_eq!(refused(text, None), field, "{text}");

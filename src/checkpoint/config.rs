@@ -16,7 +16,7 @@ use super::{
 use crate::{
     Result,
     labels::forms::{self, Refused},
-    structure::{Activation, StrideIn, Structure},
+    structure::{Activation, AntiAliasing, StrideIn, Structure},
 };
 
 /// Key of a checkpoint's metadata under which it may carry its own configuration.
@@ -105,7 +105,12 @@ impl ModelConfig {
     /// [`Error::ConfigValue`](crate::Error::ConfigValue) for text that is no such configuration and for a value out of its range.
     pub fn from_json(place: &str, config: &str, preprocessor: Option<&str>) -> Result<Self> {
         let mut raw: RawConfig = json(place, config)?;
-        let structure = raw.structure(place)?;
+        let mut structure = raw.structure(place)?;
+        let claims = Claims::of(config).unwrap_or_default();
+        if structure.anti_aliasing.is_none() {
+            let named = claims.architecture.as_deref().and_then(AntiAliasing::of_network);
+            structure.anti_aliasing = named.map(|(kind, _)| kind);
+        }
         if raw.pretrained_cfg.is_none() && raw.model_type.is_none() {
             raw.pretrained_cfg = timm::flat(place, config)?;
         }
@@ -126,7 +131,7 @@ impl ModelConfig {
             license: raw.pretrained_cfg.and_then(|pretrained| pretrained.license),
             architecture: raw.architecture,
             problem_type: raw.problem_type,
-            claims: Claims::of(config).unwrap_or_default(),
+            claims,
             structure,
         })
     }

@@ -12,7 +12,7 @@ use super::{
 use crate::{
     Result,
     image::{CropRounding, Filter, Resize},
-    structure::{Activation, Dilation, GlobalPool, Structure, norm_eps, output_stride},
+    structure::{Activation, AntiAliasing, Dilation, GlobalPool, Structure, norm_eps, output_stride},
 };
 
 /// What timm takes where a file says nothing.
@@ -75,7 +75,8 @@ impl ModelArgs {
     /// [`crate::Error::ConfigValue`] for a value that is unknown or not supported.
     pub(super) fn state(&self, place: &str, structure: &mut Structure) -> Result<()> {
         if let Some(aa) = &self.aa_layer {
-            return Err(invalid(place, "aa_layer", aa, "anti-aliasing is not supported"));
+            let known = AntiAliasing::parse(aa);
+            structure.anti_aliasing = Some(known.ok_or_else(|| invalid(place, "aa_layer", aa, "avg or blur"))?);
         }
         if let Some(norm) = self.norm_layer.as_deref().filter(|norm| !is_batch_norm(norm)) {
             return Err(invalid(place, "norm_layer", norm, "only batch normalisation is supported"));

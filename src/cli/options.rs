@@ -70,6 +70,7 @@ pub(crate) struct Global {
     /// stride-in=1x1|3x3: the convolution of a bottleneck that strides.
     /// dilation=none|layer3+layer4: stages that dilate instead of striding (torchvision's replace_stride_with_dilation).
     /// output-stride=8|16|32: the same, as timm says it.
+    /// anti-aliasing=none|avg|blur: what stands in the place of strides, as timm has it (aa_layer).
     /// global-pool=avg|max|avgmax|catavgmax|catmaxavg|none: what becomes of the last map before the head.
     /// norm-eps=1e-5: what batch normalisation adds to the variance.
     /// activation=relu|leaky_relu:0.01|silu|gelu|hard_swish|elu|...: the names of timm, torch and transformers.

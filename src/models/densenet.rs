@@ -3,7 +3,7 @@
 //! Source: Huang et al. 2016, "Densely Connected Convolutional Networks" (section 3 and table 1). Names are those of
 //! torchvision.
 
-use super::{Bias, Biases, Head, Properties, head::pool_and_classify};
+use super::{Bias, Biases, Head, Properties, anti_aliasing, head::pool_and_classify};
 use crate::graph::{Conv2dParams, Graph, Op, PoolParams, ValueId};
 
 /// A densely connected network without its weights.
@@ -14,6 +14,8 @@ pub struct DenseNet {
     /// Whether the stem is a 7x7 convolution, batch normalisation and ReLU, usually with stride 2 and 3x3 max pooling of
     /// stride 2 (ImageNet); else it is a 3x3 convolution, usually alone (CIFAR).
     pub pooled_stem: bool,
+    /// Channels that the first two of three 3x3 convolutions yield which a pooled stem may have in place of the one.
+    pub deep_stem: Option<[usize; 2]>,
     /// Channels that the stem yields.
     pub stem_channels: usize,
     /// Channels that each dense layer adds (k).
@@ -68,19 +70,27 @@ impl Builder<'_> {
     fn stem(&mut self) -> ValueId {
         let (input, image, channels) = (self.graph.input(), self.net.inputs, self.net.stem_channels);
         let Properties { stem_stride, stem_pool, .. } = self.net.properties;
-        let x = if self.net.pooled_stem {
-            let x = self.conv("features.conv0", [image, channels], 7, stem_stride, input);
-            self.norm_relu_of("features.conv0", "features.norm0", "features.relu0", channels, x)
+        let x = if let Some([a, b]) = self.net.deep_stem {
+            let x = self.stem_layer(0, [image, a], 3, stem_stride, input);
+            let x = self.stem_layer(1, [a, b], 3, 1, x);
+            self.stem_layer(2, [b, channels], 3, 1, x)
+        } else if self.net.pooled_stem {
+            self.stem_layer(0, [image, channels], 7, stem_stride, input)
         } else {
             self.conv("features.conv0", [image, channels], 3, stem_stride, input)
         };
         if !stem_pool {
             return x;
         }
-        let window = PoolParams { kernel: 3, stride: 2, padding: 1, ceil: false };
-        let x = self.graph.push("features.pool0", Op::MaxPool2d(window), &[x]);
+        let x = anti_aliasing::pool(&mut self.graph, self.net.properties.anti_aliasing, "features.pool0", x);
         self.graph.mark_stage("features.pool0", x);
         x
+    }
+
+    fn stem_layer(&mut self, i: usize, channels: [usize; 2], kernel: usize, stride: usize, x: ValueId) -> ValueId {
+        let [conv, norm, relu] = ["conv", "norm", "relu"].map(|part| format!("features.{part}{i}"));
+        let x = self.conv(&conv, channels, kernel, stride, x);
+        self.norm_relu_of(&conv, &norm, &relu, channels[1], x)
     }
 
     /// `x` and the channels that are computed from it.

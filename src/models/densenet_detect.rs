@@ -35,18 +35,28 @@ pub(super) fn read(shapes: &Shapes) -> Result<DenseNet, String> {
     } else {
         (None, most_frequent(channels("conv1")))
     };
-    let (pooled_stem, image) = read_stem(shapes)?;
+    let deep_stem = if shapes.keys().any(|name| name.starts_with("features.conv1.")) {
+        let yields = |i: usize| {
+            outputs(shapes, &format!("features.conv{i}"), &format!("features.norm{i}"))
+                .ok_or("its stem yields no channels")
+        };
+        Some([yields(0)?, yields(1)?])
+    } else {
+        None
+    };
+    let (pooled_stem, image) = read_stem(shapes, deep_stem.is_some())?;
     Ok(DenseNet {
         inputs: image,
         pooled_stem,
-        stem_channels: into("features.conv0", 1)?,
+        deep_stem,
+        stem_channels: into(if deep_stem.is_some() { "features.conv2" } else { "features.conv0" }, 1)?,
         growth: growth.ok_or("its dense layers yield no channels")?,
         bottleneck,
         transitions: (1..blocks.len())
             .map(|t| into(&format!("features.transition{t}.conv"), t + 1))
             .collect::<Result<_, _>>()?,
         blocks,
-        last_norm: read_last_norm(shapes),
+        last_norm: read_last_norm(shapes, deep_stem.is_some()),
         biases: Biases::read(shapes),
         head: Head::read(shapes, &["classifier"])?,
         properties: Properties::usual(!pooled_stem),
@@ -54,10 +64,10 @@ pub(super) fn read(shapes: &Shapes) -> Result<DenseNet, String> {
 }
 
 /// Whether it is the pooled one, and the channels of the image that it takes.
-fn read_stem(shapes: &Shapes) -> Result<(bool, usize), String> {
+fn read_stem(shapes: &Shapes, deep: bool) -> Result<(bool, usize), String> {
     match shapes.get("features.conv0.weight").map(Vec::as_slice) {
-        Some([_, image @ 1..=MOST_CHANNELS, 7, 7]) => Ok((true, *image)),
-        Some([_, image @ 1..=MOST_CHANNELS, 3, 3]) => Ok((false, *image)),
+        Some([_, image @ 1..=MOST_CHANNELS, 7, 7]) if !deep => Ok((true, *image)),
+        Some([_, image @ 1..=MOST_CHANNELS, 3, 3]) => Ok((deep, *image)),
         None => Ok((shapes.keys().any(|name| name.starts_with("features.norm0.")), 3)),
         other => Err(unsupported_stem("features.conv0.weight", other)),
     }
@@ -71,8 +81,9 @@ fn read_blocks(shapes: &Shapes) -> Result<Vec<usize>, String> {
         .collect()
 }
 
-fn read_last_norm(shapes: &Shapes) -> String {
+fn read_last_norm(shapes: &Shapes, deep: bool) -> String {
+    let of_stem: &[&str] = if deep { &["norm0", "norm1", "norm2"] } else { &["norm0"] };
     let norms = shapes.keys().filter_map(|name| name.strip_prefix("features.")?.split_once('.'));
-    let last = norms.map(|(norm, _)| norm).find(|norm| norm.starts_with("norm") && *norm != "norm0");
+    let last = norms.map(|(norm, _)| norm).find(|norm| norm.starts_with("norm") && !of_stem.contains(norm));
     last.unwrap_or("norm5").into()
 }

@@ -1,6 +1,7 @@
 //! The densely connected networks that have a name.
 
 use super::{Biases, DenseNet, Head, Properties};
+use crate::structure::AntiAliasing;
 
 /// For ImageNet: table 1 of Huang et al. 2016. Name, channels of the stem, growth, dense layers of each block.
 const IMAGENET: [(&str, usize, usize, [usize; 4]); 4] = [
@@ -10,18 +11,31 @@ const IMAGENET: [(&str, usize, usize, [usize; 4]); 4] = [
     ("densenet201", 64, 32, [6, 12, 48, 32]),
 ];
 
+/// timm's with three 3x3 convolutions in their stem: name, growth, dense layers of each block, anti-aliasing.
+const DEEP: [(&str, usize, [usize; 4], AntiAliasing); 2] = [
+    ("densenet264d", 48, [6, 12, 64, 48], AntiAliasing::None),
+    ("densenetblur121d", 32, [6, 12, 24, 16], AntiAliasing::Blur),
+];
+
 /// For CIFAR-10: DenseNet-BC with L = 100 and k = 12 (table 2).
 const CIFAR: &str = "cifar_densenet_bc_100_12";
 
-/// All names of the table.
+/// All names of the table but those of networks whose tensors are those of others.
 pub(super) fn names() -> impl Iterator<Item = String> {
-    IMAGENET.into_iter().map(|(name, ..)| name).chain([CIFAR]).map(String::from)
+    let shown = DEEP.into_iter().filter(|(.., anti_aliasing)| *anti_aliasing == AntiAliasing::None);
+    let deep = shown.map(|(name, ..)| name);
+    IMAGENET.into_iter().map(|(name, ..)| name).chain([CIFAR]).chain(deep).map(String::from)
 }
 
 /// The network of a name.
 pub(super) fn by_name(name: &str) -> Option<DenseNet> {
     if name == CIFAR {
         return Some(network(false, 24, 12, &[16; 3], "norm4", 10));
+    }
+    if let Some((_, growth, blocks, anti_aliasing)) = DEEP.iter().find(|(known, ..)| *known == name) {
+        let plain = network(true, 2 * growth, *growth, blocks, "norm5", 1000);
+        let properties = Properties { anti_aliasing: *anti_aliasing, ..plain.properties };
+        return Some(DenseNet { deep_stem: Some([*growth; 2]), properties, ..plain });
     }
     let (_, stem_channels, growth, blocks) = IMAGENET.iter().find(|(known, ..)| *known == name)?;
     Some(network(true, *stem_channels, *growth, blocks, "norm5", 1000))
@@ -44,6 +58,7 @@ fn network(
     DenseNet {
         inputs: 3,
         pooled_stem,
+        deep_stem: None,
         stem_channels,
         growth,
         bottleneck: Some(4 * growth),
@@ -63,13 +78,15 @@ pub(super) fn name(net: &DenseNet) -> String {
         biases: Biases::default(),
         head: None,
         last_norm: String::new(),
-        properties: Properties::usual(!net.pooled_stem),
+        properties: Properties { anti_aliasing: net.properties.anti_aliasing, ..Properties::usual(!net.pooled_stem) },
         ..net.clone()
     };
-    let known = names().find(|name| by_name(name).is_some_and(|other| plain(&other) == plain(net)));
+    let all = names().chain(DEEP.into_iter().map(|(name, ..)| name.to_string()));
+    let known = all.into_iter().find(|name| by_name(name).is_some_and(|other| plain(&other) == plain(net)));
     known.unwrap_or_else(|| {
         let stem = if net.pooled_stem { "" } else { "cifar_" };
+        let deep = if net.deep_stem.is_some() { " deep stem" } else { "" };
         let bottleneck = net.bottleneck.map_or(String::new(), |width| format!(" bottleneck {width}"));
-        format!("{stem}densenet {:?} growth {}{bottleneck}", net.blocks, net.growth).replace(", ", ",")
+        format!("{stem}densenet {:?} growth {}{bottleneck}{deep}", net.blocks, net.growth).replace(", ", ",")
     })
 }

@@ -3,6 +3,7 @@
 //! Recognition is strict. Every tensor must have its place and its shape, and networks that resemble a supported one
 //! but compute something else are refused by name.
 
+mod anti_aliasing;
 mod biases;
 mod densenet;
 mod densenet_detect;

@@ -2,7 +2,7 @@
 
 use crate::{
     graph::Activation,
-    structure::{Dilation, GlobalPool, StrideIn, Structure},
+    structure::{AntiAliasing, Dilation, GlobalPool, StrideIn, Structure},
 };
 
 /// What no tensor shows of a network: the usual, or what is stated instead.
@@ -18,6 +18,8 @@ pub struct Properties {
     pub stride_in: StrideIn,
     /// Stages, from 1, that dilate their convolutions in place of striding.
     pub dilated: Vec<usize>,
+    /// What stands in the place of strides.
+    pub anti_aliasing: AntiAliasing,
     /// What becomes of the last feature map.
     pub global_pool: GlobalPool,
     /// What batch normalisation adds to the variance.
@@ -43,6 +45,7 @@ impl Properties {
             layer1_stride: 1,
             stride_in: StrideIn::ThreeByThree,
             dilated: Vec::new(),
+            anti_aliasing: AntiAliasing::None,
             global_pool: GlobalPool::Avg,
             norm_eps: 1e-5,
             activation: Activation::Relu,
@@ -63,6 +66,7 @@ impl Properties {
         self.stem_stride = stated.stem_stride.unwrap_or(self.stem_stride);
         self.layer1_stride = stated.layer1_stride.unwrap_or(self.layer1_stride);
         self.stride_in = stated.stride_in.unwrap_or(self.stride_in);
+        self.anti_aliasing = stated.anti_aliasing.unwrap_or(self.anti_aliasing);
         self.global_pool = stated.global_pool.unwrap_or(self.global_pool);
         self.norm_eps = stated.norm_eps.unwrap_or(self.norm_eps);
         self.activation = stated.activation.unwrap_or(self.activation);
@@ -88,6 +92,7 @@ impl Properties {
             ("layer1-stride", self.layer1_stride.to_string()),
             ("stride-in", self.stride_in.to_string()),
             ("dilation", if dilated.is_empty() { "none".into() } else { dilated.join("+") }),
+            ("anti-aliasing", self.anti_aliasing.to_string()),
             ("global-pool", self.global_pool.to_string()),
             ("norm-eps", format!("{:e}", self.norm_eps)),
             ("activation", self.activation.to_string()),

@@ -7,10 +7,10 @@
 //! 2021, "Revisiting ResNets" (ResNet-RS, section 7); Yu et al. 2017, "Dilated Residual Networks" (section 2); as timm
 //! builds them. What no tensor shows is in [`Properties`].
 
-use super::{Bias, Biases, Gate, Head, Properties, head::pool_and_classify};
+use super::{Bias, Biases, Gate, Head, Properties, anti_aliasing, head::pool_and_classify};
 use crate::{
     graph::{Activation, Conv2dParams, Graph, Op, PoolParams, ValueId},
-    structure::StrideIn,
+    structure::{AntiAliasing, StrideIn},
 };
 
 /// A residual network without its weights.
@@ -133,8 +133,7 @@ impl Builder<'_> {
             let params = conv(channels, channels, 3, 2, 1);
             x = self.conv_norm_relu("maxpool.0", "maxpool.1", "maxpool.2", params, x);
         } else if self.net.properties.stem_pool {
-            let window = PoolParams { kernel: 3, stride: 2, padding: 1, ceil: false };
-            x = self.graph.push("maxpool", Op::MaxPool2d(window), &[x]);
+            x = anti_aliasing::pool(&mut self.graph, self.net.properties.anti_aliasing, "maxpool", x);
         } else {
             return x;
         }
@@ -146,11 +145,17 @@ impl Builder<'_> {
     fn block(&mut self, name: &str, block: &Block, inputs: usize, window: Stride, x: ValueId) -> ValueId {
         let layers = convolutions(self.net, block, inputs, window);
         let last = layers.len();
+        let anti_aliasing = self.net.properties.anti_aliasing;
         let mut y = x;
         for (i, params) in (1..).zip(layers) {
+            let halves = anti_aliasing != AntiAliasing::None && params.stride == 2;
+            let params = Conv2dParams { stride: if halves { 1 } else { params.stride }, ..params };
             y = self.conv_norm(&format!("{name}.conv{i}"), &format!("{name}.bn{i}"), params, y);
             if i < last {
                 y = self.activation(self.net.properties.block_activation, format!("{name}.relu{i}"), y);
+            }
+            if halves {
+                y = anti_aliasing::halve(&mut self.graph, anti_aliasing, &format!("{name}.aa"), y);
             }
         }
         if let Some(gate) = block.gate {

@@ -1,6 +1,7 @@
 //! The residual networks that have a name: torchvision's and timm's.
 
 use super::{Biases, Block, BlockKind, Gate, Head, Properties, ResNet, Shortcut, Stem};
+use crate::structure::AntiAliasing;
 use BlockKind::{Basic, Bottleneck};
 
 /// What is supported, for messages.
@@ -26,6 +27,7 @@ struct Row {
     shortcut: Shortcut,
     /// The gate of a block of so many channels.
     gate: Option<fn(usize) -> Gate>,
+    anti_aliasing: AntiAliasing,
 }
 
 const fn row(name: &'static str, kind: BlockKind, depths: [usize; 4]) -> Row {
@@ -40,6 +42,7 @@ const fn row(name: &'static str, kind: BlockKind, depths: [usize; 4]) -> Row {
         stem_pool_conv: false,
         shortcut: Shortcut::Projection,
         gate: None,
+        anti_aliasing: AntiAliasing::None,
     }
 }
 
@@ -76,6 +79,16 @@ impl Row {
     /// The tiered deep stem of 24, 32 and 64 channels, and pooled shortcuts.
     const fn t(self) -> Row {
         Row { stem: Stem::Deep([24, 32]), ..self.d() }
+    }
+
+    /// Average pooling in the place of strides.
+    const fn aa(self) -> Row {
+        Row { anti_aliasing: AntiAliasing::Avg, ..self }
+    }
+
+    /// Blur pooling in the place of strides.
+    const fn blur(self) -> Row {
+        Row { anti_aliasing: AntiAliasing::Blur, ..self }
     }
 
     const fn se(self) -> Row {
@@ -151,6 +164,17 @@ const IMAGENET: &[Row] = &[
     row("ecaresnetlight", Bottleneck, [1, 1, 11, 3]).pooled().eca(),
     row("ecaresnext26t_32x4d", Bottleneck, [2, 2, 2, 2]).grouped(32, 4).t().eca(),
     row("ecaresnext50t_32x4d", Bottleneck, [3, 4, 6, 3]).grouped(32, 4).t().eca(),
+    row("resnetaa34d", Basic, [3, 4, 6, 3]).d().aa(),
+    row("resnetaa50", Bottleneck, [3, 4, 6, 3]).aa(),
+    row("resnetaa50d", Bottleneck, [3, 4, 6, 3]).d().aa(),
+    row("resnetaa101d", Bottleneck, [3, 4, 23, 3]).d().aa(),
+    row("seresnetaa50d", Bottleneck, [3, 4, 6, 3]).d().se().aa(),
+    row("seresnextaa101d_32x8d", Bottleneck, [3, 4, 23, 3]).grouped(32, 8).d().se().aa(),
+    row("seresnextaa201d_32x8d", Bottleneck, [3, 24, 36, 4]).grouped(32, 8).s().pooled().se().aa(),
+    row("resnetblur18", Basic, [2, 2, 2, 2]).blur(),
+    row("resnetblur50", Bottleneck, [3, 4, 6, 3]).blur(),
+    row("resnetblur50d", Bottleneck, [3, 4, 6, 3]).d().blur(),
+    row("resnetblur101d", Bottleneck, [3, 4, 23, 3]).d().blur(),
     row("resnetrs50", Bottleneck, [3, 4, 6, 3]).rs(),
     row("resnetrs101", Bottleneck, [3, 4, 23, 3]).rs(),
     row("resnetrs152", Bottleneck, [3, 8, 36, 3]).rs(),
@@ -184,7 +208,7 @@ impl Row {
             stages,
             biases: Biases::default(),
             head: Some(Head::linear("fc", 1000)),
-            properties: Properties::usual(false),
+            properties: Properties { anti_aliasing: self.anti_aliasing, ..Properties::usual(false) },
         }
     }
 }
@@ -222,9 +246,10 @@ fn cifar_names() -> impl Iterator<Item = (String, usize, Shortcut)> {
     })
 }
 
-/// All names of the table.
+/// All names of the table but those of networks whose tensors are those of others.
 pub(super) fn names() -> Vec<String> {
-    let imagenet = IMAGENET.iter().map(|row| row.name.to_string());
+    let shown = IMAGENET.iter().filter(|row| row.anti_aliasing == AntiAliasing::None);
+    let imagenet = shown.map(|row| row.name.to_string());
     imagenet.chain(cifar_names().map(|(name, ..)| name)).collect()
 }
 
@@ -241,11 +266,12 @@ pub(super) fn name(net: &ResNet) -> String {
         inputs: 3,
         biases: Biases::default(),
         head: None,
-        properties: Properties::usual(net.small_stem()),
+        properties: Properties { anti_aliasing: net.properties.anti_aliasing, ..Properties::usual(net.small_stem()) },
         ..net.clone()
     };
     let same = |other: &ResNet| plain(net) == plain(other);
-    let known = names().into_iter().find(|name| by_name(name).is_some_and(|other| same(&other)));
+    let mut all = IMAGENET.iter().map(|row| row.name.to_string()).chain(cifar_names().map(|(name, ..)| name));
+    let known = all.find(|name| by_name(name).is_some_and(|other| same(&other)));
     known.unwrap_or_else(|| describe(net))
 }
 
@@ -260,6 +286,7 @@ fn describe(net: &ResNet) -> String {
         (net.groups > 1, format!(" groups {}", net.groups)),
         (matches!(net.stem, Stem::Deep(_)), " deep stem".into()),
         (blocks().any(|block| block.shortcut == Shortcut::PooledProjection), " pooled shortcuts".into()),
+        (net.properties.anti_aliasing != AntiAliasing::None, " anti-aliased".into()),
     ];
     features.into_iter().filter(|(has, _)| *has).for_each(|(_, feature)| text.push_str(&feature));
     if let Some(gate) = blocks().find_map(|block| block.gate) {

@@ -3,7 +3,7 @@
 use super::{Architecture, BlockKind, Gate, Head, Properties, Shortcut};
 use crate::{
     Error, Result,
-    structure::{GlobalPool, Structure},
+    structure::{AntiAliasing, GlobalPool, StrideIn, Structure},
 };
 
 /// A property of a network that none of its tensors shows.
@@ -69,6 +69,7 @@ impl Architecture {
             "stem-pool" => "a convolution stands in the place of the pooling, as the tensors show",
             "stride-in" => "the network has no bottlenecks",
             "block-activation" => "the network has no residual blocks",
+            "anti-aliasing" => "the network has no pooling in its stem, and no such variant in timm",
             "gate-activation" => "the network has no squeeze-and-excitation",
             "head-activation" => "the head has no such layers, as the tensors show",
             _ => "the network has no such stages",
@@ -81,6 +82,8 @@ impl Architecture {
         let has = |key: &&str| match (self, *key) {
             (Architecture::ResNet(net), "stem-pool") => !net.stem_pool_conv,
             (Architecture::RegNet(_), "stem-pool" | "stride-in") => false,
+            (Architecture::RegNet(_), "anti-aliasing") => false,
+            (Architecture::DenseNet(net), "anti-aliasing") => net.pooled_stem,
             (_, "gate-activation") => self.has_squeezes(),
             (Architecture::ResNet(net), "stride-in") => net.kind == BlockKind::Bottleneck,
             (_, "head-activation") => self.head().is_some_and(Head::has_activation),
@@ -96,6 +99,9 @@ impl Architecture {
             return Some(("global-pool", "the network has a head, which reads pooled features".into()));
         }
         let Properties { layer1_stride, dilated, .. } = self.properties();
+        if let Some(reason) = self.contradicts_anti_aliasing() {
+            return Some(("anti-aliasing", reason.into()));
+        }
         // The way around the first block of each stage.
         let around: Vec<Option<Shortcut>> = match self {
             Architecture::ResNet(net) => {
@@ -131,6 +137,23 @@ impl Architecture {
         let pooled = |stage: &&usize| first(**stage) == Some(Shortcut::PooledProjection);
         let stage = dilated.iter().find(pooled)?;
         Some(("dilation", format!("layer{stage} pools in its shortcut, and dilation there is not supported")))
+    }
+
+    /// Why the network cannot have the anti-aliasing that is stated: timm builds no such one.
+    fn contradicts_anti_aliasing(&self) -> Option<&'static str> {
+        let Properties { anti_aliasing, stem_pool, stride_in, dilated, .. } = self.properties();
+        match (anti_aliasing, self) {
+            (AntiAliasing::None, _) => None,
+            _ if !dilated.is_empty() => Some("with dilation it is not supported"),
+            (AntiAliasing::Avg, Architecture::DenseNet(_)) => Some("a DenseNet has none or blur"),
+            (_, Architecture::ResNet(net)) if net.stem_pool_conv || !stem_pool => {
+                Some("it takes the place of the stem's pooling, which the network does not have")
+            }
+            (_, Architecture::ResNet(net)) if net.kind == BlockKind::Bottleneck && *stride_in == StrideIn::OneByOne => {
+                Some("it follows 3x3 convolutions that stride, and here the 1x1 convolutions do")
+            }
+            _ => None,
+        }
     }
 
     /// What none of the tensors shows of the network, in a fixed order; `stated` tells where a key is stated, if it is.
@@ -180,12 +203,13 @@ impl Architecture {
     }
 }
 
-const KEYS: [&str; 11] = [
+const KEYS: [&str; 12] = [
     "stem-pool",
     "stem-stride",
     "layer1-stride",
     "stride-in",
     "dilation",
+    "anti-aliasing",
     "global-pool",
     "norm-eps",
     "activation",

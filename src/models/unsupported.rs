@@ -1,7 +1,7 @@
 //! Networks that resemble a supported one and compute something else.
 
 use super::{Architecture, RegNet, ResNet, Shapes, gate, regnet_table};
-use crate::{Error, Result};
+use crate::{Error, Result, structure::AntiAliasing};
 
 /// The feature that gives a look-alike away in its tensors.
 pub(super) fn feature(shapes: &Shapes) -> Option<&'static str> {
@@ -19,14 +19,13 @@ pub(super) fn feature(shapes: &Shapes) -> Option<&'static str> {
         ),
         (three_by_three(".downsample.0.weight"), "3x3 convolutions in shortcuts (senet154)"),
         (no_statistics, "group normalisation (resnet50_gn)"),
-        (any(&[".aa.", ".filt", "blurpool", "blur_pool"]), "blur pooling (resnetblur, densenetblur)"),
+        (any(&[".aa.", ".filt", "blurpool", "blur_pool"]), "blur pooling whose filter is a tensor"),
         (any(&["stem.conv.", "stem.conv1."]), "a stem of resnetv2 or ReXNet"),
         (any(&["embedder.embedder."]), "an embedder of RegNet"),
         (
             any(&["patch_embeddings.", "patch_embed.", "downsample_layers.", "dwconv.", "conv_dw."]),
             "ConvNeXt or a transformer",
         ),
-        (has("features.conv1.weight"), "a deep stem of several convolutions (densenet*d)"),
         (any(&[".ibn", ".IN.", ".BN."]), "instance normalisation in blocks (resnet*_ibn)"),
         (
             any(&[".conv2.fc1.", ".conv2.conv.weight", ".conv2.conv_kxk."]),
@@ -42,14 +41,7 @@ pub(super) fn feature(shapes: &Shapes) -> Option<&'static str> {
 }
 
 /// Parts of names of networks that have the very tensors of a supported one, and what they compute besides.
-const MARKS: [(&str, &str); 6] = [
-    ("resnetblur", "blur pooling"),
-    ("densenetblur", "blur pooling"),
-    ("resnetaa", "anti-aliasing by average pooling"),
-    ("resnextaa", "anti-aliasing by average pooling"),
-    ("deeplabv3_resnet", "dilated convolutions"),
-    ("fcn_resnet", "dilated convolutions"),
-];
+const MARKS: [(&str, &str); 2] = [("deeplabv3_resnet", "dilated convolutions"), ("fcn_resnet", "dilated convolutions")];
 
 /// How the names of other residual networks of timm and torchvision begin, whose tensors show that they are others.
 const OTHERS: [&str; 15] = [
@@ -118,8 +110,8 @@ const FAMILIES: [&str; 44] = [
     "xception",
 ];
 
-/// Compares the architecture that a configuration declares with what the tensors cannot show: timm's blur-pool and
-/// anti-aliased ResNets have the very tensors of plain ones. `model` is its name in messages.
+/// Compares the architecture that a configuration declares with what the tensors cannot show: torchvision's networks for segmentation
+/// have the very tensors of plain ones. `model` is its name in messages.
 ///
 /// # Errors
 /// [`Error::UnknownArchitecture`] for such a name. A name that is unknown passes: the tensors decide.
@@ -143,6 +135,8 @@ pub enum Named {
     Supported(String),
     /// One that has the very tensors of a supported one, by its name and what it computes besides.
     LookAlike(String, &'static str),
+    /// A supported one with anti-aliasing, which the tensors do not show: its name, that of the network without it, and the kind.
+    AntiAliased(String, String, AntiAliasing),
     /// One that is not supported, and shows that in its tensors.
     Other(String),
 }
@@ -163,6 +157,7 @@ impl Named {
                 (None, _) => true,
             },
             Named::LookAlike(..) => true,
+            Named::AntiAliased(_, plain, _) => named(plain).is_none_or(|plain| plain.may_be(architecture)),
             Named::Other(_) => false,
         }
     }
@@ -170,7 +165,9 @@ impl Named {
     /// Its name.
     pub fn name(&self) -> &str {
         match self {
-            Named::Supported(name) | Named::LookAlike(name, _) | Named::Other(name) => name,
+            Named::Supported(name) | Named::LookAlike(name, _) | Named::AntiAliased(name, ..) | Named::Other(name) => {
+                name
+            }
         }
     }
 }
@@ -206,12 +203,18 @@ pub fn named(text: &str) -> Option<Named> {
     let starts = text.char_indices().filter(|&(at, _)| !text[..at].ends_with(|c: char| c.is_ascii_alphanumeric()));
     starts.map(|(at, _)| &text[at..]).find_map(|rest| {
         let word = || rest.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').next().unwrap_or(rest).to_string();
-        let numbered = |mark: &str| {
-            let rest = rest.strip_prefix("se").filter(|rest| rest.starts_with(mark)).unwrap_or(rest);
-            rest.strip_prefix(mark).is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
+        let numbered = |mark: &str, text: &str| {
+            text.strip_prefix(mark).is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
         };
-        if let Some((_, feature)) = MARKS.iter().find(|(mark, _)| numbered(mark)) {
+        if let Some((_, feature)) = MARKS.iter().find(|(mark, _)| numbered(mark, rest)) {
             return Some(Named::LookAlike(word(), feature));
+        }
+        let is_numbered = |plain: &str| {
+            let plain = plain.strip_prefix("se").unwrap_or(plain);
+            ["resnet", "resnext", "densenet"].iter().any(|family| numbered(family, plain))
+        };
+        if let Some((kind, plain)) = AntiAliasing::of_network(&word()).filter(|(_, plain)| is_numbered(plain)) {
+            return Some(Named::AntiAliased(word(), plain, kind));
         }
         let group_norm = rest.strip_prefix("resnet").is_some_and(|rest| {
             let rest = rest.trim_start_matches(|c: char| c.is_ascii_digit());
@@ -264,12 +267,18 @@ mod tests {
     #[test]
     fn look_alikes_are_found_with_what_they_compute() {
         for (text, expected, feature) in [
-            ("resnetaa50d.sw_in12k_ft_in1k", "resnetaa50d", "anti-aliasing by average pooling"),
-            ("seresnextaa101d_32x8d.ah", "seresnextaa101d_32x8d", "anti-aliasing by average pooling"),
-            ("best-resnetblur50_epoch3", "resnetblur50_epoch3", "blur pooling"),
             ("deeplabv3_resnet50_coco-cd0a2569", "deeplabv3_resnet50_coco", "dilated convolutions"),
+            ("fcn_resnet101", "fcn_resnet101", "dilated convolutions"),
         ] {
             assert_eq!(named(text), Some(Named::LookAlike(expected.into(), feature)), "{text}");
+        }
+        for (text, expected, plain, kind) in [
+            ("resnetaa50d.sw_in12k_ft_in1k", "resnetaa50d", "resnet50d", AntiAliasing::Avg),
+            ("seresnextaa101d_32x8d.ah", "seresnextaa101d_32x8d", "seresnext101d_32x8d", AntiAliasing::Avg),
+            ("best-resnetblur50_epoch3", "resnetblur50_epoch3", "resnet50_epoch3", AntiAliasing::Blur),
+            ("densenetblur121d.ra_in1k", "densenetblur121d", "densenet121d", AntiAliasing::Blur),
+        ] {
+            assert_eq!(named(text), Some(Named::AntiAliased(expected.into(), plain.into(), kind)), "{text}");
         }
         assert_eq!(named("gcresnet50t.ra2_in1k"), Some(Named::Other("gcresnet50t".into())));
     }
@@ -288,6 +297,7 @@ mod tests {
         let resnet18 = Architecture::by_name("resnet18").unwrap();
         let may_be = |text: &str, architecture: &Architecture| named(text).unwrap().may_be(architecture);
         assert!(may_be("resnet18", &resnet18.clone().with_classes(3)) && !may_be("resnet34", &resnet18));
-        assert!(!may_be("gcresnet50t", &resnet18) && may_be("resnetaa50", &resnet18));
+        assert!(!may_be("gcresnet50t", &resnet18) && !may_be("resnetaa50", &resnet18));
+        assert!(may_be("resnetblur18", &resnet18));
     }
 }

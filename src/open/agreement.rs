@@ -7,6 +7,7 @@ use crate::{
     Error, Note, Result,
     checkpoint::{Claims, MODEL_TYPES, ModelConfig, SUPPORTED_TYPES},
     models::{Architecture, Named, Shapes, check_declared, is_foreign, named},
+    structure::{AntiAliasing, Structure},
 };
 
 /// A configuration, where it is from, and how sure it is that it belongs to the checkpoint.
@@ -47,11 +48,14 @@ impl Subject<'_> {
         };
         let named_otherwise =
             own.filter(|own| !owned && matches!(own, Named::Supported(_)) && own.may_be(self.architecture));
-        if let Some(declared) = &claims.architecture
-            && let Err(error) = check_declared(self.model, declared)
-        {
-            let Some(own) = named_otherwise else { return Err(error) };
-            return other(&format!("it declares {declared}, and the file is named {}", own.name()));
+        if let Some(declared) = &claims.architecture {
+            let checked = check_declared(self.model, declared);
+            match named_otherwise {
+                Some(own) if checked.is_err() || AntiAliasing::of_network(declared).is_some() => {
+                    return other(&format!("it declares {declared}, and the file is named {}", own.name()));
+                }
+                _ => checked?,
+            }
         }
         let Some((field, said, found)) = self.contradiction(&claims) else { return config.map(Some) };
         if owned {
@@ -108,11 +112,18 @@ impl Subject<'_> {
     }
 
     /// Compares the names under which the file lies at `steps` with the tensors; `confirmed` if its own configuration says which
-    /// network it is.
+    /// network it is, with anti-aliasing of the kind `declared`. Gives what the names state that the tensors do not show.
     ///
     /// # Errors
     /// [`Error::UnknownArchitecture`] for the name of a network that is not supported and has these tensors too.
-    pub(super) fn check_names(&self, steps: &[PathBuf], confirmed: bool, notes: &mut Vec<Note>) -> Result<()> {
+    pub(super) fn check_names(
+        &self,
+        steps: &[PathBuf],
+        confirmed: bool,
+        declared: Option<AntiAliasing>,
+        notes: &mut Vec<Note>,
+    ) -> Result<Structure> {
+        let mut structure = Structure::default();
         let mut differs = |name: &str| {
             let note =
                 Note::NameDiffers { name: name.into(), architecture: self.architecture.name(), configured: confirmed };
@@ -130,10 +141,19 @@ impl Subject<'_> {
                     );
                     return Err(Error::UnknownArchitecture { model: self.model.into(), reason });
                 }
+                Named::AntiAliased(name, _, kind) if confirmed => {
+                    if declared != Some(*kind) {
+                        differs(name);
+                    }
+                }
                 _ if !confirmed && !named.may_be(self.architecture) => differs(named.name()),
+                Named::AntiAliased(name, _, kind) if structure.anti_aliasing.is_none() => {
+                    structure.stated_in = format!("the name {name}");
+                    structure.anti_aliasing = Some(*kind);
+                }
                 _ => {}
             }
         }
-        Ok(())
+        Ok(structure)
     }
 }

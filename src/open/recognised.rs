@@ -123,8 +123,10 @@ fn configuration(
         (None, None) => None,
     };
     let confirmed = owned && config.as_ref().is_some_and(|config| says_which(&config.claims));
-    subject.check_names(steps, confirmed, notes)?;
-    Ok(config.unwrap_or_default())
+    let mut config = config.unwrap_or_default();
+    let named = subject.check_names(steps, confirmed, config.structure.anti_aliasing, notes)?;
+    config.structure = config.structure.or(&named);
+    Ok(config)
 }
 
 /// The configuration in a checkpoint's metadata.

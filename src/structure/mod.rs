@@ -25,6 +25,8 @@ pub struct Structure {
     pub stride_in: Option<StrideIn>,
     /// Stages that dilate their convolutions in place of striding.
     pub dilation: Option<Dilation>,
+    /// What stands where a convolution or a pooling strides, in its place.
+    pub anti_aliasing: Option<AntiAliasing>,
     /// What becomes of the last feature map.
     pub global_pool: Option<GlobalPool>,
     /// What batch normalisation adds to the variance.
@@ -63,6 +65,36 @@ pub enum Dilation {
     Stages(Vec<usize>),
 }
 
+/// What makes the map smaller where the 3x3 convolutions and the stem's pooling would stride, which they then do not (timm's `aa_layer`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum AntiAliasing {
+    /// Nothing: they stride.
+    None,
+    /// 2x2 average pooling with stride 2. It takes the place of the stem's pooling too.
+    Avg,
+    /// A 3x3 binomial filter with stride 2, over a map that is reflected at its edges (Zhang 2019, "Making Convolutional Networks
+    /// Shift-Invariant Again", section 3).
+    Blur,
+}
+
+impl AntiAliasing {
+    /// Parts of the names of timm's networks that have it: their tensors are those of networks that have not.
+    const NAMES: [(&str, &str, AntiAliasing); 4] = [
+        ("resnetblur", "resnet", AntiAliasing::Blur),
+        ("densenetblur", "densenet", AntiAliasing::Blur),
+        ("resnetaa", "resnet", AntiAliasing::Avg),
+        ("resnextaa", "resnext", AntiAliasing::Avg),
+    ];
+
+    /// That of the network of this name in timm, such as `resnetaa50d`, with the name of the network without it: `resnet50d`.
+    #[doc(hidden)]
+    pub fn of_network(name: &str) -> Option<(Self, String)> {
+        let (mark, plain, kind) = Self::NAMES.iter().find(|(mark, ..)| name.contains(mark))?;
+        Some((*kind, name.replacen(mark, plain, 1)))
+    }
+}
+
 /// What becomes of the last feature map (timm's `global_pool`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
@@ -91,6 +123,7 @@ impl Structure {
             "layer1-stride" => self.layer1_stride.is_some(),
             "stride-in" => self.stride_in.is_some(),
             "dilation" => self.dilation.is_some(),
+            "anti-aliasing" => self.anti_aliasing.is_some(),
             "global-pool" => self.global_pool.is_some(),
             "norm-eps" => self.norm_eps.is_some(),
             "activation" => self.activation.is_some(),
@@ -102,11 +135,16 @@ impl Structure {
         }
     }
 
-    /// What is stated here, and the pooling that `other` states if none is.
+    /// What is stated here, and the pooling and anti-aliasing that `other` states if none is.
     #[must_use]
     pub(crate) fn or(self, other: &Structure) -> Self {
         let stated_in = if self.stated_in.is_empty() { &other.stated_in } else { &self.stated_in }.clone();
-        Structure { global_pool: self.global_pool.or(other.global_pool), stated_in, ..self }
+        Structure {
+            global_pool: self.global_pool.or(other.global_pool),
+            anti_aliasing: self.anti_aliasing.or(other.anti_aliasing),
+            stated_in,
+            ..self
+        }
     }
 
     /// Whether what is stated here decides the property of this key: `activation` is that of blocks too.

@@ -2,17 +2,18 @@
 
 use std::{fmt, str::FromStr};
 
-use super::{Activation, Dilation, GlobalPool, StrideIn, Structure};
+use super::{Activation, AntiAliasing, Dilation, GlobalPool, StrideIn, Structure};
 use crate::{Error, Result};
 
 /// All keys, with what their values may be.
-const KEYS: [(&str, &str); 13] = [
+const KEYS: [(&str, &str); 14] = [
     ("stem-pool", "max or none"),
     ("stem-stride", "1, 2, 3 or 4"),
     ("layer1-stride", "1 or 2"),
     ("stride-in", "1x1 or 3x3"),
     ("dilation", "none, or stages with + between them, such as layer3+layer4"),
     ("output-stride", "8, 16 or 32"),
+    ("anti-aliasing", "none, avg or blur"),
     ("global-pool", "avg, max, avgmax, catavgmax, catmaxavg or none"),
     ("norm-eps", "a number from 1e-12 to 1"),
     ("activation", ACTIVATIONS),
@@ -72,6 +73,7 @@ impl Structure {
             }
             "dilation" => self.dilation = Some(Dilation::Stages(stages(value)?)),
             "output-stride" => self.dilation = Some(Dilation::OutputStride(output_stride(value.parse().ok()?)?)),
+            "anti-aliasing" => self.anti_aliasing = Some(AntiAliasing::parse(value)?),
             "global-pool" => self.global_pool = Some(GlobalPool::parse(value)?),
             "norm-eps" => self.norm_eps = Some(norm_eps(value.parse().ok()?)?),
             "activation" => self.activation = Some(Activation::parse(value)?),
@@ -134,6 +136,28 @@ impl fmt::Display for GlobalPool {
             GlobalPool::CatAvgMax => "catavgmax",
             GlobalPool::CatMaxAvg => "catmaxavg",
             GlobalPool::None => "none",
+        })
+    }
+}
+
+impl AntiAliasing {
+    /// The kind of a name, as timm has them too.
+    pub(crate) fn parse(name: &str) -> Option<Self> {
+        match name.to_lowercase().as_str() {
+            "none" | "" => Some(AntiAliasing::None),
+            "avg" | "avgpool" => Some(AntiAliasing::Avg),
+            "blur" | "blurpool" => Some(AntiAliasing::Blur),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for AntiAliasing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            AntiAliasing::None => "none",
+            AntiAliasing::Avg => "avg",
+            AntiAliasing::Blur => "blur",
         })
     }
 }

@@ -14,6 +14,7 @@ from functools import partial
 import numpy as np
 import synthetic
 import torch
+from timm.layers import BlurPool2d
 from timm.models.densenet import DenseNet
 from timm.models.regnet import RegNet, RegNetCfg
 from timm.models.resnet import BasicBlock, Bottleneck, ResNet
@@ -172,6 +173,23 @@ def rows():
         args(act_layer="silu", global_pool="avgmax"),
         64,
     )
+    yield (
+        "blurred densenet",
+        densenet(stem_type="deep", aa_layer=BlurPool2d),
+        "anti-aliasing=blur",
+        {"architecture": "densenetblur121d"},
+        61,
+    )
+    yield "anti-aliasing avg", resnet(aa_layer=nn.AvgPool2d), "anti-aliasing=avg", {"architecture": "resnetaa18"}, (64, 96)
+    yield "anti-aliasing blur", resnet(aa_layer=BlurPool2d), "anti-aliasing=blur", args(aa_layer="blur"), 61
+    yield (
+        "anti-aliasing avg in bottlenecks",
+        bottlenecks(aa_layer=nn.AvgPool2d, stem_type="deep", stem_width=8, avg_down=True),
+        "anti-aliasing=avg",
+        args(aa_layer="avg"),
+        (64, 96),
+    )
+    yield "anti-aliasing blur in bottlenecks", bottlenecks(aa_layer=BlurPool2d), "anti-aliasing=blur", {"architecture": "resnetblur50"}, 74
     net, stated = transformers(downsample_in_first_stage=True, hidden_act="gelu")
     yield "transformers, three stages", net, "layer1-stride=2,activation=gelu,block-activation=relu", stated, 64
     net, stated = transformers(layer_type="bottleneck", downsample_in_bottleneck=True, hidden_sizes=[32, 48, 64])
@@ -201,7 +219,7 @@ def golden(net, size):
     values = {k: torch.from_numpy(synthetic.tensor(SALT, k, tuple(v.shape), damped, DAMP)) for k, v in state.items()}
     net.load_state_dict(values, strict=False)
     net.eval().double()
-    shape = [2, 3, size, size + 3]
+    shape = [2, 3, *(size if isinstance(size, tuple) else (size, size + 3))]
     with torch.no_grad():
         y = net(torch.from_numpy(synthetic.tensor(SALT, "input", tuple(shape))).double())
     logits = getattr(y, "logits", y).float().numpy()

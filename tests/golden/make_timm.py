@@ -49,7 +49,9 @@ COUNTED = """
     ecaresnet26t ecaresnet50d ecaresnet50t ecaresnet101d ecaresnet200d ecaresnet269d ecaresnetlight
     ecaresnext26t_32x4d ecaresnext50t_32x4d
     resnetrs50 resnetrs101 resnetrs152 resnetrs200 resnetrs270 resnetrs350 resnetrs420
-    densenet121 densenet161 densenet169 densenet201
+    densenet121 densenet161 densenet169 densenet201 densenet264d densenetblur121d
+    resnetaa34d resnetaa50 resnetaa50d resnetaa101d seresnetaa50d seresnextaa101d_32x8d seresnextaa201d_32x8d
+    resnetblur18 resnetblur50 resnetblur50d resnetblur101d
     regnetx_002 regnetx_004 regnetx_004_tv regnetx_006 regnetx_008 regnetx_016 regnetx_032 regnetx_040 regnetx_064
     regnetx_080 regnetx_120 regnetx_160 regnetx_320
     regnety_002 regnety_004 regnety_006 regnety_008 regnety_008_tv regnety_016 regnety_032 regnety_040 regnety_064

@@ -1,0 +1,34 @@
+//! What stands in the place of a stride, of operators that there are.
+
+use crate::{
+    graph::{Graph, Op, PoolParams, ValueId},
+    structure::AntiAliasing,
+};
+
+/// Halves the rows and columns of `x`; the value itself without anti-aliasing.
+pub(super) fn halve(graph: &mut Graph, kind: AntiAliasing, name: &str, x: ValueId) -> ValueId {
+    let mean = |stride, padding| Op::AvgPool2d(PoolParams { kernel: 2, stride, padding, ceil: false });
+    match kind {
+        AntiAliasing::None => x,
+        AntiAliasing::Avg => graph.push(name, mean(2, 0), &[x]),
+        // (1 2 1) / 4 is (1 1) / 2 twice. At an edge the reflected pixel makes both means of the second one equal, which is what a
+        // mean computes that does not count padding.
+        AntiAliasing::Blur => {
+            let x = graph.push(format!("{name}.0"), mean(1, 0), &[x]);
+            graph.push(name, mean(2, 1), &[x])
+        }
+    }
+}
+
+/// The pooling of the stem: for average pooling that alone, for a filter the maximum without a stride before it.
+pub(super) fn pool(graph: &mut Graph, kind: AntiAliasing, name: &str, x: ValueId) -> ValueId {
+    let max = |stride| Op::MaxPool2d(PoolParams { kernel: 3, stride, padding: 1, ceil: false });
+    match kind {
+        AntiAliasing::None => graph.push(name, max(2), &[x]),
+        AntiAliasing::Avg => halve(graph, kind, name, x),
+        AntiAliasing::Blur => {
+            let x = graph.push(format!("{name}.max"), max(1), &[x]);
+            halve(graph, kind, name, x)
+        }
+    }
+}
