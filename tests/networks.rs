@@ -109,6 +109,9 @@ networks! {
     densenet161: 1;
     densenet169: 1;
     densenet201: 1;
+    test_resnet: 2;
+    legacy_seresnet18: 2;
+    legacy_seresnet50: 1;
     regnetx_002: 2;
     regnety_002: 2;
     regnetz_005: 2;

@@ -72,8 +72,8 @@ pub fn published(path: &str, architecture: &str) -> Option<PreprocessConfig> {
             continue;
         }
         let square = |side: &str| side.parse().ok().map(|side| vec![3, side, side]);
-        // The "r224" recipe alone normalises to -1..1.
-        let half = tag.contains("_r224_").then(|| vec![0.5; 3]);
+        // The "r224" and "r160" recipes alone normalise to -1..1.
+        let half = (tag.contains("_r224_") || tag == "r160_in1k").then(|| vec![0.5; 3]);
         let cfg = PretrainedCfg {
             input_size: square(size),
             test_input_size: square(test_size),

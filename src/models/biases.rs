@@ -25,7 +25,7 @@ impl Biases {
         let biased = shapes.keys().filter_map(|name| {
             let conv = name.strip_suffix(".bias")?;
             let is_conv = shapes.get(&format!("{conv}.weight")).is_some_and(|shape| shape.len() == 4);
-            let norm = norm_of(conv).filter(|_| is_conv && !conv.contains(".se."))?;
+            let norm = norm_of(conv).filter(|_| is_conv && !conv.contains(".se.") && !conv.contains(".se_module."))?;
             let bias = if modules.contains(norm.as_str()) { Bias::WithNorm } else { Bias::InPlaceOfNorm };
             Some((conv.to_string(), bias))
         });

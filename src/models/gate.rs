@@ -39,16 +39,16 @@ impl Gate {
         Gate::Eca { kernel: (half | 1).max(3) }
     }
 
-    /// Appends the gate of a `block` to its value `x` of so many channels, with this activation between its layers.
+    /// Appends the gate `module` of a block to its value `x` of so many channels, with this activation between its layers.
     pub(super) fn push(
         self,
         graph: &mut Graph,
-        block: &str,
+        module: &str,
         channels: usize,
         activation: Activation,
         x: ValueId,
     ) -> ValueId {
-        let part = |part: &str| format!("{block}.se.{part}");
+        let part = |part: &str| format!("{module}.{part}");
         let mean = graph.push(part("mean"), Plain::GlobalAvgPool, &[x]);
         let gate = match self {
             Gate::SqueezeExcite { squeeze } => {
@@ -78,21 +78,22 @@ impl Gate {
 /// The gates that the tensors of a network show.
 pub(super) struct Gates<'a> {
     shapes: &'a Shapes,
+    module: &'static str,
     /// Whether any block has efficient channel attention. Then all have it: it is one tensor, and where that is missing nothing else
     /// shows that there was one.
     eca: bool,
 }
 
 impl<'a> Gates<'a> {
-    /// Those that these tensors show.
-    pub(super) fn read(shapes: &'a Shapes) -> Self {
-        let eca = shapes.keys().any(|name| name.starts_with("layer") && name.contains(".se.conv."));
-        Gates { shapes, eca }
+    /// Those that these tensors show, which lie in a `module` of each block.
+    pub(super) fn read(shapes: &'a Shapes, module: &'static str) -> Self {
+        let eca = shapes.keys().any(|name| name.starts_with("layer") && name.contains(&format!(".{module}.conv.")));
+        Gates { shapes, module, eca }
     }
 
     /// The gate of the block of this name, which yields so many channels.
     pub(super) fn of(&self, block: &str, channels: usize) -> Option<Gate> {
-        let module = format!("{block}.se.");
+        let module = format!("{block}.{}.", self.module);
         if self.eca {
             // What the tensor shows, if it can be a kernel: it need not be the one that timm makes.
             let kernel = self.shapes.get(&format!("{module}conv.weight")).and_then(|shape| shape.get(2).copied());

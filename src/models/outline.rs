@@ -1,6 +1,6 @@
 //! The extents of a network in the words of a configuration of transformers, to compare with one.
 
-use super::{Architecture, BlockKind, regnet_table};
+use super::{Architecture, regnet_table};
 
 /// What transformers' configuration says of a network.
 pub(crate) struct Outline {
@@ -19,7 +19,7 @@ impl Architecture {
             Architecture::ResNet(net) => Some(Outline {
                 stem_channels: net.stem_channels,
                 stages: stages(&net.stages, |block| block.channels),
-                block: if net.kind == BlockKind::Basic { "basic" } else { "bottleneck" },
+                block: if net.has_bottlenecks() { "bottleneck" } else { "basic" },
             }),
             Architecture::RegNet(net) => Some(Outline {
                 stem_channels: net.stem_channels,

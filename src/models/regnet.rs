@@ -46,7 +46,7 @@ pub struct RegNetBlock {
     pub groups: usize,
     /// What scales the channels of the 3x3 convolution, if anything does.
     pub gate: Option<Gate>,
-    /// The way around, if there is one. It is never [`Shortcut::SubsamplePad`].
+    /// The way around, if there is one. It is the identity, or one of the projections with a 1x1 convolution.
     pub shortcut: Option<Shortcut>,
 }
 
@@ -140,7 +140,7 @@ impl Builder<'_> {
                 let x = self.pooled(&place, window.stride, x);
                 self.conv_norm(&format!("{place}.1"), around(block, inputs, 1), x)
             }
-            Some(Shortcut::Identity | Shortcut::SubsamplePad) => x,
+            Some(Shortcut::Identity | Shortcut::SpatialProjection | Shortcut::SubsamplePad) => x,
         };
         let sum = self.graph.push(format!("{name}.add"), Op::Add, &[y, around]);
         match self.net.linear {
@@ -167,14 +167,16 @@ impl Builder<'_> {
                 let x = self.pooled(&place, window.stride, x);
                 self.conv(&format!("{place}.1"), around(block, inputs, 1), x)
             }
-            Some(Shortcut::Identity | Shortcut::SubsamplePad) => x,
+            Some(Shortcut::Identity | Shortcut::SpatialProjection | Shortcut::SubsamplePad) => x,
         };
         self.graph.push(format!("{name}.add"), Op::Add, &[y, around])
     }
 
     fn gate(&mut self, name: &str, block: &RegNetBlock, x: ValueId) -> ValueId {
         match block.gate {
-            Some(gate) => gate.push(&mut self.graph, name, block.width, self.net.properties.gate_activation, x),
+            Some(gate) => {
+                gate.push(&mut self.graph, &format!("{name}.se"), block.width, self.net.properties.gate_activation, x)
+            }
             None => x,
         }
     }

@@ -28,8 +28,12 @@ pub(super) fn read(shapes: &Shapes) -> Result<RegNet, String> {
     {
         return Err("group normalisation (regnety_040_sgn) is not supported".into());
     }
-    let reader =
-        Reader { shapes, preactivated, linear: !preactivated && !in_block(".downsample."), gates: Gates::read(shapes) };
+    let reader = Reader {
+        shapes,
+        preactivated,
+        linear: !preactivated && !in_block(".downsample."),
+        gates: Gates::read(shapes, "se"),
+    };
     let (stem_channels, image) = reader.stem()?;
     let depths = depths(shapes)?;
     let per_group = reader.per_group(&depths);

@@ -24,8 +24,9 @@ pub struct ResNet {
     pub stem_channels: usize,
     /// Whether the max pooling of the stem is replaced by a 3x3 convolution with stride 2 (ResNet-RS).
     pub stem_pool_conv: bool,
-    /// What a block computes.
-    pub kind: BlockKind,
+    /// Whether it is Cadene's SENet (timm's `legacy_`): other names of the stem and the gates, a stem whose pooling hangs over the edge
+    /// and is not padded, and gates of basic blocks that follow another activation.
+    pub legacy: bool,
     /// Groups of the 3x3 convolutions of bottlenecks (the cardinality of ResNeXt).
     pub groups: usize,
     /// Blocks of each stage; the first block of every stage but the first halves the resolution, unless the stage is dilated.
@@ -62,7 +63,11 @@ pub enum BlockKind {
 /// One residual block.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Block {
-    /// Channels between its convolutions.
+    /// What it computes, the same in all blocks of a stage.
+    pub kind: BlockKind,
+    /// Channels that its first convolution yields: as many as between its convolutions, or half as many (SENet-154).
+    pub first: usize,
+    /// Channels before its last convolution.
     pub width: usize,
     /// Channels that it yields.
     pub channels: usize,
@@ -79,6 +84,8 @@ pub enum Shortcut {
     Identity,
     /// 1x1 convolution and batch normalisation (option B).
     Projection,
+    /// 3x3 convolution and batch normalisation (SENet-154).
+    SpatialProjection,
     /// 2x2 average pooling where the block strides, 1x1 convolution and batch normalisation (ResNet-D).
     PooledProjection,
     /// Every `stride`-th pixel with zero channels around (option A).
@@ -89,6 +96,23 @@ impl ResNet {
     /// Whether the stem is one 3x3 convolution.
     pub(super) fn small_stem(&self) -> bool {
         self.stem == Stem::Cifar
+    }
+
+    /// What the networks of this kind have that have a name. Cadene's SE-ResNets stride as Caffe's ResNets do.
+    pub(super) fn usual(&self) -> Properties {
+        let reduced = self.stages.iter().flatten().any(|block| block.first != block.width);
+        let in_first = self.legacy && self.has_bottlenecks() && self.groups == 1 && !reduced;
+        let stride_in = if in_first { StrideIn::OneByOne } else { StrideIn::ThreeByThree };
+        Properties { stride_in, ..Properties::usual(self.small_stem()) }
+    }
+
+    pub(super) fn has_bottlenecks(&self) -> bool {
+        self.stages.iter().flatten().any(|block| block.kind == BlockKind::Bottleneck)
+    }
+
+    /// What the gate of a block is called.
+    pub(super) fn gate_module(&self) -> &'static str {
+        if self.legacy { "se_module" } else { "se" }
     }
 }
 
@@ -121,6 +145,19 @@ impl Builder<'_> {
     fn stem(&mut self, input: ValueId) -> ValueId {
         let (image, channels, stride) = (self.net.inputs, self.net.stem_channels, self.net.properties.stem_stride);
         let mut x = match self.net.stem {
+            Stem::ImageNet if self.net.legacy => {
+                let params = conv(image, channels, 7, stride, 1);
+                self.conv_norm_relu("layer0.conv1", "layer0.bn1", "layer0.relu1", params, input)
+            }
+            Stem::Deep([a, b]) if self.net.legacy => {
+                let mut x = input;
+                let layers = [conv(image, a, 3, stride, 1), conv(a, b, 3, 1, 1), conv(b, channels, 3, 1, 1)];
+                for (i, params) in (1..).zip(layers) {
+                    let [conv, norm, relu] = ["conv", "bn", "relu"].map(|part| format!("layer0.{part}{i}"));
+                    x = self.conv_norm_relu(&conv, &norm, &relu, params, x);
+                }
+                x
+            }
             Stem::ImageNet => self.conv_norm_relu("conv1", "bn1", "relu", conv(image, channels, 7, stride, 1), input),
             Stem::Deep([a, b]) => {
                 let x = self.conv_norm_relu("conv1.0", "conv1.1", "conv1.2", conv(image, a, 3, stride, 1), input);
@@ -132,6 +169,9 @@ impl Builder<'_> {
         if self.net.stem_pool_conv {
             let params = conv(channels, channels, 3, 2, 1);
             x = self.conv_norm_relu("maxpool.0", "maxpool.1", "maxpool.2", params, x);
+        } else if self.net.properties.stem_pool && self.net.legacy {
+            let window = PoolParams { kernel: 3, stride: 2, padding: 0, ceil: true };
+            x = self.graph.push("maxpool", Op::MaxPool2d(window), &[x]);
         } else if self.net.properties.stem_pool {
             x = anti_aliasing::pool(&mut self.graph, self.net.properties.anti_aliasing, "maxpool", x);
         } else {
@@ -151,7 +191,7 @@ impl Builder<'_> {
             let halves = anti_aliasing != AntiAliasing::None && params.stride == 2;
             let params = Conv2dParams { stride: if halves { 1 } else { params.stride }, ..params };
             y = self.conv_norm(&format!("{name}.conv{i}"), &format!("{name}.bn{i}"), params, y);
-            if i < last {
+            if i < last || (self.net.legacy && block.kind == BlockKind::Basic) {
                 y = self.activation(self.net.properties.block_activation, format!("{name}.relu{i}"), y);
             }
             if halves {
@@ -159,7 +199,13 @@ impl Builder<'_> {
             }
         }
         if let Some(gate) = block.gate {
-            y = gate.push(&mut self.graph, name, block.channels, self.net.properties.gate_activation, y);
+            y = gate.push(
+                &mut self.graph,
+                &format!("{name}.{}", self.net.gate_module()),
+                block.channels,
+                self.net.properties.gate_activation,
+                y,
+            );
         }
         let around = self.shortcut(name, block, inputs, window.stride, x);
         let sum = self.graph.push(format!("{name}.add"), Op::Add, &[y, around]);
@@ -169,8 +215,9 @@ impl Builder<'_> {
     fn shortcut(&mut self, name: &str, block: &Block, inputs: usize, stride: usize, x: ValueId) -> ValueId {
         match block.shortcut {
             Shortcut::Identity => x,
-            Shortcut::Projection => {
-                let params = conv(inputs, block.channels, 1, stride, 1);
+            Shortcut::Projection | Shortcut::SpatialProjection => {
+                let kernel = if block.shortcut == Shortcut::Projection { 1 } else { 3 };
+                let params = conv(inputs, block.channels, kernel, stride, 1);
                 self.conv_norm(&format!("{name}.downsample.0"), &format!("{name}.downsample.1"), params, x)
             }
             Shortcut::PooledProjection => {
@@ -247,7 +294,7 @@ impl Stride {
 /// The convolutions on the long way through a block.
 fn convolutions(net: &ResNet, block: &Block, inputs: usize, window: Stride) -> Vec<Conv2dParams> {
     let Stride { stride, first, rest } = window;
-    match net.kind {
+    match block.kind {
         BlockKind::Basic => vec![
             dilated(conv(inputs, block.width, 3, stride, 1), first),
             dilated(conv(block.width, block.channels, 3, 1, 1), rest),
@@ -258,8 +305,8 @@ fn convolutions(net: &ResNet, block: &Block, inputs: usize, window: Stride) -> V
                 StrideIn::ThreeByThree => [1, stride],
             };
             vec![
-                conv(inputs, block.width, 1, one, 1),
-                dilated(conv(block.width, block.width, 3, three, net.groups), first),
+                conv(inputs, block.first, 1, one, 1),
+                dilated(conv(block.first, block.width, 3, three, net.groups), first),
                 conv(block.width, block.channels, 1, 1, 1),
             ]
         }

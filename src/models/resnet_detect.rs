@@ -11,7 +11,7 @@ use super::{
 
 /// Whether the names are of the ResNet family at all.
 pub(super) fn resembles(shapes: &Shapes) -> bool {
-    let stem = shapes.contains_key("conv1.weight") || has_deep_stem(shapes);
+    let stem = shapes.contains_key("conv1.weight") || has_deep_stem(shapes) || is_legacy(shapes);
     stem && shapes.keys().any(|name| name.starts_with("layer1.0."))
 }
 
@@ -21,14 +21,27 @@ fn has_deep_stem(shapes: &Shapes) -> bool {
     shapes.keys().any(position)
 }
 
+/// Whether it is Cadene's SENet, by its gates and the name of its stem.
+fn is_legacy(shapes: &Shapes) -> bool {
+    let has =
+        |prefix: &str| shapes.range(prefix.to_string()..).next().is_some_and(|(name, _)| name.starts_with(prefix));
+    has("layer0.") && shapes.keys().any(|name| name.contains(".se_module."))
+}
+
 /// The network that has these tensors.
 ///
 /// # Errors
 /// A sentence about the feature that is not supported.
 pub(super) fn read(shapes: &Shapes) -> Result<ResNet, String> {
-    let (stem, image) = read_stem(shapes)?;
-    let last = if let Stem::Deep(_) = stem { "conv1.6" } else { "conv1" };
-    let stem_channels = outputs(shapes, last, "bn1").ok_or("its stem yields no channels")?;
+    let legacy = is_legacy(shapes);
+    let (stem, image) = if legacy { read_legacy_stem(shapes)? } else { read_stem(shapes)? };
+    let [last, norm] = match stem {
+        Stem::Deep(_) if legacy => ["layer0.conv3", "layer0.bn3"],
+        _ if legacy => ["layer0.conv1", "layer0.bn1"],
+        Stem::Deep(_) => ["conv1.6", "bn1"],
+        _ => ["conv1", "bn1"],
+    };
+    let stem_channels = outputs(shapes, last, norm).ok_or("its stem yields no channels")?;
     let depths = depths(shapes)?;
     let head = Head::read(shapes, &["fc", "linear"])?;
     // A head shows where the network ends. Without one, what has another number of stages may be a part of a network.
@@ -37,16 +50,21 @@ pub(super) fn read(shapes: &Shapes) -> Result<ResNet, String> {
         return Err(format!("an ImageNet stem with {stages} stages and no head is not supported, only with 4"));
     }
     let any = |part: &str| shapes.keys().any(|name| name.starts_with("layer") && name.contains(part));
-    let kind = if any(".conv3.") { BlockKind::Bottleneck } else { BlockKind::Basic };
+    let kind = |stage: usize| {
+        let start = format!("layer{stage}.");
+        let mut names = shapes.range(start.clone()..).map_while(|(name, _)| name.strip_prefix(&start));
+        let third = names.any(|name| name.contains(".conv3.") || name.contains(".bn3."));
+        if third { BlockKind::Bottleneck } else { BlockKind::Basic }
+    };
     // Projections are option B; a CIFAR net without a single one has option A.
     let padded = stem == Stem::Cifar && !any(".downsample.");
-    let gates = Gates::read(shapes);
+    let gates = Gates::read(shapes, if legacy { "se_module" } else { "se" });
     let mut inputs = stem_channels;
     let mut stages = Vec::new();
     for (s, depth) in depths.into_iter().enumerate() {
         let mut blocks: Vec<Block> = Vec::with_capacity(depth);
         for b in 0..depth {
-            let reader = BlockReader { shapes, gates: &gates, name: format!("layer{}.{b}", s + 1), kind };
+            let reader = BlockReader { shapes, gates: &gates, name: format!("layer{}.{b}", s + 1), kind: kind(s + 1) };
             let halves = s > 0 && b == 0;
             let block = reader.read(inputs, halves, padded, blocks.last())?;
             inputs = block.channels;
@@ -54,19 +72,20 @@ pub(super) fn read(shapes: &Shapes) -> Result<ResNet, String> {
         }
         stages.push(blocks);
     }
-    let groups = if kind == BlockKind::Bottleneck { read_groups(shapes, &stages) } else { 1 };
-    Ok(ResNet {
+    let groups = read_groups(shapes, &stages);
+    let net = ResNet {
         inputs: image,
         stem,
         stem_channels,
         stem_pool_conv: stem != Stem::Cifar && shapes.keys().any(|name| name.starts_with("maxpool.")),
-        kind,
+        legacy,
         groups,
         stages,
         biases: Biases::read(shapes),
         head,
         properties: Properties::usual(stem == Stem::Cifar),
-    })
+    };
+    Ok(ResNet { properties: net.usual(), ..net })
 }
 
 /// The stem, and the channels of the image that it takes.
@@ -88,13 +107,33 @@ fn read_stem(shapes: &Shapes) -> Result<(Stem, usize), String> {
     }
 }
 
-/// Groups of the 3x3 convolutions: the same in all blocks.
+/// The same of Cadene's SENet.
+fn read_legacy_stem(shapes: &Shapes) -> Result<(Stem, usize), String> {
+    let name = "layer0.conv1.weight";
+    let deep = shapes.keys().any(|name| name.starts_with("layer0.conv3.") || name.starts_with("layer0.bn3."));
+    let image = match (shapes.get(name).map(Vec::as_slice), deep) {
+        (None, _) => 3,
+        (Some([_, image @ 1..=MOST_CHANNELS, 7, 7]), false) => *image,
+        (Some([_, image @ 1..=MOST_CHANNELS, 3, 3]), true) => *image,
+        (other, _) => return Err(unsupported_stem(name, other)),
+    };
+    if !deep {
+        return Ok((Stem::ImageNet, image));
+    }
+    let yields = |i: usize| {
+        outputs(shapes, &format!("layer0.conv{i}"), &format!("layer0.bn{i}")).ok_or("its stem yields no channels")
+    };
+    Ok((Stem::Deep([yields(1)?, yields(2)?]), image))
+}
+
+/// Groups of the 3x3 convolutions of bottlenecks: the same in all of them.
 fn read_groups(shapes: &Shapes, stages: &[Vec<Block>]) -> usize {
     let blocks = stages.iter().enumerate().flat_map(|(s, blocks)| {
-        blocks.iter().enumerate().map(move |(b, block)| (format!("layer{}.{b}.conv2.weight", s + 1), block.width))
+        let bottlenecks = blocks.iter().enumerate().filter(|(_, block)| block.kind == BlockKind::Bottleneck);
+        bottlenecks.map(move |(b, block)| (format!("layer{}.{b}.conv2.weight", s + 1), block.first))
     });
-    let groups = blocks.filter_map(|(weight, width)| match shapes.get(&weight)?.as_slice() {
-        [_, per_group, _, _] if *per_group > 0 && width.is_multiple_of(*per_group) => Some(width / per_group),
+    let groups = blocks.filter_map(|(weight, first)| match shapes.get(&weight)?.as_slice() {
+        [_, per_group, _, _] if *per_group > 0 && first.is_multiple_of(*per_group) => Some(first / per_group),
         _ => None,
     });
     most_frequent(groups).unwrap_or(1)
@@ -124,7 +163,11 @@ impl BlockReader<'_> {
             BlockKind::Basic => 2,
             BlockKind::Bottleneck => 3,
         };
-        let width = layer(1).or(before.map(|b| b.width)).unwrap_or(inputs);
+        let first = layer(1).or(before.map(|b| b.first)).unwrap_or(inputs);
+        let width = match self.kind {
+            BlockKind::Basic => first,
+            BlockKind::Bottleneck => layer(2).or(before.map(|b| b.width)).unwrap_or(first),
+        };
         let channels = layer(last).or(before.map(|b| b.channels)).unwrap_or(inputs);
         let reshapes = halves || inputs != channels;
         let pooled =
@@ -132,7 +175,9 @@ impl BlockReader<'_> {
         let shortcut = if pooled || self.has(".downsample.2.") {
             Shortcut::PooledProjection
         } else if self.has(".downsample.") {
-            Shortcut::Projection
+            let weight = self.shapes.get(&format!("{}.downsample.0.weight", self.name));
+            let spatial = matches!(weight.map(Vec::as_slice), Some([_, _, 3, 3]));
+            if spatial { Shortcut::SpatialProjection } else { Shortcut::Projection }
         } else if !reshapes {
             Shortcut::Identity
         } else if padded {
@@ -141,7 +186,7 @@ impl BlockReader<'_> {
         } else {
             Shortcut::Projection
         };
-        Ok(Block { width, channels, gate: self.gates.of(&self.name, channels), shortcut })
+        Ok(Block { kind: self.kind, first, width, channels, gate: self.gates.of(&self.name, channels), shortcut })
     }
 
     fn has(&self, part: &str) -> bool {

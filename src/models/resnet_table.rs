@@ -6,10 +6,13 @@ use BlockKind::{Basic, Bottleneck};
 
 /// What is supported, for messages.
 pub(super) const SUPPORTED: &str =
-    "ResNet (plain, wide, -C, -D, -S, -T, -RS), ResNeXt, SE-ResNet, SE-ResNeXt, ECA-ResNet and ECA-ResNeXt";
+    "ResNet (plain, wide, -C, -D, -S, -T, -RS), ResNeXt, SENet, SE-ResNet, SE-ResNeXt, ECA-ResNet and ECA-ResNeXt";
 
 /// Depths of the CIFAR nets, 6n + 2 (He et al. 2015, section 4.2).
 const CIFAR: [usize; 6] = [20, 32, 44, 56, 110, 1202];
+
+/// timm's network for its tests, with blocks of both kinds.
+const MIXED: &str = "test_resnet";
 
 /// A network for ImageNet: table 1 of He et al. 2015, and its wider, grouped and refined kin.
 #[derive(Clone, Copy)]
@@ -23,6 +26,9 @@ struct Row {
     stem: Stem,
     stem_channels: usize,
     stem_pool_conv: bool,
+    legacy: bool,
+    /// The first convolution of a block yields the channels of the 3x3 one divided by this.
+    reduction: usize,
     /// The shortcut where channels or resolution change.
     shortcut: Shortcut,
     /// The gate of a block of so many channels.
@@ -40,6 +46,8 @@ const fn row(name: &'static str, kind: BlockKind, depths: [usize; 4]) -> Row {
         stem: Stem::ImageNet,
         stem_channels: 64,
         stem_pool_conv: false,
+        legacy: false,
+        reduction: 1,
         shortcut: Shortcut::Projection,
         gate: None,
         anti_aliasing: AntiAliasing::None,
@@ -97,6 +105,17 @@ impl Row {
 
     const fn eca(self) -> Row {
         Row { gate: Some(Gate::eca), ..self }
+    }
+
+    /// SENet-154: half as many channels after the first convolution of a block, and 3x3 convolutions in shortcuts that stride.
+    const fn senet(self) -> Row {
+        Row { reduction: 2, shortcut: Shortcut::SpatialProjection, ..self.s().se() }
+    }
+
+    /// Cadene's SENets, with as many squeezed channels as he has.
+    const fn legacy(self) -> Row {
+        let gate: Option<fn(usize) -> Gate> = Some(|channels| Gate::SqueezeExcite { squeeze: channels / 16 });
+        Row { legacy: true, gate, ..self }
     }
 
     const fn rs(self) -> Row {
@@ -175,6 +194,16 @@ const IMAGENET: &[Row] = &[
     row("resnetblur50", Bottleneck, [3, 4, 6, 3]).blur(),
     row("resnetblur50d", Bottleneck, [3, 4, 6, 3]).d().blur(),
     row("resnetblur101d", Bottleneck, [3, 4, 23, 3]).d().blur(),
+    row("senet154", Bottleneck, [3, 8, 36, 3]).grouped(64, 4).senet(),
+    row("legacy_seresnet18", Basic, [2, 2, 2, 2]).legacy(),
+    row("legacy_seresnet34", Basic, [3, 4, 6, 3]).legacy(),
+    row("legacy_seresnet50", Bottleneck, [3, 4, 6, 3]).legacy(),
+    row("legacy_seresnet101", Bottleneck, [3, 4, 23, 3]).legacy(),
+    row("legacy_seresnet152", Bottleneck, [3, 8, 36, 3]).legacy(),
+    row("legacy_seresnext26_32x4d", Bottleneck, [2, 2, 2, 2]).grouped(32, 4).legacy(),
+    row("legacy_seresnext50_32x4d", Bottleneck, [3, 4, 6, 3]).grouped(32, 4).legacy(),
+    row("legacy_seresnext101_32x4d", Bottleneck, [3, 4, 23, 3]).grouped(32, 4).legacy(),
+    row("legacy_senet154", Bottleneck, [3, 8, 36, 3]).grouped(64, 4).senet().legacy(),
     row("resnetrs50", Bottleneck, [3, 4, 6, 3]).rs(),
     row("resnetrs101", Bottleneck, [3, 4, 23, 3]).rs(),
     row("resnetrs152", Bottleneck, [3, 8, 36, 3]).rs(),
@@ -194,29 +223,35 @@ impl Row {
                 Bottleneck => 256 << s,
             };
             let gate = self.gate.map(|gate| gate(channels));
-            let block = |shortcut| Block { width: self.width << s, channels, gate, shortcut };
-            stages.push(stage(depth, inputs == channels, self.shortcut, block));
+            let width = self.width << s;
+            let block =
+                |shortcut| Block { kind: self.kind, first: width / self.reduction, width, channels, gate, shortcut };
+            // What does not stride sees no neighbours.
+            let spatial = self.shortcut == Shortcut::SpatialProjection;
+            let change = if spatial && s == 0 { Shortcut::Projection } else { self.shortcut };
+            stages.push(stage(depth, inputs == channels, change, block));
             inputs = channels;
         }
-        ResNet {
+        let net = ResNet {
             inputs: 3,
             stem: self.stem,
             stem_channels: self.stem_channels,
             stem_pool_conv: self.stem_pool_conv,
-            kind: self.kind,
+            legacy: self.legacy,
             groups: self.groups,
             stages,
             biases: Biases::default(),
             head: Some(Head::linear("fc", 1000)),
-            properties: Properties { anti_aliasing: self.anti_aliasing, ..Properties::usual(false) },
-        }
+            properties: Properties::usual(false),
+        };
+        ResNet { properties: Properties { anti_aliasing: self.anti_aliasing, ..net.usual() }, ..net }
     }
 }
 
 /// `option` is the shortcut of blocks that change the number of channels.
 fn cifar(depth: usize, option: Shortcut) -> ResNet {
     let of_stage = |channels: usize| {
-        let block = |shortcut| Block { width: channels, channels, gate: None, shortcut };
+        let block = |shortcut| Block { kind: Basic, first: channels, width: channels, channels, gate: None, shortcut };
         stage((depth - 2) / 6, channels == 16, option, block)
     };
     ResNet {
@@ -224,12 +259,36 @@ fn cifar(depth: usize, option: Shortcut) -> ResNet {
         stem: Stem::Cifar,
         stem_channels: 16,
         stem_pool_conv: false,
-        kind: Basic,
+        legacy: false,
         groups: 1,
         stages: [16, 32, 64].map(of_stage).to_vec(),
         biases: Biases::default(),
         head: Some(Head::linear("linear", 10)),
         properties: Properties::usual(true),
+    }
+}
+
+/// timm's `test_resnet`: a block of either kind a stage.
+fn mixed() -> ResNet {
+    let mut inputs = 32;
+    let stages = [(Basic, 32), (Basic, 48), (Bottleneck, 48), (Basic, 96)].map(|(kind, width)| {
+        let channels = if kind == Basic { width } else { 4 * width };
+        let keeps = inputs == channels;
+        inputs = channels;
+        let block = |shortcut| Block { kind, first: width, width, channels, gate: None, shortcut };
+        stage(1, keeps, Shortcut::PooledProjection, block)
+    });
+    ResNet {
+        inputs: 3,
+        stem: Stem::Deep([16, 16]),
+        stem_channels: 32,
+        stem_pool_conv: false,
+        legacy: false,
+        groups: 1,
+        stages: stages.to_vec(),
+        biases: Biases::default(),
+        head: Some(Head::linear("fc", 1000)),
+        properties: Properties::usual(false),
     }
 }
 
@@ -250,11 +309,14 @@ fn cifar_names() -> impl Iterator<Item = (String, usize, Shortcut)> {
 pub(super) fn names() -> Vec<String> {
     let shown = IMAGENET.iter().filter(|row| row.anti_aliasing == AntiAliasing::None);
     let imagenet = shown.map(|row| row.name.to_string());
-    imagenet.chain(cifar_names().map(|(name, ..)| name)).collect()
+    imagenet.chain(cifar_names().map(|(name, ..)| name)).chain([MIXED.into()]).collect()
 }
 
 /// The network of a name.
 pub(super) fn by_name(name: &str) -> Option<ResNet> {
+    if name == MIXED {
+        return Some(mixed());
+    }
     let imagenet = IMAGENET.iter().find(|row| row.name == name).map(Row::network);
     imagenet.or_else(|| cifar_names().find(|(n, ..)| n == name).map(|(_, depth, option)| cifar(depth, option)))
 }
@@ -266,11 +328,15 @@ pub(super) fn name(net: &ResNet) -> String {
         inputs: 3,
         biases: Biases::default(),
         head: None,
-        properties: Properties { anti_aliasing: net.properties.anti_aliasing, ..Properties::usual(net.small_stem()) },
+        properties: Properties { anti_aliasing: net.properties.anti_aliasing, ..net.usual() },
         ..net.clone()
     };
     let same = |other: &ResNet| plain(net) == plain(other);
-    let mut all = IMAGENET.iter().map(|row| row.name.to_string()).chain(cifar_names().map(|(name, ..)| name));
+    let mut all = IMAGENET
+        .iter()
+        .map(|row| row.name.to_string())
+        .chain(cifar_names().map(|(name, ..)| name))
+        .chain([MIXED.into()]);
     let known = all.find(|name| by_name(name).is_some_and(|other| same(&other)));
     known.unwrap_or_else(|| describe(net))
 }
@@ -278,10 +344,11 @@ pub(super) fn name(net: &ResNet) -> String {
 fn describe(net: &ResNet) -> String {
     let depths: Vec<usize> = net.stages.iter().map(Vec::len).collect();
     let blocks = || net.stages.iter().flatten();
+    let legacy = if net.legacy { "legacy_" } else { "" };
     let prefix = if net.stem == Stem::Cifar { "cifar_" } else { "" };
-    let kind = if net.kind == Basic { "basic" } else { "bottleneck" };
+    let kind = if net.has_bottlenecks() { "bottleneck" } else { "basic" };
     let width = blocks().next().map_or(0, |block| block.width);
-    let mut text = format!("{prefix}resnet {depths:?} {kind} width {width}").replace(", ", ",");
+    let mut text = format!("{legacy}{prefix}resnet {depths:?} {kind} width {width}").replace(", ", ",");
     let features = [
         (net.groups > 1, format!(" groups {}", net.groups)),
         (matches!(net.stem, Stem::Deep(_)), " deep stem".into()),

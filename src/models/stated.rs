@@ -1,6 +1,6 @@
 //! What is stated of a network whose tensors do not show it, checked against what they do show.
 
-use super::{Architecture, BlockKind, Gate, Head, Properties, Shortcut};
+use super::{Architecture, Gate, Head, Properties, Shortcut};
 use crate::{
     Error, Result,
     structure::{AntiAliasing, GlobalPool, StrideIn, Structure},
@@ -85,7 +85,7 @@ impl Architecture {
             (Architecture::RegNet(_), "anti-aliasing") => false,
             (Architecture::DenseNet(net), "anti-aliasing") => net.pooled_stem,
             (_, "gate-activation") => self.has_squeezes(),
-            (Architecture::ResNet(net), "stride-in") => net.kind == BlockKind::Bottleneck,
+            (Architecture::ResNet(net), "stride-in") => net.has_bottlenecks(),
             (_, "head-activation") => self.head().is_some_and(Head::has_activation),
             (Architecture::DenseNet(_), "layer1-stride" | "stride-in" | "dilation" | "block-activation") => false,
             _ => true,
@@ -134,7 +134,14 @@ impl Architecture {
                 "no convolution is in the shortcut of the first block, so that cannot stride".into(),
             ));
         }
-        let pooled = |stage: &&usize| first(**stage) == Some(Shortcut::PooledProjection);
+        let around = |stage: &&usize| first(**stage);
+        if let Some(stage) = dilated.iter().find(|stage| around(stage) == Some(Shortcut::SpatialProjection)) {
+            return Some((
+                "dilation",
+                format!("layer{stage} has a 3x3 convolution in its shortcut, and dilation there is not supported"),
+            ));
+        }
+        let pooled = |stage: &&usize| around(stage) == Some(Shortcut::PooledProjection);
         let stage = dilated.iter().find(pooled)?;
         Some(("dilation", format!("layer{stage} pools in its shortcut, and dilation there is not supported")))
     }
@@ -149,7 +156,8 @@ impl Architecture {
             (_, Architecture::ResNet(net)) if net.stem_pool_conv || !stem_pool => {
                 Some("it takes the place of the stem's pooling, which the network does not have")
             }
-            (_, Architecture::ResNet(net)) if net.kind == BlockKind::Bottleneck && *stride_in == StrideIn::OneByOne => {
+            (_, Architecture::ResNet(net)) if net.legacy => Some("no such network has it"),
+            (_, Architecture::ResNet(net)) if net.has_bottlenecks() && *stride_in == StrideIn::OneByOne => {
                 Some("it follows 3x3 convolutions that stride, and here the 1x1 convolutions do")
             }
             _ => None,
@@ -159,11 +167,7 @@ impl Architecture {
     /// What none of the tensors shows of the network, in a fixed order; `stated` tells where a key is stated, if it is.
     pub fn unseen(&self, stated: impl Fn(&str) -> Option<String>) -> Vec<Property> {
         let parts = self.parts();
-        let usual = match self {
-            Architecture::RegNet(net) => net.usual(),
-            _ => Properties::usual(self.small_stem()),
-        };
-        let usual = usual.rows();
+        let usual = self.usual().rows();
         let stated = |key: &str| {
             let follows = key == "gate-activation" && matches!(self, Architecture::RegNet(_));
             stated(key).or_else(|| if follows { stated("activation") } else { None })
@@ -189,6 +193,15 @@ impl Architecture {
             Architecture::ResNet(net) => net.small_stem(),
             Architecture::DenseNet(net) => !net.pooled_stem,
             Architecture::RegNet(_) => false,
+        }
+    }
+
+    /// What is usual of what no tensor shows.
+    fn usual(&self) -> Properties {
+        match self {
+            Architecture::ResNet(net) => net.usual(),
+            Architecture::RegNet(net) => net.usual(),
+            Architecture::DenseNet(_) => Properties::usual(self.small_stem()),
         }
     }
 

@@ -7,17 +7,17 @@ use crate::{Error, Result, structure::AntiAliasing};
 pub(super) fn feature(shapes: &Shapes) -> Option<&'static str> {
     let has = |name: &str| shapes.contains_key(name);
     let any = |parts: &[&str]| shapes.keys().any(|name| parts.iter().any(|part| name.contains(part)));
-    let three_by_three =
-        |end: &str| shapes.iter().any(|(name, shape)| name.ends_with(end) && matches!(shape[..], [_, _, 3, 3]));
     let no_statistics = has("bn1.weight") && has("bn1.bias") && !any(&["running_mean", "running_var"]);
     let marks = [
         (has("conv1.0.0.weight"), "a stem of convolutions that are sequences themselves"),
-        (has("layer0.conv1.weight") || any(&[".se_module."]), "the legacy SENet (legacy_seresnet, legacy_senet)"),
+        (
+            any(&["layer0.conv", "layer0.bn"]) != any(&[".se_module."]),
+            "half of the legacy SENet's names (layer0 for the stem and se_module for gates go together)",
+        ),
         (
             any(&[".attn.", ".attention.", ".cbam.", ".gc.", ".se.channel.", ".se.spatial.", ".se.fc.", ".se.conv_"]),
             "an attention module (cbam, gcresnet)",
         ),
-        (three_by_three(".downsample.0.weight"), "3x3 convolutions in shortcuts (senet154)"),
         (no_statistics, "group normalisation (resnet50_gn)"),
         (any(&[".aa.", ".filt", "blurpool", "blur_pool"]), "blur pooling whose filter is a tensor"),
         (any(&["stem.conv.", "stem.conv1."]), "a stem of resnetv2 or ReXNet"),
@@ -44,7 +44,7 @@ pub(super) fn feature(shapes: &Shapes) -> Option<&'static str> {
 const MARKS: [(&str, &str); 2] = [("deeplabv3_resnet", "dilated convolutions"), ("fcn_resnet", "dilated convolutions")];
 
 /// How the names of other residual networks of timm and torchvision begin, whose tensors show that they are others.
-const OTHERS: [&str; 15] = [
+const OTHERS: [&str; 14] = [
     "ecaresne",
     "eca_resne",
     "gcresne",
@@ -56,7 +56,6 @@ const OTHERS: [&str; 15] = [
     "nf_resnet",
     "nf_seresnet",
     "tresnet",
-    "legacy_se",
     "regnet",
     "bat_resne",
     "lambda_resnet",
@@ -178,7 +177,10 @@ fn alike(a: &Architecture, b: &Architecture) -> bool {
         (Architecture::ResNet(a), Architecture::ResNet(b)) => {
             let depths = |net: &ResNet| net.stages.iter().map(Vec::len).collect::<Vec<_>>();
             let gate = |net: &ResNet| net.stages.iter().flatten().find_map(|block| Some(block.gate?.name()));
-            a.kind == b.kind && depths(a) == depths(b) && gate(a) == gate(b)
+            a.legacy == b.legacy
+                && a.has_bottlenecks() == b.has_bottlenecks()
+                && depths(a) == depths(b)
+                && gate(a) == gate(b)
         }
         (Architecture::DenseNet(a), Architecture::DenseNet(b)) => a.blocks == b.blocks,
         (Architecture::RegNet(a), Architecture::RegNet(b)) => {

@@ -256,7 +256,7 @@ fn resnet(bytes: &mut Unstructured<'_>, classes: Option<usize>) -> Result<ResNet
                 (true, true) => Shortcut::PooledProjection,
                 (true, false) => Shortcut::Projection,
             };
-            blocks.push(Block { width, channels, gate, shortcut });
+            blocks.push(Block { kind, first: width, width, channels, gate, shortcut });
             inputs = channels;
         }
         all.push(blocks);
@@ -267,7 +267,7 @@ fn resnet(bytes: &mut Unstructured<'_>, classes: Option<usize>) -> Result<ResNet
         stem,
         stem_channels,
         stem_pool_conv: stem != Stem::Cifar && bytes.ratio(1, 8)?,
-        kind,
+        legacy: false,
         groups,
         stages: all,
         head: classes.map(|classes| Head::linear("fc", classes)),
@@ -285,6 +285,7 @@ fn densenet(bytes: &mut Unstructured<'_>, classes: Option<usize>) -> Result<Dens
         inputs: 3,
         biases: Biases::default(),
         pooled_stem,
+        deep_stem: None,
         stem_channels,
         growth,
         bottleneck: bytes.arbitrary::<bool>()?.then_some(bottleneck),

@@ -173,6 +173,8 @@ def rows():
         args(act_layer="silu", global_pool="avgmax"),
         64,
     )
+    senet = {"cardinality": 4, "base_width": 32, "down_kernel_size": 3, "block_reduce_first": 2, "block_args": {"attn_layer": "se"}}
+    yield "senet154", bottlenecks(**senet), "", None, 61
     yield (
         "blurred densenet",
         densenet(stem_type="deep", aa_layer=BlurPool2d),

@@ -31,6 +31,9 @@ GOLDEN = {
     "ecaresnet26t": (256, 256),
     "ecaresnet50d": (224, 224),
     "ecaresnet50t": (192, 224),
+    "test_resnet": (97, 131),
+    "legacy_seresnet18": (97, 131),
+    "legacy_seresnet50": (97, 131),
     "regnetx_002": (197, 231),
     "regnety_002": (224, 224),
     "regnetz_005": (224, 224),
@@ -50,6 +53,8 @@ COUNTED = """
     ecaresnext26t_32x4d ecaresnext50t_32x4d
     resnetrs50 resnetrs101 resnetrs152 resnetrs200 resnetrs270 resnetrs350 resnetrs420
     densenet121 densenet161 densenet169 densenet201 densenet264d densenetblur121d
+    test_resnet senet154 legacy_seresnet18 legacy_seresnet34 legacy_seresnet50 legacy_seresnet101 legacy_seresnet152
+    legacy_seresnext26_32x4d legacy_seresnext50_32x4d legacy_seresnext101_32x4d legacy_senet154
     resnetaa34d resnetaa50 resnetaa50d resnetaa101d seresnetaa50d seresnextaa101d_32x8d seresnextaa201d_32x8d
     resnetblur18 resnetblur50 resnetblur50d resnetblur101d
     regnetx_002 regnetx_004 regnetx_004_tv regnetx_006 regnetx_008 regnetx_016 regnetx_032 regnetx_040 regnetx_064

@@ -12,7 +12,7 @@ use residua::{
         Architecture, Biases, Block, BlockKind, DenseNet, Gate, Head, Properties, RegNet, RegNetBlock, ResNet,
         Shortcut, Stem,
     },
-    structure::Activation,
+    structure::{Activation, StrideIn},
 };
 use safetensors::{Dtype, tensor::TensorView};
 
@@ -68,19 +68,24 @@ fn resnet() -> impl Strategy<Value = Architecture> {
     let squeeze = (1_usize..=4).prop_map(|squeeze| Gate::SqueezeExcite { squeeze });
     let eca = select(vec![3, 5, 7]).prop_map(|kernel| Gate::Eca { kernel });
     let gate = prop::option::weighted(0.4, prop_oneof![squeeze, eca]);
-    let flags = (any::<bool>(), any::<bool>(), any::<bool>());
+    let flags = (any::<bool>(), any::<bool>(), any::<bool>(), any::<bool>());
     let sizes = (stem, 1_usize..=5, stages, 1_usize..=4, 1_usize..=4);
     (sizes, gate, flags, head(&["fc", "linear"])).prop_map(
-        |((stem, stem_twos, stages, groups, cifar_stages), gate, (bottleneck, pool_conv, other), head)| {
+        |((stem, stem_twos, stages, groups, cifar_stages), gate, (bottleneck, pool_conv, other, legacy), head)| {
             let kind = if bottleneck { BlockKind::Bottleneck } else { BlockKind::Basic };
             let groups = if bottleneck { groups } else { 1 };
+            let squeezes = matches!(gate, Some(Gate::SqueezeExcite { .. }));
+            let legacy = legacy && squeezes && stem != Stem::Cifar && !pool_conv;
             // A network with shortcut A has no projections, and the channels never decrease.
             let padded = stem == Stem::Cifar && other;
             let change = match other {
                 _ if padded => Shortcut::SubsamplePad,
+                true if legacy => Shortcut::SpatialProjection,
                 true => Shortcut::PooledProjection,
                 false => Shortcut::Projection,
             };
+            // As in SENet-154.
+            let reduced = if legacy && bottleneck && other { 2 } else { 1 };
             let mut inputs = 2 * stem_twos;
             let count = if stem == Stem::Cifar { cifar_stages } else { 4 };
             let mut network = Vec::new();
@@ -89,22 +94,26 @@ fn resnet() -> impl Strategy<Value = Architecture> {
                 let block = |b: usize, inputs: usize| {
                     let reshapes = b == 0 && (s > 0 || inputs != channels);
                     let shortcut = if reshapes { change } else { Shortcut::Identity };
-                    Block { width: width * groups, channels, gate, shortcut }
+                    let first = width * groups;
+                    Block { kind, first, width: reduced * first, channels, gate, shortcut }
                 };
                 network.push((0..depth).map(|b| block(b, if b == 0 { inputs } else { channels })).collect());
                 inputs = channels;
             }
+            let usual = Properties::usual(stem == Stem::Cifar);
+            let in_first = legacy && bottleneck && groups == 1 && reduced == 1;
+            let stride_in = if in_first { StrideIn::OneByOne } else { usual.stride_in };
             Architecture::ResNet(ResNet {
                 inputs: 3,
                 biases: Biases::default(),
                 stem,
                 stem_channels: 2 * stem_twos,
                 stem_pool_conv: pool_conv && stem != Stem::Cifar,
-                kind,
+                legacy,
                 groups,
                 stages: network,
                 head,
-                properties: Properties::usual(stem == Stem::Cifar),
+                properties: Properties { stride_in, ..usual },
             })
         },
     )
@@ -123,6 +132,7 @@ fn densenet() -> impl Strategy<Value = Architecture> {
                 inputs: 3,
                 biases: Biases::default(),
                 pooled_stem,
+                deep_stem: None,
                 stem_channels,
                 growth,
                 bottleneck,

@@ -45,7 +45,7 @@ impl Kind {
     /// Whether the first convolution is there.
     pub(super) fn has_stem(self, prefix: &str, shapes: &HashMap<&str, &[usize]>) -> bool {
         let stems: &[&str] = match self {
-            Kind::ResNet => &["conv1.weight", "conv1.0.weight"],
+            Kind::ResNet => &["conv1.weight", "conv1.0.weight", "layer0.conv1.weight"],
             Kind::DenseNet => &["features.conv0.weight"],
             Kind::BareDenseNet { before: "" } => &["conv0.weight"],
             Kind::BareDenseNet { .. } => &["features_conv0.weight"],
