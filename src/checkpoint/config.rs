@@ -16,7 +16,7 @@ use super::{
 use crate::{
     Result,
     labels::forms::{self, Refused},
-    structure::{Activation, StrideIn, Structure},
+    structure::{Activation, ConvPadding, PoolPadding, StrideIn, Structure},
 };
 
 /// Key of a checkpoint's metadata under which it may carry its own configuration.
@@ -77,6 +77,9 @@ struct RawConfig {
     hidden_act: Option<String>,
     downsample_in_first_stage: Option<bool>,
     downsample_in_bottleneck: Option<bool>,
+    global_padding: Option<String>,
+    embedding_dynamic_padding: Option<bool>,
+    num_groups: Option<usize>,
     residua: Option<Own>,
 }
 
@@ -130,8 +133,10 @@ impl RawConfig {
     /// Refuses what transformers can configure and the names and shapes of the tensors do not show.
     fn check_transformers(&self, place: &str) -> Result<()> {
         match self.model_type.as_deref() {
-            None | Some("resnet" | "timm_wrapper") => {}
-            Some(other) => return Err(invalid(place, "model_type", other, "resnet and timm_wrapper are supported")),
+            None | Some("resnet" | "bit" | "timm_wrapper") => {}
+            Some(other) => {
+                return Err(invalid(place, "model_type", other, "resnet, bit and timm_wrapper are supported"));
+            }
         }
         Ok(())
     }
@@ -144,8 +149,13 @@ impl RawConfig {
         self.residua.as_ref().map_or(Ok(()), |own| own.state(&mut structure))?;
         if let Some(name) = &self.hidden_act {
             // Between the convolutions of a block transformers has ReLU all the same.
-            structure.activation = Some(timm::activation(place, "hidden_act", name)?);
-            structure.block_activation = Some(Activation::Relu);
+            let activation = timm::activation(place, "hidden_act", name)?;
+            let bit = self.model_type.as_deref() == Some("bit");
+            structure.activation = Some(activation);
+            structure.block_activation = Some(if bit { activation } else { Activation::Relu });
+        }
+        if self.model_type.as_deref() == Some("bit") {
+            self.state_bit(place, &mut structure)?;
         }
         let in_first =
             self.downsample_in_bottleneck.map(|first| if first { StrideIn::OneByOne } else { StrideIn::ThreeByThree });
@@ -153,6 +163,29 @@ impl RawConfig {
         let layer1_stride = self.downsample_in_first_stage.map(|strides| 1 + usize::from(strides));
         structure.layer1_stride = layer1_stride.or(structure.layer1_stride);
         Ok(structure)
+    }
+
+    /// What transformers' BiT has of its own: what it pads with, and its groups.
+    fn state_bit(&self, place: &str, structure: &mut Structure) -> Result<()> {
+        let same = match self.global_padding.as_deref().map(str::to_lowercase).as_deref() {
+            None => false,
+            Some("same") => true,
+            Some(other) => return Err(invalid(place, "global_padding", other, "same and null are supported")),
+        };
+        structure.conv_padding = Some(if same { ConvPadding::Same } else { ConvPadding::Sides });
+        structure.pool_padding = Some(match (same, self.embedding_dynamic_padding == Some(true)) {
+            (true, true) => PoolPadding::Same,
+            (true, false) => PoolPadding::None,
+            (false, true) => PoolPadding::ZerosAndSame,
+            (false, false) => PoolPadding::Zeros,
+        });
+        structure.standardised = Some(true);
+        let groups = self.num_groups.unwrap_or(32);
+        if !(1..=4096).contains(&groups) {
+            return Err(invalid(place, "num_groups", groups, "from 1 to 4096"));
+        }
+        structure.norm_groups = Some(groups);
+        Ok(())
     }
 
     /// The class names: timm's where there is a `pretrained_cfg`, else transformers'.

@@ -79,7 +79,8 @@ impl ModelArgs {
         if let Some(norm) = self.norm_layer.as_deref().filter(|norm| !is_batch_norm(norm)) {
             return Err(invalid(place, "norm_layer", norm, "only batch normalisation is supported"));
         }
-        if let Some(pool) = self.global_pool.as_deref() {
+        // Attention pools to a token of its own, which its tensors show.
+        if let Some(pool) = self.global_pool.as_deref().filter(|pool| *pool != "token") {
             let known = if pool.is_empty() { Some(GlobalPool::None) } else { GlobalPool::parse(pool) };
             let kinds = "avg, max, avgmax, catavgmax, catmaxavg, each with or without fast before it, and nothing are supported";
             structure.global_pool = Some(known.ok_or_else(|| invalid(place, "global_pool", pool, kinds))?);

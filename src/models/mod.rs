@@ -11,6 +11,7 @@ mod extra;
 mod foreign;
 mod gate;
 mod head;
+mod kin;
 mod majority;
 mod properties;
 mod resnet;
@@ -26,6 +27,9 @@ pub use densenet::DenseNet;
 pub(crate) use foreign::task;
 pub use gate::Gate;
 pub use head::{Head, HeadLayer};
+pub use kin::{
+    Attention, Body, Byob, ByobGate, ByobPool, ByobStage, Csp, Dla, DlaBlock, HrNet, Kin, Norm, ResNetV2, Split, Unit,
+};
 pub use properties::Properties;
 pub use resnet::{Block, BlockKind, ResNet, Shortcut, Stem};
 pub use stated::Property;
@@ -47,6 +51,8 @@ pub enum Architecture {
     ResNet(ResNet),
     /// DenseNet and the CIFAR DenseNets.
     DenseNet(DenseNet),
+    /// Their kin: ResNetV2 and BiT, Res2Net, ResNeSt, SKNet, DLA, HRNet, CSPResNet, the ResNets of byobnet.
+    Kin(Kin),
 }
 
 impl Architecture {
@@ -90,6 +96,9 @@ impl Architecture {
             return Self::of_tensors(model, &body.map(|(name, shape)| (name.clone(), shape.clone())).collect(), false);
         }
         let unknown = |reason| Error::UnknownArchitecture { model: model.into(), reason };
+        if kin::resembles(shapes) {
+            return kin::read(shapes).map(Architecture::Kin).map_err(unknown);
+        }
         let ours = densenet_detect::resembles(shapes) || resnet_detect::resembles(shapes);
         let family = if ours { None } else { foreign::family(shapes) };
         if let Some(family) = family {
@@ -148,12 +157,13 @@ impl Architecture {
     /// The architecture of a name out of [`Architecture::names`].
     pub fn by_name(name: &str) -> Option<Self> {
         let densenet = || densenet_table::by_name(name).map(Architecture::DenseNet);
-        resnet_table::by_name(name).map(Architecture::ResNet).or_else(densenet)
+        let kin = || kin::by_name(name).map(Architecture::Kin);
+        resnet_table::by_name(name).map(Architecture::ResNet).or_else(densenet).or_else(kin)
     }
 
     /// The names that [`Architecture::by_name`] knows.
     pub fn names() -> Vec<String> {
-        resnet_table::names().into_iter().chain(densenet_table::names()).collect()
+        resnet_table::names().into_iter().chain(densenet_table::names()).chain(kin::names()).collect()
     }
 
     /// The name, if it is a known one whatever the classes; otherwise a description.
@@ -161,6 +171,7 @@ impl Architecture {
         match self {
             Architecture::ResNet(net) => resnet_table::name(net),
             Architecture::DenseNet(net) => densenet_table::name(net),
+            Architecture::Kin(net) => kin::name(net),
         }
     }
 
@@ -169,6 +180,7 @@ impl Architecture {
         let head = match &mut self {
             Architecture::ResNet(net) => &mut net.head,
             Architecture::DenseNet(net) => &mut net.head,
+            Architecture::Kin(net) => &mut net.head,
         };
         *head = head.take().map(|head| head.with_classes(classes));
         self
@@ -181,6 +193,7 @@ impl Architecture {
         match self {
             Architecture::ResNet(net) => resnet::graph(net),
             Architecture::DenseNet(net) => densenet::graph(net),
+            Architecture::Kin(net) => net.graph(),
         }
     }
 
@@ -194,11 +207,15 @@ impl Architecture {
         match self {
             Architecture::ResNet(net) => net.head.as_ref(),
             Architecture::DenseNet(net) => net.head.as_ref(),
+            Architecture::Kin(net) => net.head.as_ref(),
         }
     }
 
     /// Rows and columns of the input that the network was made for.
     pub fn default_input(&self) -> (usize, usize) {
+        if let Architecture::Kin(net) = self {
+            return (net.default_input(), net.default_input());
+        }
         // With stride and pooling, a 3x3 stem does what one of 7x7 does for large images.
         let large = self.properties().stem_pool && self.properties().stem_stride == 2;
         if self.small_stem() && !large { (32, 32) } else { (224, 224) }
@@ -209,12 +226,14 @@ impl Architecture {
         match self {
             Architecture::ResNet(net) => &net.properties,
             Architecture::DenseNet(net) => &net.properties,
+            Architecture::Kin(net) => &net.properties,
         }
     }
 
     /// Channels of the last feature map.
     pub(crate) fn channels(&self) -> usize {
         match self {
+            Architecture::Kin(net) => net.channels(),
             Architecture::ResNet(net) => {
                 net.stages.last().and_then(|stage| stage.last()).map_or(net.stem_channels, |block| block.channels)
             }
@@ -251,7 +270,9 @@ impl Architecture {
             expected.keys().filter(|name| !shapes.contains_key(*name)).map(String::as_str).collect();
         let misshapen: Vec<_> = expected
             .iter()
-            .filter_map(|(name, expected)| Some((name, expected, shapes.get(name).filter(|got| *got != expected)?)))
+            .filter_map(|(name, expected)| {
+                Some((name, expected, shapes.get(name).filter(|got| !same_shape(expected, got))?))
+            })
             .collect();
         let beyond = shapes.keys().filter(|name| !expected.contains_key(*name)).map(String::as_str);
         let headless = self.head().is_none();
@@ -301,11 +322,19 @@ impl Architecture {
     }
 }
 
+/// Whether a tensor can stand for another: a linear layer is a 1x1 convolution of one pixel, and that a linear layer of each.
+fn same_shape(expected: &[usize], got: &[usize]) -> bool {
+    let ones = |long: &[usize], short: &[usize]| {
+        long.len() == 4 && short.len() == 2 && long[..2] == *short && long[2..] == [1, 1]
+    };
+    expected == got || ones(got, expected) || ones(expected, got)
+}
+
 /// The supported networks, for messages.
 fn supported() -> String {
     let resnets = resnet_table::SUPPORTED;
     format!(
-        "{resnets}, and DenseNet, in the spellings of torchvision, timm and transformers, and the CIFAR ResNets and DenseNets"
+        "{resnets}, DenseNet, ResNetV2 and BiT, Res2Net, ResNeSt, SKNet, DLA, HRNet, CSPResNet and the ResNets of byobnet, in the spellings of torchvision, timm and transformers, and the CIFAR ResNets and DenseNets"
     )
 }
 

@@ -2,7 +2,7 @@
 
 use crate::{
     graph::Activation,
-    structure::{Dilation, GlobalPool, StrideIn, Structure},
+    structure::{ConvPadding, Dilation, GlobalPool, PoolPadding, StrideIn, Structure},
 };
 
 /// What no tensor shows of a network: the usual, or what is stated instead.
@@ -28,6 +28,14 @@ pub struct Properties {
     pub block_activation: Activation,
     /// What stands between the linear layers of a head.
     pub head_activation: Activation,
+    /// Where convolutions that stride have their zeros.
+    pub conv_padding: ConvPadding,
+    /// What lies around the image in the stem's pooling.
+    pub pool_padding: PoolPadding,
+    /// Groups of a group normalisation.
+    pub norm_groups: usize,
+    /// Whether the weights of convolutions are standardised.
+    pub standardised: bool,
 }
 
 impl Properties {
@@ -46,6 +54,10 @@ impl Properties {
             activation: Activation::Relu,
             block_activation: Activation::Relu,
             head_activation: Activation::Relu,
+            conv_padding: ConvPadding::Sides,
+            pool_padding: PoolPadding::Ignored,
+            norm_groups: 32,
+            standardised: false,
         }
     }
 
@@ -65,6 +77,10 @@ impl Properties {
         self.activation = stated.activation.unwrap_or(self.activation);
         self.block_activation = stated.block_activation.or(stated.activation).unwrap_or(self.block_activation);
         self.head_activation = stated.head_activation.unwrap_or(self.head_activation);
+        self.conv_padding = stated.conv_padding.unwrap_or(self.conv_padding);
+        self.pool_padding = stated.pool_padding.unwrap_or(self.pool_padding);
+        self.norm_groups = stated.norm_groups.unwrap_or(self.norm_groups);
+        self.standardised = stated.standardised.unwrap_or(self.standardised);
         match &stated.dilation {
             None => {}
             Some(Dilation::Stages(dilated)) => self.dilated.clone_from(dilated),
@@ -89,6 +105,10 @@ impl Properties {
             ("activation", self.activation.to_string()),
             ("block-activation", self.block_activation.to_string()),
             ("head-activation", self.head_activation.to_string()),
+            ("conv-padding", self.conv_padding.to_string()),
+            ("pool-padding", self.pool_padding.to_string()),
+            ("norm-groups", self.norm_groups.to_string()),
+            ("standardised-weights", if self.standardised { "yes".into() } else { "no".into() }),
         ]
     }
 }

@@ -38,6 +38,7 @@ impl Architecture {
         let (properties, stages) = match &mut self {
             Architecture::ResNet(net) => (&mut net.properties, net.stages.len()),
             Architecture::DenseNet(net) => (&mut net.properties, 4),
+            Architecture::Kin(net) => (&mut net.properties, 4),
         };
         properties.state(configured, stages);
         properties.state(asked, stages);
@@ -59,6 +60,10 @@ impl Architecture {
             "stride-in" => "the network has no bottlenecks",
             "block-activation" => "the network has no residual blocks",
             "head-activation" => "the head has no such layers, as the tensors show",
+            "conv-padding" | "pool-padding" | "norm-groups" | "standardised-weights" => {
+                "it is no ResNetV2 with such parts"
+            }
+            _ if matches!(self, Architecture::Kin(_)) => "in its family that is always the same",
             _ => "the network has no such stages",
         };
         Some((key, reason.into()))
@@ -69,6 +74,8 @@ impl Architecture {
         let has = |key: &&str| match (self, *key) {
             (Architecture::ResNet(net), "stem-pool") => !net.stem_pool_conv,
             (Architecture::ResNet(net), "stride-in") => net.kind == BlockKind::Bottleneck,
+            (Architecture::Kin(net), key) if key != "head-activation" => net.parts().contains(&key),
+            (_, "conv-padding" | "pool-padding" | "norm-groups" | "standardised-weights") => false,
             (_, "head-activation") => self.head().is_some_and(Head::has_activation),
             (Architecture::DenseNet(_), "layer1-stride" | "stride-in" | "dilation" | "block-activation") => false,
             _ => true,
@@ -108,8 +115,8 @@ impl Architecture {
 
     /// What none of the tensors shows of the network, in a fixed order; `stated` tells where a key is stated, if it is.
     pub fn unseen(&self, stated: impl Fn(&str) -> Option<String>) -> Vec<Property> {
-        let (small, parts) = (self.small_stem(), self.parts());
-        let usual = Properties::usual(small).rows();
+        let parts = self.parts();
+        let usual = self.usual().rows();
         let rows = self.properties().rows().into_iter().zip(usual);
         let property = |((key, value), (_, usual)): ((_, String), (_, String))| {
             let usual = value == usual;
@@ -130,11 +137,20 @@ impl Architecture {
         match self {
             Architecture::ResNet(net) => net.small_stem(),
             Architecture::DenseNet(net) => !net.pooled_stem,
+            Architecture::Kin(_) => false,
+        }
+    }
+
+    /// What is usual of what no tensor shows.
+    fn usual(&self) -> Properties {
+        match self {
+            Architecture::Kin(net) => net.usual(),
+            _ => Properties::usual(self.small_stem()),
         }
     }
 }
 
-const KEYS: [&str; 10] = [
+const KEYS: [&str; 14] = [
     "stem-pool",
     "stem-stride",
     "layer1-stride",
@@ -145,6 +161,10 @@ const KEYS: [&str; 10] = [
     "activation",
     "block-activation",
     "head-activation",
+    "conv-padding",
+    "pool-padding",
+    "norm-groups",
+    "standardised-weights",
 ];
 
 fn value_in(properties: &Properties, key: &str) -> String {

@@ -34,8 +34,6 @@ pub(super) fn feature(shapes: &Shapes) -> Option<&'static str> {
         ),
         (any(&[".conv2_offset.", ".offset."]), "deformable convolution"),
         (any(&["attnpool."]), "attention pooling (CLIP)"),
-        (any(&["fuse_layers."]), "HRNet"),
-        (any(&[".convs.0.weight"]), "Res2Net"),
     ];
     let gates = gate::UNSUPPORTED.map(|(parts, feature)| (any(parts), feature));
     marks.into_iter().chain(gates).find_map(|(found, feature)| found.then_some(feature))
@@ -52,26 +50,21 @@ const MARKS: [(&str, &str); 6] = [
 ];
 
 /// How the names of other residual networks of timm and torchvision begin, whose tensors show that they are others.
-const OTHERS: [&str; 15] = [
+const OTHERS: [&str; 10] = [
     "ecaresne",
     "eca_resne",
-    "gcresne",
-    "skresne",
-    "resnest",
-    "res2ne",
-    "resnetv2",
-    "cspresne",
     "nf_resnet",
     "nf_seresnet",
     "tresnet",
     "legacy_se",
     "regnet",
     "bat_resne",
+    "gcresne",
     "lambda_resnet",
 ];
 
 /// How the names of networks of other families of timm and torchvision begin.
-const FAMILIES: [&str; 44] = [
+const FAMILIES: [&str; 42] = [
     "alexnet",
     "beit",
     "cait_",
@@ -85,7 +78,6 @@ const FAMILIES: [&str; 44] = [
     "cspdarknet",
     "darknet",
     "deit",
-    "dla",
     "dm_nfnet",
     "dpn",
     "edgenext",
@@ -96,7 +88,6 @@ const FAMILIES: [&str; 44] = [
     "fbnet",
     "ghostnet",
     "googlenet",
-    "hrnet",
     "inception",
     "levit",
     "maxvit",
@@ -180,9 +171,8 @@ fn alike(a: &Architecture, b: &Architecture) -> bool {
             a.kind == b.kind && depths(a) == depths(b) && gate(a) == gate(b)
         }
         (Architecture::DenseNet(a), Architecture::DenseNet(b)) => a.blocks == b.blocks,
-        (Architecture::ResNet(_), Architecture::DenseNet(_)) | (Architecture::DenseNet(_), Architecture::ResNet(_)) => {
-            false
-        }
+        (Architecture::Kin(a), Architecture::Kin(b)) => a.body == b.body,
+        (Architecture::ResNet(_) | Architecture::DenseNet(_) | Architecture::Kin(_), _) => false,
     }
 }
 
@@ -259,7 +249,7 @@ mod tests {
         ] {
             assert_eq!(named(text), Some(Named::LookAlike(expected.into(), feature)), "{text}");
         }
-        assert_eq!(named("gcresnet50t.ra2_in1k"), Some(Named::Other("gcresnet50t".into())));
+        assert_eq!(named("bat_resnext26ts.ch_in1k"), Some(Named::Other("bat_resnext26ts".into())));
     }
 
     #[test]
@@ -276,6 +266,6 @@ mod tests {
         let resnet18 = Architecture::by_name("resnet18").unwrap();
         let may_be = |text: &str, architecture: &Architecture| named(text).unwrap().may_be(architecture);
         assert!(may_be("resnet18", &resnet18.clone().with_classes(3)) && !may_be("resnet34", &resnet18));
-        assert!(!may_be("gcresnet50t", &resnet18) && may_be("resnetaa50", &resnet18));
+        assert!(!may_be("bat_resnext26ts", &resnet18) && may_be("resnetaa50", &resnet18));
     }
 }

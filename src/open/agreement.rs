@@ -64,9 +64,14 @@ impl Subject<'_> {
     fn contradiction(&self, claims: &Claims) -> Option<(&'static str, String, String)> {
         let name = || self.architecture.name();
         if let Some(kind) =
-            claims.model_type.as_ref().filter(|kind| !["resnet", "timm_wrapper"].contains(&kind.as_str()))
+            claims.model_type.as_ref().filter(|kind| !["resnet", "bit", "timm_wrapper"].contains(&kind.as_str()))
         {
-            return Some(("model_type", kind.clone(), "resnet and timm_wrapper are supported".into()));
+            return Some(("model_type", kind.clone(), "resnet, bit and timm_wrapper are supported".into()));
+        }
+        let (bit, kin) =
+            (claims.model_type.as_deref() == Some("bit"), matches!(self.architecture, Architecture::Kin(_)));
+        if let Some(kind) = claims.model_type.as_ref().filter(|kind| *kind != "timm_wrapper" && bit != kin) {
+            return Some(("model_type", kind.clone(), format!("the tensors are those of {}", name())));
         }
         if let Some(declared) = &claims.architecture {
             // The part before the first dot: the rest is the name of the weights.

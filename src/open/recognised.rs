@@ -143,5 +143,5 @@ fn inside(weights: &Weights, notes: &mut Vec<Note>) -> Result<Option<Stated>> {
 /// Whether a configuration tells which network it is for.
 fn says_which(claims: &Claims) -> bool {
     let known = |name: &String| Architecture::by_name(name.split('.').next().unwrap_or(name)).is_some();
-    claims.architecture.as_ref().is_some_and(known) || claims.model_type.as_deref() == Some("resnet")
+    claims.architecture.as_ref().is_some_and(known) || matches!(claims.model_type.as_deref(), Some("resnet" | "bit"))
 }

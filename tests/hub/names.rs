@@ -73,10 +73,20 @@ fn the_table_of_published_models_is_consistent() {
         let non_commercial = ["fb_wsl", "fb_swsl", "fb_ssl"].iter().any(|data| row.repository.contains(data));
         assert_eq!(row.license == Some("cc-by-nc-4.0"), non_commercial, "{alias}");
         // The figures must equal the project's own counts.
-        if let Some(architecture) = Architecture::by_name(alias.split('.').next().unwrap()) {
+        if let Some(mut architecture) = Architecture::by_name(alias.split('.').next().unwrap()) {
+            if row.repository.ends_with("_in21k") {
+                architecture = architecture.with_classes(21843);
+            }
+            if let Architecture::Kin(net) = &mut architecture
+                && row.repository.contains("_clip_gap")
+            {
+                net.head = None;
+            }
             assert_eq!(row.parameters, Some(architecture.parameters()), "{alias}");
-            let gmacs = architecture.macs(224, 224).unwrap() as f64 / 1e9;
-            assert!((row.gmacs.unwrap() - gmacs).abs() <= 0.0011, "{alias}: {:?}, counted {gmacs:.3}", row.gmacs);
+            // Attention pooling has positions for maps of one size.
+            let gmacs = architecture.macs(224, 224).ok().map(|macs| macs as f64 / 1e9);
+            let near = row.gmacs.zip(gmacs).is_none_or(|(row, counted)| (row - counted).abs() <= 0.0011);
+            assert!(near && row.gmacs.is_some() == gmacs.is_some(), "{alias}: {:?}, counted {gmacs:?}", row.gmacs);
         }
     }
     assert!(by_repository("timm/resnet50.a1_in1k").is_some_and(|row| row.alias == Some("resnet50")));

@@ -8,6 +8,7 @@
 //! | fastai's learners | `0.4.0.conv1.weight`, `1.8.weight` | `layer1.0.conv1.weight`, `fc.8.weight` |
 //! | DenseNet before 2018 | `features.denseblock1.denselayer1.norm.1.weight` | `features.denseblock1.denselayer1.norm1.weight` |
 //! | `features` of a DenseNet alone, timm's `features_only` | `denseblock1.denselayer1.norm1.weight`, `features_conv0.weight` | `features.denseblock1.denselayer1.norm1.weight`, `features.conv0.weight` |
+//! | transformers BiT | `bit.encoder.stages.0.layers.0.conv1.weight` | `stages.0.blocks.0.conv1.weight` |
 //! | CIFAR ResNets with a named shortcut | `layer2.0.shortcut.0.weight` | `layer2.0.downsample.0.weight` |
 //! | heads of other names, inside a network or beside it | `backbone.conv1.weight`, `head.fc.weight` | `conv1.weight`, `fc.weight` |
 //!
@@ -177,7 +178,7 @@ impl<'a> Network<'a> {
             .map(|(name, shape)| (*name, *shape))
             .collect();
         let usual = |head: &&str| own.keys().any(|name| network.is_in(name, head));
-        let has_usual = root.kind.heads().iter().any(usual) || root.kind == spelling::Kind::Transformers;
+        let has_usual = root.kind.heads().iter().any(usual) || root.kind.has_head_of_its_own();
         let inside = if has_usual { None } else { head::module(&root.prefix, &own) };
         let numbered =
             own.keys().any(|name| matches!(network.place(name), Place::Inside(name) if name.starts_with("fc.")));

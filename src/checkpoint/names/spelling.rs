@@ -15,6 +15,10 @@ pub(super) enum Kind {
     DenseNet,
     /// The same without the outermost module `features`, with `before` in front of its children.
     BareDenseNet { before: &'static str },
+    /// As in timm's other residual families, each of which has names of its own.
+    Kin,
+    /// As in transformers' BiT.
+    Bit,
 }
 
 impl Kind {
@@ -23,7 +27,13 @@ impl Kind {
         match self {
             Kind::DenseNet | Kind::BareDenseNet { .. } => &["classifier"],
             Kind::ResNet | Kind::Sequential { .. } | Kind::Transformers => &["fc", "linear"],
+            Kind::Kin | Kind::Bit => &["fc"],
         }
+    }
+
+    /// Whether its head has one name only, which is known.
+    pub(super) fn has_head_of_its_own(self) -> bool {
+        matches!(self, Kind::Transformers | Kind::Bit)
     }
 
     /// Whether the first convolution is there.
@@ -33,7 +43,7 @@ impl Kind {
             Kind::DenseNet => &["features.conv0.weight"],
             Kind::BareDenseNet { before: "" } => &["conv0.weight"],
             Kind::BareDenseNet { .. } => &["features_conv0.weight"],
-            Kind::Sequential { .. } | Kind::Transformers => return true,
+            Kind::Sequential { .. } | Kind::Transformers | Kind::Kin | Kind::Bit => return true,
         };
         stems.iter().any(|stem| shapes.contains_key(format!("{prefix}{stem}").as_str()))
     }
@@ -46,6 +56,8 @@ impl Kind {
             Kind::Transformers => from_transformers(name),
             Kind::DenseNet => from_old_densenet(name),
             Kind::BareDenseNet { before } => from_bare_densenet(name, before),
+            Kind::Kin => None,
+            Kind::Bit => from_bit(name),
         };
         spelled.unwrap_or_else(|| name.to_string())
     }
@@ -91,6 +103,22 @@ fn from_transformers(name: &str) -> Option<String> {
     let (position, layer) = layer.strip_prefix("layer.")?.split_once('.')?;
     let position = index(position)? + 1;
     conv_and_norm(layer, &format!("{place}.conv{position}"), &format!("{place}.bn{position}"))
+}
+
+/// `BitForImageClassification`, and `BitModel`, in the spelling of timm's ResNetV2.
+fn from_bit(name: &str) -> Option<String> {
+    if let Some(part) = name.strip_prefix("classifier.1.") {
+        return Some(format!("fc.{part}"));
+    }
+    let name = name.strip_prefix("bit.").unwrap_or(name);
+    if name.starts_with("norm.") {
+        return Some(name.into());
+    }
+    if let Some(layer) = name.strip_prefix("embedder.") {
+        return Some(format!("stem.{}", layer.replacen("convolution.", "conv.", 1)));
+    }
+    let (stage, rest) = name.strip_prefix("encoder.stages.")?.split_once(".layers.")?;
+    Some(format!("stages.{stage}.blocks.{rest}"))
 }
 
 fn conv_and_norm(layer: &str, conv: &str, norm: &str) -> Option<String> {
