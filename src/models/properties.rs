@@ -32,6 +32,8 @@ pub struct Properties {
     pub conv_padding: ConvPadding,
     /// What lies around the image in the stem's pooling.
     pub pool_padding: PoolPadding,
+    /// Whether shortcuts pool where they stride, in a ResNetV2: elsewhere tensors show it.
+    pub shortcut_pool: bool,
     /// Groups of a group normalisation.
     pub norm_groups: usize,
     /// Whether the weights of convolutions are standardised.
@@ -56,6 +58,7 @@ impl Properties {
             head_activation: Activation::Relu,
             conv_padding: ConvPadding::Sides,
             pool_padding: PoolPadding::Ignored,
+            shortcut_pool: false,
             norm_groups: 32,
             standardised: false,
         }
@@ -79,6 +82,7 @@ impl Properties {
         self.head_activation = stated.head_activation.unwrap_or(self.head_activation);
         self.conv_padding = stated.conv_padding.unwrap_or(self.conv_padding);
         self.pool_padding = stated.pool_padding.unwrap_or(self.pool_padding);
+        self.shortcut_pool = stated.shortcut_pool.unwrap_or(self.shortcut_pool);
         self.norm_groups = stated.norm_groups.unwrap_or(self.norm_groups);
         self.standardised = stated.standardised.unwrap_or(self.standardised);
         match &stated.dilation {
@@ -107,6 +111,7 @@ impl Properties {
             ("head-activation", self.head_activation.to_string()),
             ("conv-padding", self.conv_padding.to_string()),
             ("pool-padding", self.pool_padding.to_string()),
+            ("shortcut-pool", if self.shortcut_pool { "mean".into() } else { "none".into() }),
             ("norm-groups", self.norm_groups.to_string()),
             ("standardised-weights", if self.standardised { "yes".into() } else { "no".into() }),
         ]

@@ -60,7 +60,7 @@ impl Architecture {
             "stride-in" => "the network has no bottlenecks",
             "block-activation" => "the network has no residual blocks",
             "head-activation" => "the head has no such layers, as the tensors show",
-            "conv-padding" | "pool-padding" | "norm-groups" | "standardised-weights" => {
+            "conv-padding" | "pool-padding" | "shortcut-pool" | "norm-groups" | "standardised-weights" => {
                 "it is no ResNetV2 with such parts"
             }
             _ if matches!(self, Architecture::Kin(_)) => "in its family that is always the same",
@@ -75,7 +75,7 @@ impl Architecture {
             (Architecture::ResNet(net), "stem-pool") => !net.stem_pool_conv,
             (Architecture::ResNet(net), "stride-in") => net.kind == BlockKind::Bottleneck,
             (Architecture::Kin(net), key) if key != "head-activation" => net.parts().contains(&key),
-            (_, "conv-padding" | "pool-padding" | "norm-groups" | "standardised-weights") => false,
+            (_, "conv-padding" | "pool-padding" | "shortcut-pool" | "norm-groups" | "standardised-weights") => false,
             (_, "head-activation") => self.head().is_some_and(Head::has_activation),
             (Architecture::DenseNet(_), "layer1-stride" | "stride-in" | "dilation" | "block-activation") => false,
             _ => true,
@@ -150,7 +150,7 @@ impl Architecture {
     }
 }
 
-const KEYS: [&str; 14] = [
+const KEYS: [&str; 15] = [
     "stem-pool",
     "stem-stride",
     "layer1-stride",
@@ -163,6 +163,7 @@ const KEYS: [&str; 14] = [
     "head-activation",
     "conv-padding",
     "pool-padding",
+    "shortcut-pool",
     "norm-groups",
     "standardised-weights",
 ];

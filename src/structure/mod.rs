@@ -42,6 +42,9 @@ pub struct Structure {
     /// What lies around the image in the stem's pooling.
     #[doc(hidden)]
     pub pool_padding: Option<PoolPadding>,
+    /// Whether shortcuts pool where they stride.
+    #[doc(hidden)]
+    pub shortcut_pool: Option<bool>,
     /// Groups of a group normalisation.
     #[doc(hidden)]
     pub norm_groups: Option<usize>,
@@ -136,6 +139,7 @@ impl Structure {
             "head-activation" => self.head_activation.is_some(),
             "conv-padding" => self.conv_padding.is_some(),
             "pool-padding" => self.pool_padding.is_some(),
+            "shortcut-pool" => self.shortcut_pool.is_some(),
             "norm-groups" => self.norm_groups.is_some(),
             "standardised-weights" => self.standardised.is_some(),
             "head" => self.no_head,

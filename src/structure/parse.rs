@@ -6,7 +6,7 @@ use super::{Activation, ConvPadding, Dilation, GlobalPool, PoolPadding, StrideIn
 use crate::{Error, Result};
 
 /// All keys, with what their values may be.
-const KEYS: [(&str, &str); 16] = [
+const KEYS: [(&str, &str); 17] = [
     ("stem-pool", "max or none"),
     ("stem-stride", "1, 2, 3 or 4"),
     ("layer1-stride", "1 or 2"),
@@ -20,6 +20,7 @@ const KEYS: [(&str, &str); 16] = [
     ("head-activation", ACTIVATIONS),
     ("conv-padding", "sides or same"),
     ("pool-padding", "ignored, zeros, same, zeros+same or none"),
+    ("shortcut-pool", "mean or none"),
     ("norm-groups", "a number from 1 to 4096"),
     ("standardised-weights", "yes or no"),
     ("head", "none"),
@@ -82,6 +83,13 @@ impl Structure {
             "head-activation" => self.head_activation = Some(Activation::parse(value)?),
             "conv-padding" => self.conv_padding = Some(ConvPadding::parse(value)?),
             "pool-padding" => self.pool_padding = Some(PoolPadding::parse(value)?),
+            "shortcut-pool" => {
+                self.shortcut_pool = Some(match value {
+                    "mean" => true,
+                    "none" => false,
+                    _ => return None,
+                });
+            }
             "norm-groups" => self.norm_groups = Some(number(1..=4096)?),
             "standardised-weights" => {
                 self.standardised = Some(match value {

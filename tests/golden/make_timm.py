@@ -3,7 +3,8 @@
     pip install torch timm safetensors numpy
     python make_timm.py [NAME ...]
 
-Writes <name>.safetensors and a row in golden.json for each network below, or for those that are named, with the tensors that tests/common/mod.rs reads;
+Writes <name>.safetensors and a row in golden.json for each network below, or for those that are named, with the tensors that
+tests/common/mod.rs reads;
 timm.json: parameters and tensors of every network that `residua` names after timm; and
 timm_recipes.json: input size, crop_pct, interpolation, test_input_size, test_crop_pct and mean of red of all their weights.
 """
@@ -170,7 +171,7 @@ def write_rows(file, rows):
 def main():
     path = os.path.join(HERE, "golden.json")
     index = json.load(open(path))
-    rows = [(name, size) for name, size in GOLDEN.items()] + [(name, *row) for name, row in KIN.items()]
+    rows = list(GOLDEN.items()) + [(name, *row) for name, row in KIN.items()]
     for name, *row in rows:
         if sys.argv[1:] and name not in sys.argv[1:]:
             continue

@@ -24,8 +24,6 @@ pub struct ResNetV2 {
     pub basic: bool,
     /// Which norm it is.
     pub norm: Norm,
-    /// Whether shortcuts pool where they stride (ResNet-D).
-    pub pooled: bool,
     /// Blocks of each stage, each with the channels between its convolutions and those that it yields.
     pub stages: Vec<Vec<[usize; 2]>>,
 }
@@ -41,20 +39,27 @@ pub enum Norm {
 
 impl ResNetV2 {
     /// What is usual of what no tensor shows: one 7x7 convolution and group normalisation are BiT's, which standardises its weights and
-    /// pads the stem's pooling with zeros.
+    /// pads the stem's pooling with zeros. timm's networks pool in shortcuts where their stem is deep.
     pub(super) fn usual(&self) -> Properties {
         let bit = self.norm == Norm::Group && self.deep_stem.is_none();
         let pool_padding = if bit { PoolPadding::Zeros } else { PoolPadding::Ignored };
-        Properties { standardised: bit, pool_padding, ..Properties::usual(false) }
+        let shortcut_pool = self.deep_stem.is_some();
+        Properties { standardised: bit, pool_padding, shortcut_pool, ..Properties::usual(false) }
     }
 
     /// Keys of what can be stated of it.
     pub(super) fn parts(&self) -> &'static [&'static str] {
         match self.norm {
-            Norm::Batch => &["norm-eps", "activation", "pool-padding", "conv-padding"],
-            Norm::Group => {
-                &["norm-eps", "activation", "pool-padding", "conv-padding", "norm-groups", "standardised-weights"]
-            }
+            Norm::Batch => &["norm-eps", "activation", "pool-padding", "conv-padding", "shortcut-pool"],
+            Norm::Group => &[
+                "norm-eps",
+                "activation",
+                "pool-padding",
+                "conv-padding",
+                "shortcut-pool",
+                "norm-groups",
+                "standardised-weights",
+            ],
         }
     }
 
@@ -153,7 +158,7 @@ impl ResNetV2 {
         mut x: ValueId,
     ) -> ValueId {
         let mut step = stride;
-        if self.pooled && stride > 1 {
+        if net.properties.shortcut_pool && stride > 1 {
             let mean = PoolParams { kernel: 2, stride, padding: 0, ceil: true };
             x = net.push(format!("{block}.downsample.pool"), Op::AvgPool2d(mean), x);
             step = 1;
@@ -235,14 +240,12 @@ pub(super) fn read(shapes: &Shapes) -> Result<ResNetV2, String> {
         return Err("basic blocks with norms after convolutions are not supported in a ResNetV2".into());
     }
     let batch = shapes.keys().any(|name| name.ends_with(".running_mean"));
-    // timm's networks pool in shortcuts where their stem is deep: no tensor shows it.
     Ok(ResNetV2 {
         deep_stem,
         stem_channels,
         preact,
         basic,
         norm: if batch { Norm::Batch } else { Norm::Group },
-        pooled: deep_stem.is_some(),
         stages,
     })
 }
@@ -290,6 +293,5 @@ pub(super) fn table() -> impl Iterator<Item = (&'static str, ResNetV2)> {
 }
 
 fn network(deep_stem: Option<[usize; 2]>, stem_channels: usize, basic: bool, stages: Vec<Vec<[usize; 2]>>) -> ResNetV2 {
-    let (preact, norm, pooled) = (true, Norm::Batch, deep_stem.is_some());
-    ResNetV2 { deep_stem, stem_channels, preact, basic, norm, pooled, stages }
+    ResNetV2 { deep_stem, stem_channels, preact: true, basic, norm: Norm::Batch, stages }
 }
