@@ -1,6 +1,10 @@
 //! Shapes, host tensors and batches of pixels. Axes are named once here: n images, c channels, h rows, w columns.
 
+mod rewrite;
+
 use std::{borrow::Cow, fmt};
+
+pub use rewrite::Rewrite;
 
 use serde::{Deserialize, Serialize};
 

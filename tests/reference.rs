@@ -3,7 +3,7 @@
 use residua::{
     checkpoint::{Checkpoint, Synthetic},
     executor::reference,
-    graph::{Activation, Conv2dParams, Graph, Op, Plain, PoolParams},
+    graph::{Activation, Conv2dParams, Graph, Op, Padding, Plain, PoolParams},
     models::Architecture,
     tensor::{Shape, Tensor},
 };
@@ -236,6 +236,92 @@ fn gates_along_the_channels() {
     for (kernel, x) in [(4, Shape::new(1, 3, 1, 1)), (3, Shape::new(1, 3, 2, 1))] {
         let mut graph = Graph::new(3);
         graph.push("eca", Plain::ChannelGate { kernel }.named("eca"), &[graph.input()]);
+        assert_eq!(graph.infer_shapes(x).unwrap_err().code(), "graph.shape");
+    }
+}
+
+#[test]
+fn groups_of_channels_are_normalised_together() {
+    let weights: [(&str, &[usize], &[f32]); 2] =
+        [("gn.weight", &[4], &[1.0, 2.0, 1.0, -1.0]), ("gn.bias", &[4], &[0.0, 0.5, 1.0, 0.0])];
+    let norm = |eps| Plain::GroupNorm { channels: 4, groups: 2, eps }.named("gn");
+    // Both groups hold four numbers in a row: 1.5 and 0.5 away from their mean, with a variance of 1.25.
+    let y = apply(norm(0.0), Shape::new(1, 4, 1, 2), &weights);
+    let near = |values: [f64; 8], deviation: f64| {
+        let expected =
+            values.iter().zip([0.0, 0.0, 0.5, 0.5, 1.0, 1.0, 0.0, 0.0]).map(|(v, bias)| v / deviation + bias);
+        assert!(
+            y.data.iter().zip(expected).all(|(y, expected)| (f64::from(*y) - expected).abs() < 1e-6),
+            "{:?}",
+            y.data
+        );
+    };
+    near([-1.5, -0.5, 1.0, 3.0, -1.5, -0.5, -0.5, -1.5], 1.25_f64.sqrt());
+    let y = apply(norm(1.0), Shape::new(1, 4, 1, 2), &weights);
+    assert_eq!(y.data[0], (-1.5 / 2.25_f64.sqrt()) as f32);
+    for groups in [0, 3] {
+        let mut graph = Graph::new(4);
+        graph.push("gn", Plain::GroupNorm { channels: 4, groups, eps: 0.0 }.named("gn"), &[graph.input()]);
+        assert_eq!(graph.infer_shapes(Shape::new(1, 4, 1, 1)).unwrap_err().code(), "graph.shape");
+    }
+}
+
+#[test]
+fn values_in_other_places() {
+    let y = apply(Plain::Slice { from: 1, channels: 2 }, Shape::new(2, 4, 1, 1), &[]);
+    assert_eq!((y.shape, y.data), (Shape::new(2, 2, 1, 1), vec![2.0, 3.0, 6.0, 7.0]));
+    let y = apply(Plain::Pad(Padding::Sides(1)), Shape::new(1, 1, 1, 2), &[]);
+    assert_eq!(
+        (y.shape, y.data),
+        (Shape::new(1, 1, 3, 4), vec![0.0, 0.0, 0.0, 0.0, 0.0, 1.0, 2.0, 0.0, 0.0, 0.0, 0.0, 0.0])
+    );
+    // Two windows of three by two take five columns, two windows take three rows of two: one more column and one more row, behind.
+    let y = apply(Plain::Pad(Padding::Same { kernel: 3, stride: 2 }), Shape::new(1, 1, 2, 4), &[]);
+    assert_eq!(y.shape, Shape::new(1, 1, 3, 5));
+    assert_eq!(y.data, [1.0, 2.0, 3.0, 4.0, 0.0, 5.0, 6.0, 7.0, 8.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0]);
+    let y = apply(Plain::Pad(Padding::Same { kernel: 3, stride: 2 }), Shape::new(1, 1, 3, 1), &[]);
+    assert_eq!((y.shape, y.data[4]), (Shape::new(1, 1, 5, 3), 1.0), "odd extents have as many zeros on both sides");
+    let y = apply(Plain::Upsample { factor: 2 }, Shape::new(1, 1, 1, 2), &[]);
+    assert_eq!((y.shape, y.data), (Shape::new(1, 1, 2, 4), vec![1.0, 1.0, 2.0, 2.0, 1.0, 1.0, 2.0, 2.0]));
+    for op in [
+        Plain::Slice { from: 3, channels: 2 },
+        Plain::Upsample { factor: 0 },
+        Plain::Slice { from: usize::MAX, channels: 2 },
+    ] {
+        let mut graph = Graph::new(4);
+        graph.push("op", op, &[graph.input()]);
+        assert_eq!(graph.infer_shapes(Shape::new(1, 4, 1, 1)).unwrap_err().code(), "graph.shape");
+    }
+}
+
+#[test]
+fn groups_that_compete() {
+    let share = |difference: f64| (1.0 / (1.0 + difference.exp())) as f32;
+    // Channels 1 and 3 compete, and 2 and 4; with two blocks, 1 and 2, and 3 and 4.
+    let y = apply(Plain::Softmax { outer: 1, groups: 2 }, Shape::new(1, 4, 1, 1), &[]);
+    assert_eq!(y.data, [share(2.0), share(2.0), share(-2.0), share(-2.0)]);
+    let y = apply(Plain::Softmax { outer: 2, groups: 2 }, Shape::new(1, 4, 1, 1), &[]);
+    assert_eq!(y.data, [share(1.0), share(1.0), share(-1.0), share(-1.0)]);
+}
+
+#[test]
+fn attention_over_all_pixels() {
+    // Keys 1 and 2, then values 3 and 4, and 5 and 6.
+    let y = apply(Plain::Attend { heads: 1, keys: 1, scale: 2.0 }, Shape::new(1, 3, 1, 2), &[]);
+    let second = 1.0 / (1.0 + (-2.0_f64).exp());
+    assert_eq!((y.shape, y.data), (Shape::new(1, 2, 1, 1), vec![(3.0 + second) as f32, (5.0 + second) as f32]));
+    let weight: [(&str, &[usize], &[f32]); 1] =
+        [("t.weight", &[5, 2], &[1.0, 2.0, 10.0, 20.0, 0.0, 0.0, 0.0, 0.0, 0.0, -1.0])];
+    let y = apply(Plain::Tokens { channels: 2, side: 2 }.named("t"), Shape::new(1, 2, 2, 2), &weight);
+    assert_eq!(y.shape, Shape::new(1, 2, 1, 5));
+    assert_eq!(y.data, [3.5, 11.0, 2.0, 3.0, 4.0, 8.5, 25.0, 6.0, 7.0, 7.0]);
+    for (op, x) in [
+        (Plain::Attend { heads: 2, keys: 3, scale: 1.0 }, Shape::new(1, 5, 2, 2)),
+        (Plain::Attend { heads: 1, keys: 5, scale: 1.0 }, Shape::new(1, 5, 2, 2)),
+        (Plain::Tokens { channels: 5, side: 2 }, Shape::new(1, 5, 2, 3)),
+    ] {
+        let mut graph = Graph::new(5);
+        graph.push("op", op.named("op"), &[graph.input()]);
         assert_eq!(graph.infer_shapes(x).unwrap_err().code(), "graph.shape");
     }
 }

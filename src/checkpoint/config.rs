@@ -16,17 +16,17 @@ use super::{
 use crate::{
     Result,
     labels::forms::{self, Refused},
-    structure::{Activation, AntiAliasing, StrideIn, Structure},
+    structure::{Activation, AntiAliasing, ConvPadding, PoolPadding, StrideIn, Structure},
 };
 
 /// Key of a checkpoint's metadata under which it may carry its own configuration.
 pub(super) const METADATA_KEY: &str = "config";
 
 /// The networks of transformers that are supported, by what it calls them.
-pub(crate) const MODEL_TYPES: [&str; 2] = ["resnet", "regnet"];
+pub(crate) const MODEL_TYPES: [&str; 3] = ["resnet", "regnet", "bit"];
 
 /// The same and what wraps others, for messages.
-pub(crate) const SUPPORTED_TYPES: &str = "resnet, regnet and timm_wrapper are supported";
+pub(crate) const SUPPORTED_TYPES: &str = "resnet, regnet, bit and timm_wrapper are supported";
 
 /// What is known of a model besides its weights. The weights win: a configuration may speak of other classes than the
 /// head has.
@@ -83,6 +83,9 @@ struct RawConfig {
     hidden_act: Option<String>,
     downsample_in_first_stage: Option<bool>,
     downsample_in_bottleneck: Option<bool>,
+    global_padding: Option<String>,
+    embedding_dynamic_padding: Option<bool>,
+    num_groups: Option<usize>,
     residua: Option<Own>,
 }
 
@@ -155,12 +158,17 @@ impl RawConfig {
         self.model_args.as_ref().map_or(Ok(()), |args| args.state(place, &mut structure))?;
         self.residua.as_ref().map_or(Ok(()), |own| own.state(&mut structure))?;
         if let Some(name) = &self.hidden_act {
-            structure.activation = Some(timm::activation(place, "hidden_act", name)?);
+            let activation = timm::activation(place, "hidden_act", name)?;
+            structure.activation = Some(activation);
             // Between the convolutions of a ResNet's block transformers has ReLU all the same, and so has a RegNet's gate.
             match self.model_type.as_deref() {
+                Some("bit") => structure.block_activation = Some(activation),
                 Some("regnet") => structure.gate_activation = Some(Activation::Relu),
                 _ => structure.block_activation = Some(Activation::Relu),
             }
+        }
+        if self.model_type.as_deref() == Some("bit") {
+            self.state_bit(place, &mut structure)?;
         }
         let in_first =
             self.downsample_in_bottleneck.map(|first| if first { StrideIn::OneByOne } else { StrideIn::ThreeByThree });
@@ -168,6 +176,29 @@ impl RawConfig {
         let layer1_stride = self.downsample_in_first_stage.map(|strides| 1 + usize::from(strides));
         structure.layer1_stride = layer1_stride.or(structure.layer1_stride);
         Ok(structure)
+    }
+
+    /// What transformers' BiT has of its own: what it pads with, and its groups.
+    fn state_bit(&self, place: &str, structure: &mut Structure) -> Result<()> {
+        let same = match self.global_padding.as_deref().map(str::to_lowercase).as_deref() {
+            None => false,
+            Some("same") => true,
+            Some(other) => return Err(invalid(place, "global_padding", other, "same and null are supported")),
+        };
+        structure.conv_padding = Some(if same { ConvPadding::Same } else { ConvPadding::Sides });
+        structure.pool_padding = Some(match (same, self.embedding_dynamic_padding == Some(true)) {
+            (true, true) => PoolPadding::Same,
+            (true, false) => PoolPadding::None,
+            (false, true) => PoolPadding::ZerosAndSame,
+            (false, false) => PoolPadding::Zeros,
+        });
+        structure.standardised = Some(true);
+        let groups = self.num_groups.unwrap_or(32);
+        if !(1..=4096).contains(&groups) {
+            return Err(invalid(place, "num_groups", groups, "from 1 to 4096"));
+        }
+        structure.norm_groups = Some(groups);
+        Ok(())
     }
 
     /// The class names: timm's where there is a `pretrained_cfg`, else transformers'.

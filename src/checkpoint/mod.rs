@@ -59,7 +59,7 @@ use shards::Shards;
 pub use stored::Stored;
 pub use synthetic::Synthetic;
 
-use crate::{Error, Result};
+use crate::{Error, Result, tensor::Rewrite};
 
 /// The bytes of a safetensors file.
 enum Bytes {
@@ -93,6 +93,8 @@ pub struct Checkpoint {
     files: Arc<Vec<Arc<Bytes>>>,
     directory: Arc<Directory>,
     nonfinite: bool,
+    /// What is done to the values of tensors before they are used.
+    rewrites: Arc<BTreeMap<String, Rewrite>>,
 }
 
 /// What the headers say, in torchvision's spelling.
@@ -241,7 +243,8 @@ impl Checkpoint {
     }
 
     fn assemble(files: Vec<Arc<Bytes>>, directory: Directory) -> Self {
-        Checkpoint { files: Arc::new(files), directory: Arc::new(directory), nonfinite: false }
+        let rewrites = Arc::default();
+        Checkpoint { files: Arc::new(files), directory: Arc::new(directory), nonfinite: false, rewrites }
     }
 
     /// The same checkpoint, of which only the network `part` is looked at: see [`Builder::part`](crate::Builder::part).
@@ -264,6 +267,11 @@ impl Checkpoint {
     pub fn allow_nonfinite(mut self) -> Self {
         self.nonfinite = true;
         self
+    }
+
+    /// The same checkpoint, of which [`Checkpoint::tensor`] gives the values of these tensors rewritten.
+    pub(crate) fn rewritten(&self, rewrites: &BTreeMap<String, Rewrite>) -> Self {
+        Checkpoint { rewrites: Arc::new(rewrites.clone()), ..self.clone() }
     }
 
     /// The name it was opened under.
@@ -328,7 +336,11 @@ impl Checkpoint {
     ///   that batch normalisation cannot take the root of.
     pub fn tensor(&self, name: &str, shape: &[usize]) -> Result<Cow<'_, [f32]>> {
         let (entry, _) = self.checked(name, shape)?;
-        Ok(self.widened(entry).unwrap_or_default())
+        let mut values = self.widened(entry).unwrap_or_default();
+        if let Some(rewrite) = self.rewrites.get(name) {
+            rewrite.apply(values.to_mut(), shape);
+        }
+        Ok(values)
     }
 
     /// The largest magnitude among the values of the tensor `name`, infinite or NaN if one of them is and may be. Each tensor is
@@ -337,6 +349,9 @@ impl Checkpoint {
     /// # Errors
     /// Those of [`Checkpoint::tensor`].
     pub(crate) fn largest(&self, name: &str, shape: &[usize]) -> Result<f32> {
+        if self.rewrites.contains_key(name) {
+            return Ok(self.tensor(name, shape)?.iter().fold(0.0, |largest, value| value.abs().max(largest)));
+        }
         Ok(self.checked(name, shape)?.1)
     }
 

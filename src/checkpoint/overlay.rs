@@ -22,7 +22,8 @@ impl Checkpoint {
             directory.tensors.push(TensorEntry { name, dtype, shape, file: files.len(), bytes: 0..bytes.len() });
             files.push(Arc::new(Bytes::Given(Cow::Owned(bytes.into_owned()))));
         }
-        Checkpoint { nonfinite: self.nonfinite, ..Checkpoint::assemble(files, directory) }
+        let rewrites = self.rewrites.clone();
+        Checkpoint { nonfinite: self.nonfinite, rewrites, ..Checkpoint::assemble(files, directory) }
     }
 
     /// These tensors with those of `head` in their places, under its name and with its text.

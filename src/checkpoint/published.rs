@@ -6,6 +6,7 @@
 use super::{
     preprocess_config::PreprocessConfig,
     timm::{self, PretrainedCfg},
+    transformers::{CLIP_MEAN, CLIP_STD, HALF},
 };
 
 /// How timm's weights were trained, and how its authors test them.
@@ -48,6 +49,8 @@ const TORCHVISION_REGNET: [(&str, &str, i64, i64); 20] = [
     ("regnet_y_128gf_swag-c8ce3e52", "regnety_1280", 384, 384),
     ("regnet_y_128gf_lc_swag-cbe8ce12", "regnety_1280", 224, 224),
 ];
+/// Means and deviations of the table's norms: name, mean, deviation.
+const NORMS: [(&str, [f64; 3], [f64; 3]); 2] = [("half", HALF, HALF), ("clip", CLIP_MEAN, CLIP_STD)];
 
 /// How the names of files of weights end.
 const ENDINGS: [&str; 6] = [".safetensors", ".pth.tar", ".pth", ".pt", ".th", ".bin"];
@@ -64,24 +67,22 @@ pub fn published(path: &str, architecture: &str) -> Option<PreprocessConfig> {
         })
     };
     for row in TIMM.lines().filter(|line| !line.starts_with('#')) {
-        let [tag, of, size, crop_pct, filter, test_size, test_crop_pct] = row.split(',').collect::<Vec<_>>()[..] else {
-            continue;
-        };
+        let cells: Vec<&str> = row.split(',').collect();
+        let [tag, of, size, crop_pct, filter, test_size, test_crop_pct, norm @ ..] = &cells[..] else { continue };
         let holds = of.is_empty() || of.split(' ').any(|one| one == architecture);
         if !holds || !named(&format!("{architecture}.{tag}")) {
             continue;
         }
         let square = |side: &str| side.parse().ok().map(|side| vec![3, side, side]);
-        // The "r224" and "r160" recipes alone normalise to -1..1.
-        let half = (tag.contains("_r224_") || tag == "r160_in1k").then(|| vec![0.5; 3]);
+        let norm = norm.first().and_then(|norm| NORMS.iter().find(|(name, ..)| name == norm));
         let cfg = PretrainedCfg {
             input_size: square(size),
             test_input_size: square(test_size),
-            interpolation: Some(filter.into()),
+            interpolation: Some((*filter).into()),
             crop_pct: crop_pct.parse().ok(),
             test_crop_pct: test_crop_pct.parse().ok(),
-            mean: half.clone(),
-            std: half,
+            mean: norm.map(|(_, mean, _)| mean.to_vec()),
+            std: norm.map(|(_, _, std)| std.to_vec()),
             ..PretrainedCfg::default()
         };
         return timm::preprocess(&format!("the name: timm's {architecture}.{tag}"), &cfg).ok();

@@ -84,7 +84,8 @@ impl ModelArgs {
         if let Some(linear) = self.linear_out {
             return Err(invalid(place, "linear_out", linear, "only what goes with the network's name is supported"));
         }
-        if let Some(pool) = self.global_pool.as_deref() {
+        // Attention pools to a token of its own, which its tensors show.
+        if let Some(pool) = self.global_pool.as_deref().filter(|pool| *pool != "token") {
             let known = if pool.is_empty() { Some(GlobalPool::None) } else { GlobalPool::parse(pool) };
             let kinds = "avg, max, avgmax, catavgmax, catmaxavg, each with or without fast before it, and nothing are supported";
             structure.global_pool = Some(known.ok_or_else(|| invalid(place, "global_pool", pool, kinds))?);

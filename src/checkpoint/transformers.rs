@@ -36,9 +36,9 @@ struct Kind {
     std: [f64; 3],
 }
 
-const HALF: [f64; 3] = [0.5; 3];
-const CLIP_MEAN: [f64; 3] = [0.481_454_66, 0.457_827_5, 0.408_210_73];
-const CLIP_STD: [f64; 3] = [0.268_629_54, 0.261_302_58, 0.275_777_11];
+pub(super) const HALF: [f64; 3] = [0.5; 3];
+pub(super) const CLIP_MEAN: [f64; 3] = [0.481_454_66, 0.457_827_5, 0.408_210_73];
+pub(super) const CLIP_STD: [f64; 3] = [0.268_629_54, 0.261_302_58, 0.275_777_11];
 
 /// The classes that photos of classifiers go through.
 const KINDS: [Kind; 5] = [
@@ -102,7 +102,11 @@ pub(super) fn preprocess(text: &str, model_type: Option<&str>) -> Result<Preproc
     if let Some(other) = name.filter(|name| OTHERS.contains(name)) {
         return Err(invalid(place, "image_processor_type", other, "ConvNext, ViT, DeiT, CLIP and Bit are supported"));
     }
-    let name = name.or_else(|| matches!(model_type, Some("resnet" | "regnet")).then_some("ConvNext"));
+    let name = name.or(match model_type {
+        Some("resnet" | "regnet") => Some("ConvNext"),
+        Some("bit") => Some("Bit"),
+        _ => None,
+    });
     Processor { place, kind: KINDS.iter().find(|kind| Some(kind.name) == name), raw }.read()
 }
 

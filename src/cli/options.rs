@@ -77,6 +77,11 @@ pub(crate) struct Global {
     /// block-activation=...: the one between the convolutions of a block, where that is another.
     /// gate-activation=...: the one between the layers of squeeze-and-excitation, where that is another.
     /// head-activation=...: the one between the linear layers of a head.
+    /// conv-padding=sides|same: where the strided convolutions of a ResNetV2 or BiT have their zeros.
+    /// pool-padding=ignored|zeros|same|zeros+same|none: what lies around the image in its stem's pooling.
+    /// shortcut-pool=mean|none: whether its shortcuts pool where they stride.
+    /// norm-groups=32: the groups of its norms.
+    /// standardised-weights=yes|no: whether its weights are standardised.
     /// head=none: the head is left out, so that the network ends in its features.
     #[arg(long, global = true, value_name = "KEY=VALUE,...", verbatim_doc_comment, hide_short_help = true)]
     pub(crate) structure: Option<Structure>,

@@ -5,13 +5,16 @@ mod activation;
 mod op;
 mod plain;
 
-use std::fmt;
+use std::{collections::BTreeMap, fmt};
 
 pub use activation::Activation;
 pub use op::{Conv2dParams, Op, PoolParams};
-pub use plain::Plain;
+pub use plain::{Padding, Plain};
 
-use crate::{Error, Result, tensor::Shape};
+use crate::{
+    Error, Result,
+    tensor::{Rewrite, Shape},
+};
 
 /// Most elements of a value: the sums and products of all that is computed from shapes then fit into 64 bits.
 const MOST_ELEMENTS: u64 = 1 << 44;
@@ -41,13 +44,14 @@ pub struct Node {
 pub struct Graph {
     nodes: Vec<Node>,
     stages: Vec<(String, ValueId)>,
+    rewrites: BTreeMap<String, Rewrite>,
 }
 
 impl Graph {
     /// A graph that holds only its input of `channels` channels.
     pub fn new(channels: usize) -> Self {
         let input = Node { name: "input".into(), op: Op::Input { channels }, inputs: Vec::new() };
-        Graph { nodes: vec![input], stages: Vec::new() }
+        Graph { nodes: vec![input], stages: Vec::new(), rewrites: BTreeMap::new() }
     }
 
     /// The network's input.
@@ -78,6 +82,18 @@ impl Graph {
     #[doc(hidden)]
     pub fn mark_stage(&mut self, name: impl Into<String>, value: ValueId) {
         self.stages.push((name.into(), value));
+    }
+
+    /// Says that the values of the tensor `name` are rewritten before they are used.
+    #[doc(hidden)]
+    pub fn rewrite(&mut self, name: impl Into<String>, rewrite: Rewrite) {
+        self.rewrites.insert(name.into(), rewrite);
+    }
+
+    /// The tensors whose values are rewritten before they are used.
+    #[doc(hidden)]
+    pub fn rewrites(&self) -> &BTreeMap<String, Rewrite> {
+        &self.rewrites
     }
 
     /// All nodes in execution order; node `i` yields `ValueId(i)`.
@@ -120,7 +136,7 @@ impl Graph {
         if pool.op != Plain::GlobalAvgPool.into() || head.inputs != [ValueId(before.len())] {
             return None;
         }
-        let mut graph = Graph { nodes: before.to_vec(), stages: Vec::new() };
+        let mut graph = Graph { nodes: before.to_vec(), stages: Vec::new(), rewrites: self.rewrites.clone() };
         let (weight, params) = (weights[0].clone(), Conv2dParams::pointwise(*in_features, *out_features));
         graph.push("class_maps", Op::Conv2d { weight, bias: None, params }, &pool.inputs);
         Some(graph)
@@ -130,7 +146,8 @@ impl Graph {
     #[cfg(feature = "fit")]
     pub(crate) fn with_head(&self, name: &str, in_features: usize, classes: usize) -> Graph {
         let features = self.features();
-        let mut graph = Graph { nodes: self.nodes[..=features.0].to_vec(), stages: self.stages.clone() };
+        let nodes = self.nodes[..=features.0].to_vec();
+        let mut graph = Graph { nodes, stages: self.stages.clone(), rewrites: self.rewrites.clone() };
         graph.push(name, Plain::Linear { in_features, out_features: classes }.named(name), &[features]);
         graph
     }

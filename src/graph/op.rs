@@ -227,7 +227,9 @@ impl Op {
     /// Multiply-accumulates by weights, for an output of this shape: each output by each weight of its row.
     #[doc(hidden)]
     pub fn macs(&self, output: Shape) -> u64 {
-        let rows = self.tensors().into_iter().filter(|(_, shape)| shape.len() > 1);
+        // Positions are added.
+        let multiplies = !matches!(self, Op::Plain { op: Plain::Tokens { .. }, .. });
+        let rows = self.tensors().into_iter().filter(|(_, shape)| multiplies && shape.len() > 1);
         output.elements() as u64 * rows.map(|(_, shape)| shape[1..].iter().product::<usize>() as u64).sum::<u64>()
     }
 }

@@ -33,6 +33,88 @@ pub enum Plain {
         /// Channels that a gate depends on, an odd number.
         kernel: usize,
     },
+    /// `(x - mean) / sqrt(var + eps) * weight + bias` with mean and variance over all pixels of the channels of a group, weight and bias
+    /// `[channels]` (Wu and He 2018, "Group Normalization", equations 1, 2 and 7).
+    GroupNorm {
+        /// Channels of the input.
+        channels: usize,
+        /// Groups of as many channels each.
+        groups: usize,
+        /// Added to the variance.
+        eps: f32,
+    },
+    /// Some of the channels.
+    Slice {
+        /// The first of them.
+        from: usize,
+        /// How many.
+        channels: usize,
+    },
+    /// Rows and columns of zeros around the input.
+    Pad(Padding),
+    /// Each pixel this many times in rows and columns (`torch.nn.Upsample` with `mode="nearest"`).
+    Upsample {
+        /// Rows and columns for one.
+        factor: usize,
+    },
+    /// `[N, C, 1, 1]` as `[N, outer, groups, C / (outer * groups)]`: the softmax along the groups, which lie outermost in the output (Zhang et
+    /// al. 2020, "ResNeSt: Split-Attention Networks", equation 2).
+    Softmax {
+        /// Blocks of channels, each of which has all groups.
+        outer: usize,
+        /// What competes.
+        groups: usize,
+    },
+    /// `[N, keys + C, H, W]` to `[N, C, 1, 1]`: the sum over all pixels of the channels behind the keys, weighted, in each head, by the
+    /// softmax over all pixels of the sum of the head's keys times a scale (Vaswani et al. 2017, "Attention Is All You Need", equation 1,
+    /// for one query, by which the keys are already multiplied).
+    Attend {
+        /// Parts of as many keys, and of as many other channels, each.
+        heads: usize,
+        /// Channels of keys, the first ones.
+        keys: usize,
+        /// What the sums of keys are multiplied by.
+        scale: f32,
+    },
+    /// `[N, C, H, W]` to `[N, C, 1, 1 + H W]`: the mean of all pixels, then the pixels row by row, and a vector of the weight
+    /// `[1 + H W, C]` added to each (Radford et al. 2021, section 2.4: attention pooling).
+    Tokens {
+        /// Channels.
+        channels: usize,
+        /// Rows and columns of the map that the weight is for.
+        side: usize,
+    },
+}
+
+/// Where rows and columns of zeros go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Padding {
+    /// So many on each side.
+    Sides(usize),
+    /// So many that a window of this kernel and stride has `ceil(extent / stride)` positions; the odd one goes behind (TensorFlow's `SAME`).
+    Same {
+        /// Rows and columns of the window.
+        kernel: usize,
+        /// Its step.
+        stride: usize,
+    },
+}
+
+impl Padding {
+    /// Zeros before and behind `extent`.
+    pub(crate) fn of(self, extent: usize) -> [usize; 2] {
+        match self {
+            Padding::Sides(side) => [side; 2],
+            Padding::Same { kernel, stride } => {
+                let covered =
+                    (extent.div_ceil(stride.max(1)).saturating_sub(1)).saturating_mul(stride).saturating_add(kernel);
+                let zeros = covered.saturating_sub(extent);
+                [zeros / 2, zeros - zeros / 2]
+            }
+        }
+    }
 }
 
 impl Plain {
@@ -46,6 +128,13 @@ impl Plain {
             Plain::Activation(activation) => activation.name(),
             Plain::Linear { .. } => "linear",
             Plain::ChannelGate { .. } => "channel_gate",
+            Plain::GroupNorm { .. } => "group_norm",
+            Plain::Slice { .. } => "slice",
+            Plain::Pad(_) => "pad",
+            Plain::Upsample { .. } => "upsample",
+            Plain::Softmax { .. } => "softmax",
+            Plain::Attend { .. } => "attend",
+            Plain::Tokens { .. } => "tokens",
         }
     }
 
@@ -57,7 +146,13 @@ impl Plain {
                 vec![("weight", vec![out_features, in_features]), ("bias", vec![out_features])]
             }
             Plain::ChannelGate { kernel } => vec![("weight", vec![1, 1, kernel])],
+            Plain::GroupNorm { channels, .. } => vec![("weight", vec![channels]), ("bias", vec![channels])],
             Plain::GlobalAvgPool | Plain::GlobalMaxPool | Plain::GlobalAvgMaxPool | Plain::Activation(_) => Vec::new(),
+            Plain::Tokens { channels, side } => {
+                vec![("weight", vec![side.saturating_mul(side).saturating_add(1), channels])]
+            }
+            Plain::Slice { .. } | Plain::Pad(_) | Plain::Upsample { .. } | Plain::Softmax { .. } => Vec::new(),
+            Plain::Attend { .. } => Vec::new(),
         }
     }
 
@@ -71,6 +166,44 @@ impl Plain {
             }
             Plain::ChannelGate { kernel } if kernel % 2 == 0 => Err(format!("a kernel of {kernel} has no middle")),
             Plain::ChannelGate { .. } => one_pixel(x),
+            Plain::GroupNorm { channels, groups, .. } => match channels.checked_rem(groups) {
+                Some(0) => of_channels(x, channels),
+                _ => Err(format!("has {groups} groups of {channels} channels")),
+            },
+            Plain::Slice { from, channels } => match from.checked_add(channels) {
+                Some(end) if end <= x.c => Ok(Shape { c: channels, ..x }),
+                _ => Err(format!("takes {channels} channels from {from} on of {x}")),
+            },
+            Plain::Pad(Padding::Same { stride: 0, .. }) | Plain::Upsample { factor: 0 } => {
+                Err("has a step of 0".into())
+            }
+            Plain::Pad(padding) => {
+                let padded =
+                    |extent: usize| padding.of(extent).iter().fold(extent, |all, zeros| all.saturating_add(*zeros));
+                Ok(Shape { h: padded(x.h), w: padded(x.w), ..x })
+            }
+            Plain::Upsample { factor } => {
+                Ok(Shape { h: x.h.saturating_mul(factor), w: x.w.saturating_mul(factor), ..x })
+            }
+            Plain::Softmax { outer, groups } => match x.c.checked_rem(outer.saturating_mul(groups)) {
+                Some(0) => one_pixel(x),
+                _ => Err(format!("has {outer} times {groups} groups of {} channels", x.c)),
+            },
+            Plain::Attend { heads, keys, .. } => {
+                let values = x.c.saturating_sub(keys);
+                let whole = |channels: usize| channels > 0 && channels.checked_rem(heads) == Some(0);
+                if whole(keys) && whole(values) {
+                    Ok(Shape { c: values, h: 1, w: 1, ..x })
+                } else {
+                    Err(format!("has {heads} heads of {keys} keys and {values} values"))
+                }
+            }
+            Plain::Tokens { channels, side } if x.h == side && x.w == side => {
+                of_channels(x, channels).map(|x| Shape { h: 1, w: x.pixels() + 1, ..x })
+            }
+            Plain::Tokens { side, .. } => {
+                Err(format!("has positions for maps of {side}x{side}, and gets one of {}x{}", x.h, x.w))
+            }
         }
     }
 }
@@ -93,6 +226,14 @@ impl fmt::Display for Plain {
             Plain::Activation(activation) => activation.fmt(f),
             Plain::Linear { in_features, out_features } => write!(f, "linear {in_features} -> {out_features}"),
             Plain::ChannelGate { kernel } => write!(f, "gate of {kernel} channels + sigmoid"),
+            Plain::GroupNorm { channels, groups, .. } => write!(f, "group norm {channels} in {groups}"),
+            Plain::Slice { from, channels } => write!(f, "channels {from} to {}", from + channels),
+            Plain::Pad(Padding::Sides(side)) => write!(f, "{side} zeros on each side"),
+            Plain::Pad(Padding::Same { kernel, stride }) => write!(f, "zeros for windows of {kernel} by {stride}"),
+            Plain::Upsample { factor } => write!(f, "each pixel {factor} times"),
+            Plain::Softmax { groups, .. } => write!(f, "softmax over {groups}"),
+            Plain::Attend { heads, .. } => write!(f, "attention of {heads} heads over all pixels"),
+            Plain::Tokens { side, .. } => write!(f, "mean and {side}x{side} pixels in a row"),
         }
     }
 }

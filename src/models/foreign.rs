@@ -38,7 +38,7 @@ const TASKS: [(Task, &[&str]); 18] = [
 ];
 
 /// Families by parts of names that all must be there.
-const FAMILIES: [(&str, &[&str]); 38] = [
+const FAMILIES: [(&str, &[&str]); 32] = [
     ("an adapter (LoRA) without the network that it adapts", &["lora_"]),
     ("a diffusion model", &["diffusion_model."]),
     ("a diffusion model", &["down_blocks.0.resnets."]),
@@ -68,15 +68,9 @@ const FAMILIES: [(&str, &[&str]); 38] = [
     ("an Inception", &["Mixed_5b."]),
     ("a GoogLeNet", &["inception3a."]),
     ("a YOLO, a detector", &["model.0.conv.weight", "model.1.conv.weight"]),
-    ("a DLA", &["level2.tree1."]),
-    ("a DLA", &["base_layer.0.", "level2."]),
-    ("an HRNet", &["stage2.0.fuse_layers."]),
     ("a quantised network", &["_packed_params"]),
     ("a ResNet of detectron2, which may stride in either convolution,", &["stem.conv1.norm.", "res2.0."]),
-    ("a ResNetV2 or BiT", &["stem.conv.weight", "stages.0.blocks.0.norm1."]),
-    ("a CSPNet", &["stages.0.conv_exp."]),
     ("a normaliser-free ResNet (NF-ResNet)", &["stages.0.0.conv1.gain"]),
-    ("a ResNet of timm's byobnet (resnet*ts, gcresnet, CLIP's)", &["stages.0.0.conv1_1x1."]),
 ];
 
 /// Whether some name holds each of the `parts`.

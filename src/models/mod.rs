@@ -12,6 +12,7 @@ mod extra;
 mod foreign;
 mod gate;
 mod head;
+mod kin;
 mod majority;
 mod outline;
 mod properties;
@@ -31,6 +32,9 @@ pub use densenet::DenseNet;
 pub(crate) use foreign::task;
 pub use gate::Gate;
 pub use head::{Head, HeadLayer};
+pub use kin::{
+    Attention, Body, Byob, ByobGate, ByobPool, ByobStage, Csp, Dla, DlaBlock, HrNet, Kin, Norm, ResNetV2, Split, Unit,
+};
 pub use properties::Properties;
 pub use regnet::{RegNet, RegNetBlock};
 pub use resnet::{Block, BlockKind, ResNet, Shortcut, Stem};
@@ -55,6 +59,8 @@ pub enum Architecture {
     DenseNet(DenseNet),
     /// RegNet X, Y, Z and V.
     RegNet(RegNet),
+    /// Their kin: ResNetV2 and BiT, Res2Net, ResNeSt, SKNet, DLA, HRNet, CSPResNet, the ResNets of byobnet.
+    Kin(Kin),
 }
 
 impl Architecture {
@@ -100,6 +106,9 @@ impl Architecture {
         let unknown = |reason| Error::UnknownArchitecture { model: model.into(), reason };
         if regnet_detect::resembles(shapes) {
             return regnet_detect::read(shapes).map(Architecture::RegNet).map_err(unknown);
+        }
+        if kin::resembles(shapes) {
+            return kin::read(shapes).map(Architecture::Kin).map_err(unknown);
         }
         let ours = densenet_detect::resembles(shapes) || resnet_detect::resembles(shapes);
         let family = if ours { None } else { foreign::family(shapes) };
@@ -160,12 +169,14 @@ impl Architecture {
     pub fn by_name(name: &str) -> Option<Self> {
         let densenet = || densenet_table::by_name(name).map(Architecture::DenseNet);
         let regnet = || regnet_table::by_name(name).map(Architecture::RegNet);
-        resnet_table::by_name(name).map(Architecture::ResNet).or_else(densenet).or_else(regnet)
+        let kin = || kin::by_name(name).map(Architecture::Kin);
+        resnet_table::by_name(name).map(Architecture::ResNet).or_else(densenet).or_else(regnet).or_else(kin)
     }
 
     /// The names that [`Architecture::by_name`] knows.
     pub fn names() -> Vec<String> {
-        resnet_table::names().into_iter().chain(densenet_table::names()).chain(regnet_table::names()).collect()
+        let others = densenet_table::names().into_iter().chain(regnet_table::names()).chain(kin::names());
+        resnet_table::names().into_iter().chain(others).collect()
     }
 
     /// The name, if it is a known one whatever the classes; otherwise a description.
@@ -174,6 +185,7 @@ impl Architecture {
             Architecture::ResNet(net) => resnet_table::name(net),
             Architecture::DenseNet(net) => densenet_table::name(net),
             Architecture::RegNet(net) => regnet_table::name(net),
+            Architecture::Kin(net) => kin::name(net),
         }
     }
 
@@ -183,6 +195,7 @@ impl Architecture {
             Architecture::ResNet(net) => &mut net.head,
             Architecture::DenseNet(net) => &mut net.head,
             Architecture::RegNet(net) => &mut net.head,
+            Architecture::Kin(net) => &mut net.head,
         };
         *head = head.take().map(|head| head.with_classes(classes));
         self
@@ -196,6 +209,7 @@ impl Architecture {
             Architecture::ResNet(net) => resnet::graph(net),
             Architecture::DenseNet(net) => densenet::graph(net),
             Architecture::RegNet(net) => regnet::graph(net),
+            Architecture::Kin(net) => net.graph(),
         }
     }
 
@@ -210,11 +224,15 @@ impl Architecture {
             Architecture::ResNet(net) => net.head.as_ref(),
             Architecture::DenseNet(net) => net.head.as_ref(),
             Architecture::RegNet(net) => net.head.as_ref(),
+            Architecture::Kin(net) => net.head.as_ref(),
         }
     }
 
     /// Rows and columns of the input that the network was made for.
     pub fn default_input(&self) -> (usize, usize) {
+        if let Architecture::Kin(net) = self {
+            return (net.default_input(), net.default_input());
+        }
         // With stride and pooling, a 3x3 stem does what one of 7x7 does for large images.
         let large = self.properties().stem_pool && self.properties().stem_stride == 2;
         if self.small_stem() && !large { (32, 32) } else { (224, 224) }
@@ -226,12 +244,14 @@ impl Architecture {
             Architecture::ResNet(net) => &net.properties,
             Architecture::DenseNet(net) => &net.properties,
             Architecture::RegNet(net) => &net.properties,
+            Architecture::Kin(net) => &net.properties,
         }
     }
 
     /// Channels of the last feature map.
     pub(crate) fn channels(&self) -> usize {
         match self {
+            Architecture::Kin(net) => net.channels(),
             Architecture::ResNet(net) => {
                 net.stages.last().and_then(|stage| stage.last()).map_or(net.stem_channels, |block| block.channels)
             }
@@ -269,7 +289,9 @@ impl Architecture {
             expected.keys().filter(|name| !shapes.contains_key(*name)).map(String::as_str).collect();
         let misshapen: Vec<_> = expected
             .iter()
-            .filter_map(|(name, expected)| Some((name, expected, shapes.get(name).filter(|got| *got != expected)?)))
+            .filter_map(|(name, expected)| {
+                Some((name, expected, shapes.get(name).filter(|got| !same_shape(expected, got))?))
+            })
             .collect();
         let beyond = shapes.keys().filter(|name| !expected.contains_key(*name)).map(String::as_str);
         let headless = self.head().is_none();
@@ -319,11 +341,19 @@ impl Architecture {
     }
 }
 
+/// Whether a tensor can stand for another: a linear layer is a 1x1 convolution of one pixel, and that a linear layer of each.
+fn same_shape(expected: &[usize], got: &[usize]) -> bool {
+    let ones = |long: &[usize], short: &[usize]| {
+        long.len() == 4 && short.len() == 2 && long[..2] == *short && long[2..] == [1, 1]
+    };
+    expected == got || ones(got, expected) || ones(expected, got)
+}
+
 /// The supported networks, for messages.
 fn supported() -> String {
     let (resnets, regnets) = (resnet_table::SUPPORTED, regnet_table::SUPPORTED);
     format!(
-        "{resnets}, DenseNet, and {regnets}, in the spellings of torchvision, timm and transformers, and the CIFAR ResNets and DenseNets"
+        "{resnets}, DenseNet, {regnets}, ResNetV2 and BiT, Res2Net, ResNeSt, SKNet, DLA, HRNet, CSPResNet and the ResNets of byobnet, in the spellings of torchvision, timm and transformers, and the CIFAR ResNets and DenseNets"
     )
 }
 

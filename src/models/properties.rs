@@ -2,7 +2,7 @@
 
 use crate::{
     graph::Activation,
-    structure::{AntiAliasing, Dilation, GlobalPool, StrideIn, Structure},
+    structure::{AntiAliasing, ConvPadding, Dilation, GlobalPool, PoolPadding, StrideIn, Structure},
 };
 
 /// What no tensor shows of a network: the usual, or what is stated instead.
@@ -32,6 +32,16 @@ pub struct Properties {
     pub gate_activation: Activation,
     /// What stands between the linear layers of a head.
     pub head_activation: Activation,
+    /// Where convolutions that stride have their zeros.
+    pub conv_padding: ConvPadding,
+    /// What lies around the image in the stem's pooling.
+    pub pool_padding: PoolPadding,
+    /// Whether shortcuts pool where they stride, in a ResNetV2: elsewhere tensors show it.
+    pub shortcut_pool: bool,
+    /// Groups of a group normalisation.
+    pub norm_groups: usize,
+    /// Whether the weights of convolutions are standardised.
+    pub standardised: bool,
 }
 
 impl Properties {
@@ -52,6 +62,11 @@ impl Properties {
             block_activation: Activation::Relu,
             gate_activation: Activation::Relu,
             head_activation: Activation::Relu,
+            conv_padding: ConvPadding::Sides,
+            pool_padding: PoolPadding::Ignored,
+            shortcut_pool: false,
+            norm_groups: 32,
+            standardised: false,
         }
     }
 
@@ -73,6 +88,11 @@ impl Properties {
         self.block_activation = stated.block_activation.or(stated.activation).unwrap_or(self.block_activation);
         self.gate_activation = stated.gate_activation.unwrap_or(self.gate_activation);
         self.head_activation = stated.head_activation.unwrap_or(self.head_activation);
+        self.conv_padding = stated.conv_padding.unwrap_or(self.conv_padding);
+        self.pool_padding = stated.pool_padding.unwrap_or(self.pool_padding);
+        self.shortcut_pool = stated.shortcut_pool.unwrap_or(self.shortcut_pool);
+        self.norm_groups = stated.norm_groups.unwrap_or(self.norm_groups);
+        self.standardised = stated.standardised.unwrap_or(self.standardised);
         match &stated.dilation {
             None => {}
             Some(Dilation::Stages(dilated)) => self.dilated.clone_from(dilated),
@@ -99,6 +119,11 @@ impl Properties {
             ("block-activation", self.block_activation.to_string()),
             ("gate-activation", self.gate_activation.to_string()),
             ("head-activation", self.head_activation.to_string()),
+            ("conv-padding", self.conv_padding.to_string()),
+            ("pool-padding", self.pool_padding.to_string()),
+            ("shortcut-pool", if self.shortcut_pool { "mean".into() } else { "none".into() }),
+            ("norm-groups", self.norm_groups.to_string()),
+            ("standardised-weights", if self.standardised { "yes".into() } else { "no".into() }),
         ]
     }
 }

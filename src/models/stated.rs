@@ -39,6 +39,7 @@ impl Architecture {
             Architecture::ResNet(net) => (&mut net.properties, net.stages.len()),
             Architecture::DenseNet(net) => (&mut net.properties, 4),
             Architecture::RegNet(net) => (&mut net.properties, net.stages.len()),
+            Architecture::Kin(net) => (&mut net.properties, 4),
         };
         for stated in [configured, asked] {
             properties.state(stated, stages);
@@ -72,6 +73,10 @@ impl Architecture {
             "anti-aliasing" => "the network has no pooling in its stem, and no such variant in timm",
             "gate-activation" => "the network has no squeeze-and-excitation",
             "head-activation" => "the head has no such layers, as the tensors show",
+            "conv-padding" | "pool-padding" | "shortcut-pool" | "norm-groups" | "standardised-weights" => {
+                "it is no ResNetV2 with such parts"
+            }
+            _ if matches!(self, Architecture::Kin(_)) => "in its family that is always the same",
             _ => "the network has no such stages",
         };
         Some((key, reason.into()))
@@ -81,6 +86,8 @@ impl Architecture {
     fn parts(&self) -> Vec<&'static str> {
         let has = |key: &&str| match (self, *key) {
             (Architecture::ResNet(net), "stem-pool") => !net.stem_pool_conv,
+            (Architecture::Kin(net), key) if key != "head-activation" => net.parts().contains(&key),
+            (_, "conv-padding" | "pool-padding" | "shortcut-pool" | "norm-groups" | "standardised-weights") => false,
             (Architecture::RegNet(_), "stem-pool" | "stride-in") => false,
             (Architecture::RegNet(_), "anti-aliasing") => false,
             (Architecture::DenseNet(net), "anti-aliasing") => net.pooled_stem,
@@ -110,7 +117,7 @@ impl Architecture {
             Architecture::RegNet(net) => {
                 net.stages.iter().map(|stage| stage.first().and_then(|block| block.shortcut)).collect()
             }
-            Architecture::DenseNet(_) => {
+            Architecture::DenseNet(_) | Architecture::Kin(_) => {
                 let reason = "it has no stages that could be dilated";
                 return (!dilated.is_empty()).then(|| ("dilation", reason.into()));
             }
@@ -193,6 +200,7 @@ impl Architecture {
             Architecture::ResNet(net) => net.small_stem(),
             Architecture::DenseNet(net) => !net.pooled_stem,
             Architecture::RegNet(_) => false,
+            Architecture::Kin(_) => false,
         }
     }
 
@@ -201,6 +209,7 @@ impl Architecture {
         match self {
             Architecture::ResNet(net) => net.usual(),
             Architecture::RegNet(net) => net.usual(),
+            Architecture::Kin(net) => net.usual(),
             Architecture::DenseNet(_) => Properties::usual(self.small_stem()),
         }
     }
@@ -211,12 +220,12 @@ impl Architecture {
         match self {
             Architecture::ResNet(net) => net.stages.iter().flatten().any(|block| squeezes(block.gate)),
             Architecture::RegNet(net) => net.stages.iter().flatten().any(|block| squeezes(block.gate)),
-            Architecture::DenseNet(_) => false,
+            Architecture::DenseNet(_) | Architecture::Kin(_) => false,
         }
     }
 }
 
-const KEYS: [&str; 12] = [
+const KEYS: [&str; 17] = [
     "stem-pool",
     "stem-stride",
     "layer1-stride",
@@ -229,6 +238,11 @@ const KEYS: [&str; 12] = [
     "block-activation",
     "gate-activation",
     "head-activation",
+    "conv-padding",
+    "pool-padding",
+    "shortcut-pool",
+    "norm-groups",
+    "standardised-weights",
 ];
 
 fn value_in(properties: &Properties, key: &str) -> String {

@@ -33,8 +33,6 @@ pub(super) fn feature(shapes: &Shapes) -> Option<&'static str> {
         ),
         (any(&[".conv2_offset.", ".offset."]), "deformable convolution"),
         (any(&["attnpool."]), "attention pooling (CLIP)"),
-        (any(&["fuse_layers."]), "HRNet"),
-        (any(&[".convs.0.weight"]), "Res2Net"),
     ];
     let gates = gate::UNSUPPORTED.map(|(parts, feature)| (any(parts), feature));
     marks.into_iter().chain(gates).find_map(|(found, feature)| found.then_some(feature))
@@ -44,25 +42,11 @@ pub(super) fn feature(shapes: &Shapes) -> Option<&'static str> {
 const MARKS: [(&str, &str); 2] = [("deeplabv3_resnet", "dilated convolutions"), ("fcn_resnet", "dilated convolutions")];
 
 /// How the names of other residual networks of timm and torchvision begin, whose tensors show that they are others.
-const OTHERS: [&str; 14] = [
-    "ecaresne",
-    "eca_resne",
-    "gcresne",
-    "skresne",
-    "resnest",
-    "res2ne",
-    "resnetv2",
-    "cspresne",
-    "nf_resnet",
-    "nf_seresnet",
-    "tresnet",
-    "regnet",
-    "bat_resne",
-    "lambda_resnet",
-];
+const OTHERS: [&str; 9] =
+    ["ecaresne", "eca_resne", "nf_resnet", "nf_seresnet", "tresnet", "regnet", "bat_resne", "gcresne", "lambda_resnet"];
 
 /// How the names of networks of other families of timm and torchvision begin.
-const FAMILIES: [&str; 44] = [
+const FAMILIES: [&str; 42] = [
     "alexnet",
     "beit",
     "cait_",
@@ -76,7 +60,6 @@ const FAMILIES: [&str; 44] = [
     "cspdarknet",
     "darknet",
     "deit",
-    "dla",
     "dm_nfnet",
     "dpn",
     "edgenext",
@@ -87,7 +70,6 @@ const FAMILIES: [&str; 44] = [
     "fbnet",
     "ghostnet",
     "googlenet",
-    "hrnet",
     "inception",
     "levit",
     "maxvit",
@@ -183,6 +165,7 @@ fn alike(a: &Architecture, b: &Architecture) -> bool {
                 && gate(a) == gate(b)
         }
         (Architecture::DenseNet(a), Architecture::DenseNet(b)) => a.blocks == b.blocks,
+        (Architecture::Kin(a), Architecture::Kin(b)) => a.body == b.body,
         (Architecture::RegNet(a), Architecture::RegNet(b)) => {
             let depths = |net: &RegNet| net.stages.iter().map(Vec::len).collect::<Vec<_>>();
             regnet_table::form(a) == regnet_table::form(b) && depths(a) == depths(b)
@@ -283,6 +266,7 @@ mod tests {
             assert_eq!(named(text), Some(Named::AntiAliased(expected.into(), plain.into(), kind)), "{text}");
         }
         assert_eq!(named("gcresnet50t.ra2_in1k"), Some(Named::Other("gcresnet50t".into())));
+        assert_eq!(named("bat_resnext26ts.ch_in1k"), Some(Named::Other("bat_resnext26ts".into())));
     }
 
     #[test]

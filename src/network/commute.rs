@@ -32,5 +32,8 @@ pub(super) fn commute(graph: &Graph) -> Graph {
     for (name, value) in graph.stages() {
         out.mark_stage(name.clone(), *value);
     }
+    for (name, rewrite) in graph.rewrites() {
+        out.rewrite(name.clone(), *rewrite);
+    }
     out
 }

@@ -33,6 +33,7 @@ impl Network {
     pub fn new(graph: Graph, checkpoint: Checkpoint) -> Self {
         let graph = commute::commute(&graph);
         let fused = fuse(&graph);
+        let checkpoint = checkpoint.rewritten(graph.rewrites());
         Network { graph, checkpoint, fused }
     }
 

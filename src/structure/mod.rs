@@ -40,6 +40,21 @@ pub struct Structure {
     pub gate_activation: Option<Activation>,
     /// What stands between the linear layers of a head.
     pub head_activation: Option<Activation>,
+    /// Where convolutions that stride have their zeros.
+    #[doc(hidden)]
+    pub conv_padding: Option<ConvPadding>,
+    /// What lies around the image in the stem's pooling.
+    #[doc(hidden)]
+    pub pool_padding: Option<PoolPadding>,
+    /// Whether shortcuts pool where they stride.
+    #[doc(hidden)]
+    pub shortcut_pool: Option<bool>,
+    /// Groups of a group normalisation.
+    #[doc(hidden)]
+    pub norm_groups: Option<usize>,
+    /// Whether the weights of convolutions are standardised.
+    #[doc(hidden)]
+    pub standardised: Option<bool>,
     /// Whether the head is left out, so that the network ends in its features.
     pub no_head: bool,
 }
@@ -52,6 +67,34 @@ pub enum StrideIn {
     OneByOne,
     /// The second: torchvision and timm ("v1.5").
     ThreeByThree,
+}
+
+/// Where convolutions that stride have their zeros.
+#[doc(hidden)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ConvPadding {
+    /// The same number on each side.
+    Sides,
+    /// As many as the windows need, the odd one behind (TensorFlow's `SAME`).
+    Same,
+}
+
+/// What lies around the image in the stem's pooling.
+#[doc(hidden)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum PoolPadding {
+    /// One row and column that are never the maximum.
+    Ignored,
+    /// One row and column of zeros (BiT's).
+    Zeros,
+    /// As many zeros as the windows need, the odd one behind.
+    Same,
+    /// Both.
+    ZerosAndSame,
+    /// Nothing.
+    None,
 }
 
 /// Stages that dilate their convolutions in place of striding (torchvision's `replace_stride_with_dilation`).
@@ -130,6 +173,11 @@ impl Structure {
             "block-activation" => self.block_activation.is_some(),
             "gate-activation" => self.gate_activation.is_some(),
             "head-activation" => self.head_activation.is_some(),
+            "conv-padding" => self.conv_padding.is_some(),
+            "pool-padding" => self.pool_padding.is_some(),
+            "shortcut-pool" => self.shortcut_pool.is_some(),
+            "norm-groups" => self.norm_groups.is_some(),
+            "standardised-weights" => self.standardised.is_some(),
             "head" => self.no_head,
             _ => false,
         }

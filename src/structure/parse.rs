@@ -2,11 +2,11 @@
 
 use std::{fmt, str::FromStr};
 
-use super::{Activation, AntiAliasing, Dilation, GlobalPool, StrideIn, Structure};
+use super::{Activation, AntiAliasing, ConvPadding, Dilation, GlobalPool, PoolPadding, StrideIn, Structure};
 use crate::{Error, Result};
 
 /// All keys, with what their values may be.
-const KEYS: [(&str, &str); 14] = [
+const KEYS: [(&str, &str); 19] = [
     ("stem-pool", "max or none"),
     ("stem-stride", "1, 2, 3 or 4"),
     ("layer1-stride", "1 or 2"),
@@ -20,6 +20,11 @@ const KEYS: [(&str, &str); 14] = [
     ("block-activation", ACTIVATIONS),
     ("gate-activation", ACTIVATIONS),
     ("head-activation", ACTIVATIONS),
+    ("conv-padding", "sides or same"),
+    ("pool-padding", "ignored, zeros, same, zeros+same or none"),
+    ("shortcut-pool", "mean or none"),
+    ("norm-groups", "a number from 1 to 4096"),
+    ("standardised-weights", "yes or no"),
     ("head", "none"),
 ];
 
@@ -80,6 +85,23 @@ impl Structure {
             "block-activation" => self.block_activation = Some(Activation::parse(value)?),
             "gate-activation" => self.gate_activation = Some(Activation::parse(value)?),
             "head-activation" => self.head_activation = Some(Activation::parse(value)?),
+            "conv-padding" => self.conv_padding = Some(ConvPadding::parse(value)?),
+            "pool-padding" => self.pool_padding = Some(PoolPadding::parse(value)?),
+            "shortcut-pool" => {
+                self.shortcut_pool = Some(match value {
+                    "mean" => true,
+                    "none" => false,
+                    _ => return None,
+                });
+            }
+            "norm-groups" => self.norm_groups = Some(number(1..=4096)?),
+            "standardised-weights" => {
+                self.standardised = Some(match value {
+                    "yes" => true,
+                    "no" => false,
+                    _ => return None,
+                });
+            }
             "head" => self.no_head = (value == "none").then_some(true)?,
             _ => return None,
         }
@@ -158,6 +180,40 @@ impl fmt::Display for AntiAliasing {
             AntiAliasing::None => "none",
             AntiAliasing::Avg => "avg",
             AntiAliasing::Blur => "blur",
+        })
+    }
+}
+
+impl ConvPadding {
+    fn parse(name: &str) -> Option<Self> {
+        [ConvPadding::Sides, ConvPadding::Same].into_iter().find(|padding| padding.to_string() == name)
+    }
+}
+
+impl fmt::Display for ConvPadding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            ConvPadding::Sides => "sides",
+            ConvPadding::Same => "same",
+        })
+    }
+}
+
+impl PoolPadding {
+    fn parse(name: &str) -> Option<Self> {
+        use PoolPadding::{Ignored, None, Same, Zeros, ZerosAndSame};
+        [Ignored, Zeros, Same, ZerosAndSame, None].into_iter().find(|padding| padding.to_string() == name)
+    }
+}
+
+impl fmt::Display for PoolPadding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            PoolPadding::Ignored => "ignored",
+            PoolPadding::Zeros => "zeros",
+            PoolPadding::Same => "same",
+            PoolPadding::ZerosAndSame => "zeros+same",
+            PoolPadding::None => "none",
         })
     }
 }

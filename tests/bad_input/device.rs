@@ -29,7 +29,15 @@ fn row_40_every_network_runs_within_webgpus_least_limits_or_says_which() {
             let keep = [network.graph().output()];
             Plan::new(&network, Shape::new(1, 3, height, width), &keep, &Options::new(StorageType::F32), caps)
         };
-        let plan_of_least = plan(&Caps::least()).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let plan_of_least = match plan(&Caps::least()) {
+            Ok(plan) => plan,
+            // The weights of its widest convolutions are more than one binding.
+            Err(Error::GpuLimits { limit, .. }) if name == "resnetv2_152x4_bit" => {
+                assert_eq!(limit, Caps::least().max_binding_bytes);
+                continue;
+            }
+            Err(error) => panic!("{name}: {error}"),
+        };
         for step in &plan_of_least.steps {
             assert!(step.operands.len() <= 8, "{name}: {} storage buffers in {}", step.operands.len(), step.name);
         }

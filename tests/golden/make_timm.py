@@ -1,15 +1,17 @@
 """Golden files of timm's networks: PyTorch's logits and stages for synthetic checkpoints (synthetic.py).
 
     pip install torch timm safetensors numpy
-    python make_timm.py
+    python make_timm.py [NAME ...]
 
-Writes <name>.safetensors and a row in golden.json for each network below, with the tensors that tests/common/mod.rs reads;
+Writes <name>.safetensors and a row in golden.json for each network below, or for those that are named, with the tensors that
+tests/common/mod.rs reads;
 timm.json: parameters and tensors of every network that `residua` names after timm; and
 timm_recipes.json: input size, crop_pct, interpolation, test_input_size, test_crop_pct and mean of red of all their weights.
 """
 
 import json
 import os
+import sys
 
 import numpy as np
 import synthetic
@@ -41,6 +43,34 @@ GOLDEN = {
     "regnetv_064": (97, 75),
 }
 
+# The kin of ResNet: name, size, and the last norm of a block that adds to its shortcut.
+KIN = {
+    "resnetv2_18": ((97, 131), None),
+    "resnetv2_50d": ((64, 96), None),
+    "resnetv2_50d_gn": ((64, 96), None),
+    "resnetv2_50x1_bit": ((96, 75), None),
+    "res2net50_26w_4s": ((97, 75), "bn3.weight"),
+    "res2next50": ((64, 64), "bn3.weight"),
+    "resnest14d": ((97, 131), "bn3.weight"),
+    "resnest50d_4s2x40d": ((64, 64), "bn3.weight"),
+    "resnest50d_1s4x24d": ((64, 64), "bn3.weight"),
+    "skresnet18": ((97, 131), "conv2.bn.weight"),
+    "skresnext50_32x4d": ((64, 64), "conv3.bn.weight"),
+    "dla34": ((64, 96), "bn2.weight"),
+    "dla46x_c": ((96, 64), "bn3.weight"),
+    "dla60_res2next": ((64, 64), "bn3.weight"),
+    "hrnet_w18_small": ((64, 96), "bn2.weight"),
+    "cspresnet50": ((64, 97), "conv3.bn.weight"),
+    "cspresnext50": ((64, 64), "conv3.bn.weight"),
+    "resnet32ts": ((97, 131), "conv3_1x1.bn.weight"),
+    "seresnet33ts": ((64, 64), "conv3_1x1.bn.weight"),
+    "eca_resnext26ts": ((64, 96), "conv3_1x1.bn.weight"),
+    "resnet51q": ((64, 64), "conv3_1x1.bn.weight"),
+    "resnet61q": ((64, 64), "conv3_1x1.bn.weight"),
+    "resnet50_clip_gap": ((64, 96), "conv3_1x1.bn.weight"),
+    "resnet50_clip": ((224, 224), "conv3_1x1.bn.weight"),
+}
+
 COUNTED = """
     resnet18 resnet34 resnet26 resnet50 resnet101 resnet152 resnet200 wide_resnet50_2 wide_resnet101_2
     resnext50_32x4d resnext101_32x4d resnext101_32x8d resnext101_32x16d resnext101_32x32d resnext101_64x4d
@@ -62,6 +92,20 @@ COUNTED = """
     regnety_002 regnety_004 regnety_006 regnety_008 regnety_008_tv regnety_016 regnety_032 regnety_040 regnety_064
     regnety_080 regnety_080_tv regnety_120 regnety_160 regnety_320 regnety_640 regnety_1280 regnety_2560
     regnetz_005 regnetz_040 regnetz_040_h regnetv_040 regnetv_064
+    resnetv2_50x1_bit resnetv2_50x3_bit resnetv2_101x1_bit resnetv2_101x3_bit resnetv2_152x2_bit resnetv2_152x4_bit
+    resnetv2_18 resnetv2_18d resnetv2_34 resnetv2_34d resnetv2_50 resnetv2_50d resnetv2_50t resnetv2_101 resnetv2_101d
+    resnetv2_152 resnetv2_152d resnetv2_50d_gn
+    res2net50_26w_4s res2net50_48w_2s res2net50_14w_8s res2net50_26w_6s res2net50_26w_8s res2net101_26w_4s res2net50d
+    res2net101d res2next50
+    resnest14d resnest26d resnest50d resnest101e resnest200e resnest269e resnest50d_4s2x40d resnest50d_1s4x24d
+    skresnet18 skresnet34 skresnet50 skresnet50d skresnext50_32x4d
+    dla34 dla46_c dla46x_c dla60x_c dla60 dla60x dla102 dla102x dla102x2 dla169 dla60_res2net dla60_res2next
+    hrnet_w18_small hrnet_w18_small_v2 hrnet_w18 hrnet_w30 hrnet_w32 hrnet_w40 hrnet_w44 hrnet_w48 hrnet_w64
+    hrnet_w18_ssld hrnet_w48_ssld
+    cspresnet50 cspresnet50d cspresnet50w cspresnext50
+    resnet51q resnet61q resnext26ts seresnext26ts eca_resnext26ts resnet32ts resnet33ts seresnet33ts eca_resnet33ts
+    resnet50_clip resnet101_clip resnet50x4_clip resnet50x16_clip resnet50x64_clip
+    resnet50_clip_gap resnet101_clip_gap resnet50x4_clip_gap resnet50x16_clip_gap resnet50x64_clip_gap
 """.split()
 
 # The last norm of a block, in the order in which families have them.
@@ -73,16 +117,42 @@ def weights(model):
     return {k: v for k, v in model.state_dict().items() if not k.endswith("num_batches_tracked")}
 
 
-def golden(name, size):
-    model = timm.create_model(name)
-    damped = next((end for norm, end in LAST_NORMS.items() if norm in model.state_dict()), None)
-    state = {k: torch.from_numpy(synthetic.tensor(SALT, k, tuple(v.shape), damped, DAMP)) for k, v in weights(model).items()}
+def canonical(name):
+    """What residua calls a tensor of the kin: a head is `fc`, whatever it is called."""
+    for head in ("head.fc.", "classifier."):
+        if name.startswith(head):
+            return "fc." + name[len(head) :]
+    return name
+
+
+def stages(model):
+    """The modules whose values are compared, if a network has them."""
+    kin = [f"stages.{s}" for s in range(4)] + [*(f"level{n}" for n in range(2, 6)), *(f"stage{n}" for n in range(2, 5))]
+    names = dict(model.named_modules())
+    return [name for name in [*STAGES, *kin] if name in names]
+
+
+def create(name):
+    """The network for 1000 classes; attention pooling has no head, but features."""
+    return timm.create_model(name) if name.endswith("_clip") else timm.create_model(name, num_classes=1000)
+
+
+def golden(name, size, *damped):
+    model = create(name)
+    usual = next((end for norm, end in LAST_NORMS.items() if norm in model.state_dict()), None)
+    damped = damped[0] if damped else usual
+    state = {}
+    for k, v in weights(model).items():
+        spelled = canonical(k) if name in KIN else k
+        state[k] = torch.from_numpy(synthetic.tensor(SALT, spelled, tuple(v.shape), damped, DAMP))
     model.load_state_dict(state, strict=False)
     model.eval().double()
     out = {}
-    for child in (stage for stage in STAGES if hasattr(model, stage)):
+    for child in stages(model):
 
         def save(_module, _input, y, child=child):
+            # HRNet's stages yield several maps, the finest first.
+            y = y[0] if isinstance(y, list) else y
             flat = y.detach().reshape(-1)
             out[f"stage.{child}"] = flat[(np.arange(64, dtype=np.int64) * 7919) % flat.numel()].float().numpy()
 
@@ -124,18 +194,22 @@ def write_rows(file, rows):
 def main():
     path = os.path.join(HERE, "golden.json")
     index = json.load(open(path))
-    for name, size in GOLDEN.items():
-        index[name] = golden(name, size)
+    rows = list(GOLDEN.items()) + [(name, *row) for name, row in KIN.items()]
+    for name, *row in rows:
+        if sys.argv[1:] and name not in sys.argv[1:]:
+            continue
+        index[name] = golden(name, *row)
         print(name, index[name], flush=True)
     json.dump(index, open(path, "w"), indent=1)
     write_rows("timm_recipes.json", recipes())
     rows = []
     for name in COUNTED:
         with torch.device("meta"):
-            model = timm.create_model(name)
+            model = create(name)
         counts = [sum(v.numel() for v in model.parameters()), len(weights(model))]
         rows.append(f'"{name}": {json.dumps(counts)}')
     write_rows("timm.json", rows)
 
 
-main()
+if __name__ == "__main__":
+    main()

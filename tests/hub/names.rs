@@ -77,9 +77,19 @@ fn the_table_of_published_models_is_consistent() {
             if alias.ends_with("_in12k") {
                 architecture = architecture.with_classes(11821);
             }
+            if row.repository.ends_with("_in21k") {
+                architecture = architecture.with_classes(21843);
+            }
+            if let Architecture::Kin(net) = &mut architecture
+                && row.repository.contains("_clip_gap")
+            {
+                net.head = None;
+            }
             assert_eq!(row.parameters, Some(architecture.parameters()), "{alias}");
-            let gmacs = architecture.macs(224, 224).unwrap() as f64 / 1e9;
-            assert!((row.gmacs.unwrap() - gmacs).abs() <= 0.0011, "{alias}: {:?}, counted {gmacs:.3}", row.gmacs);
+            // Attention pooling has positions for maps of one size.
+            let gmacs = architecture.macs(224, 224).ok().map(|macs| macs as f64 / 1e9);
+            let near = row.gmacs.zip(gmacs).is_none_or(|(row, counted)| (row - counted).abs() <= 0.0011);
+            assert!(near && row.gmacs.is_some() == gmacs.is_some(), "{alias}: {:?}, counted {gmacs:?}", row.gmacs);
         }
     }
     assert!(by_repository("timm/resnet50.a1_in1k").is_some_and(|row| row.alias == Some("resnet50")));

@@ -9,7 +9,7 @@ use residua::{
         },
         reference,
     },
-    graph::{Activation, Conv2dParams, Graph, Op, Plain, PoolParams, ValueId},
+    graph::{Activation, Conv2dParams, Graph, Op, Padding, Plain, PoolParams, ValueId},
     network::Network,
     tensor::{PixelBatch, Shape, StorageType, Tensor},
 };
@@ -328,6 +328,148 @@ fn gates_along_the_channels_are_those_of_the_reference() {
 }
 
 #[test]
+fn moved_values_are_in_their_places() {
+    let machine = machine();
+    let same = |kernel, stride| Plain::Pad(Padding::Same { kernel, stride });
+    for (shape, op) in [
+        ((2, 40, 5, 7), Plain::Slice { from: 0, channels: 16 }),
+        ((1, 40, 5, 7), Plain::Slice { from: 16, channels: 24 }),
+        ((2, 40, 3, 2), Plain::Slice { from: 13, channels: 14 }),
+        ((1, 104, 4, 4), Plain::Slice { from: 78, channels: 26 }),
+        ((1, 5, 1, 1), Plain::Slice { from: 4, channels: 1 }),
+        ((2, 6, 4, 5), Plain::Pad(Padding::Sides(1))),
+        ((1, 19, 3, 4), same(3, 2)),
+        ((1, 3, 8, 9), same(7, 2)),
+        ((1, 3, 8, 9), same(1, 2)),
+        ((2, 18, 3, 2), Plain::Upsample { factor: 4 }),
+    ] {
+        let (n, c, h, w) = shape;
+        // Out of a buffer that holds another value in front, into one: neither may be read or written where it is the other's.
+        let mut graph = Graph::new(c);
+        let double = graph.push("double", Op::Add, &[ValueId(0), ValueId(0)]);
+        let moved = graph.push("moved", op, &[double]);
+        let relu = graph.push("relu", Op::Relu, &[moved]);
+        graph.push("both", Op::Concat, &[relu, moved]);
+        each_exact(&machine, &format!("{op} {shape:?}"), &graph, Shape::new(n, c, h, w));
+    }
+}
+
+/// Sums of pixels and channels, of which some are far from zero.
+#[test]
+fn group_norms_are_those_of_the_reference() {
+    let machine = machine();
+    for (n, channels, groups, h, w) in [
+        (2, 64, 32, 9, 7),
+        (1, 32, 32, 5, 5),
+        (2, 24, 3, 12, 12),
+        (1, 18, 6, 20, 21),
+        (3, 10, 2, 1, 1),
+        (1, 256, 32, 4, 4),
+    ] {
+        let mut graph = Graph::new(channels);
+        let norm = Plain::GroupNorm { channels, groups, eps: 1e-5 };
+        let first = graph.push("first", norm.named("first"), &[ValueId(0)]);
+        let relu = graph.push("relu", Op::Relu, &[first]);
+        let second = graph.push("second", norm.named("second"), &[relu]);
+        let both = graph.push("both", Op::Concat, &[relu, second]);
+        let params = Conv2dParams::pointwise(2 * channels, 3);
+        graph.push("conv", Op::Conv2d { weight: "conv.weight".into(), bias: None, params }, &[both]);
+        let weights = Synthetic { salt: "groups".into(), damped: None, damp: 1.0 };
+        let checkpoint = weights.checkpoint("groups", &graph.tensors()).unwrap();
+        let mut input = Tensor::new(Shape::new(n, channels, h, w), weights.input([n, channels, h, w]));
+        input.data.iter_mut().enumerate().for_each(|(i, x)| *x += (i / (h * w) % 5) as f32 * 3.0);
+        let expected = reference::logits(&graph, &checkpoint, &input).unwrap();
+        for stored in [StorageType::F32, StorageType::F16] {
+            let bound = if stored == StorageType::F16 { 1e-2 } else { 1e-5 };
+            for (who, got) in outputs(&machine, &graph, &checkpoint, &input, None, &[stored]) {
+                common::compare(&got.data, &expected.data, bound)
+                    .unwrap_or_else(|error| panic!("{n}x{channels}x{h}x{w} in {groups}, {who}: {error}"));
+            }
+        }
+    }
+}
+
+#[test]
+fn a_channel_far_from_zero_keeps_its_digits_in_a_group_norm() {
+    let machine = machine();
+    let shape = Shape::new(1, 8, 16, 16);
+    let mut graph = Graph::new(8);
+    graph.push("norm", Plain::GroupNorm { channels: 8, groups: 4, eps: 1e-5 }.named("norm"), &[ValueId(0)]);
+    let checkpoint = checkpoint(&graph.tensors(), |_| 1.0);
+    let input = Tensor::new(shape, (0..shape.elements()).map(|i| 1000.0 + small(i)).collect());
+    let expected = reference::logits(&graph, &checkpoint, &input).unwrap();
+    for (who, got) in outputs(&machine, &graph, &checkpoint, &input, None, F32) {
+        // The mean is off by half a unit of its last place, of which there are 16384 in one.
+        common::compare(&got.data, &expected.data, 1e-4).unwrap_or_else(|error| panic!("{who}: {error}"));
+    }
+}
+
+#[test]
+fn shares_of_what_competes_are_those_of_the_reference() {
+    let machine = machine();
+    for (n, channels, outer, groups) in [(1, 6, 1, 2), (2, 24, 2, 4), (3, 128, 1, 2), (1, 9, 3, 3), (9, 40, 2, 5)] {
+        let mut graph = Graph::new(channels);
+        let softmax = Plain::Softmax { outer, groups };
+        let first = graph.push("first", softmax, &[ValueId(0)]);
+        let second = graph.push("second", softmax, &[first]);
+        let both = graph.push("both", Op::Concat, &[first, second]);
+        let linear = Plain::Linear { in_features: 2 * channels, out_features: 5 };
+        graph.push("linear", linear.named("linear"), &[both]);
+        let checkpoint = checkpoint(&graph.tensors(), |i| small(i) / 4.0);
+        let shape = Shape::new(n, channels, 1, 1);
+        // One logit is so large that its exponential is beyond f32.
+        let data = (0..shape.elements()).map(|i| if i == 1 { 200.0 } else { small(i + 5) }).collect();
+        let input = Tensor::new(shape, data);
+        let expected = reference::logits(&graph, &checkpoint, &input).unwrap();
+        for stored in [StorageType::F32, StorageType::F16] {
+            let bound = if stored == StorageType::F16 { 1e-2 } else { 4e-6 };
+            for (who, got) in outputs(&machine, &graph, &checkpoint, &input, None, &[stored]) {
+                common::compare(&got.data, &expected.data, bound)
+                    .unwrap_or_else(|error| panic!("{n}x{channels}, {outer}x{groups}, {who}: {error}"));
+            }
+        }
+    }
+}
+
+/// Sums of few terms, and exponentials that are off by a few units of their last place.
+#[test]
+fn attention_is_that_of_the_reference() {
+    let machine = machine();
+    for (n, channels, heads, keys, side) in
+        [(1, 16, 1, 1, 5), (2, 24, 2, 8, 3), (1, 64, 4, 64, 7), (2, 6, 3, 3, 1), (1, 10, 1, 1, 20), (3, 40, 2, 4, 9)]
+    {
+        // Tokens of a map; of those their keys and values side by side, and the mean's alone.
+        let mut graph = Graph::new(channels);
+        let tokens = Plain::Tokens { channels, side }.named("tokens");
+        let tokens = graph.push("tokens", tokens, &[ValueId(0)]);
+        let conv = |graph: &mut Graph, name: &str, outputs| {
+            let params = Conv2dParams::pointwise(channels, outputs);
+            graph.push(name, Op::Conv2d { weight: format!("{name}.weight"), bias: None, params }, &[tokens])
+        };
+        let key = conv(&mut graph, "key", keys);
+        let value = conv(&mut graph, "value", channels);
+        let first = Op::SubsamplePad { stride: side * side + 1, before: 0, after: 0 };
+        let mean = graph.push("mean", first, &[tokens]);
+        let query = Plain::Linear { in_features: channels, out_features: keys }.named("query");
+        let query = graph.push("query", query, &[mean]);
+        let asked = graph.push("asked", Op::Scale, &[key, query]);
+        let both = graph.push("both", Op::Concat, &[asked, value]);
+        graph.push("attend", Plain::Attend { heads, keys, scale: 0.5 }, &[both]);
+        let weights = Synthetic { salt: "attend".into(), damped: None, damp: 1.0 };
+        let checkpoint = weights.checkpoint("attend", &graph.tensors()).unwrap();
+        let input = Tensor::new(Shape::new(n, channels, side, side), weights.input([n, channels, side, side]));
+        let expected = reference::logits(&graph, &checkpoint, &input).unwrap();
+        for stored in [StorageType::F32, StorageType::F16] {
+            let bound = if stored == StorageType::F16 { 2e-2 } else { 2e-5 };
+            for (who, got) in outputs(&machine, &graph, &checkpoint, &input, None, &[stored]) {
+                common::compare(&got.data, &expected.data, bound)
+                    .unwrap_or_else(|error| panic!("{n}x{channels}, {heads} of {keys}, {side}, {who}: {error}"));
+            }
+        }
+    }
+}
+
+#[test]
 fn a_batch_norm_of_its_own() {
     let machine = machine();
     let mut graph = Graph::new(6);
@@ -394,6 +536,25 @@ fn nan_stays_nan_through_relu_and_pooling() {
         graph.push("gates", Plain::ChannelGate { kernel: 3 }.named("gates"), &[max]);
     };
     check("channel gates", &gates, None);
+    let norm = |graph: &mut Graph| {
+        graph.push("norm", Plain::GroupNorm { channels: 8, groups: 4, eps: 1e-5 }.named("norm"), &[ValueId(0)]);
+    };
+    check("group norm", &norm, None);
+    let shares = |graph: &mut Graph| {
+        let max = graph.push("max", Plain::GlobalMaxPool, &[ValueId(0)]);
+        graph.push("shares", Plain::Softmax { outer: 1, groups: 2 }, &[max]);
+    };
+    check("shares", &shares, None);
+    let attend = |graph: &mut Graph| {
+        graph.push("attend", Plain::Attend { heads: 1, keys: 1, scale: 1.0 }, &[ValueId(0)]);
+    };
+    check("attention", &attend, None);
+    for op in [Plain::Slice { from: 1, channels: 5 }, Plain::Pad(Padding::Sides(1)), Plain::Upsample { factor: 2 }] {
+        let moved = |graph: &mut Graph| {
+            graph.push("moved", op, &[ValueId(0)]);
+        };
+        check(op.name(), &moved, None);
+    }
     for activation in ACTIVATIONS {
         let activate = |graph: &mut Graph| {
             graph.push("activation", Plain::Activation(activation), &[ValueId(0)]);

@@ -7,7 +7,7 @@ use residua::{
     executor::gpu::{
         kernels::{
             Binding, activation::ActivationDims, channel_gate::GateDims, conv2d::Conv2dDims,
-            elementwise::ElementwiseDims, fours, gemv::LinearDims, pool2d::PoolDims,
+            elementwise::ElementwiseDims, fours, gather::GatherDims, gemv::LinearDims, pool2d::PoolDims,
         },
         plan::{Operand, Placed, Plan, Step},
     },
@@ -128,6 +128,15 @@ impl Machine<'_> {
                 let x = region(step, 1, images, [dims.x_stride, dims.x_offset], c4)?;
                 self.read(x, self.layers[&step.value].inputs[0])?;
                 self.yields(region(step, 3, images, [dims.y_stride, dims.y_offset], c4)?, step.value)
+            }
+            "gather" => {
+                let dims: GatherDims = block(step);
+                let (outputs, per_image) = (dims.pixels as usize, (dims.oh * dims.ow) as usize);
+                let (pixels, count) = (outputs / per_image * (dims.h * dims.w) as usize, dims.from + dims.channels);
+                let x = region(step, 1, pixels, [dims.x_stride, dims.x_offset], fours(count as usize))?;
+                self.read(x, self.layers[&step.value].inputs[0])?;
+                let c4 = fours(dims.channels as usize);
+                self.yields(region(step, 2, outputs, [dims.y_stride, dims.y_offset], c4)?, step.value)
             }
             "linear_gemv" => {
                 let dims: LinearDims = block(step);

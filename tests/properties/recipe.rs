@@ -3,7 +3,7 @@
 use proptest::{collection::vec, prelude::*, sample::select};
 use residua::{
     checkpoint::{Checkpoint, Synthetic},
-    graph::{self, Conv2dParams, Graph, Op, Plain, PoolParams, ValueId},
+    graph::{self, Conv2dParams, Graph, Op, Padding, Plain, PoolParams, ValueId},
     tensor::{Shape, Tensor},
 };
 
@@ -44,6 +44,15 @@ pub(crate) enum Part {
     Activation(Activation),
     /// The value added to itself.
     Twice,
+    /// Channels out of the value, by what they are modulo its own.
+    Slice {
+        from: usize,
+        channels: usize,
+    },
+    /// Zeros around it.
+    Pad(Padding),
+    /// Each pixel twice.
+    Upsample,
     Residual(Residual),
     /// Dense layers with this number of new channels each, and a bottleneck if its width is not zero.
     Dense {
@@ -162,6 +171,13 @@ fn residual() -> impl Strategy<Value = Part> {
     )
 }
 
+fn moved() -> impl Strategy<Value = Part> {
+    let slice = (0_usize..64, 0_usize..64).prop_map(|(from, channels)| Part::Slice { from, channels });
+    let sides = (0_usize..=2).prop_map(|side| Part::Pad(Padding::Sides(side)));
+    let same = (1_usize..=5, 1_usize..=3).prop_map(|(kernel, stride)| Part::Pad(Padding::Same { kernel, stride }));
+    prop_oneof![3 => slice, 1 => sides, 1 => same, 1 => Just(Part::Upsample)]
+}
+
 fn part() -> impl Strategy<Value = Part> {
     let bottleneck = prop_oneof![Just(0_usize), 1_usize..=12];
     prop_oneof![
@@ -171,6 +187,7 @@ fn part() -> impl Strategy<Value = Part> {
         1 => Just(Part::Norm),
         1 => activation().prop_map(Part::Activation),
         1 => Just(Part::Twice),
+        1 => moved(),
         4 => residual(),
         2 => (1_usize..=3, channels(), bottleneck)
             .prop_map(|(layers, growth, bottleneck)| Part::Dense { layers, growth, bottleneck }),
@@ -331,6 +348,19 @@ impl Maker {
             Part::Twice => {
                 self.join(Op::Add, &[self.value; 2]);
             }
+            Part::Slice { from, channels } => {
+                let Shape { c, .. } = self.shape();
+                let from = from % c;
+                self.push(Plain::Slice { from, channels: 1 + channels % (c - from) });
+            }
+            Part::Pad(padding) => {
+                self.push(Plain::Pad(*padding));
+            }
+            // Values grow no further than the bounds of a test's time.
+            Part::Upsample if self.shape().pixels() <= 400 => {
+                self.push(Plain::Upsample { factor: 2 });
+            }
+            Part::Upsample => {}
             Part::Residual(block) => self.residual(block),
             Part::Dense { layers, growth, bottleneck } => {
                 (0..*layers).for_each(|_| self.dense_layer(*growth, *bottleneck));

@@ -64,6 +64,13 @@ fn problems() -> Vec<Problem> {
     let pooled = View::whole(Shape::new(1, 64, 1, 1));
     let gates = View::whole(Shape::new(3, 23, 1, 1));
     problems.push(plain(Plain::ChannelGate { kernel: 5 }, gates, gates));
+    problems.push(plain(Plain::Softmax { outer: 1, groups: 23 }, gates, gates));
+    problems.push(plain(Plain::GroupNorm { channels: 64, groups: 32, eps: 1e-5 }, view, view));
+    problems.push(plain(Plain::Attend { heads: 2, keys: 2, scale: 0.5 }, view, View::whole(Shape::new(1, 62, 1, 1))));
+    let tokens = View::whole(Shape::new(1, 64, 1, 65));
+    problems.push(plain(Plain::Tokens { channels: 64, side: 8 }, view, tokens));
+    let part = View::whole(Shape::new(1, 7, 8, 8));
+    problems.push(plain(Plain::Slice { from: 5, channels: 7 }, view, part));
     let global = [Plain::GlobalAvgPool, Plain::GlobalMaxPool, Plain::GlobalAvgMaxPool];
     problems.extend(global.map(|op| plain(op, view, pooled)));
     for name in ["relu6", "leaky_relu", "silu", "mish", "gelu", "gelu_tanh", "quick_gelu", "tanh", "hard_sigmoid"]

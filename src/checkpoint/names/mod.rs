@@ -8,6 +8,7 @@
 //! | fastai's learners | `0.4.0.conv1.weight`, `1.8.weight` | `layer1.0.conv1.weight`, `fc.8.weight` |
 //! | DenseNet before 2018 | `features.denseblock1.denselayer1.norm.1.weight` | `features.denseblock1.denselayer1.norm1.weight` |
 //! | `features` of a DenseNet alone, timm's `features_only` | `denseblock1.denselayer1.norm1.weight`, `features_conv0.weight` | `features.denseblock1.denselayer1.norm1.weight`, `features.conv0.weight` |
+//! | transformers BiT | `bit.encoder.stages.0.layers.0.conv1.weight` | `stages.0.blocks.0.conv1.weight` |
 //! | CIFAR ResNets with a named shortcut | `layer2.0.shortcut.0.weight` | `layer2.0.downsample.0.weight` |
 //! | torchvision's RegNet | `trunk_output.block2.block2-0.f.b.0.weight` | `s2.b1.conv2.conv.weight`, as timm has it |
 //! | transformers' RegNet | `regnet.encoder.stages.1.layers.0.layer.1.convolution.weight` | the same |

@@ -4,6 +4,15 @@ use std::collections::{BTreeMap, HashMap};
 
 use super::{COUNTERS, regnet::Writer, spelling::Kind};
 
+/// How the names of a tensor in the first block of timm's other residual families begin, below the network's prefix.
+const KIN: [&str; 5] = [
+    "stages.0.blocks.0.conv1.weight",
+    "stages.0.blocks.0.conv1.conv.weight",
+    "stages.0.0.conv1_1x1.",
+    "stages.0.0.conv1_kxk.",
+    "level2.tree1.",
+];
+
 /// Segments of a prefix that say who held a network and nothing about it.
 pub(super) const WRAPPERS: [&str; 12] = [
     "module",
@@ -135,6 +144,12 @@ fn mark(prefix: &str, rest: &str, shapes: &HashMap<&str, &[usize]>) -> Option<(u
     }
     if rest.starts_with("trunk_output.block1.block1-0.") {
         return Some((prefix.len(), Kind::RegNet(Writer::Torchvision)));
+    }
+    if KIN.iter().any(|start| rest.starts_with(start)) {
+        return Some((prefix.len(), Kind::Kin));
+    }
+    if rest.starts_with("encoder.stages.0.layers.0.conv1.") {
+        return Some((above("bit.").map_or(prefix.len(), str::len), Kind::Bit));
     }
     if rest.starts_with("encoder.stages.0.layers.0.") {
         let stem = format!("{prefix}embedder.embedder.convolution.weight");

@@ -19,6 +19,10 @@ pub(super) enum Kind {
     BareDenseNet { before: &'static str },
     /// A RegNet.
     RegNet(Writer),
+    /// As in timm's other residual families, each of which has names of its own.
+    Kin,
+    /// As in transformers' BiT.
+    Bit,
 }
 
 impl Kind {
@@ -27,6 +31,7 @@ impl Kind {
         match self {
             Kind::DenseNet | Kind::BareDenseNet { .. } => &["classifier"],
             Kind::ResNet | Kind::Sequential { .. } | Kind::Transformers => &["fc", "linear"],
+            Kind::Kin | Kind::Bit => &["fc"],
             Kind::RegNet(Writer::Timm) => &["head.fc"],
             Kind::RegNet(Writer::Torchvision | Writer::Transformers) => &["fc"],
         }
@@ -34,7 +39,7 @@ impl Kind {
 
     /// Whether the library that writes it gives its head a place of its own.
     pub(super) fn has_own_head(self) -> bool {
-        matches!(self, Kind::Transformers | Kind::RegNet(Writer::Transformers))
+        matches!(self, Kind::Transformers | Kind::Bit | Kind::RegNet(Writer::Transformers))
     }
 
     /// The module that the head is in the spelling that all are brought to.
@@ -51,7 +56,11 @@ impl Kind {
             Kind::BareDenseNet { .. } => &["features_conv0.weight"],
             Kind::RegNet(Writer::Timm) => &["stem.conv.weight", "stem.weight"],
             Kind::RegNet(Writer::Torchvision) => &["stem.0.weight"],
-            Kind::Sequential { .. } | Kind::Transformers | Kind::RegNet(Writer::Transformers) => return true,
+            Kind::Sequential { .. }
+            | Kind::Transformers
+            | Kind::Kin
+            | Kind::Bit
+            | Kind::RegNet(Writer::Transformers) => return true,
         };
         stems.iter().any(|stem| shapes.contains_key(format!("{prefix}{stem}").as_str()))
     }
@@ -65,6 +74,8 @@ impl Kind {
             Kind::DenseNet => from_old_densenet(name),
             Kind::BareDenseNet { before } => from_bare_densenet(name, before),
             Kind::RegNet(writer) => writer.spell(name),
+            Kind::Kin => None,
+            Kind::Bit => from_bit(name),
         };
         spelled.unwrap_or_else(|| name.to_string())
     }
@@ -110,6 +121,22 @@ fn from_transformers(name: &str) -> Option<String> {
     let (position, layer) = layer.strip_prefix("layer.")?.split_once('.')?;
     let position = index(position)? + 1;
     conv_and_norm(layer, &format!("{place}.conv{position}"), &format!("{place}.bn{position}"))
+}
+
+/// `BitForImageClassification`, and `BitModel`, in the spelling of timm's ResNetV2.
+fn from_bit(name: &str) -> Option<String> {
+    if let Some(part) = name.strip_prefix("classifier.1.") {
+        return Some(format!("fc.{part}"));
+    }
+    let name = name.strip_prefix("bit.").unwrap_or(name);
+    if name.starts_with("norm.") {
+        return Some(name.into());
+    }
+    if let Some(layer) = name.strip_prefix("embedder.") {
+        return Some(format!("stem.{}", layer.replacen("convolution.", "conv.", 1)));
+    }
+    let (stage, rest) = name.strip_prefix("encoder.stages.")?.split_once(".layers.")?;
+    Some(format!("stages.{stage}.blocks.{rest}"))
 }
 
 fn conv_and_norm(layer: &str, conv: &str, norm: &str) -> Option<String> {

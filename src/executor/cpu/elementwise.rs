@@ -180,3 +180,21 @@ pub(super) fn channel_gate(weight: &[f32], x: Source<'_>, y: Target<'_>) {
         });
     }
 }
+
+/// `[N, outer, groups, inner]` to `[N, groups, outer, inner]`: the softmax along the groups.
+pub(super) fn softmax(outer: usize, groups: usize, x: Source<'_>, y: Target<'_>) {
+    let (channels, blocks) = (x.view.shape.c, blocks(x.view.shape.c));
+    let inner = channels / (outer * groups);
+    for (i, plane) in y.planes().enumerate() {
+        let (image, first) = (i / blocks, i % blocks * LANES);
+        let x = x.image(image).as_flattened();
+        plane[0].0 = std::array::from_fn(|lane| {
+            let c = (first + lane).min(channels - 1);
+            let (group, o, at) = (c / (outer * inner), c / inner % outer, c % inner);
+            let logit = |g: usize| f64::from(x[(o * groups + g) * inner + at]);
+            let largest = (0..groups).map(logit).fold(f64::NEG_INFINITY, f64::max);
+            let sum: f64 = (0..groups).map(|g| (logit(g) - largest).exp()).sum();
+            ((logit(group) - largest).exp() / sum) as f32
+        });
+    }
+}

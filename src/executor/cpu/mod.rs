@@ -4,9 +4,12 @@
 //! registers (`tile`), out of panels of inputs (`panel`). A [`plan`] says where every value lies and which form a layer takes, by the
 //! shape of one image alone: an image has the same bits in every batch and on any number of threads.
 
+mod attend;
 mod conv;
 mod elementwise;
 mod executor;
+mod gather;
+mod group_norm;
 mod lanes;
 mod panel;
 mod peak;

@@ -5,8 +5,11 @@ use std::mem;
 use pulp::Arch;
 
 use super::{
+    attend,
     conv::{self, Epilogue},
     elementwise,
+    gather::{self, Places},
+    group_norm,
     lanes::{LANES, Lanes, Source, Target, View, to_blocks, to_tensor, zeroed},
     plan::{Form, Plan, Step},
     pool::{self, Global},
@@ -128,6 +131,27 @@ impl Running<'_> {
                     let weight = self.arrays.plain.as_ref().expect("a gate has weights");
                     elementwise::channel_gate(weight, x(), y);
                 }
+                Plain::GroupNorm { groups, eps, .. } => {
+                    let weight = self.arrays.plain.as_ref().expect("a norm has weights");
+                    group_norm::run(threads, weight, *groups, *eps, x(), y);
+                }
+                Plain::Slice { from, .. } => {
+                    gather::run(threads, Places { from: *from, before: [0; 2], factor: 1 }, x(), y);
+                }
+                Plain::Pad(padding) => {
+                    let Shape { h, w, .. } = x().view.shape;
+                    let before = [h, w].map(|extent| padding.of(extent)[0]);
+                    gather::run(threads, Places { from: 0, before, factor: 1 }, x(), y);
+                }
+                Plain::Upsample { factor } => {
+                    gather::run(threads, Places { from: 0, before: [0; 2], factor: *factor }, x(), y);
+                }
+                Plain::Attend { heads, keys, scale } => attend::attend(threads, *heads, *keys, *scale, x(), y),
+                Plain::Tokens { .. } => {
+                    let weight = self.arrays.plain.as_ref().expect("tokens have weights");
+                    attend::tokens(threads, weight, x(), y);
+                }
+                Plain::Softmax { outer, groups } => elementwise::softmax(*outer, *groups, x(), y),
             },
             LayerOp::Elementwise { gated, epilogue, .. } => {
                 return self.with_addend(epilogue.residual.as_ref(), y.view.shape, |residual| {

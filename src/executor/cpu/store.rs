@@ -37,8 +37,12 @@ impl Arrays {
         let affine = layer.op.norm().map(|norm| Affine::new(checkpoint, norm)).transpose()?.map(Arc::new);
         let mut arrays = Arrays { affine, ..Arrays::default() };
         let Some((weights, params, shape)) = layer.op.weights() else { return Ok(arrays) };
-        if let LayerOp::Plain { op: Plain::ChannelGate { .. }, .. } = layer.op {
-            arrays.plain = Some(Arc::new(checkpoint.tensor(&weights.weight, &shape)?.into_owned()));
+        if is_plain(layer) {
+            let mut plain = checkpoint.tensor(&weights.weight, &shape)?.into_owned();
+            if let Some(bias) = &weights.bias {
+                plain.extend_from_slice(&checkpoint.tensor(bias, &shape[..1])?);
+            }
+            arrays.plain = Some(Arc::new(plain));
             return Ok(arrays);
         }
         let packed = Packed::new(checkpoint, weights, &params, &shape, form, size.blocks)?;
@@ -49,14 +53,23 @@ impl Arrays {
     /// Bytes of those of a layer.
     fn bytes(layer: &Layer, form: Option<Form>, size: TileSize) -> u64 {
         let affine = layer.op.norm().map_or(0, |norm| 2 * size_of::<Lanes>() * blocks(norm.channels)) as u64;
-        let packed = layer.op.weights().map_or(0, |(_, params, shape)| {
-            if matches!(layer.op, LayerOp::Plain { op: Plain::ChannelGate { .. }, .. }) {
-                return 4 * shape.iter().product::<usize>() as u64;
+        let packed = layer.op.weights().map_or(0, |(weights, params, shape)| {
+            if is_plain(layer) {
+                let biases = if weights.bias.is_some() { shape[0] } else { 0 };
+                return 4 * (shape.iter().product::<usize>() + biases) as u64;
             }
             Layout::new(&params, form, size.blocks).bytes()
         });
         affine + packed
     }
+}
+
+/// Whether a layer reads its weights, and then its biases, as they are in the checkpoint.
+fn is_plain(layer: &Layer) -> bool {
+    matches!(
+        layer.op,
+        LayerOp::Plain { op: Plain::ChannelGate { .. } | Plain::GroupNorm { .. } | Plain::Tokens { .. }, .. }
+    )
 }
 
 /// Bytes of the arrays for all steps of `plan`.

@@ -4,13 +4,17 @@
 //! Outputs do not depend on the number of threads: each element is summed by one thread in one order.
 
 mod activation;
+mod attend;
 mod channel_gate;
 mod conv2d;
 pub(crate) mod executor;
+mod gather;
+mod group_norm;
 mod join;
 mod linear;
 mod norm;
 mod pool;
+mod softmax;
 mod threads;
 
 use std::time::Duration;
@@ -74,6 +78,7 @@ fn evaluate(
     keep: &[bool],
     mut done: impl FnMut(),
 ) -> Result<Vec<Option<Tensor>>> {
+    let checkpoint = &checkpoint.rewritten(graph.rewrites());
     let shapes = graph.infer_shapes(input.shape)?;
     let mut readers = graph.reader_counts();
     let mut values: Vec<Option<Tensor>> = vec![None; graph.nodes().len()];
@@ -119,6 +124,17 @@ fn apply(node: &Node, inputs: &[&Tensor], output: Shape, checkpoint: &Checkpoint
         Op::Plain { op: Plain::GlobalAvgMaxPool, .. } => pool::global_avg_max_pool(x),
         Op::Plain { op: Plain::Activation(activation), .. } => activation::activate(x, *activation),
         Op::Plain { op: Plain::ChannelGate { .. }, .. } => channel_gate::channel_gate(x, tensors[0]),
+        Op::Plain { op: Plain::GroupNorm { groups, eps, .. }, .. } => {
+            group_norm::group_norm(x, tensors[0], tensors[1], *groups, *eps)
+        }
+        Op::Plain { op: Plain::Slice { from, .. }, .. } => gather::slice(x, *from, output),
+        Op::Plain { op: Plain::Pad(padding), .. } => {
+            gather::pad(x, [x.shape.h, x.shape.w].map(|extent| padding.of(extent)[0]), output)
+        }
+        Op::Plain { op: Plain::Upsample { factor }, .. } => gather::upsample(x, *factor, output),
+        Op::Plain { op: Plain::Softmax { outer, groups }, .. } => softmax::softmax(x, *outer, *groups),
+        Op::Plain { op: Plain::Attend { heads, keys, scale }, .. } => attend::attend(x, *heads, *keys, *scale, output),
+        Op::Plain { op: Plain::Tokens { .. }, .. } => attend::tokens(x, tensors[0], output),
         Op::Plain { op: Plain::Linear { .. }, .. } => linear::linear(x, tensors[0], tensors.get(1).copied(), output),
     })
 }

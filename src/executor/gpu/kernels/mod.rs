@@ -15,6 +15,7 @@
 
 pub mod activation;
 mod array;
+pub mod attend;
 pub mod block_broadcast;
 mod block_parts;
 pub mod block_threads;
@@ -26,10 +27,12 @@ pub mod conv2d;
 pub mod cooperative;
 mod dispatch;
 pub mod elementwise;
+pub mod gather;
 pub mod gemv;
 pub mod global_avg_pool;
 pub mod global_avg_pool_slices;
 pub mod global_max_pool;
+pub mod group_norm;
 pub mod grouped;
 pub mod grouped_rows;
 mod kernel;
@@ -39,7 +42,9 @@ mod problem;
 pub mod registers;
 mod shader;
 pub mod sliced;
+pub mod softmax;
 pub mod tiled;
+pub mod tokens;
 mod value;
 pub mod winograd;
 pub mod winograd_tiled;
@@ -76,6 +81,11 @@ pub const KERNELS: &[&Kernel] = &[
     &global_max_pool::KERNEL,
     &activation::KERNEL,
     &channel_gate::KERNEL,
+    &group_norm::KERNEL,
+    &gather::KERNEL,
+    &softmax::KERNEL,
+    &attend::KERNEL,
+    &tokens::KERNEL,
     &elementwise::KERNEL,
     &pixels::KERNEL,
 ];

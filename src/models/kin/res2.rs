@@ -1,0 +1,39 @@
+//! The middle of a Res2Net block (Gao et al. 2019, "Res2Net: A New Multi-scale Backbone Architecture", figure 2b): its channels in parts,
+//! each convolved after what came out of the part before was added.
+
+use super::build::{Net, grouped, window};
+use crate::graph::{Op, ValueId};
+
+/// Extents of such a middle.
+pub(super) struct Parts {
+    /// Channels of a part.
+    pub(super) width: usize,
+    /// Parts.
+    pub(super) scale: usize,
+    /// Groups of each convolution.
+    pub(super) groups: usize,
+    /// Step of the windows.
+    pub(super) stride: usize,
+    /// Whether nothing is added between the parts, and the last one is pooled (in the first block of a stage).
+    pub(super) apart: bool,
+}
+
+impl Parts {
+    /// The parts of `x`, convolved and side by side again.
+    pub(super) fn push(&self, net: &mut Net<'_>, block: &str, x: ValueId) -> ValueId {
+        let Parts { width, scale, groups, stride, apart } = *self;
+        let parts = net.split(block, scale, width, x);
+        let mut outputs: Vec<ValueId> = Vec::with_capacity(scale);
+        for (i, part) in parts[..scale - 1].iter().enumerate() {
+            let y = match outputs.last() {
+                Some(before) if !apart => net.add(format!("{block}.add{i}"), *before, *part),
+                _ => *part,
+            };
+            let params = grouped(window(width, width, 3, stride), groups);
+            outputs.push(net.conv_norm_act(&format!("{block}.convs.{i}"), &format!("{block}.bns.{i}"), params, y));
+        }
+        let last = parts[scale - 1];
+        outputs.push(if apart { net.zero_padded_mean(&format!("{block}.pool"), stride, last) } else { last });
+        net.graph.push(format!("{block}.concat"), Op::Concat, &outputs)
+    }
+}

@@ -1,0 +1,297 @@
+//! Residual networks with the norm before the convolution: ResNetV2 and Big Transfer (BiT), as timm and transformers build them.
+//!
+//! Sources: He et al. 2016, "Identity Mappings in Deep Residual Networks" (figure 4e); Kolesnikov et al. 2019, "Big Transfer (BiT): General
+//! Visual Representation Learning" (section 3.2: group normalisation, weight standardisation).
+
+use super::build::{Net, STEM_POOL, window};
+use crate::{
+    graph::{Conv2dParams, Op, Padding, Plain, PoolParams, ValueId},
+    models::{Properties, Shapes, majority::largest_index},
+    structure::{ConvPadding, PoolPadding},
+    tensor::Rewrite,
+};
+
+/// A network of these without its head.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ResNetV2 {
+    /// Channels of the first two of three 3x3 convolutions; without them the stem is one of 7x7.
+    pub deep_stem: Option<[usize; 2]>,
+    /// Channels that the stem yields.
+    pub stem_channels: usize,
+    /// Whether norms come before convolutions.
+    pub preact: bool,
+    /// Whether a block has two 3x3 convolutions, else three of 1x1, 3x3 and 1x1.
+    pub basic: bool,
+    /// Which norm it is.
+    pub norm: Norm,
+    /// Blocks of each stage, each with the channels between its convolutions and those that it yields.
+    pub stages: Vec<Vec<[usize; 2]>>,
+}
+
+/// A norm.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Norm {
+    /// Batch normalisation.
+    Batch,
+    /// Group normalisation.
+    Group,
+}
+
+impl ResNetV2 {
+    /// What is usual of what no tensor shows: one 7x7 convolution and group normalisation are BiT's, which standardises its weights and
+    /// pads the stem's pooling with zeros. timm's networks pool in shortcuts where their stem is deep.
+    pub(super) fn usual(&self) -> Properties {
+        let bit = self.norm == Norm::Group && self.deep_stem.is_none();
+        let pool_padding = if bit { PoolPadding::Zeros } else { PoolPadding::Ignored };
+        let shortcut_pool = self.deep_stem.is_some();
+        Properties { standardised: bit, pool_padding, shortcut_pool, ..Properties::usual(false) }
+    }
+
+    /// Keys of what can be stated of it.
+    pub(super) fn parts(&self) -> &'static [&'static str] {
+        match self.norm {
+            Norm::Batch => &["norm-eps", "activation", "pool-padding", "conv-padding", "shortcut-pool"],
+            Norm::Group => &[
+                "norm-eps",
+                "activation",
+                "pool-padding",
+                "conv-padding",
+                "shortcut-pool",
+                "norm-groups",
+                "standardised-weights",
+            ],
+        }
+    }
+
+    /// Channels of the last feature map.
+    pub(super) fn channels(&self) -> usize {
+        self.stages.iter().flatten().last().map_or(self.stem_channels, |[_, channels]| *channels)
+    }
+
+    /// The network up to its last feature map, of an image of so many channels.
+    pub(super) fn push(&self, net: &mut Net<'_>, image: usize) -> ValueId {
+        let mut x = self.stem(net, image);
+        let mut inputs = self.stem_channels;
+        for (s, blocks) in self.stages.iter().enumerate() {
+            for (b, block) in blocks.iter().enumerate() {
+                let stride = if s > 0 && b == 0 { 2 } else { 1 };
+                x = self.block(net, &format!("stages.{s}.blocks.{b}"), inputs, *block, (b == 0, stride), x);
+                inputs = block[1];
+            }
+            net.graph.mark_stage(format!("stages.{s}"), x);
+        }
+        if self.preact { self.norm_act(net, "norm", inputs, x) } else { x }
+    }
+
+    fn stem(&self, net: &mut Net<'_>, image: usize) -> ValueId {
+        let (channels, input) = (self.stem_channels, net.graph.input());
+        let (mut x, last) = match self.deep_stem {
+            Some([a, b]) => {
+                let x = self.conv(net, "stem.conv1", window(image, a, 3, 2), input);
+                let x = self.norm_act(net, "stem.norm1", a, x);
+                let x = self.conv(net, "stem.conv2", window(a, b, 3, 1), x);
+                let x = self.norm_act(net, "stem.norm2", b, x);
+                (self.conv(net, "stem.conv3", window(b, channels, 3, 1), x), "stem.norm3")
+            }
+            None => (self.conv(net, "stem.conv", window(image, channels, 7, 2), input), "stem.norm"),
+        };
+        let padding = net.properties.pool_padding;
+        if matches!(padding, PoolPadding::Zeros | PoolPadding::ZerosAndSame) {
+            x = net.push("stem.pad", Plain::Pad(Padding::Sides(1)), x);
+        }
+        if !self.preact {
+            x = self.norm_act(net, last, channels, x);
+        }
+        if matches!(padding, PoolPadding::Same | PoolPadding::ZerosAndSame) {
+            x = net.push("stem.pool.pad", Plain::Pad(Padding::Same { kernel: 3, stride: 2 }), x);
+        }
+        let sides = if padding == PoolPadding::Ignored { 1 } else { 0 };
+        let x = net.push("stem.pool", Op::MaxPool2d(PoolParams { padding: sides, ..STEM_POOL }), x);
+        net.graph.mark_stage("stem", x);
+        x
+    }
+
+    /// A block that takes `inputs` channels; `(projects, stride)`.
+    fn block(
+        &self,
+        net: &mut Net<'_>,
+        name: &str,
+        inputs: usize,
+        [width, channels]: [usize; 2],
+        (first, stride): (bool, usize),
+        x: ValueId,
+    ) -> ValueId {
+        let part = |part: &str| format!("{name}.{part}");
+        let convolutions = if self.basic {
+            vec![window(inputs, width, 3, stride), window(width, channels, 3, 1)]
+        } else {
+            vec![window(inputs, width, 1, 1), window(width, width, 3, stride), window(width, channels, 1, 1)]
+        };
+        let normed = if self.preact { self.norm_act(net, &part("norm1"), inputs, x) } else { x };
+        // A bottleneck that is the first of its stage projects whatever its channels are.
+        let projects = first && (!self.basic || stride > 1 || inputs != channels);
+        let around = if projects { self.shortcut(net, name, inputs, channels, stride, normed) } else { x };
+        let (mut y, last) = (normed, convolutions.len());
+        for (i, params) in (1..).zip(convolutions) {
+            if self.preact && i > 1 {
+                y = self.norm_act(net, &part(&format!("norm{i}")), params.in_channels, y);
+            }
+            y = self.conv(net, &part(&format!("conv{i}")), params, y);
+            if !self.preact {
+                y = self.norm(net, &part(&format!("norm{i}")), params.out_channels, y);
+                if i < last {
+                    y = net.act(part(&format!("act{i}")), y);
+                }
+            }
+        }
+        let sum = net.add(part("add"), y, around);
+        if self.preact { sum } else { net.act(part("act3"), sum) }
+    }
+
+    fn shortcut(
+        &self,
+        net: &mut Net<'_>,
+        block: &str,
+        inputs: usize,
+        channels: usize,
+        stride: usize,
+        mut x: ValueId,
+    ) -> ValueId {
+        let mut step = stride;
+        if net.properties.shortcut_pool && stride > 1 {
+            let mean = PoolParams { kernel: 2, stride, padding: 0, ceil: true };
+            x = net.push(format!("{block}.downsample.pool"), Op::AvgPool2d(mean), x);
+            step = 1;
+        }
+        x = self.conv(net, &format!("{block}.downsample.conv"), window(inputs, channels, 1, step), x);
+        if self.preact { x } else { self.norm(net, &format!("{block}.downsample.norm"), channels, x) }
+    }
+
+    /// A convolution, whose weights may be standardised.
+    fn conv(&self, net: &mut Net<'_>, name: &str, params: Conv2dParams, mut x: ValueId) -> ValueId {
+        if net.properties.standardised {
+            // The epsilon of BiT.
+            net.graph.rewrite(format!("{name}.weight"), Rewrite::Standardise { eps: 1e-8 });
+        }
+        let Conv2dParams { kernel, stride, .. } = params;
+        if net.properties.conv_padding == ConvPadding::Same && stride > 1 && kernel > 1 {
+            x = net.push(format!("{name}.pad"), Plain::Pad(Padding::Same { kernel, stride }), x);
+            return net.conv(name, Conv2dParams { padding: 0, ..params }, x);
+        }
+        net.conv(name, params, x)
+    }
+
+    fn norm(&self, net: &mut Net<'_>, name: &str, channels: usize, x: ValueId) -> ValueId {
+        match self.norm {
+            Norm::Batch => net.norm(name, channels, x),
+            Norm::Group => {
+                let Properties { norm_groups: groups, norm_eps: eps, .. } = *net.properties;
+                net.push(name, Plain::GroupNorm { channels, groups, eps }.named(name), x)
+            }
+        }
+    }
+
+    fn norm_act(&self, net: &mut Net<'_>, name: &str, channels: usize, x: ValueId) -> ValueId {
+        let x = self.norm(net, name, channels, x);
+        net.act(format!("{name}.act"), x)
+    }
+}
+
+/// Whether the names are of this family.
+pub(super) fn resembles(shapes: &Shapes) -> bool {
+    let has = |start: &str| shapes.range(start.to_string()..).next().is_some_and(|(name, _)| name.starts_with(start));
+    (has("stem.conv.weight") || has("stem.conv1.weight"))
+        && has("stages.0.blocks.0.norm1.")
+        && has("stages.0.blocks.0.conv1.weight")
+}
+
+/// The network that has these tensors.
+///
+/// # Errors
+/// A sentence about what is not supported.
+pub(super) fn read(shapes: &Shapes) -> Result<ResNetV2, String> {
+    let rows = |name: String| shapes.get(&name).and_then(|shape| shape.first()).copied();
+    let stem = |conv: &str| rows(format!("stem.{conv}.weight")).ok_or_else(|| format!("its stem has no {conv}"));
+    let deep_stem = match shapes.contains_key("stem.conv1.weight") {
+        true => Some([stem("conv1")?, stem("conv2")?]),
+        false => None,
+    };
+    let stem_channels = stem(if deep_stem.is_some() { "conv3" } else { "conv" })?;
+    if let Some(tau) = shapes.keys().find(|name| name.ends_with(".tau") || name.ends_with(".v")) {
+        return Err(format!("the norm of {tau} (evonorm or filter response normalisation) is not supported"));
+    }
+    let basic = !shapes.keys().any(|name| name.starts_with("stages.") && name.ends_with(".conv3.weight"));
+    let last = if basic { "conv2" } else { "conv3" };
+    let (mut stages, mut inputs) = (Vec::new(), stem_channels);
+    while let Some(end) = largest_index(shapes, &format!("stages.{}.blocks.", stages.len()))? {
+        let mut blocks: Vec<[usize; 2]> = Vec::new();
+        for b in 0..=end {
+            let conv = |conv: &str| rows(format!("stages.{}.blocks.{b}.{conv}.weight", stages.len()));
+            let before = blocks.last().copied();
+            let width = conv("conv1").or(before.map(|[width, _]| width)).unwrap_or(inputs);
+            let channels = conv(last).or(before.map(|[_, channels]| channels)).unwrap_or(inputs);
+            blocks.push([width, channels]);
+            inputs = channels;
+        }
+        stages.push(blocks);
+    }
+    let preact = shapes.keys().any(|name| name.starts_with("norm."));
+    if !preact && basic {
+        return Err("basic blocks with norms after convolutions are not supported in a ResNetV2".into());
+    }
+    let batch = shapes.keys().any(|name| name.ends_with(".running_mean"));
+    Ok(ResNetV2 {
+        deep_stem,
+        stem_channels,
+        preact,
+        basic,
+        norm: if batch { Norm::Batch } else { Norm::Group },
+        stages,
+    })
+}
+
+/// Name, bottlenecks of each stage, and how many times as wide.
+const BIT: [(&str, [usize; 4], usize); 6] = [
+    ("resnetv2_50x1_bit", [3, 4, 6, 3], 1),
+    ("resnetv2_50x3_bit", [3, 4, 6, 3], 3),
+    ("resnetv2_101x1_bit", [3, 4, 23, 3], 1),
+    ("resnetv2_101x3_bit", [3, 4, 23, 3], 3),
+    ("resnetv2_152x2_bit", [3, 8, 36, 3], 2),
+    ("resnetv2_152x4_bit", [3, 8, 36, 3], 4),
+];
+
+/// Name, whether its blocks are basic, blocks of each stage, channels of a deep stem.
+const BATCH: [(&str, bool, [usize; 4], Option<[usize; 2]>); 11] = [
+    ("resnetv2_18", true, [2, 2, 2, 2], None),
+    ("resnetv2_18d", true, [2, 2, 2, 2], Some([32, 32])),
+    ("resnetv2_34", true, [3, 4, 6, 3], None),
+    ("resnetv2_34d", true, [3, 4, 6, 3], Some([32, 32])),
+    ("resnetv2_50", false, [3, 4, 6, 3], None),
+    ("resnetv2_50d", false, [3, 4, 6, 3], Some([32, 32])),
+    ("resnetv2_50t", false, [3, 4, 6, 3], Some([24, 32])),
+    ("resnetv2_101", false, [3, 4, 23, 3], None),
+    ("resnetv2_101d", false, [3, 4, 23, 3], Some([32, 32])),
+    ("resnetv2_152", false, [3, 8, 36, 3], None),
+    ("resnetv2_152d", false, [3, 8, 36, 3], Some([32, 32])),
+];
+
+/// The networks that have a name.
+pub(super) fn table() -> impl Iterator<Item = (&'static str, ResNetV2)> {
+    let stages = |depths: [usize; 4], first: [usize; 2]| {
+        (0..).zip(depths).map(move |(s, depth)| vec![first.map(|channels| channels << s); depth]).collect()
+    };
+    let bit = BIT.into_iter().map(move |(name, depths, wide)| {
+        let stages = stages(depths, [64 * wide, 256 * wide]);
+        let net = ResNetV2 { norm: Norm::Group, ..network(None, 64 * wide, false, stages) };
+        (name, net)
+    });
+    let batch = BATCH.into_iter().map(move |(name, basic, depths, deep)| {
+        (name, network(deep, 64, basic, stages(depths, [64, if basic { 64 } else { 256 }])))
+    });
+    let grouped = network(Some([32, 32]), 64, false, stages([3, 4, 6, 3], [64, 256]));
+    bit.chain(batch).chain([("resnetv2_50d_gn", ResNetV2 { norm: Norm::Group, ..grouped })])
+}
+
+fn network(deep_stem: Option<[usize; 2]>, stem_channels: usize, basic: bool, stages: Vec<Vec<[usize; 2]>>) -> ResNetV2 {
+    ResNetV2 { deep_stem, stem_channels, preact: true, basic, norm: Norm::Batch, stages }
+}
