@@ -216,7 +216,7 @@ fn a_configuration_that_declares_a_look_alike_is_obeyed_beside_a_file() {
     assert!(error.code() == "model.unknown_architecture" && error.to_string().contains("blur pooling"), "{error}");
     check(
         nets.path().join("resnet50.safetensors"),
-        (BARE.0, BARE.1, "declares resnetblur50, and the file is named resnet50"),
+        (BARE.0, BARE.1, "declares resnetblur50, but the file is named resnet50"),
     );
 }
 
