@@ -406,9 +406,7 @@ pub enum Error {
     },
     /// The process that uses the device is a fork of the one that opened it. The driver's threads and locks belong to the parent.
     /// A child should `exec`, or else end with `_exit`, because exit handlers of drivers wait for threads that it does not have.
-    #[error(
-        "{device} was opened by process {opened_by}, but its fork {used_by} uses it; open the model in the child"
-    )]
+    #[error("{device} was opened by process {opened_by}, but its fork {used_by} uses it; open the model in the child")]
     GpuForked {
         /// Adapter name.
         device: String,
