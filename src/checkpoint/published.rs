@@ -1,5 +1,4 @@
-//! Preprocessing of published weights, for a file that lies without its configuration under the name that its authors
-//! gave it.
+//! Preprocessing of published weights, for a file that has its original name but no configuration beside it.
 //!
 //! Sources: timm 1.0.31, in `weights/timm_recipes.csv`; torchvision 0.29.2, `models/resnet.py`.
 
@@ -8,11 +7,11 @@ use super::{
     timm::{self, PretrainedCfg},
 };
 
-/// How timm's weights were trained, and how its authors test them.
+/// How timm's weights were trained, and how timm's authors test them.
 const TIMM: &str = include_str!("../../weights/timm_recipes.csv");
 
-/// Files of torchvision whose photos are resized to 232 pixels in place of 256 (its `IMAGENET1K_V2`, and the only
-/// weights of the last).
+/// torchvision's files whose photos are resized to 232 pixels instead of 256: its `IMAGENET1K_V2` weights, and the only weights
+/// of the last network.
 const TORCHVISION_232: [&str; 8] = [
     "resnet50-11ad3fa6",
     "resnet101-cd907fc2",
@@ -24,10 +23,10 @@ const TORCHVISION_232: [&str; 8] = [
     "resnext101_64x4d-173b62eb",
 ];
 
-/// How the names of files of weights end.
+/// Endings of the names of weight files.
 const ENDINGS: [&str; 6] = [".safetensors", ".pth.tar", ".pth", ".pt", ".th", ".bin"];
 
-/// The preprocessing of the weights at `path`, if its file or one of its folders has the name of published weights of
+/// The preprocessing of the weights at `path`, if the file or one of its folders is named like published weights of
 /// `architecture`: `resnet50.a1_in1k.safetensors`, `models--timm--resnet50.a1_in1k`, `resnet50-11ad3fa6.pth`.
 #[doc(hidden)]
 pub fn published(path: &str, architecture: &str) -> Option<PreprocessConfig> {
@@ -47,7 +46,7 @@ pub fn published(path: &str, architecture: &str) -> Option<PreprocessConfig> {
             continue;
         }
         let square = |side: &str| side.parse().ok().map(|side| vec![3, side, side]);
-        // The "r224" recipe alone normalises to -1..1.
+        // Only the "r224" recipe normalises to -1..1.
         let half = tag.contains("_r224_").then(|| vec![0.5; 3]);
         let cfg = PretrainedCfg {
             input_size: square(size),
