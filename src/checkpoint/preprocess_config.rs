@@ -28,7 +28,7 @@ pub struct PreprocessConfig {
     pub rounding: CropRounding,
     /// Subtracted from red, green and blue in 0..1.
     pub mean: [f32; 3],
-    /// Divides the result of that.
+    /// Standard deviations by which the result is then divided.
     pub std: [f32; 3],
 }
 

@@ -274,7 +274,7 @@ fn files_and_folders() {
     let reason = reason.to_string();
     assert!(reason.contains("folder"), "{reason}");
 
-    // Larger than what is looked at first.
+    // Larger than the part that is checked first.
     let data = le(&(0..1000).map(|i| i as f32).collect::<Vec<_>>());
     fs::write(&path, one("F32", "[1000]", &data)).unwrap();
     let checkpoint = Checkpoint::open(&path).unwrap();

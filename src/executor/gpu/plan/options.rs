@@ -1,11 +1,11 @@
-//! How to plan.
+//! Options of a plan.
 
 use std::sync::Arc;
 
 use super::Table;
 use crate::{executor::gpu::kernels::KernelId, tensor::StorageType};
 
-/// How to plan.
+/// Options of a plan.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Options {
     /// Type of stored activations and weights.
