@@ -312,7 +312,7 @@ impl Classifier {
 /// The error for a network that does not read photos.
 fn no_photos(channels: usize) -> Error {
     let reason = format!(
-        "the network reads {channels} channels, and photos have three, or one of grey values: give it normalised values"
+        "the network reads {channels} channels, but photos have three, or one if grey: give it normalised values"
     );
     Error::Shape { node: "input".into(), reason }
 }

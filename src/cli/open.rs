@@ -28,7 +28,7 @@ impl Global {
         let classifier = self.tell(builder.faults(faults::known()).open()?)?;
         tuning::offer(self, classifier.device());
         if (self.tune || self.retune) && classifier.device().index.is_none() {
-            self.note("nothing to measure: the shape of a layer alone says how it is computed here");
+            self.note("nothing to measure: on this device, the shape of a layer alone decides how it is computed");
         }
         Ok(classifier)
     }
