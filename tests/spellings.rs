@@ -93,7 +93,7 @@ fn of_two_copies_the_trained_one_is_taken_or_the_one_that_is_asked_for() {
     let plain = logits(&network());
     assert_eq!(logits(&both), plain);
     let taken = builder(&both).open().unwrap();
-    assert!(texts(&taken).contains("student is used; the others are teacher"), "{}", texts(&taken));
+    assert!(texts(&taken).contains("using student; the others are teacher"), "{}", texts(&taken));
     let teacher = builder(&both).part("teacher").open().unwrap().logits(&input(3)).unwrap().data;
     assert_ne!(teacher, plain);
     assert_eq!(builder(&both).part("nobody").open().unwrap_err().code(), "model.part");
