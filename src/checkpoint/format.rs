@@ -48,7 +48,7 @@ fn foreign(name: &str, bytes: &[u8]) -> Option<(&'static str, &'static str)> {
         (
             b"{",
             "JSON text",
-            "give the .safetensors file itself, or the file ending in .index.json if there are several",
+            "give the .safetensors file itself; of a checkpoint in several files, the one ending in .index.json",
         ),
     ];
     if let Some((_, found, hint)) = marks.iter().find(|(mark, ..)| bytes.starts_with(mark)) {
