@@ -1,10 +1,11 @@
-//! Every kernel on every layer of the real models, by the device's clock: `cargo bench --bench kernels -- [FILTER] [--quick]`.
+//! Times every kernel on every layer of the real models, by the device's clock: `cargo bench --bench kernels -- [FILTER]
+//! [--quick]`.
 //!
-//! A benchmark is called `MODEL/LAYER BATCH PRECISION/KERNEL`, for example `resnet18/64x56x56 3x3 64 b1 f32/conv2d.registers`; FILTER is a
-//! regular expression on that. Layers that several models have are those of the first one. Each kernel is compared with the
-//! reference loops before it is timed, within the bounds of `residua verify`.
+//! A benchmark is called `MODEL/LAYER BATCH PRECISION/KERNEL`, for example `resnet18/64x56x56 3x3 64 b1 f32/conv2d.registers`;
+//! FILTER is a regular expression on that. A layer that several models have is listed under the first. Each kernel is compared
+//! with the reference loops before it is timed, within the bounds of `residua verify`.
 #![allow(clippy::print_stderr, reason = "a bench talks to its reader")]
-#![allow(missing_docs, reason = "what criterion's macros make has none")]
+#![allow(missing_docs, reason = "criterion's macros generate items without documentation")]
 
 use std::{cell::OnceCell, sync::Arc, time::Duration};
 
@@ -32,7 +33,7 @@ fn kernels(criterion: &mut Criterion) {
     let device =
         pollster::block_on(Device::open("auto", residua::Threads::host())).unwrap_or_else(|error| panic!("{error}"));
     let device = Arc::new(device);
-    // Planning needs the weights' shapes alone.
+    // Planning needs only the weights' shapes.
     let nothing = Checkpoint::from_bytes("none", [&2_u64.to_le_bytes()[..], b"{}"].concat()).unwrap();
     let mut seen = Vec::new();
     for model in MODELS {
@@ -79,7 +80,7 @@ fn name(case: &Case) -> String {
     }
 }
 
-/// The kernels of a layer that a model has so many `times`.
+/// The kernels of a layer that a model has `times` times.
 fn group(criterion: &mut Criterion, device: &Arc<Device>, model: &str, case: &Case, times: usize) {
     let (images, stored) = (case.problem.images(), case.stored);
     let name = format!("{model}/{}", name(case));
@@ -99,7 +100,7 @@ fn group(criterion: &mut Criterion, device: &Arc<Device>, model: &str, case: &Ca
     group.finish();
 }
 
-/// What the reference loops make of the case.
+/// The reference loops' output for the case.
 fn reference(case: &Case) -> Tensor {
     let alone = SingleLayer::new(case).unwrap();
     reference::values(alone.network.graph(), alone.network.checkpoint(), &alone.input, &alone.values[..1])
@@ -107,7 +108,7 @@ fn reference(case: &Case) -> Tensor {
         .remove(0)
 }
 
-/// The kernel, found right.
+/// The kernel, checked against the reference.
 fn ready(device: &Arc<Device>, case: &Case, kernel: KernelId, expected: &Tensor) -> Stopwatch {
     let alone = SingleLayer::new(case).unwrap();
     let options = Options { forced: Some(kernel), ..Options::new(case.stored) };
@@ -122,7 +123,7 @@ fn ready(device: &Arc<Device>, case: &Case, kernel: KernelId, expected: &Tensor)
     stopwatch
 }
 
-/// The device's time of the layer, the one that reads it left out.
+/// The device's time for the layer, without the layer that reads it.
 fn time(device: &Device, stopwatch: &Stopwatch) -> Duration {
     let times = pollster::block_on(stopwatch.times(device.clock())).unwrap();
     let steps = stopwatch.plan().steps.iter().zip(times);

@@ -1,6 +1,6 @@
-//! One network under the worker protocol of a side-by-side benchmark: `peer_worker PEER MODEL BATCH OUT` reads
-//! `$PEERS_DIR/models/MODEL.safetensors` and `x.bBATCH.f32` (NCHW, 3x224x224), runs once, writes the logits to OUT, prints
-//! `ready LOAD_MS FIRST_MS`, then for each number N on stdin runs N times and prints N times in milliseconds on one line.
+//! Runs one network under the worker protocol of a side-by-side benchmark: `peer_worker PEER MODEL BATCH OUT` reads
+//! `$PEERS_DIR/models/MODEL.safetensors` and `x.bBATCH.f32` (NCHW, 3x224x224), runs once, writes the logits to OUT, prints `ready
+//! LOAD_MS FIRST_MS`, then for each number N on stdin runs N times and prints N times in milliseconds on one line.
 #![allow(clippy::print_stdout, reason = "the protocol speaks on stdout")]
 
 use std::{env, error::Error, fs, io, path::PathBuf, time::Instant};

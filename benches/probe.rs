@@ -1,6 +1,7 @@
-//! What a device can do, as WGSL through wgpu reaches it: `cargo bench --bench probe -- [short] [DEVICE]`, DEVICE being a part of an
-//! adapter's name. Prints lines of `name<TAB>value<TAB>unit`: features and limits, what dispatching and waiting cost, multiply-adds in
-//! registers, bytes from memory, and matrix products with residua's own kernels. `short` is for software adapters.
+//! Measures what WGSL through wgpu can reach on a device: `cargo bench --bench probe -- [short] [DEVICE]`; DEVICE is a part of an
+//! adapter's name. Prints lines of `name<TAB>value<TAB>unit`: features and limits, costs of dispatching and waiting,
+//! multiply-adds in registers, bytes from memory, and matrix products with residua's own kernels. `short` is for software
+//! adapters.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a bench talks to its reader")]
 
 use std::{
@@ -122,7 +123,7 @@ impl Probe {
         self.device.poll(wgpu::PollType::wait_indefinitely()).unwrap_or_else(|error| panic!("{error}"));
     }
 
-    /// Median time from submitting to having waited for `kernels`, of 21 after a first run.
+    /// Median time from submitting `kernels` to the end of the wait, of 21 runs after a first one.
     fn time(&self, kernels: &[&Kernel], groups: u32, wait: impl Fn()) -> Duration {
         let run = |_| {
             let commands = self.commands(kernels, groups);
@@ -137,7 +138,8 @@ impl Probe {
         times[10]
     }
 
-    /// What a dispatch of one workgroup adds, when each waits for the last and when none does; what submitting and waiting cost.
+    /// Measures the time that a dispatch of one workgroup adds, with and without waiting for the last, and the cost of submitting
+    /// and waiting.
     fn dispatches(&self) {
         let us = |time: Duration| format!("{:.2}", 1e6 * time.as_secs_f64());
         let spin = || while !self.device.poll(wgpu::PollType::Poll).is_ok_and(|status| status.is_queue_empty()) {};
@@ -157,7 +159,7 @@ impl Probe {
         row("recording a dispatch", us(began.elapsed() / (21 * 256)), "us");
     }
 
-    /// Multiply-adds on 16 independent sums a thread, all in registers.
+    /// Measures multiply-adds on 16 independent sums a thread, all in registers.
     fn arithmetic(&self, short: bool) {
         let half = self.device.features().contains(wgpu::Features::SHADER_F16);
         let types = [
@@ -195,7 +197,7 @@ impl Probe {
         }
     }
 
-    /// Bytes read: of an array that a cache may hold, and of one that none does.
+    /// Measures bytes read from an array that a cache may hold, and from one that no cache can hold.
     fn memory(&self, short: bool) {
         let limit = self.device.limits().max_storage_buffer_binding_size.min(self.device.limits().max_buffer_size);
         let wgsl = "@group(0) @binding(0) var<storage, read> a: array<vec4<f32>>;
@@ -216,7 +218,7 @@ impl Probe {
     }
 }
 
-/// A large matrix product, and the convolutions of ResNet-50 that cost most, with every kernel that serves them.
+/// Measures a large matrix product, and the most expensive convolutions of ResNet-50, with every kernel that serves them.
 fn products(wanted: &str, short: bool) {
     let device = pollster::block_on(residua::executor::gpu::Device::open(wanted, residua::Threads::host()))
         .unwrap_or_else(|error| panic!("{error}"));
@@ -245,7 +247,7 @@ fn products(wanted: &str, short: bool) {
     }
 }
 
-/// Operations of the definition a second, by the device's clock: Winograd's convolution does fewer.
+/// Operations per second of direct convolution, by the device's clock; Winograd's convolution does fewer.
 fn product(device: &Arc<residua::executor::gpu::Device>, case: &Case, kernel: KernelId) {
     let measured = SingleLayer::new(case).and_then(|alone| {
         let options = Options { forced: Some(kernel), ..Options::new(case.stored) };

@@ -52,7 +52,7 @@ impl Classifier {
         Ok(self.infer_batch_async(std::slice::from_ref(image)).await?.remove(0))
     }
 
-    /// The classes of each image, all of them in one batch. Nothing for no images.
+    /// The classes of each image, all in one batch. Returns an empty vector for an empty slice.
     ///
     /// # Errors
     /// As [`Classifier::infer`]; [`Error::GpuLimits`] if the batch does not fit onto the device.
@@ -99,7 +99,7 @@ impl Classifier {
         Ok(features.remove(0))
     }
 
-    /// The features of each image as [`Classifier::embed`] gives them, all of them in one batch. Nothing for no images.
+    /// The features of each image as from [`Classifier::embed`], all in one batch. Returns an empty vector for an empty slice.
     ///
     /// # Errors
     /// As [`Classifier::infer_batch`].
@@ -121,7 +121,7 @@ impl Classifier {
         Ok((0..pixels.len()).map(|n| features.image(n).to_vec()).collect())
     }
 
-    /// The features of preprocessed images, or else the network's output.
+    /// The features of preprocessed images, or the network's output if `features` is false.
     async fn of_pixels(&self, pixels: &[Pixels], features: bool) -> Result<Tensor> {
         let Inner { executor, model, .. } = &*self.0;
         let graph = self.network().graph();
@@ -134,9 +134,9 @@ impl Classifier {
         }
     }
 
-    /// Calls `each` with the cosine similarities of all `queries` to all `vectors`, part by part: vectors in chunks that fit the device,
-    /// and for each of them the queries in batches. They may have any number of features, the same for all, and are stored on the device
-    /// in its [`Classifier::precision`]; [`cosine`](crate::cosine) gives the similarity of two of them to the last digit.
+    /// Calls `each` with the cosine similarities of all `queries` to all `vectors`, part by part: vectors in chunks that fit the
+    /// device, and for each chunk the queries in batches. All must have the same number of features, which may be any. The device
+    /// stores them in [`Classifier::precision`]; [`cosine`](crate::cosine) computes the exact similarity of two.
     ///
     /// # Errors
     /// [`Error::Shape`] if they differ in length, [`Error::TensorValue`] for a vector that is not finite, `gpu.*` if the device
@@ -203,8 +203,8 @@ impl Classifier {
     /// The first call uploads the network's weights once more.
     ///
     /// # Errors
-    /// As [`Classifier::infer`]; [`Error::ConfigValue`] if there is no such class, [`Error::NoClassMaps`] if the network's head does
-    /// not act on global average pooling.
+    /// As [`Classifier::infer`]; [`Error::ConfigValue`] if there is no such class, [`Error::NoClassMaps`] if the network's head
+    /// does not follow global average pooling.
     pub async fn explain_async(&self, image: &DynamicImage, class: Option<usize>) -> Result<Explanation> {
         let Inner { executor, maps, model, .. } = &*self.0;
         model.check_classes()?;
@@ -225,8 +225,8 @@ impl Classifier {
         explain::explanation(&maps, &biases, model, class, model.preprocess.region(image.width(), image.height()))
     }
 
-    /// Every layer on the device against the CPU reference, for `batch` images of made-up pixels, with the kernels of `coverage`. Kernels
-    /// that are wrong are not used any more, where others can take their place.
+    /// Compares every layer on the device with the CPU reference, for `batch` images of made-up pixels, with the kernels of
+    /// `coverage`. Wrong kernels are no longer used, if others can replace them.
     ///
     /// # Errors
     /// `gpu.*` if the device fails.
@@ -254,8 +254,8 @@ impl Classifier {
         self.0.executor.footprint(input)
     }
 
-    /// Bytes that all buffers on the device of this classifier take now, as its allocator counts them; none on the CPU
-    /// and where the driver's memory is not suballocated.
+    /// Bytes that all buffers on this classifier's device take now, as its allocator counts them. `None` on the CPU, and if the
+    /// driver's memory is not suballocated.
     #[doc(hidden)]
     pub async fn device_memory_async(&self) -> Option<u64> {
         self.0.executor.memory().await
@@ -270,7 +270,7 @@ impl Classifier {
         Ok(format!("graph\n{}\n{}", self.network().graph(), self.0.executor.describe(self.input_shape(1))?))
     }
 
-    /// The network: its graph, its layers and what was fused into them.
+    /// The network: its graph, its layers, and the operators fused into them.
     #[doc(hidden)]
     pub fn network(&self) -> &Network {
         self.0.executor.network()
@@ -292,7 +292,7 @@ impl Classifier {
         self.0.executor.stored()
     }
 
-    /// What is known of the model.
+    /// What is known about the model.
     pub fn model(&self) -> &ModelInfo {
         &self.0.model
     }
@@ -303,16 +303,16 @@ impl Classifier {
         &self.0.decode
     }
 
-    /// What a user should be told about the choice of device and model, and of kernels that the driver has refused since.
+    /// Notes for the user about the choice of device and model, and about kernels that the driver has refused since.
     pub fn notes(&self) -> Vec<Note> {
         self.0.notes.iter().cloned().chain(self.0.executor.notes()).collect()
     }
 }
 
-/// The error for a network that reads something else than photos.
+/// The error for a network that does not read photos.
 fn no_photos(channels: usize) -> Error {
     let reason = format!(
-        "the network reads {channels} channels, and photos have three, or one of grey values: give it normalised values"
+        "the network reads {channels} channels, but photos have three, or one if grey: give it normalised values"
     );
     Error::Shape { node: "input".into(), reason }
 }

@@ -1,4 +1,4 @@
-//! Every way in which residua can fail, with a stable code for programs and a sentence for people.
+//! Every way in which residua can fail: a stable code for programs, and a sentence for people.
 //!
 //! # Codes
 //!
@@ -6,56 +6,57 @@
 //! |---|---|---|
 //! | `io` | a file or folder cannot be read or written, or does not fit into memory | see path and reason |
 //! | `model.truncated` | a checkpoint ends early | fetch it again |
-//! | `model.header` | a checkpoint's header is malformed: JSON, pickle, offsets, lengths, bytes behind the end, a tensor named twice | fetch it again, or save it anew with safetensors |
-//! | `model.format` | an ONNX, GGUF, archive, git-LFS pointer or page in place of safetensors, or a pickle for a build without the feature `pth` | convert or fetch it as the message says |
-//! | `model.part` | a checkpoint holds several networks, or not the one that was asked for | [`Builder::part`](crate::Builder::part) names one of those in the message |
-//! | `model.unknown_architecture` | the tensors are those of no supported network | see the supported ones in the message |
-//! | `model.missing_tensor` | the network needs tensors that are not there | fetch the whole checkpoint |
-//! | `model.unexpected_tensor` | there are tensors that the network has no place for | [`Builder::part`](crate::Builder::part) takes the network alone, and [`Builder::allow_extra`](crate::Builder::allow_extra) leaves out what lies beside it |
-//! | `model.shape` | a tensor has another shape than its place | the checkpoint is of another network |
-//! | `model.dtype` | weights are stored as integers, in 8 bits or complex | save them as F32, F16, BF16 or F64 |
-//! | `model.value` | a weight is NaN or infinite, or a variance negative | [`Builder::allow_nonfinite`](crate::Builder::allow_nonfinite) opens it to look at it |
-//! | `model.no_classifier` | classes are wanted of a network that ends in features | use `embed` or `similar` |
-//! | `model.not_found` | there is no such file, folder, alias or name on the hub | see the names like it in the message |
-//! | `hub.not_cached` | the model is not in the cache and the network may not be used | open it once with network |
-//! | `hub.unauthorized` | the hub wants a token, or not this one (401) | set `HF_TOKEN` |
-//! | `hub.forbidden` | the token gives no access (403, gated) | ask for access on the model's page |
+//! | `model.header` | a checkpoint's header is malformed: JSON, pickle, offsets, lengths, bytes after the end, a tensor named twice | fetch it again, or save it again with safetensors |
+//! | `model.format` | the file is ONNX, GGUF, an archive, a git-LFS pointer or a web page, or a pickle and the build lacks the feature `pth` | convert or fetch it as the message says |
+//! | `model.part` | a checkpoint holds several networks, or not the one that was asked for | name one of those in the message with [`Builder::part`](crate::Builder::part) |
+//! | `model.unknown_architecture` | the tensors fit no supported network | see the supported networks in the message |
+//! | `model.missing_tensor` | the checkpoint lacks tensors that the network needs | fetch the whole checkpoint |
+//! | `model.unexpected_tensor` | the checkpoint has tensors that the network has no place for | take the network alone with [`Builder::part`](crate::Builder::part), or leave out tensors beside it with [`Builder::allow_extra`](crate::Builder::allow_extra) |
+//! | `model.shape` | a tensor does not have the shape that the network needs | check that the checkpoint is of this network |
+//! | `model.dtype` | weights are stored as integers, 8-bit floats or complex numbers | save them as F32, F16, BF16 or F64 |
+//! | `model.value` | a weight is NaN or infinite, or a variance is negative | open it with [`Builder::allow_nonfinite`](crate::Builder::allow_nonfinite) to inspect it |
+//! | `model.no_classifier` | classes were asked for, but the network ends in features | use `embed` or `similar` |
+//! | `model.not_found` | there is no such file, folder, alias or name on the hub | see the similar names in the message |
+//! | `hub.not_cached` | the model is not in the cache, and going online is not allowed | open it once while online |
+//! | `hub.unauthorized` | the hub needs a token, or refuses this one (401) | set `HF_TOKEN` |
+//! | `hub.forbidden` | the token does not give access (403, or a gated repository) | ask for access on the model's page |
 //! | `hub.no_repository` | there is no such repository | check its name |
 //! | `hub.no_revision` | the repository has no such branch, tag or commit | check what follows `@` |
-//! | `hub.no_file` | the repository has no weights in safetensors | take another repository |
+//! | `hub.no_file` | the repository has no weights in safetensors | use another repository |
 //! | `hub.rate_limited` | too many requests (429) | wait as long as the message says |
-//! | `hub.network` | no connection, or one that breaks again and again | try again; see the proxy variables |
-//! | `hub.response` | the answer is not a hub's | sign in to the network; check `HF_ENDPOINT` |
-//! | `hub.checksum` | what came has another hash than was told | try again |
-//! | `hub.corrupt` | what is in the cache is damaged | open it once with network |
+//! | `hub.network` | no connection, or it breaks repeatedly | try again; see the proxy variables |
+//! | `hub.response` | the answer does not come from a hub | sign in to your network; check `HF_ENDPOINT` |
+//! | `hub.checksum` | the downloaded file does not have the announced hash | try again |
+//! | `hub.corrupt` | a file in the cache is damaged | open the model once while online |
 //! | `hub.cache` | the cache cannot be read or written | see the path; `HF_HUB_CACHE` names another folder |
-//! | `config.value` | an option or a field of a configuration is out of its range, or contradicts the tensors | see field and range; [`Builder::no_config`](crate::Builder::no_config) opens a model without the configuration beside it |
-//! | `config.path` | a file names another one by more than a plain name | do not trust that file |
-//! | `image.decode` | no image, or a broken one | look at the file |
-//! | `image.truncated` | an image ends early | fetch it again; [`DecodeOptions`](crate::image::DecodeOptions) can take what is there of a JPEG |
-//! | `image.unsupported` | an image of a kind that is not read, or by another build only | convert it to JPEG or PNG |
+//! | `config.value` | an option or a field of a configuration is out of range, or contradicts the tensors | see the field and range in the message; ignore the configuration with [`Builder::no_config`](crate::Builder::no_config) |
+//! | `config.path` | a file names another file by more than a plain file name | do not trust that file |
+//! | `image.decode` | the file is not an image, or is broken | look at the file |
+//! | `image.truncated` | an image ends early | fetch it again; [`DecodeOptions`](crate::image::DecodeOptions) can accept a truncated JPEG |
+//! | `image.unsupported` | the image format is not supported, or not by this build | convert it to JPEG or PNG |
 //! | `image.too_large` | an image announces more pixels than the limit | scale it down |
-//! | `image.folder` | a folder in place of an image | name an image in it |
-//! | `image.none` | a folder without images | check its name, and what was left out of it |
-//! | `graph.no_class_maps` | heat maps are wanted of a network whose head does not act on global average pooling | take another network |
-//! | `graph.no_value` | a value is wanted that the network does not have, or that is a part of another | see the nodes of the network |
-//! | `graph.shape` | a network cannot take an input of that size or shape | take a larger input, or the shape in the message |
-//! | `gpu.no_adapter` | there is no GPU and no driver | install one, or take the device `cpu` |
-//! | `gpu.open` | an adapter is there and its driver does not open it | see the driver's words; take another device |
+//! | `image.folder` | a folder was given instead of an image | name an image in it |
+//! | `image.none` | a folder has no images | check its name, and which files were skipped |
+//! | `graph.no_class_maps` | heat maps were asked for, but the network's head does not follow global average pooling | use another network |
+//! | `graph.no_value` | a value was asked for that the network does not have, or does not compute separately | see the nodes of the network |
+//! | `graph.shape` | the network cannot take an input of that size or shape | use a larger input, or the shape in the message |
+//! | `gpu.no_adapter` | there is no GPU, or no driver for it | install a driver, or use the device `cpu` |
+//! | `gpu.open` | an adapter exists, but its driver does not open it | see the driver's message; use another device |
 //! | `gpu.unknown_device` | no adapter has that name or index | see [`devices`](crate::devices) |
-//! | `gpu.limits` | the network or batch does not fit the adapter | take a smaller batch |
+//! | `gpu.limits` | the network or batch does not fit the adapter | use a smaller batch |
 //! | `gpu.feature` | the adapter lacks what was asked for | leave the option out |
-//! | `gpu.shader` | the driver refused a kernel | update the driver; [`Classifier::verify`](crate::Classifier::verify) finds out more |
-//! | `gpu.oom` | device memory ran out, which is the host's on the device `cpu` | take a smaller batch |
-//! | `gpu.forked` | the process is a child of the one that opened the device | open the model in the child |
+//! | `gpu.shader` | the driver refused a kernel | update the driver; run [`Classifier::verify`](crate::Classifier::verify) to learn more |
+//! | `gpu.oom` | device memory ran out; on the device `cpu` that is the host's memory | use a smaller batch |
+//! | `gpu.forked` | the process is a fork of the one that opened the device | open the model in the child |
 //! | `gpu.lost` | the device was lost, or a result could not be read | try again |
-//! | `gpu.wrong` | the device reports work as done and has not done it, or has done it wrongly | update its driver, or take another device |
-//! | `gpu.not_finite` | the network made NaN or infinity | [`Classifier::verify`](crate::Classifier::verify) tells whether it is the device or the weights |
+//! | `gpu.wrong` | the device reports work as done but has not done it, or has done it wrongly | update its driver, or use another device |
+//! | `gpu.not_finite` | the network's output has NaN or infinity | run [`Classifier::verify`](crate::Classifier::verify) to learn whether the device or the weights cause it |
 //!
 //! # What bad input costs
 //!
-//! None takes more than 2 seconds of all cores together or 300 MiB, start of the program included: `tests/bad_input/` asserts it, and
-//! the test `bad_input` prints the figures (development profile, the CPU reference path, 2 cores of an AMD EPYC VM).
+//! No input takes more than 2 seconds of CPU time (all cores together) or 300 MiB, start of the program included.
+//! `tests/bad_input/` asserts it, and the test `bad_input` prints the figures (development profile, the CPU reference path, 2
+//! cores of an AMD EPYC VM).
 //!
 //! | input | outcome | seconds | MiB |
 //! |---|---|--:|--:|
@@ -88,7 +89,7 @@ pub use hub::HubFailure;
 /// Result with residua's [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// What went wrong, where, and with which numbers. [`Error::code`] is stable across releases; the text is not.
+/// What went wrong, where, and with which values. [`Error::code`] is stable across releases; the text is not.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -102,7 +103,7 @@ pub enum Error {
         source: Cause,
     },
 
-    /// The bytes end before the checkpoint does.
+    /// The file ends before the checkpoint does.
     #[error("{model}: the checkpoint is truncated: {reason}")]
     ModelTruncated {
         /// File or model name.
@@ -118,20 +119,20 @@ pub enum Error {
         model: String,
         /// What the parser found.
         reason: String,
-        /// The error of a parser or decoder that brought it about, if there is one.
+        /// The parser's or decoder's error that caused it, if any.
         source: Option<Cause>,
     },
-    /// The file is of another kind: a pickle, ONNX, GGUF, a git-LFS pointer, text.
+    /// The file has another format: a pickle, ONNX, GGUF, a git-LFS pointer, text.
     #[error("{model}: {found}, not safetensors; {hint}")]
     ModelFormat {
         /// File or model name.
         model: String,
         /// What the bytes look like.
         found: &'static str,
-        /// The way out.
+        /// What to do.
         hint: &'static str,
     },
-    /// The checkpoint holds several networks and none was named, or not the one that was.
+    /// The checkpoint holds several networks and none was named, or it lacks the one that was named.
     #[error("{model}: {reason}")]
     #[non_exhaustive]
     ModelPart {
@@ -140,12 +141,12 @@ pub enum Error {
         /// The networks in it.
         reason: String,
     },
-    /// No builder recognises the tensors.
+    /// The tensors fit no supported network.
     #[error("{model}: unsupported architecture: {reason}")]
     UnknownArchitecture {
         /// File or model name.
         model: String,
-        /// The feature that is not supported, or some of the tensor names, and what is supported.
+        /// The unsupported feature or some of the tensor names, and the supported networks.
         reason: String,
     },
     /// The architecture needs tensors that the checkpoint lacks.
@@ -155,7 +156,7 @@ pub enum Error {
         model: String,
         /// The architecture that was recognised.
         architecture: String,
-        /// How many are missing.
+        /// Number of missing tensors.
         count: usize,
         /// The first ten names.
         names: String,
@@ -167,12 +168,12 @@ pub enum Error {
         model: String,
         /// The architecture that was recognised.
         architecture: String,
-        /// How many are left over.
+        /// Number of such tensors.
         count: usize,
         /// The first ten names.
         names: String,
     },
-    /// A tensor has another shape than its place in the network.
+    /// A tensor does not have the shape that the network needs.
     #[error("{model}: tensor {tensor} has shape {got:?}, expected {expected:?}")]
     TensorShape {
         /// File or model name.
@@ -206,8 +207,8 @@ pub enum Error {
         /// The element, as text.
         value: String,
     },
-    /// Classes are wanted of a network that ends in its features.
-    #[error("{model}: it has no classifier, so there are no classes to give")]
+    /// Classes were asked for, but the network ends in its features.
+    #[error("{model}: the model has no classifier, so it has no classes")]
     NoClassifier {
         /// File or model name.
         model: String,
@@ -217,10 +218,10 @@ pub enum Error {
     ModelNotFound {
         /// What was asked for.
         model: String,
-        /// Where it was looked for, and what can be given.
+        /// Where residua looked, and which names are possible.
         reason: String,
     },
-    /// The hub, or the cache of what was fetched from it, does not give the model.
+    /// The model could not be had from the hub or from its cache.
     #[error("{model}: {reason}")]
     #[non_exhaustive]
     Hub {
@@ -230,10 +231,10 @@ pub enum Error {
         failure: HubFailure,
         /// What happened, with place and numbers, and the next step.
         reason: String,
-        /// The error of the system or of the connection that brought it about, if there is one.
+        /// The error of the system or of the connection that caused it, if any.
         source: Option<Cause>,
     },
-    /// A value in config.json, preprocessor_config.json or an option is out of its range.
+    /// A value in config.json, preprocessor_config.json or an option is out of range.
     #[error("{place}: {field} = {value}: {expected}")]
     #[non_exhaustive]
     ConfigValue {
@@ -241,48 +242,48 @@ pub enum Error {
         place: String,
         /// Name of the field.
         field: String,
-        /// What it says.
+        /// The value found.
         value: String,
-        /// What it may say.
+        /// The values allowed.
         expected: String,
-        /// The error of a parser or decoder that brought it about, if there is one.
+        /// The parser's or decoder's error that caused it, if any.
         source: Option<Cause>,
     },
 
-    /// A file names another one by more than a plain file name, which could lead anywhere.
+    /// A file names another file by more than a plain file name, which could point anywhere.
     #[error("{place}: {path:?} is not a plain file name")]
     ConfigPath {
-        /// The file that names it.
+        /// The file with the name.
         place: String,
-        /// What it names.
+        /// The name.
         path: String,
     },
 
-    /// The bytes are no image, or a broken one.
+    /// The bytes are not an image, or are a broken one.
     #[error("not a readable image: {reason}")]
     #[non_exhaustive]
     ImageDecode {
         /// The decoder's words.
         reason: String,
-        /// The error of a parser or decoder that brought it about, if there is one.
+        /// The parser's or decoder's error that caused it, if any.
         source: Option<Cause>,
     },
-    /// The image ends early: its rows would be made up.
+    /// The image ends early; the missing rows would have to be made up.
     #[error("the image is truncated: {reason}")]
     #[non_exhaustive]
     ImageTruncated {
         /// What is missing.
         reason: String,
-        /// The error of a parser or decoder that brought it about, if there is one.
+        /// The parser's or decoder's error that caused it, if any.
         source: Option<Cause>,
     },
-    /// The image is of a kind that is not read.
+    /// The image format is not supported.
     #[error("unsupported image: {reason}")]
     #[non_exhaustive]
     ImageUnsupported {
-        /// The kind, and what is supported.
+        /// The format, and the supported ones.
         reason: String,
-        /// The error of a parser or decoder that brought it about, if there is one.
+        /// The parser's or decoder's error that caused it, if any.
         source: Option<Cause>,
     },
     /// The header announces more pixels than the limit.
@@ -298,24 +299,24 @@ pub enum Error {
     /// A folder was given where an image is expected.
     #[error("is a folder")]
     ImageFolder,
-    /// A folder or a list holds no image.
+    /// A folder or a list has no images.
     #[error("there is no image in it")]
     ImageNone,
 
-    /// Heat maps are wanted of a network whose head does not act on global average pooling.
+    /// Heat maps were asked for, but the network's head does not follow global average pooling.
     #[error("node {node}: no head on global average pooling, so there are no class-activation maps")]
     #[non_exhaustive]
     NoClassMaps {
         /// Name of the last node.
         node: String,
     },
-    /// A value is wanted that the network does not have, or that is computed only as a part of another.
+    /// A value was asked for that the network does not have, or does not compute separately.
     #[error("node {node}: {reason}")]
     #[non_exhaustive]
     NoValue {
         /// Name of the node, or its position.
         node: String,
-        /// Why there is none.
+        /// Why the value cannot be had.
         reason: &'static str,
     },
     /// A node of the graph cannot take its input.
@@ -328,21 +329,21 @@ pub enum Error {
     },
 
     /// No adapter at all.
-    #[error("no GPU adapter found ({reason}); install a Vulkan, Metal or DX12 driver, or take the device 'cpu'")]
+    #[error("no GPU adapter found ({reason}); install a Vulkan, Metal or DX12 driver, or use the device 'cpu'")]
     NoAdapter {
-        /// What was looked for.
+        /// Which interfaces were searched.
         reason: String,
     },
-    /// An adapter is there, and it cannot be opened.
+    /// An adapter exists, but cannot be opened.
     #[error("{device} cannot be opened: {reason}")]
     GpuOpen {
         /// Adapter name.
         device: String,
-        /// The driver's words, or why it was not tried.
+        /// The driver's message, or why opening was not tried.
         reason: String,
     },
     /// No adapter of that name or index.
-    #[error("no device matches '{wanted}'; there are: {available}")]
+    #[error("no device matches '{wanted}'; available devices: {available}")]
     UnknownDevice {
         /// What was asked for.
         wanted: String,
@@ -374,17 +375,17 @@ pub enum Error {
     GpuShader {
         /// Adapter name and driver.
         device: String,
-        /// Id of the kernel, or what was being made of it.
+        /// Id of the kernel, or the object that was being created.
         kernel: String,
-        /// The driver's words.
+        /// The driver's message.
         reason: String,
     },
-    /// Device memory ran out: the host's, where the device is `cpu`.
+    /// Device memory ran out; on the device `cpu` that is the host's memory.
     #[error("{device}: out of memory: {reason}")]
     GpuMemory {
         /// Adapter name.
         device: String,
-        /// What was being made.
+        /// What the memory was for.
         reason: String,
     },
     /// The device was lost, or a result could not be read back.
@@ -392,22 +393,20 @@ pub enum Error {
     GpuLost {
         /// Adapter name.
         device: String,
-        /// The driver's words.
+        /// The driver's message.
         reason: String,
     },
-    /// The device reports work as done and has not done it, or has done it wrongly.
-    #[error("{device} computes wrong results: {reason}; update its driver, or take another device")]
+    /// The device reports work as done but has not done it, or has done it wrongly.
+    #[error("{device} computes wrong results: {reason}; update its driver, or use another device")]
     GpuWrong {
         /// Adapter name and driver.
         device: String,
         /// What was found.
         reason: String,
     },
-    /// The process that uses the device is a fork of the one that opened it: the driver's threads and locks are the parent's.
-    /// A child does best to `exec`; one that ends should do so by `_exit`, as exit handlers of drivers wait for threads that it lacks.
-    #[error(
-        "{device} was opened by process {opened_by} and is used by its fork {used_by}; open the model in the child"
-    )]
+    /// The process that uses the device is a fork of the one that opened it. The driver's threads and locks belong to the parent.
+    /// A child should `exec`, or else end with `_exit`, because exit handlers of drivers wait for threads that it does not have.
+    #[error("{device} was opened by process {opened_by}, but its fork {used_by} uses it; open the model in the child")]
     GpuForked {
         /// Adapter name.
         device: String,
@@ -416,7 +415,7 @@ pub enum Error {
         /// This process.
         used_by: u32,
     },
-    /// The network made NaN or infinity out of a finite input.
+    /// The network's output has NaN or infinity, although the input is finite.
     #[error("the network's output for image {image} holds {value} at index {index}: {origin}")]
     NotFinite {
         /// Position in the batch.
@@ -425,7 +424,7 @@ pub enum Error {
         index: usize,
         /// The value, as text.
         value: String,
-        /// The first layer that made NaN or infinity when the image was run once more, layer by layer.
+        /// The first layer with NaN or infinity when the image was run again, layer by layer.
         origin: String,
     },
 }

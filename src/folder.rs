@@ -36,7 +36,7 @@ const SYSTEM_NAMES: [&str; 15] = [
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct Choice {
-    /// Take hidden files and folders too, and those that a system keeps for its own use: names that begin with a dot, `Thumbs.db`,
+    /// Include hidden files and folders, and those that a system keeps for its own use: names that begin with a dot, `Thumbs.db`,
     /// `@eaDir` and similar ones.
     pub hidden: bool,
     /// Leave out files and folders that match one of these patterns.

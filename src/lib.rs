@@ -25,27 +25,27 @@
 //! |---|---|---|
 //! | [`error`], [`tensor`] | errors with codes; shapes, tensors, batches of pixels | nothing |
 //! | [`image`] | bytes to [`Pixels`]: recognise, decode, turn, resize, crop; the preprocessing that a model wants | nothing |
-//! | `hub` (feature `hub`) | a name to a folder, out of Python's cache or from the network | nothing |
+//! | `hub` (feature `hub`) | a name to a folder, from Python's cache or the network | nothing |
 //! | `folder` (feature `folder`) | the images in a folder and the folders below it | `image` |
-//! | `files` | files that are whole or not there | nothing |
+//! | `files` | files that are either complete or absent | nothing |
 //! | `labels` | scores, names | nothing |
 //! | [`graph`] | operators, nodes, shapes | nothing |
-//! | `structure` | what is stated of a network and no tensor shows | `graph` |
+//! | `structure` | stated properties of a network that its tensors do not show | `graph` |
 //! | [`checkpoint`] | names to tensors, configurations; tensors to a file | `image`, for the preprocessing; `labels`, for the forms of class names; `structure`, for what a configuration states; `files` |
-//! | `models` | [`Graph`](graph::Graph) of a checkpoint: recognised by the tensors' names and shapes, or by name | `graph`, `structure` |
-//! | `network` | fused layers, batch norm folded, the transforms of weights: the same for every device | `graph`, `checkpoint` |
-//! | `executor` | the trait of what computes a network, the list of those that need no adapter, kinds of devices, steps, footprints, faults | `graph`, `network` |
-//! | `executor::reference` | every value of a graph by naive loops: the oracle, against which every other is checked | `graph`, `checkpoint` |
+//! | `models` | the [`Graph`](graph::Graph) of a checkpoint: recognised from the tensors' names and shapes, or by name | `graph`, `structure` |
+//! | `network` | fused layers, folded batch norm, transforms of weights: the same for every device | `graph`, `checkpoint` |
+//! | `executor` | the trait of everything that computes networks, the list of executors that need no adapter, kinds of devices, steps, footprints, faults | `graph`, `network` |
+//! | `executor::reference` | every value of a graph by naive loops: the oracle for all other executors | `graph`, `checkpoint` |
 //! | `executor::cpu` | a network on the processor's vector units, in blocks of channels: the path without a GPU | `graph`, `checkpoint`, `network` |
-//! | `executor::gpu::kernels` | the catalogue: a file and a shader for each kernel | `graph`, `network` |
+//! | `executor::gpu::kernels` | the catalogue: one file and one shader for each kernel | `graph`, `network` |
 //! | `executor::gpu::plan` | a network compiled for a device, as data: kernels with reasons, buffers, packed weights | `kernels`, `network` |
-//! | `executor::gpu` | runs a plan in one submission, or in several where that takes long; alone names `wgpu` | `plan`, `kernels`, `cache` |
+//! | `executor::gpu` | runs a plan in one submission, or in several if that takes long; only it names `wgpu` | `plan`, `kernels`, `cache` |
 //! | `cache` | files that make the next start faster | nothing |
-//! | `workers` | threads that are used again | nothing |
+//! | `workers` | threads that are reused | nothing |
 //! | `check` | verify, profile, tune, self-test | executors |
 //! | `search`, `explain` | exact search among features, their index; heat maps | as needed |
-//! | `note` | what a user should be told of an open model: a [`Note`] | nothing |
-//! | `model_info` | what is known of an open model: [`ModelInfo`] | `image`, `labels`, `checkpoint`, `models` |
+//! | `note` | something that the user should know about an open model: a [`Note`] | nothing |
+//! | `model_info` | what is known about an open model: [`ModelInfo`] | `image`, `labels`, `checkpoint`, `models` |
 //! | `open` | [`Builder`]: from a name to a classifier | all above |
 //! | `classifier`, `photos`, `blocking` | the whole path in order ([`Classifier`]), files as its input, the blocking twins of its calls | all above |
 //! | [`learn`] (feature `fit`) | heads fitted to features, in f64; how well a classifier does | nothing |
@@ -58,15 +58,16 @@
 //!
 //! # The walk
 //!
-//! * **Open**: [`Builder`] writes down the settings, and each file of `open` takes the walk one step on. `located` finds the weights,
-//!   reads their headers and the configuration beside them. `recognised` tells the architecture by the tensors, makes its graph, compares
-//!   both with what is stated, and reads the weights, each of which is looked through once. `described` says how photos become the
-//!   input and scores come out. All the while the device is opened. `prepared` has `selftest` check it and `tune` hand over measured
-//!   times, makes the executor, and has it compile the kernels and upload the weights. What a user should know is a [`Note`].
-//! * **Infer**: [`image`] decodes and crops, [`Classifier`] makes one batch of the crops, the executor plans it, uploads it, submits it
-//!   and reads the logits back, and `labels` turns them into scores and names.
-//! * **Waiting**: all of this is asynchronous. A thread waits in `blocking` only; a [`Host`] lends the GPU room its clock and
-//!   its threads.
+//! * **Open**: [`Builder`] collects the settings, and each file of `open` does one step. `located` finds the weights, and reads
+//!   their headers and the configuration beside them. `recognised` finds the architecture from the tensors, builds its graph,
+//!   compares both with the configuration, and reads and checks the weights, each once. `described` says how photos become the
+//!   input and how scores come out. Meanwhile the device is opened. `prepared` has `selftest` check the device, gets measured
+//!   times from `tune`, makes the executor, and has it compile the kernels and upload the weights. A [`Note`] records anything
+//!   that the user should know.
+//! * **Infer**: [`image`] decodes and crops. [`Classifier`] makes one batch of the crops. The executor plans the batch, uploads
+//!   it, runs it and reads back the logits. `labels` turns them into scores and names.
+//! * **Wait**: all of this is asynchronous. Only `blocking` blocks a thread; a [`Host`] lends the GPU room its clock and its
+//!   threads.
 //!
 
 #[cfg(not(target_family = "wasm"))]

@@ -1,10 +1,10 @@
-//! What is known of an opened model.
+//! What is known about an open model.
 
 use crate::{
     Error, Labels, Result, checkpoint::PreprocessConfig, image::Preprocess, labels::Scoring, models::Property,
 };
 
-/// What is known of an opened model.
+/// What is known about an open model.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct ModelInfo {
@@ -18,15 +18,15 @@ pub struct ModelInfo {
     pub parameters: u64,
     /// Multiply-accumulates of one image at the size of `preprocess`.
     pub macs: u64,
-    /// Number of classes; 0 for a network without a classifier, which gives features only.
+    /// Number of classes; 0 for a network without a classifier, which yields only features.
     pub classes: usize,
     /// Number of features that the head reads: the length of an embedding.
     pub features: usize,
-    /// Number of tensors in the checkpoint, those that carry nothing left out.
+    /// Number of tensors in the checkpoint, without counters.
     pub tensors: usize,
     /// Class names.
     pub labels: Labels,
-    /// Licence, where the checkpoint's configuration or the table of published models names one.
+    /// Licence, if the checkpoint's configuration or the table of published models names one.
     pub license: Option<String>,
     /// Top-1 accuracy that was published for these weights, with the size of its input and its source; never measured here.
     pub published_top1: Option<String>,
@@ -34,9 +34,9 @@ pub struct ModelInfo {
     pub source: String,
     /// How a photo becomes the network's input.
     pub preprocess: Preprocess,
-    /// What is stated of that beside the weights, or known by their name; without it `preprocess` is torchvision's recipe.
+    /// The preprocessing stated beside the weights, or known by their name. If `None`, `preprocess` is torchvision's recipe.
     pub stated: Option<PreprocessConfig>,
-    /// What no tensor shows of the network, stated or assumed.
+    /// Properties of the network that tensors do not show, stated or assumed.
     pub structure: Vec<Property>,
     /// How logits become scores.
     pub scoring: Scoring,

@@ -1,44 +1,44 @@
-//! What a user should be told of a model that was opened all the same, and of its device.
+//! Notes for the user about a model that was opened, and about its device.
 
 use std::fmt;
 
 use crate::{Error, tensor::StorageType};
 
-/// Names that a note lists.
+/// Largest number of names that a note lists.
 const LISTED: usize = 10;
 
-/// Something to know of an open model or of its device. Its text is a sentence for people.
+/// Something that the user should know about an open model or its device. Its text is a sentence for people.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum Note {
-    /// A configuration that is there is not used.
+    /// A configuration was found but is not used.
     #[non_exhaustive]
     ConfigurationIgnored {
-        /// Where it is.
+        /// Where it was found.
         place: String,
         /// Why.
         reason: String,
     },
-    /// The name of a file or folder is another network's.
+    /// A file or folder is named after another network.
     #[non_exhaustive]
     NameDiffers {
-        /// The network that it names.
+        /// The network in the name.
         name: String,
-        /// The network that the tensors are of.
+        /// The network of the tensors.
         architecture: String,
         /// Whether the model's own configuration names the network of the tensors.
         configured: bool,
     },
     /// Tensors that lie beside the network were left out: their names.
     LeftOut(Vec<String>),
-    /// Weights that are NaN or infinite: the tensors, each with how many of its values are.
+    /// Tensors with NaN or infinite values, each with their number.
     NotFinite(Vec<String>),
-    /// The network lies under a prefix that is more than a wrapper's.
+    /// The network was found under a prefix that is not a known wrapper's.
     #[non_exhaustive]
     FoundUnder {
-        /// What the names of its tensors begin with.
+        /// Prefix of the names of its tensors.
         prefix: String,
-        /// What those of its head begin with, if that lies beside it.
+        /// Prefix of the head's tensors, if the head lies beside the network.
         head: Option<String>,
     },
     /// The model is a pickle, which was read by a machine that runs no code.
@@ -51,15 +51,15 @@ pub enum Note {
         /// Names of the others.
         others: Vec<String>,
     },
-    /// Nothing states what stands between the linear layers of the head.
+    /// Nothing states the activation between the linear layers of the head.
     HeadActivationAssumed,
-    /// The head is the first layer of a sequence of which the others hold no tensors.
+    /// The head is the first layer of a sequence whose other layers have no tensors.
     HeadFollowed,
     /// Nothing states how the values of grey photos are normalised.
     GreyAssumed,
     /// Nothing states whether max pooling follows the 3x3 convolution of the stem.
     StemPoolAssumed,
-    /// The size that the model is tested at was asked for, and none is stated.
+    /// The model's test size was asked for, but none is stated.
     NoTestSize,
     /// The configuration is for another number of classes.
     #[non_exhaustive]
@@ -85,9 +85,9 @@ pub enum Note {
         /// Name of the model.
         model: String,
     },
-    /// An adapter could not be opened, and another was looked for.
+    /// An adapter could not be opened, so the next was tried.
     AdapterFailed(Error),
-    /// An adapter is used that is not the first choice.
+    /// The adapter in use is not the first choice, or one of several that match.
     #[non_exhaustive]
     AdapterChosen {
         /// Its name.
@@ -95,7 +95,7 @@ pub enum Note {
         /// Why it is used.
         reason: String,
     },
-    /// No adapter that is faster than the CPU could be opened, and the CPU serves.
+    /// No adapter faster than the CPU could be opened, so the CPU is used.
     CpuUsed(Error),
     /// The adapter runs on the CPU.
     #[non_exhaustive]
@@ -103,12 +103,12 @@ pub enum Note {
         /// Its name.
         device: String,
     },
-    /// Weights are too large for f16, so that f32 is used in its place.
+    /// Weights are too large for f16, so f32 is used.
     #[non_exhaustive]
     BeyondF16 {
         /// The first layer that has such weights.
         layer: String,
-        /// The largest magnitude of them.
+        /// Their largest magnitude.
         largest: f64,
     },
     /// Kernels that are known to be wrong on this device are not used.
@@ -121,7 +121,7 @@ pub enum Note {
         /// What the test found.
         reason: String,
     },
-    /// A kernel that was measured disagrees with the plain one and is not chosen.
+    /// A kernel that was timed disagrees with the plain one, and is not chosen.
     #[non_exhaustive]
     KernelWrong {
         /// Its id.
@@ -129,12 +129,12 @@ pub enum Note {
         /// The type of its values.
         stored: StorageType,
     },
-    /// The driver has not compiled a kernel, or its results are wrong, and another is used.
+    /// The driver refused to compile a kernel, or its results are wrong; another kernel is used.
     #[non_exhaustive]
     KernelGivenUp {
         /// Its id.
         kernel: String,
-        /// The driver's words, or what is wrong.
+        /// The driver's message, or what is wrong.
         reason: String,
     },
 }
@@ -154,34 +154,34 @@ impl fmt::Display for Note {
                 write!(f, "named {name}, but {whose} are those of {architecture}")
             }
             Note::LeftOut(names) => {
-                write!(f, "left out, as the architecture has no place for them: {}", some(names))
+                write!(f, "left out, because the architecture has no place for them: {}", some(names))
             }
-            Note::NotFinite(tensors) => write!(f, "values that are not finite are in {}", some(tensors)),
+            Note::NotFinite(tensors) => write!(f, "these tensors have NaN or infinite values: {}", some(tensors)),
             Note::FoundUnder { prefix, head: None } => write!(f, "the network was found under the prefix {prefix}"),
             Note::FoundUnder { prefix, head: Some(head) } => {
                 write!(f, "the network was found under the prefix {prefix}, its head under {head}")
             }
             Note::Pickled => f.write_str("the pickle was read without running any of its code"),
             Note::PartTaken { part, others } => {
-                write!(f, "of several networks in the file {part} is used; the others are {}", some(others))
+                write!(f, "the file has several networks; using {part}; the others are {}", some(others))
             }
             Note::HeadActivationAssumed => f.write_str(
-                "nothing shows what stands between the linear layers of the head; taken is ReLU, as in most (the structure \
+                "nothing states the activation between the linear layers of the head; assuming ReLU, as in most models (the structure \
                  `head-activation=relu`; others are `gelu`, `tanh`, `identity`, ...)",
             ),
             Note::HeadFollowed => f.write_str(
-                "the head is the first of a sequence, and what follows it holds no weights (LogSoftmax, Sigmoid, Dropout): logits are \
-                 taken before that, and scores are made of them",
+                "the layers after the head have no weights (LogSoftmax, Sigmoid, Dropout): logits are \
+                 taken before them, and scores are computed from the logits",
             ),
             Note::GreyAssumed => f.write_str(
-                "nothing states how grey photos are normalised; taken is a mean of 0.449 and a deviation of 0.226, those of ImageNet's \
-                 colours together",
+                "nothing states how grey photos are normalised; assuming mean 0.449 and standard deviation 0.226, the averages of \
+                 ImageNet's three colours",
             ),
             Note::StemPoolAssumed => f.write_str(
-                "nothing states whether max pooling follows the 3x3 convolution of the stem; taken is that none does, as in most \
+                "nothing states whether max pooling follows the 3x3 convolution of the stem; assuming that it does not, as in most \
                  networks for CIFAR (the structure `stem-pool=none`; the other is `stem-pool=max`)",
             ),
-            Note::NoTestSize => f.write_str("no test size is stated for this model; photos get its ordinary size"),
+            Note::NoTestSize => f.write_str("this model states no test size; photos get its ordinary size"),
             Note::ClassesDiffer { configured, classes, named: true } => {
                 write!(f, "the configuration names {configured} classes, the weights have {classes}: ")?;
                 f.write_str("its names are not used")
@@ -200,13 +200,13 @@ impl fmt::Display for Note {
             Note::CpuUsed(error) => write!(f, "{error}; using the CPU"),
             Note::SoftwareAdapter { device } => write!(f, "{device} is a software adapter: it runs on the CPU"),
             Note::BeyondF16 { layer, largest } => {
-                write!(f, "weights of {layer} reach {largest:.3e}, which f16 does not hold: everything is stored as f32")
+                write!(f, "weights of {layer} reach {largest:.3e}, which is too large for f16: everything is stored as f32")
             }
             Note::KernelsFaulty(kernels) => {
-                write!(f, "not used, as verify found them wrong on this device: {}", kernels.join("; "))
+                write!(f, "not used, because verify found them wrong on this device: {}", kernels.join("; "))
             }
             Note::KernelDoubted { kernel, reason } => {
-                write!(f, "the kernel {kernel} is not used, it fails its test on this device: {reason}")
+                write!(f, "the kernel {kernel} is not used, because it fails its test on this device: {reason}")
             }
             Note::KernelWrong { kernel, stored } => {
                 write!(f, "{kernel} in {stored} disagrees with the plain kernel and is not chosen")
@@ -216,7 +216,7 @@ impl fmt::Display for Note {
     }
 }
 
-/// The first of `names`, and how many more there are.
+/// Lists the first of `names`, and says how many more there are.
 fn some(names: &[String]) -> String {
     let (listed, more) = names.split_at(names.len().min(LISTED));
     let more = if more.is_empty() { String::new() } else { format!(" and {} more", more.len()) };

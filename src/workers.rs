@@ -21,7 +21,7 @@ static IDLE: Mutex<(u32, Vec<Sender<Job>>)> = Mutex::new((0, Vec::new()));
 /// it panicked with.
 ///
 /// # Panics
-/// If the system gives no thread.
+/// If the system cannot start a thread.
 pub fn start<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Receiver<thread::Result<T>> {
     let (done, outcome) = mpsc::sync_channel(1);
     let job: Job = Box::new(move || {
@@ -46,7 +46,7 @@ fn spawn() -> Sender<Job> {
     worker
 }
 
-/// What `change` makes of the idle threads of this process. A fork has none of its parent's.
+/// Calls `change` with the idle threads of this process. A fork has none of its parent's.
 fn idle<R>(change: impl FnOnce(&mut Vec<Sender<Job>>) -> R) -> R {
     let mut place = IDLE.lock().unwrap_or_else(PoisonError::into_inner);
     let (owner, workers) = &mut *place;

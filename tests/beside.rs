@@ -1,4 +1,4 @@
-//! What is said beside the tensors of a file: the configuration in its folder, its name, the text in its metadata.
+//! Sources beside a file's tensors: the configuration in its folder, its name, the text in its metadata.
 
 mod common;
 
@@ -11,7 +11,7 @@ use common::save;
 use residua::{Builder, Classifier, Error, models::Architecture};
 use tempfile::TempDir;
 
-/// timm's configuration of a network of three classes.
+/// timm's configuration of a network with three classes.
 fn timm(architecture: &str) -> String {
     format!(
         r#"{{"architecture": "{architecture}", "num_classes": 3, "label_names": ["ant", "bee", "cat"],
@@ -19,7 +19,7 @@ fn timm(architecture: &str) -> String {
     )
 }
 
-/// A folder with files of these names, each with the weights of a network of three classes, and `config.json`.
+/// A folder with files of these names, each with the weights of a network with three classes, and a `config.json`.
 fn folder(files: &[(&str, &str)], config: &str) -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     for (file, architecture) in files {
@@ -30,7 +30,7 @@ fn folder(files: &[(&str, &str)], config: &str) -> TempDir {
     folder
 }
 
-/// On the CPU: nothing is run here.
+/// Opens on the CPU, because nothing is run here.
 fn builder(path: impl AsRef<Path>) -> Builder {
     Classifier::builder().model(path.as_ref().to_str().unwrap()).device("cpu")
 }
@@ -126,7 +126,7 @@ fn links_are_followed_to_the_folder_that_has_the_configuration() {
     check(&snapshot, STATED);
     check(snapshot.join("model.safetensors"), STATED);
     check(&elsewhere, STATED);
-    // The configuration nearest to the link counts, unless it is another program's.
+    // The configuration nearest to the link counts, unless it belongs to another program.
     fs::write(cache.path().join("mine/config.json"), r#"{"editor": "vi"}"#).unwrap();
     check(&elsewhere, ("bee", 160, "is not a model's configuration"));
     fs::write(cache.path().join("mine/config.json"), timm("resnet18").replace("bee", "wasp")).unwrap();
@@ -142,7 +142,8 @@ fn the_name_of_a_folder_in_the_cache_counts() {
     }
 }
 
-/// A sound file is not refused because of what else lies in its folder, and what lies there is not taken for its own.
+/// A valid file is not refused because of another file in its folder, and does not use a configuration that is not its
+/// own.
 #[test]
 fn a_configuration_of_something_else_is_not_used() {
     let files = [("mine.safetensors", "resnet18")];
@@ -159,7 +160,7 @@ fn a_configuration_of_something_else_is_not_used() {
         (timm("resnet18_gn"), "architecture = resnet18_gn"),
         (timm("ecaresnet18"), "architecture = ecaresnet18"),
         (timm("resnet50"), "architecture = resnet50"),
-        // What is wrong inside another network's configuration does not matter.
+        // An error inside another network's configuration does not matter.
         (timm("resnet34").replace("0.95", "7"), "architecture = resnet34"),
         (r#"{"model_type": "vit", "id2label": {"0": "x", "1": "y", "2": "z"}}"#.into(), "model_type = vit"),
         (transformers.clone() + r#""depths": [3, 4, 6, 3]}"#, "depths = [3, 4, 6, 3]"),
@@ -179,7 +180,7 @@ fn a_configuration_of_something_else_is_not_used() {
     check(nets.path().join("mine.safetensors"), (BARE.0, BARE.1, "is not used"));
 }
 
-/// The configuration of a folder is that of its model: if it speaks of another network, one of them is not what it seems.
+/// A folder's configuration belongs to its model. If it describes another network, one of the two is not what it seems.
 #[test]
 fn a_folder_with_the_configuration_of_another_network_is_refused() {
     for (config, field) in [
@@ -223,7 +224,7 @@ fn a_configuration_that_declares_a_look_alike_is_obeyed_beside_a_file() {
     assert_eq!((weights.0.as_str(), weights.1.as_str()), ("resnetblur50", "blur"));
     check(
         nets.path().join("resnet50.safetensors"),
-        (BARE.0, BARE.1, "declares resnetblur50, and the file is named resnet50"),
+        (BARE.0, BARE.1, "declares resnetblur50, but the file is named resnet50"),
     );
 }
 
@@ -282,7 +283,7 @@ fn a_name_that_contradicts_the_tensors_is_told() {
     }
 }
 
-/// Text in the metadata of a sound checkpoint does not make it unsound.
+/// Text in the metadata does not make a valid checkpoint invalid.
 #[test]
 fn free_text_in_the_metadata_is_not_a_reason_to_refuse() {
     let weights = fs::read(folder_file()).unwrap();

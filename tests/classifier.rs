@@ -1,4 +1,4 @@
-//! What the library call refuses, and what features are.
+//! Calls that the library refuses, and features.
 
 mod common;
 
@@ -86,7 +86,8 @@ fn features_are_what_the_head_reads() {
             let logits = classifier.logits(&input).unwrap();
             for (class, (row, bias)) in weight.chunks(64).zip(bias.iter()).enumerate() {
                 let terms = || row.iter().zip(features).map(|(w, x)| f64::from(w * x));
-                // Sums of 64 products in f32: half a unit in the last place for each step, of the sum of magnitudes at most.
+                // Bound for sums of 64 products in f32: for each step, half a unit in the last place of the sum of
+                // magnitudes.
                 let bound =
                     65.0 * f64::from(f32::EPSILON) * (terms().map(f64::abs).sum::<f64>() + f64::from(bias.abs()));
                 let expected = terms().sum::<f64>() + f64::from(*bias);

@@ -1,4 +1,4 @@
-//! The comparison that the golden tests rest on can fail.
+//! The comparison that the golden tests use can fail.
 
 mod common;
 

@@ -1,5 +1,5 @@
-//! Many threads, many classifiers, calls dropped half-way, devices lost under them: results are those of one call after the other, or
-//! there is a clean error, and nothing hangs.
+//! Many threads, many classifiers, calls dropped half-way, lost devices: results are the same as one call after the
+//! other, or there is a clean error, and nothing hangs.
 
 mod common;
 
@@ -26,7 +26,7 @@ use residua::{
     tensor::{Shape, StorageType, Tensor},
 };
 
-/// The result of `future` if it is ready at the first poll; else it is dropped.
+/// The result of `future` if it is ready at the first poll; otherwise `None`, and the future is dropped.
 fn poll_once<T>(future: impl Future<Output = T>) -> Option<T> {
     match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(result) => Some(result),
@@ -48,7 +48,7 @@ fn executor(injection: &Injection) -> Executor {
     Executor::new(Arc::new(device), Network::new(graph, checkpoint), Options::new(StorageType::F32))
 }
 
-/// Small images: eight thousand of them are computed.
+/// Small images, because eight thousand of them are computed.
 fn input(batch: usize) -> Tensor {
     Tensor::new(Shape::new(batch, 3, 8, 8), weights().input([batch, 3, 8, 8]))
 }
@@ -57,8 +57,8 @@ fn bits(values: &[f32]) -> Vec<u32> {
     values.iter().map(|v| v.to_bits()).collect()
 }
 
-/// 8 threads with 1,000 calls each, in batches of 1 to 4. A fifth of the calls is dropped if it is not ready at once, and the device is
-/// lost six times.
+/// 8 threads make 1,000 calls each, in batches of 1 to 4. A fifth of the calls are dropped if they are not ready at
+/// once, and the device is lost six times.
 #[test]
 fn eight_threads_get_a_thousand_serial_results_each() {
     let (dropped, lost, reopened) = in_time(|| {
@@ -99,12 +99,13 @@ fn eight_threads_get_a_thousand_serial_results_each() {
         (dropped.into_inner(), lost.into_inner(), injection.seen(Moment::Open))
     });
     assert!(dropped > 100, "only {dropped} calls were dropped before they ended");
-    // Two losses may meet one call, and that one alone has nothing to give.
+    // Two losses may meet the same call; only that call has no result.
     assert!(lost <= 8, "{lost} calls found the device lost twice");
     assert!((3..=6).contains(&reopened), "opened again {reopened} times");
 }
 
-/// 64 threads with handles of one classifier, whose first is dropped while they run; every eighth opens one of its own beside it.
+/// 64 threads have handles of one classifier, whose first handle is dropped while they run. Every eighth thread opens
+/// another classifier.
 #[test]
 fn sixty_four_threads_share_a_classifier_and_others_open_theirs() {
     in_time(|| {

@@ -22,7 +22,7 @@ fn square(side: usize, shorter: usize) -> Framing {
     Framing { height: side, width: side, resize: Resize::Shorter(shorter) }
 }
 
-/// The field that is refused.
+/// The field that the error names.
 fn refused(config: &str, preprocessor: Option<&str>) -> String {
     match ModelConfig::from_json("config.json", config, preprocessor) {
         Err(Error::ConfigValue { field, .. }) => field,
@@ -63,10 +63,10 @@ fn transformers_configurations_of_the_hub() {
     assert_eq!(hub("microsoft--resnet-18").architecture, None);
 }
 
-/// Input size, crop_pct, interpolation, test_input_size, test_crop_pct and mean of red, as timm has them.
+/// Input size, crop_pct, interpolation, test_input_size, test_crop_pct and mean of red, from timm.
 type Recipe = (usize, f64, String, Option<usize>, Option<f64>, f32);
 
-/// The table of published weights is timm's, for all weights of all networks that have a name.
+/// The table of published weights agrees with timm, for all weights of all networks that have a name.
 #[test]
 fn published_weights_are_known_by_their_name() {
     let text =
@@ -254,7 +254,7 @@ fn timm_networks_that_are_not_built() {
     assert!(ModelConfig::from_json("config.json", plain, None).is_ok());
 }
 
-/// As timm wrote it before 0.8: no `pretrained_cfg`, and all fields at the top.
+/// The form that timm wrote before 0.8: no `pretrained_cfg`, and all fields at the top level.
 #[test]
 fn timm_configurations_with_all_fields_at_the_top() {
     let text = r#"{"architecture": "resnet18", "num_classes": 2, "num_features": 512, "input_size": [3, 160, 160], "crop_pct": 0.95,
@@ -269,7 +269,7 @@ fn timm_configurations_with_all_fields_at_the_top() {
         (flat.claims.classes, flat.claims.features, flat.claims.first_conv.as_deref()),
         (Some(2), Some(512), Some("conv1"))
     );
-    // Only what is timm's is read so.
+    // Only timm's configurations are read in this form.
     let other = ModelConfig::from_json("config.json", r#"{"architecture": "amd64", "std": "c++20"}"#, None);
     assert_eq!(other.unwrap_err().code(), "config.value");
     for text in [r#"{"architecture": "amd64"}"#, r#"{"mean": [0.1, 0.1, 0.1], "std": 7}"#] {
@@ -301,7 +301,7 @@ fn claims_are_what_a_configuration_says_of_the_tensors() {
     }
 }
 
-/// What `config` states of the network.
+/// The properties that `config` states.
 fn structure(config: &str) -> Structure {
     ModelConfig::from_json("config.json", config, None).unwrap().structure
 }
@@ -347,7 +347,7 @@ fn transformers_networks_that_are_not_built() {
     assert_eq!(refused(r#"{"model_type": "resnet", "hidden_act": "laplace"}"#, None), "hidden_act");
 }
 
-/// A processor with everything given, and `change` on top.
+/// A processor with every field given, overridden by `change`.
 fn processor(change: &str) -> String {
     let mut fields: serde_json::Map<String, serde_json::Value> = serde_json::from_str(
         r#"{"size": 224, "crop_pct": 0.875, "resample": 3, "image_mean": [0.5, 0.5, 0.5], "image_std": [0.5, 0.5, 0.5]}"#,
@@ -377,7 +377,7 @@ fn transformers_framings() {
     assert_eq!(framing(cropped), square(224, 256));
 }
 
-/// What a number stands for, and what holds where a file says nothing, depends on the class that it is for.
+/// The meaning of a number, and the defaults, depend on the class that the file is for.
 #[test]
 fn transformers_classes_have_their_own_defaults() {
     let of = |text: &str, config: &str| {

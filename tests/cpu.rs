@@ -1,4 +1,4 @@
-//! The CPU executor: its bits, and its memory. That its values are right is tested with those of every other executor.
+//! The CPU executor: its bits, and its memory. Its values are tested together with every other executor's.
 
 use std::num::NonZero;
 
@@ -8,7 +8,7 @@ use residua::{
     tensor::{Shape, Tensor},
 };
 
-/// A network of each kind of convolution: small, so that rows of patches and strips are cut in many ways.
+/// A network with each kind of convolution. It is small, so that rows of patches and strips are cut in many ways.
 const NETWORKS: [(&str, usize); 5] =
     [("cifar_resnet20a", 32), ("resnet18", 96), ("resnext50_32x4d", 64), ("densenet121", 80), ("ecaresnet26t", 64)];
 

@@ -1,4 +1,4 @@
-//! An executor of another kind: what `verify` and `profile` ask of it, and what they make of what it says.
+//! An executor of another kind: what `verify` and `profile` ask of it, and how they use the answers.
 
 mod common;
 
@@ -23,12 +23,12 @@ use residua::{
     tensor::{Input, Shape, StorageType, Tensor},
 };
 
-/// A third executor, as small as one can be, on a device where one layer may be wrong.
+/// A third executor, as small as possible, on a device where one layer may be wrong.
 #[derive(Debug)]
 struct Third {
     info: DeviceInfo,
     network: Network,
-    /// The value that is wrong until it is given up, if there is another way to compute it.
+    /// The value that is wrong until its kernel is given up, if there is another way to compute it.
     wrong: Option<(ValueId, bool)>,
     given_up: Arc<AtomicBool>,
 }
@@ -71,7 +71,7 @@ impl Executor for Third {
     fn times<'a>(&'a self, input: &'a Tensor, runs: usize) -> Work<'a, residua::Result<Times>> {
         Box::pin(async move {
             let steps = StepInfo::of_nodes(self.network.graph(), input.shape)?;
-            // One run is disturbed.
+            // One run is slow.
             let time = |run| Duration::from_millis(if run == 0 { 1000 } else { 2 });
             let runs: Vec<Vec<Duration>> = (0..runs).map(|run| vec![time(run); steps.len()]).collect();
             Ok(Times::medians("a clock", steps, &runs))
@@ -136,7 +136,7 @@ fn the_steps_of_an_executor_of_any_kind_are_profiled() {
         assert_eq!((&row.layer, &*row.kernel, row.time), (&node.name, node.op.name(), Duration::from_millis(2)));
         assert!(row.bytes > 0 && row.floor <= row.time, "{row:?}");
     }
-    // The first convolution: 3 channels to 16, 3x3, 16x16 pixels, two images.
+    // The first convolution: 3 to 16 channels, 3x3, 16x16 pixels, two images.
     assert_eq!(profiled.rows[0].flops, 2 * 2 * 16 * 16 * 16 * 27);
     let floats = 2 * 3 * 256 + 2 * 16 * 256 + 16 * 27;
     assert_eq!(profiled.rows[0].bytes, 4 * floats);

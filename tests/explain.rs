@@ -1,4 +1,4 @@
-//! Class-activation maps against PyTorch, and where they lie in a photo.
+//! Class-activation maps compared with PyTorch, and their place in a photo.
 
 mod common;
 
@@ -19,7 +19,7 @@ use residua::{
 };
 use serde::Deserialize;
 
-/// Maps of some classes for the first golden image, by `tests/golden/make_cam.py`.
+/// Maps of some classes for the first golden image, from `tests/golden/make_cam.py`.
 #[derive(Deserialize)]
 struct Cam {
     classes: Vec<usize>,
@@ -85,7 +85,8 @@ fn a_map_averages_to_the_logit_that_classify_gives() {
         for class in 0..10 {
             let explanation = classifier.explain(&photo, Some(class)).unwrap();
             assert_eq!((explanation.class.index, explanation.rows, explanation.columns), (class, 8, 8));
-            // A mean of 64 f32 sums on both sides, in another order: some rounding errors of the largest logit.
+            // Both sides are means of 64 f32 sums, in another order: allow several rounding errors of the largest
+            // logit.
             let largest = logits.data.iter().fold(0.0_f32, |max, l| max.max(l.abs()));
             assert!(
                 (mean(&explanation) + explanation.bias - logits.data[class]).abs() < 1e-5 * largest,
@@ -109,7 +110,7 @@ fn the_region_is_what_resize_and_crop_leave_of_the_photo() {
     // Shorter side to 40, centre 32: margins of 4 rows and 14 columns of a photo of 60 by 40, which is 1.5 times as large.
     let cropping = open().resize(40).crop(32).open().unwrap();
     assert_eq!(region(&cropping, 90, 60), [21.0, 6.0, 48.0, 48.0]);
-    // A crop larger than what is there has a border, half of it in front.
+    // A crop larger than the image has a border, half of it before the image.
     let padding = open().resize(16).crop(32).open().unwrap();
     assert_eq!(region(&padding, 32, 64), [-16.0, 0.0, 64.0, 64.0]);
 }

@@ -1,4 +1,4 @@
-//! Devices that fail: every fault ends in the right result or in a clean error, in time, and the next call works.
+//! Devices that fail: every fault ends in time in the right result or in a clean error, and the next call works.
 
 mod common;
 
@@ -25,7 +25,7 @@ fn weights() -> Synthetic {
     Synthetic { salt: "faults".into(), damped: None, damp: 1.0 }
 }
 
-/// Two convolutions and a head: few kernels, so that a device is soon ready again.
+/// Two convolutions and a head: few kernels, so that a device is quickly ready again.
 fn graph() -> Graph {
     let mut graph = Graph::new(16);
     let mut value = graph.input();
@@ -80,7 +80,7 @@ fn a_loss_at_any_moment_leaves_the_same_bits() {
         let expected = run(&executor(&Injection::default())).unwrap();
         for moment in MOMENTS {
             for failure in [Failure::Lost, Failure::Destroyed] {
-                // In the making of a session, in the first run, and in one of those that follow.
+                // While a session is made, in the first run, and in a later run.
                 for nth in [1, 2, 3] {
                     let injection = Injection::default();
                     let executor = executor(&injection);
@@ -142,7 +142,8 @@ fn threads_that_meet_one_loss_open_the_device_once() {
                 let (executor, expected) = (executor.clone(), expected.clone());
                 thread::spawn(move || {
                     for _ in 0..5 {
-                        // Other shapes beside the one whose bits are compared: they wait for no session of each other.
+                        // Other shapes beside the one whose bits are compared: they do not wait for each other's
+                        // sessions.
                         pollster::block_on(executor.run(&input(1 + images % 4))).unwrap();
                         assert_eq!(run(&executor).unwrap(), expected);
                     }
@@ -171,7 +172,7 @@ fn a_device_that_does_not_answer_is_lost_in_time() {
     });
 }
 
-/// While one call waits for the device, the next one's commands are there already.
+/// While one call waits for the device, the next call's commands are submitted already.
 #[test]
 fn a_call_does_not_wait_for_the_one_before_it_to_be_read_back() {
     in_time(|| {
@@ -204,7 +205,8 @@ fn is_wrong(outcome: Result<Vec<u32>, Error>, what: &str) {
 fn a_device_that_does_nothing_is_noticed_in_every_run() {
     in_time(|| {
         let expected = run(&executor(&Injection::default())).unwrap();
-        // In the first run there is nothing of an earlier one that looks right; from the third on a way back is used again.
+        // The first run cannot find an earlier result that looks right; from the third run on, readback buffers are
+        // used again.
         for nth in 1..=5 {
             let injection = Injection::default();
             let executor = executor(&injection);
@@ -217,7 +219,7 @@ fn a_device_that_does_nothing_is_noticed_in_every_run() {
     });
 }
 
-/// Those that get kernels compiled, and the run's own.
+/// The submissions that compile kernels, and the run's own.
 fn submissions_of_a_first_run() -> u64 {
     let injection = Injection::default();
     run(&executor(&injection)).unwrap();
@@ -348,7 +350,7 @@ fn a_network_that_takes_long_is_cut_into_submissions_with_the_same_bits() {
             let plan = executor.plan(Shape { n: images, ..all.shape }).unwrap();
             executor.submissions(&plan) as u64
         };
-        // By the first guess, for a software adapter. On hardware there is nothing to cut.
+        // By the first guess for a software adapter. On hardware the plan is not cut.
         assert_eq!(submissions(1), 1);
         assert!(submissions(64) > 1 || !executor.device().info().kind.software());
         let logits = |images: usize| {
@@ -437,7 +439,7 @@ fn verify_tells_which_kernel_the_driver_refuses_and_goes_on_without() {
     in_time(|| {
         let injection = Injection::default();
         let classifier = Classifier::builder().device(&common::adapter()).inject(&injection).open().unwrap();
-        // The kernels of the usual choice are there, so that it is another one that is refused.
+        // The kernels of the usual choice are compiled already, so another kernel is refused.
         assert!(classifier.verify(1, Coverage::Chosen).unwrap().ok);
         injection.plan(Moment::Pipeline, 1, Failure::Refused);
         let verified = classifier.verify(1, Coverage::Every).unwrap();

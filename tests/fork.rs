@@ -1,4 +1,4 @@
-//! A process that forks after it has opened a device: the child is told so, and neither hangs nor crashes.
+//! A process forks after it has opened a device: the child gets an error, and neither hangs nor crashes.
 #![cfg(unix)]
 
 use std::{
@@ -19,8 +19,8 @@ use nix::{
 };
 use residua::Classifier;
 
-/// The status that `child` ends with in a fork of this process, which must be soon. It ends without exit handlers: that of Mesa 25.0.7
-/// joins the threads of its queues, which a fork does not have, and crashes.
+/// Runs `child` in a fork of this process, which must end soon, and returns its status. The fork ends without exit
+/// handlers: that of Mesa 25.0.7 joins the threads of its queues, which a fork does not have, and crashes.
 #[allow(unsafe_code, reason = "the child runs what is under test, and nothing after it")]
 fn in_fork(child: impl FnOnce() -> i32) -> WaitStatus {
     // SAFETY: the child of a process with threads may do little; glibc and macOS let it allocate, and beyond that it does what this
@@ -46,7 +46,7 @@ fn ends_with(status: WaitStatus, expected: i32) {
     assert!(matches!(status, WaitStatus::Exited(_, code) if code == expected), "{status:?}");
 }
 
-/// 0 if all that can be done with `classifier` is refused with the right code, else which of it is not.
+/// 0 if every call on `classifier` is refused with the right code, otherwise the number of the call that is not.
 fn refused(classifier: Classifier, photo: &DynamicImage) -> i32 {
     let refused = |error: Option<residua::Error>| error.is_some_and(|error| error.code() == "gpu.forked");
     let outcomes = [
@@ -56,7 +56,7 @@ fn refused(classifier: Classifier, photo: &DynamicImage) -> i32 {
         classifier.clone().infer_batch(&[photo.clone(), photo.clone()]).err(),
         classifier.profile(1, 1).err(),
     ];
-    // The last handle in this process: its buffers and its device are the parent's.
+    // This is the last handle in this process, but its buffers and its device belong to the parent.
     drop(classifier);
     outcomes.into_iter().position(|outcome| !refused(outcome)).map_or(0, |which| 1 + which as i32)
 }
@@ -67,7 +67,7 @@ fn a_fork_is_told_and_the_parent_goes_on() {
     let classifier = Classifier::builder().device("0").open().unwrap();
     assert!(classifier.device().index.is_some(), "the GPU tests need an adapter");
     let expected = classifier.infer(&photo).unwrap();
-    // Of this one the child has the only handle.
+    // The child has the only handle of this one.
     let other = Classifier::builder().device("0").open().unwrap();
     assert_eq!(other.infer(&photo).unwrap(), expected);
     let shown = photo.clone();

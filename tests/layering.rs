@@ -1,4 +1,4 @@
-//! Who may know whom: the table in the crate's documentation, enforced by reading the `use` lines of `src/`.
+//! Which module may use which: enforces the table in the crate's documentation by reading the `use` lines of `src/`.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -6,8 +6,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Rooms of `src/`, and the rooms that each may name besides `error` and `tensor`, which are open to all. What is not below a room of a
-/// longer path belongs to the shorter one.
+/// Rooms of `src/`, and the rooms that each may name besides `error` and `tensor`, which are open to all. A file
+/// belongs to the room with the longest path that contains it.
 const ROOMS: &[(&str, &[&str])] = &[
     ("error", &[]),
     ("tensor", &[]),
@@ -83,7 +83,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("program", &["executor::gpu"]),
 ];
 
-/// Doors: programs on the library, which name `residua::` and nothing by `crate::`.
+/// Doors: programs that use the library. They name `residua::`, and nothing by `crate::`.
 const DOORS: &[&str] = &["cli", "bin", "main"];
 
 fn root() -> PathBuf {
@@ -107,7 +107,7 @@ fn files(path: &Path) -> Vec<PathBuf> {
     files
 }
 
-/// The path of the module that a file below `src/` is, such as `executor::gpu::plan`.
+/// The module path of a file below `src/`, such as `executor::gpu::plan`.
 fn module(file: &Path) -> String {
     let path = file.strip_prefix(root()).expect("below src").with_extension("");
     let names: Vec<&str> = path.iter().map(|name| name.to_str().expect("a name")).collect();
@@ -126,7 +126,7 @@ fn code(source: &str) -> String {
     source.lines().map(|line| line.split("//").next().unwrap_or("")).collect::<Vec<_>>().join("\n")
 }
 
-/// The paths of a use tree such as `a::{b, c::{self, D as E}}`, one after the other behind `prefix`, and the rest of the text.
+/// The paths of a use tree such as `a::{b, c::{self, D as E}}`, each with `prefix` before it, and the rest of the text.
 fn tree<'a>(prefix: &str, text: &'a str, paths: &mut Vec<String>) -> &'a str {
     let text = text.trim_start();
     if let Some(mut rest) = text.strip_prefix('{') {
@@ -152,7 +152,7 @@ fn tree<'a>(prefix: &str, text: &'a str, paths: &mut Vec<String>) -> &'a str {
     }
 }
 
-/// The paths that a source text names through `crate::` and `super::`, as a file of `module` means them.
+/// The paths that a source text names through `crate::` and `super::`, resolved for a file of `module`.
 fn named(module: &str, source: &str) -> BTreeSet<String> {
     let code = code(source);
     let mut paths = Vec::new();
@@ -170,7 +170,7 @@ fn named(module: &str, source: &str) -> BTreeSet<String> {
     paths.into_iter().collect()
 }
 
-/// The names that `lib.rs` takes to the root, each with the path that it stands for.
+/// The names that `lib.rs` re-exports at the root, each with the path that it stands for.
 fn at_the_root() -> BTreeMap<String, String> {
     let source = code(&fs::read_to_string(root().join("lib.rs")).expect("a readable file"));
     let mut paths = Vec::new();
@@ -180,7 +180,7 @@ fn at_the_root() -> BTreeMap<String, String> {
     paths.into_iter().map(|path| (path.rsplit("::").next().expect("a name").to_string(), path)).collect()
 }
 
-/// The rooms that `source`, a file of `module`, names and may not.
+/// The rooms that `source`, a file of `module`, names but may not.
 fn forbidden(module: &str, source: &str) -> Vec<&'static str> {
     let root = at_the_root();
     let mine = room(module).unwrap_or_else(|| panic!("{module} is in no room"));
@@ -208,7 +208,7 @@ fn every_file_is_in_a_room_and_names_only_the_rooms_that_it_may_know() {
     assert_eq!(seen.len(), ROOMS.len(), "a room without a file");
 }
 
-/// A browser must not be blocked, nor must a caller's runtime.
+/// Neither a browser nor a caller's runtime may be blocked.
 #[test]
 fn the_library_waits_in_one_file_and_in_the_hub() {
     let mut waiting = Vec::new();
@@ -228,7 +228,7 @@ fn the_library_waits_in_one_file_and_in_the_hub() {
     assert_eq!(waiting, [Path::new("blocking.rs")]);
 }
 
-/// What speaks of the command line in a source text, its comments included: an option, or a command of `residua`.
+/// Mentions of the command line in a source text, comments included: an option, or a command of `residua`.
 fn of_the_command_line(source: &str) -> Option<String> {
     let option = |(at, _): (usize, &str)| {
         let (before, after) = (source[..at].chars().next_back(), source[at + 2..].chars().next());
@@ -245,7 +245,7 @@ fn of_the_command_line(source: &str) -> Option<String> {
     source.match_indices("--").find_map(option).map(String::from).or_else(command).or_else(short)
 }
 
-/// A program on the library has other options, or none.
+/// Another program that uses the library has other options, or none.
 #[test]
 fn the_library_never_speaks_of_the_command_line() {
     for file in files(&root()) {
@@ -286,7 +286,7 @@ fn unsafe_code_is_allowed_in_two_files_and_in_tests_of_the_system_below() {
                 folders.push(path);
             } else if path.extension().is_some_and(|e| e == "rs") {
                 let source = fs::read_to_string(&path).expect("a readable file");
-                // Put together, or this file would be found.
+                // The pattern is put together here, so that it does not match this file.
                 if source.contains(concat!("allow(unsafe", "_code")) {
                     allowing.push(path.strip_prefix(package).expect("below the package").to_path_buf());
                 }
@@ -306,7 +306,7 @@ fn unsafe_code_is_allowed_in_two_files_and_in_tests_of_the_system_below() {
     assert!(manifest.contains("unsafe_code = \"deny\""));
 }
 
-/// Folders of `src/`, below `folder`, itself included.
+/// All folders of `src/` at or below `folder`.
 fn folders(folder: PathBuf) -> Vec<PathBuf> {
     let entries =
         fs::read_dir(&folder).expect("a readable folder").map(|entry| entry.expect("a readable folder").path());
@@ -314,8 +314,8 @@ fn folders(folder: PathBuf) -> Vec<PathBuf> {
     [folder].into_iter().chain(below).collect()
 }
 
-/// What lies in a folder, files and folders, each with those that it names, by themselves or by what the folder's `mod.rs` takes from
-/// them. What `mod.rs` says itself does not count.
+/// The files and folders in a folder, each with those that it names, directly or through re-exports of the folder's
+/// `mod.rs`. The uses in `mod.rs` itself do not count.
 fn neighbours(folder: &Path) -> BTreeMap<String, BTreeSet<String>> {
     let read = |path: &PathBuf| fs::read_to_string(path).expect("a readable file");
     let place = module(&folder.join("mod.rs"));
@@ -352,7 +352,7 @@ fn neighbours(folder: &Path) -> BTreeMap<String, BTreeSet<String>> {
     neighbours.iter().map(all).collect()
 }
 
-/// Files that name each other in a circle, if there are any: what is left when those that name nobody are taken away again and again.
+/// Files that name each other in a circle, if any: those that are left after repeatedly removing files that name none.
 fn circle(mut files: BTreeMap<String, BTreeSet<String>>) -> BTreeMap<String, BTreeSet<String>> {
     while let Some(free) = files.iter().find(|(_, named)| named.is_empty()).map(|(file, _)| file.clone()) {
         files.remove(&free);
@@ -376,7 +376,8 @@ fn files_and_rooms_of_a_folder_name_each_other_in_no_circle() {
     assert!(image["decode"].is_superset(&names(&["png", "tiff", "format"])), "{image:?}");
 }
 
-/// A door is a program on the library: what it names by `crate::` is its own, and no file is in two programs.
+/// A door is a program that uses the library: everything that it names by `crate::` is its own, and no file is in two
+/// programs.
 #[test]
 fn doors_name_the_library_by_its_name_and_share_no_files() {
     for door in DOORS {
@@ -390,8 +391,8 @@ fn doors_name_the_library_by_its_name_and_share_no_files() {
     }
 }
 
-/// A new kernel needs its file, its line in the list, and at most a rule. `plan/pixels.rs` is the step in front of all others, and the
-/// self-test tries three kernels by name.
+/// A new kernel needs only its file, its line in the list, and at most a rule. Two files name kernels besides:
+/// `plan/pixels.rs`, the step before all others, and the self-test, which tries three.
 #[test]
 fn kernels_are_named_in_the_list_and_in_the_rules_alone() {
     let list = fs::read_to_string(root().join("executor/gpu/kernels/mod.rs")).expect("a readable file");
@@ -400,7 +401,7 @@ fn kernels_are_named_in_the_list_and_in_the_rules_alone() {
     for path in ["executor/gpu", "check"].iter().flat_map(|folder| files(&root().join(folder))) {
         let source = fs::read_to_string(&path).expect("a readable file");
         let code = code(&source);
-        // What follows the kernel's module: its id.
+        // The part after the kernel's module: its id.
         let names = |kernel: &&String| ["::ID", "::id("].iter().any(|id| code.contains(&format!("{kernel}{id}")));
         let found: Vec<&String> = list.iter().filter(names).collect();
         let may = path.components().any(|part| part.as_os_str() == "kernels")

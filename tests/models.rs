@@ -1,4 +1,4 @@
-//! Architectures: what they count, how they are recognised, and what is refused.
+//! Architectures: their counts, how they are recognised, and which are refused.
 
 mod common;
 
@@ -240,7 +240,7 @@ fn other_depths_and_widths_are_described() {
     assert_eq!(detect(&short).unwrap().name(), "densenet [6,12,24,14] growth 32 bottleneck 128");
 }
 
-/// DenseNet in all its forms: without bottlenecks, without a head, with another name of its last norm.
+/// DenseNet in all its forms: without bottlenecks, without a head, with another name for its last norm.
 #[test]
 fn densenets_of_other_forms() {
     let bottlenecks = shapes("cifar_densenet_bc_100_12");
@@ -315,7 +315,7 @@ fn the_stride_of_bottlenecks_is_told_and_not_guessed() {
     assert_eq!(v1.name(), "resnet50");
 }
 
-/// They need not be those that timm makes.
+/// The kernels need not be those that timm builds.
 #[test]
 fn gates_have_the_kernels_that_the_tensors_show() {
     let mut other = shapes("ecaresnet50d");
@@ -352,7 +352,7 @@ fn row_10_missing_tensors_are_listed() {
     assert!(names.ends_with(", ..."), "{names}");
 }
 
-/// Whatever tensor is taken away, it is named and never taken for another network.
+/// If any tensor is removed, the error names it, and the rest is never taken for another network.
 #[test]
 fn every_single_missing_tensor_is_noticed() {
     for name in EVERY_FEATURE {
@@ -377,7 +377,7 @@ fn every_single_missing_tensor_is_noticed() {
     }
 }
 
-/// Whatever extent of whatever tensor is changed, it is that tensor which is named.
+/// If any extent of any tensor is changed, the error names that tensor.
 #[test]
 fn every_single_wrong_extent_is_noticed() {
     for name in EVERY_FEATURE {
@@ -523,7 +523,7 @@ fn row_09_what_is_no_network_of_ours_is_shown_by_five_names() {
     assert!(reason.contains("supported are ResNet"));
 }
 
-/// A block index far beyond the tensors must not become that many blocks.
+/// A block index far larger than the number of tensors must not become that many blocks.
 #[test]
 fn absurd_indices_are_refused_quickly() {
     for name in ["layer1.18446744073709551615.conv1.weight", "layer2.4000000000.conv1.weight"] {

@@ -1,4 +1,4 @@
-//! Whole networks on every executor against PyTorch: synthetic weights in, logits and stages out.
+//! Compares whole networks with PyTorch on every executor: synthetic weights in, logits and stages out.
 
 mod common;
 
@@ -26,11 +26,11 @@ use residua::{
 /// Bound for f16 storage.
 const F16_BOUND: f32 = 2e-2;
 
-/// Multiply-accumulates that a slow executor is given at most: that of ResNet-50.
+/// Largest number of multiply-accumulates for a slow executor: that of ResNet-50.
 const MOST_MACS: u64 = 4_250_000_000;
 
-/// Compares the logits and stages of the first `images` golden images, on every executor that stores f32. A slow one takes one image of
-/// the networks that are not too large for it.
+/// Compares the logits and stages of the first `images` golden images, on every executor that stores f32. A slow
+/// executor gets one image, and only networks that are not too large for it.
 fn check(name: &str, images: usize) {
     let golden = Golden::load(name);
     let architecture = Architecture::by_name(name).unwrap();
@@ -57,10 +57,11 @@ fn check_on(executor: &dyn Executor, golden: &Golden, images: usize) {
         Ok(wanted.iter().map(of).collect())
     });
     if executor.footprint(input.shape).unwrap().is_none() {
-        // No buffers, so none that values share or that runs leave.
+        // Without buffers, no values can share one, and no run can leave something in one.
         return;
     }
-    // The same with shared buffers, twice: the same bits. Without the values inside of residual blocks, sums may be taken in another order.
+    // With shared buffers, twice: the same bits. Without the values inside residual blocks, the order of sums may
+    // differ.
     let logits = output(executor, &input);
     if executor.layers(input.shape).unwrap().len() >= layers.len() {
         assert_eq!(Some(&logits), traced.last(), "{name}: shared buffers change the result");
@@ -167,8 +168,8 @@ fn in_the_spelling_of_transformers() {
     }
 }
 
-/// Sizes that the networks were not made for against the CPU reference: odd ones leave rows that strides skip, and windows that hang
-/// over the edge.
+/// Compares sizes that the networks were not made for with the CPU reference: odd sizes have rows that strides skip,
+/// and windows that cross the edge.
 #[test]
 fn inputs_of_other_sizes() {
     let machine = machine();
@@ -231,7 +232,7 @@ fn every_kernel_in_a_whole_network() {
     }
 }
 
-/// Its rounding errors grow with depth and channels.
+/// Winograd's rounding errors grow with depth and channels.
 #[test]
 fn winograd_without_subgroups_in_a_network_of_many_channels() {
     let winograd = winograd_tiled::id(Tile::P128C64);
@@ -245,7 +246,7 @@ fn given_values_are_those_of_the_trace_and_nothing_behind_them_runs() {
     let checkpoint = golden.synthetic().checkpoint("cifar_resnet20a", &graph.tensors()).unwrap();
     for stored in common::precisions(&device(), "given values") {
         let network = Network::new(graph.clone(), checkpoint.clone());
-        // A kernel that does not do whole residual blocks, which a trace forbids.
+        // Use a kernel that does not compute whole residual blocks, since a trace cannot have those.
         let options = Options { forced: Some(registers::ID), ..Options::new(stored) };
         let executor = gpu::Executor::new(device(), network, options);
         let input = golden.input(2);
@@ -261,7 +262,8 @@ fn given_values_are_those_of_the_trace_and_nothing_behind_them_runs() {
                 if stored == StorageType::F32 || wanted.contains(&graph.output()) {
                     assert!(values == expected, "{stored} {wanted:?}");
                 } else {
-                    // Read by no step, the map is f32 here and was rounded to f16 in the trace: half a unit in the last place.
+                    // No step reads the map, so it is f32 here; in the trace it was rounded to f16, by half a unit in
+                    // the last place.
                     for (value, expected) in values.iter().zip(&expected) {
                         common::compare(&value.data, &expected.data, 1.0 / 2048.0).unwrap();
                     }

@@ -1,4 +1,5 @@
-//! Models as users have them: folders and files of each writer, opened with the preprocessing and the labels that they state.
+//! Models as users have them: folders and files from each library, opened with the preprocessing and the labels that
+//! they state.
 
 mod common;
 
@@ -22,7 +23,7 @@ use residua::{
 
 const IMAGENET: ([f32; 3], [f32; 3]) = ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]);
 
-/// A folder as the hub has it: the configurations of the repository, and weights under its names.
+/// A folder as on the hub: the repository's configurations, and weights under its names.
 fn folder_of(repository: &str) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     let from = common::golden_dir().join("hub").join(repository);
@@ -35,13 +36,13 @@ fn folder_of(repository: &str) -> tempfile::TempDir {
     folder
 }
 
-/// On the CPU: nothing is run here.
+/// Opens on the CPU, because nothing is run here.
 fn builder(path: impl AsRef<Path>) -> Builder {
     Classifier::builder().model(path.as_ref().to_str().unwrap()).device("cpu")
 }
 
-/// What a repository states: architecture, size of the input and of the shorter side before the crop, the same for tests,
-/// filter, rounding, the first and the last label.
+/// The facts that a repository states: architecture, size of the input and of the shorter side before the crop, the
+/// same for tests, filter, rounding, the first and the last label.
 type Stated = (&'static str, (usize, usize), Option<(usize, usize)>, Filter, CropRounding, [&'static str; 2]);
 
 fn check(repository: &str, (architecture, size, test_size, filter, rounding, labels): Stated) {
@@ -127,7 +128,7 @@ fn a_head_of_any_size_with_its_own_labels_and_scores() {
     assert_eq!(unnamed.model().labels.name(2), "2");
 }
 
-/// `ResNetModel` of transformers: no `resnet.` in front of its names, and no head.
+/// `ResNetModel` of transformers: its names have no prefix `resnet.`, and it has no head.
 #[test]
 fn a_network_without_a_head_opens_and_gives_no_classes() {
     let folder = tempfile::tempdir().unwrap();

@@ -1,6 +1,6 @@
-//! Kernels that other devices take, on whatever adapter is there: every sum of small integers must be exact. The kernel on cooperative
-//! matrices is the same WGSL with the matrix operations written out as loops in the place of `shaders/lib/cooperative.wgsl`, which proves
-//! every index of the kernel, not the driver's matrices.
+//! Runs kernels that are chosen on other devices, on the adapter at hand: every sum of small integers must be exact.
+//! The kernel on cooperative matrices is the same WGSL, but loops replace the matrix operations of
+//! `shaders/lib/cooperative.wgsl`. That checks every index of the kernel, but not the driver's matrices.
 
 mod common;
 
@@ -19,7 +19,7 @@ use residua::{
 };
 use wgpu::util::DeviceExt;
 
-/// `lib/cooperative.wgsl` in loops: 32 threads in a row stand for a subgroup, each has eight elements of a sum.
+/// `lib/cooperative.wgsl` as loops: 32 consecutive threads stand for a subgroup, and each has eight elements of a sum.
 const WRITTEN_OUT: &str = "
 alias MatrixX = u32;
 alias MatrixW = u32;
@@ -53,7 +53,7 @@ fn small(i: usize) -> f32 {
     (mixed % 5) as f32 - 2.0
 }
 
-/// The sum at one output element, from operands as the kernel gets them: NHWC and `[kh][kw][cin][cout]`, channels in fours.
+/// The sum at one output element, from the kernel's operands: NHWC and `[kh][kw][cin][cout]`, channels padded to fours.
 fn expected(conv: &Conv2d, x: &[f32], w: &[f32], bias: &[f32], residual: &[f32], pixel: usize, channel: usize) -> f32 {
     let d = conv.dims();
     let [h, width, c, oc] = [d.h, d.w, 4 * d.c4, 4 * d.oc4].map(|v| v as usize);
@@ -91,7 +91,7 @@ fn convolutions() -> impl Iterator<Item = Conv2d> {
     })
 }
 
-/// Runs what computes `conv` in one dispatch, as `wgsl`, on small integers: every sum must be exact.
+/// Runs the dispatch for `conv`, with this `wgsl`, on small integers: every sum must be exact.
 fn assert_exact((device, queue): &(wgpu::Device, wgpu::Queue), conv: &Conv2d, step: &Dispatch, wgsl: String) {
     let (key, Conv2d { params, x, y, .. }) = (&step.key, *conv);
     let (c, kernel, out) = (params.in_channels, params.kernel, params.out_channels);
@@ -179,7 +179,7 @@ fn the_cooperative_kernel_is_exact_on_integers_with_its_matrices_written_out() {
     }
 }
 
-/// The device at hand takes the largest tiles; these are what others with fewer registers take.
+/// The device at hand takes the largest tiles; devices with fewer registers take these.
 #[test]
 fn tiles_for_fewer_registers_are_exact_on_integers() {
     let Some(opened) = pollster::block_on(open()) else {

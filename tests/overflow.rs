@@ -1,4 +1,4 @@
-//! Numbers that overflow inside of a network: an error that names the layer where they do.
+//! Numbers that overflow inside a network: the error names the layer.
 
 mod common;
 
@@ -13,7 +13,8 @@ use residua::{
 };
 use safetensors::{Dtype, tensor::TensorView};
 
-/// `builtin` with the batch norms of one block scaled: all weights are finite, and the block's second convolution overflows.
+/// `builtin` with the batch norms of one block scaled: all weights are finite, but the block's second convolution
+/// overflows.
 fn overflowing(path: &Path, factor: f32) {
     let builtin = Classifier::builder().device("cpu").open().unwrap();
     let checkpoint = builtin.network().checkpoint();
@@ -50,7 +51,7 @@ fn numbers_that_overflow_name_their_layer() {
             overflowing(&path, factor);
             let model = path.to_str().unwrap();
             let classifier = Classifier::builder().model(model).device(device).precision(storage).open().unwrap();
-            // The reference in f32 tells where the first value is that the storage does not hold.
+            // The reference in f32 shows where the first value is that the storage type cannot hold.
             let network = classifier.network();
             let pixels = classifier.preprocess(&photo).unwrap();
             let normalised = classifier.model().preprocess.normalise(&[pixels]).unwrap();

@@ -1,4 +1,4 @@
-//! Checkpoints as `torch.save` writes them: the same tensors from each format, and no code of theirs is run.
+//! Checkpoints as `torch.save` writes them: each format gives the same tensors, and none of their code is run.
 //! `tests/golden/make_pth.py` made the files.
 
 mod common;
@@ -11,7 +11,7 @@ fn file(name: &str) -> PathBuf {
     common::golden_dir().join("pth").join(name)
 }
 
-/// Every value of the network in a file is `scale` times that in `plain.safetensors`, up to `bound` of itself.
+/// Every value in a file is `scale` times the one in `plain.safetensors`, with a relative error of at most `bound`.
 fn check(name: &str, part: Option<&str>, scale: f32, bound: f32) {
     let plain = Checkpoint::open(&file("plain.safetensors")).unwrap();
     let mut builder = Classifier::builder().model(file(name).to_str().unwrap()).device("cpu");
@@ -35,7 +35,7 @@ fn every_format_gives_the_same_tensors() {
     for name in ["zip.pth", "legacy.pth.tar", "old.tar.pth", "whole.pt", "channels_last.pth", "tied.pth", "views.pth"] {
         check(name, None, 1.0, 0.0);
     }
-    // Half an unit in the last of 11 and of 8 bits.
+    // Half a unit in the last of 11 and of 8 bits.
     check("half.bin", None, 1.0, 2.0_f32.powi(-11));
     check("bfloat16.th", None, 1.0, 2.0_f32.powi(-8));
     check("teacher.pth", None, 1.0, 0.0);
@@ -43,7 +43,7 @@ fn every_format_gives_the_same_tensors() {
     check("tied.pth", Some("model_ema"), 1.0, 0.0);
 }
 
-/// What is in memory can be looked at in parts too: all of its tensors were read.
+/// A checkpoint in memory has parts too: all of its tensors were read.
 #[test]
 fn a_part_of_a_checkpoint_in_memory() {
     let checkpoint = Checkpoint::open(&file("teacher.pth")).unwrap();
@@ -88,7 +88,7 @@ fn no_code_is_run() {
     }
 }
 
-/// Cutting or changing any byte of a file never panics, and never gives other values than finite ones.
+/// Cutting a file, or changing any byte of it, never panics and never gives values that are not finite.
 #[test]
 fn no_damage_panics() {
     let folder = tempfile::tempdir().unwrap();

@@ -1,6 +1,6 @@
-//! Real checkpoints on real photos. Neither may be part of the project, so these tests are ignored unless they are asked for;
-//! `tests/check` asks for them where `RESIDUA_REAL_DATA` or `../shared` has the data. They compare with PyTorch's pixels, which need
-//! the feature `libjpeg`.
+//! Real checkpoints on real photos. Neither can be part of the project, so these tests run only with `--ignored`;
+//! `tests/check` runs them if `RESIDUA_REAL_DATA` or `../shared` has the data. They compare with PyTorch's pixels,
+//! which need the feature `libjpeg`.
 #![cfg(feature = "libjpeg")]
 mod common;
 
@@ -47,7 +47,7 @@ fn class_folders(root: &Path, classes: &Value) -> Vec<(PathBuf, usize, String)> 
     images
 }
 
-/// The test images, unpacked, and what PyTorch made of them.
+/// The test images, unpacked, and PyTorch's results for them.
 struct Cifar10 {
     data: PathBuf,
     golden: Value,
@@ -72,7 +72,8 @@ impl Cifar10 {
         Cifar10 { data, golden, images, _folder: folder }
     }
 
-    /// As many right answers as PyTorch has, but for 3, and PyTorch's logits for the first image of each class.
+    /// The number of right answers differs from PyTorch's by at most 3, and the first image of each class has PyTorch's
+    /// logits.
     fn check(&self, name: &str) {
         let golden = &self.golden[name];
         let wanted = golden["correct"].as_u64().unwrap();

@@ -1,4 +1,4 @@
-//! Operators of the reference against results worked out by hand or by PyTorch's definition.
+//! Compares operators of the reference with results worked out by hand or by PyTorch's definition.
 
 use residua::{
     checkpoint::{Checkpoint, Synthetic},
@@ -68,7 +68,7 @@ fn convolution_adds_its_bias() {
     assert_eq!(y.data, [1.5, 2.5, -0.75, -1.75]);
 }
 
-/// Every combination of extents against the definition, element by element.
+/// Compares every combination of extents with the definition, element by element.
 #[test]
 fn convolution_is_its_definition() {
     let synthetic = Synthetic { salt: "conv".into(), damped: None, damp: 1.0 };
@@ -174,7 +174,7 @@ fn pooling_over_the_edge() {
     };
     assert_eq!(pool(2, 2, 0, 3, 2), (2, 1, vec![4.0, 6.0], vec![2.5, 5.5]));
     assert_eq!(pool(2, 2, 0, 1, 1), (1, 1, vec![1.0], vec![1.0]));
-    // A window that would start beyond the last pixel, in the padding behind it, is none.
+    // A window that would start after the last pixel, in the padding, does not count.
     assert_eq!(pool(3, 2, 1, 1, 3), (1, 2, vec![2.0, 3.0], vec![1.5, 2.5]));
     assert_eq!(pool(2, 3, 1, 1, 2), (1, 1, vec![1.0], vec![1.0]));
 }
@@ -197,7 +197,7 @@ fn gates() {
     assert!(graph.infer_shapes(Shape::new(1, 2, 1, 1)).is_ok());
 }
 
-/// No kernel and no packing of weights has to think of them.
+/// So no kernel and no packing of weights needs to handle them.
 #[test]
 fn layers_without_outputs_are_refused() {
     let params =

@@ -1,4 +1,4 @@
-//! How plans run: the same bits run after run and in every batch, memory as computed, clocks, and pipelines kept on disk.
+//! How plans run: the same bits in every run and every batch, memory as computed, clocks, and pipelines kept on disk.
 
 mod common;
 
@@ -101,7 +101,7 @@ fn kernels_that_are_chosen_for_one_batch_give_an_image_the_same_bits_in_every_ba
 
 #[test]
 fn memory_is_little_more_than_weights_and_what_is_alive() {
-    // No weights are read: planning needs their shapes alone.
+    // No weights are read: planning needs only their shapes.
     let nothing = Checkpoint::from_bytes("none", [&2_u64.to_le_bytes()[..], b"{}"].concat()).unwrap();
     let caps = |software, subgroup| Caps {
         device: "imagined".into(),
@@ -126,7 +126,7 @@ fn memory_is_little_more_than_weights_and_what_is_alive() {
                     let plan = Plan::new(&network, Shape::new(n, 3, h, w), &[output], &options, &caps).unwrap();
                     let memory = plan.footprint;
                     let least = memory.weights + memory.live;
-                    // What the input and the results go through is memory of the host.
+                    // The buffers for input and results are in the host's memory.
                     let device = memory.weights + memory.activations;
                     assert!(device as f64 <= 1.2 * least as f64, "{name}, batch {n}, {stored}: {memory}");
                     assert_eq!(memory.activations, plan.buffers.iter().sum::<u64>());
@@ -147,7 +147,7 @@ fn computed_memory_is_what_is_packed() {
     }
 }
 
-/// Winograd's form of 1024 x 1024 channels has 151 MB, which WebGPU's 128 MiB a binding do not hold.
+/// Winograd's form of 1024 x 1024 channels has 151 MB, more than WebGPU's limit of 128 MiB for a binding.
 #[test]
 fn weights_that_a_binding_does_not_hold_take_another_form() {
     let graph = Architecture::by_name("wide_resnet50_2").unwrap().graph();
@@ -169,7 +169,7 @@ fn every_clock_times_every_dispatch() {
     for clock in [Clock::InsidePasses, Clock::Passes, Clock::Host] {
         let (plan, times) = pollster::block_on(executor.profile(&input, 3, clock)).unwrap();
         assert_eq!(plan.steps.len(), times.len());
-        // On a clock that stands still, or in the wrong unit, convolutions would take no time or hours.
+        // If the clock stood still, or had another unit, convolutions would take no time, or hours.
         for (step, time) in plan.steps.iter().zip(times).filter(|(step, _)| step.macs > 1_000_000) {
             assert!((1e-6..10.0).contains(&time.as_secs_f64()), "{clock}: {}: {time:?}", step.name);
             assert!(step.bytes > 0, "{}", step.name);
@@ -188,7 +188,7 @@ fn row_52_pipelines_are_kept_on_disk_and_broken_files_do_no_harm() {
     };
     let expected = logits();
     let mut files: Vec<_> = fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()).collect();
-    // Beside it lies the note that the device has passed its test.
+    // Beside it is the record that the device has passed its self-test.
     files.retain(|file| !file.file_name().unwrap().to_str().unwrap().starts_with("tested-"));
     let [file] = &files[..] else { panic!("one file, not {files:?}") };
     let whole = fs::read(file).unwrap();
@@ -199,7 +199,7 @@ fn row_52_pipelines_are_kept_on_disk_and_broken_files_do_no_harm() {
         assert_eq!(logits(), expected);
         assert_eq!(fs::read(file).unwrap(), whole, "it is written anew");
     }
-    // A folder that cannot be made is no error either.
+    // A folder that cannot be created is not an error either.
     let mut device = pollster::block_on(Device::open("auto", residua::Threads::host())).unwrap();
     device.use_cache(Cache::new(file.join("below a file")));
     let graph = Architecture::by_name("cifar_resnet20a").unwrap().graph();

@@ -1,4 +1,4 @@
-//! One network under the names that others give it, with their heads, and with what lies beside it: the same logits, or an error.
+//! One network under other libraries' names, with their heads and with tensors beside it: the same logits, or an error.
 
 mod common;
 
@@ -93,7 +93,7 @@ fn of_two_copies_the_trained_one_is_taken_or_the_one_that_is_asked_for() {
     let plain = logits(&network());
     assert_eq!(logits(&both), plain);
     let taken = builder(&both).open().unwrap();
-    assert!(texts(&taken).contains("student is used; the others are teacher"), "{}", texts(&taken));
+    assert!(texts(&taken).contains("using student; the others are teacher"), "{}", texts(&taken));
     let teacher = builder(&both).part("teacher").open().unwrap().logits(&input(3)).unwrap().data;
     assert_ne!(teacher, plain);
     assert_eq!(builder(&both).part("nobody").open().unwrap_err().code(), "model.part");
@@ -134,7 +134,7 @@ fn what_lies_beside_is_left_out_and_what_may_take_part_is_not() {
     }
 }
 
-/// `head(features)` by plain sums, of which the layers are `(weight, bias)`, a norm, or ReLU.
+/// `head(features)` by plain sums; its layers are `(weight, bias)`, a norm, or ReLU.
 fn by_hand(file: &File, features: &[f32], layers: &[&str]) -> Vec<f32> {
     let of = |name: String| file.iter().find(|(known, ..)| *known == name).map(|(.., values)| values);
     let mut x: Vec<f64> = features.iter().map(|value| f64::from(*value)).collect();
@@ -229,7 +229,7 @@ fn what_stands_in_a_gap_can_be_stated_and_heads_left_out() {
 
 #[test]
 fn biases_beside_norms_and_in_their_place() {
-    // A norm with a mean of b computes what the same does behind a bias of -b with a mean of zero.
+    // A norm with a mean of b computes the same as one with a mean of zero after a bias of -b.
     let plain = logits(&network());
     let mut biased = network();
     let mean = biased.iter_mut().find(|(name, ..)| name == "bn1.running_mean").unwrap();
@@ -238,7 +238,7 @@ fn biases_beside_norms_and_in_their_place() {
     biased.push(("conv1.bias".into(), vec![16], bias));
     common::compare(&logits(&biased), &plain, 1e-5).unwrap();
 
-    // Folded as torch.fx folds: scales into the weights, and one bias.
+    // Folded as torch.fx does: scales into the weights, and one bias.
     let of = |file: &File, name: &str| file.iter().find(|(known, ..)| known == name).unwrap().2.clone();
     let mut folded: File = Vec::new();
     for (name, shape, mut values) in network() {

@@ -1,4 +1,5 @@
-//! What no tensor shows: networks that differ in nothing else, against PyTorch, told by a structure or by a configuration.
+//! Properties that tensors do not show: compares networks that differ only in them with PyTorch. A structure or a
+//! configuration states each property.
 
 mod common;
 
@@ -20,7 +21,7 @@ use residua::{
 };
 use serde::Deserialize;
 
-/// What tests/golden/make_structure.py writes.
+/// The file that tests/golden/make_structure.py writes.
 #[derive(Deserialize)]
 struct Golden {
     salt: String,
@@ -65,7 +66,7 @@ impl Golden {
 }
 
 impl Row {
-    /// What the option states, which is nothing for an empty text.
+    /// The structure that the option states; empty for an empty text.
     fn stated(&self) -> Structure {
         if self.structure.is_empty() { Structure::default() } else { self.structure.parse().unwrap() }
     }
@@ -121,7 +122,7 @@ fn a_configuration_states_the_same_as_the_option() {
     }
 }
 
-/// Each row but those whose networks compute the same is told apart from the usual one by its logits.
+/// Logits distinguish each row's network from the usual one, except where both compute the same.
 #[test]
 fn without_being_told_the_logits_are_others() {
     let golden = Golden::load();
@@ -163,7 +164,7 @@ fn the_option_wins_over_the_configuration_and_that_over_what_is_usual() {
     assert!(open("").iter().any(|row| row.1 == "silu" && row.2.as_deref() == Some("a/config.json")));
 }
 
-/// The key that is refused, and the place where it is stated.
+/// The key that the error names, and the place where it is stated.
 fn refused(checkpoint: &Checkpoint, asked: &Structure, configured: &Structure) -> (String, String) {
     match detect(checkpoint, asked, configured) {
         Err(Error::ConfigValue { field, place, .. }) => (field, place),
@@ -190,11 +191,11 @@ fn what_contradicts_the_tensors_is_an_error() {
     assert_eq!(refused(&usual, &none, &config(r#"{"global_pool": ""}"#)), ("global-pool".into(), place.clone()));
     let dilated = config(r#"{"model_args": {"output_stride": 8}}"#);
     assert_eq!(refused(&densenet, &none, &dilated), ("dilation".into(), place));
-    // What the option says in its place is all right.
+    // A valid option in its place is accepted.
     assert!(detect(&usual, &"global-pool=max".parse().unwrap(), &config(r#"{"global_pool": ""}"#)).is_ok());
-    // A configuration names all that its library knows.
+    // A configuration may name every function that its library knows.
     assert!(detect(&usual, &none, &config(r#"{"model_type": "resnet", "downsample_in_bottleneck": true}"#)).is_ok());
-    // Twice the features that the head reads, and half of them.
+    // Twice the features that the head reads, and half as many.
     let both: Structure = "global-pool=catavgmax".parse().unwrap();
     let other = golden.checkpoint(golden.row("global catavgmax"));
     for (checkpoint, stated) in [(&usual, &both), (&other, &none)] {
@@ -266,7 +267,7 @@ fn a_note_says_which_of_two_common_readings_was_taken() {
     assert!(Classifier::builder().device("cpu").open().unwrap().notes().is_empty(), "builtin");
 }
 
-/// timm's `num_features` are the channels of the last map, however many of what is pooled the head reads.
+/// timm's `num_features` is the number of channels of the last map, however many pooled features the head reads.
 #[test]
 fn a_concatenated_pooling_agrees_with_the_channels_that_its_configuration_names() {
     let golden = Golden::load();

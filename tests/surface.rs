@@ -1,4 +1,4 @@
-//! How much the library promises: the public items that its documentation shows. `tests/check` makes rustdoc's list of them:
+//! Counts the public items that the library's documentation shows. `tests/check` makes rustdoc's list of them:
 //!
 //! ```text
 //! RUSTC_BOOTSTRAP=1 cargo rustdoc --lib -- -Z unstable-options --document-hidden-items --output-format json
@@ -22,7 +22,7 @@ struct Reached<'a> {
 }
 
 impl<'a> Reached<'a> {
-    /// An item that is not hidden, its kind, and what rustdoc knows of that.
+    /// An item that is not hidden, its kind, and rustdoc's entry for it.
     fn item(&self, id: &Value) -> Option<(&'a Value, &'a str, &'a Value)> {
         let item = self.index.get(id.to_string())?;
         let (kind, inner) = item["inner"].as_object()?.iter().next()?;

@@ -1,4 +1,4 @@
-//! Kernels chosen by measurement: the choice follows what a table says, and says it in a file that is believed only where it fits.
+//! Kernels chosen by measurement: the choice follows a table, which is kept in a file and used only where it fits.
 
 #[path = "common/mod.rs"]
 mod common;
@@ -60,7 +60,7 @@ fn plan(network: &Network, caps: &Caps, images: usize, options: &Options) -> Pla
     Plan::new(network, Shape::new(images, 3, 32, 32), &[network.graph().output()], options, caps).unwrap()
 }
 
-/// The shaders of the convolutions, and how many of them were chosen by measurement.
+/// The shaders of the convolutions, and the number of convolutions chosen by measurement.
 fn convolutions(plan: &Plan) -> (Vec<&'static Shader>, usize) {
     let steps = || plan.steps.iter().filter(|step| step.key.shader.name.starts_with("conv2d"));
     let measured = steps().filter(|step| matches!(step.reason, Reason::Measured { .. })).count();
@@ -70,7 +70,7 @@ fn convolutions(plan: &Plan) -> (Vec<&'static Shader>, usize) {
 #[test]
 fn the_choice_follows_the_table_for_its_batches() {
     let network = network();
-    // With the lanes that the usual choice wants, on every device: the plans are not run.
+    // Give every device the lanes that the usual choice needs; the plans are not run.
     let caps = &Caps { subgroup: Some(8), ..device().caps().clone() };
     let options = with(vec![table(&network, caps, 8, PLAIN), table(&network, caps, 64, SMALL)]);
     let shaders = |images| convolutions(&plan(&network, caps, images, &options));
@@ -98,7 +98,7 @@ fn what_does_not_fit_the_kernels_is_not_believed() {
     let wgsl = good.split("\"wgsl\":\"").nth(1).unwrap().split('"').next().unwrap();
     let first = read(&good.replace(wgsl, "0123456789abcdef"));
     assert!(first.1 < read(&good).1, "kernels that have changed since");
-    // Names of kernels that are not there, or do not serve the convolution, mean nothing.
+    // Names of kernels that do not exist, or do not serve the convolution, are ignored.
     let foreign = good.replace("conv2d.registers", "conv2d.grouped").replace("conv2d.tiled", "conv2d.tilted");
     assert!(!read(&foreign).0.contains(&&grouped::SHADER));
     let others = good.replace("\"in_channels\":", "\"in_channels\":1").replace("\"in_features\":", "\"in_features\":1");
@@ -139,7 +139,7 @@ fn open(cache: &std::path::Path, tune: Tune) -> Classifier {
         .unwrap()
 }
 
-/// Measures what is missing, and tells how many convolutions that were.
+/// Measures what is missing, and returns the number of convolutions measured.
 fn measure(cache: &std::path::Path, anew: bool) -> (Classifier, usize) {
     let total = Arc::new(Mutex::new(0));
     let seen = total.clone();
@@ -154,7 +154,7 @@ fn what_was_measured_is_kept_in_a_file_and_used_from_then_on() {
     let folder = tempfile::tempdir().unwrap();
     let measured = |classifier: &Classifier| classifier.describe().unwrap().matches("measured with 1 image: ").count();
     let (classifier, total) = measure(folder.path(), false);
-    // Those of residual blocks are measured too, but one image is done in whole blocks.
+    // Convolutions of residual blocks are measured too, although one image is computed in whole blocks.
     assert!(total > 4 && measured(&classifier) > 4, "{total}: {}", classifier.describe().unwrap());
     let path = tune::path(folder.path(), classifier.device());
     let text = fs::read_to_string(&path).unwrap();
@@ -171,7 +171,7 @@ fn what_was_measured_is_kept_in_a_file_and_used_from_then_on() {
     assert_eq!(measure(folder.path(), false).1, 0, "nothing is missing");
     assert_eq!(fs::read_to_string(&path).unwrap(), text);
 
-    // One timing of a file that was edited is stale: it alone is measured again. A broken file is as none.
+    // If one timing of an edited file is stale, only that one is measured again. A broken file counts as missing.
     let wgsl = &table.timings().last().unwrap().wgsl;
     fs::write(&path, text.replacen(wgsl.as_str(), "0", 1)).unwrap();
     assert_eq!(measure(folder.path(), false).1, 1);

@@ -1,4 +1,4 @@
-"""Measures what the README says of the package's speed and memory; on a machine that does nothing else.
+"""Measures the README's figures of speed and memory. Run it on an otherwise idle machine.
 
 python benches/figures.py speed photos/ --command ../target/release/residua
 python benches/figures.py counting
@@ -34,12 +34,12 @@ np.save(sys.argv[3], np.stack(vectors))
 
 
 def spread(values: Sequence[float]) -> str:
-    """Tells the median of some values, with the smallest and the largest."""
+    """Returns the median of some values as text, with the smallest and the largest."""
     return f"{statistics.median(values):.3f} ({min(values):.3f} to {max(values):.3f})"
 
 
 def seconds(*command: str | os.PathLike[str]) -> float:
-    """Runs a program, and tells how long it took from its start to its end."""
+    """Runs a program, and returns the time from its start to its end."""
     began = time.perf_counter()
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     return time.perf_counter() - began
@@ -139,7 +139,7 @@ def counting(model: str, runs: int, rounds: int) -> None:
 
 
 def start(photo: Path, runs: int) -> None:
-    """Tells what the import and a first use take, each in a new process."""
+    """Measures the import and a first use, each in a new process."""
     imports, firsts = [], []
     for _ in range(runs):
         nothing = seconds(sys.executable, "-c", "pass")
@@ -151,7 +151,7 @@ def start(photo: Path, runs: int) -> None:
 
 
 def resident() -> float:
-    """Tells the memory of this process, in MiB."""
+    """Returns the memory of this process, in MiB."""
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 

@@ -42,16 +42,16 @@ enum Target {
 /// A classifier that is open.
 #[pyclass(frozen, module = "residua._residua")]
 pub(crate) struct Engine {
-    /// There until it is dropped.
+    /// `None` only while it is dropped.
     classifier: Option<Classifier>,
     batch: Batch,
     exif: bool,
     opened_by: u32,
-    /// Classifiers for batches of some sizes, those that were used last at the end: their buffers serve the next call too.
+    /// Classifiers for some batch sizes, most recently used last. They are kept so that the next call can use their buffers.
     kept: Mutex<Vec<(usize, Classifier)>>,
 }
 
-/// How many of them are kept, and how large the activations of a batch may be then, in bytes.
+/// Largest number of them, and largest activations of a batch for which one is kept, in bytes.
 const KEPT: usize = 3;
 const KEPT_BYTES: u64 = 128 << 20;
 
@@ -59,7 +59,7 @@ impl Engine {
     /// The classifier.
     ///
     /// # Errors
-    /// `gpu.forked` in a fork of the process that opened it, whose locks may be held by threads that are not there.
+    /// `gpu.forked` in a fork of the process that opened it: threads that the fork does not have may hold its locks.
     pub(crate) fn classifier(&self, py: Python<'_>) -> PyResult<Classifier> {
         let classifier = self.any_classifier();
         let device = classifier.device();
@@ -74,7 +74,7 @@ impl Engine {
         self.classifier.as_ref().expect("it is taken when it is dropped")
     }
 
-    /// The classifier for a call with `count` images, in batches of the size that is best for them.
+    /// The classifier for a call with `count` images, in batches of the best size.
     fn classifier_for(&self, py: Python<'_>, count: Option<usize>) -> PyResult<Classifier> {
         let classifier = self.classifier(py)?;
         Ok(py.detach(|| {
@@ -101,7 +101,7 @@ impl Engine {
         kept.last().map_or_else(|| classifier.clone(), |(_, classifier)| classifier.clone())
     }
 
-    /// Runs `work` with the classifier and the whole image that `image` stands for, upright.
+    /// Runs `work` with the classifier and the whole image, turned upright.
     fn with_image<T: Send + 'static>(
         &self,
         image: &Bound<'_, PyAny>,
@@ -152,7 +152,7 @@ impl Engine {
         Run::of_images(classifier, self.batch, self.exif, Task::Embed { normalize }, images, count)
     }
 
-    /// Starts to classify the images in a folder and the folders below.
+    /// Starts to classify the images in a folder and its subfolders.
     #[pyo3(signature = (folder, hidden, exclude, top_k, min_score))]
     fn classify_folder(
         &self,
@@ -167,7 +167,7 @@ impl Engine {
         Run::of_folder(self.classifier(py)?, self.batch, task, folder, choice(py, hidden, &exclude)?)
     }
 
-    /// Starts to embed the images in a folder and the folders below.
+    /// Starts to embed the images in a folder and its subfolders.
     #[pyo3(signature = (folder, hidden, exclude, normalize))]
     fn embed_folder(
         &self,
@@ -201,7 +201,7 @@ impl Engine {
         PyArray1::from_vec(py, logits.map_err(|error| raised(py, &error))?).reshape([n, classes])
     }
 
-    /// Where in an image the evidence for a class lies.
+    /// Shows where in an image the evidence for a class lies.
     #[pyo3(signature = (image, target))]
     fn explain(&self, image: &Bound<'_, PyAny>, target: Option<Target>) -> PyResult<Explanation> {
         let (explained, size) = self.with_image(image, move |classifier, image| {
@@ -237,7 +237,7 @@ impl Engine {
     fn verify<'py>(&self, py: Python<'py>, batch: usize, every: bool) -> PyResult<Bound<'py, PyDict>> {
         let classifier = self.classifier(py)?;
         let coverage = if every { Coverage::Every } else { Coverage::Chosen };
-        // Only a comparison of all kernels says what is to be remembered.
+        // Remember only what a comparison of all kernels finds.
         let remembered = cache_folder().filter(|_| every);
         let verification = on_thread(py, move || {
             let verification = classifier.verify(batch, coverage)?;
@@ -249,7 +249,7 @@ impl Engine {
         verified(py, &verification.map_err(|error| raised(py, &error))?)
     }
 
-    /// What is known of the model.
+    /// What is known about the model.
     fn model<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let model = self.any_classifier().model();
         let dict = PyDict::new(py);
@@ -271,20 +271,20 @@ impl Engine {
             _ => dict.set_item("resize", None::<usize>)?,
         }
         dict.set_item("filter", format!("{:?}", preprocess.filter).to_lowercase())?;
-        // The shortest decimal numbers that are these.
+        // The shortest decimal numbers with these f32 values.
         let decimal = |values: [f32; 3]| values.map(|value| value.to_string().parse().unwrap_or(f64::from(value)));
         dict.set_item("mean", decimal(preprocess.mean))?;
         dict.set_item("std", decimal(preprocess.std))?;
         Ok(dict)
     }
 
-    /// The names of the classes, in their order.
+    /// The names of the classes, in order.
     fn labels(&self) -> Vec<String> {
         let model = self.any_classifier().model();
         (0..model.classes).map(|class| model.labels.name(class)).collect()
     }
 
-    /// The device that is used.
+    /// The device in use.
     fn device<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         device(py, self.any_classifier().device())
     }
@@ -294,7 +294,7 @@ impl Engine {
         self.any_classifier().precision().to_string()
     }
 
-    /// What a user should be told.
+    /// Notes for the user.
     fn notes(&self, py: Python<'_>) -> PyResult<Vec<String>> {
         let classifier = self.classifier(py)?;
         Ok(py.detach(|| classifier.notes().iter().map(ToString::to_string).collect()))
@@ -316,8 +316,8 @@ impl Engine {
 impl Drop for Engine {
     fn drop(&mut self) {
         let classifier = self.classifier.take();
-        // Closing a device may wait for threads that log, which need the interpreter.
-        // Where the interpreter ends, the system takes back what is open.
+        // Detach: closing a device may wait for threads that log, which need the interpreter. If the interpreter is ending, leave
+        // it to the system to close what is open.
         let kept = mem::take(&mut self.kept);
         let _ = Python::try_attach(|py| py.detach(|| drop((classifier, kept))));
     }
@@ -343,7 +343,7 @@ fn logits(classifier: &Classifier, size: usize, input: &Tensor) -> Result<Vec<f3
     Ok(logits)
 }
 
-/// Images of a batch of normalised inputs, whose size the engine does not choose.
+/// Batch size for normalised inputs; the engine does not choose one.
 const LOGITS_AT_ONCE: usize = 16;
 
 /// Whether all numbers are finite.
@@ -354,7 +354,7 @@ fn check_finite(input: &Tensor) -> Result<()> {
     Err(Error::config_value("input", format!("{index:?}"), input.data[at].to_string(), "a finite number"))
 }
 
-/// Which files of a folder are taken.
+/// Chooses the files of a folder.
 fn choice(py: Python<'_>, hidden: bool, exclude: &[String]) -> PyResult<Choice> {
     let mut choice = Choice::default();
     choice.hidden = hidden;

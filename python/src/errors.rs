@@ -25,7 +25,7 @@ pub(crate) fn raised(py: Python<'_>, error: &Error) -> PyErr {
     exception(py, error, None, None).map_or_else(|failure| failure, PyErr::from_value)
 }
 
-/// An exception with a code of the package's own.
+/// An exception with one of the package's own codes.
 pub(crate) fn of_package(py: Python<'_>, code: &str, message: &str) -> PyErr {
     let made = py.import("residua._errors").and_then(|errors| errors.call_method1("from_code", (code, message)));
     made.map_or_else(|failure| failure, PyErr::from_value)

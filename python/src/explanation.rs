@@ -10,13 +10,13 @@ use crate::{
     wait::on_thread,
 };
 
-/// What `Classifier.explain` gives.
+/// The result of `Classifier.explain`.
 #[pyclass(frozen, module = "residua")]
 pub(crate) struct Explanation {
     explained: residua::Explanation,
     /// Columns and rows of the image, upright.
     size: (u32, u32),
-    /// How the image is decoded that it is laid over.
+    /// How to decode the image under the overlay.
     decode: DecodeOptions,
 }
 
@@ -94,8 +94,7 @@ impl Explanation {
         })?;
         let overlay = overlay.map_err(|error| raised(py, &error))?.map_err(|(width, height)| {
             let (columns, rows) = size;
-            let message =
-                format!("the image has {width}x{height} pixels, and the one that was explained {columns}x{rows}");
+            let message = format!("the image has {width}x{height} pixels, but the explained one had {columns}x{rows}");
             of_package(py, "input.shape", &message)
         })?;
         let (columns, rows) = size;

@@ -1,4 +1,4 @@
-//! What Python gives as an image: a path, the bytes of a file, or pixels.
+//! Images as Python gives them: a path, the bytes of a file, or pixels.
 
 use numpy::{PyArrayDyn, PyArrayMethods, PyUntypedArrayMethods};
 use pyo3::{
@@ -14,10 +14,10 @@ use residua::{
 
 use crate::errors::of_package;
 
-/// The image that `given` stands for, and about how many bytes of it are in memory. `exif` turns one of Pillow upright.
+/// The image that `given` stands for, and the approximate number of its bytes in memory. `exif` turns a Pillow image upright.
 ///
 /// # Errors
-/// An exception of the package for what cannot be an image.
+/// An exception of the package if it cannot be an image.
 pub(crate) fn source(given: &Bound<'_, PyAny>, exif: bool) -> PyResult<(ImageSource, usize)> {
     match plain(given) {
         Some(source) => source,
@@ -58,7 +58,7 @@ fn pixels(made: &Bound<'_, PyAny>) -> PyResult<(ImageSource, usize)> {
     };
     let array = array.try_readonly()?;
     let samples = array.as_slice()?;
-    // Alpha is dropped, as the library drops it.
+    // Drop alpha, as the library does.
     let samples: Vec<u8> = match channels {
         1 | 2 => samples.iter().step_by(channels).flat_map(|&grey| [grey; 3]).collect(),
         3 => samples.to_vec(),

@@ -1,7 +1,7 @@
 //! The extension module `residua._residua`: the library's public face for the Python package around it.
 //!
-//! The library runs with the interpreter detached, on threads of its own; all Python code runs on the thread that called. What Python
-//! gives as an image is made sense of in the package (`_inputs.py`); here are three kinds of it left: a path, bytes, and pixels.
+//! The library runs with the interpreter detached, on threads of its own; all Python code runs on the thread that called. The
+//! package's `_inputs.py` turns every kind of image into one of three: a path, bytes, or pixels.
 
 mod engine;
 mod errors;
@@ -22,7 +22,7 @@ mod _residua {
     #[pymodule_export]
     use crate::{engine::Engine, explanation::Explanation, run::Run};
 
-    /// The adapters in the order of their indices, a dictionary each.
+    /// The adapters in the order of their indices, as dictionaries.
     #[pyfunction]
     fn devices(py: Python<'_>) -> PyResult<Vec<Bound<'_, PyDict>>> {
         crate::logging::start(py)?;

@@ -4,8 +4,9 @@ use log::LevelFilter;
 use pyo3::{prelude::*, sync::PyOnceLock};
 use pyo3_log::{Caching, Logger};
 
-/// Hands the library's log over from now on; more calls do nothing. Levels are asked for at each message, which are few: debug and
-/// above of the library, warnings of the graphics layer, which tells of each of its calls below that.
+/// Starts to hand over the library's log; further calls do nothing. Passes on debug and above from the library, but only warnings
+/// from the graphics layer, which logs each of its calls below that. Asks Python for its level at each message, because there are
+/// few.
 pub(crate) fn start(py: Python<'_>) -> PyResult<()> {
     static STARTED: PyOnceLock<()> = PyOnceLock::new();
     STARTED
@@ -14,9 +15,9 @@ pub(crate) fn start(py: Python<'_>) -> PyResult<()> {
             for module in ["residua", "_residua"] {
                 logger = logger.filter_target(module.into(), LevelFilter::Debug);
             }
-            // Another extension cannot have set this module's logger.
+            // This cannot fail: no other extension sets this module's logger.
             let _ = logger.install();
-            // A decoder that panics gives an error; where it did is for those who look for it.
+            // A panic of a decoder becomes an error; log its place only for debugging.
             std::panic::set_hook(Box::new(|panicked| log::debug!(target: "residua", "{panicked}")));
             Ok(())
         })

@@ -1,5 +1,5 @@
-//! Many images through the engine of the command line: its threads decode and compute, the thread that called makes inputs out of
-//! Python's objects when they are wanted, and Python's objects out of the results.
+//! Runs many images through the engine of the command line. Its threads decode and compute. The calling thread converts Python's
+//! objects to inputs when the engine asks for them, and results to Python's objects.
 
 use std::{
     collections::HashMap,
@@ -35,38 +35,38 @@ use crate::{
     wait::{PATIENCE, ended, panicked},
 };
 
-/// What is made of each image.
+/// What to compute for each image.
 #[derive(Clone, Copy)]
 pub(crate) enum Task {
     Classify { top_k: usize, min_score: Option<f32> },
     Embed { normalize: bool },
 }
 
-/// What was made of an image.
+/// The result for an image.
 enum Answer {
     Classes(Vec<Class>),
     Vector(Vec<f32>),
 }
 
-/// By which the caller knows an image.
+/// Identifies an image to the caller.
 struct Key {
     index: usize,
     path: Option<PathBuf>,
 }
 
-/// An input as the engine takes it.
+/// An input for the engine.
 type Given = (Key, Result<ImageSource>);
 
-/// An image that is done.
+/// A finished image.
 struct Row {
     key: Key,
     result: Result<Answer>,
     flaw: Option<String>,
 }
 
-/// What the engine's threads tell the one that called.
+/// A message of the engine's threads to the calling thread.
 enum Event {
-    /// More inputs are wanted; none of them is the end.
+    /// The engine asks for more inputs; an empty answer ends the stream.
     More(SyncSender<Vec<Given>>),
     Rows(Vec<Row>),
     End {
@@ -75,14 +75,14 @@ enum Event {
     },
 }
 
-/// Nobody takes the results any more.
+/// The caller no longer takes results.
 struct Closed;
 
-/// Results that are ready before anybody takes them, in batches.
+/// Largest number of finished batches that wait for the caller.
 const READY: usize = 4;
 
-/// Inputs that are made at once: for this long, up to this many, and up to so many bytes. To get hold of the interpreter takes 5 ms
-/// where another thread computes in Python.
+/// Limits for converting inputs in one go: time, number, and bytes. Getting the interpreter takes 5 ms while another thread
+/// computes in Python.
 const MAKING: Duration = Duration::from_millis(20);
 const MOST: usize = 1024;
 const MOST_BYTES: usize = 32 << 20;
@@ -99,31 +99,31 @@ pub(crate) struct Run {
 /// Exceptions of images by their indices.
 type Failures = HashMap<usize, Py<PyAny>>;
 
-/// Takes a batch, and says whether it wants another one.
+/// Takes a batch, and returns whether it wants another.
 type Take<'a> = dyn FnMut(Python<'_>, Vec<Row>, &mut Failures) -> PyResult<bool> + Send + 'a;
 
-/// What computes, and how.
+/// The classifier, and how to run it.
 struct Engine {
     classifier: Classifier,
     batch: Batch,
     task: Task,
-    /// How many images there will be, where that is known.
+    /// Number of images, if known.
     count: Option<usize>,
 }
 
-/// One that is not at its end.
+/// A run that has not ended.
 struct Live {
     events: Receiver<Event>,
     thread: JoinHandle<()>,
     images: Option<Images>,
 }
 
-/// The images that Python gives.
+/// The images from Python.
 struct Images {
     iterator: Py<PyIterator>,
     exif: bool,
     given: usize,
-    /// What is wrong with those that are no images.
+    /// Exceptions for those that are not images.
     failures: Failures,
 }
 
@@ -153,7 +153,7 @@ impl Run {
         choice: Choice,
     ) -> PyResult<Self> {
         let (to_engine, found) = mpsc::sync_channel(1);
-        // It ends when nobody takes what it finds any more.
+        // The thread ends when nobody takes what it finds.
         thread::spawn(move || {
             let mut left_out: u64 = 0;
             let walked = choice.walk(&folder, &mut |found| match found {
@@ -165,7 +165,7 @@ impl Run {
                 }
             });
             if walked.is_ok() && left_out > 0 {
-                log::info!(target: "residua", "{left_out} files and folders in {} are left out", folder.display());
+                log::info!(target: "residua", "skipped {left_out} files and folders in {}", folder.display());
             }
         });
         let key = |(index, (path, source))| (Key { index, path: Some(path) }, source);
@@ -196,21 +196,21 @@ impl Run {
                     hand_over(rows(batch, |vector| Answer::Vector(if normalize { unit(vector) } else { vector })))
                 }),
             };
-            // Nobody waits any more after an interruption.
+            // After an interruption, nobody waits for this.
             let _ = to_caller.send(Event::End { halved_to: outcome.halved_to, ended: outcome.ended });
         });
         let live = Some(Live { events, thread, images });
         Run { live: Mutex::new(live), stop, features, started_by: process::id() }
     }
 
-    /// Calls `take` with the batches to come, of which it says whether it wants another one. Whether there are more after that.
+    /// Calls `take` with batch after batch, until it wants no more. Returns whether there are more.
     fn pump(&self, py: Python<'_>, take: &mut Take<'_>) -> PyResult<bool> {
         if process::id() != self.started_by {
-            return Err(of_package(py, "gpu.forked", "this was started in the process that this one is a fork of"));
+            return Err(of_package(py, "gpu.forked", "this was started in the process from which this one was forked"));
         }
-        // One that waited here would hold the interpreter meanwhile.
+        // Do not wait here: that would hold the interpreter.
         let Ok(mut place) = self.live.try_lock() else {
-            return Err(PyRuntimeError::new_err("another thread takes results of the same call"));
+            return Err(PyRuntimeError::new_err("another thread is taking results of the same call"));
         };
         let Some(live) = place.as_mut() else { return Ok(false) };
         match live.pump(py, take) {
@@ -274,7 +274,8 @@ impl Run {
         Ok((PyArray1::from_vec(py, all).reshape([count, features])?, errors.into_bound(py)))
     }
 
-    /// The next results: for each image its path, if it has one, and a list of classes, a vector or an exception. `None` at the end.
+    /// The next results: for each image, its path if it has one, and a list of classes, a vector or an exception. `None` at the
+    /// end.
     fn next<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyList>>> {
         let some = PyList::empty(py).unbind();
         let more = self.pump(py, &mut |py, batch, failures| {
@@ -289,12 +290,12 @@ impl Run {
         Ok((more || !some.is_empty()).then_some(some))
     }
 
-    /// Ends it early. A thread that waits for results gets none any more.
+    /// Ends the run early. A thread that waits for results gets no more.
     fn stop(&self) {
         self.stop.store(true, Ordering::Relaxed);
     }
 
-    /// Ends it early, and waits until the device is at rest.
+    /// Ends the run early, and waits until the device is idle.
     fn close(&self, py: Python<'_>) {
         self.stop();
         let live = self.live.try_lock().ok().and_then(|mut place| place.take());
@@ -313,7 +314,7 @@ impl Live {
         let mut none = HashMap::new();
         let mut checked = Instant::now();
         loop {
-            // A receiver belongs to one thread, and this one has it.
+            // A receiver belongs to one thread: this one.
             let events = &mut self.events;
             let event = py.detach(move || events.recv_timeout(PATIENCE));
             if checked.elapsed() >= PATIENCE {
@@ -323,7 +324,7 @@ impl Live {
             match event {
                 Ok(Event::More(reply)) => {
                     let more = self.images.as_mut().map_or_else(|| Ok(Vec::new()), |images| images.make(py))?;
-                    // A stopped stream takes no more.
+                    // A stopped stream takes no more inputs.
                     let _ = reply.send(more);
                 }
                 Ok(Event::Rows(rows)) => {
@@ -334,7 +335,7 @@ impl Live {
                 }
                 Ok(Event::End { halved_to, ended }) => {
                     if let Some(size) = halved_to {
-                        log::warn!(target: "residua", "the device's memory did not hold larger batches than {size} images");
+                        log::warn!(target: "residua", "the device's memory cannot hold batches of more than {size} images");
                     }
                     return match ended {
                         Ok(()) | Err(Early::Sink(Closed)) => Ok(false),
@@ -351,7 +352,7 @@ impl Live {
         }
     }
 
-    /// Lets the engine's threads go, and waits for them a while.
+    /// Releases the engine's threads, and waits for them a while.
     fn end(self, py: Python<'_>) {
         drop(self.events);
         ended(py, &self.thread);
@@ -359,7 +360,7 @@ impl Live {
 }
 
 impl Images {
-    /// The next inputs; none at the end. What is no image becomes one that fails.
+    /// The next inputs; empty at the end. Anything that is not an image becomes an input that fails.
     fn make(&mut self, py: Python<'_>) -> PyResult<Vec<Given>> {
         let (began, mut made, mut bytes) = (Instant::now(), Vec::new(), 0);
         while made.len() < MOST && bytes < MOST_BYTES && (made.is_empty() || began.elapsed() < MAKING) {
@@ -374,7 +375,7 @@ impl Images {
                 }
                 Err(error) if error.is_instance_of::<PyException>(py) => {
                     self.failures.insert(index, error.into_value(py).into_any());
-                    // The exception takes its place.
+                    // The exception replaces this error.
                     Err(Error::ImageNone)
                 }
                 Err(signal) => return Err(signal),
@@ -389,7 +390,7 @@ impl Images {
     }
 }
 
-/// Inputs that the thread that called makes when they are wanted.
+/// Inputs that the calling thread makes on demand.
 struct Wanted {
     to_caller: SyncSender<Event>,
     made: vec::IntoIter<Given>,
@@ -420,7 +421,7 @@ fn classes(prediction: &Prediction, top_k: usize, min_score: Option<f32>) -> Ans
     Answer::Classes(classes)
 }
 
-/// Logs what is damaged in an image.
+/// Logs damage in an image.
 fn tell(key: &Key, flaw: Option<String>) {
     if let Some(flaw) = flaw {
         let name = key.path.as_ref().map_or_else(|| format!("image {}", key.index), |path| path.display().to_string());
@@ -428,7 +429,7 @@ fn tell(key: &Key, flaw: Option<String>) {
     }
 }
 
-/// The index of an image, and Python's object for what was made of it or its exception.
+/// The index of an image, and the Python object of its result or exception.
 type Object<'py> = (usize, std::result::Result<Bound<'py, PyAny>, Bound<'py, PyAny>>);
 
 fn object<'py>(py: Python<'py>, row: Row, failures: &mut Failures) -> PyResult<Object<'py>> {

@@ -15,7 +15,7 @@ use residua::{
     stream::Batch,
 };
 
-/// The arguments of `Classifier(...)`, each of them there.
+/// The arguments of `Classifier(...)`; all of them are present.
 #[derive(FromPyObject)]
 #[pyo3(from_item_all)]
 pub(crate) struct Settings {
@@ -45,7 +45,7 @@ pub(crate) struct Settings {
     structure: Option<String>,
 }
 
-/// Class names: themselves, or the file with them.
+/// Class names, or a file with them.
 #[derive(FromPyObject)]
 enum Names {
     File(PathBuf),
@@ -53,12 +53,12 @@ enum Names {
 }
 
 impl Settings {
-    /// Images of a batch.
+    /// The batch size.
     pub(crate) fn batch(&self) -> Batch {
         self.batch.map_or(Batch::Auto, Batch::Of)
     }
 
-    /// What opens the classifier. The environment and files with names and faults are read here.
+    /// The builder of the classifier. Reads the environment, and files with class names and faults.
     pub(crate) fn builder(self) -> Result<Builder> {
         let mut builder = Classifier::builder()
             .model(&self.model)
@@ -119,10 +119,10 @@ impl Settings {
         hub.cache = self.cache_dir.clone().or(hub.cache);
         hub.watch = hub::Watch::new(|event| match event {
             hub::Event::Progress { model, file, done, size } if Some(*done) == *size => {
-                log::info!(target: "residua", "{model}: {file} is there, {done} bytes");
+                log::info!(target: "residua", "{model}: downloaded {file}, {done} bytes");
             }
             hub::Event::Waiting { lock } => {
-                log::warn!(target: "residua", "another process is fetching this; waiting for {}", lock.display());
+                log::warn!(target: "residua", "another process is downloading this; waiting for {}", lock.display());
             }
             hub::Event::Again { error, pause } => log::warn!(target: "residua", "{error}; trying again in {pause:?}"),
             _ => {}

@@ -1,4 +1,4 @@
-//! Work of the library on a thread of its own, while Python goes on: other threads run, and signals are seen.
+//! Runs the library on a thread of its own, while Python goes on: other threads run, and signals are handled.
 
 use std::{
     any::Any,
@@ -12,16 +12,16 @@ use residua::workers;
 
 use crate::errors::of_package;
 
-/// How often signals are looked for.
+/// Interval at which to check for signals.
 pub(crate) const PATIENCE: Duration = Duration::from_millis(50);
 
-/// How long work is waited for after Ctrl-C. A process should not end under a driver at work.
+/// How long to wait for work after Ctrl-C. A process should not end while a driver is working.
 const GRACE: Duration = Duration::from_secs(3);
 
-/// The outcome of `work`. After Ctrl-C it is waited for a while more, and then left to itself.
+/// The outcome of `work`. After Ctrl-C, waits for it a while longer, then abandons it.
 pub(crate) fn on_thread<T: Send + 'static>(py: Python<'_>, work: impl FnOnce() -> T + Send + 'static) -> PyResult<T> {
     let mut outcome = workers::start(work);
-    // A receiver belongs to one thread at a time, and this one has it.
+    // A receiver belongs to one thread at a time: this one.
     let mut wait = || {
         let waiting = &mut outcome;
         py.detach(move || waiting.recv_timeout(PATIENCE))
@@ -41,7 +41,7 @@ pub(crate) fn on_thread<T: Send + 'static>(py: Python<'_>, work: impl FnOnce() -
     }
 }
 
-/// Waits for the end of a thread for a while, or until the next signal.
+/// Waits for a while, or until the next signal, for the end of a thread.
 pub(crate) fn ended(py: Python<'_>, thread: &JoinHandle<()>) {
     let began = Instant::now();
     while !thread.is_finished() && began.elapsed() < GRACE && py.check_signals().is_ok() {
@@ -49,7 +49,7 @@ pub(crate) fn ended(py: Python<'_>, thread: &JoinHandle<()>) {
     }
 }
 
-/// What a thread that has no outcome died of.
+/// The panic that ended a thread without an outcome.
 pub(crate) fn panicked(py: Python<'_>, thread: JoinHandle<()>) -> PyErr {
     match py.detach(|| thread.join()) {
         Ok(()) => bug(py, "a thread ended early"),
@@ -63,5 +63,5 @@ fn bug(py: Python<'_>, words: &str) -> PyErr {
 
 fn words(payload: &(dyn Any + Send)) -> String {
     let text = payload.downcast_ref::<String>().map(String::as_str);
-    text.or_else(|| payload.downcast_ref::<&str>().copied()).unwrap_or("a panic without words").into()
+    text.or_else(|| payload.downcast_ref::<&str>().copied()).unwrap_or("a panic without a message").into()
 }

@@ -25,7 +25,7 @@ pub struct Profile {
     pub memory: Option<Footprint>,
     /// Limits of the device, as this crate's kernels reach them.
     pub limits: Limits,
-    /// Operations a second of multiply-adds in registers, measured; `None` where the device has no measure but kernels.
+    /// Measured operations per second of multiply-adds in registers; `None` if only kernels can measure the device.
     pub peak: Option<f64>,
 }
 

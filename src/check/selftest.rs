@@ -89,7 +89,7 @@ fn tested() -> Graph {
     graph
 }
 
-/// Compares many runs of `kernel` in precision `stored` with the plain kernel. `None` if all agree, else a sentence.
+/// Compares many runs of `kernel` in precision `stored` with the plain kernel. `None` if all agree, otherwise a sentence.
 ///
 /// # Errors
 /// Errors of the device (`gpu.*`), except that a refused kernel and missing results become a sentence.

@@ -1,11 +1,11 @@
-//! The files that state a model's configuration: `config.json` and those of its preprocessing.
+//! The files with a model's configuration: `config.json` and those of its preprocessing.
 
 use std::{fs, io, path::Path};
 
 use super::{claims::Claims, config::ModelConfig};
 use crate::{Error, Result};
 
-/// The texts of the files that state a model's configuration.
+/// The texts of the files with a model's configuration.
 #[doc(hidden)]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfigFiles {
@@ -13,19 +13,19 @@ pub struct ConfigFiles {
     pub place: String,
     /// Text of `config.json`.
     pub config: String,
-    /// Text of `processor_config.json` if it speaks of images, or else of `preprocessor_config.json`, if there is one.
+    /// Text of `processor_config.json` if it is about images, otherwise of `preprocessor_config.json`, if it exists.
     pub preprocessor: Option<String>,
 }
 
 impl ConfigFiles {
-    /// Reads the files in `folder`. Nothing if there is no `config.json`.
+    /// Reads the files in `folder`. `None` if there is no `config.json`.
     ///
     /// # Errors
-    /// [`Error::Io`] if a file is there and cannot be read.
+    /// [`Error::Io`] if a file exists but cannot be read.
     pub fn read(folder: &Path) -> Result<Option<Self>> {
         let path = folder.join("config.json");
         let Some(config) = read_if_there(&path)? else { return Ok(None) };
-        // As transformers does, which looks into the newer file first.
+        // transformers looks in the newer file first too.
         let newer =
             read_if_there(&folder.join("processor_config.json"))?.filter(|text| text.contains("\"image_processor\""));
         let preprocessor = match newer {
@@ -35,12 +35,12 @@ impl ConfigFiles {
         Ok(Some(ConfigFiles { place: path.display().to_string(), config, preprocessor }))
     }
 
-    /// What they say of the tensors. Nothing if `config.json` is not a model's configuration.
+    /// What they say about the tensors. `None` if `config.json` is not a model's configuration.
     pub fn claims(&self) -> Option<Claims> {
         Claims::of(&self.config)
     }
 
-    /// The configuration.
+    /// Parses the configuration.
     ///
     /// # Errors
     /// Those of [`ModelConfig::from_json`].

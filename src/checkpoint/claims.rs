@@ -1,11 +1,11 @@
-//! What a configuration says of the tensors that it belongs to.
+//! What a configuration says about its tensors.
 
 use serde_json::{Map, Value};
 
 use super::{config::MODEL_TYPES, json::parse};
 use crate::labels::forms;
 
-/// What a configuration says of the tensors that it belongs to: they can be compared with it.
+/// What a configuration says about its tensors, so that the two can be compared.
 #[doc(hidden)]
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Claims {
@@ -13,7 +13,7 @@ pub struct Claims {
     pub architecture: Option<String>,
     /// Kind of network in transformers (`model_type`).
     pub model_type: Option<String>,
-    /// Classes of the head (`num_classes`, `num_labels`, or as many as have names, if none between them has not), at least one.
+    /// Classes of the head, at least one: `num_classes`, `num_labels`, or the number of class names if no index is left out.
     pub classes: Option<usize>,
     /// Channels after the last stage (`num_features`).
     pub features: Option<usize>,
@@ -29,7 +29,7 @@ pub struct Claims {
     pub layer_type: Option<String>,
 }
 
-/// Fields by which a model's configuration is told from another program's file of that name.
+/// Fields that distinguish a model's configuration from another program's `config.json`.
 const MARKS: [&str; 14] = [
     "architecture",
     "architectures",
@@ -48,7 +48,7 @@ const MARKS: [&str; 14] = [
 ];
 
 impl Claims {
-    /// The claims in the text of a `config.json`. Nothing if it is not a model's configuration, but that of another program, say.
+    /// The claims in the text of a `config.json`. `None` if it is not a model's configuration, but another program's.
     pub fn of(config: &str) -> Option<Self> {
         match parse(config).ok()? {
             Value::Object(fields) if MARKS.iter().any(|mark| fields.contains_key(*mark)) => Some(Self::read(&fields)),

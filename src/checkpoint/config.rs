@@ -1,4 +1,4 @@
-//! The configuration that lies beside a checkpoint, in timm's or transformers' form.
+//! The configuration beside a checkpoint, in timm's or transformers' form.
 
 use std::collections::BTreeMap;
 
@@ -34,7 +34,7 @@ pub(crate) const SUPPORTED_TYPES: &str = "resnet, regnet, bit and timm_wrapper a
 pub struct ModelConfig {
     /// Name of the architecture in timm.
     pub architecture: Option<String>,
-    /// Class names by class index. A class that the file leaves out is named by its index.
+    /// Class names by class index. A class without a name in the file is named by its index.
     pub labels: Option<Vec<String>>,
     /// How the input is made.
     pub preprocess: Option<PreprocessConfig>,
@@ -42,11 +42,11 @@ pub struct ModelConfig {
     pub license: Option<String>,
     /// How logits become scores.
     pub problem_type: Option<ProblemType>,
-    /// What it says of the tensors.
+    /// What it says about the tensors.
     pub claims: Claims,
-    /// What no tensor shows of the network.
+    /// Properties of the network that its tensors do not show.
     pub structure: Structure,
-    /// The model that a head is for which lies in a file of its own.
+    /// For a file that holds only a head: the model that the head belongs to.
     #[doc(hidden)]
     pub backbone: Option<Backbone>,
 }
@@ -56,15 +56,15 @@ pub struct ModelConfig {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ProblemType {
-    /// The logits are the answer.
+    /// The logits are the result.
     Regression,
     /// Softmax.
     SingleLabelClassification,
-    /// Sigmoid, each class for itself.
+    /// Sigmoid of each class on its own.
     MultiLabelClassification,
 }
 
-/// Both libraries' `config.json`, as far as it is used.
+/// The fields of both libraries' `config.json` that are used.
 #[derive(Deserialize)]
 struct RawConfig {
     architecture: Option<String>,
@@ -90,8 +90,8 @@ struct RawConfig {
 }
 
 impl ModelConfig {
-    /// The configuration in timm's form that a checkpoint carries in its metadata under `config`. Nothing if there is
-    /// none, or text of another kind.
+    /// The configuration in timm's form in a checkpoint's metadata, under `config`. `None` if there is none, or if the text is
+    /// something else.
     ///
     /// # Errors
     /// Those of [`ModelConfig::from_json`].
@@ -101,11 +101,10 @@ impl ModelConfig {
         config.map(|config| Self::from_json("__metadata__.config", config, None)).transpose()
     }
 
-    /// Takes the text of `config.json` and of `preprocessor_config.json` or `processor_config.json`; `place` is used in
-    /// messages.
+    /// Parses the text of `config.json`, and of `preprocessor_config.json` or `processor_config.json`. Messages use `place`.
     ///
     /// # Errors
-    /// [`Error::ConfigValue`](crate::Error::ConfigValue) for text that is no such configuration and for a value out of its range.
+    /// [`Error::ConfigValue`](crate::Error::ConfigValue) if the text is not such a configuration, or if a value is out of range.
     pub fn from_json(place: &str, config: &str, preprocessor: Option<&str>) -> Result<Self> {
         let mut raw: RawConfig = json(place, config)?;
         let mut structure = raw.structure(place)?;
@@ -141,7 +140,7 @@ impl ModelConfig {
 }
 
 impl RawConfig {
-    /// Refuses what transformers can configure and the names and shapes of the tensors do not show.
+    /// Refuses settings of transformers that are not supported and that the tensors do not show.
     fn check_transformers(&self, place: &str) -> Result<()> {
         match self.model_type.as_deref() {
             None | Some("timm_wrapper") => {}
@@ -151,7 +150,7 @@ impl RawConfig {
         Ok(())
     }
 
-    /// What the configuration states of the network and no tensor shows.
+    /// Properties of the network that the configuration states and its tensors do not show.
     fn structure(&self, place: &str) -> Result<Structure> {
         let mut structure = Structure { stated_in: place.into(), ..Structure::default() };
         self.stated.state(place, &mut structure)?;

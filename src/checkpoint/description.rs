@@ -1,4 +1,5 @@
-//! The configuration that residua itself writes into a checkpoint's metadata: timm's form, and [`super::own`].
+//! The configuration that residua writes into a checkpoint's metadata: in timm's form, with [`super::own`] for what that form
+//! lacks.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +11,7 @@ use super::{
 };
 use crate::image::{Preprocess, Resize};
 
-/// What a checkpoint is to say of itself.
+/// Describes a checkpoint, to be written into its metadata.
 #[doc(hidden)]
 #[derive(Debug, Clone)]
 pub struct Description<'a> {
@@ -22,18 +23,18 @@ pub struct Description<'a> {
     pub problem_type: ProblemType,
     /// How the input is made.
     pub preprocess: &'a Preprocess,
-    /// What no tensor shows of the network, as a [`Structure`] parses it; nothing if that is empty.
+    /// Properties that tensors do not show, in the text form of [`Structure`]; left out if empty.
     pub structure: String,
     /// Licence of the weights.
     pub license: Option<&'a str>,
-    /// The model that the head is for, if the file is to hold the head alone.
+    /// For a file that holds only the head: the model that the head belongs to.
     pub backbone: Option<Backbone>,
-    /// How it was made, for people.
+    /// How the weights were made, for people.
     pub made: Value,
 }
 
 impl Description<'_> {
-    /// The metadata that says so.
+    /// The metadata for the file.
     pub fn metadata(&self) -> BTreeMap<String, String> {
         let Description { architecture, labels, problem_type, preprocess, structure, license, backbone, made } = self;
         let classes = labels.len();
@@ -45,12 +46,12 @@ impl Description<'_> {
             "pretrained_cfg": timm(preprocess, classes, *license),
             "residua": {"preprocess": OwnPreprocess::from(*preprocess), "structure": structure, "backbone": backbone, "made": made},
         });
-        // What transformers asks of every safetensors file.
+        // transformers refuses safetensors files without `format`.
         [("format", "pt".to_string()), (METADATA_KEY, config.to_string())].map(|(key, text)| (key.into(), text)).into()
     }
 }
 
-/// The preprocessing in timm's form, as near as that comes: its crop is a share of the shorter side.
+/// The preprocessing in timm's form, as close as it can be: there the crop is a share of the shorter side.
 fn timm(preprocess: &Preprocess, classes: usize, license: Option<&str>) -> Value {
     let Preprocess { height, width, resize, filter, mean, std, .. } = preprocess;
     let (mode, resized) = match resize {
@@ -64,7 +65,7 @@ fn timm(preprocess: &Preprocess, classes: usize, license: Option<&str>) -> Value
     })
 }
 
-/// The share of `resized` pixels that `side` is, of the fewest digits from which timm's `floor(side / share)` gives `resized` back.
+/// `side / resized`, with the fewest digits from which timm's `floor(side / share)` still gives `resized`.
 fn crop_share(side: usize, resized: usize) -> f64 {
     let exact = side as f64 / resized as f64;
     let rounded = (1..=9).map(|digits| (exact * 10_f64.powi(digits)).ceil() / 10_f64.powi(digits));

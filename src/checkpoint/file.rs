@@ -1,4 +1,4 @@
-//! A file of tensors on disk, read in two steps: the header, and once the network is known to be one of ours the rest.
+//! A file of tensors on disk, read in two steps: first the header and, once the network is recognised, the rest.
 
 use std::{
     fs::{self, File},
@@ -17,10 +17,10 @@ use super::{
 };
 use crate::{Error, Result};
 
-/// Bytes that are looked at before anything else is read.
+/// Number of bytes to look at before reading anything else.
 const HEAD: u64 = 512;
 
-/// An open file of which the header has been read.
+/// An open file whose header has been read.
 pub(super) enum OpenFile {
     Plain(Plain),
     #[cfg(feature = "pth")]
@@ -36,7 +36,7 @@ pub(super) struct Plain {
 }
 
 impl OpenFile {
-    /// Reads the header of the file at `path`, and no more.
+    /// Reads only the header of the file at `path`.
     ///
     /// # Errors
     /// [`Error::Io`], [`Error::ModelFormat`] for a file of another kind, and those of [`header::parse`].
@@ -70,7 +70,7 @@ impl OpenFile {
         Ok((OpenFile::Plain(Plain { path: path.into(), file, length, bytes }), header))
     }
 
-    /// Where it lies.
+    /// Path of the file.
     pub(super) fn path(&self) -> &Path {
         match self {
             OpenFile::Plain(file) => &file.path,
@@ -88,10 +88,10 @@ impl OpenFile {
         }
     }
 
-    /// The bytes that hold the tensors of its header, those at positions that are `wanted` at least.
+    /// Reads the bytes of the header's tensors, at least of those at `wanted` positions.
     ///
     /// # Errors
-    /// [`Error::Io`], also if there is no memory for them; [`Error::ModelTruncated`] if the file has become shorter.
+    /// [`Error::Io`], also if memory is short; [`Error::ModelTruncated`] if the file has become shorter.
     #[cfg_attr(not(feature = "pth"), expect(unused_variables, reason = "only pickles are read in parts"))]
     pub(super) fn read(self, header: &[TensorEntry], wanted: impl Fn(usize) -> bool) -> Result<MmapMut> {
         match self {
@@ -103,10 +103,10 @@ impl OpenFile {
 }
 
 impl Plain {
-    /// All bytes of the file.
+    /// Reads all bytes of the file.
     ///
     /// # Errors
-    /// [`Error::Io`], also if there is no memory for them; [`Error::ModelTruncated`] if the file has become shorter.
+    /// [`Error::Io`], also if memory is short; [`Error::ModelTruncated`] if the file has become shorter.
     fn read(mut self) -> Result<MmapMut> {
         let Plain { path, length, bytes: head, .. } = &self;
         let room = usize::try_from(*length).ok().and_then(|length| memory(length).ok());

@@ -1,5 +1,4 @@
-//! The header of a safetensors file: the `safetensors` crate parses and checks it, and here is checked what that crate
-//! lets through.
+//! The header of a safetensors file. The `safetensors` crate parses and checks it; this file checks what that crate lets through.
 //!
 //! Source: the format's specification, <https://huggingface.co/docs/safetensors>.
 
@@ -14,9 +13,9 @@ use serde::{
 use super::format::MAX_HEADER;
 use crate::{Error, Result};
 
-/// What the header says.
+/// The contents of a header.
 pub(super) struct Header {
-    /// In the order of the file.
+    /// Tensors in the order of the file.
     pub(super) tensors: Vec<TensorEntry>,
     pub(super) metadata: BTreeMap<String, String>,
 }
@@ -27,20 +26,21 @@ pub(super) struct TensorEntry {
     pub(super) name: String,
     pub(super) dtype: Dtype,
     pub(super) shape: Vec<usize>,
-    /// Which of a checkpoint's files it lies in.
+    /// Number of the checkpoint's file that it lies in.
     pub(super) file: usize,
-    /// Its place in the whole file.
+    /// Its bytes in the whole file.
     pub(super) bytes: Range<usize>,
 }
 
-/// Where the header of a file of `length` bytes ends, which begins with `bytes`: at least 8, if it has as many.
+/// Where the header ends, in a file of `length` bytes that begins with `bytes`. Give at least 8 of them, if the file has that
+/// many.
 ///
 /// # Errors
-/// [`Error::ModelTruncated`] if the file is shorter than the length field, [`Error::ModelHeader`] for a length that cannot be.
+/// [`Error::ModelTruncated`] if the file is shorter than the length field, [`Error::ModelHeader`] for an impossible length.
 pub(super) fn end(model: &str, bytes: &[u8], length: u64) -> Result<usize> {
     let malformed = |reason: String| Error::model_header(model, reason);
     let Some((announced, _)) = bytes.split_first_chunk::<8>() else {
-        let reason = format!("{length} bytes, and the length of the header alone takes 8");
+        let reason = format!("it has {length} bytes, but the length of the header alone takes 8");
         return Err(Error::ModelTruncated { model: model.into(), reason });
     };
     let announced = u64::from_le_bytes(*announced);
@@ -57,10 +57,10 @@ pub(super) fn end(model: &str, bytes: &[u8], length: u64) -> Result<usize> {
     Ok(8 + announced as usize)
 }
 
-/// Reads `head`, the length field and the header of a file in which `data` bytes follow them.
+/// Parses `head`, the length field and the header of a file, after which `data` more bytes follow.
 ///
 /// # Errors
-/// [`Error::ModelTruncated`] if those are fewer than its tensors take, [`Error::ModelHeader`] for everything else.
+/// [`Error::ModelTruncated`] if its tensors need more bytes than that, [`Error::ModelHeader`] for anything else.
 pub(super) fn parse(model: &str, head: &[u8], data: u64) -> Result<Header> {
     let truncated = |reason| Error::ModelTruncated { model: model.into(), reason };
     let malformed = |reason: String| Error::model_header(model, reason);
@@ -70,12 +70,12 @@ pub(super) fn parse(model: &str, head: &[u8], data: u64) -> Result<Header> {
     }
     let header = str::from_utf8(header).map_err(|e| malformed(format!("the header is not UTF-8: {e}")).because(e))?;
     if let Some(name) = first_duplicate(header).map_err(|e| malformed(e.to_string()).because(e))? {
-        return Err(malformed(format!("tensor {name} is there twice")));
+        return Err(malformed(format!("tensor {name} appears twice")));
     }
     let parsed: Metadata = serde_json::from_str(header).map_err(|e| malformed(e.to_string()).because(e))?;
     let announced = parsed.data_len() as u64;
     if data < announced {
-        return Err(truncated(format!("{announced} bytes of tensors announced, {data} found")));
+        return Err(truncated(format!("the header announces {announced} bytes of tensors, the file has {data}")));
     }
     if data > announced {
         return Err(malformed(format!("{} bytes follow the last tensor", data - announced)));
@@ -96,7 +96,7 @@ pub(super) fn parse(model: &str, head: &[u8], data: u64) -> Result<Header> {
     Ok(Header { tensors, metadata })
 }
 
-/// The first key that the outermost object holds twice: parsers keep the last one and say nothing.
+/// The first key that appears twice in the outermost object. Parsers silently keep the last one.
 fn first_duplicate(header: &str) -> serde_json::Result<Option<String>> {
     struct Keys(Option<String>);
     struct KeyVisitor;

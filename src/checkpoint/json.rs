@@ -6,17 +6,17 @@ use serde::{Deserialize, Deserializer, de::DeserializeOwned};
 
 use crate::{Error, Result};
 
-/// Numbers that Python's `json` writes and JSON does not have.
+/// Numbers that Python's `json` writes but JSON does not allow.
 const NO_NUMBERS: [&str; 3] = ["NaN", "-Infinity", "Infinity"];
 
-/// Parses `text`, which may begin with a byte-order mark. [`NO_NUMBERS`] count as strings: a field of numbers refuses them, and one
-/// that is not read may hold them.
+/// Parses `text`, which may begin with a byte-order mark. [`NO_NUMBERS`] count as strings, so a field of numbers refuses them,
+/// and an unused field may have them.
 pub(super) fn parse<T: DeserializeOwned>(text: &str) -> serde_json::Result<T> {
     let text = text.trim_start_matches('\u{feff}');
     serde_json::from_str(text).or_else(|error| serde_json::from_str(&quoted(text)).map_err(|_| error))
 }
 
-/// `text` with [`NO_NUMBERS`] in quotes, where they are not within strings.
+/// Puts quotes around [`NO_NUMBERS`] in `text`, except inside strings.
 fn quoted(mut text: &str) -> String {
     let mut quoted = String::with_capacity(text.len());
     while let Some(next) = text.chars().next() {
@@ -33,7 +33,7 @@ fn quoted(mut text: &str) -> String {
     quoted
 }
 
-/// Bytes of the string that `text` begins with, its quotes included.
+/// Number of bytes of the string at the start of `text`, quotes included.
 fn string(text: &str) -> usize {
     let mut escaped = false;
     let end = text.bytes().skip(1).position(|byte| {
@@ -44,10 +44,10 @@ fn string(text: &str) -> usize {
     end.map_or(text.len(), |end| end + 2)
 }
 
-/// A number, or several.
+/// Deserializes a number or a list of numbers.
 ///
 /// # Errors
-/// The deserializer's, for anything else.
+/// The deserializer's error, for anything else.
 pub(super) fn numbers<'de, D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Option<Vec<f64>>, D::Error> {
     #[derive(Deserialize)]
     #[serde(untagged)]
@@ -62,12 +62,12 @@ pub(super) fn numbers<'de, D: Deserializer<'de>>(deserializer: D) -> std::result
     }))
 }
 
-/// Parses `text`, which lies at `place`.
+/// Parses `text`; `place` names it in errors.
 pub(super) fn json<T: DeserializeOwned>(place: &str, text: &str) -> Result<T> {
     parse(text).map_err(|e| invalid(place, "JSON", "unreadable", &e).because(e))
 }
 
-/// A value that is out of its range.
+/// The error for a value out of range.
 pub(super) fn invalid(place: &str, field: &str, value: impl fmt::Display, expected: impl fmt::Display) -> Error {
     Error::config_value(place, field, value.to_string(), expected.to_string())
 }

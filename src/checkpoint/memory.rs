@@ -4,7 +4,7 @@ use std::io;
 
 use memmap2::MmapMut;
 
-/// Zeroed memory, in huge pages where the system has them: with small ones, getting the memory takes longer than reading the file.
+/// Zeroed memory, in huge pages if the system has them. With small pages, getting the memory takes longer than reading the file.
 pub(super) fn memory(bytes: usize) -> io::Result<MmapMut> {
     let memory = MmapMut::map_anon(bytes)?;
     #[cfg(target_os = "linux")]

@@ -1,8 +1,7 @@
-//! Checkpoints: names to tensors, and the configuration that lies beside them.
+//! Checkpoints: tensors by name, and the configuration beside them.
 //!
-//! A [`Checkpoint`] is a safetensors file in memory, or several. Whatever library wrote it, its tensors answer to the names that
-//! torchvision gives them, and their values come out as `f32`. It knows nothing of graphs: what it is asked for is a
-//! name and a shape.
+//! A [`Checkpoint`] is one or several files of tensors in memory. Whatever library wrote them, its tensors are found under
+//! torchvision's names, and their values are `f32`. It knows nothing about graphs: callers ask for a name and a shape.
 
 mod beside;
 mod claims;
@@ -81,13 +80,13 @@ impl Deref for Bytes {
 /// The files that an index such as `model.safetensors.index.json` names, each once; `place` is the index in messages.
 ///
 /// # Errors
-/// [`Error::ModelHeader`] for text that is no such index, [`Error::ConfigPath`] if it names anything but files beside it.
+/// [`Error::ModelHeader`] if the text is not such an index, [`Error::ConfigPath`] if it names anything but files beside it.
 #[doc(hidden)]
 pub fn shard_files(place: &str, index: &str) -> Result<Vec<String>> {
     Ok(Shards::parse(place, index)?.files().into_iter().map(Into::into).collect())
 }
 
-/// A safetensors file in memory, or several that make one checkpoint. Clones share the bytes.
+/// One or several files of tensors in memory that make up a checkpoint. Clones share the bytes.
 #[derive(Clone)]
 pub struct Checkpoint {
     files: Arc<Vec<Arc<Bytes>>>,
@@ -97,14 +96,14 @@ pub struct Checkpoint {
     rewrites: Arc<BTreeMap<String, Rewrite>>,
 }
 
-/// What the headers say, in torchvision's spelling.
+/// The contents of the headers, with torchvision's names.
 #[derive(Clone)]
 struct Directory {
     name: String,
     tensors: Vec<TensorEntry>,
     entries: BTreeMap<String, Entry>,
     shapes: BTreeMap<String, Vec<usize>>,
-    /// Positions of the network's tensors that only count, such as the batches of the training.
+    /// Positions of the network's counters, such as the number of training batches.
     counters: Vec<usize>,
     metadata: BTreeMap<String, String>,
     reading: Reading,
@@ -115,18 +114,18 @@ struct Directory {
 struct Entry {
     /// Its position among the tensors of the files.
     position: usize,
-    /// The largest magnitude of its values, once they were looked at.
+    /// The largest magnitude of its values, once they have been checked.
     largest: OnceLock<f32>,
 }
 
-/// The headers of a checkpoint's files, which are open: what its tensors are called and how large they are.
+/// The headers of a checkpoint's open files: the names and sizes of its tensors.
 pub(crate) struct Headers {
     files: Vec<OpenFile>,
     directory: Directory,
 }
 
 impl Headers {
-    /// Reads the headers, of all files that [`Checkpoint::open`] reads.
+    /// Reads the headers of all files that [`Checkpoint::open`] would read.
     ///
     /// # Errors
     /// Those of [`Checkpoint::open`].
@@ -177,7 +176,7 @@ impl Headers {
     /// As [`Checkpoint::part`].
     ///
     /// # Errors
-    /// Those of that.
+    /// Those of [`Checkpoint::part`].
     pub(crate) fn part(self, part: &str) -> Result<Self> {
         Ok(Headers { directory: self.directory.part(part)?, files: self.files })
     }
@@ -187,10 +186,10 @@ impl Headers {
         self.files.iter().any(OpenFile::is_pickled)
     }
 
-    /// Reads the tensors of the network, and all others where that is one step.
+    /// Reads the tensors of the network, and all others if they come in the same read.
     ///
     /// # Errors
-    /// [`Error::Io`], also if there is no memory for it; [`Error::ModelTruncated`] if a file has become shorter.
+    /// [`Error::Io`], also if memory is short; [`Error::ModelTruncated`] if a file has become shorter.
     pub(crate) fn read(self) -> Result<Checkpoint> {
         let wanted: HashSet<usize> = self.directory.kept().collect();
         self.read_those(|position| wanted.contains(&position))
@@ -198,7 +197,7 @@ impl Headers {
 }
 
 impl Headers {
-    /// As [`Headers::read`], of the tensors at positions that are `wanted` at least.
+    /// As [`Headers::read`], but reads at least the tensors at `wanted` positions.
     fn read_those(self, wanted: impl Fn(usize) -> bool) -> Result<Checkpoint> {
         let Headers { files, directory } = self;
         let mut first = 0;
@@ -216,24 +215,23 @@ impl Headers {
 }
 
 impl Checkpoint {
-    /// Reads the file at `path`, whose text becomes the checkpoint's name: safetensors, or with the feature `pth` what `torch.save`
-    /// writes, of which no code is run. A path that ends in `.index.json` stands for all files
-    /// that it names beside it.
+    /// Reads the file at `path`, and takes the path as the checkpoint's name. The file is safetensors or, with the feature `pth`,
+    /// one that `torch.save` wrote; none of its code is run. A path that ends in `.index.json` stands for all the files that it
+    /// lists.
     ///
     /// # Errors
-    /// [`Error::Io`], those of [`Checkpoint::from_bytes`], and [`Error::ConfigPath`] if an index names a file elsewhere. A file of
-    /// another kind is recognised by its first bytes and not read any further.
+    /// [`Error::Io`], those of [`Checkpoint::from_bytes`], and [`Error::ConfigPath`] if an index names a file in another folder.
+    /// A file of another format is recognised by its first bytes and not read further.
     pub fn open(path: &Path) -> Result<Self> {
         Headers::open(path)?.read_those(|_| true)
     }
 
-    /// Takes the bytes of a safetensors file; `name` is used in messages.
+    /// Takes the bytes of a safetensors file. Messages use `name`.
     ///
     /// # Errors
-    /// * [`Error::ModelFormat`] when the bytes are of another known kind,
-    /// * [`Error::ModelTruncated`] when there are fewer than 8 or when the tensor data end early,
-    /// * [`Error::ModelHeader`] for anything else that is wrong with the container, a tensor that is named twice and
-    ///   two names that mean the same tensor.
+    /// * [`Error::ModelFormat`] if the bytes have another known format,
+    /// * [`Error::ModelTruncated`] if there are fewer than 8, or if the tensor data end early,
+    /// * [`Error::ModelHeader`] for any other damage, a tensor that appears twice, and two names for the same tensor.
     pub fn from_bytes(name: &str, bytes: impl Into<Cow<'static, [u8]>>) -> Result<Self> {
         let bytes = Bytes::Given(bytes.into());
         format::refuse_foreign(name, &bytes)?;
@@ -247,10 +245,10 @@ impl Checkpoint {
         Checkpoint { files: Arc::new(files), directory: Arc::new(directory), nonfinite: false, rewrites }
     }
 
-    /// The same checkpoint, of which only the network `part` is looked at: see [`Builder::part`](crate::Builder::part).
+    /// The same checkpoint, but only its network `part`; see [`Builder::part`](crate::Builder::part).
     ///
     /// # Errors
-    /// [`Error::ModelPart`] if there is no such network, or several.
+    /// [`Error::ModelPart`] if there is no such network, or more than one.
     pub(crate) fn part(&self, part: &str) -> Result<Self> {
         let Directory { name, tensors, metadata, .. } = &*self.directory;
         let directory = Directory::read(name, tensors.clone(), metadata.clone(), Some(part))?;
@@ -262,7 +260,7 @@ impl Checkpoint {
         &self.directory.reading
     }
 
-    /// The same checkpoint, of which [`Checkpoint::tensor`] also gives values that are NaN or infinite.
+    /// The same checkpoint, but [`Checkpoint::tensor`] also returns values that are NaN or infinite.
     #[doc(hidden)]
     pub fn allow_nonfinite(mut self) -> Self {
         self.nonfinite = true;
@@ -280,18 +278,18 @@ impl Checkpoint {
         &self.directory.name
     }
 
-    /// Shape of every tensor, by its name in torchvision spelling. Counters of batches are left out.
+    /// Shape of every tensor, by its name in torchvision's spelling. Batch counters are left out.
     pub fn shapes(&self) -> &BTreeMap<String, Vec<usize>> {
         &self.directory.shapes
     }
 
-    /// The free text that the file carries beside its tensors (`__metadata__`).
+    /// The file's free text beside its tensors (`__metadata__`).
     #[doc(hidden)]
     pub fn metadata(&self) -> &BTreeMap<String, String> {
         &self.directory.metadata
     }
 
-    /// The tensors of the network as they are stored, its counters of batches among them, each with its name in torchvision spelling, if
+    /// The tensors of the network as they are stored, batch counters included, each with its name in torchvision's spelling, if
     /// it has one.
     #[doc(hidden)]
     pub fn stored(&self) -> impl Iterator<Item = (Option<&str>, Stored<'_>)> {
@@ -305,18 +303,18 @@ impl Checkpoint {
         named.chain(self.directory.counters.iter().map(move |position| (None, stored(*position))))
     }
 
-    /// The files that it was read from.
+    /// Paths of the files that it was read from.
     #[doc(hidden)]
     pub fn paths(&self) -> impl Iterator<Item = &Path> {
         let read = self.files.iter().filter_map(|file| match &**file {
             Bytes::Read { path, .. } => Some(path.as_path()),
             Bytes::Given(_) => None,
         });
-        // The head of a model in two files is given to the weights of the other file.
+        // A head file gives its name to the weights of its backbone, so both files count.
         read.chain([Path::new(self.name())])
     }
 
-    /// The 64-bit FNV-1a hash of the file's bytes, of several files one after the other.
+    /// The 64-bit FNV-1a hash of the file's bytes; of all files in order, if there are several.
     #[doc(hidden)]
     pub fn fingerprint(&self) -> u64 {
         let mut hasher = FnvHasher::default();
@@ -324,16 +322,16 @@ impl Checkpoint {
         hasher.finish()
     }
 
-    /// The values of the tensor `name` (torchvision spelling), row-major. F32 is borrowed where the bytes are aligned,
-    /// F16 and BF16 are widened exactly, F64 is rounded to the nearest f32. Trailing extents of one are no difference of shape: the
-    /// weight of a linear layer is that of a 1x1 convolution.
+    /// The values of the tensor `name` (torchvision's spelling), row-major. F32 is borrowed if the bytes are aligned, F16 and
+    /// BF16 are widened exactly, and F64 is rounded to the nearest f32. Shapes that differ only in trailing ones count as equal:
+    /// a linear layer's weight may be stored as a 1x1 convolution's.
     ///
     /// # Errors
-    /// * [`Error::MissingTensor`] when there is none of that name,
-    /// * [`Error::TensorShape`] when it has another shape,
-    /// * [`Error::TensorDtype`] when it is stored in another type,
-    /// * [`Error::TensorValue`] for a value that is not finite as f32 (unless [`Checkpoint::allow_nonfinite`]), or a running variance
-    ///   that batch normalisation cannot take the root of.
+    /// * [`Error::MissingTensor`] if there is no tensor of that name,
+    /// * [`Error::TensorShape`] if it has another shape,
+    /// * [`Error::TensorDtype`] if it is stored in a type that is not supported,
+    /// * [`Error::TensorValue`] if a value is not finite as f32 (unless [`Checkpoint::allow_nonfinite`]), or if a running
+    ///   variance is too negative for batch normalisation.
     pub fn tensor(&self, name: &str, shape: &[usize]) -> Result<Cow<'_, [f32]>> {
         let (entry, _) = self.checked(name, shape)?;
         let mut values = self.widened(entry).unwrap_or_default();
@@ -343,8 +341,8 @@ impl Checkpoint {
         Ok(values)
     }
 
-    /// The largest magnitude among the values of the tensor `name`, infinite or NaN if one of them is and may be. Each tensor is
-    /// looked through once, whatever calls follow.
+    /// The largest magnitude among the values of the tensor `name`; infinite or NaN if a value is, where that is allowed. Checks
+    /// each tensor only once, however often it is called.
     ///
     /// # Errors
     /// Those of [`Checkpoint::tensor`].
@@ -355,7 +353,7 @@ impl Checkpoint {
         Ok(self.checked(name, shape)?.1)
     }
 
-    /// The tensor `name`, if its shape, type and values are as they should be, with the largest magnitude of them.
+    /// The tensor `name`, if its shape, type and values are valid, with its largest magnitude.
     fn checked(&self, name: &str, shape: &[usize]) -> Result<(&Entry, f32)> {
         let directory = &*self.directory;
         let model = || directory.name.clone();
@@ -400,7 +398,7 @@ impl Checkpoint {
         Ok((entry, largest))
     }
 
-    /// The values of a tensor, if it has a weight type.
+    /// The values of a tensor; `None` if its type is not a weight type.
     fn widened(&self, entry: &Entry) -> Option<Cow<'_, [f32]>> {
         values::widen(self.bytes(entry), self.directory.tensors[entry.position].dtype)
     }
@@ -411,7 +409,7 @@ impl Checkpoint {
     }
 }
 
-/// The module of the tensor `name`: all but the last part.
+/// The module of the tensor `name`: all of it but the last part.
 fn module(name: &str) -> &str {
     name.rsplit_once('.').map_or("", |(module, _)| module)
 }
@@ -426,10 +424,10 @@ impl Directory {
         Self::read(name, tensors, metadata, None)
     }
 
-    /// The same of the network `part`.
+    /// The same, for the network `part`.
     ///
     /// # Errors
-    /// [`Error::ModelPart`] if there is no such network, or several.
+    /// [`Error::ModelPart`] if there is no such network, or more than one.
     fn part(self, part: &str) -> Result<Self> {
         Self::read(&self.name, self.tensors, self.metadata, Some(part))
     }
@@ -461,7 +459,7 @@ impl Directory {
     }
 }
 
-/// A shape less its trailing extents of one.
+/// `shape` without its trailing ones.
 fn without_ones(shape: &[usize]) -> &[usize] {
     &shape[..shape.len() - shape.iter().rev().take_while(|&&extent| extent == 1).count()]
 }

@@ -1,4 +1,4 @@
-//! A checkpoint with some other tensors.
+//! Replaces some tensors of a checkpoint.
 
 use std::{
     borrow::Cow,
@@ -8,8 +8,8 @@ use std::{
 use super::{Bytes, Checkpoint, Entry, Stored, header::TensorEntry};
 
 impl Checkpoint {
-    /// The network's tensors, with `tensors` added or put in their places; each comes with its name in torchvision spelling. The bytes of
-    /// the others are shared. Of the others only those stay for which `keeps` is true; counters of batches stay.
+    /// The network's tensors, with `tensors` added or replaced; each comes with its name in torchvision's spelling. Of the old
+    /// tensors, keeps those for which `keeps` is true, and batch counters. Shares the bytes of the tensors that stay.
     pub(crate) fn with_tensors(&self, tensors: Vec<(String, Stored<'static>)>, keeps: impl Fn(&str) -> bool) -> Self {
         let mut files = (*self.files).clone();
         let mut directory = (*self.directory).clone();
@@ -26,7 +26,7 @@ impl Checkpoint {
         Checkpoint { nonfinite: self.nonfinite, rewrites, ..Checkpoint::assemble(files, directory) }
     }
 
-    /// These tensors with those of `head` in their places, under its name and with its text.
+    /// These tensors with those of `head` added or replaced, under the name and with the metadata of `head`.
     pub(crate) fn under(&self, head: &Checkpoint) -> Self {
         let owned = |(name, tensor): (Option<&str>, Stored<'_>)| {
             let Stored { name: source, dtype, shape, bytes } = tensor;

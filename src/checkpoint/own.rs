@@ -1,4 +1,4 @@
-//! What timm's form of a configuration cannot say, under `residua`.
+//! What a configuration in timm's form cannot say; it is stored under the key `residua`.
 
 use serde::{Deserialize, Serialize};
 
@@ -19,7 +19,7 @@ pub(super) fn name_of(filter: Filter) -> &'static str {
     }
 }
 
-/// What is under `residua`, as far as it is used.
+/// The fields under `residua` that are used.
 #[derive(Deserialize)]
 pub(super) struct Own {
     preprocess: Option<OwnPreprocess>,
@@ -27,17 +27,17 @@ pub(super) struct Own {
     pub(super) backbone: Option<Backbone>,
 }
 
-/// The model that a head is for, where the file holds the head alone.
+/// For a file that holds only a head: the model that the head belongs to.
 #[doc(hidden)]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Backbone {
-    /// What it opens by: a file beside the head's, or what a command takes.
+    /// How to open it: a file beside the head's, or a name that commands take.
     pub model: String,
     /// [`Checkpoint::fingerprint`](super::Checkpoint::fingerprint) in hexadecimal digits.
     pub fingerprint: String,
 }
 
-/// All of [`Preprocess`].
+/// All fields of [`Preprocess`].
 #[derive(Serialize, Deserialize)]
 pub(super) struct OwnPreprocess {
     height: usize,
@@ -71,10 +71,10 @@ impl From<&Preprocess> for OwnPreprocess {
 }
 
 impl Own {
-    /// The preprocessing, if it is stated.
+    /// The preprocessing, if stated.
     ///
     /// # Errors
-    /// [`crate::Error::ConfigValue`] for a value that is out of its range.
+    /// [`crate::Error::ConfigValue`] for a value out of range.
     pub(super) fn preprocess(&self, place: &str) -> Result<Option<PreprocessConfig>> {
         let Some(OwnPreprocess { height, width, resize, filter, crop_rounding, mean, std }) = &self.preprocess else {
             return Ok(None);
@@ -102,7 +102,7 @@ impl Own {
         Ok(Some(config))
     }
 
-    /// Adds what is stated of the network.
+    /// Adds the stated properties of the network.
     ///
     /// # Errors
     /// Those of [`Structure`]'s parser.

@@ -1,4 +1,4 @@
-//! What a model's configuration says about the pixels that it wants, as plain data.
+//! The preprocessing that a model's configuration asks for, as plain data.
 
 use super::json::invalid;
 use crate::{
@@ -6,30 +6,29 @@ use crate::{
     image::{CropRounding, Filter, Preprocess, Resize},
 };
 
-/// Sides of an input that are accepted, in pixels.
+/// Accepted sides of an input, in pixels.
 const SIDES: std::ops::RangeInclusive<i64> = 32..=2048;
 
-/// Longest side that an image may be asked to be resized to before the crop.
+/// Longest side to which a configuration may resize an image before the crop.
 const MAX_RESIZE: f64 = 8192.0;
 
-/// How pixels become the network's input: resize, crop out of the centre, divide by 255, subtract `mean`, divide by
-/// `std`.
+/// How pixels become the network's input: resize, crop the centre, divide by 255, subtract `mean`, divide by `std`.
 #[doc(hidden)]
 #[derive(Debug, Clone, PartialEq)]
 pub struct PreprocessConfig {
-    /// The file that states it, or what else is known to.
+    /// The file that states it, or another source.
     pub stated_in: String,
-    /// The size that the network was trained at, which timm and transformers take unless told otherwise.
+    /// The training size, which timm and transformers use by default.
     pub framing: Framing,
-    /// The size that its authors evaluate it at, where that differs.
+    /// The size at which the authors evaluate the model, if it differs.
     pub test_framing: Option<Framing>,
     /// Resampling filter, antialiased.
     pub filter: Filter,
-    /// Where the crop lies when the margin is odd.
+    /// How the crop's offset is rounded if the margin is odd.
     pub rounding: CropRounding,
     /// Subtracted from red, green and blue in 0..1.
     pub mean: [f32; 3],
-    /// Divided by, after the mean.
+    /// Standard deviations by which the result is then divided.
     pub std: [f32; 3],
 }
 
@@ -46,7 +45,7 @@ pub struct Framing {
 }
 
 impl PreprocessConfig {
-    /// What it asks for, at the size of training or, with `test_size`, at that of evaluation where one is stated.
+    /// The preprocessing at the training size or, with `test_size`, at the evaluation size if one is stated.
     pub fn preprocess(&self, test_size: bool) -> Preprocess {
         let Framing { height, width, resize } = self.test_framing.filter(|_| test_size).unwrap_or(self.framing);
         let PreprocessConfig { filter, rounding, mean, std, .. } = *self;
@@ -54,7 +53,7 @@ impl PreprocessConfig {
     }
 }
 
-/// A side of the input in pixels.
+/// Checks a side of the input, in pixels.
 pub(super) fn side(place: &str, field: &str, value: i64) -> Result<usize> {
     if SIDES.contains(&value) {
         Ok(value as usize)
@@ -70,7 +69,12 @@ pub(super) fn resized(place: &str, field: &str, side: usize, crop_pct: f64) -> R
     }
     let resized = (side as f64 / crop_pct).floor();
     if resized > MAX_RESIZE {
-        return Err(invalid(place, field, crop_pct, format!("would resize to {resized} pixels, over {MAX_RESIZE}")));
+        return Err(invalid(
+            place,
+            field,
+            crop_pct,
+            format!("a value that resizes to at most {MAX_RESIZE} pixels, not to {resized}"),
+        ));
     }
     Ok(resized as usize)
 }

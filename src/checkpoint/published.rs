@@ -1,5 +1,4 @@
-//! Preprocessing of published weights, for a file that lies without its configuration under the name that its authors
-//! gave it.
+//! Preprocessing of published weights, for a file that has its original name but no configuration beside it.
 //!
 //! Sources: timm 1.0.31, in `weights/timm_recipes.csv`; torchvision 0.29.2, `models/resnet.py` and `models/regnet.py`.
 
@@ -9,11 +8,11 @@ use super::{
     transformers::{CLIP_MEAN, CLIP_STD, HALF},
 };
 
-/// How timm's weights were trained, and how its authors test them.
+/// How timm's weights were trained, and how timm's authors test them.
 const TIMM: &str = include_str!("../../weights/timm_recipes.csv");
 
-/// Files of torchvision whose photos are resized to 232 pixels in place of 256 (its `IMAGENET1K_V2`, and the only
-/// weights of the last).
+/// torchvision's files whose photos are resized to 232 pixels instead of 256: its `IMAGENET1K_V2` weights, and the only weights
+/// of the last network.
 const TORCHVISION_232: [&str; 8] = [
     "resnet50-11ad3fa6",
     "resnet101-cd907fc2",
@@ -55,7 +54,7 @@ const NORMS: [(&str, [f64; 3], [f64; 3]); 2] = [("half", HALF, HALF), ("clip", C
 /// How the names of files of weights end.
 const ENDINGS: [&str; 6] = [".safetensors", ".pth.tar", ".pth", ".pt", ".th", ".bin"];
 
-/// The preprocessing of the weights at `path`, if its file or one of its folders has the name of published weights of
+/// The preprocessing of the weights at `path`, if the file or one of its folders is named like published weights of
 /// `architecture`: `resnet50.a1_in1k.safetensors`, `models--timm--resnet50.a1_in1k`, `resnet50-11ad3fa6.pth`.
 #[doc(hidden)]
 pub fn published(path: &str, architecture: &str) -> Option<PreprocessConfig> {

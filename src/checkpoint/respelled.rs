@@ -1,15 +1,15 @@
-//! A network's tensors under the names that torchvision gives them.
+//! A network's tensors under torchvision's names.
 
 use std::collections::HashMap;
 
 use super::{Checkpoint, Stored, module};
 
-/// The counter of batches that torch's norms have.
+/// The batch counter of PyTorch's norms.
 const COUNTER: &str = "num_batches_tracked";
 
 impl Checkpoint {
-    /// The tensors as they are stored, under their names in torchvision spelling: those whose name `keeps` is true for, and the counters of
-    /// batches of the norms among them.
+    /// The tensors as they are stored, under torchvision's names: those for which `keeps` is true, and the batch counters of
+    /// their norms.
     #[doc(hidden)]
     pub fn respelled(&self, keeps: impl Fn(&str) -> bool) -> Vec<Stored<'_>> {
         let mut modules = HashMap::new();

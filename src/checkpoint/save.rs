@@ -9,17 +9,17 @@ use serde_json::{Map, Value, json};
 use super::{header, stored::Stored};
 use crate::{Error, Result, files::NewFile};
 
-/// Bytes that the header's length is a multiple of, so that values are aligned.
+/// The header's length is a multiple of this many bytes, so that values are aligned.
 const ALIGNMENT: usize = 8;
 
-/// Writes `tensors`, bit for bit, and the free text `metadata` to the file at `path`: whole or not at all.
+/// Writes `tensors`, bit for bit, and the free text `metadata` to the file at `path`. On an error, no partial file is left.
 ///
 /// # Errors
-/// [`Error::ModelHeader`] if two tensors share a name, or if one has more or fewer bytes than its shape takes; [`Error::Io`] if the file
+/// [`Error::ModelHeader`] if two tensors share a name, or if a tensor's bytes do not match its shape; [`Error::Io`] if the file
 /// cannot be written.
 #[doc(hidden)]
 pub fn save(path: &Path, tensors: &[Stored<'_>], metadata: &BTreeMap<String, String>) -> Result<()> {
-    // Wide types first: each value then lies at a multiple of its own size.
+    // Write wide types first, so that each value lies at a multiple of its own size.
     let mut tensors: Vec<&Stored<'_>> = tensors.iter().collect();
     tensors.sort_by_key(|tensor| (Reverse(tensor.dtype.bitsize()), &tensor.name));
     let head = head(path, &tensors, metadata)?;
@@ -29,7 +29,7 @@ pub fn save(path: &Path, tensors: &[Stored<'_>], metadata: &BTreeMap<String, Str
     file.commit()
 }
 
-/// The length field and the header, read back to see that they are right.
+/// Makes the length field and the header, and parses them again as a check.
 fn head(path: &Path, tensors: &[&Stored<'_>], metadata: &BTreeMap<String, String>) -> Result<Vec<u8>> {
     let model = path.display().to_string();
     let mut header = Map::new();
@@ -42,7 +42,7 @@ fn head(path: &Path, tensors: &[&Stored<'_>], metadata: &BTreeMap<String, String
         end += bytes.len();
         let tensor = json!({"dtype": dtype, "shape": shape, "data_offsets": [start, end]});
         if header.insert(name.clone(), tensor).is_some() {
-            return Err(Error::model_header(model, format!("tensor {name} is there twice")));
+            return Err(Error::model_header(model, format!("tensor {name} appears twice")));
         }
     }
     let mut text = Value::Object(header).to_string().into_bytes();

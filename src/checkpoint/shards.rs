@@ -14,13 +14,13 @@ use serde::Deserialize;
 use super::{format::MAX_HEADER, header::TensorEntry};
 use crate::{Error, Result};
 
-/// How the names of such files end.
+/// Ending of the names of index files.
 pub(super) const ENDING: &str = ".index.json";
 
-/// Most links that are followed, as Linux does.
+/// Largest number of links to follow, as in Linux.
 const MOST_LINKS: usize = 40;
 
-/// The file `name` beside `index`, or beside what that is a link to.
+/// The file `name` beside `index`, or beside the file that `index` links to.
 pub(super) fn beside(index: &Path, name: &str) -> PathBuf {
     let next = |step: &PathBuf| Some(step.with_file_name("").join(fs::read_link(step).ok()?));
     let steps = iter::successors(Some(index.to_path_buf()), next).take(MOST_LINKS);
@@ -28,7 +28,7 @@ pub(super) fn beside(index: &Path, name: &str) -> PathBuf {
     found.unwrap_or_else(|| index.with_file_name(name))
 }
 
-/// Which tensor lies in which file.
+/// Says which tensor lies in which file.
 pub(super) struct Shards {
     place: String,
     file_of: BTreeMap<String, String>,
@@ -51,10 +51,10 @@ impl Shards {
         Self::parse(&path.display().to_string(), &text)
     }
 
-    /// Takes the text of the file called `place`.
+    /// Parses the text of the file called `place`.
     ///
     /// # Errors
-    /// [`Error::ModelHeader`] for text that is no such file; [`Error::ConfigPath`] if it names anything but a file that lies beside it.
+    /// [`Error::ModelHeader`] if the text is not an index; [`Error::ConfigPath`] if it names anything but files beside it.
     pub(super) fn parse(place: &str, text: &str) -> Result<Self> {
         let malformed = |reason: String| Error::model_header(place, reason);
         let raw: Raw = serde_json::from_str(text).map_err(|error| malformed(error.to_string()).because(error))?;
@@ -75,19 +75,19 @@ impl Shards {
         files
     }
 
-    /// Whether `file` holds the tensors that the index says, and no others.
+    /// Checks that `file` has exactly the tensors that the index lists for it.
     ///
     /// # Errors
-    /// [`Error::ModelHeader`] with the first tensor that is elsewhere.
+    /// [`Error::ModelHeader`] with the first tensor that differs.
     pub(super) fn check(&self, file: &str, tensors: &[TensorEntry]) -> Result<()> {
         let wrong = |reason: String| Error::model_header(&*self.place, reason);
         if let Some(tensor) = tensors.iter().find(|tensor| self.file_of.get(&tensor.name).is_none_or(|of| of != file)) {
-            return Err(wrong(format!("{file} holds {}, which the index does not say", tensor.name)));
+            return Err(wrong(format!("{file} has the tensor {}, which the index does not list there", tensor.name)));
         }
         let announced = self.file_of.iter().filter(|(_, of)| *of == file).count();
         if announced != tensors.len() {
             return Err(wrong(format!(
-                "the index says that {file} holds {announced} tensors, it holds {}",
+                "the index lists {announced} tensors for {file}, the file has {}",
                 tensors.len()
             )));
         }
@@ -95,7 +95,7 @@ impl Shards {
     }
 }
 
-/// The name of a file and no path: nothing that leads out of the folder on any system.
+/// Whether `name` is a plain file name, which cannot lead out of the folder on any system.
 fn is_plain(name: &str) -> bool {
     let only_dots = name.trim_matches('.').is_empty();
     !only_dots && name.len() <= 255 && !name.contains(|c: char| matches!(c, '/' | '\\' | ':') || c.is_control())

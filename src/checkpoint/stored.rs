@@ -1,10 +1,10 @@
-//! A tensor as a file holds it.
+//! A tensor as it is stored in a file.
 
 use std::borrow::Cow;
 
 use safetensors::Dtype;
 
-/// A tensor as a file holds it: in its own spelling and type, its values as bytes.
+/// A tensor as it is stored in a file: with its own name and type, and its values as bytes.
 #[doc(hidden)]
 #[derive(Debug, Clone, PartialEq)]
 pub struct Stored<'a> {

@@ -1,8 +1,8 @@
 //! Synthetic checkpoints: every weight is a pure function of a salt, the tensor's name and the flat index.
 //!
-//! A test can so build a ResNet-152 in memory and compare its logits with those that PyTorch gave for the very same
-//! weights, without any download. The functions are those of `golden/synthetic.py`; a key is the FNV-1a hash of
-//! `salt:name`, and element `i` takes the top 24 bits of splitmix64 at position `i + 1`.
+//! A test can thus build a ResNet-152 in memory and compare its logits with PyTorch's for the same weights, without a download.
+//! `golden/synthetic.py` has the same functions. A key is the FNV-1a hash of `salt:name`, and element `i` takes the top 24 bits
+//! of splitmix64 at position `i + 1`.
 
 use std::{collections::BTreeMap, f64::consts::PI, hash::Hasher};
 
@@ -16,16 +16,16 @@ use crate::Result;
 #[doc(hidden)]
 #[derive(Debug, Clone, PartialEq)]
 pub struct Synthetic {
-    /// Sets families apart.
+    /// Distinguishes families.
     pub salt: String,
-    /// How the name of the last batch normalisation of a block ends, whose scale is damped (`bn2.weight`).
+    /// Ending of the name of a block's last batch normalisation, whose scale is damped (`bn2.weight`).
     pub damped: Option<String>,
     /// The factor that keeps the residual sum from growing with depth.
     pub damp: f64,
 }
 
 impl Synthetic {
-    /// The weights `name` of shape `shape`, row-major. Uniform in ±sqrt(6 / fan-in) for convolutions and linear
+    /// The weights `name` of shape `shape`, row-major. Values are uniform: within ±sqrt(6 / fan-in) for convolutions and linear
     /// layers, 0.75 to 1.25 for scales and variances, ±0.1 for biases and means.
     pub fn tensor(&self, name: &str, shape: &[usize]) -> Vec<f32> {
         let mut values = Vec::with_capacity(shape.iter().product());
@@ -33,8 +33,8 @@ impl Synthetic {
         values
     }
 
-    /// A checkpoint that holds the weights of all `tensors`, given by name and shape; the names may be of any
-    /// spelling that a file may have.
+    /// A checkpoint with the weights of all `tensors`, given by name and shape. The names may have any spelling that is accepted
+    /// in files.
     ///
     /// # Errors
     /// [`crate::Error::ModelHeader`] if two names mean the same tensor.
@@ -129,7 +129,7 @@ mod tests {
         }
     }
 
-    /// Computed by `golden/synthetic.py`'s formulas in Python.
+    /// The values come from the formulas of `golden/synthetic.py`, in Python.
     #[test]
     fn weights_have_the_bits_of_the_definition() {
         let cases: [(&str, &[usize], [u32; 4]); 7] = [

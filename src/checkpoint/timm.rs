@@ -15,13 +15,13 @@ use crate::{
     structure::{Activation, AntiAliasing, Dilation, GlobalPool, Structure, norm_eps, output_stride},
 };
 
-/// What timm takes where a file says nothing.
+/// timm's default if the file does not say.
 const DEFAULT_CROP_PCT: f64 = 0.875;
 const DEFAULT_SIZE: [i64; 3] = [3, 224, 224];
 const IMAGENET_MEAN: [f64; 3] = [0.485, 0.456, 0.406];
 const IMAGENET_STD: [f64; 3] = [0.229, 0.224, 0.225];
 
-/// `pretrained_cfg`, as far as it is used.
+/// The fields of `pretrained_cfg` that are used.
 #[derive(Deserialize, Default)]
 pub(super) struct PretrainedCfg {
     pub(super) input_size: Option<Vec<i64>>,
@@ -39,11 +39,11 @@ pub(super) struct PretrainedCfg {
     pub(super) label_descriptions: Option<Value>,
 }
 
-/// The fields of `pretrained_cfg` out of a `config.json` that has them at its top, as timm wrote it before 0.8. Nothing if it has
-/// none of them, or neither an architecture nor the size of the input: then it may be anything.
+/// The fields of `pretrained_cfg` from a `config.json` that has them at its top level, as timm wrote it before 0.8. `None` if it
+/// has none of them, or has neither an architecture nor an input size: then it may be anything.
 ///
 /// # Errors
-/// [`crate::Error::ConfigValue`] if one of them is of another type.
+/// [`crate::Error::ConfigValue`] if one of them has another type.
 pub(super) fn flat(place: &str, config: &str) -> Result<Option<PretrainedCfg>> {
     let fields: Value = json(place, config)?;
     let stated = |names: &[&str]| names.iter().any(|name| fields.get(name).is_some_and(|value| !value.is_null()));
@@ -55,7 +55,7 @@ pub(super) fn flat(place: &str, config: &str) -> Result<Option<PretrainedCfg>> {
     }
 }
 
-/// `model_args`, as far as they change what the tensors do not show. Older configurations state some of them at the top.
+/// The fields of `model_args` that change what the tensors do not show. Older configurations have some of them at the top level.
 #[derive(Deserialize)]
 pub(super) struct ModelArgs {
     global_pool: Option<String>,
@@ -69,7 +69,7 @@ pub(super) struct ModelArgs {
 }
 
 impl ModelArgs {
-    /// Adds to `structure` what is stated here, in place of what is there.
+    /// Adds the stated properties to `structure`, and replaces those that differ.
     ///
     /// # Errors
     /// [`crate::Error::ConfigValue`] for a value that is unknown or not supported.
@@ -87,7 +87,8 @@ impl ModelArgs {
         // Attention pools to a token of its own, which its tensors show.
         if let Some(pool) = self.global_pool.as_deref().filter(|pool| *pool != "token") {
             let known = if pool.is_empty() { Some(GlobalPool::None) } else { GlobalPool::parse(pool) };
-            let kinds = "avg, max, avgmax, catavgmax, catmaxavg, each with or without fast before it, and nothing are supported";
+            let kinds =
+                "avg, max, avgmax, catavgmax or catmaxavg, each with or without fast before it, or an empty text";
             structure.global_pool = Some(known.ok_or_else(|| invalid(place, "global_pool", pool, kinds))?);
         }
         if let Some(stride) = self.output_stride {
@@ -109,18 +110,18 @@ fn is_batch_norm(norm: &str) -> bool {
     ["batchnorm", "batchnorm2d", "frozenbatchnorm2d"].contains(&norm.to_lowercase().as_str())
 }
 
-/// The activation of a name in timm or transformers.
+/// The activation with a name from timm or transformers.
 ///
 /// # Errors
-/// [`crate::Error::ConfigValue`] for one that is unknown or not supported.
+/// [`crate::Error::ConfigValue`] if it is unknown or not supported.
 pub(super) fn activation(place: &str, field: &str, name: &str) -> Result<Activation> {
-    Activation::parse(name).ok_or_else(|| invalid(place, field, name, "such an activation is not supported"))
+    Activation::parse(name).ok_or_else(|| invalid(place, field, name, "this activation is not supported"))
 }
 
 /// The validated preprocessing.
 ///
 /// # Errors
-/// [`crate::Error::ConfigValue`] for the first value that is out of its range.
+/// [`crate::Error::ConfigValue`] for the first value out of range.
 pub(super) fn preprocess(place: &str, cfg: &PretrainedCfg) -> Result<PreprocessConfig> {
     let mode = cfg.crop_mode.as_deref().unwrap_or("center");
     let size = cfg.input_size.as_deref().unwrap_or(&DEFAULT_SIZE);
@@ -151,7 +152,7 @@ pub(super) fn preprocess(place: &str, cfg: &PretrainedCfg) -> Result<PreprocessC
 }
 
 fn framing(place: &str, mode: &str, size: (&str, &[i64]), crop_pct: (&str, f64)) -> Result<Framing> {
-    // The tensors show how many channels there are.
+    // Ignore the number of channels: the tensors show it.
     let [1..=i64::MAX, height, width] = *size.1 else {
         return Err(invalid(place, size.0, format!("{:?}", size.1), "[channels, height, width]"));
     };

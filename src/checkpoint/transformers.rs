@@ -1,4 +1,4 @@
-//! Preprocessing as transformers configures it (`preprocessor_config.json`, or `processor_config.json` with that inside).
+//! Preprocessing as transformers configures it (`preprocessor_config.json`, or the same inside `processor_config.json`).
 //!
 //! Source: transformers, `models/*/image_processing_*.py`, `models/auto/image_processing_auto.py`,
 //! `image_processing_backends.py`.
@@ -19,14 +19,14 @@ use crate::{
 /// Name of the file in messages.
 const PLACE: &str = "preprocessor_config.json";
 
-/// `ConvNextImageProcessor` crops below this side, and warps from it on.
+/// `ConvNextImageProcessor` crops if the side is smaller than this, and warps otherwise.
 const CROP_BELOW: i64 = 384;
 
-/// A class of transformers and what it takes where its file says nothing.
+/// A class of transformers with its defaults.
 struct Kind {
-    /// Its name, less `ImageProcessor` or `FeatureExtractor`.
+    /// Its name without `ImageProcessor` or `FeatureExtractor`.
     name: &'static str,
-    /// Whether a size that is one number stands for both sides, or for the shorter one.
+    /// Whether a size of one number stands for both sides; otherwise for the shorter one.
     square: bool,
     size: i64,
     /// Side of the crop, for those that crop.
@@ -40,7 +40,7 @@ pub(super) const HALF: [f64; 3] = [0.5; 3];
 pub(super) const CLIP_MEAN: [f64; 3] = [0.481_454_66, 0.457_827_5, 0.408_210_73];
 pub(super) const CLIP_STD: [f64; 3] = [0.268_629_54, 0.261_302_58, 0.275_777_11];
 
-/// The classes that photos of classifiers go through.
+/// The classes that prepare photos for classifiers.
 const KINDS: [Kind; 5] = [
     Kind { name: "ConvNext", square: false, size: 384, crop: None, resample: 3, mean: HALF, std: HALF },
     Kind { name: "ViT", square: true, size: 224, crop: None, resample: 2, mean: HALF, std: HALF },
@@ -49,10 +49,10 @@ const KINDS: [Kind; 5] = [
     Kind { name: "Bit", square: false, size: 224, crop: Some(224), resample: 3, mean: CLIP_MEAN, std: CLIP_STD },
 ];
 
-/// Classes that do something else with the same fields.
+/// Classes that use the same fields in another way.
 const OTHERS: [&str; 7] = ["EfficientNet", "Levit", "MobileViT", "Perceiver", "PoolFormer", "Siglip2", "TextNet"];
 
-/// `preprocessor_config.json`, as far as it is used.
+/// The fields of `preprocessor_config.json` that are used.
 #[derive(Deserialize)]
 struct RawProcessor {
     image_processor_type: Option<String>,
@@ -83,12 +83,11 @@ enum RawSize {
     Shortest { shortest_edge: i64, longest_edge: Option<i64> },
 }
 
-/// The validated preprocessing of the file's text. A `processor_config.json` holds the same under `image_processor`. Where the file
-/// names no class, it is the one that goes with `model_type`.
+/// The validated preprocessing from the file's text. A `processor_config.json` has the same under `image_processor`. If the file
+/// names no class, takes the one that belongs to `model_type`.
 ///
 /// # Errors
-/// [`crate::Error::ConfigValue`] for text that is no such file, for a value out of its range, and for a step that
-/// is not supported.
+/// [`crate::Error::ConfigValue`] if the text is not such a file, a value is out of range, or a step is not supported.
 pub(super) fn preprocess(text: &str, model_type: Option<&str>) -> Result<PreprocessConfig> {
     let value: Value = json(PLACE, text)?;
     let (place, value) = match value.get("image_processor") {
@@ -110,7 +109,7 @@ pub(super) fn preprocess(text: &str, model_type: Option<&str>) -> Result<Preproc
     Processor { place, kind: KINDS.iter().find(|kind| Some(kind.name) == name), raw }.read()
 }
 
-/// A file and the class that it is for, if that is known.
+/// A file and its class, if known.
 struct Processor {
     place: &'static str,
     kind: Option<&'static Kind>,
@@ -177,7 +176,12 @@ impl Processor {
                 return Ok(Framing { height, width, resize });
             }
             other => {
-                return Err(invalid(self.place, "size", format!("{other:?}"), "leaves the size of the input open"));
+                return Err(invalid(
+                    self.place,
+                    "size",
+                    format!("{other:?}"),
+                    "a size that determines the input's height and width",
+                ));
             }
         };
         let (height, width) = (self.side("size", height)?, self.side("size", width)?);
@@ -186,14 +190,14 @@ impl Processor {
         Ok(Framing { height, width, resize })
     }
 
-    /// What `ConvNextImageProcessor` does: a crop of its own, or none. `crops` adds the one of the other classes.
+    /// The framing of `ConvNextImageProcessor`: it crops in its own way, or not at all. `crops` adds the other classes' crop.
     fn convnext(&self, shorter: i64, crops: bool) -> Result<Framing> {
         let side = self.side("size", shorter)?;
         if crops && self.raw.crop_size.is_some() && self.crop()? != (side, side) {
             return Err(invalid(self.place, "do_center_crop", true, "only false is supported with this crop_size"));
         }
         let resize = if shorter < CROP_BELOW {
-            // The default of the class is 224 / 256.
+            // The class's default is 224 / 256.
             Resize::Shorter(preprocess_config::resized(
                 self.place,
                 "crop_pct",

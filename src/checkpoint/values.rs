@@ -1,14 +1,14 @@
-//! Stored bytes to f32 values.
+//! Converts stored bytes to f32 values.
 
 use std::borrow::Cow;
 
 use half::{bf16, f16};
 use safetensors::Dtype;
 
-/// The batch normalisations of all supported networks add this to the variance.
+/// Added to the variance by the batch normalisations of all supported networks.
 const BATCH_NORM_EPS: f32 = 1e-5;
 
-/// The values of a tensor, or nothing if `dtype` is not a weight type. F64 beyond the range of f32 becomes infinite.
+/// The values of a tensor; `None` if `dtype` is not a weight type. F64 beyond the range of f32 becomes infinite.
 pub(super) fn widen(bytes: &[u8], dtype: Dtype) -> Option<Cow<'_, [f32]>> {
     Some(match dtype {
         Dtype::F32 => match bytemuck::try_cast_slice(bytes) {
@@ -27,9 +27,10 @@ fn elements<const N: usize>(bytes: &[u8], value: impl Fn([u8; N]) -> f32) -> Cow
     Cow::Owned(chunks.iter().map(|chunk| value(*chunk)).collect())
 }
 
-/// The largest magnitude among the values of a tensor: infinite or NaN if one of them is, as f32. Nothing if `dtype` is not a weight type.
+/// The largest magnitude among the values of a tensor; infinite or NaN if a value is, as f32. `None` if `dtype` is not a weight
+/// type.
 pub(super) fn largest(bytes: &[u8], dtype: Dtype) -> Option<f32> {
-    // Without their sign, the bits of floats are ordered as their magnitudes are, infinity and NaN last.
+    // Without the sign bit, the bits of floats sort like their magnitudes, with infinity and NaN last.
     const MAGNITUDE: u32 = u32::MAX >> 1;
     Some(match dtype {
         Dtype::F32 => f32::from_bits(top(bytes, |b| u32::from_le_bytes(b) & MAGNITUDE)),
@@ -45,13 +46,13 @@ fn top<const N: usize, T: Ord + Default>(bytes: &[u8], magnitude: impl Fn([u8; N
     chunks.iter().fold(T::default(), |top, chunk| top.max(magnitude(*chunk)))
 }
 
-/// Index of the first value that is not finite, unless `nonfinite` allows that, or, in a variance, so negative that
-/// `variance + eps` has no inverse root.
+/// Index of the first bad value: one that is not finite, unless `nonfinite` allows it, or a `variance` so negative that `variance
+/// + eps` has no inverse root.
 pub(super) fn first_bad(values: &[f32], variance: bool, nonfinite: bool) -> Option<usize> {
     values.iter().position(|v| (!nonfinite && !v.is_finite()) || (variance && *v <= -BATCH_NORM_EPS))
 }
 
-/// Element `index` as text: as stored where narrowing lost it.
+/// Element `index` as text: the stored value, if narrowing to f32 lost it.
 pub(super) fn describe(bytes: &[u8], dtype: Dtype, index: usize, value: f32) -> String {
     let stored = bytes.as_chunks::<8>().0.get(index).map(|chunk| f64::from_le_bytes(*chunk));
     match stored {

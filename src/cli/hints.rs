@@ -13,25 +13,25 @@ pub(crate) fn of_error(error: &Error) -> String {
 pub(crate) fn of_note(note: &Note) -> String {
     let hint = match note {
         Note::KernelWrong { .. } => "; `residua verify` finds out more",
-        Note::StemPoolAssumed => "; --structure takes either",
+        Note::StemPoolAssumed => "; choose with --structure",
         _ => "",
     };
     format!("{note}{hint}")
 }
 
-/// What helps against errors of this code; MODEL stands for the name of a model of the hub.
+/// The option or command that helps against errors with this code; MODEL stands for the name of a model of the hub.
 fn hint(code: &str) -> Option<&'static str> {
     Some(match code {
-        "gpu.no_adapter" => "--device cpu does without one",
+        "gpu.no_adapter" => "--device cpu needs none",
         "gpu.unknown_device" => "see `residua devices`",
-        "model.part" => "--part NAME takes it",
+        "model.part" => "choose one with --part NAME",
         "model.unexpected_tensor" => {
-            "--part NAME takes a network under a prefix alone, --allow-extra leaves out what lies beside it"
+            "--part NAME takes only the network under a prefix, --allow-extra ignores tensors beside it"
         }
-        "hub.corrupt" => "`residua pull MODEL` with network mends it",
+        "hub.corrupt" => "`residua pull MODEL` repairs it when online",
         "hub.network" => "--offline uses what is in the cache",
-        "hub.not_cached" => "`residua pull MODEL` fetches it, without --offline and HF_HUB_OFFLINE",
-        "image.folder" => "give -r to classify what is in it",
+        "hub.not_cached" => "download it with `residua pull MODEL`, without --offline or HF_HUB_OFFLINE",
+        "image.folder" => "give -r to classify the images in it",
         _ => return None,
     })
 }

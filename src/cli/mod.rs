@@ -34,8 +34,8 @@ pub(crate) fn run(args: Args) -> ExitCode {
     let secret = "ureq_proto::util";
     let mut logger = env_logger::Builder::new();
     logger.filter_level(level).parse_default_env().filter_module(secret, log::LevelFilter::Debug).init();
-    // A decoder's panic is caught and reported as an error of its image; the default hook would print it as well. One that
-    // nobody catches is told below.
+    // A decoder's panic is caught and reported as an error of its image; the default hook would print it as well. A panic that
+    // nothing catches is reported below.
     let panicked = Arc::new(Mutex::new(String::new()));
     if !args.global.verbose {
         let panicked = Arc::clone(&panicked);

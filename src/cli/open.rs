@@ -1,4 +1,4 @@
-//! What the options that every command takes make: a model, and a photo.
+//! Opens a model and reads a photo, with the options that every command takes.
 
 use std::{env, fs, io, path::Path};
 
@@ -18,7 +18,7 @@ use super::{
 };
 
 impl Global {
-    /// Opens a model with these options, without the kernels that are known to be wrong, and tells what it has to tell.
+    /// Opens a model with these options, without kernels known to be wrong, and prints its notes.
     pub(crate) fn open(&self, model: &str) -> Result<Classifier, Error> {
         self.open_builder(self.builder()?.model(model))
     }
@@ -28,7 +28,7 @@ impl Global {
         let classifier = self.tell(builder.faults(faults::known()).open()?)?;
         tuning::offer(self, classifier.device());
         if (self.tune || self.retune) && classifier.device().index.is_none() {
-            self.note("nothing to measure: the shape of a layer alone says how it is computed here");
+            self.note("nothing to measure: on this device, the shape of a layer alone decides how it is computed");
         }
         Ok(classifier)
     }
@@ -94,7 +94,7 @@ impl Global {
         options
     }
 
-    /// Reads and decodes the image at `path`, or on stdin for `-`, and tells what is damaged.
+    /// Reads and decodes the image at `path`, or stdin for `-`, and reports damage.
     pub(crate) fn photo(&self, path: &Path) -> Result<Decoded, Error> {
         let options = self.decode_options();
         let decoded = if path.as_os_str() == "-" {

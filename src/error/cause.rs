@@ -1,17 +1,17 @@
-//! Making errors, and what brought them about.
+//! Constructors of errors, and their causes.
 
 use std::{error, fmt, io, ops::Deref, path::PathBuf, sync::Arc};
 
 use super::Error;
 
-/// The error of the system or of another library behind an [`Error`], which gives it as its [`source`](std::error::Error::source).
-/// Two of them are equal if their texts are.
+/// An error of the system or of another library that caused an [`Error`], which returns it as its
+/// [`source`](std::error::Error::source). Two causes are equal if their texts are.
 #[doc(hidden)]
 #[derive(Debug, Clone)]
 pub struct Cause(Arc<dyn error::Error + Send + Sync>);
 
 impl Cause {
-    /// The same error of the system once more.
+    /// A copy of an error of the system.
     pub(crate) fn io(error: &io::Error) -> Self {
         let again = error.raw_os_error().map(io::Error::from_raw_os_error);
         again.unwrap_or_else(|| io::Error::new(error.kind(), error.to_string())).into()
@@ -81,7 +81,7 @@ impl Error {
         Error::ImageUnsupported { reason: reason.into(), source: None }
     }
 
-    /// The same error with what brought it about, where it can tell.
+    /// The same error with its cause, if this kind of error has one.
     pub(crate) fn because(mut self, cause: impl Into<Cause>) -> Self {
         match &mut self {
             Error::ModelHeader { source, .. }
@@ -95,7 +95,7 @@ impl Error {
         self
     }
 
-    /// The kind of the operating system's error that brought it about, if one did.
+    /// The kind of the operating system's error that caused it, if one did.
     pub fn io_kind(&self) -> Option<io::ErrorKind> {
         let mut cause = error::Error::source(self);
         while let Some(error) = cause {

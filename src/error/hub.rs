@@ -1,14 +1,14 @@
-//! Why the hub does not give a model.
+//! Reasons why a model cannot be had from the hub.
 
 /// Kinds of [`Error::Hub`](crate::Error::Hub).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum HubFailure {
-    /// The model is not in the cache, and the network may not be used.
+    /// The model is not in the cache, and going online is not allowed.
     NotCached,
     /// The hub asks for a token, or refuses the one it got (401).
     Unauthorized,
-    /// The token, or none, gives no access (403, or a gated repository).
+    /// The token does not give access, or there is no token (403, or a gated repository).
     Forbidden,
     /// There is no such repository.
     NoRepository,
@@ -21,13 +21,13 @@ pub enum HubFailure {
         /// Seconds that the hub asks to wait.
         retry_after: Option<u64>,
     },
-    /// No connection, or one that breaks again and again.
+    /// No connection, or it breaks repeatedly.
     Network,
-    /// The answer is not a hub's: a web page, missing headers, wrong lengths.
+    /// The answer does not come from a hub: a web page, missing headers, wrong lengths.
     Response,
-    /// What was fetched does not have the hash that the hub told.
+    /// The downloaded file does not have the hash that the hub announced.
     Checksum,
-    /// What is in the cache is damaged.
+    /// A file in the cache is damaged.
     Corrupt,
     /// The cache cannot be read or written.
     Cache,

@@ -1,4 +1,4 @@
-//! Concatenation in place: its inputs are written where it has them, side by side along the channels.
+//! Concatenation in place: each input is written directly into its channels of the concatenation's buffer.
 
 use crate::{
     graph::{Graph, ValueId},
@@ -10,14 +10,15 @@ use crate::{
 pub(super) struct ConcatPlacement(Vec<Option<(ValueId, usize)>>);
 
 impl ConcatPlacement {
-    /// An input of a concatenation moves into its buffer if its channels fill whole `vectors` of so many channels there, if no other
-    /// concatenation has it, and if no other layer would then read and write one buffer: wgpu and Rust forbid it, and another
-    /// concatenation would take what lies elsewhere in its buffer for an input that is in place.
+    /// Decides which values move. An input of a concatenation moves into its buffer if three things hold. Its channels fill whole
+    /// vectors of `vectors` channels there. No other concatenation has it. No other layer would then read and write the same
+    /// buffer: wgpu and Rust forbid that, and another concatenation would mistake the other values in its buffer for inputs in
+    /// place.
     pub(super) fn new(graph: &Graph, layers: &[(usize, &Layer)], shapes: &[Shape], vectors: usize) -> Self {
         let mut concats = ConcatPlacement(vec![None; shapes.len()]);
         let layers = || layers.iter().map(|(_, layer)| *layer);
         let is_concat = |layer: &&Layer| layer.op == LayerOp::Concat;
-        // From the last one back, so that a concatenation has its own home before its inputs look for theirs.
+        // Go from the last to the first, so that each concatenation has its own place before its inputs get theirs.
         for layer in layers().rev().filter(is_concat) {
             let (root, _) = concats.of(layer.output);
             let mut channel = 0_usize;

@@ -10,14 +10,14 @@ pub struct Footprint {
     pub weights: u64,
     /// Buffers of activations.
     pub activations: u64,
-    /// Transfer buffers for input and results, twice: one set serves the next run while the device computes.
+    /// Transfer buffers for input and results. There are two sets: one serves the next run while the device computes.
     pub staging: u64,
-    /// The most bytes of activations alive at once, the least that any assignment of buffers needs.
+    /// Largest number of bytes of activations in use at once: no assignment of buffers can need less.
     pub live: u64,
 }
 
 impl Footprint {
-    /// The sum.
+    /// Total number of bytes.
     pub fn total(&self) -> u64 {
         self.weights + self.activations + self.staging
     }

@@ -1,7 +1,7 @@
-//! Which buffer each value lives in, and how much memory that comes to. Values that are alive at the same time never share one.
+//! Assigns a buffer to each value, and counts the memory. Values that are in use at the same time never share a buffer.
 //!
-//! wgpu tracks hazards per whole buffer and forbids reading and writing one buffer in a dispatch, and on the CPU a layer borrows whole
-//! buffers, so values get whole buffers out of a small rotating set, not slices of one arena.
+//! Values get whole buffers from a small rotating set, not slices of one arena: wgpu tracks hazards by buffer and forbids a
+//! dispatch to read and write the same one, and a layer on the CPU borrows whole buffers.
 
 use std::cmp::Reverse;
 
@@ -16,7 +16,7 @@ pub(super) struct Lifetime {
     pub(super) bytes: u64,
 }
 
-/// Buffers and who lives in them.
+/// Buffers, and the buffer of each value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Layout {
     /// Size of each buffer in bytes.
@@ -25,15 +25,16 @@ pub(super) struct Layout {
     pub(super) buffer_of: Vec<usize>,
 }
 
-/// The largest sum of the sizes of values that are alive at once.
+/// Largest total size of values that are in use at once.
 pub(super) fn live(values: &[Lifetime]) -> u64 {
     let alive = |step: usize| values.iter().filter(move |v| (v.first..=v.last).contains(&step)).map(|v| v.bytes).sum();
     values.iter().map(|value| alive(value.first)).max().unwrap_or(0)
 }
 
-/// Assigns buffers to values, the largest value first: each goes into a buffer whose values are all dead while it lives, or into a new
-/// one ("greedy by size" for shared objects in Pisarchyk and Lee, Efficient Memory Management for Deep Neural Net Inference, 2020).
-/// Of the buffers that are free it takes the smallest or the largest, whichever comes to less in the end.
+/// Assigns buffers to values, largest value first. Each value gets a buffer that no other value uses during its life, or a new
+/// one ("greedy by size" for shared objects in Pisarchyk and Lee, Efficient Memory Management for Deep Neural Net Inference,
+/// 2020). Tries taking the smallest free buffer each time, and the largest each time, and returns the layout that needs less
+/// memory.
 pub(super) fn assign(values: &[Lifetime]) -> Layout {
     let total = |layout: &Layout| layout.buffers.iter().sum::<u64>();
     let (smallest, largest) = (by_size(values, true), by_size(values, false));
@@ -47,7 +48,7 @@ fn by_size(values: &[Lifetime], smallest: bool) -> Layout {
     let mut buffer_of = vec![0; values.len()];
     for v in order {
         let apart = |o: &usize| values[*o].last < values[v].first || values[v].last < values[*o].first;
-        // Buffers come in falling sizes.
+        // Buffers are in order of falling size.
         let mut free = (0..buffers.len()).filter(|&b| buffers[b].iter().all(apart));
         let buffer = if smallest { free.next_back() } else { free.next() };
         let buffer = buffer.unwrap_or(buffers.len());

@@ -136,7 +136,7 @@ fn not_cached(repository: &Repository<'_>) -> Error {
         return id.failed(HubFailure::NoFile, format!("the repository has no {WEIGHTS}"));
     }
     let missing = commit.and_then(|commit| repository.missing(&commit).ok().flatten()).unwrap_or("the model");
-    let reason = format!("{missing} is not in the cache {}, and the network may not be used", cache.display());
+    let reason = format!("{missing} is not in the cache {}, and going online is not allowed", cache.display());
     id.failed(HubFailure::NotCached, reason)
 }
 

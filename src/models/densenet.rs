@@ -11,8 +11,8 @@ use crate::graph::{Conv2dParams, Graph, Op, PoolParams, ValueId};
 pub struct DenseNet {
     /// Channels of the image.
     pub inputs: usize,
-    /// Whether the stem is a 7x7 convolution, batch normalisation and ReLU, usually with stride 2 and 3x3 max pooling of
-    /// stride 2 (ImageNet); else it is a 3x3 convolution, usually alone (CIFAR).
+    /// Whether the stem is ImageNet's: a 7x7 convolution, batch normalisation and ReLU, usually with stride 2 and 3x3 max pooling
+    /// of stride 2. Otherwise it is CIFAR's: a 3x3 convolution, usually alone.
     pub pooled_stem: bool,
     /// Channels that the first two of three 3x3 convolutions yield which a pooled stem may have in place of the one.
     pub deep_stem: Option<[usize; 2]>,
@@ -20,26 +20,26 @@ pub struct DenseNet {
     pub stem_channels: usize,
     /// Channels that each dense layer adds (k).
     pub growth: usize,
-    /// Channels of the 1x1 convolution in front of each 3x3 one, if there are any (the "B" in DenseNet-BC).
+    /// Output channels of the 1x1 convolution before each 3x3 one, if there is one (the "B" in DenseNet-BC).
     pub bottleneck: Option<usize>,
-    /// Dense layers of each block.
+    /// Number of dense layers in each block.
     pub blocks: Vec<usize>,
-    /// Channels that each transition yields: one transition between two blocks.
+    /// Output channels of each transition; there is one between every two blocks.
     pub transitions: Vec<usize>,
-    /// Name of the last batch normalisation: `norm5` in torchvision, whatever the number of blocks.
+    /// Name of the last batch normalisation; `norm5` in torchvision, whatever the number of blocks.
     pub last_norm: String,
     /// The convolutions that have a bias.
     pub biases: Biases,
     /// The classifier, if there is one.
     pub head: Option<Head>,
-    /// What no tensor shows. It has no bottlenecks that stride, and no stages that can be dilated.
+    /// Properties that tensors do not show. DenseNets have no striding bottlenecks and no stages that can be dilated.
     pub properties: Properties,
 }
 
 /// The network as nodes.
 ///
-/// Every dense layer ends in a concatenation of the one before and its own output, so each concatenation extends the
-/// last: all values of a block are leading channels of its output.
+/// Every dense layer ends in a concatenation of its input and its own output, so each concatenation extends the last. All values
+/// of a block are thus the first channels of its output.
 pub(super) fn graph(net: &DenseNet) -> Graph {
     let mut builder = Builder { graph: Graph::new(net.inputs), net };
     let mut x = builder.stem();
@@ -118,7 +118,7 @@ impl Builder<'_> {
         x
     }
 
-    /// The norm after the convolution `conv`, unless it is folded into that, and the activation.
+    /// The norm after the convolution `conv`, unless it is folded into the convolution, and the activation.
     fn norm_relu_of(&mut self, conv: &str, norm: &str, relu: &str, channels: usize, x: ValueId) -> ValueId {
         match self.net.biases.of(conv) {
             Some(Bias::InPlaceOfNorm) => self.relu(relu, x),

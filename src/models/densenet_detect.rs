@@ -1,12 +1,12 @@
-//! A [`DenseNet`] read off the names and shapes of its tensors: a guess, as in `resnet_detect`, with which the caller
-//! compares all tensors afterwards.
+//! Reads a [`DenseNet`] from the names and shapes of its tensors. As in `resnet_detect`, this is a guess; the caller compares all
+//! tensors with it afterwards.
 
 use super::{
     Biases, DenseNet, Head, Properties, Shapes,
     majority::{MOST_CHANNELS, largest_index, most_frequent, outputs, rows, unsupported_stem},
 };
 
-/// Whether the names are of the DenseNet family at all.
+/// Whether the names belong to the DenseNet family.
 pub(super) fn resembles(shapes: &Shapes) -> bool {
     shapes.keys().any(|name| name.starts_with("features.denseblock1.denselayer1."))
 }
@@ -17,10 +17,10 @@ pub(super) fn resembles(shapes: &Shapes) -> bool {
 /// A sentence about the feature that is not supported.
 pub(super) fn read(shapes: &Shapes) -> Result<DenseNet, String> {
     let blocks = read_blocks(shapes)?;
-    // What a convolution yields is what the first layer of the next block takes.
+    // The output channels of a convolution are the input channels of the next block's first layer.
     let into = |conv: &str, block: usize| {
         let first = format!("features.denseblock{block}.denselayer1.norm1");
-        outputs(shapes, conv, &first).ok_or_else(|| format!("its {conv} yields no channels"))
+        outputs(shapes, conv, &first).ok_or_else(|| format!("its {conv} has no output channels"))
     };
     let names =
         |(b, layers): (usize, &usize)| (1..=*layers).map(move |l| format!("features.denseblock{b}.denselayer{l}"));
@@ -73,7 +73,7 @@ fn read_stem(shapes: &Shapes, deep: bool) -> Result<(bool, usize), String> {
     }
 }
 
-/// Dense layers of each block by the highest index.
+/// Number of dense layers in each block, from the highest index.
 fn read_blocks(shapes: &Shapes) -> Result<Vec<usize>, String> {
     let blocks = largest_index(shapes, "features.denseblock")?.unwrap_or(0);
     (1..=blocks)

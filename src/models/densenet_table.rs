@@ -3,7 +3,7 @@
 use super::{Biases, DenseNet, Head, Properties};
 use crate::structure::AntiAliasing;
 
-/// For ImageNet: table 1 of Huang et al. 2016. Name, channels of the stem, growth, dense layers of each block.
+/// For ImageNet: table 1 of Huang et al. 2016. Name, output channels of the stem, growth, dense layers in each block.
 const IMAGENET: [(&str, usize, usize, [usize; 4]); 4] = [
     ("densenet121", 64, 32, [6, 12, 24, 16]),
     ("densenet161", 96, 48, [6, 12, 36, 24]),
@@ -71,7 +71,7 @@ fn network(
     }
 }
 
-/// The name in the table, whatever the head, or a description.
+/// The name in the table of a network like this with any head, or else a description.
 pub(super) fn name(net: &DenseNet) -> String {
     let plain = |net: &DenseNet| DenseNet {
         inputs: 3,

@@ -1,36 +1,36 @@
-//! What many tensors say together: extents by majority, so that the odd one out is then named as misshapen.
+//! Finds extents by majority over many tensors, so that an odd one out is named as misshapen.
 
 use std::collections::BTreeMap;
 
 use super::Shapes;
 
-/// Most channels that are believed of a tensor which may hold nothing: their sums over all layers do not overflow.
+/// Largest plausible number of channels; a tensor without values may announce any. Sums over all layers do not overflow.
 pub(super) const MOST_CHANNELS: usize = usize::MAX >> 16;
 
-/// Channels that a convolution yields and its batch normalisation takes.
+/// Output channels of a convolution, which its batch normalisation shares.
 pub(super) fn outputs(shapes: &Shapes, conv: &str, norm: &str) -> Option<usize> {
     let norms = ["weight", "bias", "running_mean", "running_var"].map(|part| format!("{norm}.{part}"));
     most_frequent(rows(shapes, norms.into_iter().chain([format!("{conv}.weight")])))
 }
 
-/// First extents of those of the tensors that are there, if they are plausible.
+/// The plausible first extents among those tensors that exist.
 pub(super) fn rows(shapes: &Shapes, names: impl IntoIterator<Item = String>) -> impl Iterator<Item = usize> {
     names.into_iter().filter_map(|name| {
         shapes.get(&name)?.first().copied().filter(|channels| (1..=MOST_CHANNELS).contains(channels))
     })
 }
 
-/// The most frequent value, the largest of several.
+/// The most frequent value; of several, the largest.
 pub(super) fn most_frequent(values: impl Iterator<Item = usize>) -> Option<usize> {
     let mut counts = BTreeMap::new();
     values.for_each(|value| *counts.entry(value).or_insert(0) += 1);
     counts.into_iter().max_by_key(|(_, count)| *count).map(|(value, _)| value)
 }
 
-/// The largest number that follows `prefix` in the names, if any does.
+/// The largest number after `prefix` in the names, if there is any.
 ///
 /// # Errors
-/// A sentence, if it is larger than the number of such names: every numbered part has several tensors.
+/// A sentence, if the number exceeds the count of such names: every numbered part has several tensors.
 pub(super) fn largest_index(shapes: &Shapes, prefix: &str) -> Result<Option<usize>, String> {
     let (mut tensors, mut largest) = (0, None);
     for name in shapes.range(prefix.to_string()..).map_while(|(name, _)| name.strip_prefix(prefix)) {
@@ -38,12 +38,14 @@ pub(super) fn largest_index(shapes: &Shapes, prefix: &str) -> Result<Option<usiz
         tensors += 1;
     }
     match largest {
-        Some(largest) if largest > tensors => Err(format!("{prefix}{largest} with {tensors} such tensors")),
+        Some(largest) if largest > tensors => {
+            Err(format!("it has {prefix}{largest}, but only {tensors} tensors whose names begin with {prefix}"))
+        }
         largest => Ok(largest),
     }
 }
 
-/// A sentence about the first convolution.
+/// A sentence that says why the first convolution is not supported.
 pub(super) fn unsupported_stem(name: &str, shape: Option<&[usize]>) -> String {
     match shape {
         Some([_, _, _, _, _]) => {

@@ -1,4 +1,4 @@
-//! Whether what is said of a checkpoint, by a configuration and by names, agrees with its tensors.
+//! Checks whether configurations and file names agree with a checkpoint's tensors.
 
 use std::path::PathBuf;
 
@@ -10,18 +10,18 @@ use crate::{
     structure::{AntiAliasing, Structure},
 };
 
-/// A configuration, where it is from, and how sure it is that it belongs to the checkpoint.
+/// A configuration, where it was found, and whether it surely belongs to the checkpoint.
 pub(super) struct Stated {
-    /// Where it is written, for messages.
+    /// Where it was found, for messages.
     pub(super) place: String,
     pub(super) claims: Claims,
-    /// The configuration itself, or what is wrong with it: that does not matter if it is another network's.
+    /// The configuration itself, or what is wrong with it; the error is ignored if it belongs to another network.
     pub(super) config: Result<ModelConfig>,
-    /// Whether it can only be this checkpoint's. One that lies beside a file with a name of its own may be another's.
+    /// Whether it can only belong to this checkpoint. One beside a file with a name of its own may belong to another.
     pub(super) owned: bool,
 }
 
-/// A checkpoint, as its tensors have it.
+/// A checkpoint as its tensors describe it.
 pub(super) struct Subject<'a> {
     /// Its name in messages.
     pub(super) model: &'a str,
@@ -30,11 +30,11 @@ pub(super) struct Subject<'a> {
 }
 
 impl Subject<'_> {
-    /// The configuration, unless it is another network's: then a note says so. `own` is the network that the file's own name speaks of.
+    /// The configuration, or `None` and a note if it belongs to another network. `own` is the network in the file's own name.
     ///
     /// # Errors
-    /// [`Error::ConfigValue`] if it is another network's and can only be this one's, or has a value out of its range;
-    /// [`Error::UnknownArchitecture`] if it declares a network that is not supported and has these tensors too.
+    /// [`Error::ConfigValue`] if it contradicts the tensors and can only belong to this checkpoint, or if a value is out of
+    /// range; [`Error::UnknownArchitecture`] if it declares an unsupported network that has the same tensors.
     pub(super) fn settle(
         &self,
         stated: Stated,
@@ -61,10 +61,10 @@ impl Subject<'_> {
         if owned {
             return Err(Error::config_value(place, field, said, found));
         }
-        other(&format!("it is another network's, with {field} = {said}: {found}"))
+        other(&format!("it belongs to another network, with {field} = {said}: {found}"))
     }
 
-    /// The first claim that these tensors cannot have: its field, its value, and what the tensors say.
+    /// The first claim that contradicts the tensors: its field, its value, and what the tensors say.
     fn contradiction(&self, claims: &Claims) -> Option<(&'static str, String, String)> {
         let name = || self.architecture.name();
         if let Some(kind) =
@@ -78,7 +78,7 @@ impl Subject<'_> {
             return Some(("model_type", kind.clone(), format!("the tensors are those of {}", name())));
         }
         if let Some(declared) = &claims.architecture {
-            // The part before the first dot: the rest is the name of the weights.
+            // Take the part before the first dot; the rest names the weights.
             let plain = declared.split('.').next().unwrap_or(declared);
             if is_foreign(plain) || named(plain).is_some_and(|named| !named.may_be(self.architecture)) {
                 return Some(("architecture", declared.clone(), format!("the tensors are those of {}", name())));
@@ -112,7 +112,7 @@ impl Subject<'_> {
             .or_else(|| {
                 let conv =
                     claims.first_conv.as_ref().filter(|conv| !self.shapes.contains_key(&format!("{conv}.weight")))?;
-                Some(("first_conv", conv.clone(), format!("the tensors, those of {}, have none of that name", name())))
+                Some(("first_conv", conv.clone(), format!("the tensors of {} have none of that name", name())))
             })
     }
 
@@ -141,7 +141,7 @@ impl Subject<'_> {
                 Named::LookAlike(name, _) if confirmed => differs(name),
                 Named::LookAlike(name, feature) => {
                     let reason = format!(
-                        "its name says {name}: {feature} is not supported; if it is plain {}, give it another name",
+                        "its name says {name}, but {feature} is not supported; if it is a plain {}, rename the file",
                         self.architecture.name()
                     );
                     return Err(Error::UnknownArchitecture { model: self.model.into(), reason });

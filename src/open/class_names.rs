@@ -1,9 +1,9 @@
-//! Which names the classes of a model get.
+//! Chooses the names of a model's classes.
 
 use crate::{Labels, Note};
 
-/// The names of `classes` classes: those that are given, or else those that the configuration has, or else those of ImageNet for a
-/// thousand. A configuration that is for another number of classes, as it may have `stated`, names none.
+/// The names of `classes` classes: the given ones, otherwise those of the configuration, otherwise ImageNet's if there are a
+/// thousand. A configuration for another number of classes, which it may have `stated`, names none.
 pub(super) fn class_names(
     given: Option<&Labels>,
     configured: Option<Vec<String>>,

@@ -1,10 +1,10 @@
-//! A host that seems to have another number of cores.
+//! A host that reports another number of cores.
 
 use std::{num::NonZero, sync::Arc, time::Duration};
 
 use crate::executor::{Host, Task, Work};
 
-/// `host` with so many cores.
+/// `host`, but with `cores` cores.
 pub(super) fn limited(host: Arc<dyn Host>, cores: NonZero<usize>) -> Arc<dyn Host> {
     Arc::new(Limited { host, cores })
 }

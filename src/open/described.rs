@@ -1,4 +1,4 @@
-//! What is known of a model: how photos become its input, what its classes are called, how its scores are made.
+//! Describes a model: how photos become its input, what its classes are called, how its logits become scores.
 
 use super::{class_names::class_names, recognised::Recognised, settings::Settings};
 use crate::{
@@ -12,10 +12,10 @@ use crate::{
     tensor::Shape,
 };
 
-/// The architecture of a network that a caller put together.
+/// Name of the architecture of a network that the caller built.
 const OWN: &str = "own network";
 
-/// A network with all that is known of it.
+/// A network with everything that is known about it.
 pub(super) struct Described {
     pub(super) network: Network,
     pub(super) model: ModelInfo,
@@ -23,11 +23,11 @@ pub(super) struct Described {
 }
 
 impl Described {
-    /// Puts together what the model, its configuration and the settings say.
+    /// Combines what the model, its configuration and the settings say.
     ///
     /// # Errors
-    /// [`Error::ConfigValue`](crate::Error::ConfigValue) for a preprocessing that cannot be, `graph.shape` for an input that the
-    /// network does not take.
+    /// [`Error::ConfigValue`](crate::Error::ConfigValue) for an impossible preprocessing, `graph.shape` for an input that the
+    /// network cannot take.
     pub(super) fn of(recognised: Recognised, settings: &Settings) -> Result<Self> {
         let Recognised { identity, checkpoint, config, architecture, graph, mut notes } = recognised;
         let structure = properties(settings, &architecture, &config, &mut notes);
@@ -77,11 +77,11 @@ impl Described {
         Ok(Described { network: Network::new(graph, checkpoint), model, notes })
     }
 
-    /// A network of the caller's, with the checkpoint of the settings.
+    /// Describes the caller's network, with the checkpoint of the settings.
     ///
     /// # Errors
-    /// [`Error::ConfigValue`] if there is no checkpoint or the preprocessing cannot be, `model.*` for weights that are missing, of
-    /// another shape or not finite, `graph.shape` for an input that the network does not take.
+    /// [`Error::ConfigValue`] if there is no checkpoint or the preprocessing is impossible, `model.*` for weights that are
+    /// missing, of another shape or not finite, `graph.shape` for an input that the network cannot take.
     pub(super) fn own(graph: &Graph, settings: &Settings) -> Result<Self> {
         let (checkpoint, config) = settings
             .checkpoint
@@ -117,8 +117,8 @@ impl Described {
     }
 }
 
-/// The preprocessing of a network that reads one channel: what is stated of three holds for grey values if it is the same for all, and
-/// else their mean.
+/// Adapts the preprocessing to a network that reads one channel. Grey values get the mean and deviation stated for the three
+/// colours: their common value, or else their average.
 fn make_grey(preprocess: &mut Preprocess, settings: &Settings, stated: bool, notes: &mut Vec<Note>) {
     let one = |values: [f32; 3]| [(f64::from(values[0]) + f64::from(values[1]) + f64::from(values[2])) as f32 / 3.0; 3];
     let same = |values: [f32; 3]| values.iter().all(|value| *value == values[0]);
@@ -133,7 +133,7 @@ fn make_grey(preprocess: &mut Preprocess, settings: &Settings, stated: bool, not
     }
 }
 
-/// What the scores of the classes are.
+/// How logits become scores.
 fn scoring(problem: Option<ProblemType>, classes: usize) -> Scoring {
     match problem {
         Some(ProblemType::Regression) => Scoring::Logits,
@@ -143,7 +143,7 @@ fn scoring(problem: Option<ProblemType>, classes: usize) -> Scoring {
     }
 }
 
-/// What no tensor shows, each with the place where it is stated.
+/// The properties that tensors do not show, each with the place that states it.
 fn properties(
     settings: &Settings,
     architecture: &Architecture,
@@ -152,7 +152,7 @@ fn properties(
 ) -> Vec<Property> {
     let places = [&settings.structure, &config.structure];
     let place = |key: &str| Some(places.into_iter().find(|stated| stated.decides(key))?.stated_in.clone());
-    // The name of a network for CIFAR says what its stem is.
+    // A name such as `cifar_resnet20` says which stem the network has.
     let named = config.architecture.as_deref().is_some_and(|name| name.starts_with("cifar_"));
     if architecture.assumes_stem_pool(|key| named || place(key).is_some()) {
         notes.push(Note::StemPoolAssumed);
@@ -160,7 +160,7 @@ fn properties(
     architecture.unseen(place)
 }
 
-/// How photos become the input: by the settings, by what is stated, or by what is usual.
+/// How photos become the input: by the settings, otherwise by the configuration, otherwise as usual.
 fn preprocess(
     settings: &Settings,
     (height, width): (usize, usize),

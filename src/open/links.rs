@@ -1,4 +1,4 @@
-//! Where a file lies: under its own name, and, if that is a symbolic link, under those that it leads to.
+//! The paths of a file: its own, and those that it leads to if it is a symbolic link.
 
 use std::{
     fs,
@@ -7,13 +7,13 @@ use std::{
 
 use crate::models::{Named, named};
 
-/// Most links that are followed, as Linux does.
+/// Largest number of links to follow, as in Linux.
 const MOST: usize = 40;
 
-/// How the names of files begin that only say that they hold the model of their folder.
+/// Beginnings of generic file names, which say only that the file is its folder's model.
 const ORDINARY: [&str; 2] = ["model.", "pytorch_model."];
 
-/// `path`, and if it is a symbolic link the path that it leads to, one link at a time.
+/// `path`, and the paths that it leads to if it is a symbolic link, one link at a time.
 pub(super) fn steps(path: &Path) -> Vec<PathBuf> {
     let mut steps = vec![path.to_path_buf()];
     while steps.len() <= MOST
@@ -26,24 +26,24 @@ pub(super) fn steps(path: &Path) -> Vec<PathBuf> {
     steps
 }
 
-/// The same file by the real path of its folder, whose name may count.
+/// The same file under the real path of its folder, whose name may name the network.
 pub(super) fn resolved(step: &Path) -> Option<PathBuf> {
     let folder = step.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     Some(fs::canonicalize(folder).ok()?.join(step.file_name()?))
 }
 
-/// Whether a file has the name that the model of a folder has, so that the configuration in the folder is its own.
+/// Whether a file has a generic name, so that the configuration in the folder belongs to it.
 pub(super) fn is_ordinary(file: &Path) -> bool {
     file.file_name().is_some_and(|name| ORDINARY.iter().any(|start| name.to_string_lossy().starts_with(start)))
 }
 
-/// The network that a file's own name speaks of.
+/// The network that a file's own name names.
 pub(super) fn own_name(file: &Path) -> Option<Named> {
     named(&file.file_name()?.to_string_lossy())
 }
 
-/// The networks that the name of the file at one step speaks of: its own name, or else that of its folder, and that of the
-/// folder in the hub's cache.
+/// The networks that the path of the file at one step names: by the file's own name or else its folder's, and by the folder in
+/// the hub's cache.
 pub(super) fn names(step: &Path) -> impl Iterator<Item = Named> {
     let folder = || step.parent().and_then(own_name);
     let in_cache = step.iter().filter_map(|part| part.to_str()?.strip_prefix("models--")).next_back().and_then(named);

@@ -1,4 +1,4 @@
-//! Where a model is: its weights, of which no more than the headers is read yet, and the configuration that lies beside them.
+//! Locates a model: its weights, of which only the headers have been read, and the configuration beside them.
 
 use std::{
     collections::BTreeMap,
@@ -17,7 +17,7 @@ use crate::{
 /// The network inside the library; `weights/README.md` is its model card.
 const BUILTIN: &[u8] = include_bytes!("../../weights/builtin.safetensors");
 
-/// What a folder's weights are called, in the order in which they are looked for.
+/// File names of a folder's weights, in the order in which they are tried.
 const FILES: &[&str] = &[
     "model.safetensors",
     "model.safetensors.index.json",
@@ -27,10 +27,10 @@ const FILES: &[&str] = &[
     "pytorch_model.bin.index.json",
 ];
 
-/// Heads in files of their own that one may stand on the other.
+/// Largest number of head files that may refer to each other in a row.
 const MOST_HEADS: usize = 4;
 
-/// Weights in memory, or files of which the headers have been read.
+/// Weights in memory, or files whose headers have been read.
 pub(super) enum Weights {
     Memory(Checkpoint),
     Files(Box<Headers>),
@@ -84,33 +84,34 @@ impl Weights {
     }
 }
 
-/// Which model it is, by what no tensor tells.
+/// The model's identity, as far as tensors do not show it.
 pub(super) struct Identity {
-    /// What to call it.
+    /// Its name.
     pub(super) name: String,
     /// Where the weights come from.
     pub(super) origin: String,
-    /// Commit of a model of the hub.
+    /// Commit, if the model comes from the hub.
     pub(super) revision: Option<String>,
-    /// Licence by the table of published models.
+    /// Licence, from the table of published models.
     pub(super) license: Option<String>,
     /// Published accuracy, as a sentence.
     pub(super) published_top1: Option<String>,
 }
 
-/// A model that is there.
+/// A model that was found.
 pub(super) struct Located {
     pub(super) weights: Weights,
     pub(super) identity: Identity,
-    /// Where its file lies: under its own name, under those that it is a link to, and under the real paths of both.
+    /// Paths of its file: its own, those that it links to, and the real paths of both.
     pub(super) steps: Vec<PathBuf>,
-    /// The configuration that was given or lies beside it. What is wrong with it does not matter before the tensors are known.
+    /// The configuration that was given or lies beside it. Its error is kept until the tensors are known, since it may not
+    /// matter.
     pub(super) stated: Result<Option<Stated>>,
     pub(super) notes: Vec<Note>,
 }
 
 impl Located {
-    /// Looks for the model that `settings` name.
+    /// Finds the model that `settings` name.
     ///
     /// # Errors
     /// [`Error::ModelNotFound`], `hub.*`, and those of [`Headers::open`].
@@ -134,7 +135,7 @@ impl Located {
         Located { weights, identity, steps: Vec::new(), stated: Ok(None), notes: Vec::new() }
     }
 
-    /// A checkpoint that is in memory.
+    /// A checkpoint in memory.
     fn given(checkpoint: Checkpoint, config: Option<ModelConfig>) -> Self {
         let mut located = Located::new(Weights::Memory(checkpoint), "memory");
         located.steps = vec![located.identity.name.clone().into()];
@@ -151,9 +152,9 @@ impl Located {
     fn synthetic(name: &str) -> Result<Self> {
         let architecture = Architecture::by_name(name).ok_or_else(|| Error::UnknownArchitecture {
             model: name.into(),
-            reason: format!("no architecture of that name; there are {}", Architecture::names().join(", ")),
+            reason: format!("unknown architecture; known ones: {}", Architecture::names().join(", ")),
         })?;
-        // The last norm of each block is damped, so that the sum does not grow without bound over hundreds of blocks.
+        // Damp the last norm of each block, so that the sum does not grow without bound over hundreds of blocks.
         let tensors = architecture.graph().tensors();
         let last =
             ["bn3.weight", "bn2.weight"].into_iter().find(|last| tensors.iter().any(|(name, _)| name.ends_with(last)));
@@ -211,8 +212,8 @@ impl Located {
     }
 }
 
-/// The weights of `backbone` with the head that the file at `path` holds: a model that is beside it or in the current folder, or one of the
-/// hub. A file elsewhere is not opened on the word of another file.
+/// The weights of `backbone` with the head from the file at `path`. The backbone is a file beside that one or in the current
+/// folder, or a model of the hub. A head file cannot make residua open a file elsewhere.
 ///
 /// # Errors
 /// Those of [`Located::find`] and of reading; [`Error::ConfigValue`] if the weights are not those that the head was fitted to.
@@ -220,7 +221,7 @@ fn with_head(backbone: Backbone, path: &Path, head: Checkpoint, settings: &Setti
     let Backbone { model, fingerprint } = backbone;
     let refused = |expected: String| Error::config_value(path.display().to_string(), "backbone", &*model, expected);
     if settings.heads >= MOST_HEADS {
-        return Err(refused("a model, not a head on a head on a head".into()));
+        return Err(refused("a whole model, not a chain of head files".into()));
     }
     let beside = path.with_file_name(&model);
     let found = if beside.exists() { beside.display().to_string() } else { model.clone() };
@@ -235,7 +236,7 @@ fn with_head(backbone: Backbone, path: &Path, head: Checkpoint, settings: &Setti
     }
 }
 
-/// The configuration that lies in the folder of the file, or of a file that it is a link to.
+/// The configuration in the folder of the file, or of a file that it links to.
 fn beside(steps: &[PathBuf], notes: &mut Vec<Note>) -> Result<Option<Stated>> {
     for file in steps {
         let owned = links::is_ordinary(file);
@@ -252,7 +253,7 @@ fn beside(steps: &[PathBuf], notes: &mut Vec<Note>) -> Result<Option<Stated>> {
         let place = files.place.clone();
         match (files.claims(), config) {
             (Some(claims), config) => return Ok(Some(Stated { place, claims, config, owned })),
-            // What is not even JSON may be a part of the model's own.
+            // A text that is not even JSON may be a damaged part of the model.
             (None, Err(error)) if owned && !is_json(&files.config) => return Err(error),
             (None, _) if files.config.trim() == "{}" => {}
             (None, _) => notes.push(Note::ignored(place, "it is not a model's configuration")),
@@ -265,11 +266,11 @@ fn is_json(text: &str) -> bool {
     serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok()
 }
 
-/// The error for a model of which nothing is found; `near` are names like its own.
+/// The error for a model that was not found; `near` are similar names.
 fn not_found(model: &str, near: &[&str]) -> Error {
     let mut reason = String::from("no such file or folder, and not the name of a model on the hub");
     if !near.is_empty() {
-        reason += &format!("; names like it: {}", near.join(", "));
+        reason += &format!("; similar names: {}", near.join(", "));
     }
     reason += "; give builtin, a .safetensors file, a folder with model.safetensors and config.json, a name such as resnet50 or a hub id such as timm/resnet50.a1_in1k";
     Error::ModelNotFound { model: model.into(), reason }

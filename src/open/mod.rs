@@ -1,5 +1,5 @@
-//! From a model's name to a classifier, in steps: settings, where the model is, what it is, what is known of it, and what computes it.
-//! Each file is a step, whose value the next one takes.
+//! Opens a classifier in steps: settings, then locate the model, recognise it, describe it, and prepare what computes it. Each
+//! file is a step, and passes its value to the next.
 
 mod agreement;
 pub(crate) mod builder;
@@ -25,7 +25,7 @@ use crate::{
     executor::{Host, Work},
 };
 
-/// Opens the device while the model is read, and puts the one on the other.
+/// Opens the device while reading the model, then puts the model on the device.
 async fn open(settings: Settings, host: Arc<dyn Host>) -> Result<Classifier> {
     let host = match settings.threads {
         Some(threads) => cores::limited(host, threads),
@@ -35,7 +35,7 @@ async fn open(settings: Settings, host: Arc<dyn Host>) -> Result<Classifier> {
     {
         let open = async { device = Some(prepared::device(&settings, host.clone()).await) };
         let read = async { described = Some(describe(&settings)) };
-        // Opening a device takes about as long as reading a checkpoint.
+        // Opening a device takes about as long as reading a checkpoint, so do both at once.
         let mut works: Vec<Work<'_>> = vec![Box::pin(read)];
         if !settings.wanted.is_cpu() {
             works.push(Box::pin(open));

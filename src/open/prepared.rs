@@ -1,4 +1,4 @@
-//! What computes a model: the executor, on a device that has passed its test, with weights and kernels on the way to it.
+//! Prepares the executor of a model, on a device that has passed its self-test, with weights and kernels loaded.
 
 use std::sync::Arc;
 
@@ -22,14 +22,14 @@ use crate::{
     tensor::{Shape, StorageType},
 };
 
-/// A network that can be run.
+/// A network ready to run.
 pub(super) struct Prepared {
     pub(super) executor: Box<dyn Executor>,
     pub(super) model: ModelInfo,
     pub(super) notes: Vec<Note>,
 }
 
-/// Opens the device that `settings` want. The CPU, which is preferred to software adapters, has no f16.
+/// Opens the device that `settings` ask for. The CPU is preferred to software adapters, except for f16, which it does not have.
 ///
 /// # Errors
 /// Those of [`Device::open_preferred`].
@@ -50,10 +50,11 @@ pub(super) async fn device(settings: &Settings, host: Arc<dyn Host>) -> Result<D
 }
 
 impl Prepared {
-    /// Puts a network onto the device; without one that is the CPU.
+    /// Puts a network on the device, or on the CPU if there is none.
     ///
     /// # Errors
-    /// `gpu.*`: what kept the device from being opened, unless any will do; a device that lacks what was asked for, or fails its test.
+    /// `gpu.*` if the device cannot be opened (unless any device will do), lacks a feature that was asked for, or fails its
+    /// self-test.
     pub(super) async fn of(
         described: Described,
         device: Option<Result<Device>>,
@@ -79,7 +80,7 @@ impl Prepared {
     }
 }
 
-/// `executor`, ready for the batches that are to come.
+/// Prepares `executor` for the batches to come.
 async fn prepared(executor: Box<dyn Executor>, model: &ModelInfo, settings: &Settings) -> Box<dyn Executor> {
     let images = settings.prepare.unwrap_or(1);
     if images > 0 {
@@ -121,7 +122,7 @@ async fn on_gpu(
     Ok(executor)
 }
 
-/// The type of stored values.
+/// The type in which values are stored.
 fn stored(precision: Precision, network: &Network, device: &Device, notes: &mut Vec<Note>) -> Result<StorageType> {
     match precision {
         Precision::Auto | Precision::F32 => Ok(StorageType::F32),
@@ -136,7 +137,7 @@ fn stored(precision: Precision, network: &Network, device: &Device, notes: &mut 
     }
 }
 
-/// The kernels that are not to be used: those that are known to be wrong, and what fails a test here. The device has passed its own.
+/// The kernels not to use: those known to be wrong, and those that fail a test here. The device itself has passed its self-test.
 async fn faulty(
     device: &Arc<Device>,
     stored: StorageType,

@@ -1,4 +1,4 @@
-//! What a model is: its architecture by its tensors, once, with what its configuration states, and its weights, looked through once.
+//! Recognises a model: finds its architecture from the tensors, reads its configuration, and checks its weights, each once.
 
 use std::path::PathBuf;
 
@@ -15,7 +15,7 @@ use crate::{
     models::{Architecture, task},
 };
 
-/// A model whose network is known, with its weights.
+/// A model whose network was recognised, with its weights.
 pub(super) struct Recognised {
     pub(super) identity: Identity,
     pub(super) checkpoint: Checkpoint,
@@ -26,11 +26,11 @@ pub(super) struct Recognised {
 }
 
 impl Recognised {
-    /// Recognises the network of a model, and reads its weights. What is not recognised is not read.
+    /// Recognises the network of a model, then reads its weights. Reads no weights if it recognises nothing.
     ///
     /// # Errors
-    /// `model.*` for tensors that are of no supported network or not all there, and for values that are not finite; `config.*` for a
-    /// configuration that contradicts them.
+    /// `model.*` if the tensors fit no supported network, are incomplete, or have values that are not finite; `config.*` if the
+    /// configuration contradicts them.
     pub(super) fn of(located: Located, settings: &Settings) -> Result<Self> {
         let Located { weights, identity, steps, stated, mut notes } = located;
         let weights = part(weights, settings.part.as_deref(), &mut notes)?;
@@ -69,7 +69,7 @@ impl Recognised {
     }
 }
 
-/// The network `part` of the weights, or the one that is meant.
+/// The network `part` of the weights, or the one taken by default.
 fn part(weights: Weights, part: Option<&str>, notes: &mut Vec<Note>) -> Result<Weights> {
     let weights = match part {
         Some(part) => weights.part(part)?,
@@ -89,7 +89,7 @@ fn part(weights: Weights, part: Option<&str>, notes: &mut Vec<Note>) -> Result<W
     Ok(weights)
 }
 
-/// Looks through all weights of a network; the tensors with values that are not finite and may be.
+/// Checks all weights of a network. Returns the tensors with NaN or infinite values, where those are allowed.
 fn not_finite(checkpoint: &Checkpoint, graph: &Graph) -> Result<Vec<String>> {
     let mut broken = Vec::new();
     for (name, shape) in graph.tensors() {
@@ -113,7 +113,7 @@ fn configuration(
     let subject = Subject { model: weights.name(), architecture, shapes: weights.shapes() };
     let own = steps.first().and_then(|file| links::own_name(file));
     let owned = stated.as_ref().is_some_and(|stated| stated.owned);
-    // What is inside a file belongs to it; what lies in its folder may not.
+    // A configuration inside the file belongs to it; one in its folder may not.
     let inside = if owned { None } else { inside(weights, notes)? };
     let inside = inside.map_or(Ok(None), |inside| subject.settle(inside, None, notes))?;
     let config = match (inside, stated) {
@@ -142,7 +142,7 @@ fn inside(weights: &Weights, notes: &mut Vec<Note>) -> Result<Option<Stated>> {
     }
 }
 
-/// Whether a configuration tells which network it is for.
+/// Whether a configuration says which network it is for.
 fn says_which(claims: &Claims) -> bool {
     let known = |name: &String| Architecture::by_name(name.split('.').next().unwrap_or(name)).is_some();
     let kind = claims.model_type.as_deref();

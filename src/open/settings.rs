@@ -1,4 +1,4 @@
-//! What is wanted: plain settings, of which the later steps ask what concerns them.
+//! The settings: plain data that the later steps read.
 
 use std::num::NonZero;
 
@@ -15,21 +15,21 @@ use crate::{
     structure::Structure,
 };
 
-/// In which precision activations and weights are stored on the device. Sums are f32 always.
+/// Precision in which activations and weights are stored on the device. Sums are always f32.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 #[non_exhaustive]
 pub enum Precision {
-    /// f32 for now on every device.
+    /// f32 on every device.
     #[default]
     Auto,
     /// 32-bit floats.
     F32,
-    /// 16-bit floats; an error where the device has none.
+    /// 16-bit floats; an error if the device does not have them.
     F16,
 }
 
-/// What [`Builder`](crate::Builder) was told.
+/// The settings of a [`Builder`](crate::Builder).
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Settings {
     pub(super) model: Option<String>,
@@ -39,9 +39,9 @@ pub(crate) struct Settings {
     pub(super) wanted: Wanted,
     pub(super) untested: bool,
     pub(super) precision: Precision,
-    /// Threads that compute on the CPU, instead of as many as the host has cores.
+    /// Number of threads that compute on the CPU, instead of one for each core.
     pub(super) threads: Option<NonZero<usize>>,
-    /// How many heads in files of their own the model is the backbone of.
+    /// Number of head files through which this model was reached.
     pub(super) heads: usize,
     pub(super) resize: Option<usize>,
     pub(super) crop: Option<usize>,
@@ -60,7 +60,7 @@ pub(crate) struct Settings {
     pub(super) allow_nonfinite: bool,
     pub(super) structure: Structure,
     pub(super) cache: Option<Cache>,
-    /// Images of a batch that is prepared for, 1 if it is not given.
+    /// Batch size to prepare for; 1 if `None`.
     pub(super) prepare: Option<usize>,
     #[cfg(feature = "fault-injection")]
     pub(super) injection: Option<crate::executor::gpu::Injection>,

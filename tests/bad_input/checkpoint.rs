@@ -97,7 +97,7 @@ fn row_05_too_few_and_too_many_bytes() {
     let whole = one("F32", "[2]", &le(&[1.0, 2.0]));
     assert_eq!(code(&whole[..]), "ok");
     let Err(Error::ModelTruncated { reason, .. }) = parse(&whole[..whole.len() - 1]) else { panic!() };
-    assert_eq!(reason, "8 bytes of tensors announced, 7 found");
+    assert_eq!(reason, "the header announces 8 bytes of tensors, the file has 7");
     let trailing = [&whole[..], b"PK"].concat();
     let Err(Error::ModelHeader { reason, .. }) = parse(trailing) else { panic!() };
     assert_eq!(reason, "2 bytes follow the last tensor");
@@ -125,7 +125,7 @@ fn row_07_a_tensor_named_twice() {
             r#"{{"a":{{"dtype":"F32","shape":[1],"data_offsets":[0,4]}},"a":{{"dtype":"{second}","shape":[1],"data_offsets":[4,{end}]}}}}"#
         );
         let Err(Error::ModelHeader { reason, .. }) = parse(file(&header, &vec![0; end])) else { panic!() };
-        assert_eq!(reason, "tensor a is there twice");
+        assert_eq!(reason, "tensor a appears twice");
     }
     let escaped = r#"{"a":{"dtype":"F32","shape":[0],"data_offsets":[0,0]},"\u0061":{"dtype":"F32","shape":[0],"data_offsets":[0,0]}}"#;
     assert_eq!(code(file(escaped, &[])), "model.header");
@@ -274,7 +274,7 @@ fn files_and_folders() {
     let reason = reason.to_string();
     assert!(reason.contains("folder"), "{reason}");
 
-    // Larger than what is looked at first.
+    // Larger than the part that is checked first.
     let data = le(&(0..1000).map(|i| i as f32).collect::<Vec<_>>());
     fs::write(&path, one("F32", "[1000]", &data)).unwrap();
     let checkpoint = Checkpoint::open(&path).unwrap();

@@ -35,7 +35,7 @@ fn row_48_the_second_ctrl_c_ends_it_at_once() {
     assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
 }
 
-/// Without a home, or with one that is no folder, there is no cache, and everything else goes on.
+/// Without a home folder, or if it is not a folder, there is no cache, and everything else works.
 #[test]
 fn row_49_without_a_home() {
     let folder = Folder::new();

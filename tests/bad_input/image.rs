@@ -37,7 +37,7 @@ fn golden_file(name: &str) -> Vec<u8> {
     fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/formats").join(name)).unwrap()
 }
 
-/// A JPEG whose frame header announces so many rows and columns.
+/// A JPEG whose frame header announces this many rows and columns.
 fn jpeg_of(side: u16) -> Vec<u8> {
     let mut bytes = golden_file("baseline.jpg");
     let frame = bytes.windows(2).position(|w| w == [0xff, 0xc0]).unwrap();
@@ -134,7 +134,8 @@ fn row_26_27_bombs_cost_little() {
     image_costs("GIF of 13000x13000 in 1 KB", "image.decode", gif);
 }
 
-/// A TIFF of grey pixels that announces `side` rows and columns, in tiles of so many, with tables of its tags in 4 bytes a value.
+/// A TIFF of grey pixels that announces `side` rows and columns, in tiles of that size, with tables of tags in 4 bytes
+/// a value.
 fn tiff(side: u32, tile: Option<u32>, compression: u32, data: &[u8]) -> Vec<u8> {
     let here = 8_u32;
     let len = data.len() as u32;

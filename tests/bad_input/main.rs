@@ -1,5 +1,5 @@
-//! Bad input, row by row: each ends in an error with a stable code, in bounded time and memory.
-//! Tests of a row are called after it, here and wherever else they are: `cargo test row_26`.
+//! Bad input, row by row: each ends in an error with a stable code, in bounded time and memory. Tests have the number
+//! of their row in their names, here and elsewhere: `cargo test row_26`.
 
 mod checkpoint;
 mod codes;
@@ -27,7 +27,7 @@ const ROWS: usize = 52;
 /// Devices that fail while they work: `tests/faults.rs` and `tests/concurrency.rs`.
 const ROWS_OF_FAULTS: RangeInclusive<usize> = 42..=46;
 
-/// What no bad input takes more of.
+/// Limits that no bad input may exceed.
 const MOST_TIME: Duration = Duration::from_secs(2);
 const MOST_MEMORY: u64 = 300 << 20;
 
@@ -61,8 +61,8 @@ fn run(arguments: &[&str]) -> Run {
     Run { status: output.status.code(), err: text(output.stderr), out: text(output.stdout), time, memory }
 }
 
-/// The largest resident set of a run of the command so far; nothing where there is no `/proc`, and from a process that has ended
-/// or has not begun: until a child executes the command, what it shows is the memory of the tests.
+/// The largest resident set of a run of the command so far. `None` without `/proc`, and for a process that has ended or
+/// not yet begun: until the child executes the command, it shows the memory of the tests.
 fn peak(process: &str) -> Option<u64> {
     if fs::read_link(format!("{process}/exe")).ok()? != fs::canonicalize(env!("CARGO_BIN_EXE_residua")).ok()? {
         return None;
@@ -72,14 +72,14 @@ fn peak(process: &str) -> Option<u64> {
     Some(kilobytes.trim().trim_end_matches(" kB").parse::<u64>().ok()? << 10)
 }
 
-/// Time of a process so far: fields 14 and 15 behind the name, in hundredths of a second.
+/// Time of a process so far: fields 14 and 15, counted past the name, in hundredths of a second.
 fn spent(process: &str) -> Option<Duration> {
     let stat = fs::read_to_string(format!("{process}/stat")).ok()?;
     let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
     Some(Duration::from_millis(10 * (fields[11].parse::<u64>().ok()? + fields[12].parse::<u64>().ok()?)))
 }
 
-/// Runs the command, which has to end with `code` (or well, for `ok`) within the bounds, and says what it took.
+/// Runs the command, which must end with `code` (or succeed, for `ok`) within the bounds, and prints what it took.
 #[allow(
     clippy::print_stdout,
     reason = "rows for the table in the documentation of `residua::error`, shown with --nocapture"

@@ -76,7 +76,7 @@ fn row_01_02_03_broken_headers_cost_nothing() {
     model_costs("header of 150000 tensors", "model.unknown_architecture", &model(&with(format!("{{{many}}}"))), &[]);
 }
 
-/// What is no network is told by its header, however large it is.
+/// A file that is not a network is recognised by its header, however large it is.
 #[test]
 fn row_09_a_language_model_is_not_read() {
     let folder = Folder::new();
@@ -177,7 +177,7 @@ fn row_18_weights_beyond_f16_are_stored_as_f32() {
     let expected = open(Precision::F32).unwrap();
     let opened = match open(Precision::F16) {
         Ok(opened) => opened,
-        // Where there is no f16 there is nothing to fall back from.
+        // Without f16 there is nothing to fall back from.
         Err(error) => return assert_eq!(error.code(), "gpu.feature"),
     };
     assert_eq!(opened.precision(), residua::tensor::StorageType::F32);
@@ -277,5 +277,5 @@ fn row_22_checkpoints_in_several_files() {
     let twice = sharded(&folder, |index| index);
     fs::copy(folder.path("model-1.safetensors"), folder.path("model-2.safetensors")).unwrap();
     let Err(Error::ModelHeader { reason, .. }) = Checkpoint::open(twice.as_ref()) else { panic!() };
-    assert!(reason.contains("which the index does not say"), "{reason}");
+    assert!(reason.contains("which the index does not list there"), "{reason}");
 }

@@ -26,7 +26,7 @@ fn devices_are_listed_and_an_unknown_one_refused() {
     for number in ["11", "15", "25", "256", "-1", "99999999999999999999"] {
         let output = residua(&["classify", &format!("--device={number}"), &photo]);
         assert_fails(&output, 2, "gpu.unknown_device");
-        assert!(err(&output).contains("there are: 0: "), "{}", err(&output));
+        assert!(err(&output).contains("available devices: 0: "), "{}", err(&output));
     }
 }
 

@@ -1,4 +1,4 @@
-//! Every executor that this machine has, for tests that hold for all of them.
+//! Every executor of this machine, for tests that all of them must pass.
 
 use std::{fmt, sync::Arc};
 
@@ -19,18 +19,18 @@ use super::say;
 
 /// This machine.
 pub(crate) struct Machine {
-    /// The best adapter, for what is about GPUs.
+    /// The best adapter, for tests about GPUs.
     pub(crate) device: Arc<Device>,
-    /// All of them, adapters in each precision that they have.
+    /// All executors; adapters once for each precision that they have.
     pub(crate) executors: Vec<AnyExecutor>,
 }
 
 /// An executor that takes any network.
 pub(crate) struct AnyExecutor {
     name: String,
-    /// The type that it stores values in.
+    /// The type in which it stores values.
     pub(crate) stored: StorageType,
-    /// It takes seconds for a billion multiplications.
+    /// Whether it takes seconds for a billion multiplications.
     pub(crate) slow: bool,
     open: Box<dyn Fn(Network) -> Box<dyn Executor>>,
 }
@@ -42,7 +42,7 @@ impl fmt::Display for AnyExecutor {
 }
 
 impl AnyExecutor {
-    /// With `graph`, whose weights are in `checkpoint`.
+    /// The executor for `graph`, whose weights are in `checkpoint`.
     pub(crate) fn open(&self, graph: &Graph, checkpoint: &Checkpoint) -> Box<dyn Executor> {
         (self.open)(Network::new(graph.clone(), checkpoint.clone()))
     }
@@ -53,7 +53,7 @@ impl AnyExecutor {
     }
 }
 
-/// What the network of `executor` makes of `input`.
+/// The output of `executor`'s network for `input`.
 pub(crate) fn output<'a>(executor: &dyn Executor, input: impl Into<Input<'a>>) -> Tensor {
     values(executor, input, &[executor.network().graph().output()]).remove(0)
 }
@@ -63,7 +63,7 @@ pub(crate) fn values<'a>(executor: &dyn Executor, input: impl Into<Input<'a>>, w
     pollster::block_on(executor.values(input.into(), wanted)).unwrap()
 }
 
-/// The executors of this machine: those that need no adapter, and every adapter. There is no test without an adapter.
+/// The executors of this machine: those that need no adapter, and every adapter. Tests fail if there is no adapter.
 pub(crate) fn machine() -> Machine {
     let device = super::device();
     let mut executors: Vec<AnyExecutor> = on_cpu_names()

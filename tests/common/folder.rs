@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path};
 
-/// A folder that goes with the test.
+/// A folder that is removed with the test.
 pub(crate) struct Folder(tempfile::TempDir);
 
 impl Folder {
@@ -16,7 +16,7 @@ impl Folder {
         self.0.path().join(name).to_str().unwrap().into()
     }
 
-    /// Writes a file into it, and gives its path.
+    /// Writes a file into it, and returns its path.
     pub(crate) fn file(&self, name: &str, bytes: impl AsRef<[u8]>) -> String {
         let path = self.path(name);
         fs::write(Path::new(&path), bytes).unwrap();

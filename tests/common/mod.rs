@@ -24,7 +24,7 @@ use residua::{
 use safetensors::{Dtype, tensor::TensorView};
 use serde::Deserialize;
 
-/// Bound for f32: the largest difference over the largest golden magnitude.
+/// Bound for f32: the largest difference, divided by the largest golden magnitude.
 pub(crate) const F32_BOUND: f32 = 1e-4;
 
 /// How a golden file was made.
@@ -65,7 +65,7 @@ impl Golden {
         Synthetic { salt: self.row.salt.clone(), damped: self.row.damped.clone(), damp: self.row.damp }
     }
 
-    /// The network of synthetic weights under the names that transformers gives them, recognised by names and shapes, and the weights.
+    /// Synthetic weights under transformers' names, and the network recognised from their names and shapes.
     pub(crate) fn in_transformers_spelling(&self, repository: &str) -> (Graph, Checkpoint) {
         let mut tensors = hub_tensors(repository);
         tensors.retain(|(name, _)| !name.ends_with("num_batches_tracked"));
@@ -127,18 +127,18 @@ pub(crate) fn rows() -> BTreeMap<String, Row> {
     serde_json::from_str(&fs::read_to_string(golden_dir().join("golden.json")).unwrap()).unwrap()
 }
 
-/// Names and shapes of the weights of a hub repository, counters of batches included.
+/// Names and shapes of the weights of a hub repository, batch counters included.
 pub(crate) fn hub_tensors(repository: &str) -> Vec<(String, Vec<usize>)> {
     let path = golden_dir().join("hub").join(repository).join("tensors.json");
     let rows: Vec<(String, Vec<usize>, String)> = serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap();
     rows.into_iter().map(|(name, shape, _)| (name, shape)).collect()
 }
 
-/// The largest difference over the largest magnitude of `want`.
+/// The largest difference, divided by the largest magnitude of `want`.
 ///
 /// # Errors
-/// A sentence, if that is above `bound`, if a value is not finite, if the lengths differ or if there is nothing to
-/// compare with.
+/// A sentence, if that is above `bound`, if a value is not finite, if the lengths differ, or if there is nothing to
+/// compare.
 pub(crate) fn compare(got: &[f32], want: &[f32], bound: f32) -> Result<f32, String> {
     if got.len() != want.len() {
         return Err(format!("{} values, expected {}", got.len(), want.len()));
@@ -172,7 +172,7 @@ pub(crate) fn safetensors(tensors: &[(String, Vec<usize>, Vec<f32>)]) -> Vec<u8>
     safetensors::serialize(views, None).unwrap()
 }
 
-/// The result of `work`, which has many times the time that it takes on a slow driver: what comes later hangs.
+/// The result of `work`. Fails if it takes many times longer than on a slow driver, since it then hangs.
 pub(crate) fn in_time<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
     let (sender, receiver) = mpsc::channel();
     let worker = thread::spawn(move || sender.send(work()));
@@ -183,19 +183,19 @@ pub(crate) fn in_time<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'stat
     }
 }
 
-/// The device that the tests run on: the best adapter. There is no test without one.
+/// The device that the tests run on: the best adapter. Tests fail if there is none.
 pub(crate) fn device() -> Arc<Device> {
     let device = pollster::block_on(Device::open("auto", residua::Threads::host()));
     Arc::new(device.unwrap_or_else(|error| panic!("the GPU tests need an adapter: {error}")))
 }
 
-/// Its index as a device's name, for what opens it by that: with `auto` the CPU goes before a software adapter.
+/// Its index as a device's name, since `auto` prefers the CPU to a software adapter.
 pub(crate) fn adapter() -> String {
     let (index, _) = pick(&residua::devices(), &"auto".into()).expect("the GPU tests need an adapter");
     index.to_string()
 }
 
-/// The precisions that `device` stores values in; where one is missing, that `what` is skipped in it is said on stderr.
+/// The precisions in which `device` stores values. If one is missing, says on stderr that `what` is skipped in it.
 pub(crate) fn precisions(device: &Device, what: &str) -> Vec<StorageType> {
     if device.caps().f16 {
         return vec![StorageType::F32, StorageType::F16];
@@ -204,7 +204,7 @@ pub(crate) fn precisions(device: &Device, what: &str) -> Vec<StorageType> {
     vec![StorageType::F32]
 }
 
-/// The folder of the real weights and photos: `RESIDUA_REAL_DATA`, else `../shared`.
+/// The folder of the real weights and photos: `RESIDUA_REAL_DATA`, otherwise `../shared`.
 pub(crate) fn real_data() -> PathBuf {
     let beside = || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared");
     let folder = std::env::var_os("RESIDUA_REAL_DATA").map_or_else(beside, PathBuf::from);

@@ -25,15 +25,15 @@ const NETWORKS: [(&str, usize); 6] = [
 
 const BATCHES: [usize; 3] = [1, 8, 64];
 
-/// A kernel that is compiled, and what for.
+/// A kernel to compile, and where it is used.
 pub(crate) struct Chosen {
     pub(crate) key: KernelKey,
-    /// The multiply-accumulates that it takes of ResNet-50 at batch 64.
+    /// The multiply-accumulates of ResNet-50 at batch 64 that it does.
     pub(crate) macs: u64,
 }
 
 impl Chosen {
-    /// Has a tile of 128x64 load so far ahead that no thread has registers for it; `false` if it is no such tile.
+    /// Makes a 128x64 tile load so far ahead that no thread has registers for it; returns `false` for other tiles.
     pub(crate) fn spill(&mut self) -> bool {
         let is = |constant| self.key.consts.contains(&constant);
         let large = is(("TILE_VECTORS", 16)) && is(("COLUMNS", 2));
@@ -42,9 +42,9 @@ impl Chosen {
     }
 }
 
-/// All that are compiled for the networks at every batch in f32 and f16, by name.
+/// All kernels that are compiled for the networks at every batch in f32 and f16, by name.
 pub(crate) fn chosen(caps: &Caps) -> BTreeMap<String, Chosen> {
-    // No weights are read: planning needs their shapes alone.
+    // No weights are read: planning needs only their shapes.
     let nothing = [&2_u64.to_le_bytes()[..], b"{}"].concat();
     let mut all = BTreeMap::new();
     for (name, side) in NETWORKS {
@@ -60,7 +60,7 @@ pub(crate) fn chosen(caps: &Caps) -> BTreeMap<String, Chosen> {
                 Plan::new(&network, Shape::new(*batch, 3, side, side), &keep, &options, caps)
                     .and_then(|plan| plan.of_pixels(network.graph().input(), caps))
             };
-            // As users are told where a batch is too large for a device.
+            // Halve the batch, as the error tells users if a batch is too large for a device.
             let batches: Vec<usize> =
                 iter::successors(Some(batch), |batch| Some(batch / 2).filter(|&half| half > 0)).collect();
             let plan = batches.iter().find_map(|batch| plan(batch).ok());
@@ -80,7 +80,7 @@ fn stored(caps: &Caps) -> impl Iterator<Item = StorageType> {
     [Some(StorageType::F32), caps.f16.then_some(StorageType::F16)].into_iter().flatten()
 }
 
-/// A name for a key that tells it from every other one.
+/// A name that distinguishes a key from every other.
 pub(crate) fn label(key: &KernelKey) -> String {
     let mut label = format!("{} {}", key.shader.name, key.types.stored);
     if key.types.output != key.types.stored {

@@ -1,4 +1,4 @@
-//! Wrong uses of Vulkan, by which it is seen that the validation layer is on and sees what it is asked to.
+//! Wrong uses of Vulkan, to show that the validation layer is on and finds them.
 #![allow(unsafe_code, reason = "Vulkan through ash, wrong on purpose: the process is to be ended by the layer")]
 
 use ash::vk;
@@ -8,12 +8,12 @@ use wgpu::hal::vulkan;
 
 use crate::spirv::written;
 
-/// Something wrong.
+/// A wrong use.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 pub(crate) enum Control {
-    /// A buffer for no use.
+    /// A buffer without any usage.
     Invalid,
-    /// Two dispatches that read and write one buffer, and nothing between them.
+    /// Two dispatches that read and write the same buffer, without a barrier between them.
     Hazard,
 }
 
@@ -21,7 +21,7 @@ pub(crate) enum Control {
 const WGSL: &str = "@group(0) @binding(0) var<storage, read_write> a: array<f32>;
     @compute @workgroup_size(64) fn main(@builtin(global_invocation_id) i: vec3<u32>) { a[i.x] = a[i.x] + 1.0; }";
 
-/// Does it, on a device as wgpu opens it.
+/// Does the wrong thing, on a device that wgpu opened.
 pub(crate) fn control(adapter: &wgpu::Adapter, control: Control) -> Result<String, String> {
     let opened = pollster::block_on(adapter.request_device(&wgpu::DeviceDescriptor::default()));
     let (device, queue) = opened.map_err(|error| error.to_string())?;
@@ -36,19 +36,19 @@ pub(crate) fn control(adapter: &wgpu::Adapter, control: Control) -> Result<Strin
         }
     };
     done.map_err(|error| error.to_string())?;
-    // What is left of it would be one more error.
+    // Do not close the device: the objects left on it would be one more error.
     std::mem::forget((device, queue));
     Ok(format!("{control:?}: nobody minded\n"))
 }
 
 /// # Safety
-/// The device and its queue must be alive, and used by nobody else.
+/// The device and its queue must be alive, and nothing else may use them.
 unsafe fn hazard(device: &ash::Device, queue: vk::Queue, family: u32) -> Result<(), vk::Result> {
     let module = naga::front::wgsl::parse_str(WGSL).expect("the text is WGSL");
     let mut validator = Validator::new(ValidationFlags::all(), Capabilities::empty());
     let info = validator.validate(&module).expect("the text is valid");
     let spirv = written(&module, &info).expect("and SPIR-V");
-    // SAFETY: the caller's; every handle is of this device. What is made here ends with the process.
+    // SAFETY: the caller's; every handle belongs to this device. Everything made here ends with the process.
     unsafe {
         let usage = vk::BufferUsageFlags::STORAGE_BUFFER;
         let buffer = device.create_buffer(&vk::BufferCreateInfo::default().size(4096).usage(usage), None)?;

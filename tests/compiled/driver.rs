@@ -1,5 +1,5 @@
-//! A Vulkan driver's compiler: a device as wgpu opens it, and what its driver says of the pipelines that it compiles
-//! (`VK_KHR_pipeline_executable_properties`). wgpu does not ask for that, so this is Vulkan itself.
+//! A Vulkan driver's compiler: a device that wgpu opened, and its driver's figures for the pipelines that it compiles
+//! (`VK_KHR_pipeline_executable_properties`). wgpu does not offer these, so this file calls Vulkan directly.
 #![allow(unsafe_code, reason = "Vulkan through ash; each block says what it relies on")]
 
 use std::ffi::CStr;
@@ -10,13 +10,13 @@ use wgpu::hal::{OpenDevice, vulkan};
 
 use crate::spirv::spirv;
 
-/// What a driver made of a kernel, in its own words.
+/// A driver's figures and listings for a compiled kernel.
 pub(crate) struct Compiled {
     /// Lanes of a subgroup.
     pub(crate) lanes: u32,
     /// Its figures.
     pub(crate) statistics: Vec<(String, f64)>,
-    /// Its listings, by name, where they were asked for.
+    /// Its listings, by name, if they were asked for.
     pub(crate) listings: Vec<(String, String)>,
 }
 
@@ -28,7 +28,8 @@ pub(crate) struct Driver {
 }
 
 impl Driver {
-    /// Opens `adapter` with the features that residua's kernels need and it has, all its limits, and the figures of pipelines.
+    /// Opens `adapter` with those features of residua's kernels that it has, with all its limits, and with the figures
+    /// of pipelines.
     pub(crate) fn open(adapter: &wgpu::Adapter) -> Result<Self, String> {
         let features = adapter.features() & (wgpu::Features::SHADER_F16 | wgpu::Features::SUBGROUP);
         let mut wanted =
@@ -46,7 +47,7 @@ impl Driver {
         let open = open.map_err(|error| format!("the device does not open: {error}"))?;
         let instance = adapter_hal.shared_instance().raw_instance();
         let executables = executables::Device::new(instance, open.device.raw_device());
-        // As wgpu does.
+        // Do as wgpu does.
         let varying = features.contains(wgpu::Features::SUBGROUP);
         let stage = if varying {
             vk::PipelineShaderStageCreateFlags::ALLOW_VARYING_SUBGROUP_SIZE
@@ -103,10 +104,10 @@ impl Driver {
         }
     }
 
-    /// What the driver says of `pipeline`: of its first executable, and a compute pipeline has one.
+    /// The driver's figures for `pipeline`, from its first executable; a compute pipeline has only one.
     ///
     /// # Safety
-    /// `pipeline` must be alive, and have been made to be asked about, for listings too if they are `listed`.
+    /// `pipeline` must be alive, and must have been created to capture statistics, and listings if they are `listed`.
     unsafe fn said(&self, pipeline: vk::Pipeline, listed: bool) -> Result<Compiled, vk::Result> {
         let which = vk::PipelineExecutableInfoKHR::default().pipeline(pipeline);
         // SAFETY: the caller's.
@@ -117,7 +118,7 @@ impl Driver {
         };
         let mut listings = Vec::new();
         if listed {
-            // SAFETY: the caller's; a first call tells the sizes, a second one fills as many bytes.
+            // SAFETY: the caller's; a first call returns the sizes, a second one fills as many bytes.
             listings = unsafe { self.listings(&which)? };
         }
         Ok(Compiled {

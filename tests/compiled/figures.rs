@@ -1,10 +1,10 @@
-//! Drivers' figures by one name each.
+//! Gives each of the drivers' figures one name.
 
 use std::fmt;
 
 use crate::driver::Compiled;
 
-/// What a driver's compiler made of a kernel.
+/// The figures of a compiled kernel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Figures {
     /// Lanes of a subgroup.
@@ -19,12 +19,12 @@ pub(crate) struct Figures {
     pub(crate) instructions: u32,
 }
 
-/// A figure.
+/// One figure.
 type Figure = fn(&mut Figures) -> &mut u32;
 
-/// The drivers' names. Where a driver has several for a figure, they are added up.
+/// The drivers' names. If a driver has several for a figure, they are added up.
 const NAMES: [(&str, Figure); 18] = [
-    // RADV: registers of all lanes.
+    // RADV counts the registers of all lanes.
     ("VGPRs", |f| &mut f.registers),
     ("Spilled SGPRs", |f| &mut f.spills),
     ("Spilled VGPRs", |f| &mut f.spills),
@@ -50,7 +50,7 @@ const NAMES: [(&str, Figure); 18] = [
 ];
 
 impl Figures {
-    /// The figures of a kernel; an error that lists what the driver says where it does not say all that counts.
+    /// The figures of a kernel. If the driver does not report all of them, the error lists those that it does.
     pub(crate) fn of(compiled: &Compiled) -> Result<Self, String> {
         let mut figures = Figures { lanes: compiled.lanes, ..Figures::default() };
         let mut found = 0;
@@ -66,7 +66,7 @@ impl Figures {
         Ok(figures)
     }
 
-    /// In what they are worse than `before`.
+    /// The figures that are worse than `before`.
     pub(crate) fn worse_than(&self, before: &Figures) -> Option<String> {
         let said = |name: &str, now: u32, before: u32| format!("{now} {name}, {before} in the table");
         if self.lanes != before.lanes {
@@ -78,7 +78,7 @@ impl Figures {
         (self.occupancy < before.occupancy).then(|| said("subgroups at once", self.occupancy, before.occupancy))
     }
 
-    /// As a line of the table says it.
+    /// The figures as a line of the table.
     pub(crate) fn parse(line: &str) -> Option<(Self, &str)> {
         let mut rest = line;
         let mut number = || {

@@ -1,6 +1,7 @@
-//! What a driver's listing says of a kernel's inner loop.
+//! Counts a kernel's inner loop in a driver's listing.
 
-/// The stretch of a kernel without branches that has the most multiply-adds: its inner loop, or the body of it where that is unrolled.
+/// The stretch of a kernel without branches that has the most multiply-adds: its inner loop, or the unrolled body of
+/// it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Loop {
     /// Instructions.
@@ -11,7 +12,7 @@ pub(crate) struct Loop {
     pub(crate) workgroup_bytes: u32,
 }
 
-/// How a driver writes: the name of its listing, whether a line begins a stretch, and what a line adds to one.
+/// A driver's format: the name of its listing, whether a line begins a stretch, and what a line adds to it.
 struct Dialect {
     listing: &'static str,
     begins: fn(&str) -> bool,
@@ -25,8 +26,9 @@ const DIALECTS: [Dialect; 3] = [
 ];
 
 impl Loop {
-    /// The inner loop of a kernel that keeps tiles in workgroup memory, by its listings; none if there is no such loop, or the driver writes
-    /// what is not known here (RADV lists nothing that can be read for Vega and RDNA1, ANV other loads before Xe-HPG).
+    /// The inner loop of a kernel that keeps tiles in workgroup memory, from its listings. `None` if there is no such
+    /// loop, or if the format is unknown (RADV's listings for Vega and RDNA1 cannot be read, and ANV has other loads
+    /// before Xe-HPG).
     pub(crate) fn of(listings: &[(String, String)]) -> Option<Self> {
         let (dialect, text) = DIALECTS
             .iter()

@@ -1,4 +1,5 @@
-//! What a driver's compiler makes of the kernels that the rules choose on its device, held against a table: `tests/compilers` runs it.
+//! Compares a driver's figures for the kernels that the rules choose on its device with a table. `tests/compilers` runs
+//! it.
 
 mod chosen;
 mod control;
@@ -24,24 +25,24 @@ use driver::Driver;
 use figures::Figures;
 use listing::Loop;
 
-/// Compile every kernel that the rules choose for a few networks on the one Vulkan device that there is, and compare the compiler's
-/// figures with a table. Exit status 1 if a kernel spills, takes more registers, fewer of its subgroups run at once, or the table has
-/// other kernels.
+/// Compile every kernel that the rules choose for a few networks on the only Vulkan device, and compare the compiler's
+/// figures with a table. Exit status 1 if a kernel spills, takes more registers, or runs fewer subgroups at once, or if
+/// the table has other kernels.
 #[derive(Debug, Parser)]
 struct Args {
-    /// The table of the device
+    /// The device's table
     table: PathBuf,
     /// Write the table instead
     #[arg(long)]
     write: bool,
-    /// Change the kernels so that they must spill; the table is not looked at
+    /// Change the kernels so that they must spill, and ignore the table
     #[arg(long)]
     spill: bool,
-    /// Say what the inner loops do that have multiply-adds of ResNet-50 at batch 64, as rows of a table in Markdown; the table of the device
-    /// is not looked at
+    /// Print the figures of the inner loops that ResNet-50 at batch 64 uses, as rows of a Markdown table, and ignore
+    /// the device's table
     #[arg(long)]
     loops: bool,
-    /// Do something wrong instead, which the validation layer is to notice
+    /// Use Vulkan wrongly instead, which the validation layer must report
     #[arg(long, value_enum)]
     control: Option<Control>,
     /// Where to put each kernel's WGSL, figures and listings
@@ -127,7 +128,7 @@ const HEADER: &str =
     "| kernel | 10^9 multiply-adds | in the loop | instructions | share | bytes a multiply-add | registers | at once |
 |---|--:|--:|--:|--:|--:|--:|--:|";
 
-/// What the inner loop of a kernel does, as a row of that table.
+/// The figures of a kernel's inner loop, as a row of that table.
 fn row(kernel: &Chosen, label: &str, figures: &Figures, inner: Loop) -> String {
     let Loop { instructions, multiply_adds, workgroup_bytes } = inner;
     let share = 100.0 * f64::from(multiply_adds) / f64::from(instructions);
@@ -146,7 +147,7 @@ async fn adapter() -> Result<wgpu::Adapter, String> {
     adapters.into_iter().next().ok_or_else(|| "no adapter".into())
 }
 
-/// The device that a table is of, and its rows.
+/// The device of a table, and its rows.
 fn read(table: &Path) -> Result<(String, BTreeMap<String, Figures>), String> {
     let text = fs::read_to_string(table).map_err(|error| format!("{}: {error}", table.display()))?;
     let row = |line: &str| {
@@ -158,7 +159,7 @@ fn read(table: &Path) -> Result<(String, BTreeMap<String, Figures>), String> {
     Ok((of.into(), rows))
 }
 
-/// Kernels that only one of both has, and what is worse than in the table.
+/// Kernels that only one of the two has, and figures worse than in the table.
 fn compare(found: &BTreeMap<String, Figures>, table: &BTreeMap<String, Figures>) -> (String, String) {
     let (mut others, mut worse) = (String::new(), String::new());
     for (label, figures) in found {

@@ -1,4 +1,4 @@
-//! A kernel as the SPIR-V that residua hands to a driver.
+//! Compiles a kernel to the SPIR-V that residua gives to a driver.
 
 use naga::{
     Module, ShaderStage,
@@ -9,7 +9,7 @@ use naga::{
 };
 use residua::executor::gpu::kernels::KernelKey;
 
-/// A kernel with its overrides put in.
+/// A kernel with its overrides replaced by values.
 pub(crate) fn module(key: &KernelKey) -> (Module, ModuleInfo) {
     let module = wgsl::parse_str(&key.wgsl()).unwrap_or_else(|error| panic!("{key}: {error}"));
     let validated = |module: &Module| {
@@ -30,7 +30,7 @@ pub(crate) fn spirv(key: &KernelKey) -> Vec<u32> {
     written(&module, &info).unwrap_or_else(|error| panic!("{key}: {error}"))
 }
 
-/// SPIR-V with the options that wgpu takes for `ShaderRuntimeChecks::unchecked()`, without zeros in workgroup memory, on a driver of
+/// SPIR-V with wgpu's options for `ShaderRuntimeChecks::unchecked()`, without zeroed workgroup memory, for a driver of
 /// Vulkan 1.3.
 pub(crate) fn written(module: &Module, info: &ModuleInfo) -> Result<Vec<u32>, spv::Error> {
     let options = spv::Options {

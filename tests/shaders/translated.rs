@@ -103,7 +103,7 @@ fn every_kernel_and_key_is_translated_for_every_driver() {
     }
 }
 
-/// What spirv-val says of `words`; none if that is nothing.
+/// The messages of spirv-val about `words`; `None` if there are none.
 fn invalid(words: &[u32]) -> Option<String> {
     let mut command = Command::new("spirv-val");
     command.args(["--target-env", "vulkan1.3", "-"]).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());

@@ -1,4 +1,4 @@
-"""The classifier: settings, the calls, and what carries them to other processes."""
+"""The classifier: its settings, its calls, and how it moves to other processes."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ T = TypeVar("T")
 
 
 def _warn(message: str, *values: object) -> None:
-    # Importing it takes longer than all the rest.
+    # Import it late: it takes longer than all the rest.
     import logging
 
     logging.getLogger("residua").warning(message, *values)
@@ -30,14 +30,14 @@ def _warn(message: str, *values: object) -> None:
 class Classifier:
     """A network on a device, ready to classify and to embed images.
 
-    It may be used from many threads at once. Pickled, it carries its settings, and opens the device anew where it arrives. In a
-    fork of the process that opened it each call is an error: open one there, or start processes by ``spawn``.
+    It may be used from many threads at once. A pickle of it has its settings; unpickling opens the device again. In a fork of the
+    process that opened it, each call is an error: open another there, or start processes with ``spawn``.
 
-    Each call that takes images takes: a path (``str`` or ``os.PathLike``), the bytes of a file, a file object that is open in
-    binary mode, an image of Pillow, an array of uint8 ``[H, W]``, ``[H, W, 3]`` or ``[H, W, 4]`` (of NumPy, or anything with
-    ``__array_interface__``, the buffer protocol, or ``__dlpack__`` in the memory of the CPU, such as a tensor of torch). Several of
-    them are a list or another iterable, of kinds and sizes that may differ, or one array ``[N, H, W, C]``. An alpha channel is
-    dropped. An image of Pillow is turned upright by its EXIF orientation, as the file that it comes from would be.
+    An image may be a path (``str`` or ``os.PathLike``), the bytes of a file, a file object open in binary mode, a Pillow image,
+    or a uint8 array ``[H, W]``, ``[H, W, 3]`` or ``[H, W, 4]``: from NumPy, or anything in the CPU's memory with
+    ``__array_interface__``, the buffer protocol or ``__dlpack__``, such as a torch tensor. Several images are a list or another
+    iterable, whose kinds and sizes may differ, or one array ``[N, H, W, C]``. An alpha channel is dropped. A Pillow image is
+    turned upright by its EXIF orientation, as its file would be.
     """
 
     _engine: _residua.Engine | None
@@ -73,50 +73,50 @@ class Classifier:
     ) -> None:
         """Opens a model on a device.
 
-        The environment counts as for the command line: ``HF_HOME`` and the other variables of huggingface_hub, ``WGPU_ADAPTER_NAME``,
-        ``WGPU_BACKEND``, ``XDG_CACHE_HOME``. What there is to tell of the model and the device is in `notes`, and goes to the logger
-        ``residua`` as warnings.
+        Reads the same environment variables as the command line: ``HF_HOME`` and the others of huggingface_hub,
+        ``WGPU_ADAPTER_NAME``, ``WGPU_BACKEND``, ``XDG_CACHE_HOME``. Notes about the model and the device are in `notes`, and go
+        to the logger ``residua`` as warnings.
 
         Args:
             model: A file or folder, ``builtin``, or a model of the hub: an alias such as ``resnet50`` or a repository such as
-                ``timm/resnet50.a1_in1k``, which is taken out of huggingface_hub's cache, or fetched into it.
-            revision: Branch, tag or commit of a model of the hub; ``model@revision`` says the same.
-            synthetic: An architecture with made-up weights instead of a model, to measure and to test.
-            device: ``auto``, ``cpu``, ``reference`` (plain loops), an index or a part of a name out of `devices()`.
-            precision: How weights and activations are stored on the device; sums are f32.
-            batch: Images that go to the device at once. ``auto`` goes by the network and the kind of device.
-            deterministic: Gives an image the same bits in batches of any size, which may be slower.
-            tune: True measures first which kernels are fastest on this device, where that is not known yet; False takes no notice
-                of what was measured.
-            offline: True uses what is in huggingface_hub's cache and no network.
-            cache_dir: huggingface_hub's cache, where it is not the usual one.
+                ``timm/resnet50.a1_in1k``, which is read from huggingface_hub's cache, or downloaded into it.
+            revision: Branch, tag or commit of a model of the hub; ``model@revision`` does the same.
+            synthetic: An architecture with made-up weights, instead of a model, for measuring and testing.
+            device: ``auto``, ``cpu``, ``reference`` (plain loops), or an index or a part of a name from `devices()`.
+            precision: Type in which weights and activations are stored on the device; sums are f32.
+            batch: Number of images that go to the device at once. ``auto`` chooses by the network and the kind of device.
+            deterministic: Gives an image the same bits in batches of any size; may be slower.
+            tune: True first measures which kernels are fastest on this device, if that is not known yet; False ignores
+                measurements.
+            offline: True uses only huggingface_hub's cache, and never the network.
+            cache_dir: huggingface_hub's cache, if it is not in its usual place.
             labels: Class names, or a file with them.
             resize: Pixels of the shorter side before the crop, instead of the model's own.
             crop: Rows and columns of the network's input, instead of the model's own.
             filter: Filter of the resize, instead of the model's own.
             mean: Mean of red, green and blue in 0..1, instead of the model's own.
             std: Standard deviation of them, instead of the model's own.
-            test_size: Takes the size that the model's authors test it at, where one is stated.
-            exif: False leaves photos as they are stored, as torchvision and timm do.
-            allow_truncated: Takes a JPEG that ends early, whose last rows are made up.
-            strict: Refuses damaged images that can be decoded all the same.
-            part: The network to take of a file that holds several, such as ``teacher``.
-            allow_extra: Leaves out modules around the network that may take part in what it computes.
-            allow_nonfinite: Opens a model with weights that are NaN or infinite.
-            no_config: Takes no notice of the config.json that lies beside a file.
-            structure: What no tensor shows of the network, such as ``stem-pool=max,stride-in=1x1``.
+            test_size: Uses the size at which the model's authors test it, if one is stated.
+            exif: False does not turn photos upright, as in torchvision and timm.
+            allow_truncated: Accepts a JPEG that ends early; its last rows are made up.
+            strict: Refuses damaged images, even if they can be decoded.
+            part: The network to use, if a file has several, such as ``teacher``.
+            allow_extra: Ignores modules around the network that may take part in what it computes.
+            allow_nonfinite: Opens a model even if weights are NaN or infinite.
+            no_config: Ignores the config.json beside a file.
+            structure: Properties that the tensors do not show, such as ``stem-pool=max,stride-in=1x1``.
 
         Raises:
-            ModelError: For what is wrong with the model.
-            HubError: For what is wrong with fetching it.
-            ConfigError: For an argument or a configuration file that is out of its range.
-            DeviceError: For a device that cannot be opened.
+            ModelError: If something is wrong with the model.
+            HubError: If it cannot be downloaded.
+            ConfigError: If a value in an argument or a configuration file is out of range.
+            DeviceError: If the device cannot be opened.
         """
         name = os.fspath(model)
         if revision is not None:
             name = f"{name}@{revision}"
         elif os.path.exists(name):
-            # Whoever unpickles this may be in another folder.
+            # The process that unpickles this may be in another folder.
             name = os.path.abspath(name)
         self._settings: Settings = {
             "model": name,
@@ -154,7 +154,7 @@ class Classifier:
         self._engine = engine
 
     def __getstate__(self) -> Settings:
-        """Gives the settings, with the commit of a model of the hub, so that all processes have the same weights."""
+        """Returns the settings, with the commit of a model of the hub, so that all processes have the same weights."""
         settings = self._settings.copy()
         revision = self.model.revision if self._engine is not None else None
         if revision is not None and settings["synthetic"] is None:
@@ -181,7 +181,7 @@ class Classifier:
         return f"<residua.Classifier {self.model.name!r} ({self.model.architecture}) on {self.device.name!r}>"
 
     def close(self) -> None:
-        """Gives the device's memory back. Calls that are under way are finished; later ones raise `ClosedError`."""
+        """Frees the device's memory. Calls that are under way finish; later ones raise `ClosedError`."""
         self._engine = None
 
     def _opened(self) -> _residua.Engine:
@@ -193,41 +193,41 @@ class Classifier:
 
     @property
     def model(self) -> ModelInfo:
-        """What is known of the model."""
+        """What is known about the model."""
         return ModelInfo(**self._opened().model())
 
     @property
     def device(self) -> Device:
-        """The device that is used."""
+        """The device in use."""
         return Device(**self._opened().device())
 
     @property
     def labels(self) -> list[str]:
-        """The names of the classes, in their order. A class without a name is called by its index."""
+        """The names of the classes, in order. A class without a name has its index for a name."""
         return self._opened().labels()
 
     @property
     def precision(self) -> str:
-        """How activations and weights are stored on the device: ``f32`` or ``f16``."""
+        """The type in which activations and weights are stored on the device: ``f32`` or ``f16``."""
         return self._opened().precision()
 
     @property
     def notes(self) -> list[str]:
-        """Sentences about the choice of device, model and kernels that a user should know."""
+        """Sentences that a user should know about the choice of device, model and kernels."""
         return self._opened().notes()
 
     @property
     def device_memory(self) -> int | None:
-        """Bytes that its buffers take on the device now; None where that is not counted."""
+        """Bytes that its buffers take on the device now; None if they are not counted."""
         return self._opened().device_memory()
 
     def describe(self) -> str:
-        """Tells the network, layer by layer, and how the device computes it."""
+        """Describes the network, layer by layer, and how the device computes it."""
         return self._opened().describe()
 
     # ---- Classes.
 
-    # Text and bytes are iterable too, and are single images: the first that fits counts.
+    # Text and bytes are iterable too, but are single images: the first overload that fits counts.
     @overload
     def classify(  # type: ignore[overload-overlap]
         self,
@@ -279,20 +279,20 @@ class Classifier:
     ) -> Any:
         """Names the classes of images.
 
-        The scores are those of ``residua classify`` to the bit.
+        The scores have the bits of ``residua classify``.
 
         Args:
             images: One image, or several.
-            top_k: How many classes to give for each, the best first; None gives all.
-            min_score: Leaves out classes of a lower score.
-            errors: ``return`` puts the exception of an image that cannot be read in its place; ``raise`` raises the first.
+            top_k: Number of classes for each image, best first; None for all.
+            min_score: Leaves out classes with a lower score.
+            errors: ``return`` puts an exception in the place of an image that cannot be read; ``raise`` raises the first.
 
         Returns:
             For several images a list with an entry for each, in their order: a list of
-            ``{"label": str, "score": float, "index": int}``, or an `Error`. For one image its list alone.
+            ``{"label": str, "score": float, "index": int}``, or an `Error`. For one image, only its list.
 
         Raises:
-            Error: For a single image that cannot be read, or with ``errors="raise"`` for the first that cannot.
+            Error: If a single image cannot be read; with ``errors="raise"``, for the first image that cannot.
             ModelError: If the network has no classes.
             DeviceError: If the device fails.
         """
@@ -307,7 +307,7 @@ class Classifier:
         min_score: float | None = None,
         errors: Literal["return", "raise"] = "return",
     ) -> Any:
-        """As `classify`, in a thread of the event loop's executor; cancelled, it stops after the batches that are under way."""
+        """As `classify`, in a thread of the event loop's executor. If cancelled, it stops after the batches under way."""
         run, single = self._classify(images, top_k, min_score, errors)
         return _only(await _in_thread(run, lambda: run.all_classes(single or errors == "raise")), single)
 
@@ -334,21 +334,21 @@ class Classifier:
         exclude: Sequence[str] = (),
         progress: bool | Callable[[int], object] = False,
     ) -> Iterator[tuple[str, list[Class] | Error]]:
-        """Names the classes of all images in a folder and the folders below, one after the other.
+        """Names the classes of all images in a folder and its subfolders, one after the other.
 
         Args:
             folder: The folder. Its images are found as by ``residua classify -r``, sorted by name.
             top_k: How many classes to give for each image.
-            min_score: Leaves out classes of a lower score.
-            errors: ``return`` gives the exception of an image that cannot be read; ``raise`` raises it.
-            hidden: Takes hidden files and folders too.
-            exclude: Patterns of files and folders that are left out: ``*`` is a part of a name, ``**`` any folders.
-            progress: True shows how far it is on stderr (by tqdm, where that is installed); a function is called with the number
-                of images that each batch had.
+            min_score: Leaves out classes with a lower score.
+            errors: ``return`` yields an exception for an image that cannot be read; ``raise`` raises it.
+            hidden: Includes hidden files and folders.
+            exclude: Patterns of files and folders to skip: ``*`` matches a part of a name, ``**`` any folders.
+            progress: True shows progress on stderr (with tqdm, if it is installed). A function is called with the number of
+                images in each batch.
 
         Yields:
-            The path of an image, and its classes as `classify` gives them, or its `Error`. A million images need no more memory
-            than a thousand.
+            The path of an image, and its classes as from `classify`, or its `Error`. A million images need no more memory than a
+            thousand.
         """
         run = self._opened().classify_folder(os.fspath(folder), hidden, list(exclude), self._top(top_k), min_score)
         return _stream(run, errors, progress)
@@ -358,22 +358,23 @@ class Classifier:
     def embed(
         self, images: Image | Iterable[Image], *, normalize: bool = False, errors: Literal["raise", "nan"] = "raise"
     ) -> Floats:
-        """Gives the features of images: what the network's head reads, averaged over all pixels.
+        """Computes the features of images: the vector that the network's head reads.
 
-        They are those of ``residua embed`` to the bit, and those of torchvision before ``fc`` and of timm with ``num_classes=0``.
+        They have the bits of ``residua embed``, and are the features of torchvision before ``fc`` and of timm with
+        ``num_classes=0``.
 
-        An image alone and the same in a batch of another size may differ in the last bits; with ``deterministic=True`` they do not.
+        The last bits of an image's features may depend on the batch size; with ``deterministic=True`` they do not.
 
         Args:
             images: One image, or several.
             normalize: Scales each vector to a length of one, so that dot products are cosine similarities.
-            errors: ``raise`` raises the exception of the first image that cannot be read; ``nan`` makes its row NaN, and logs it.
+            errors: ``raise`` raises an exception for the first image that cannot be read; ``nan`` makes its row NaN, and logs it.
 
         Returns:
             float32 ``[N, features]``; for one image ``[features]``.
 
         Raises:
-            Error: For an image that cannot be read, with its place in ``index``.
+            Error: If an image cannot be read; ``index`` has its place.
             DeviceError: If the device fails.
         """
         run, single = self._embed(images, normalize, errors)
@@ -382,7 +383,7 @@ class Classifier:
     async def aembed(
         self, images: Image | Iterable[Image], *, normalize: bool = False, errors: Literal["raise", "nan"] = "raise"
     ) -> Floats:
-        """As `embed`, in a thread of the event loop's executor; cancelled, it stops after the batches that are under way."""
+        """As `embed`, in a thread of the event loop's executor. If cancelled, it stops after the batches under way."""
         run, single = self._embed(images, normalize, errors)
         return _vectors(await _in_thread(run, lambda: run.all_vectors(single or errors == "raise")), single)
 
@@ -392,7 +393,7 @@ class Classifier:
         return self._opened().embed(several, count, normalize), single
 
     def _embed_all(self, images: Any, normalize: bool) -> tuple[Floats, dict[int, Error]]:
-        """The vectors of several images, and what is wrong with those whose rows are NaN."""
+        """The vectors of several images, and the errors of those whose rows are NaN."""
         several, count, _ = _inputs.split(images)
         return self._opened().embed(several, count, normalize).all_vectors(False)
 
@@ -406,14 +407,14 @@ class Classifier:
         exclude: Sequence[str] = (),
         progress: bool | Callable[[int], object] = False,
     ) -> Iterator[tuple[str, Floats | Error]]:
-        """Gives the features of all images in a folder and the folders below, one after the other.
+        """Computes the features of all images in a folder and its subfolders, one after the other.
 
         Args:
             folder: The folder. Its images are found as by ``residua embed -r``, sorted by name.
             normalize: Scales each vector to a length of one.
-            errors: ``return`` gives the exception of an image that cannot be read; ``raise`` raises it.
-            hidden: Takes hidden files and folders too.
-            exclude: Patterns of files and folders that are left out.
+            errors: ``return`` yields an exception for an image that cannot be read; ``raise`` raises it.
+            hidden: Includes hidden files and folders.
+            exclude: Patterns of files and folders to skip.
             progress: As in `classify_folder`.
 
         Yields:
@@ -425,11 +426,11 @@ class Classifier:
     # ---- One image, and normalised ones.
 
     def preprocess(self, image: Image, *, normalize: bool = False) -> Bytes | Floats:
-        """Gives what the network sees of an image: turned upright, resized, cropped.
+        """Returns what the network sees of an image: turned upright, resized, cropped.
 
         Args:
             image: One image.
-            normalize: Gives the numbers that the network reads, instead of pixels.
+            normalize: Returns the values that the network reads, instead of pixels.
 
         Returns:
             uint8 ``[H, W, 3]``, or float32 ``[3, H, W]`` with ``normalize=True``.
@@ -441,19 +442,19 @@ class Classifier:
         return engine.normalized(image) if normalize else engine.preprocess(image)
 
     def logits(self, x: Any) -> Floats:
-        """Gives the logits of normalised images.
+        """Computes the logits of normalised images.
 
         Args:
-            x: An array or tensor of floats ``[N, 3, H, W]`` in the memory of the CPU, of any size that the network admits, normalised
-                as the model wants it (``preprocess(image, normalize=True)``); or a list of ``[3, H, W]``. Other floats than float32
-                are converted.
+            x: An array or tensor of floats ``[N, 3, H, W]`` in the CPU's memory, normalised as the model needs
+                (``preprocess(image, normalize=True)``), or a list of ``[3, H, W]``. The network must admit the size. Floats of
+                other types become float32.
 
         Returns:
             float32 ``[N, classes]``.
 
         Raises:
-            InputError: For another shape.
-            InputTypeError: If it has no floats.
+            InputError: If the shape is another.
+            InputTypeError: If the values are not floats.
             ConfigError: If a number is NaN or infinite.
             ShapeError: If the network does not admit the size.
             ModelError: If the network has no classes.
@@ -467,18 +468,18 @@ class Classifier:
         return await asyncio.to_thread(self.logits, x)
 
     def explain(self, image: Image, target: int | str | None = None) -> _residua.Explanation:
-        """Tells where in an image the evidence for a class lies: its class-activation map.
+        """Shows where in an image the evidence for a class lies: its class-activation map.
 
         Args:
             image: One image.
-            target: Index or name of the class; without it the class of the highest score.
+            target: Index or name of the class; by default the class with the highest score.
 
         Returns:
             An `Explanation`: ``map``, float32 ``[rows, columns]`` in units of the logit, and ``overlay(image)``.
 
         Raises:
             Error: If the image cannot be read, or there is no such class.
-            ShapeError: If the network's head does not act on global average pooling.
+            ShapeError: If the network's head does not follow global average pooling.
         """
         return self._opened().explain(
             image, target if target is None or isinstance(target, str) else operator.index(target)
@@ -488,9 +489,9 @@ class Classifier:
         """Compares every layer on the device with the CPU reference, which is slow.
 
         Args:
-            batch: Images of made-up pixels.
-            every: Tries every kernel that can serve a layer, in every precision, instead of those that are chosen. A kernel that is
-                found to be wrong is not chosen on this device afterwards.
+            batch: Number of images, with made-up pixels.
+            every: Tries every kernel that can serve a layer, in every precision, instead of the chosen ones. A kernel found wrong
+                is no longer used on this device.
 
         Returns:
             A `Verification`.
@@ -503,7 +504,7 @@ class Classifier:
 
 
 def devices() -> list[Device]:
-    """Lists the adapters that a `Classifier` can be opened on, in the order of their indices."""
+    """Lists the adapters that a `Classifier` can use, in the order of their indices."""
     return [Device(**device) for device in _residua.devices()]
 
 

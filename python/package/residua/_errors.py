@@ -1,4 +1,4 @@
-"""Exceptions: one class for each room of the library, each with the library's stable code."""
+"""Exceptions: one class for each part of the library, with the library's stable codes."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ class Error(Exception):
     """Something that residua cannot do.
 
     Attributes:
-        code: A name that stays the same from release to release, for example ``image.truncated``. The text may change.
-        index: The place of the image among the inputs, if it concerns one of several.
+        code: A name that is stable across releases, for example ``image.truncated``. The text is not.
+        index: The place of the image among the inputs, if the error concerns one of several.
     """
 
     def __init__(self, message: str, code: str = "", index: int | None = None) -> None:
@@ -30,11 +30,11 @@ class ModelError(Error):
 
 
 class HubError(Error):
-    """The hub, or the cache of what was fetched from it, does not give the model (``hub.*``)."""
+    """The model could not be had from the hub or from its cache (``hub.*``)."""
 
 
 class ConfigError(Error, ValueError):
-    """An argument, a configuration file or a variable of the environment is out of its range (``config.*``)."""
+    """A value in an argument, a configuration file or an environment variable is out of range (``config.*``)."""
 
 
 class ImageError(Error):
@@ -54,11 +54,11 @@ class FileError(Error, OSError):
 
 
 class InputError(Error, ValueError):
-    """What was given is an image, and cannot be used as it is (``input.shape``, ``input.value``)."""
+    """The input is an image, but cannot be used as it is (``input.shape``, ``input.value``)."""
 
 
 class InputTypeError(Error, TypeError):
-    """What was given is not an image (``input.type``)."""
+    """The input is not an image (``input.type``)."""
 
 
 class ClosedError(Error, ValueError):

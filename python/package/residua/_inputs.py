@@ -1,6 +1,6 @@
-"""What people have as an image, made into one of three kinds: a path, the bytes of a file, or an array of pixels.
+"""Turns every kind of image into one of three: a path, the bytes of a file, or an array of pixels.
 
-Nothing is imported here that the image itself has not brought along, except NumPy for arrays.
+Imports only NumPy, for arrays, and modules that the image itself has already imported.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from residua._errors import Error, ImageError, InputError, InputTypeError
 if TYPE_CHECKING:
     import numpy as np
 
-# Kinds of devices in ``__dlpack_device__`` whose memory the CPU reads: its own, what is pinned for a GPU, and what it shares with one.
+# Devices in ``__dlpack_device__`` whose memory the CPU can read: the CPU, memory pinned for a GPU, and memory shared with one.
 _DLPACK_CPU = (1, 3, 11, 13)
 
 _GIVE = (
@@ -24,10 +24,10 @@ _GIVE = (
 
 
 def split(images: Any) -> tuple[Iterable[Any], int | None, bool]:
-    """Tells one image from several.
+    """Distinguishes one image from several.
 
     Returns:
-        The images, how many they are if that is known, and whether a single one was given.
+        The images, their number if known, and whether a single one was given.
 
     Raises:
         InputTypeError: If it is neither an image nor several.
@@ -56,14 +56,14 @@ def _split_array(images: Any) -> tuple[Iterable[Any], int | None, bool]:
 
 
 def source(image: Any, exif: bool) -> str | bytes | np.ndarray[Any, np.dtype[np.uint8]]:
-    """Makes a path, bytes or an array in C order of uint8 ``[H, W]`` or ``[H, W, 1 to 4]`` out of an image.
+    """Turns an image into a path, bytes, or a uint8 array in C order ``[H, W]`` or ``[H, W, 1 to 4]``.
 
     Args:
         image: A single image of any kind.
-        exif: Whether an image of Pillow is turned upright by its EXIF orientation.
+        exif: Whether to turn a Pillow image upright by its EXIF orientation.
 
     Raises:
-        Error: If that is not possible; nothing else, so that what is wrong with one image can stand in its place.
+        Error: If that is not possible. Raises no other exception, so that one bad image does not end a call.
     """
     try:
         return _source(image, exif)
@@ -115,10 +115,10 @@ def _has_buffer(value: Any) -> bool:
 
 
 def as_array(value: Any) -> np.ndarray[Any, Any]:
-    """Gives an array with the memory of `value` where that is possible.
+    """Returns an array that shares the memory of `value`, if possible.
 
     Raises:
-        InputError: If its memory is not the CPU's, or it cannot be an array.
+        InputError: If its memory is not the CPU's, or if it cannot be an array.
     """
     import numpy as np
 
@@ -150,14 +150,14 @@ def as_array(value: Any) -> np.ndarray[Any, Any]:
 def _without_bfloat16(value: Any) -> np.ndarray[Any, Any]:
     import numpy as np
 
-    # NumPy has no such type; f32 holds each of its values.
+    # NumPy has no bfloat16; float32 holds each of its values.
     if str(getattr(value, "dtype", "")) == "torch.bfloat16":
         value = value.float()
     return np.from_dlpack(value)
 
 
 def check_pixels(array: np.ndarray[Any, Any], name: str) -> np.ndarray[Any, np.dtype[np.uint8]]:
-    """Gives an array of pixels in C order.
+    """Checks an array of pixels, and returns it in C order.
 
     Raises:
         InputTypeError: If its values are not uint8.
@@ -187,11 +187,11 @@ def check_pixels(array: np.ndarray[Any, Any], name: str) -> np.ndarray[Any, np.d
 
 
 def check_tensor(value: Any) -> np.ndarray[Any, np.dtype[np.float32]]:
-    """Gives a normalised input ``[N, 3, H, W]`` as float32 in C order.
+    """Checks a normalised input ``[N, 3, H, W]``, and returns it as float32 in C order.
 
     Raises:
         InputTypeError: If its values are not floats.
-        InputError: If its shape is another one.
+        InputError: If its shape is another.
     """
     import numpy as np
 
@@ -220,7 +220,7 @@ def _is_pillow(value: Any) -> bool:
 
 
 def _from_pillow(image: Any, exif: bool) -> np.ndarray[Any, np.dtype[np.uint8]]:
-    """Makes of an image of Pillow what the command line makes of its file."""
+    """Turns a Pillow image into the pixels that the command line reads from its file."""
     import numpy as np
     from PIL import ImageOps
 
@@ -235,7 +235,7 @@ def _from_pillow(image: Any, exif: bool) -> np.ndarray[Any, np.dtype[np.uint8]]:
     if 0 in image.size:
         raise ImageError(f"{_name(image)} of {image.size[0]}x{image.size[1]} has no pixels", "image.decode")
     if mode.startswith("I;16"):
-        # Of 16 bits the upper eight.
+        # Keep the upper eight of 16 bits.
         return np.ascontiguousarray((np.asarray(image) >> 8).astype(np.uint8))
     if mode in ("I", "F"):
         raise InputError(
@@ -243,7 +243,7 @@ def _from_pillow(image: Any, exif: bool) -> np.ndarray[Any, np.dtype[np.uint8]]:
             "input.value",
         )
     if mode in ("RGBa", "La"):
-        # Colours that are multiplied by alpha.
+        # These colours are multiplied by alpha.
         image = image.convert(mode.upper())
     try:
         rgb = image if image.mode == "RGB" else image.convert("RGB")

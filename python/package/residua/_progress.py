@@ -1,4 +1,4 @@
-"""How far a stream of images is, on stderr."""
+"""Shows the progress of a stream of images on stderr."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 
 class Progress:
-    """Counts images for whoever looks on."""
+    """Counts images, and shows the count."""
 
     def __init__(self, wanted: bool | Callable[[int], object]) -> None:
         self._tell: Callable[[int], object] | None = None
@@ -37,7 +37,7 @@ class Progress:
 
 
 class _Line:
-    """A line on stderr that is written anew, at most five times a second."""
+    """A line on stderr that is rewritten at most five times a second."""
 
     def __init__(self) -> None:
         self._began = self._shown = time.monotonic()

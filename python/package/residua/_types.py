@@ -13,14 +13,14 @@ if TYPE_CHECKING:
 
 
 class HasArrayInterface(Protocol):
-    """What NumPy makes an array of without a copy."""
+    """Anything that NumPy turns into an array without a copy."""
 
     @property
     def __array_interface__(self) -> dict[str, Any]: ...
 
 
 class HasDLPack(Protocol):
-    """What hands its memory over by DLPack, such as a tensor of torch."""
+    """Anything that shares its memory through DLPack, such as a torch tensor."""
 
     def __dlpack__(self, *, stream: Any = ...) -> Any: ...
 
@@ -30,13 +30,13 @@ class HasDLPack(Protocol):
 if TYPE_CHECKING:
     #: An array of pixels: an image, or several.
     Array: TypeAlias = HasArrayInterface | HasDLPack
-    #: What is taken as one image and is not an array.
+    #: Types accepted as one image, besides arrays.
     File: TypeAlias = str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO | IOBase | PillowImage
-    #: What is taken as an image.
+    #: Types accepted as an image.
     Image: TypeAlias = File | Array
-    #: float32, of the shape that its place says.
+    #: float32, of the shape that its use implies.
     Floats: TypeAlias = np.ndarray[Any, np.dtype[np.float32]]
-    #: uint8, of the shape that its place says.
+    #: uint8, of the shape that its use implies.
     Bytes: TypeAlias = np.ndarray[Any, np.dtype[np.uint8]]
 
 
@@ -52,12 +52,12 @@ class Device(NamedTuple):
     """An adapter, or the CPU.
 
     Attributes:
-        index: Its place in `devices()`; None for the CPU.
+        index: Its position in `devices()`; None for the CPU.
         name: Its name, as the driver gives it.
         backend: ``vulkan``, ``metal``, ``dx12`` or ``cpu``.
         driver: Name and version of the driver.
         kind: ``discrete GPU``, ``integrated GPU``, ``virtual GPU``, ``other``, ``CPU``, ``software (CPU)`` or ``reference``.
-        software: It runs on the CPU.
+        software: Whether it runs on the CPU.
     """
 
     index: int | None  # type: ignore[assignment]  # instead of the method of tuples
@@ -69,24 +69,24 @@ class Device(NamedTuple):
 
 
 class ModelInfo(NamedTuple):
-    """What is known of a model.
+    """What is known about a model.
 
     Attributes:
         name: File name, repository on the hub, or ``builtin``.
         revision: Commit of a model of the hub.
-        architecture: As it was recognised, for example ``resnet50``.
-        parameters: Trained parameters.
-        macs: Multiply-accumulates of one image.
+        architecture: The architecture that was recognised, for example ``resnet50``.
+        parameters: Number of trained parameters.
+        macs: Multiply-accumulates for one image.
         classes: Number of classes; 0 for a network that gives features only.
         features: Number of features, the length of an embedding.
-        license: Its licence, where one is stated.
+        license: Its licence, if one is stated.
         published_top1: The accuracy that was published for these weights.
         source: Where the weights come from.
         input_size: Rows and columns of the network's input.
         resize: Pixels of the shorter side before the crop, rows and columns that the image is squashed to, or None.
         filter: The filter of the resize.
         mean: Subtracted from red, green and blue in 0..1.
-        std: Divides them after that.
+        std: Divides them after the mean is subtracted.
     """
 
     name: str
@@ -107,17 +107,17 @@ class ModelInfo(NamedTuple):
 
 
 class LayerCheck(NamedTuple):
-    """A layer on the device against the CPU reference.
+    """A layer on the device, compared with the CPU reference.
 
     Attributes:
         name: Name of the layer.
         kernel: The kernel that computed it.
         stored: ``f32`` or ``f16``.
         shape: Shape of its output, [N, C, H, W].
-        error: Largest difference over the largest magnitude; infinite if the device made NaN.
-        bound: What the error may be.
-        ok: It is within the bound.
-        follows: An earlier layer of the same run is wrong, so that this one read wrong values.
+        error: Largest difference, divided by the largest magnitude; infinite if the device's output has NaN.
+        bound: Largest error allowed.
+        ok: Whether the error is within the bound.
+        follows: Whether an earlier layer of the same run is wrong, so that this one read wrong values.
     """
 
     name: str
@@ -134,8 +134,8 @@ class Verification(NamedTuple):
     """The outcome of `Classifier.verify`.
 
     Attributes:
-        ok: All layers are within their bounds.
-        layers: A row for each layer with each precision and kernel.
+        ok: Whether all layers are within their bounds.
+        layers: A row for each layer in each precision and with each kernel.
     """
 
     ok: bool

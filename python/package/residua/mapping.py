@@ -1,4 +1,4 @@
-"""Classifiers as functions of batches, for ``datasets.Dataset.map`` and its like; for Ray Data see `residua.ray`.
+"""Classifiers as functions of batches, for ``datasets.Dataset.map`` and similar calls; for Ray Data see `residua.ray`.
 
 from residua.mapping import Embed
 
@@ -17,16 +17,16 @@ from residua._errors import Error, InputError
 if TYPE_CHECKING:
     from residua._types import Class
 
-# Columns that hold images, the first that is there counts.
+# Names of columns with images; the first that exists is used.
 _COLUMNS = ("image", "img", "bytes", "path")
 
-# Classifiers of this process by their settings: a function that is unpickled for each task opens none of its own.
+# Classifiers of this process by their settings, so that a function that is unpickled for each task does not open another.
 _opened: dict[str, Classifier] = {}
 _opening = threading.Lock()
 
 
 class _Mapped:
-    """A classifier that opens with the first batch, in the process that has it."""
+    """A classifier that opens with the first batch, in the process that gets the batch."""
 
     _output: ClassVar[str]
 
@@ -38,13 +38,13 @@ class _Mapped:
         errors: Literal["return", "raise"] = "return",
         **settings: Any,
     ) -> None:
-        """Takes what opens a classifier, which it does in the process where the first batch comes.
+        """Takes the arguments of a classifier, which opens in the process that gets the first batch.
 
         Args:
             model: As `Classifier` takes it.
-            column: The column with the images: paths, bytes, images of Pillow, or arrays. Without it ``image``, ``img``, ``bytes`` or
-                ``path``, the first that is there.
-            errors: ``return`` tells in the column ``error`` what is wrong with an image; ``raise`` raises it.
+            column: The column with the images: paths, bytes, Pillow images or arrays. By default the first that exists of
+                ``image``, ``img``, ``bytes`` and ``path``.
+            errors: ``return`` writes an image's error into the column ``error``; ``raise`` raises it.
             **settings: Other arguments of `Classifier`.
         """
         if errors not in ("return", "raise"):
@@ -55,7 +55,7 @@ class _Mapped:
 
     @property
     def classifier(self) -> Classifier:
-        """The classifier, which is opened now if it is not open."""
+        """The classifier; opens it if it is not open."""
         key = repr(sorted(self._arguments.items()))
         with _opening:
             if key not in _opened:
@@ -63,14 +63,14 @@ class _Mapped:
             return _opened[key]
 
     def close(self) -> None:
-        """Closes the classifier of this process; the next batch opens it anew."""
+        """Closes the classifier of this process; the next batch opens it again."""
         with _opening:
             closed = _opened.pop(repr(sorted(self._arguments.items())), None)
         if closed is not None:
             closed.close()
 
     def __call__(self, batch: Mapping[str, Any]) -> dict[str, Any]:
-        """Gives the new columns of a batch, or of one row."""
+        """Returns the new columns of a batch, or of one row."""
         images = batch[self._found(batch)]
         if _is_single(images):
             return {name: values[0] for name, values in self._columns([_image(images)]).items()}
@@ -90,7 +90,7 @@ class _Mapped:
         raise NotImplementedError
 
     def _told(self, errors: dict[int, Error], count: int) -> Any:
-        """What is wrong with each image, as text; nothing is the empty text, so that all blocks have one type."""
+        """The error of each image as text; the empty text if there is none, so that all blocks have one type."""
         import numpy as np
 
         if errors and self._errors == "raise":
@@ -99,7 +99,7 @@ class _Mapped:
 
 
 class Embed(_Mapped):
-    """Embeds batches: gives the columns ``embedding``, float32 ``[N, features]``, and ``error``.
+    """Embeds batches: adds the columns ``embedding``, float32 ``[N, features]``, and ``error``.
 
     The embedding of an image that cannot be read is NaN.
     """
@@ -113,7 +113,7 @@ class Embed(_Mapped):
         errors: Literal["return", "raise"] = "return",
         **settings: Any,
     ) -> None:
-        """Takes what opens a classifier.
+        """Takes the arguments of a classifier.
 
         Args:
             model: As `Classifier` takes it.
@@ -131,10 +131,10 @@ class Embed(_Mapped):
 
 
 class Classify(_Mapped):
-    """Classifies batches: gives the columns ``label``, ``score``, ``index`` and ``error``.
+    """Classifies batches: adds the columns ``label``, ``score``, ``index`` and ``error``.
 
-    With ``top_k`` over 1 they are ``labels``, ``scores`` and ``indices``, ``[N, top_k]``. For an image that cannot be read the label is
-    empty, the score NaN and the index -1.
+    With ``top_k`` over 1 they are ``labels``, ``scores`` and ``indices``, ``[N, top_k]``. For an image that cannot be read, the
+    label is empty, the score NaN and the index -1.
     """
 
     def __init__(
@@ -146,11 +146,11 @@ class Classify(_Mapped):
         errors: Literal["return", "raise"] = "return",
         **settings: Any,
     ) -> None:
-        """Takes what opens a classifier.
+        """Takes the arguments of a classifier.
 
         Args:
             model: As `Classifier` takes it.
-            top_k: How many classes to give for each image.
+            top_k: Number of classes for each image.
             column: The column with the images.
             errors: ``return`` or ``raise``.
             **settings: Other arguments of `Classifier`.
@@ -184,7 +184,7 @@ class Classify(_Mapped):
 
 
 def _lists(rows: list[list[str]]) -> Any:
-    """A column of lists: an array of texts with two axes is nothing that Arrow has."""
+    """A column of lists, because Arrow has no arrays of texts with two axes."""
     import numpy as np
 
     column = np.empty(len(rows), dtype=object)
@@ -194,7 +194,7 @@ def _lists(rows: list[list[str]]) -> Any:
 
 
 def _is_single(images: Any) -> bool:
-    """Whether a column of a batch is that of one row."""
+    """Whether a column belongs to one row instead of a batch."""
     if isinstance(images, (list, tuple)):
         return False
     dimensions = getattr(images, "ndim", None)

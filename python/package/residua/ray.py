@@ -7,11 +7,11 @@
     vectors = photos.map_batches(Embed, fn_constructor_args=("resnet50",), batch_size=256, concurrency=4, resources={"wgpu": 1})
     vectors.write_parquet("vectors/")
 
-Ray knows nothing of GPUs that are not CUDA's. Tell each node how many it has, ``ray start --resources '{"wgpu": 1}'`` or
-``ray.init(resources={"wgpu": 1})``, and each worker takes one of them. ``num_gpus`` is CUDA's, and is not given.
+Ray counts only CUDA's GPUs. Tell each node how many GPUs it has, ``ray start --resources '{"wgpu": 1}'`` or
+``ray.init(resources={"wgpu": 1})``, and each worker takes one of them. Do not give ``num_gpus``, which is for CUDA.
 
-Images that Ray decodes (``ray.data.read_images``) are not turned upright, and their pixels are those of its decoder. Those that it does
-not decode (``read_binary_files``) give the values of the command line to the bit.
+Images that Ray decodes (``ray.data.read_images``) are not turned upright, and have the pixels of its decoder. Images that it does
+not decode (``read_binary_files``) give the bits of the command line.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ _log = logging.getLogger("residua")
 
 
 class _Worker(mapping._Mapped):
-    """A function of batches that gives the other columns of a batch too, and that a lost device ends."""
+    """A function of batches that keeps the other columns of a batch, and ends when its device is lost."""
 
     def __call__(self, batch: Mapping[str, Any]) -> dict[str, Any]:
-        """Gives the columns of a batch without its images, and the new ones."""
+        """Returns the columns of a batch without its images, and the new ones."""
         import numpy as np
 
         column = self._found(batch)
@@ -51,20 +51,20 @@ class _Worker(mapping._Mapped):
 
 
 class Embed(_Worker, mapping.Embed):
-    """Embeds batches of Ray Data: a class, or an object, for ``Dataset.map_batches``.
+    """Embeds batches of Ray Data; give the class or an object to ``Dataset.map_batches``.
 
-    The batch comes back without its images and with the columns ``embedding``, float32 ``[N, features]``, and ``error``, which is empty
-    for an image that could be read; the embedding of another one is NaN.
+    The batch comes back without its images and with the columns ``embedding``, float32 ``[N, features]``, and ``error``, which is
+    empty if the image could be read; otherwise the embedding is NaN.
 
-    A worker that dies, or loses its device for good, is started anew by Ray, and gets its rows again: each row comes once.
+    Ray restarts a worker that dies or loses its device for good, and gives it its rows again: each row comes once.
     """
 
 
 class Classify(_Worker, mapping.Classify):
-    """Classifies batches of Ray Data: a class, or an object, for ``Dataset.map_batches``.
+    """Classifies batches of Ray Data; give the class or an object to ``Dataset.map_batches``.
 
     The batch comes back without its images and with the columns ``label``, ``score``, ``index`` and ``error``; with ``top_k`` over 1
     with ``labels``, ``scores`` and ``indices``, ``[N, top_k]``.
 
-    A worker that dies, or loses its device for good, is started anew by Ray, and gets its rows again: each row comes once.
+    Ray restarts a worker that dies or loses its device for good, and gives it its rows again: each row comes once.
     """

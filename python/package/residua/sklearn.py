@@ -24,12 +24,12 @@ if TYPE_CHECKING:
 
 
 class Embedder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
-    """Transforms images to their features, float32 ``[N, features]``. It learns nothing: `fit` opens the model."""
+    """Transforms images to their features, float32 ``[N, features]``. It learns nothing; `fit` only opens the model."""
 
     def __init__(
         self, model: str = "builtin", *, normalize: bool = False, settings: Mapping[str, Any] | None = None
     ) -> None:
-        """Takes what opens a classifier.
+        """Takes the arguments of a classifier.
 
         Args:
             model: As `Classifier` takes it.
@@ -41,7 +41,7 @@ class Embedder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         self.settings = settings
 
     def fit(self, X: Iterable[Image], y: object = None) -> Embedder:  # noqa: N803
-        """Opens the model; the images are not looked at.
+        """Opens the model; ignores the images.
 
         Args:
             X: Images, as `Classifier.embed` takes them.

@@ -1,4 +1,4 @@
-//! Where the head of a network is: among its tensors under another name, or beside it.
+//! Finds the head of a network: inside it under another name, or beside it.
 
 use std::collections::HashMap;
 
@@ -7,7 +7,7 @@ use super::{
     spelling::index,
 };
 
-/// Names of modules that are heads, by how sure that is.
+/// Names of modules that are heads, surest first.
 const HEADS: [&str; 16] = [
     "fc",
     "classifier",
@@ -27,7 +27,7 @@ const HEADS: [&str; 16] = [
     "top",
 ];
 
-/// Modules of training without classes: a head that lies beside a network together with one of them is a probe of its features.
+/// Modules of training without classes. If one lies beside a network together with a head, that head is a probe of its features.
 const PROJECTORS: [&str; 8] = [
     "projector",
     "projection_head",
@@ -39,7 +39,7 @@ const PROJECTORS: [&str; 8] = [
     "queue",
 ];
 
-/// The module below `prefix` that is a head: each of its tensors is one of a layer of vectors, or of one in a sequence.
+/// The module below `prefix` that is a head: all its tensors belong to layers on vectors, alone or in a sequence.
 pub(super) fn module(prefix: &str, shapes: &HashMap<&str, &[usize]>) -> Option<&'static str> {
     HEADS.into_iter().find(|head| {
         let front = format!("{prefix}{head}.");
@@ -52,7 +52,7 @@ pub(super) fn module(prefix: &str, shapes: &HashMap<&str, &[usize]>) -> Option<&
     })
 }
 
-/// `weight`, or `3.weight` in a sequence, of at most two extents.
+/// Whether this is `weight`, or `3.weight` in a sequence, with at most two extents.
 fn is_layer(tail: &str, shape: &[usize]) -> bool {
     let part = match tail.split_once('.') {
         Some((number, part)) if index(number).is_some() => part,
@@ -62,7 +62,7 @@ fn is_layer(tail: &str, shape: &[usize]) -> bool {
     vector && matches!(part, "weight" | "bias" | "running_mean" | "running_var")
 }
 
-/// The head of `root` that lies outside of its prefix: what its tensors begin with, and what they become.
+/// The head of `root` outside its prefix: the prefix of the head's tensors, and the module that they become.
 pub(super) fn beside(root: &Root, shapes: &HashMap<&str, &[usize]>) -> Option<(String, &'static str)> {
     let outside = |name: &&&str| !name.starts_with(&root.prefix);
     let trained_without = shapes.keys().filter(outside).any(|name| {
@@ -79,7 +79,7 @@ pub(super) fn beside(root: &Root, shapes: &HashMap<&str, &[usize]>) -> Option<(S
     above.map(|at| &root.prefix[..at]).find_map(|above| {
         let own = root.prefix[above.len()..].split('.').next().and_then(index);
         let next = own.map(|number| format!("{above}{}.", number + 1));
-        // The body and the head of fastai's learners are one sequence.
+        // In fastai's learners, body and head form one sequence.
         let next = next.filter(|next| {
             let mut tails = shapes.iter().filter_map(|(name, shape)| Some((name.strip_prefix(next.as_str())?, *shape)));
             tails.clone().next().is_some() && tails.all(|(tail, shape)| tail.contains('.') && is_layer(tail, shape))

@@ -1,8 +1,8 @@
-//! The names that libraries and wrappers give to the same tensor, brought to torchvision's spelling.
+//! Translates the names that libraries and wrappers give to a tensor into torchvision's.
 //!
 //! | writer | example | becomes |
 //! |---|---|---|
-//! | DataParallel, `torch.compile`, wrappers, classes of one's own: any prefix that all tensors of a network share | `module.net.conv1.weight` | `conv1.weight` |
+//! | DataParallel, `torch.compile`, wrappers, your own classes: any prefix that all tensors of a network share | `module.net.conv1.weight` | `conv1.weight` |
 //! | transformers ResNet | `resnet.encoder.stages.0.layers.1.layer.2.convolution.weight` | `layer1.1.conv3.weight` |
 //! | `Sequential(*network.children())`, lightly | `backbone.4.0.conv1.weight` | `layer1.0.conv1.weight` |
 //! | fastai's learners | `0.4.0.conv1.weight`, `1.8.weight` | `layer1.0.conv1.weight`, `fc.8.weight` |
@@ -14,7 +14,7 @@
 //! | transformers' RegNet | `regnet.encoder.stages.1.layers.0.layer.1.convolution.weight` | the same |
 //! | heads of other names, inside a network or beside it | `backbone.conv1.weight`, `head.fc.weight` | `conv1.weight`, `fc.weight` |
 //!
-//! Of several networks in one file one is taken: see [`Reading::parts`].
+//! If a file has several networks, one is taken; see [`Reading::parts`].
 
 mod head;
 mod regnet;
@@ -28,42 +28,42 @@ use roots::{Root, roots};
 
 use crate::structure::{GlobalPool, Structure};
 
-/// Ends of the names of tensors that only count: batches in training, and the operations that a profiler found.
+/// Endings of the names of counters: training batches, and a profiler's operations.
 const COUNTERS: [&str; 3] = ["num_batches_tracked", "total_ops", "total_params"];
 
 /// How the names of a file's tensors were read.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(crate) struct Reading {
-    /// What the names of the network's tensors begin with in the file.
+    /// Prefix of the network's tensors in the file.
     pub(crate) prefix: String,
-    /// The networks in the file, that which was taken first. Without being asked for, that is the one that is no average or copy of
+    /// The networks in the file, starting with the one taken. By default that is the one that is not an average or copy of
     /// another: student before teacher, `encoder_q` before `encoder_k`, the model before its EMA.
     pub(crate) parts: Vec<String>,
-    /// Whether the part was asked for.
+    /// Whether the caller asked for the part.
     pub(crate) asked: bool,
-    /// Why none of the networks is taken, where it is not clear which is meant.
+    /// Why no network is taken, if it is not clear which one is meant.
     pub(crate) undecided: Option<String>,
-    /// Names of the tensors that belong to no other network of the file and lie beside the one that was taken.
+    /// Names of the tensors beside the network taken that belong to no other network of the file.
     pub(crate) beside: Vec<String>,
-    /// What the prefix of the head was, where that lies beside the network.
+    /// Prefix of the head, if it lies beside the network.
     pub(crate) head: Option<String>,
-    /// What the spelling states of the network.
+    /// Properties of the network that the spelling implies.
     pub(crate) structure: Structure,
 }
 
 impl Reading {
-    /// Whether the prefix is more than what wraps a network.
+    /// Whether the prefix says more than the names of wrappers do.
     pub(crate) fn is_telling(&self) -> bool {
         let mut segments = self.prefix.split('.').filter(|segment| !segment.is_empty());
         segments.any(|segment| !roots::WRAPPERS.contains(&segment))
     }
 }
 
-/// The canonical name of each tensor in the order given, nothing for those that count and those that lie beside the network; and how
-/// they were come by. It is the network `part`, or the only one that is not an average of another.
+/// The canonical name of each tensor, in the given order, and how the names were read. The name is `None` for counters and for
+/// tensors beside the network. Takes the network `part`, or the only one that is not an average of another.
 ///
 /// # Errors
-/// A sentence, if two tensors come to one name.
+/// A sentence, if two tensors get the same name.
 pub(super) fn canonical(
     tensors: &[(&str, &[usize])],
     part: Option<&str>,
@@ -83,7 +83,7 @@ pub(super) fn canonical(
             reading.head = network.joined.as_ref().map(|(front, _)| front.clone());
             let features_alone = matches!(root.kind, spelling::Kind::BareDenseNet { .. });
             if let Some(head) = reading.head.as_ref().filter(|_| features_alone) {
-                // torchvision's has one, and that of fastai's learners has none.
+                // torchvision's stem has max pooling; that of fastai's learners may not.
                 reading.undecided = Some(format!(
                     "nothing tells whether ReLU stands between the features of its DenseNet, {}, and its head, {head}; the \
                      features alone are a part",
@@ -101,27 +101,25 @@ pub(super) fn canonical(
     Ok((names, reading))
 }
 
-/// Shapes by the names in the file.
+/// Shapes by name in the file.
 type Shapes<'a> = HashMap<&'a str, &'a [usize]>;
 
-/// Most networks in one file.
+/// Largest number of networks in one file.
 const MOST_NETWORKS: usize = 64;
 
-/// The network to take, if there is any.
+/// The network to take, if the file has one.
 fn choose<'a>(roots: &'a [Root], part: Option<&str>) -> Result<Option<&'a Root>, String> {
     if roots.len() > MOST_NETWORKS {
-        return Err(format!("it holds {} networks, more than {MOST_NETWORKS}", roots.len()));
+        return Err(format!("it has {} networks, more than {MOST_NETWORKS}", roots.len()));
     }
     let list = || roots.iter().map(Root::name).collect::<Vec<_>>().join(", ");
     if let Some(part) = part {
         let mut called = roots.iter().filter(|root| root.is_called(part));
         return match (called.next(), called.next()) {
             (Some(root), None) => Ok(Some(root)),
-            (Some(_), Some(_)) => {
-                Err(format!("several networks in it are called {part}; give the whole prefix of one"))
-            }
+            (Some(_), Some(_)) => Err(format!("it has several networks called {part}; give the whole prefix of one")),
             (None, _) if roots.is_empty() => Ok(None),
-            (None, _) => Err(format!("no network in it is called {part}; there are: {}", list())),
+            (None, _) => Err(format!("it has no network called {part}; it has: {}", list())),
         };
     }
     let trained: Vec<&Root> = roots.iter().filter(|root| !root.is_average()).collect();
@@ -129,7 +127,7 @@ fn choose<'a>(roots: &'a [Root], part: Option<&str>) -> Result<Option<&'a Root>,
         ([root], _) => Ok(Some(*root)),
         ([], [root]) => Ok(Some(root)),
         ([], []) => Ok(None),
-        _ => Err(format!("it holds several networks: {}; name one of them as the part", list())),
+        _ => Err(format!("it has several networks: {}; name one of them as the part", list())),
     }
 }
 
@@ -153,21 +151,21 @@ fn spell(
 /// Where a tensor lies.
 #[derive(PartialEq)]
 enum Place {
-    /// In the network, under this name.
+    /// In the network, with this canonical name.
     Inside(String),
     /// In another network of the file.
     Elsewhere,
-    /// In none.
+    /// In no network.
     Beside,
 }
 
-/// The network that is taken, among the others of its file.
+/// The network taken, among the others of its file.
 struct Network<'a> {
     root: &'a Root,
     others: Vec<&'a Root>,
-    /// The head inside, if it has another name than torchvision gives it.
+    /// The head inside it, if its name is not torchvision's.
     inside: Option<&'static str>,
-    /// What the names of a head begin with that lies outside, and the module that it becomes.
+    /// Prefix of a head outside it, and the module that it becomes.
     joined: Option<(String, &'static str)>,
 }
 
@@ -190,7 +188,7 @@ impl<'a> Network<'a> {
         network
     }
 
-    /// Whether a tensor lies in this module of the network.
+    /// Whether a tensor belongs to this module of the network.
     fn is_in(&self, name: &str, module: &str) -> bool {
         let rest = name.strip_prefix(&self.root.prefix).and_then(|rest| rest.strip_prefix(module));
         rest.is_some_and(|rest| rest.starts_with('.'))
@@ -216,7 +214,8 @@ impl<'a> Network<'a> {
         })
     }
 
-    /// What the spelling states of the network: the heads of fastai's learners read the maximum and the mean of each channel.
+    /// Properties of the network that the spelling implies: the heads of fastai's learners read the maximum and the mean of each
+    /// channel.
     fn structure(&self, shapes: &Shapes<'_>) -> Structure {
         let mut structure = Structure::default();
         let numbered = self.root.prefix.trim_end_matches('.').rsplit('.').next().and_then(spelling::index).is_some();
@@ -237,7 +236,7 @@ impl<'a> Network<'a> {
     }
 }
 
-/// The front of `other` up to the first segment in which it differs from `prefix`. Nothing if it is a part of `prefix`.
+/// `other` up to and including the first segment in which it differs from `prefix`. `None` if `prefix` begins with `other`.
 fn branch<'a>(prefix: &str, other: &'a str) -> Option<&'a str> {
     let ends = other.match_indices('.').map(|(at, _)| at + 1);
     ends.map(|end| &other[..end]).find(|front| !prefix.starts_with(front))
@@ -259,7 +258,7 @@ mod tests {
     const VECTOR: [usize; 1] = [64];
     const MATRIX: [usize; 2] = [10, 64];
 
-    /// Shapes as far as they matter: convolutions, matrices of heads, vectors.
+    /// Makes up shapes, as far as they matter: for convolutions, matrices of heads, vectors.
     fn read(of: &[&str], part: Option<&str>) -> Result<(Vec<Option<String>>, Reading), String> {
         let shape = |name: &str| -> &'static [usize] {
             match name {
@@ -333,12 +332,12 @@ mod tests {
     fn which_of_two_networks_is_meant_is_not_guessed() {
         let file = ["a.conv1.weight", "a.layer1.0.bn1.bias", "b.conv1.weight", "b.layer1.0.bn1.bias"];
         let (names, reading) = read(&file, None).unwrap();
-        assert!(names.iter().all(Option::is_some), "no network, no other names");
-        assert_eq!(reading.undecided.unwrap(), "it holds several networks: a, b; name one of them as the part");
+        assert!(names.iter().all(Option::is_some), "without a network, names stay");
+        assert_eq!(reading.undecided.unwrap(), "it has several networks: a, b; name one of them as the part");
         assert_eq!(read(&file, Some("b")).unwrap().1.prefix, "b.");
         let unknown = read(&file, Some("c")).unwrap().1.undecided.unwrap();
-        assert_eq!(unknown, "no network in it is called c; there are: a, b");
-        // A decoder has stages too, and no first convolution.
+        assert_eq!(unknown, "it has no network called c; it has: a, b");
+        // A decoder has stages too, but no first convolution.
         let decoder = ["a.conv1.weight", "a.layer1.0.bn1.bias", "b.layer1.0.bn1.bias"];
         assert_eq!(read(&decoder, None).unwrap().1.prefix, "a.");
     }
@@ -362,7 +361,7 @@ mod tests {
 
     #[test]
     fn what_is_no_head_stays_beside() {
-        // A probe beside a projector, the convolutions of a segmentation network, and a part that was asked for alone.
+        // A probe beside a projector, the convolutions of a segmentation network, and a part that the caller asked for.
         let file = ["backbone.conv1.weight", "backbone.layer1.0.bn1.bias", "classifier.weight", "projector.0.bias"];
         assert_eq!(read(&file, None).unwrap().1.beside, ["classifier.weight", "projector.0.bias"]);
         assert_eq!(read(&file[..3], None).unwrap().1.beside, Vec::<String>::new());
@@ -375,7 +374,7 @@ mod tests {
     fn children_in_a_sequence_are_counted() {
         let torchvision = all(&["0.weight", "1.bias", "4.0.conv1.weight", "7.1.bn2.bias", "9.bias"]);
         assert_eq!(torchvision, ["conv1.weight", "bn1.bias", BLOCK, "layer4.1.bn2.bias", "fc.9.bias"]);
-        // Without one of the modules of its stem, nothing tells whether there is pooling.
+        // If a module of the stem is missing, nothing shows whether there is pooling.
         let short = ["0.weight", "1.bias", "3.0.conv1.weight", "4.0.conv1.weight"];
         assert_eq!(all(&short), short);
         let deep = all(&["b.0.0.weight", "b.0.3.weight", "b.1.bias", "b.3.0.weight", "b.4.0.conv1.weight"]);
@@ -393,7 +392,7 @@ mod tests {
         assert_eq!(all(&timm), expected);
         let fastai = ["0.0.conv0.weight", "0.0.denseblock1.denselayer1.norm1.bias", "0.0.norm5.bias"];
         assert_eq!(all(&fastai), expected);
-        // With a head, what stands between them counts.
+        // With a head, the modules between body and head count.
         let with_head = [&fastai[..], &["1.4.weight"]].concat();
         assert!(read(&with_head, None).unwrap().1.undecided.unwrap().contains("ReLU"));
         assert_eq!(read(&with_head, Some("0.0")).unwrap().1.undecided, None);

@@ -1,4 +1,4 @@
-//! Where in a file networks lie: the prefixes under which the blocks of one are found.
+//! Finds the networks in a file: the prefixes under which blocks are found.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -13,7 +13,7 @@ const KIN: [&str; 5] = [
     "level2.tree1.",
 ];
 
-/// Segments of a prefix that say who held a network and nothing about it.
+/// Segments of a prefix that name a wrapper, and say nothing about the network.
 pub(super) const WRAPPERS: [&str; 12] = [
     "module",
     "_orig_mod",
@@ -29,7 +29,7 @@ pub(super) const WRAPPERS: [&str; 12] = [
     "_model",
 ];
 
-/// Segments of a prefix that say that what lies below is an average of another network, or follows it: it was not trained itself.
+/// Segments of a prefix which say that the network below is an average of another, or follows it, and was not trained itself.
 const AVERAGES: [&str; 16] = [
     "averaged",
     "ema",
@@ -49,23 +49,23 @@ const AVERAGES: [&str; 16] = [
     "teacher",
 ];
 
-/// How further such segments begin or end.
+/// Beginnings and endings of further such segments.
 const AVERAGE_STARTS: [&str; 4] = ["ema_", "momentum_", "target_", "teacher_"];
 const AVERAGE_ENDS: [&str; 5] = ["_ema", "_momentum", "_target", "_teacher", "_swa"];
 
-/// Segments of a name that are looked at: networks do not lie deeper.
+/// Number of segments of a name to look at: networks do not lie deeper.
 const DEEPEST: usize = 16;
 
 /// A network in a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Root {
-    /// What its tensors begin with, the last point included.
+    /// Prefix of its tensors, with the last dot.
     pub(super) prefix: String,
     pub(super) kind: Kind,
 }
 
 impl Root {
-    /// What to call it: its prefix without the wrappers, as far as that leaves anything.
+    /// Its name: the prefix without wrappers, unless nothing is left.
     pub(super) fn name(&self) -> String {
         let segments: Vec<&str> = self.prefix.split('.').filter(|segment| !segment.is_empty()).collect();
         let telling: Vec<&str> = segments.iter().filter(|segment| !WRAPPERS.contains(segment)).copied().collect();
@@ -84,18 +84,19 @@ impl Root {
         })
     }
 
-    /// Whether `part` is a name of this network: its own, its whole prefix, or one segment of that.
+    /// Whether `part` is a name of this network: its name, its whole prefix, or one segment of the prefix.
     pub(super) fn is_called(&self, part: &str) -> bool {
         self.name() == part || self.prefix.trim_end_matches('.') == part
     }
 }
 
-/// Whether a tensor only counts: batches in training, and the operations that a profiler found.
+/// Whether a tensor is a counter: of training batches, or of a profiler's operations.
 pub(in crate::checkpoint) fn counts(name: &str) -> bool {
     COUNTERS.iter().any(|counter| name.ends_with(counter))
 }
 
-/// The networks among tensors of these names and shapes, by prefix. One without a first convolution counts only where none has one.
+/// The networks among tensors of these names and shapes, by prefix. A network without a first convolution counts only if none has
+/// one.
 pub(super) fn roots(shapes: &HashMap<&str, &[usize]>) -> Vec<Root> {
     let mut found: BTreeMap<String, Kind> = BTreeMap::new();
     let mut first_stage: BTreeMap<&str, usize> = BTreeMap::new();
@@ -118,13 +119,13 @@ pub(super) fn roots(shapes: &HashMap<&str, &[usize]>) -> Vec<Root> {
     if whole.is_empty() { all } else { whole }
 }
 
-/// Where the segments of a name start.
+/// Positions at which the segments of a name start.
 pub(super) fn boundaries(name: &str) -> impl DoubleEndedIterator<Item = usize> {
     let starts: Vec<usize> = name.match_indices('.').map(|(at, _)| at + 1).take(DEEPEST).collect();
     [0].into_iter().chain(starts)
 }
 
-/// The network of which the tensor `prefix` + `rest` lies in the first block: where its prefix ends, and its kind.
+/// The network whose first block has the tensor `prefix` + `rest`: where its prefix ends, and its kind.
 fn mark(prefix: &str, rest: &str, shapes: &HashMap<&str, &[usize]>) -> Option<(usize, Kind)> {
     let above = |module: &str| prefix.strip_suffix(module).filter(|rest| rest.is_empty() || rest.ends_with('.'));
     if rest.starts_with("layer1.0.") {
@@ -164,20 +165,20 @@ fn mark(prefix: &str, rest: &str, shapes: &HashMap<&str, &[usize]>) -> Option<(u
     None
 }
 
-/// The number of a stage of blocks in `Sequential(*network.children())`: 4 of `4.0.conv1.weight`.
+/// The number of a stage in `Sequential(*network.children())`: 4 for `4.0.conv1.weight`.
 fn numbered_stage(rest: &str) -> Option<usize> {
     let (number, block) = rest.split_once('.')?;
     block.starts_with("0.conv1.").then(|| number.parse().ok()).flatten()
 }
 
-/// Whether it shows what the stem is when module `first` is the first stage: convolution, norm, ReLU and pooling for ImageNet; for CIFAR
-/// what comes after the norm may be functions.
+/// Whether the modules before `first`, the first stage, show what the stem is: convolution, norm, ReLU and pooling for ImageNet;
+/// for CIFAR, what follows the norm may be functions instead of modules.
 fn stem_ends_before(prefix: &str, first: usize, shapes: &HashMap<&str, &[usize]>) -> bool {
     let small = matches!(shapes.get(format!("{prefix}0.weight").as_str()), Some([_, _, 3, 3]));
     if small { (2..=4).contains(&first) } else { first == 4 }
 }
 
-/// Whether the first of numbered modules is a convolution, or several.
+/// Whether the first of the numbered modules is a convolution or a sequence of them.
 fn starts_sequential(prefix: &str, shapes: &HashMap<&str, &[usize]>) -> bool {
     ["0.weight", "0.0.weight"]
         .iter()

@@ -1,4 +1,4 @@
-//! The names that libraries give to the tensors of one network, brought to torchvision's spelling.
+//! Translates the names that libraries give to the tensors of one network into torchvision's.
 
 use std::collections::HashMap;
 
@@ -9,13 +9,13 @@ use super::regnet::{self, Writer};
 pub(super) enum Kind {
     /// As in torchvision's ResNet.
     ResNet,
-    /// `Sequential(*network.children())` of such a one, in which the module of this number is `layer1`.
+    /// `Sequential(*network.children())` of such a network, in which the module of this number is `layer1`.
     Sequential { first: usize },
     /// As in transformers' ResNet.
     Transformers,
     /// As in torchvision's DenseNet.
     DenseNet,
-    /// The same without the outermost module `features`, with `before` in front of its children.
+    /// The same without the outermost module `features`; `before` precedes the names of its children.
     BareDenseNet { before: &'static str },
     /// A RegNet.
     RegNet(Writer),
@@ -26,7 +26,7 @@ pub(super) enum Kind {
 }
 
 impl Kind {
-    /// The modules that the head may be without another name.
+    /// The modules that are the head under their usual names.
     pub(super) fn heads(self) -> &'static [&'static str] {
         match self {
             Kind::DenseNet | Kind::BareDenseNet { .. } => &["classifier"],
@@ -65,7 +65,7 @@ impl Kind {
         stems.iter().any(|stem| shapes.contains_key(format!("{prefix}{stem}").as_str()))
     }
 
-    /// The name in torchvision's spelling of what is called `name` below the prefix.
+    /// The torchvision name of the tensor called `name` below the prefix.
     pub(super) fn spell(self, name: &str) -> String {
         let spelled = match self {
             Kind::ResNet => from_named_shortcut(name),
@@ -81,18 +81,19 @@ impl Kind {
     }
 }
 
-/// `4.0.conv1.weight` where `first` is 4: convolution, norm, ReLU and pooling come first, pooling and head after the stages.
+/// Reads names such as `4.0.conv1.weight`, with `first` = 4: convolution, norm, ReLU and pooling come before the stages, pooling
+/// and head after them.
 fn from_sequential(name: &str, first: usize) -> Option<String> {
     let (number, rest) = name.split_once('.')?;
     let number = usize::from(index(number)?);
     match number {
         0 => Some(format!("conv1.{rest}")),
         1 => Some(format!("bn1.{rest}")),
-        // Pooling by a convolution stands right before the stages.
+        // Pooling by a convolution comes right before the stages.
         _ if number + 1 == first => Some(format!("maxpool.{rest}")),
         _ if number < first => None,
         _ => Some(match rest.split_once('.') {
-            // A head that is one layer, or a sequence of layers.
+            // The head is one layer, or a sequence of layers.
             None => format!("fc.{name}"),
             Some((layer, part)) if !part.contains('.') && index(layer).is_some() => format!("fc.{rest}"),
             Some(_) => {
@@ -103,7 +104,7 @@ fn from_sequential(name: &str, first: usize) -> Option<String> {
     }
 }
 
-/// `ResNetForImageClassification`, and `ResNetModel`, which has no `resnet.` in front and no head.
+/// Reads names of `ResNetForImageClassification`, and of `ResNetModel`, which has no prefix `resnet.` and no head.
 fn from_transformers(name: &str) -> Option<String> {
     if let Some(part) = name.strip_prefix("classifier.1.") {
         return Some(format!("fc.{part}"));
@@ -147,12 +148,12 @@ fn conv_and_norm(layer: &str, conv: &str, norm: &str) -> Option<String> {
     }
 }
 
-/// A small number in plain digits.
+/// Parses a small number in plain digits.
 pub(super) fn index(text: &str) -> Option<u16> {
     if text.bytes().all(|b| b.is_ascii_digit()) { text.parse().ok().filter(|i| *i < u16::MAX) } else { None }
 }
 
-/// Children of `features` alone.
+/// Reads names of the children of `features` alone.
 fn from_bare_densenet(name: &str, before: &str) -> Option<String> {
     let child = name.strip_prefix(before)?;
     let parts = ["conv", "norm", "denseblock", "transition"];
@@ -165,7 +166,7 @@ fn from_bare_densenet(name: &str, before: &str) -> Option<String> {
     })
 }
 
-/// `denselayer3.norm.1.weight` and `denselayer3.conv.2.weight`.
+/// Reads names such as `denselayer3.norm.1.weight` and `denselayer3.conv.2.weight`.
 fn from_old_densenet(name: &str) -> Option<String> {
     let (front, layer) = name.split_once(".denselayer")?;
     let (number, layer) = layer.split_once('.')?;
@@ -175,7 +176,7 @@ fn from_old_densenet(name: &str) -> Option<String> {
         .then(|| format!("{front}.denselayer{number}.{kind}{position}.{part}"))
 }
 
-/// `layer2.0.shortcut.0.weight`: a 1x1 convolution and a batch normalisation, as `downsample` in torchvision.
+/// Reads names such as `layer2.0.shortcut.0.weight`: a 1x1 convolution and a batch normalisation, `downsample` in torchvision.
 fn from_named_shortcut(name: &str) -> Option<String> {
     let (block, part) = name.split_once(".shortcut.")?;
     (block.starts_with("layer") && (part.starts_with("0.") || part.starts_with("1.")))

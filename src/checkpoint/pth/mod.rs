@@ -1,6 +1,5 @@
-//! Checkpoints as `torch.save` writes them: pickles, which are read here by a machine that knows their opcodes and calls nothing. The
-//! crate `pytorch-reader` builds the tensors; before it does, the file is looked through, so that it takes no more time and memory than
-//! what it holds.
+//! Checkpoints as `torch.save` writes them: pickles. A machine reads them that knows their opcodes and calls nothing. The crate
+//! `pytorch-reader` builds the tensors; before that, the file is scanned, so that time and memory are bounded by its size.
 
 mod scan;
 mod tar;
@@ -24,22 +23,23 @@ use super::{
 };
 use crate::{Error, Result};
 
-/// How many times as large as their file tensors may be together: some share their values, as an average that was not trained yet does.
+/// Largest total size of tensors, as a multiple of their file's: some share their values, as an average does before the first
+/// step of training.
 const SHARED: u64 = 4;
 
-/// Numbers within which each tensor starts.
+/// Each tensor starts at a multiple of this many bytes.
 const ALIGNMENT: usize = 64;
 
-/// Where the mark of a tar archive stands.
+/// Position of a tar archive's mark.
 const TAR_MARK: usize = 257;
 
-/// How the magic number of the files of PyTorch 0.1.10 to 1.5 begins, at protocol 2 and later.
+/// Beginning of the magic number in files of PyTorch 0.1.10 to 1.5, as pickle protocols from 2 on write it.
 const MAGIC: [u8; 10] = [0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19];
 
-/// A pickled checkpoint that is open.
+/// An open pickled checkpoint.
 pub(super) struct Pickled {
     path: PathBuf,
-    /// In the order of the header.
+    /// Tensors in the order of the header.
     tensors: Vec<Tensor>,
     length: usize,
 }
@@ -54,10 +54,10 @@ fn is_tar(head: &[u8]) -> bool {
 }
 
 impl Pickled {
-    /// Reads what the file at `path` says of its tensors, `length` bytes of which `head` come first.
+    /// Reads the names and shapes of the tensors in the file at `path`, which has `length` bytes and begins with `head`.
     ///
     /// # Errors
-    /// [`Error::Io`], [`Error::ModelHeader`] for a file that is damaged, or would take more than what it holds.
+    /// [`Error::Io`]; [`Error::ModelHeader`] if the file is damaged, or would need more memory than its size allows.
     pub(super) fn open(path: &Path, head: &[u8], length: u64) -> Result<(Self, Header)> {
         let name = path.display().to_string();
         let refused = |reason: String| Error::model_header(&*name, reason);
@@ -76,21 +76,21 @@ impl Pickled {
         }
         let padding = (ALIGNMENT * tensors.len()) as u64;
         if end as u64 > length.saturating_mul(SHARED).saturating_add(padding) {
-            return Err(refused(format!("its tensors are of {end} bytes, and the file of {length}")));
+            return Err(refused(format!("its tensors take {end} bytes, but the file has {length}")));
         }
         let header = Header { tensors: entries, metadata: BTreeMap::new() };
         Ok((Pickled { path: path.into(), tensors, length: end }, header))
     }
 
-    /// Where it lies.
+    /// Path of the file.
     pub(super) fn path(&self) -> &Path {
         &self.path
     }
 
-    /// The bytes of the tensors at those positions that are `wanted`, each where the header says; zeros for all others.
+    /// Reads the bytes of the tensors at `wanted` positions, each to where the header says. All others are zeros.
     ///
     /// # Errors
-    /// [`Error::Io`], also if there is no memory for them, and [`Error::ModelHeader`] for a tensor that is not there.
+    /// [`Error::Io`], also if memory is short, and [`Error::ModelHeader`] for a missing tensor.
     pub(super) fn read(self, header: &[TensorEntry], wanted: impl Fn(usize) -> bool) -> Result<MmapMut> {
         let mut bytes = memory(self.length).map_err(|error| Error::io(&self.path, &error))?;
         for (position, (tensor, entry)) in self.tensors.iter().zip(header).enumerate() {
@@ -103,7 +103,7 @@ impl Pickled {
     }
 }
 
-/// Whether what the file at `path` holds can be built in bounded time and memory; else why not.
+/// Checks that the contents of the file at `path` can be built in bounded time and memory. The inner error says why not.
 fn check(path: &Path, head: &[u8], length: u64) -> Result<std::result::Result<(), String>> {
     let failed = |error: io::Error| Error::io(path, &error);
     let mut file = fs::File::open(path).map_err(failed)?;
@@ -118,7 +118,7 @@ fn check(path: &Path, head: &[u8], length: u64) -> Result<std::result::Result<()
     file.rewind().map_err(failed)?;
     let mut bytes = Vec::new();
     file.take(MAX_PICKLE).read_to_end(&mut bytes).map_err(failed)?;
-    // The magic number, the version, the machine, the object, and the keys of its storages.
+    // A file with the magic number has five: that number, the version, the machine, the object, and the keys of its storages.
     let pickles = if head.windows(MAGIC.len()).take(64).any(|window| window == MAGIC) { 5 } else { 1 };
     let (mut budget, mut at) = (Budget::new(), 0);
     for _ in 0..pickles {
@@ -130,7 +130,7 @@ fn check(path: &Path, head: &[u8], length: u64) -> Result<std::result::Result<()
     Ok(Ok(()))
 }
 
-/// The error for a file that cannot be read, by what is wrong with it.
+/// The error for a file that cannot be read.
 fn failed(path: &Path, error: PytorchError) -> Error {
     match error {
         PytorchError::Io(error) if !matches!(error.kind(), ErrorKind::InvalidData | ErrorKind::UnexpectedEof) => {

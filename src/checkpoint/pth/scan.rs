@@ -1,15 +1,15 @@
-//! Pickles walked over without building anything, so that what they would take to build is known before it is.
+//! Scans pickles without building anything, to bound in advance what building them takes.
 //!
 //! Source: CPython's `pickletools`, which lists the opcodes and their arguments.
 
-/// Largest pickle that is read: hundreds of times that of the deepest supported network with the state of its optimizer.
+/// Largest pickle to read: hundreds of times that of the deepest supported network with its optimizer's state.
 pub(super) const MAX_PICKLE: u64 = 10_000_000;
 
-/// Most opcodes of a checkpoint's pickles together: thirty times those of a DenseNet-201 with the state of its optimizer. The reader
-/// keeps an object for each, so that they bound its memory.
+/// Largest number of opcodes in all pickles of a checkpoint: thirty times that of a DenseNet-201 with its optimizer's state. The
+/// reader keeps an object for each, so this bounds its memory.
 const MAX_OPCODES: usize = 500_000;
 
-/// What is left to a checkpoint's pickles.
+/// Number of opcodes that the rest of a checkpoint's pickles may have.
 pub(super) struct Budget(usize);
 
 impl Budget {
@@ -17,10 +17,10 @@ impl Budget {
         Budget(MAX_OPCODES)
     }
 
-    /// The bytes of the pickle that `bytes` begin with, and the name of the last class that it mentions.
+    /// The length of the pickle at the start of `bytes`, and the name of the last class that it mentions.
     ///
     /// # Errors
-    /// A sentence, if it does not end in them, has an opcode that there is not, or more than are left.
+    /// A sentence, if the pickle is cut short, has an unknown opcode, or has too many opcodes.
     pub(super) fn pickle<'a>(&mut self, bytes: &'a [u8]) -> Result<(usize, &'a str), String> {
         let (mut at, mut class) = (0, "");
         loop {
@@ -35,14 +35,16 @@ impl Budget {
                 class =
                     rest.split(|byte| *byte == b'\n').nth(1).and_then(|name| str::from_utf8(name).ok()).unwrap_or("");
             }
-            let argument = argument(opcode, rest)
-                .ok_or_else(|| format!("its pickle has the opcode {opcode:#04x} without argument"))?;
+            let argument = argument(opcode, rest).ok_or_else(|| {
+                format!("its pickle has the opcode {opcode:#04x}, which is unknown or lacks its argument")
+            })?;
             at = at.checked_add(1 + argument).filter(|at| *at <= bytes.len()).ok_or("its pickle has no end")?;
         }
     }
 }
 
-/// Bytes of an opcode's argument, which `rest` begins with. Nothing if there is no such opcode, or too little follows.
+/// Number of bytes of the opcode's argument, at the start of `rest`. `None` if the opcode is unknown or the argument is cut
+/// short.
 fn argument(opcode: u8, rest: &[u8]) -> Option<usize> {
     let lines = |count: usize| {
         let ends = rest.iter().enumerate().filter(|(_, byte)| **byte == b'\n');
@@ -83,7 +85,7 @@ mod tests {
 
     #[test]
     fn a_pickle_ends_where_it_says() {
-        // pickle.dumps({"a": 1}, 2), and what follows it.
+        // pickle.dumps({"a": 1}, 2), followed by other bytes.
         let dict = b"\x80\x02}q\x00X\x01\x00\x00\x00aq\x01K\x01s.rest";
         assert_eq!(scanned(dict), Ok((dict.len() - 4, String::new())));
         assert_eq!(scanned(b"cos\nsystem\n(S'true'\ntR."), Ok((23, "system".into())));

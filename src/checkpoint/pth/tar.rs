@@ -1,4 +1,4 @@
-//! The tar archives that PyTorch wrote before 0.1.10, looked through before they are read.
+//! Scans the tar archives that PyTorch wrote before 0.1.10, before they are read.
 //!
 //! Source: PyTorch, `torch/serialization.py` (`legacy_load`).
 
@@ -6,17 +6,17 @@ use super::scan::Budget;
 
 const BLOCK: usize = 512;
 
-/// Whether the archive's members are ordinary files, and its pickles small.
+/// Checks that the archive's members are ordinary files and that its pickles are small.
 ///
 /// # Errors
-/// A sentence on what is not so.
+/// A sentence about what is wrong.
 pub(super) fn check(bytes: &[u8]) -> Result<(), String> {
     let (mut at, mut budget) = (0, Budget::new());
     while let Some(header) = bytes.get(at..at + BLOCK).filter(|header| header[0] != 0) {
         let size = size(header).ok_or("a member of the archive has no size")?;
-        // Ordinary files, folders, and names in members of their own; a sparse file could be of any size.
+        // Accept ordinary files, folders, and members that hold long names. A sparse file could unpack to any size.
         if !matches!(header[156], b'0' | 0 | b'5' | b'x' | b'g' | b'L') {
-            return Err(format!("a member of the archive is of the kind {:?}", char::from(header[156])));
+            return Err(format!("a member of the archive has the type {:?}", char::from(header[156])));
         }
         let start = at + BLOCK;
         let end =
@@ -49,7 +49,7 @@ fn member(name: &[u8], bytes: &[u8], budget: &mut Budget) -> Result<(), String> 
         b"sys_info" | b"pickle" => {
             pickle(&mut at)?;
         }
-        // A count, then for each storage what it is, its elements as a number of 64 bits, and their bytes; then the views.
+        // A count; for each storage a description, its number of elements in 64 bits, and their bytes; then the views.
         b"storages" => {
             pickle(&mut at)?;
             loop {
@@ -60,7 +60,7 @@ fn member(name: &[u8], bytes: &[u8], budget: &mut Budget) -> Result<(), String> 
                 at = skip(at, count.and_then(|count| count.checked_mul(element)?.checked_add(8)))?;
             }
         }
-        // A count, then for each tensor what it is, its rank in 8 bytes, extents, strides and an offset.
+        // A count; then for each tensor a description, its rank in 8 bytes, extents, strides and an offset.
         b"tensors" => {
             pickle(&mut at)?;
             while at < bytes.len() {
@@ -74,7 +74,7 @@ fn member(name: &[u8], bytes: &[u8], budget: &mut Budget) -> Result<(), String> 
     Ok(())
 }
 
-/// Bytes of an element in a storage of this class; nothing where it is no storage.
+/// Bytes of an element in a storage of this class; `None` if the class is not a storage.
 fn element(class: &str) -> Option<usize> {
     Some(match class {
         "DoubleStorage" | "LongStorage" => 8,

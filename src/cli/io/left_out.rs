@@ -76,7 +76,7 @@ fn words(reason: &Reason) -> String {
     match reason {
         Reason::Ending(ending) if ending.is_empty() => "without an extension".into(),
         Reason::Ending(ending) => format!(".{}", ending.escape_debug()),
-        Reason::Hidden => "hidden (--hidden takes them)".into(),
+        Reason::Hidden => "hidden (--hidden includes them)".into(),
         Reason::Excluded => "excluded".into(),
         Reason::LinkToFolder => "linked to a folder".into(),
         Reason::Special => "pipes or devices".into(),
@@ -104,7 +104,7 @@ mod tests {
         left_out.add(ending("pdf"), false);
         left_out.add(Reason::Hidden, true);
         left_out.add(Reason::Hidden, true);
-        let text = "2 files and 2 folders left out: 2 hidden (--hidden takes them), 1 .pdf, 1 .txt";
+        let text = "2 files and 2 folders left out: 2 hidden (--hidden includes them), 1 .pdf, 1 .txt";
         assert_eq!(note(&left_out), text);
     }
 

@@ -67,7 +67,7 @@ impl Work<'_> {
         drop(progress);
         classifier.notes().iter().skip(notes).for_each(|note| global.note(&hints::of_note(note)));
         if let Some(size) = outcome.halved_to {
-            global.note(&format!("the device's memory did not hold larger batches than {size} images"));
+            global.note(&format!("the device's memory cannot hold batches of more than {size} images"));
         }
         outcome.ended.map_err(|early| match early {
             Early::Stopped => Stop::Interrupted,

@@ -1,4 +1,4 @@
-//! Convolution as a matrix product that is never written out: tiles of outputs (`tile`) out of panels of inputs (`panel`).
+//! Convolution as an implicit matrix product: tiles of outputs (`tile`) are computed from panels of inputs (`panel`).
 
 use std::{mem, ops::Range};
 
@@ -14,13 +14,14 @@ use super::{
 };
 use crate::{Result, graph::Conv2dParams, network::Activation, tensor::Shape};
 
-/// Bytes of a panel, as far as a row of outputs allows it: it stays in the second cache beside the weights of a strip.
+/// Target size of a panel in bytes: it should stay in the L2 cache beside the weights of a strip. One row of outputs may need
+/// more.
 const PANEL_BYTES: usize = 256 << 10;
 
-/// Tasks for each thread, so that none waits long for the last.
+/// Tasks for each thread: enough that no thread waits long for the last one.
 const TASKS: usize = 4;
 
-/// What happens to sums before they are stored, beside the bias.
+/// Applied to sums before they are stored; the bias is already in them.
 #[derive(Clone, Copy)]
 pub(super) struct Epilogue<'a> {
     /// Second addend, of the output's shape.
@@ -28,7 +29,7 @@ pub(super) struct Epilogue<'a> {
     pub(super) activation: Activation,
 }
 
-/// What a convolution works with.
+/// The operands of a convolution.
 pub(super) struct Operands<'a, const C: usize> {
     pub(super) params: Conv2dParams,
     pub(super) x: Source<'a, C>,
@@ -61,7 +62,7 @@ pub(super) fn run<const C: usize>(
     let parts = if shared { (TASKS * threads.count()).div_ceil(panels * shape.n) } else { strips.len() };
     let parts = parts.clamp(1, strips.len());
 
-    // Weights of a part serve all images before those of the next are read.
+    // The weights of one part serve all images before those of the next part are read.
     let mut tasks = Vec::with_capacity(parts * panels * shape.n);
     let mut part_of_block = Vec::with_capacity(blocks(shape.c));
     for (i, part) in cut(strips.len(), parts).enumerate() {
@@ -93,14 +94,14 @@ pub(super) fn run<const C: usize>(
 }
 
 impl<const C: usize> Operands<'_, C> {
-    /// Whether tiles can read the input where it is.
+    /// Whether tiles can read the input where it lies, without a panel.
     fn reads_in_place(&self) -> bool {
         let Operands { params: Conv2dParams { kernel, stride, padding, .. }, prologue, weights, .. } = self;
         (*kernel, *stride, *padding) == (1, 1, 0) && prologue.is_none() && weights.layout.group.is_none()
     }
 }
 
-/// A part of the strips of some rows of an image.
+/// Computes a part of the strips for some rows of an image.
 struct Task<'a> {
     image: usize,
     rows: Range<usize>,
@@ -109,17 +110,17 @@ struct Task<'a> {
     y: Vec<&'a mut [Lanes]>,
 }
 
-/// A task with all that it needs.
+/// A task with everything that it needs.
 struct Work<'a, 'b, const C: usize> {
     operands: &'a Operands<'a, C>,
     panel: Panel,
     offsets: &'a [u32],
-    /// Of the output.
+    /// Shape of the output.
     shape: Shape,
     /// Planes of the input that the strips read.
     planes: Range<usize>,
     in_place: bool,
-    /// Room for the panel, unless the input is read in place.
+    /// Memory for the panel; unused if the input is read in place.
     scratch: &'a mut [Lanes],
     task: Task<'b>,
 }
@@ -147,7 +148,7 @@ impl<const C: usize> WithSimd for Work<'_, '_, C> {
 }
 
 impl<const C: usize> Work<'_, '_, C> {
-    /// All tiles, out of inputs that begin with the first plane and row; `offsets` are those of the terms from there on.
+    /// Computes all tiles. The inputs `x` begin with the first plane and row; `offsets` are where the terms lie from there on.
     #[inline(always)]
     fn tiles<S: Simd>(self, simd: S, x: &[[f32; C]], offsets: &[u32]) {
         let Operands { params, weights, epilogue, .. } = self.operands;
@@ -205,7 +206,7 @@ pub(super) fn run_vectors(arch: Arch, threads: &Threads, operands: &Operands<'_,
     let mut outputs = zeroed("a batch", view.buffer_len())?;
     let residual = residual.as_ref().map(|(data, view)| Source::new(data, *view));
     let epilogue = Epilogue { residual, ..operands.epilogue };
-    // All images are read, whatever the step from one pixel to the next would be.
+    // The pixels are images: read all of them, whatever the stride.
     let params = Conv2dParams { stride: 1, ..operands.params };
     let operands = Operands { params, x: Source::new(&x, x_view), epilogue, ..*operands };
     run(arch, threads, &operands, Target { data: &mut outputs, view })?;

@@ -1,4 +1,4 @@
-//! Layers that take each element alone, move values, or make gates of them.
+//! Layers that compute each element on its own, move values, or compute gates.
 
 use pulp::{Arch, Simd, WithSimd};
 
@@ -14,12 +14,12 @@ use crate::{
     tensor::Shape,
 };
 
-/// What an elementwise layer reads: `activation((x * scale + shift) * gate + residual)`, each optional; without `x` it is zero.
+/// The operands of `activation((x * scale + shift) * gate + residual)`. Each is optional; without `x`, zero takes its place.
 #[derive(Clone, Copy)]
 pub(super) struct Operands<'a> {
     pub(super) x: Option<Source<'a>>,
     pub(super) affine: Option<&'a Affine>,
-    /// One pixel an image.
+    /// One pixel for each image.
     pub(super) gate: Option<Source<'a>>,
     pub(super) residual: Option<Source<'a>>,
     pub(super) activation: Activation,
@@ -73,7 +73,7 @@ impl<'a> WithSimd for Plane<'a, '_> {
     }
 }
 
-/// Every `stride`-th pixel in both directions, behind `before` channels of zeros: shortcut A, of shape `output`.
+/// Shortcut A, of shape `output`: every `stride`-th pixel in both directions, after `before` channels of zeros.
 ///
 /// # Errors
 /// [`Error::GpuMemory`](crate::Error::GpuMemory) if there is no memory for it.
@@ -103,7 +103,7 @@ pub(super) fn subsampled(
     Ok(data)
 }
 
-/// Copies `x` to the channels of `y` from `channel` on; those that pad its last block there become zeros.
+/// Copies `x` to the channels of `y` from `channel` on. Channels that pad its last block become zeros there.
 pub(super) fn copy_channels(threads: &Threads, x: Source<'_>, y: Target<'_>, channel: usize) {
     let blocks = blocks(y.view.shape.c);
     threads.each(y.planes().enumerate().collect(), |(i, plane)| {
@@ -120,7 +120,7 @@ pub(super) fn copy_channels(threads: &Threads, x: Source<'_>, y: Target<'_>, cha
     });
 }
 
-/// A function of each element; NaN stays NaN.
+/// Applies `activation` to each element; NaN stays NaN.
 pub(super) fn activation(threads: &Threads, activation: graph::Activation, x: Source<'_>, y: Target<'_>) {
     let blocks = blocks(y.view.shape.c);
     threads.each(y.planes().enumerate().collect(), |(i, plane)| {
@@ -143,7 +143,7 @@ fn activated(x: f32, activation: graph::Activation) -> f32 {
         Activation::Gelu => 0.5 * x * libm::erfcf(-x * std::f32::consts::FRAC_1_SQRT_2),
         Activation::GeluTanh => {
             let inner = (2.0 / std::f32::consts::PI).sqrt() * (x + 0.044_715 * x * x * x);
-            // 1 + tanh, without what cancels out where it is near zero.
+            // `sigmoid(2 t)` is `(1 + tanh(t)) / 2`, without its cancellation near zero.
             x * sigmoid(2.0 * inner)
         }
         Activation::QuickGelu => x * sigmoid(1.702 * x),
@@ -161,7 +161,7 @@ fn activated(x: f32, activation: graph::Activation) -> f32 {
     }
 }
 
-/// `ln(1 + exp(x))`, which is `x` where the exponential would overflow.
+/// `ln(1 + exp(x))`; for large `x`, whose exponential would overflow, `x`.
 fn softplus(x: f32) -> f32 {
     x.max(0.0) + (-x.abs()).exp().ln_1p()
 }

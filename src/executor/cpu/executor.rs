@@ -1,4 +1,4 @@
-//! The fast path without a GPU, as an executor.
+//! The executor for machines without a GPU.
 
 use std::{
     fmt,
@@ -23,8 +23,8 @@ use crate::{
     tensor::{Input, Shape, Tensor},
 };
 
-/// A network on the processor's vector units. Weights are packed once; the buffers of the last call are kept for the next one that wants
-/// the same values of an input of the same shape.
+/// A network on the processor's vector units. Weights are packed once. The buffers of a call are kept for the next call that
+/// wants the same values for an input of the same shape.
 pub(crate) struct Cpu {
     info: DeviceInfo,
     network: Network,
@@ -36,25 +36,25 @@ pub(crate) struct Cpu {
 }
 
 impl Cpu {
-    /// `network` on as many threads as `host` has cores.
+    /// An executor for `network`, with as many threads as `host` has cores.
     pub(crate) fn new(network: Network, host: Arc<dyn Host>) -> Self {
         let (arch, threads) = (Arch::new(), Threads::shared(host.cores()));
         let info = Cpu::device(&*host);
         Cpu { info, network, host, arch, threads, store: Store::default(), kept: Mutex::default() }
     }
 
-    /// The processor with the threads of `host`.
+    /// Describes the processor, with the threads of `host`.
     pub(crate) fn device(host: &dyn Host) -> DeviceInfo {
         DeviceInfo::cpu(vectors(Arch::new()), host.cores())
     }
 
-    /// The same in a box.
+    /// The same, boxed.
     pub(crate) fn open(network: Network, host: Arc<dyn Host>) -> Box<dyn Executor> {
         Box::new(Cpu::new(network, host))
     }
 
-    /// Calls `work` with a session for `wanted` of an input of shape `input`, on the threads, when it is its turn: with the one that is
-    /// kept, or one that is kept from then on if `keep` says so.
+    /// Waits for its turn, then calls `work` on the threads with a session for the values `wanted` of an input of shape `input`.
+    /// Uses the kept session, or makes one and, with `keep`, keeps it for later calls.
     async fn in_session<T: Send>(
         &self,
         input: Shape,
@@ -65,7 +65,7 @@ impl Cpu {
         let Cpu { network, host, arch, threads, store, .. } = self;
         let _turn = threads.turn().await;
         let run = || {
-            // Another thread may have had the lock when the process forked.
+            // Do not wait for the lock: in a fork, the thread that holds it may be missing.
             let kept = self.kept.try_lock().ok().and_then(|mut kept| kept.take());
             let mut session = match kept.filter(|kept| kept.input == input && kept.wanted == wanted) {
                 Some(session) => session,
@@ -90,7 +90,7 @@ impl fmt::Debug for Cpu {
     }
 }
 
-/// The name of the vectors that the processor has.
+/// The name of the processor's vector instructions.
 fn vectors(arch: Arch) -> &'static str {
     struct Name;
     impl WithSimd for Name {
@@ -136,7 +136,7 @@ impl Executor for Cpu {
         })
     }
 
-    /// All values of a network take much memory, and are seldom wanted twice.
+    /// Does not keep the session: all values of a network take much memory, and are seldom needed twice.
     fn trace<'a>(&'a self, input: Input<'a>, wanted: &'a [ValueId]) -> Work<'a, Result<Vec<Tensor>>> {
         let Cpu { network, arch, threads, .. } = self;
         Box::pin(async move {
@@ -156,7 +156,7 @@ impl Executor for Cpu {
                     session.run(network, *arch, threads, input, || ends.push(host.now()))?;
                     Ok(ends.windows(2).map(|pair| pair[1].saturating_sub(pair[0])).collect())
                 };
-                // The first run touches memory for the first time.
+                // Skip the first run, which touches memory for the first time.
                 (0..=runs.max(1)).map(run).skip(1).collect()
             };
             let runs = self.in_session(input.shape, &wanted, true, work).await?;
@@ -203,11 +203,11 @@ mod tests {
     use super::*;
     use crate::{Threads as Machine, blocking, checkpoint::Synthetic, executor::Reference, models::Architecture};
 
-    /// Networks that have every layer between them, with the side of their input.
+    /// Networks that together have every kind of layer, with the side of their input.
     const NETWORKS: [(&str, usize); 5] =
         [("cifar_resnet20a", 32), ("resnet18", 64), ("resnext50_32x4d", 64), ("densenet121", 64), ("ecaresnet26t", 64)];
 
-    /// Every set of vectors that this machine has.
+    /// Every set of vector instructions that this machine has.
     fn all() -> Vec<Arch> {
         let mut all = vec![Arch::new(), Arch::Scalar];
         #[cfg(target_arch = "x86_64")]
@@ -233,7 +233,7 @@ mod tests {
             for arch in all() {
                 let cpu = Cpu { arch, ..Cpu::new(network(), Machine::host()) };
                 for (got, expected) in output(&cpu).iter().zip(&expected) {
-                    assert!((got - expected).abs() <= 1e-4 * largest, "{name}, {arch:?}: {got} in place of {expected}");
+                    assert!((got - expected).abs() <= 1e-4 * largest, "{name}, {arch:?}: {got}, expected {expected}");
                 }
             }
         }

@@ -1,5 +1,5 @@
-//! How values lie in memory: channels in blocks of sixteen, `[N][C / 16][H][W][16]`, which oneDNN calls `nChw16c`. The last block is
-//! padded with channels whose values mean nothing: their weights are zeros, or nobody reads them.
+//! How values lie in memory: channels in blocks of sixteen, `[N][C / 16][H][W][16]`, which oneDNN calls `nChw16c`. The last block
+//! is padded with channels whose values have no meaning: their weights are zero, or nothing reads them.
 
 use bytemuck::{Pod, Zeroable};
 
@@ -25,19 +25,19 @@ pub(super) fn zeroed(what: &str, len: usize) -> Result<Box<[Lanes]>> {
     bytemuck::allocation::try_zeroed_slice_box(len).map_err(|()| out_of_memory(what, len))
 }
 
-/// There is no memory for `len` lanes of `what`.
+/// The error for too little memory for `len` lanes of `what`.
 pub(super) fn out_of_memory(what: &str, len: usize) -> Error {
     let mib = len as f64 * size_of::<Lanes>() as f64 / f64::from(1 << 20);
     Error::GpuMemory { device: "cpu".into(), reason: format!("{mib:.1} MiB of {what}") }
 }
 
-/// Blocks that hold so many channels.
+/// Number of blocks that hold `channels` channels.
 pub(super) fn blocks(channels: usize) -> usize {
     channels.div_ceil(LANES)
 }
 
-/// A value in a buffer that may hold others beside it along the channels: how many blocks of an image the buffer has, and which of them
-/// is the value's first.
+/// The place of a value in a buffer that it may share, along the channels, with other values: the buffer has `stride` blocks for
+/// each image, and the value starts at block `first`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct View {
     pub(super) shape: Shape,
@@ -46,18 +46,18 @@ pub(super) struct View {
 }
 
 impl View {
-    /// A value with a buffer to itself.
+    /// The view of a value that has a buffer to itself.
     pub(super) fn whole(shape: Shape) -> Self {
         View { shape, stride: blocks(shape.c), first: 0 }
     }
 
-    /// Lanes of the buffer.
+    /// Number of lanes in the buffer.
     pub(super) fn buffer_len(&self) -> usize {
         self.shape.n * self.stride * self.shape.pixels()
     }
 }
 
-/// A value that is read: planes of `[f32; C]`, with sixteen channels to a plane, or one.
+/// A value to read: planes of `[f32; C]`. `C`, the channels in a plane, is 16 or 1.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Source<'a, const C: usize = LANES> {
     pub(super) data: &'a [[f32; C]],
@@ -72,7 +72,7 @@ impl<'a> Source<'a> {
 }
 
 impl<'a> Source<'a, 1> {
-    /// A tensor, whose planes have one channel.
+    /// A tensor; its planes have one channel each.
     pub(super) fn planar(tensor: &'a Tensor) -> Self {
         let view = View { shape: tensor.shape, stride: tensor.shape.c, first: 0 };
         Source { data: bytemuck::cast_slice(&tensor.data), view }
@@ -94,7 +94,7 @@ impl<'a, const C: usize> Source<'a, C> {
     }
 }
 
-/// A value that is written.
+/// A value to write.
 #[derive(Debug)]
 pub(super) struct Target<'a> {
     pub(super) data: &'a mut [Lanes],
@@ -111,7 +111,7 @@ impl<'a> Target<'a> {
     }
 }
 
-/// Writes a tensor into blocks; the channels that pad the last one are zeros.
+/// Writes a tensor into blocks. Channels that pad the last one become zeros.
 pub(super) fn to_blocks(threads: &Threads, tensor: &Tensor, target: Target<'_>) {
     let Shape { c, .. } = tensor.shape;
     let pixels = tensor.shape.pixels();
@@ -125,7 +125,7 @@ pub(super) fn to_blocks(threads: &Threads, tensor: &Tensor, target: Target<'_>) 
     });
 }
 
-/// Reads a tensor out of blocks.
+/// Reads a tensor from blocks.
 ///
 /// # Errors
 /// [`Error::GpuMemory`] if there is no memory for it.

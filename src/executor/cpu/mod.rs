@@ -1,8 +1,9 @@
-//! The fast path without a GPU: a network's fused layers on the vector units of the processor, on all its cores, in f32.
+//! Computes a network without a GPU: its fused layers run on the processor's vector units, on all cores, in f32.
 //!
-//! Values lie in blocks of sixteen channels (`lanes`), weights in strips (`weights`). A convolution is a product of tiles that stay in
-//! registers (`tile`), out of panels of inputs (`panel`). A [`plan`] says where every value lies and which form a layer takes, by the
-//! shape of one image alone: an image has the same bits in every batch and on any number of threads.
+//! Values lie in blocks of sixteen channels (`lanes`), weights in strips (`weights`). A convolution multiplies panels of inputs
+//! (`panel`) by strips of weights, in tiles whose sums stay in registers (`tile`). A [`plan`] says where every value lies and in
+//! which form each layer is computed. The form depends on the shape of one image alone, so an image's result has the same bits in
+//! every batch and on any number of threads.
 
 mod attend;
 mod conv;

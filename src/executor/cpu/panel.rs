@@ -1,5 +1,6 @@
-//! A panel: the rows of an image that some rows of outputs read, copied to where the inner product finds a window's inputs at fixed
-//! distances: zeros around them, what a batch norm before makes of them, and columns grouped by their remainder modulo the stride.
+//! A panel: a copy of the rows of an image that some rows of outputs read, laid out so that the inputs of a window are at fixed
+//! distances. It has zeros around the image, batch norm and ReLU applied if they come before, and columns grouped by their
+//! remainder modulo the stride.
 
 use std::ops::Range;
 
@@ -28,30 +29,30 @@ impl From<Conv2dParams> for Window {
     }
 }
 
-/// The part of an input that a panel is a copy of.
+/// The part of an input that a panel copies.
 pub(super) struct Part {
     pub(super) image: usize,
     pub(super) planes: Range<usize>,
-    /// Planes of the panel for each of the input: one for each channel of a group.
+    /// Planes of the panel for each plane of the input: one for each channel of a group.
     pub(super) group: usize,
     /// The rows of outputs that read it.
     pub(super) rows: Range<usize>,
 }
 
-/// How panels for so many rows of outputs of a width lie: `[planes][phases][rows][columns]`.
+/// The layout of panels for a number of output rows and a width: `[planes][phases][rows][columns]`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Panel {
     pub(super) window: Window,
-    /// Rows of outputs.
+    /// Number of output rows.
     pub(super) outputs: usize,
-    /// Groups of columns, one for each remainder modulo the stride; a 1x1 kernel reads one alone.
+    /// Groups of columns, one for each remainder modulo the stride. A 1x1 kernel reads only one of them.
     phases: usize,
     rows: usize,
     columns: usize,
 }
 
 impl Panel {
-    /// Panels for `outputs` rows of `width` outputs.
+    /// The layout of panels for `outputs` rows of `width` outputs.
     pub(super) fn new(window: Window, outputs: usize, width: usize) -> Self {
         let Window { kernel, stride, dilation, .. } = window;
         let reach = (kernel - 1) * dilation;
@@ -59,12 +60,12 @@ impl Panel {
         Panel { window, outputs, phases, rows, columns: width + reach / stride }
     }
 
-    /// Elements of a plane.
+    /// Number of elements in a plane.
     pub(super) fn plane(&self) -> usize {
         self.phases * self.rows * self.columns
     }
 
-    /// Where the inputs of a panel's first output lie: for each of so many planes and each tap of the window.
+    /// Where the inputs of a panel's first output lie, for each of `planes` planes and each tap of the window.
     pub(super) fn offsets(&self, planes: usize) -> Vec<u32> {
         let Window { kernel, stride, dilation, .. } = self.window;
         let tap = |plane: usize, ky: usize, kx: usize| {
@@ -76,14 +77,15 @@ impl Panel {
         (0..planes).flat_map(taps).collect()
     }
 
-    /// Runs of outputs whose inputs are consecutive, for so many rows of `width` outputs: the first input, the first output, and how many.
+    /// Runs of outputs whose inputs are consecutive, for `rows` rows of `width` outputs. Yields the first input, the first
+    /// output, and the length of each run.
     pub(super) fn runs(&self, rows: usize, width: usize) -> impl Iterator<Item = (usize, usize, usize)> {
         let (runs, len) = if self.window.kernel == 1 { (1, rows * width) } else { (rows, width) };
         let step = self.window.stride * self.columns;
         (0..runs).map(move |run| (run * step, run * width, len))
     }
 
-    /// Copies a part of an input.
+    /// Fills a panel from a part of an input.
     #[inline(always)]
     pub(super) fn fill<S: Simd, const C: usize>(
         &self,
@@ -141,7 +143,7 @@ impl Panel {
     }
 }
 
-/// Gives each lane the channels of its group: that of number `i` in plane `i`. They lie in the first plane.
+/// Gives each lane the channels of its group: channel `i` of the group in plane `i`. Reads them from the first plane.
 #[inline(always)]
 fn spread<const G: usize, const C: usize>(planes: &mut [[f32; C]]) {
     let (first, others) = planes.split_at_mut(planes.len() / G);

@@ -1,4 +1,4 @@
-//! What the processor's multipliers can do at most.
+//! Measures the peak rate of the processor's multipliers.
 
 use std::{hint::black_box, time::Duration};
 
@@ -7,13 +7,14 @@ use pulp::{Arch, Simd, WithSimd};
 use super::threads::Threads;
 use crate::executor::Host;
 
-/// Sums at a time: enough to cover what a multiply-add takes, few enough for 16 registers.
+/// Sums at a time: enough to cover the latency of a multiply-add, few enough for 16 registers.
 const SUMS: usize = 12;
 
-/// Multiply-adds of each sum between two looks at the clock.
+/// Multiply-adds of each sum between two readings of the clock.
 const STEPS: usize = 20_000;
 
-/// Measured operations a second of multiply-adds in registers, two operations each, on all threads at once: the best of some rounds.
+/// Measured operations per second of multiply-adds in registers, two operations each, on all threads at once. Takes the best of
+/// several rounds.
 pub(super) fn flops(host: &dyn Host, arch: Arch, threads: &Threads) -> f64 {
     let round = |_| {
         let began = host.now();
@@ -28,7 +29,7 @@ pub(super) fn flops(host: &dyn Host, arch: Arch, threads: &Threads) -> f64 {
     (0..10).map(round).fold(0.0, f64::max)
 }
 
-/// Lanes of a vector.
+/// Number of lanes in a vector.
 fn lanes(arch: Arch) -> usize {
     struct Lanes;
     impl WithSimd for Lanes {
@@ -47,7 +48,7 @@ impl WithSimd for Spin {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        // Without these the compiler would see that the sums are all the same.
+        // Hide the values, or the compiler sees that all sums are equal.
         let [factor, addend] = black_box([0.999, 1e-3]).map(|x| simd.splat_f32s(x));
         let mut sums = black_box([1.0; SUMS]).map(|x| simd.splat_f32s(x));
         for _ in 0..STEPS {

@@ -1,4 +1,4 @@
-//! How a network is computed for an input of a shape, as data: the layers in order, in which form each, and where every value lies.
+//! The plan of a network for one input shape, as data: its layers in order, the form of each, and where every value lies.
 
 use super::lanes::{LANES, Lanes, View};
 use crate::{
@@ -13,13 +13,13 @@ use crate::{
     tensor::Shape,
 };
 
-/// In which form a layer's sums of products are computed. By the shape of one image alone, so that the bits of an image do not depend on
-/// the batch that it is in.
+/// The form in which a layer's sums of products are computed. It depends on the shape of one image alone, so that the bits of an
+/// image's result do not depend on its batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Form {
-    /// Tiles out of blocks of channels.
+    /// Tiles that read blocks of channels.
     Blocks,
-    /// Tiles out of single channels: the network's input, whose few channels would leave most of a block empty.
+    /// Tiles that read single channels: for the network's input, whose few channels would leave most of a block empty.
     Channels,
     /// Patches of Winograd's F(4x4, 3x3).
     Winograd,
@@ -27,12 +27,12 @@ pub(super) enum Form {
     Groups,
 }
 
-/// Fewest rows and columns of outputs for which Winograd's patches are not mostly outside the image, and its weights, four times as many,
-/// are used often enough.
+/// Least number of output rows and columns for Winograd. With fewer, its patches would lie mostly outside the image, and its
+/// weights, four times as many, would be used too seldom.
 const WINOGRAD_OUTPUTS: usize = 10;
 
 impl Form {
-    /// The form of a layer that has weights.
+    /// Chooses the form of a layer that has weights.
     fn of(layer: &Layer, params: &Conv2dParams, input: ValueId, output: Shape) -> Self {
         let prologue = layer.op.norm().is_some();
         if layer.inputs == [input] && params.in_channels < LANES && !prologue && params.groups == 1 {
@@ -66,7 +66,7 @@ impl Form {
 pub(super) struct Step {
     /// Number of the layer in the network.
     pub(super) layer: usize,
-    /// The form of one that has weights.
+    /// Its form, if it has weights.
     pub(super) form: Option<Form>,
 }
 
@@ -75,7 +75,7 @@ pub(super) struct Step {
 pub(super) struct Place {
     /// Number of the buffer.
     pub(super) buffer: usize,
-    /// Where in it.
+    /// Its place in the buffer.
     pub(super) view: View,
 }
 
@@ -85,16 +85,16 @@ pub(super) struct Plan {
     pub(super) steps: Vec<Step>,
     /// Shape of every value of the graph.
     pub(super) shapes: Vec<Shape>,
-    /// Lanes of each buffer.
+    /// Number of lanes in each buffer.
     pub(super) buffers: Vec<usize>,
-    /// Places of the values that layers exchange. The input has one if a layer reads it in blocks.
+    /// Places of the values that layers exchange. The input has a place if a layer reads it in blocks.
     pub(super) places: Vec<Option<Place>>,
-    /// The most bytes of values that are alive at once.
+    /// Largest number of bytes of values that are in use at once.
     live: u64,
 }
 
 impl Plan {
-    /// Plans `network` for an input of shape `input`: the layers that the values of `keep` depend on, and no others.
+    /// Plans `network` for an input of shape `input`: exactly the layers that the values of `keep` depend on.
     ///
     /// # Errors
     /// [`Error::Shape`](crate::Error::Shape) if the network does not admit the shape, and those of [`Network::needed`].
@@ -111,14 +111,14 @@ impl Plan {
         Ok(Plan { steps, shapes, buffers, places, live })
     }
 
-    /// Memory of a plan whose weights take so many bytes.
+    /// Memory of the plan, with `weights` bytes of weights.
     pub(super) fn footprint(&self, weights: u64) -> Footprint {
         let activations = self.buffers.iter().sum::<usize>() * size_of::<Lanes>();
         Footprint { weights, activations: activations as u64, staging: 0, live: self.live }
     }
 }
 
-/// Places of all values, lanes of the buffers, and the most bytes that are alive at once.
+/// Places of all values, lanes of each buffer, and the largest number of bytes in use at once.
 fn place(
     graph: &Graph,
     layers: &[(usize, &Layer)],
@@ -134,7 +134,7 @@ fn place(
         let life = lives[root.0].get_or_insert(Lifetime { first: step, last: step, bytes });
         (life.first, life.last) = (life.first.min(step), life.last.max(step));
     };
-    // The input is written in step 0, layer i is step i + 1.
+    // The input is written in step 0; layer i is step i + 1.
     for (i, ((_, layer), step)) in layers.iter().zip(steps).enumerate() {
         extend(layer.output, i + 1);
         let inputs: &[ValueId] = if step.form == Some(Form::Channels) { &[] } else { &layer.inputs };

@@ -12,8 +12,8 @@ use super::{
 };
 use crate::graph::PoolParams;
 
-/// Maximum (`max`) or mean over each window, of what batch norm and ReLU make of the input if there is a `prologue`. Padding never wins and
-/// is not counted; NaN always wins.
+/// Maximum (`max`) or mean over each window. With a `prologue`, batch norm and ReLU are applied to the input first. Padding never
+/// wins a maximum and does not count in a mean; NaN always wins.
 pub(super) fn run(
     arch: Arch,
     threads: &Threads,
@@ -39,7 +39,7 @@ struct Plane<'a, 'b> {
     x: &'a [[f32; LANES]],
     width: usize,
     height: usize,
-    /// Columns of outputs.
+    /// Number of output columns.
     columns: usize,
     plane: &'b mut [Lanes],
 }
@@ -75,22 +75,22 @@ impl WithSimd for Plane<'_, '_> {
     }
 }
 
-/// Where window `position` overlaps `0..extent`.
+/// The part of window `position` that lies in `0..extent`.
 fn inside(position: usize, window: &PoolParams, extent: usize) -> Range<usize> {
     let start = position * window.stride;
     start.saturating_sub(window.padding)..(start + window.kernel).saturating_sub(window.padding).min(extent)
 }
 
-/// What is made of all pixels of a channel.
+/// How to pool all pixels of a channel.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Global {
     Mean,
     Max,
-    /// The mean of both.
+    /// The mean of the mean and the maximum.
     MeanAndMax,
 }
 
-/// Mean, maximum or both over all pixels of each channel; the sum of a row is a term of the sum.
+/// Pools all pixels of each channel. Sums each row first, then the rows.
 pub(super) fn global(threads: &Threads, global: Global, x: Source<'_>, y: Target<'_>) {
     let (shape, blocks) = (x.view.shape, blocks(x.view.shape.c));
     threads.each(y.planes().enumerate().collect(), |(i, plane)| {

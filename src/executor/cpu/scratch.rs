@@ -9,11 +9,11 @@ thread_local! {
     static SCRATCH: RefCell<Vec<Lanes>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Lanes that a thread keeps from one task to the next: a megabyte, which is what most tasks need at most.
+/// Lanes that a thread keeps from one task to the next: a megabyte, which is enough for most tasks.
 const KEPT: usize = (1 << 20) / size_of::<Lanes>();
 
-/// Lends this thread's own memory to `work`: so many lanes, with whatever was left in them. Call `arch.dispatch` inside of
-/// `work`: this function is not compiled for vector instructions.
+/// Lends `len` lanes of this thread's own memory to `work`, with their old contents. Call `arch.dispatch` inside `work`: this
+/// function is not compiled for vector instructions.
 ///
 /// # Errors
 /// [`Error::GpuMemory`](crate::Error::GpuMemory) if there is no memory for it.

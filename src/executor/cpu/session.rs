@@ -1,4 +1,4 @@
-//! A plan with its weights and buffers, which runs.
+//! A plan with its weights and buffers, ready to run.
 
 use std::mem;
 
@@ -24,7 +24,7 @@ use crate::{
     tensor::{Shape, Tensor},
 };
 
-/// What runs a plan.
+/// Runs a plan.
 #[derive(Debug)]
 pub(super) struct Session {
     pub(super) input: Shape,
@@ -35,7 +35,7 @@ pub(super) struct Session {
 }
 
 impl Session {
-    /// Plans, packs the weights that no other session has, and makes the buffers.
+    /// Plans the network, packs the weights that no other session has packed, and allocates the buffers.
     ///
     /// # Errors
     /// Those of [`Plan::new`] and [`Store::of`]; [`Error::GpuMemory`](crate::Error::GpuMemory) if there is no memory for the buffers.
@@ -53,11 +53,11 @@ impl Session {
         Ok(Session { input, wanted: wanted.to_vec(), plan, weights, buffers })
     }
 
-    /// The values wanted, for `input`; calls `done` after each step.
+    /// Computes the wanted values for `input`. Calls `done` after each step.
     ///
     /// # Errors
-    /// [`Error::GpuMemory`](crate::Error::GpuMemory) if there is no memory for what a step needs beside the buffers, or for the results.
-    /// Then the session cannot run again.
+    /// [`Error::GpuMemory`](crate::Error::GpuMemory) if there is no memory for a step's scratch space or for the results. The
+    /// session cannot run again after that.
     pub(super) fn run(
         &mut self,
         network: &Network,
@@ -89,7 +89,7 @@ impl Session {
     }
 }
 
-/// A step under way.
+/// A step while it runs.
 struct Running<'a> {
     plan: &'a Plan,
     buffers: &'a [Box<[Lanes]>],
@@ -169,7 +169,7 @@ impl Running<'_> {
         Ok(())
     }
 
-    /// Copies the inputs that do not lie in the output's buffer already.
+    /// Copies the inputs that are not yet in the output's buffer.
     fn concatenation(&self, y: Target<'_>) {
         let buffer = |id: ValueId| self.plan.places[id.0].map(|place| place.buffer);
         let mut channel = 0;
@@ -203,7 +203,7 @@ impl Running<'_> {
         }
     }
 
-    /// Lends the second addend of an epilogue to `work`, of shape `shape`.
+    /// Calls `work` with the second addend of an epilogue, of shape `shape`.
     fn with_addend(
         &self,
         addend: Option<&Addend>,

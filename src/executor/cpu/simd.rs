@@ -1,11 +1,11 @@
-//! Vectors of whatever the processor has: what layers do to each element.
+//! Elementwise functions on vectors, for any vector instructions.
 
 use pulp::Simd;
 
 use super::lanes::Lanes;
 use crate::network::Activation;
 
-/// ReLU of each element, if that is the activation; [`sigmoid_all`] does the other.
+/// Applies ReLU to each element, if that is the activation; [`sigmoid_all`] is for the sigmoid.
 #[inline(always)]
 pub(super) fn activate<S: Simd>(simd: S, x: S::f32s, activation: Activation) -> S::f32s {
     if activation == Activation::Relu { relu(simd, x) } else { x }
@@ -18,10 +18,10 @@ pub(super) fn relu<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
     simd.select_f32s(simd.less_than_f32s(x, zero), zero, x)
 }
 
-/// The larger of each two; NaN wins.
+/// The larger of each pair; NaN wins.
 #[inline(always)]
 pub(super) fn larger<S: Simd>(simd: S, max: S::f32s, x: S::f32s) -> S::f32s {
-    // Neither is larger than NaN: then the one that is NaN has to be taken, whichever it is.
+    // Comparisons with NaN are false, so handle a NaN in either operand.
     let keeps = simd.less_than_or_equal_f32s(x, max);
     let number = simd.equal_f32s(max, max);
     let kept = simd.select_f32s(keeps, max, x);
@@ -33,7 +33,7 @@ pub(super) fn sigmoid(x: f32) -> f32 {
     (1.0 / (1.0 + (-f64::from(x)).exp())) as f32
 }
 
-/// The sigmoid of all that is there.
+/// Applies the sigmoid to every element.
 pub(super) fn sigmoid_all(values: &mut [Lanes]) {
     values.iter_mut().flat_map(|lanes| &mut lanes.0).for_each(|value| *value = sigmoid(*value));
 }

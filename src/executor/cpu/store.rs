@@ -1,4 +1,4 @@
-//! The packed weights of a network: each array is made when a plan first needs it, and serves all plans.
+//! The packed weights of a network. Each array is packed when a plan first needs it, and then serves all plans.
 
 use std::{
     collections::HashMap,
@@ -20,14 +20,14 @@ use crate::{
     network::{Layer, LayerOp, Network},
 };
 
-/// What a layer multiplies by.
+/// The arrays of a layer.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Arrays {
-    /// Of a convolution or a linear layer.
+    /// Weights and bias of a convolution or a linear layer.
     pub(super) packed: Option<Arc<Packed>>,
-    /// Of a batch norm that is not folded.
+    /// Scale and shift of a batch norm that is not folded.
     pub(super) affine: Option<Arc<Affine>>,
-    /// As they are in the checkpoint.
+    /// Weights as they are in the checkpoint.
     pub(super) plain: Option<Arc<Vec<f32>>>,
 }
 
@@ -50,7 +50,7 @@ impl Arrays {
         Ok(arrays)
     }
 
-    /// Bytes of those of a layer.
+    /// Bytes of a layer's arrays.
     fn bytes(layer: &Layer, form: Option<Form>, size: TileSize) -> u64 {
         let affine = layer.op.norm().map_or(0, |norm| 2 * size_of::<Lanes>() * blocks(norm.channels)) as u64;
         let packed = layer.op.weights().map_or(0, |(weights, params, shape)| {
@@ -83,10 +83,10 @@ pub(super) fn bytes(network: &Network, plan: &Plan, arch: Arch) -> u64 {
 pub(super) struct Store(Mutex<HashMap<(usize, Option<Form>), Arrays>>);
 
 impl Store {
-    /// The arrays for each step of `plan`; those that are missing are packed, on all threads.
+    /// The arrays for each step of `plan`. Packs those that are missing, on all threads.
     ///
     /// # Errors
-    /// What [`Checkpoint::tensor`](crate::checkpoint::Checkpoint::tensor) finds wrong.
+    /// Those of [`Checkpoint::tensor`](crate::checkpoint::Checkpoint::tensor).
     pub(super) fn of(&self, network: &Network, plan: &Plan, arch: Arch, threads: &Threads) -> Result<Vec<Arrays>> {
         let size = TileSize::here(arch);
         let packed: Vec<Mutex<Option<Result<Arrays>>>> = plan.steps.iter().map(|_| Mutex::default()).collect();

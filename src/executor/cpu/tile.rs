@@ -1,7 +1,9 @@
-//! The inner product: sums of a tile of pixels by a strip of output channels, which stay in registers from the first weight to the last.
+//! The inner product: computes a tile of pixels by a strip of output channels. Its sums stay in registers from the first weight
+//! to the last.
 //!
-//! A weight vector is loaded once for all pixels of the tile, an input once for all channels of the strip, where it is spread over a vector.
-//! A library of matrix products would want the windows of a convolution as rows of a matrix in memory; here they are only addresses.
+//! Each weight vector is loaded once for all pixels of the tile. Each input is loaded once and broadcast for all channels of the
+//! strip. A library for matrix products would need the windows of a convolution as rows of a matrix in memory; here they are only
+//! addresses.
 
 use std::ops::Range;
 
@@ -14,29 +16,29 @@ use super::{
 };
 use crate::network::Activation;
 
-/// Most blocks of a strip.
+/// Largest number of blocks in a strip.
 pub(super) const BLOCKS: usize = 2;
 
 /// A tile: outputs of consecutive pixels, whose inputs are consecutive too.
 pub(super) struct Tile<'a, const C: usize> {
-    /// The inputs, from the first pixel's first on.
+    /// The inputs, starting with the first pixel's first one.
     pub(super) x: &'a [[f32; C]],
-    /// Where the pixels' inputs start for each group of `C` terms of the sum.
+    /// Where the inputs of all pixels start, for each group of `C` terms of the sum.
     pub(super) offsets: &'a [u32],
-    /// For each term a vector of the strip's output channels.
+    /// A vector over the strip's output channels for each term.
     pub(super) weights: &'a [Lanes],
     /// Whether each lane has inputs of its own, so that a group of `C` is one term.
     pub(super) own: bool,
-    /// What sums start from, a block each of the strip.
+    /// Start values of the sums, for each block of the strip.
     pub(super) bias: &'a [Lanes],
-    /// Second addends of each block, as many pixels as there are.
+    /// Second addends of each block, one for each pixel.
     pub(super) residual: Option<[&'a [[f32; LANES]]; BLOCKS]>,
     pub(super) activation: Activation,
-    /// The outputs of each block of the strip, as many pixels as there are; an empty one where the strip has but one.
+    /// The outputs of each block of the strip, one for each pixel. The second is empty if the strip has only one block.
     pub(super) y: [&'a mut [Lanes]; BLOCKS],
 }
 
-/// How large tiles are: sums enough to keep the multipliers busy while one is added to, and few enough to stay in registers.
+/// The size of tiles: enough sums to hide the latency of a multiply-add, and few enough to stay in registers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct TileSize {
     /// Pixels.
@@ -46,7 +48,7 @@ pub(super) struct TileSize {
 }
 
 impl TileSize {
-    /// For vectors of so many lanes: 32 registers of 16 or 4, or 16 of 8.
+    /// The size for vectors of `lanes` lanes: there are 32 registers of 16 or 4 lanes, or 16 of 8.
     pub(super) const fn of(lanes: usize) -> Self {
         match lanes {
             16 => TileSize { pixels: 8, blocks: 2 },
@@ -55,7 +57,7 @@ impl TileSize {
         }
     }
 
-    /// For this machine.
+    /// The size for this machine.
     pub(super) fn here(arch: Arch) -> Self {
         struct Here;
         impl WithSimd for Here {
@@ -104,7 +106,7 @@ impl<const C: usize, const P: usize, const N: usize, const OWN: bool> WithSimd f
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         let vectors = LANES / S::F32_LANES;
-        // Nothing is compiled of the sizes that other vectors have.
+        // Compile nothing for sizes that only other vectors use.
         if N < vectors || N > BLOCKS * vectors || (OWN && (C != LANES || N > vectors)) {
             return;
         }
@@ -115,7 +117,7 @@ impl<const C: usize, const P: usize, const N: usize, const OWN: bool> WithSimd f
         } else {
             sums::<S, C, P, N>(simd, x, offsets, weights, bias)
         };
-        // The sums stay in registers where what follows is known when this is compiled.
+        // Match here, outside the loop: the sums stay in registers only if the epilogue is known at compile time.
         match (residual.map(|planes| planes.map(|x| S::as_simd_f32s(x.as_flattened()).0)), activation) {
             (None, Activation::Relu) => store::<S, P, N>(&sums, &mut y, |sum, _, _| relu(simd, sum)),
             (Some(x), Activation::Relu) => {
@@ -130,7 +132,7 @@ impl<const C: usize, const P: usize, const N: usize, const OWN: bool> WithSimd f
     }
 }
 
-/// Stores what `finish` makes of each sum, which it gets with the block of the strip and the number of the vector there.
+/// Stores `finish` of each sum. `finish` also gets the block of the strip and the number of the vector in it.
 #[inline(always)]
 fn store<S: Simd, const P: usize, const N: usize>(
     sums: &[[S::f32s; N]; P],
@@ -149,7 +151,7 @@ fn store<S: Simd, const P: usize, const N: usize>(
     }
 }
 
-/// The sums of each pixel: of its inputs times the weights, on top of the bias, in the order of the weights.
+/// The sums of each pixel: bias plus inputs times weights, added in the order of the weights.
 #[inline(always)]
 fn sums<S: Simd, const C: usize, const P: usize, const N: usize>(
     simd: S,
@@ -174,7 +176,7 @@ fn sums<S: Simd, const C: usize, const P: usize, const N: usize>(
     sums
 }
 
-/// The sums of each pixel where every lane has inputs of its own.
+/// The sums of each pixel if every lane has inputs of its own.
 #[inline(always)]
 fn own_sums<S: Simd, const P: usize, const N: usize>(
     simd: S,
@@ -196,7 +198,7 @@ fn own_sums<S: Simd, const P: usize, const N: usize>(
     sums
 }
 
-/// Rows of `N` vectors.
+/// `lanes` as rows of `N` vectors.
 #[inline(always)]
 fn vectors<S: Simd, const N: usize>(lanes: &[Lanes]) -> &[[S::f32s; N]] {
     S::as_simd_f32s(bytemuck::cast_slice(lanes)).0.as_chunks().0

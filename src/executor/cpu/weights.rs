@@ -1,5 +1,5 @@
-//! Weights as the inner product reads them: a strip of output channels after the other, and of each the terms of its sums in order, batch
-//! norm folded in.
+//! Weights as the inner product reads them: strip after strip of output channels, each with the terms of its sums in order. Batch
+//! norm is folded in.
 
 use std::ops::Range;
 
@@ -24,26 +24,26 @@ pub(super) struct Strip {
     pub(super) outputs: Range<usize>,
     /// The channels that its sums read: blocks of them, or single ones.
     pub(super) inputs: Range<usize>,
-    /// Where its weights begin.
+    /// Where its weights start.
     start: usize,
 }
 
-/// How the weights of a layer lie.
+/// The layout of a layer's weights.
 #[derive(Debug)]
 pub(super) struct Layout {
     pub(super) strips: Vec<Strip>,
-    /// Channels of a group, where each lane multiplies inputs of its own group.
+    /// Channels of a group, if each lane multiplies inputs of its own group.
     pub(super) group: Option<usize>,
-    /// Channels of an input.
+    /// Channels in an input: a block of them, or one.
     channels: usize,
-    /// Lanes of all weights.
+    /// Number of lanes of all weights.
     len: usize,
     /// Blocks of output channels.
     blocks: usize,
 }
 
 impl Layout {
-    /// For a layer in a form, in strips of so many blocks.
+    /// The layout for a layer in this form, in strips of `strip` blocks.
     pub(super) fn new(params: &Conv2dParams, form: Option<Form>, strip: usize) -> Self {
         let taps = params.kernel * params.kernel;
         match form {
@@ -54,7 +54,7 @@ impl Layout {
         }
     }
 
-    /// A strip a block: there are as many outputs as inputs.
+    /// One strip for each block: there are as many outputs as inputs.
     fn groups(params: &Conv2dParams) -> Self {
         let (blocks, group) = (blocks(params.out_channels), params.in_channels / params.groups);
         let terms = group * params.kernel * params.kernel;
@@ -63,8 +63,8 @@ impl Layout {
         Layout { strips, group: Some(group), channels: LANES, len: blocks * terms, blocks }
     }
 
-    /// The output channels in strips, all blocks of which read the same inputs. Groups that share a block are taken together, with zeros
-    /// between them.
+    /// Cuts the output channels into strips whose blocks all read the same inputs. Groups that share a block are merged, with
+    /// zeros between them.
     fn strips(params: &Conv2dParams, channels: usize, width: usize, taps: usize) -> Self {
         let group = params.in_channels / params.groups;
         let inputs = |block: usize| {
@@ -105,17 +105,18 @@ impl Layout {
 #[derive(Debug)]
 pub(super) struct Packed {
     pub(super) layout: Layout,
-    /// As its form wants them.
+    /// Weights in the order that the form needs.
     data: Box<[Lanes]>,
     /// Blocks of output channels.
     pub(super) bias: Vec<Lanes>,
 }
 
 impl Packed {
-    /// The weights of a layer, a tensor of shape `shape`, as `form` reads them, in strips of so many blocks.
+    /// Packs the weights of a layer, a tensor of shape `shape`, as `form` reads them, in strips of `strip` blocks.
     ///
     /// # Errors
-    /// What [`Checkpoint::tensor`] finds wrong; [`Error::GpuMemory`](crate::Error::GpuMemory) if there is no memory for them.
+    /// Those of [`Checkpoint::tensor`]; [`Error::GpuMemory`](crate::Error::GpuMemory) if there is no memory for the packed
+    /// arrays.
     pub(super) fn new(
         checkpoint: &Checkpoint,
         weights: &ConvWeights,
@@ -143,7 +144,7 @@ impl Packed {
     }
 }
 
-/// Of each strip `[inputs][kernel][kernel][channels of an input][outputs][16]`.
+/// Packs each strip as `[inputs][kernel][kernel][channels of an input][outputs][16]`.
 fn pack(source: &[f32], params: &Conv2dParams, affine: &[(f64, f64)], layout: &Layout, data: &mut [Lanes]) {
     let (taps, group) = (params.kernel * params.kernel, params.in_channels / params.groups);
     let channels = layout.channels;
@@ -165,7 +166,7 @@ fn pack(source: &[f32], params: &Conv2dParams, affine: &[(f64, f64)], layout: &L
     }
 }
 
-/// Of each block of channels `[channels of a group][kernel][kernel][16]`.
+/// Packs each block of channels as `[channels of a group][kernel][kernel][16]`.
 fn pack_groups(source: &[f32], params: &Conv2dParams, affine: &[(f64, f64)], data: &mut [Lanes]) {
     let terms = params.in_channels / params.groups * params.kernel * params.kernel;
     for (o, kernels) in source.chunks_exact(terms).enumerate() {
@@ -175,7 +176,7 @@ fn pack_groups(source: &[f32], params: &Conv2dParams, affine: &[(f64, f64)], dat
     }
 }
 
-/// Of each strip `[points][inputs][16][outputs][16]`: each kernel transformed.
+/// Transforms each kernel, and packs each strip as `[points][inputs][16][outputs][16]`.
 fn pack_winograd(source: &[f32], params: &Conv2dParams, affine: &[(f64, f64)], layout: &Layout, data: &mut [Lanes]) {
     for strip in &layout.strips {
         let matrices = &mut data[layout.of(strip)];
@@ -205,7 +206,7 @@ fn first_input(params: &Conv2dParams, output: usize) -> usize {
     output / (params.out_channels / params.groups) * (params.in_channels / params.groups)
 }
 
-/// Numbers as blocks of channels.
+/// Packs `values` into blocks of channels.
 fn lanes(values: impl Iterator<Item = f64>) -> Vec<Lanes> {
     let values: Vec<f32> = values.map(|value| value as f32).collect();
     let block = |values: &[f32]| Lanes(std::array::from_fn(|lane| values.get(lane).copied().unwrap_or(0.0)));
@@ -222,10 +223,11 @@ pub(super) struct Affine {
 }
 
 impl Affine {
-    /// Scale and shift of `norm`.
+    /// Packs scale and shift of `norm`.
     ///
     /// # Errors
-    /// What [`Checkpoint::tensor`] finds wrong; [`Error::GpuMemory`](crate::Error::GpuMemory) if there is no memory for them.
+    /// Those of [`Checkpoint::tensor`]; [`Error::GpuMemory`](crate::Error::GpuMemory) if there is no memory for the packed
+    /// arrays.
     pub(super) fn new(checkpoint: &Checkpoint, norm: &Norm) -> Result<Self> {
         let affine = scale_shift(checkpoint, norm)?;
         let (scale, shift) = (lanes(affine.iter().map(|a| a.0)), lanes(affine.iter().map(|a| a.1)));

@@ -1,6 +1,7 @@
-//! Winograd's minimal filtering F(4x4, 3x3) for 3x3 convolutions of stride 1 (Lavin and Gray 2015, "Fast Algorithms for Convolutional Neural
-//! Networks", section 4): patches of 6x6 inputs become 36 transformed ones, which tiles multiply, and 36 sums become 4x4 outputs. The
-//! points are those of [`WinogradTile::Four`](crate::network::WinogradTile::Four).
+//! Winograd's minimal filtering F(4x4, 3x3) for 3x3 convolutions of stride 1 (Lavin and Gray 2015, "Fast Algorithms for
+//! Convolutional Neural Networks", section 4): patches of 6x6 inputs are transformed, tiles multiply the 36 results by the
+//! transformed weights, and 36 sums become 4x4 outputs. The points are those of
+//! [`WinogradTile::Four`](crate::network::WinogradTile::Four).
 
 use std::ops::Range;
 
@@ -17,21 +18,21 @@ use super::{
 };
 use crate::{Result, network::Activation};
 
-/// Rows and columns of outputs of a patch.
+/// Output rows and columns of a patch.
 const OUTPUTS: usize = 4;
-/// Rows and columns of its inputs.
+/// Input rows and columns of a patch.
 const INPUTS: usize = OUTPUTS + 2;
-/// Transformed inputs of a patch.
+/// Number of transformed inputs of a patch.
 const POINTS: usize = INPUTS * INPUTS;
 
-/// Bytes of the transformed inputs and sums of a task: they stay in the second cache.
+/// Bytes of the transformed inputs and sums of a task: they should stay in the L2 cache.
 const TASK_BYTES: usize = 704 << 10;
 
 /// The positive points of the transform.
 const P: f32 = std::f32::consts::SQRT_2;
 const Q: f32 = std::f32::consts::FRAC_1_SQRT_2;
 
-/// Computes a convolution whose form this is: 3x3, stride, padding and dilation 1, one group.
+/// Computes a convolution that Winograd's algorithm fits: kernel 3x3; stride, padding and dilation 1; one group.
 ///
 /// # Errors
 /// [`Error::GpuMemory`](crate::Error::GpuMemory) if there is no memory for the transformed inputs.
@@ -41,7 +42,7 @@ pub(super) fn run(arch: Arch, threads: &Threads, operands: &Operands<'_, LANES>,
     let strips = &operands.weights.layout.strips;
     let bytes = POINTS * size_of::<Lanes>() * patches.across * (blocks(operands.x.view.shape.c) + tile::BLOCKS);
     let all = shape.n * patches.down;
-    // A part of the strips for each thread if there are few patches: then each transforms all inputs.
+    // With few patches, give each thread a part of the strips instead; each then transforms all inputs.
     let chunks = all.div_ceil((TASK_BYTES / bytes).max(1));
     let parts = (2 * threads.count()).div_ceil(chunks).clamp(1, strips.len().div_ceil(2));
     let chunks = if parts == 1 { chunks.next_multiple_of(threads.count()).min(all) } else { chunks };
@@ -73,22 +74,22 @@ pub(super) fn run(arch: Arch, threads: &Threads, operands: &Operands<'_, LANES>,
 struct Patches {
     down: usize,
     across: usize,
-    /// Columns of outputs.
+    /// Number of output columns.
     width: usize,
 }
 
-/// Rows of patches, of all images one after the other, by a part of the strips.
+/// Computes rows of patches, counted over all images, for a part of the strips.
 struct Task<'a> {
     strips: &'a [Strip],
     rows: Range<usize>,
-    /// The outputs, with their block and row of patches.
+    /// The outputs, each with its block and its row of patches.
     y: Vec<(usize, usize, &'a mut [Lanes])>,
 }
 
 struct Work<'a, 'b> {
     operands: &'a Operands<'a, LANES>,
     patches: Patches,
-    /// Room for all transformed inputs and the sums of a strip.
+    /// Memory for all transformed inputs and for the sums of a strip.
     scratch: &'a mut [Lanes],
     task: Task<'b>,
 }
@@ -160,12 +161,12 @@ struct Patch<'a> {
 }
 
 impl Patch<'_> {
-    /// Its transformed inputs, each `step` behind the one before.
+    /// Writes its transformed inputs, `step` lanes apart.
     #[inline(always)]
     fn transform<S: Simd>(&self, simd: S, transformed: &mut [Lanes], step: usize) {
         let shape = self.x.view.shape;
         let plane = self.x.plane(self.row / self.patches.down, self.block);
-        // Rows and columns begin one before those of the outputs; what is outside is zero.
+        // Input rows and columns begin one before those of the outputs; inputs outside the image are zero.
         let (top, left) = (self.row % self.patches.down * OUTPUTS, self.column * OUTPUTS);
         let (rows, columns) = (inside(top, shape.h), inside(left, shape.w));
         let mut lanes = [[[0.0; LANES]; INPUTS]; INPUTS];
@@ -188,7 +189,7 @@ impl Patch<'_> {
     }
 }
 
-/// The transform of a square of vectors: `line` of each column, and of each row of what that makes.
+/// Transforms a square of vectors: applies `line` to each column, then to each row of the result.
 #[inline(always)]
 fn in_both_directions<S: Simd, const I: usize, const O: usize>(
     simd: S,
@@ -214,7 +215,7 @@ fn in_both_directions<S: Simd, const I: usize, const O: usize>(
     all
 }
 
-/// The rows or columns of a patch that lie in an image of so many, for outputs from `first` on.
+/// The rows (or columns) of a patch that lie in an image of `extent` rows, for outputs from `first` on.
 fn inside(first: usize, extent: usize) -> Range<usize> {
     usize::from(first == 0)..INPUTS.min(extent + 1 - first)
 }
@@ -261,7 +262,7 @@ fn outputs_of<S: Simd>(simd: S, m: [S::f32s; INPUTS]) -> [S::f32s; OUTPUTS] {
     ]
 }
 
-/// Where the outputs of a patch lie.
+/// The place of a patch's outputs.
 #[derive(Clone, Copy)]
 struct Place {
     patches: Patches,
@@ -270,7 +271,7 @@ struct Place {
     column: usize,
 }
 
-/// Writes the outputs of a patch, with bias, second addend and activation, to the rows `y`; its sums are `step` apart.
+/// Writes the outputs of a patch to the rows `y`, with bias, second addend and activation. Its sums are `step` lanes apart.
 #[inline(always)]
 fn outputs<S: Simd>(
     simd: S,

@@ -33,7 +33,7 @@ pub(super) async fn adapters(wanted: &Wanted) -> Result<Vec<(DeviceInfo, wgpu::A
     Space::of_process().check_loading()?;
     let backends = wanted.backends();
     let defaults = wgpu::InstanceDescriptor::new_without_display_handle();
-    // No dispatch here is indirect. With the check of those, wgpu compiles kernels of its own for each device that it opens.
+    // No dispatch here is indirect. To check indirect ones, wgpu would compile kernels of its own for each device that it opens.
     let flags = defaults.flags.difference(wgpu::InstanceFlags::VALIDATION_INDIRECT_CALL);
     let descriptor = wgpu::InstanceDescriptor { backends, flags, ..defaults };
     let adapters = wgpu::Instance::new(descriptor).enumerate_adapters(backends).await;
@@ -49,10 +49,10 @@ pub async fn devices(wanted: &Wanted) -> Result<Vec<DeviceInfo>> {
     Ok(adapters(wanted).await?.into_iter().map(|(info, _)| info).collect())
 }
 
-/// Opens `adapter` with all the limits that it offers, and those of its features that the kernels use.
+/// Opens `adapter` with all its limits, and with those of its features that the kernels use.
 ///
 /// # Errors
-/// [`Error::GpuOpen`] if the driver does not open it, or might not survive that.
+/// [`Error::GpuOpen`] if the driver does not open it, or might crash because too little address space is left.
 pub(super) async fn connect(info: &DeviceInfo, adapter: &wgpu::Adapter) -> Result<(wgpu::Device, wgpu::Queue, Caps)> {
     Space::of_process().check_opening(info)?;
     let mut wanted = wgpu::Features::SHADER_F16
@@ -97,8 +97,8 @@ pub(super) async fn connect(info: &DeviceInfo, adapter: &wgpu::Adapter) -> Resul
     Ok((device, queue, caps))
 }
 
-/// [`Caps::registers`], by what the compilers of Mesa's drivers do (`tests/compilers`). What is not known may have as few as 64 in all, as
-/// Arm's GPUs. Metal names no vendors. A CPU has its registers in its caches.
+/// The value for [`Caps::registers`], from what the compilers of Mesa's drivers do (`tests/compilers`). An unknown GPU may have
+/// as few as 64 registers in all, as Arm's have. Metal does not report a vendor. A CPU spills into its caches, which is cheap.
 fn registers(info: &wgpu::AdapterInfo) -> u32 {
     const AMD: u32 = 0x1002;
     const NVIDIA: u32 = 0x10de;
@@ -113,7 +113,7 @@ fn registers(info: &wgpu::AdapterInfo) -> u32 {
     }
 }
 
-/// Whether the adapter has what the kernel on cooperative matrices needs.
+/// Whether the adapter has the features and sizes that the kernel on cooperative matrices needs.
 fn cooperative(adapter: &wgpu::Adapter, limits: &wgpu::Limits) -> bool {
     use wgpu::CooperativeScalarType::{F16, F32};
     let info = adapter.get_info();

@@ -1,4 +1,4 @@
-//! One opening of a device: all that is made on it is gone when it is lost. Every call of the driver that can fail goes through
+//! An open device. When the driver loses it, everything made on it is gone. Every call to the driver that can fail goes through
 //! here.
 
 use std::{
@@ -26,7 +26,7 @@ use crate::{
     },
 };
 
-/// An error that the driver found, if it did.
+/// Resolves to the error that the driver found, if any.
 type Caught = Work<'static, Option<wgpu::Error>>;
 
 /// A compiled kernel and the layout of its bindings.
@@ -35,13 +35,13 @@ pub(super) type Pipeline = (wgpu::ComputePipeline, wgpu::BindGroupLayout);
 /// An open adapter, until it is lost.
 #[derive(Debug)]
 pub(super) struct Connection {
-    /// Counts the openings of a device.
+    /// Number of this opening of the device, counted from 1.
     pub(super) number: u64,
     pub(super) device: wgpu::Device,
     pub(super) queue: wgpu::Queue,
     pub(super) caps: Caps,
     pub(super) pipelines: Mutex<HashMap<KernelKey, Pipeline>>,
-    /// What the driver has not compiled.
+    /// Kernels that the driver refused to compile.
     pub(super) refused: Mutex<HashSet<KernelKey>>,
     pub(super) pipeline_cache: Option<PipelineCache>,
     pub(super) injection: Option<Injection>,
@@ -50,20 +50,20 @@ pub(super) struct Connection {
     pub(super) info: DeviceInfo,
     space: Space,
     adapter: wgpu::Adapter,
-    /// Why it is lost.
+    /// Why it is lost; empty while it is not.
     lost: Arc<OnceLock<String>>,
     finished: Arc<Mutex<Finished>>,
 }
 
-/// What the device has done, as far as is known.
+/// How much the device is known to have finished.
 #[derive(Debug, Default)]
 struct Finished {
     submissions: u64,
-    /// When the last of them was, by the host's clock.
+    /// When the last of them finished, by the host's clock.
     at: Option<Duration>,
 }
 
-/// Commands that the device has, or had.
+/// Commands that were submitted to the device.
 #[derive(Debug)]
 pub(super) struct Submission {
     pub(super) index: wgpu::SubmissionIndex,
@@ -71,7 +71,7 @@ pub(super) struct Submission {
 }
 
 impl Submission {
-    /// How long the device took for it; `None` until it is known to be done.
+    /// How long the device took; `None` until it is known to be done.
     pub(super) fn time(&self) -> Option<Duration> {
         self.took.get().copied()
     }
@@ -92,7 +92,7 @@ impl Connection {
         let (device, queue, caps) = connect(info, adapter).await?;
         let lost = Arc::new(OnceLock::new());
         let slot = lost.clone();
-        // Errors are caught where they arise, in `guarded`; what escapes that leaves the device in doubt.
+        // `guarded` catches errors where they arise. After an error that it misses, the device cannot be trusted.
         device.on_uncaptured_error(Arc::new(move |error| {
             let _ = slot.set(error.to_string());
         }));
@@ -119,7 +119,7 @@ impl Connection {
         })
     }
 
-    /// The adapter, opened once more beside this.
+    /// Opens the same adapter a second time, beside this connection.
     pub(super) async fn another(&self) -> Result<Self> {
         Connection::open(self.number, &self.info, &self.adapter, self.pace.clone(), self.host.clone()).await
     }
@@ -129,13 +129,13 @@ impl Connection {
         self.lost.get().map(String::as_str)
     }
 
-    /// Gives it up for `reason`, unless it is lost already; the error that says so.
+    /// Marks the device as lost for `reason`, unless it is lost already, and returns the error that says so.
     pub(super) fn lose(&self, reason: impl ToString) -> Error {
         let reason = self.lost.get_or_init(|| reason.to_string()).clone();
         Error::GpuLost { device: self.info.name.clone(), reason }
     }
 
-    /// Does `work`, which is about `what`, and collects what the driver finds wrong with it.
+    /// Does `work`, and returns the error that the driver finds in it. `what` names the work in the error.
     ///
     /// # Errors
     /// [`Error::GpuMemory`], [`Error::GpuLost`], [`Error::GpuShader`].
@@ -154,9 +154,9 @@ impl Connection {
         }
     }
 
-    /// What `work` gives, and the errors of each kind that the driver finds in it: out of memory, validation, internal.
+    /// Does `work`. Returns its value and the errors that the driver finds in it, by kind: out of memory, validation, internal.
     fn scoped<T>(&self, work: impl FnOnce() -> T) -> (T, Caught, Caught, Caught) {
-        // A scope belongs to its thread, so that no error of another thread is caught.
+        // A scope belongs to its thread, so it does not catch the errors of other threads.
         let internal = self.device.push_error_scope(wgpu::ErrorFilter::Internal);
         let validation = self.device.push_error_scope(wgpu::ErrorFilter::Validation);
         let memory = self.device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
@@ -173,7 +173,8 @@ impl Connection {
         Error::GpuShader { device: format!("{name} ({driver})"), kernel: what.into(), reason }
     }
 
-    /// What [`Injection`] has planned for `moment`, in the work on `what`; `true` if the work is to be reported as done and not done.
+    /// Does what [`Injection`] has planned for `moment`, in the work on `what`. Returns `true` if the caller must skip the work
+    /// and report it as done.
     pub(super) fn at(&self, moment: Moment, what: &str) -> Result<bool> {
         let reason = || format!("injected: {what}");
         match self.injection.as_ref().and_then(|injection| injection.at(moment)) {
@@ -189,13 +190,13 @@ impl Connection {
         }
     }
 
-    /// The error that says that its results are wrong.
+    /// The error for a device whose results are wrong.
     pub(super) fn wrong(&self, reason: &str) -> Error {
         let DeviceInfo { name, driver, .. } = &self.info;
         Error::GpuWrong { device: format!("{name} ({driver})"), reason: reason.into() }
     }
 
-    /// A buffer of `size` bytes.
+    /// Creates a buffer of `size` bytes.
     pub(super) async fn buffer(&self, label: &str, size: u64, usage: wgpu::BufferUsages) -> Result<wgpu::Buffer> {
         self.at(Moment::Buffer, label)?;
         self.space.check_buffer(&self.info, size)?;
@@ -203,10 +204,10 @@ impl Connection {
         self.guarded(label, || self.device.create_buffer(&descriptor)).await
     }
 
-    /// A buffer that holds `bytes`, a multiple of four of them, from the start.
+    /// Creates a buffer that holds `bytes`, whose number must be a multiple of four.
     pub(super) async fn filled(&self, label: &str, bytes: &[u8], usage: wgpu::BufferUsages) -> Result<wgpu::Buffer> {
         self.at(Moment::Buffer, label)?;
-        // What is memory of the CPU anyway is written in place, not copied there by the device.
+        // On a software adapter, buffers are memory of the CPU: write to them in place, so that the device need not copy.
         let in_place = self.device.features().contains(wgpu::Features::MAPPABLE_PRIMARY_BUFFERS);
         let usage = if in_place { usage | wgpu::BufferUsages::MAP_WRITE } else { usage };
         let size = bytes.len() as u64;
@@ -238,7 +239,7 @@ impl Connection {
         self.queue.on_submitted_work_done(move || {
             let now = host.now();
             let mut finished = lock(&finished);
-            // It came after what was submitted before it.
+            // The device starts it after everything that was submitted earlier.
             let began = finished.at.map_or(submitted, |before| before.max(submitted));
             let _ = time.set(now.saturating_sub(began));
             *finished = Finished { submissions: finished.submissions + 1, at: Some(now) };
@@ -251,10 +252,10 @@ impl Connection {
         lock(&self.finished).submissions
     }
 
-    /// Waits until the device has done `submission`, or all that was submitted.
+    /// Waits until the device has done `submission`, or everything that was submitted if that is `None`.
     ///
     /// # Errors
-    /// [`Error::GpuLost`] if the device is lost, or finishes nothing at all for a long time.
+    /// [`Error::GpuLost`] if the device is lost, or finishes nothing for a long time.
     pub(super) async fn wait(&self, submission: Option<wgpu::SubmissionIndex>) -> Result<()> {
         let injected = self.injection.as_ref().and_then(|injection| injection.at(Moment::Wait));
         let patience = self.injection.as_ref().and_then(Injection::patient);
@@ -282,7 +283,7 @@ impl Connection {
         }
     }
 
-    /// Lets wgpu see what the device has done, and runs the callbacks; `false` if the time is over.
+    /// Lets wgpu see what the device has done, and runs the callbacks. Returns `false` if the time is over.
     fn poll(&self, poll_type: wgpu::PollType) -> Result<bool> {
         let mut polled = None;
         let mut poll_type = Some(poll_type);
@@ -294,9 +295,9 @@ impl Connection {
         }
     }
 
-    /// What `poll` gives. wgpu 30 panics in it where the driver reports a loss.
+    /// Calls `poll`, and turns a panic into an error: wgpu 30 panics there when the driver reports a loss.
     fn caught<T>(&self, poll: impl FnOnce() -> T) -> Result<T> {
-        panic::catch_unwind(AssertUnwindSafe(poll)).map_err(|_| self.lose("the driver reported it in a wait"))
+        panic::catch_unwind(AssertUnwindSafe(poll)).map_err(|_| self.lose("the driver reported the loss during a wait"))
     }
 
     /// Maps a whole buffer that is used by nothing that was submitted after `submission`.
@@ -327,14 +328,14 @@ impl Connection {
 impl Drop for Connection {
     fn drop(&mut self) {
         if self.lost().is_some() {
-            // wgpu waits for the queue before it lets go of it, which may take for ever, and panics if that fails.
+            // wgpu waits for the queue before it frees it. That may take for ever, and panics if it fails.
             let queue = self.queue.clone();
             self.host.detach(Box::new(move || drop(queue)));
         }
     }
 }
 
-/// An error of wgpu with what brought it about.
+/// An error of wgpu with its causes.
 fn causes(error: &wgpu::Error) -> String {
     let mut text = error.to_string();
     let mut cause = std::error::Error::source(error);

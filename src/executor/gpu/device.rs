@@ -1,4 +1,4 @@
-//! A device: an adapter that is opened once, and again whenever it is lost.
+//! A device: an adapter that is opened once, and again after each loss.
 
 use std::{
     mem, process,
@@ -20,11 +20,11 @@ use crate::{
     tensor::StorageType,
 };
 
-/// Pauses before the attempts to open a lost device again: a driver that has crashed needs a moment to start.
+/// Pauses before each attempt to open a lost device again: a driver that has crashed needs a moment to start.
 const PAUSES: [Duration; 3] = [Duration::ZERO, Duration::from_millis(100), Duration::from_secs(1)];
 
-/// An open device. If the driver loses it, whatever is under way fails or is run once more, and the adapter is opened again, once
-/// for all that met the loss.
+/// An open device. If the driver loses it, the adapter is opened again, once for all runs that met the loss. Each of those runs
+/// fails or is repeated.
 #[derive(Debug)]
 pub struct Device {
     info: DeviceInfo,
@@ -33,7 +33,7 @@ pub struct Device {
     wanted: Wanted,
     /// Why it was chosen.
     reason: String,
-    /// What a user should be told of the choice.
+    /// Notes for the user about the choice.
     notes: Vec<Note>,
     cache: Option<Cache>,
     pub(super) pace: Arc<Pace>,
@@ -44,7 +44,7 @@ pub struct Device {
     connection: async_lock::Mutex<Arc<Connection>>,
 }
 
-/// A kernel that is not used any more.
+/// A kernel that is no longer used.
 #[derive(Debug)]
 struct GivenUp {
     kernel: KernelId,
@@ -55,8 +55,8 @@ struct GivenUp {
 }
 
 impl Device {
-    /// Opens the adapter that `wanted` means (see [`pick`](super::pick)), with all the limits that it offers. Where any will do and the
-    /// best cannot be opened, the next is tried, and [`Device::notes`] says so.
+    /// Opens the adapter that `wanted` means (see [`pick`](super::pick)), with all the limits that it offers. If any adapter will
+    /// do and the best cannot be opened, tries the next; [`Device::notes`] says so.
     ///
     /// # Errors
     /// Those of [`pick`](super::pick); [`Error::GpuOpen`] if no driver opens one.
@@ -64,7 +64,7 @@ impl Device {
         Device::open_among(wanted.into(), host, |_| true).await
     }
 
-    /// The same, but no software adapter where any will do: the CPU itself is faster.
+    /// Opens a device as [`Device::open`] does, but if any adapter will do, skips software adapters: the CPU executor is faster.
     ///
     /// # Errors
     /// Those of [`Device::open`]; [`Error::NoAdapter`] if there are software adapters only.
@@ -74,7 +74,7 @@ impl Device {
         Device::open_among(wanted, host, |info| any || !info.kind.software()).await
     }
 
-    /// Opens the best of the adapters that `admitted` says yes to.
+    /// Opens the best of the adapters that `admitted` accepts.
     async fn open_among(wanted: Wanted, host: Arc<dyn Host>, admitted: impl Fn(&DeviceInfo) -> bool) -> Result<Self> {
         let adapters = adapters(&wanted).await?;
         let infos: Vec<DeviceInfo> = adapters.iter().map(|(info, _)| info.clone()).collect();
@@ -103,7 +103,8 @@ impl Device {
         })
     }
 
-    /// The device of a first connection, which was chosen for `reason` after others had `failed`.
+    /// The device of a first connection. `reason` says why it was chosen, and `failed` has the errors of the adapters tried
+    /// before.
     fn of(connection: Connection, wanted: Wanted, reason: String, failed: Vec<Error>) -> Self {
         let mut notes: Vec<Note> = failed.into_iter().map(Note::AdapterFailed).collect();
         if !notes.is_empty() || reason.starts_with("the first of") {
@@ -125,7 +126,7 @@ impl Device {
         }
     }
 
-    /// Takes compiled pipelines out of `cache`, where the driver gives them away, and keeps new ones there.
+    /// Loads compiled pipelines from `cache` and stores new ones there, if the driver can export them.
     pub fn use_cache(&mut self, cache: Cache) {
         self.cache = Some(cache.clone());
         if let Some(connection) = Arc::get_mut(self.connection.get_mut()) {
@@ -141,7 +142,7 @@ impl Device {
         }
     }
 
-    /// The machine that it was opened from.
+    /// The machine that the device was opened on.
     pub(crate) fn host(&self) -> &dyn Host {
         &*self.host
     }
@@ -156,13 +157,13 @@ impl Device {
         &self.reason
     }
 
-    /// What kernels may use of it.
+    /// The features and limits that kernels may use.
     pub fn caps(&self) -> &Caps {
         &self.caps
     }
 
-    /// What a user should be told of it: adapters that could not be opened before it, and the kernels that its driver has not
-    /// compiled or that are wrong on it, in whose place others are used.
+    /// Notes for the user: adapters that could not be opened before this one, and kernels that were replaced because the driver
+    /// refused to compile them or because their results are wrong.
     pub fn notes(&self) -> Vec<Note> {
         let note = |GivenUp { kernel, reason, .. }: &GivenUp| Note::KernelGivenUp {
             kernel: kernel.to_string(),
@@ -171,17 +172,17 @@ impl Device {
         self.notes.iter().cloned().chain(lock(&self.given_up).iter().map(note)).collect()
     }
 
-    /// Kernels that are not used any more.
+    /// Kernels that are no longer used.
     pub(super) fn given_up(&self) -> Vec<(KernelId, StorageType)> {
         lock(&self.given_up).iter().map(|given_up| (given_up.kernel, given_up.stored)).collect()
     }
 
-    /// How many of them the driver has compiled, and are wrong.
+    /// Number of given-up kernels whose results were wrong.
     pub(super) fn wrong(&self) -> usize {
         lock(&self.given_up).iter().filter(|given_up| given_up.wrong).count()
     }
 
-    /// Takes note that `kernel` is not used any more, for `reason`: its results are `wrong`, or the driver has refused it.
+    /// Records that `kernel` is no longer used, for `reason`: its results are `wrong`, or else the driver refused it.
     pub(super) fn give_up(&self, kernel: KernelId, stored: StorageType, reason: String, wrong: bool) {
         let mut all = lock(&self.given_up);
         if !all.iter().any(|given_up| (given_up.kernel, given_up.stored) == (kernel, stored)) {
@@ -189,26 +190,26 @@ impl Device {
         }
     }
 
-    /// The kernels of `faults` that are wrong on this device, with the driver and the shaders that are there now.
+    /// The kernels of `faults` that are wrong on this device, with its present driver and the present shaders.
     pub fn known(&self, faults: &[Fault]) -> Vec<(KernelId, StorageType)> {
         let code = kernels::checksum();
         let concerns = faults.iter().filter(|fault| fault.concerns(&self.info, &code));
         concerns.filter_map(|fault| Some((fault.kernel.parse().ok()?, fault.stored))).collect()
     }
 
-    /// The best clock that there is.
+    /// The best clock that the device has.
     pub fn clock(&self) -> Clock {
         Clock::best(self.features)
     }
 
-    /// Bytes that all buffers on it take now, as wgpu's allocator counts them; none where wgpu does not count.
+    /// Bytes that all buffers on the device take now, as wgpu's allocator counts them; `None` if wgpu does not count.
     pub async fn memory(&self) -> Option<u64> {
         self.check_process().ok()?;
         let report = self.connection.lock().await.device.generate_allocator_report()?;
         Some(report.total_allocated_bytes)
     }
 
-    /// The connection that is good, as far as is known. All callers wait while one of them replaces a lost one.
+    /// The connection, opened again if it was lost. While one caller opens it, the others wait.
     ///
     /// # Errors
     /// [`Error::GpuLost`] if the device cannot be opened again, [`Error::GpuForked`] in a fork of the process that opened it.
@@ -216,14 +217,14 @@ impl Device {
         self.check_process()?;
         let mut current = self.connection.lock().await;
         if let Some(reason) = current.lost() {
-            log::warn!("{}: device lost: {reason}; it is opened again", self.info.name);
+            log::warn!("{}: device lost: {reason}; opening it again", self.info.name);
             *current = Arc::new(self.reopen(&current, reason).await?);
         }
         Ok(current.clone())
     }
 
-    /// Whether this is the process that opened the device, and no fork of it: there nothing of it may be touched, not even a lock, since
-    /// the threads that would let go of it are the parent's.
+    /// Checks that this process opened the device, and is not a fork of the one that did. A fork must not touch anything of the
+    /// device, not even a lock: the threads that would release it live in the parent.
     pub(super) fn check_process(&self) -> Result<()> {
         match (self.process, process()) {
             (Some(opened_by), Some(used_by)) if opened_by != used_by => {
@@ -239,13 +240,13 @@ impl Device {
             self.host.sleep(pause).await;
             match self.open_again(lost).await {
                 Ok(connection) => return Ok(connection),
-                Err(error) => reason = format!("{why}; and it cannot be opened again: {error}"),
+                Err(error) => reason = format!("{why}; it cannot be opened again: {error}"),
             }
         }
         Err(Error::GpuLost { device: self.info.name.clone(), reason })
     }
 
-    /// The same adapter, of a new instance of the driver.
+    /// Opens the same adapter through a new instance of the driver.
     async fn open_again(&self, lost: &Connection) -> Result<Connection> {
         lost.at(Moment::Open, "opening")?;
         let adapters = adapters(&self.wanted).await?;
@@ -269,13 +270,14 @@ impl Device {
 impl Drop for Device {
     fn drop(&mut self) {
         if self.check_process().is_err() {
-            // Closing it would wait for the driver's threads. The child's end frees the memory.
+            // Closing it in a fork would wait for the driver's threads, which only the parent has. The memory is freed when the
+            // process ends.
             mem::forget(self.connection.get_mut().clone());
         }
     }
 }
 
-/// This process, where there are forks.
+/// The id of this process, on systems with forks.
 fn process() -> Option<u32> {
     cfg!(unix).then(process::id)
 }

@@ -25,9 +25,9 @@ use crate::{
     tensor::{Input, Shape, StorageType, Tensor},
 };
 
-/// A network on a device. Weights are uploaded once, buffers made once for each input shape and set of wanted values; pipelines
-/// belong to the device. If the device is lost, all of that is made once more where it is opened again, and what was under way is
-/// run once more, to the same bits.
+/// A network on a device. Weights are uploaded once. Buffers are made once for each input shape and set of wanted values.
+/// Pipelines belong to the device. If the device is lost and opened again, all of that is made again, and the runs that were
+/// under way are repeated, with the same bits.
 #[derive(Debug)]
 pub struct Executor {
     device: Arc<Device>,
@@ -50,7 +50,7 @@ impl Executor {
         Executor::new(self.device.clone(), network, self.options.clone())
     }
 
-    /// The same network on the same device, planned with other options. Weights that are stored alike are shared.
+    /// The same network on the same device, planned with other options. Shares the uploaded weights if both store the same type.
     pub fn with_options(&self, options: Options) -> Self {
         let (device, network) = (self.device.clone(), self.network.clone());
         let weights = if options.stored == self.options.stored {
@@ -71,7 +71,7 @@ impl Executor {
         &self.network
     }
 
-    /// How it is planned: as was asked for, without the kernels that were given up since.
+    /// How the network is planned: the options that were asked for, less the kernels given up since.
     pub fn options(&self) -> Options {
         let mut options = self.options.clone();
         let since = self.device.given_up().into_iter();
@@ -79,7 +79,7 @@ impl Executor {
         options
     }
 
-    /// Type of stored activations and weights.
+    /// Type in which activations and weights are stored.
     pub fn stored(&self) -> StorageType {
         self.options.stored
     }
@@ -92,8 +92,8 @@ impl Executor {
         Plan::new(&self.network, input, &[self.network.graph().output()], &self.options(), self.device.caps())
     }
 
-    /// Compiles the kernels and packs and uploads the weights for logits of pixels of shape `input`. What fails is left to the call
-    /// that needs it, and fails there once more.
+    /// Compiles the kernels, and packs and uploads the weights, that logits of pixels of shape `input` need. Ignores failures:
+    /// the call that needs the failed part meets them again and reports them.
     pub(crate) async fn prepare(&self, input: Shape) {
         let wanted = vec![self.network.graph().output()];
         let purpose = Purpose { input, pixels: true, wanted, wrong: self.device.wrong() };
@@ -117,8 +117,8 @@ impl Executor {
         if purpose.pixels { plan.of_pixels(self.network.graph().input(), caps) } else { Ok(plan) }
     }
 
-    /// Submissions that `plan` is cut into: one, unless that is estimated to take over 0.4 s, by the device's last runs, or by its
-    /// kind if there were none.
+    /// Number of submissions that `plan` is cut into: one, unless it is estimated to take over 0.4 s. The estimate comes from the
+    /// device's last runs, or from its kind before the first one.
     pub fn submissions(&self, plan: &Plan) -> usize {
         self.device.pace.portions(&plan.steps).len()
     }
@@ -126,16 +126,16 @@ impl Executor {
     /// Logits `[N, classes, 1, 1]` of an input: a normalised tensor `[N, C, H, W]`, or pixels.
     ///
     /// # Errors
-    /// Those of [`Plan::new`], and the device's: [`Error::GpuLost`] if it is lost twice on the way or cannot be opened again,
-    /// [`Error::GpuMemory`], [`Error::GpuShader`].
+    /// Those of [`Plan::new`], and the device's: [`Error::GpuLost`] if the device is lost twice during the call or cannot be
+    /// opened again, [`Error::GpuMemory`], [`Error::GpuShader`].
     pub async fn run<'a>(&self, input: impl Into<Input<'a>>) -> Result<Tensor> {
         let mut values = self.values(input, &[self.network.graph().output()]).await?;
         Ok(values.remove(0))
     }
 
-    /// The values `wanted`, in that order, for an input as [`Executor::run`] takes it, and nothing computed beyond the last of them.
-    /// Buffers stay for the next call that wants the same values of an input of the same kind and shape. Of two such calls at once
-    /// one is prepared or read back while the other runs; more of them wait.
+    /// The values `wanted`, in that order, for an input as [`Executor::run`] takes it. Computes only the layers that they depend
+    /// on. Keeps the buffers for the next call with the same wanted values, kind of input and shape. If two such calls come at
+    /// once, one is prepared or read back while the other runs; further calls wait.
     ///
     /// # Errors
     /// As [`Executor::run`]; [`Error::Shape`] for a value that is not one of [`Network::values`].
@@ -143,20 +143,20 @@ impl Executor {
         let input = input.into();
         let purpose = self.purpose(input, wanted);
         match self.in_session(&purpose, input).await {
-            // The device is opened again.
+            // Try once more: this opens the device again.
             Err(Error::GpuLost { .. }) => self.in_session(&purpose, input).await,
             outcome => outcome,
         }
     }
 
-    /// The values of `purpose`, by a session that is kept.
+    /// The values of `purpose`, from a session that is kept for later calls.
     async fn in_session(&self, purpose: &Purpose, input: Input<'_>) -> Result<Vec<Tensor>> {
         let connection = self.device.connection().await?;
         let slot = self.sessions.slot(&connection, purpose)?;
         let session = self.session(&connection, &slot, purpose).await?;
         let outcome = session.run(input).await;
         if outcome.is_err() {
-            // What it holds of the device may be what the next call lacks.
+            // Drop the session: the next call may need the memory that it holds.
             slot.lock().await.take_if(|kept| Arc::ptr_eq(kept, &session));
         }
         outcome
@@ -166,7 +166,7 @@ impl Executor {
         Purpose::new(input, wanted, self.device.wrong())
     }
 
-    /// The values `wanted` for `input`, each in a buffer of its own, and NaN what a kernel has not written.
+    /// The values `wanted` for `input`, each from a buffer of its own. An element that no kernel has written is NaN.
     async fn attempt(&self, input: Input<'_>, wanted: &[ValueId]) -> Result<Vec<Tensor>> {
         let purpose = self.purpose(input, wanted);
         match self.once(&purpose, input).await {
@@ -175,13 +175,13 @@ impl Executor {
         }
     }
 
-    /// The values of `purpose`, by a session that is not kept: it is large, and seldom wanted twice.
+    /// The values of `purpose`, from a session that is not kept: it is large and seldom needed twice.
     async fn once(&self, purpose: &Purpose, input: Input<'_>) -> Result<Vec<Tensor>> {
         let connection = self.device.connection().await?;
         self.new_session(&connection, purpose).await?.attempt(input).await
     }
 
-    /// Bytes of the packed weights that are on the device.
+    /// Bytes of packed weights on the device.
     pub fn weight_bytes(&self) -> u64 {
         self.weights.bytes()
     }
@@ -196,7 +196,7 @@ impl Executor {
         Ok(Stopwatch(self.new_session(&connection, &purpose).await?))
     }
 
-    /// The plan for `input`, and of each of its dispatches the median time of `runs` runs, by `clock`.
+    /// The plan for `input`, and for each of its dispatches the median time of `runs` runs, by `clock`.
     ///
     /// # Errors
     /// Those of [`Stopwatch::times`].
@@ -210,14 +210,14 @@ impl Executor {
         Ok((stopwatch.plan().clone(), executor::medians(&times)))
     }
 
-    /// The session for `purpose`, whose place is `slot`: the kept one, or one that is made.
+    /// The session for `purpose`, which is kept in `slot`; makes it if there is none.
     async fn session(&self, connection: &Arc<Connection>, slot: &Slot, purpose: &Purpose) -> Result<Arc<Session>> {
         let mut kept = slot.lock().await;
         if let Some(session) = &*kept {
             return Ok(session.clone());
         }
         let session = match self.new_session(connection, purpose).await {
-            // Without what is kept for other calls there may be room.
+            // Free what is kept for other calls, and try once more.
             Err(Error::GpuMemory { .. }) if self.sessions.drop_others(connection, slot)? => {
                 self.new_session(connection, purpose).await
             }
@@ -226,7 +226,7 @@ impl Executor {
         Ok(kept.insert(Arc::new(session?)).clone())
     }
 
-    /// A session; where the driver refuses the kernel of a layer, with the next best.
+    /// Makes a session. If the driver refuses the kernel of a layer, uses the next best.
     async fn new_session(&self, connection: &Arc<Connection>, purpose: &Purpose) -> Result<Session> {
         let mut replaced = Vec::new();
         loop {
@@ -245,10 +245,11 @@ impl Executor {
         }
     }
 
-    /// Gives up the kernel of `steps` that the driver has refused with `error`; `replaced` are the layers that had one given up already.
+    /// Gives up the kernel of `steps` that the driver refused with `error`. `replaced` are the layers for which a kernel was
+    /// already given up.
     ///
     /// # Errors
-    /// `error`, with the kernel's id, if nothing else computes its layers, or if it is the second one of a layer.
+    /// `error`, with the kernel's id, if no other kernel computes its layers, or if it is the second one given up for a layer.
     fn replace(
         &self,
         connection: &Connection,
@@ -272,7 +273,7 @@ impl Executor {
             return Err(error);
         }
         replaced.extend(layers);
-        log::warn!("{error}; another kernel is used");
+        log::warn!("{error}; using another kernel");
         self.device.give_up(kernel, options.stored, error.to_string(), false);
         Ok(())
     }
@@ -344,7 +345,7 @@ impl executor::Executor for Executor {
         self.device.notes()
     }
 
-    /// Every precision that the device has, with every kernel that serves a layer in the place of the one that is chosen.
+    /// An executor for each precision of the device and each kernel that can take the place of a chosen one.
     fn variants(&self, input: Shape) -> Result<Vec<Box<dyn executor::Executor>>> {
         let caps = self.device.caps();
         let mut variants: Vec<Box<dyn executor::Executor>> = Vec::new();
@@ -397,7 +398,7 @@ impl executor::Executor for Executor {
     }
 }
 
-/// A dispatch as every executor tells of its steps.
+/// Describes a dispatch in the form that all executors share.
 fn info(step: &Step) -> StepInfo {
     StepInfo {
         layer: step.name.clone(),
@@ -411,7 +412,7 @@ fn info(step: &Step) -> StepInfo {
 impl Drop for Executor {
     fn drop(&mut self) {
         if self.device.check_process().is_err() {
-            // As with the device: in a fork its buffers cannot be given back.
+            // As in `Device`: a fork cannot free the buffers.
             mem::forget(mem::take(&mut self.sessions));
             mem::forget(self.weights.clone());
         }

@@ -1,8 +1,8 @@
-//! Failures on purpose, at the edge to the driver: for tests of this crate, and of what depends on it.
+//! Injected failures of the driver, for tests of this crate and of programs that use it.
 
 #![cfg_attr(
     not(feature = "fault-injection"),
-    allow(dead_code, unreachable_pub, reason = "without the feature nobody plans a failure")
+    allow(dead_code, unreachable_pub, reason = "without the feature nothing plans a failure")
 )]
 
 use std::{
@@ -13,7 +13,8 @@ use std::{
 
 use super::lock;
 
-/// Makes a device fail at chosen moments. A handle: clones plan for the same device, before it is opened or while it works.
+/// Makes a device fail at chosen moments. It is a handle: clones plan failures for the same device, before it is opened or while
+/// it works.
 ///
 /// ```
 /// use residua::{Classifier, executor::gpu::{Failure, Injection, Moment}};
@@ -33,9 +34,9 @@ pub struct Injection(Arc<Mutex<State>>);
 
 #[derive(Debug, Default)]
 struct State {
-    /// How often each moment has come.
+    /// How many times each moment has come.
     seen: HashMap<Moment, u64>,
-    /// What fails when a moment has come that often.
+    /// Planned failures: moment, how many times it must have come, and what then happens.
     planned: Vec<(Moment, u64, Failure)>,
     happened: u64,
     patience: Option<Duration>,
@@ -69,32 +70,33 @@ pub enum Moment {
 pub enum Failure {
     /// The driver reports that the device is lost.
     Lost,
-    /// The device is really destroyed, by wgpu's `Device::destroy`; what follows finds out.
+    /// The device is really destroyed, by wgpu's `Device::destroy`; later calls find out.
     Destroyed,
-    /// There is no memory left.
+    /// The device has no memory left.
     Memory,
-    /// The driver refuses.
+    /// The driver refuses to compile the kernel.
     Refused,
     /// The device does not answer, at [`Moment::Wait`] alone.
     Silent,
-    /// The driver reports as done what is never done: all commands at [`Moment::Submit`], one kernel at [`Moment::Dispatch`].
+    /// The driver reports work as done that it has not done: all commands at [`Moment::Submit`], one kernel at
+    /// [`Moment::Dispatch`].
     Idle,
 }
 
 impl Injection {
-    /// Plans `failure` for when `moment` comes the `nth` time from now, 1 being the next time.
+    /// Plans `failure` for the `nth` time that `moment` comes from now on; 1 is the next time.
     pub fn plan(&self, moment: Moment, nth: u64, failure: Failure) {
         let mut state = lock(&self.0);
         let at = state.seen.get(&moment).copied().unwrap_or_default() + nth;
         state.planned.push((moment, at, failure));
     }
 
-    /// How long the device may be silent before it is taken for lost, instead of some minutes.
+    /// Sets how long the device may be silent before it is taken for lost; some minutes otherwise.
     pub fn patience(&self, patience: Duration) {
         lock(&self.0).patience = Some(patience);
     }
 
-    /// How often `moment` has come.
+    /// How many times `moment` has come.
     pub fn seen(&self, moment: Moment) -> u64 {
         lock(&self.0).seen.get(&moment).copied().unwrap_or_default()
     }
@@ -104,7 +106,7 @@ impl Injection {
         lock(&self.0).happened
     }
 
-    /// Counts `moment`; what happens at it, if anything.
+    /// Counts `moment`, and returns the failure planned for it, if any.
     pub(super) fn at(&self, moment: Moment) -> Option<Failure> {
         let mut state = lock(&self.0);
         let seen = state.seen.entry(moment).or_default();

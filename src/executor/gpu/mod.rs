@@ -1,4 +1,5 @@
-//! Runs plans on a GPU: the only module that names `wgpu`. It is asynchronous; a [`Host`](super::Host) tells the time, waits and has threads.
+//! Runs plans on a GPU. Only this module names `wgpu`. It is asynchronous: a [`Host`](super::Host) provides time, waiting and
+//! threads.
 
 mod adapter;
 mod connection;

@@ -1,5 +1,5 @@
-//! How long the steps of a plan take on a device, so that no submission keeps it from its other work, or its driver's watchdog
-//! waiting.
+//! Estimates how long the steps of a plan take on a device, so that no submission blocks other work on it or runs into the
+//! driver's watchdog.
 
 use std::{
     ops::Range,
@@ -13,39 +13,39 @@ use crate::executor::{DeviceInfo, DeviceKind, gpu::plan::Step};
 /// Estimated seconds of the longest submission, if it has more than one step. Watchdogs wait for 2 s or more.
 const LONGEST: f64 = 0.4;
 
-/// Seconds below which a run tells of latencies, not of the pace.
+/// Runs shorter than this, in seconds, measure latency and not speed.
 const SHORT: f64 = 0.005;
 
-/// Seconds that a device may finish nothing before it is taken for lost, at least, and as a multiple of its longest submission. One
-/// that is the CPU may have little of it on a busy machine, and compiles kernels in the same queue.
+/// A device is taken for lost if it finishes nothing for this many seconds, or for a multiple of its longest submission if that
+/// is longer. A software adapter gets little of a busy CPU, and compiles kernels in the same queue.
 const PATIENCE: f64 = 120.0;
 const PATIENCE_SOFTWARE: f64 = 900.0;
 const PATIENCE_TIMES: f64 = 20.0;
 
-/// Estimates the time of steps: by the kind of adapter at first, then by what runs have taken.
+/// Estimates the time of steps: from the kind of adapter at first, then from measured runs.
 #[derive(Debug)]
 pub(super) struct Pace {
-    /// Operations and bytes a second that the kind of adapter reaches at least.
+    /// Operations and bytes a second that any adapter of this kind reaches.
     flops: f64,
     bandwidth: f64,
-    /// Seconds that it may finish nothing, at least.
+    /// Least number of seconds without progress before the device is taken for lost.
     patience: f64,
     measured: Mutex<Measured>,
 }
 
 #[derive(Debug)]
 struct Measured {
-    /// Time that steps take, over that of the first guess.
+    /// Measured time of steps, divided by the first guess.
     factor: f64,
     /// Estimated seconds of the longest submission so far.
     longest: f64,
 }
 
-/// Steps of one submission.
+/// The steps of one submission.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Portion {
     pub(super) steps: Range<usize>,
-    /// Seconds of the first guess.
+    /// The first guess of its time, in seconds.
     pub(super) guess: f64,
 }
 
@@ -60,7 +60,7 @@ impl Pace {
         Pace { flops, bandwidth, patience, measured: Mutex::new(Measured { factor: 1.0, longest: 0.0 }) }
     }
 
-    /// `steps` cut into portions, each but a single long step within [`LONGEST`].
+    /// Cuts `steps` into portions that each take at most [`LONGEST`], unless a single step takes longer.
     pub(super) fn portions(&self, steps: &[Step]) -> Vec<Portion> {
         let factor = self.measured().factor;
         let mut portions = vec![Portion { steps: 0..0, guess: 0.0 }];
@@ -80,8 +80,8 @@ impl Pace {
         portions
     }
 
-    /// Learns from a run that had the device to itself: its portions and their times. The slowest of them counts, as steps of
-    /// some kinds take longer than others of as many operations.
+    /// Learns from a run that had the device to itself: its portions and their times. The slowest portion counts, because some
+    /// kinds of steps take longer than others for the same number of operations.
     pub(super) fn learn(&self, portions: &[Portion], times: &[Duration]) {
         if times.iter().sum::<Duration>().as_secs_f64() < SHORT {
             return;
@@ -92,7 +92,7 @@ impl Pace {
         measured.factor = f64::midpoint(measured.factor, slowest);
     }
 
-    /// How long the device may finish nothing before it is taken for lost.
+    /// How long the device may go without finishing anything before it is taken for lost.
     pub(super) fn patience(&self) -> Duration {
         Duration::from_secs_f64(self.patience.max(PATIENCE_TIMES * self.measured().longest))
     }

@@ -1,9 +1,9 @@
-//! What is made on a device and gone when it is lost.
+//! A value that is made on a device, and gone when the device is lost.
 
 use super::connection::Connection;
 use crate::Result;
 
-/// What is on the device, of one opening of it.
+/// A value and the connection that it belongs to.
 #[derive(Debug, Default)]
 pub(super) struct PerConnection<T> {
     number: u64,
@@ -11,7 +11,7 @@ pub(super) struct PerConnection<T> {
 }
 
 impl<T: Default> PerConnection<T> {
-    /// What is held on `connection`; of an older one nothing is left.
+    /// The value for `connection`. One that an older connection left is dropped.
     pub(super) fn on(&mut self, connection: &Connection) -> Result<&mut T> {
         if self.number > connection.number {
             return Err(connection.lose("opened again"));

@@ -68,7 +68,7 @@ pub(super) fn has(connection: &Connection, key: &KernelKey) -> bool {
     lock(&connection.pipelines).contains_key(key)
 }
 
-/// Dispatches no workgroup of the kernel, and waits for that: then the driver has compiled it.
+/// Makes the driver compile the kernel: dispatches zero workgroups of it, and waits.
 pub(super) async fn warm_up(connection: &Connection, key: &KernelKey) -> Result<()> {
     let (pipeline, layout) = compiled(connection, key).await?;
     let mut buffers = Vec::with_capacity(key.shader.bindings.len());
@@ -91,7 +91,7 @@ pub(super) async fn warm_up(connection: &Connection, key: &KernelKey) -> Result<
     connection.wait(Some(submission.index)).await
 }
 
-/// The smallest buffer that may be bound there.
+/// Creates the smallest buffer that fits the binding.
 async fn placeholder(connection: &Connection, binding: Binding) -> Result<wgpu::Buffer> {
     let (size, usage) = match binding {
         Binding::Uniform(bytes) => (bytes, wgpu::BufferUsages::UNIFORM),

@@ -1,4 +1,4 @@
-//! Getting a plan ready: its pipelines and its weights, on all cores.
+//! Gets a plan ready on all cores: compiles its pipelines, and packs and uploads its weights.
 
 use std::{
     cmp::Reverse,
@@ -22,13 +22,13 @@ use crate::{
     },
 };
 
-/// Most devices that are opened for a moment to compile for a software driver.
+/// Largest number of extra devices, opened for a moment to compile kernels for a software driver.
 const HELPERS: usize = 3;
 
 /// If a short kernel takes longer than this to warm up, the driver's cache of compiled shaders does not have it.
 const CACHED: Duration = Duration::from_millis(15);
 
-/// What must be there before a plan can run.
+/// One piece of work that must be done before a plan can run.
 enum Job<'a> {
     /// Compile a kernel.
     Kernel(&'a KernelKey),
@@ -36,7 +36,7 @@ enum Job<'a> {
     Weights(WeightsId),
 }
 
-/// Compiles the kernels of `plan`, packs and uploads its weights, each once, those that take longest to get ready first.
+/// Compiles the kernels of `plan`, and packs and uploads its weights, each once. Starts with those that take longest.
 pub(super) async fn prepare(weights: &Weights, connection: &Connection, plan: &Plan) -> Result<()> {
     let mut seen = HashSet::new();
     let mut kernels: Vec<&KernelKey> = plan
@@ -80,14 +80,15 @@ struct Preparation<'a> {
     next_job: AtomicUsize,
     compiled: AtomicUsize,
     kernels: Vec<&'a KernelKey>,
-    /// The next kernel to warm up. A software driver makes machine code of a kernel when it is first dispatched, in the thread of a
-    /// device's queue, one after the other. What one device has compiled, another of the same driver finds in the driver's cache.
+    /// The next kernel to warm up. A software driver compiles a kernel to machine code at its first dispatch, in the thread of
+    /// the device's queue, one kernel after the other. A kernel that one device has compiled is then in the driver's cache for
+    /// every other device of that driver.
     next_warm_up: AtomicUsize,
     failed: Mutex<Option<crate::Error>>,
 }
 
 impl Preparation<'_> {
-    /// Does one job after the other, as long as there are any that no worker has taken.
+    /// Does one job after the other, until none is left.
     async fn work(&self) {
         let mut room = Vec::new();
         while let Some(job) = self.jobs.get(self.next_job.fetch_add(1, Ordering::Relaxed)) {
@@ -110,7 +111,7 @@ impl Preparation<'_> {
         }
     }
 
-    /// Has a software driver compile every kernel, on several devices where its cache does not have them.
+    /// Makes a software driver compile every kernel; on several devices if its cache does not have them.
     async fn warm_up(&self) -> Result<()> {
         if !self.knows_the_last().await? {
             let host = &self.connection.host;
@@ -123,7 +124,7 @@ impl Preparation<'_> {
         self.warm_up_on(self.connection).await
     }
 
-    /// Whether the last of the kernels is there at once.
+    /// Whether the driver's cache has the last of the kernels.
     async fn knows_the_last(&self) -> Result<bool> {
         let Some(last) = self.kernels.last() else { return Ok(true) };
         let began = self.connection.host.now();
@@ -131,7 +132,7 @@ impl Preparation<'_> {
         Ok(self.connection.host.now().saturating_sub(began) < CACHED)
     }
 
-    /// Warms up kernels on another device. The kernels that it fails at are compiled when they are first used.
+    /// Warms up kernels on another device. A kernel that fails here is compiled when it is first used.
     async fn help(&self) {
         if let Ok(helper) = self.connection.another().await {
             let _ = self.warm_up_on(&helper).await;

@@ -1,4 +1,4 @@
-//! What an adapter offers, by WebGPU's names: for people and bug reports, not for the choice of kernels.
+//! The features and limits of an adapter, by WebGPU's names: for people and bug reports, not for the choice of kernels.
 
 use super::{Wanted, adapter::adapters};
 use crate::{Result, executor::DeviceInfo};
@@ -9,13 +9,13 @@ use crate::{Result, executor::DeviceInfo};
 pub struct AdapterReport {
     /// Name, kind, driver.
     pub device: DeviceInfo,
-    /// Vendor and device number, as on the bus.
+    /// PCI vendor id and device id.
     pub ids: [u32; 2],
     /// Smallest and largest subgroup, in lanes.
     pub subgroup: [u32; 2],
     /// Names of the features.
     pub features: Vec<String>,
-    /// The limits that compute work meets: bytes, invocations or workgroups.
+    /// The limits that matter for compute: bytes, invocations or workgroups.
     pub limits: Vec<(&'static str, u64)>,
 }
 

@@ -1,4 +1,4 @@
-//! A plan on a device: its buffers, its bind groups, and running it.
+//! A plan on a device: makes its buffers and bind groups, and runs it.
 
 use std::{
     sync::{
@@ -27,24 +27,24 @@ use crate::{
     tensor::{Input, Tensor},
 };
 
-/// Everything that is needed to run a plan again and again; nothing is allocated on the device after it is made.
+/// Everything that a plan needs to run again and again. Runs allocate nothing more on the device.
 #[derive(Debug)]
 pub(super) struct Session {
     pub(super) connection: Arc<Connection>,
     pub(super) plan: Plan,
     buffers: Vec<wgpu::Buffer>,
     pub(super) dispatches: Vec<Dispatch>,
-    /// Those that no run has. A run that fails, or is dropped half-way, does not return its own, which may still be mapped.
+    /// Idle buffers. A run that fails or is dropped half-way does not return its own, which may still be mapped.
     staging: Mutex<Vec<StagingBuffers>>,
     turns: Semaphore,
-    /// Held while the commands of a run are submitted: those of two runs, which share the activations, do not mix.
+    /// Held while a run submits its commands, so that the commands of two runs, which share the activations, do not mix.
     order: async_lock::Mutex<()>,
     has_run: AtomicBool,
     canary: wgpu::Buffer,
     runs: AtomicU32,
 }
 
-/// Of the first and the last bytes of each kept value's buffer so many hold the canary when a run begins.
+/// When a run begins, this many bytes at the start and at the end of each kept value's buffer hold the canary.
 const CANARY_BYTES: u64 = 16 << 10;
 
 #[derive(Debug)]
@@ -55,7 +55,7 @@ pub(super) struct Dispatch {
 }
 
 impl Dispatch {
-    /// Records the dispatch, unless an injected failure has the device leave it out.
+    /// Records the dispatch, unless an injected failure skips it.
     pub(super) fn record(&self, connection: &Connection, pass: &mut wgpu::ComputePass<'_>) {
         if connection.at(Moment::Dispatch, "dispatch").unwrap_or(false) {
             return;
@@ -80,7 +80,7 @@ impl Session {
             staging.push(StagingBuffers::new(connection, &plan).await?);
         }
         prepare(weights, connection, &plan).await?;
-        // As large as any element of a kernel's arrays.
+        // As large as the largest element of any kernel's arrays.
         let unused = connection.buffer("unused", 16, wgpu::BufferUsages::STORAGE).await?;
         let largest = plan.kept.iter().map(|placed| plan.buffers[placed.buffer]).max().unwrap_or(0);
         let canary = transfer::canary(largest.min(CANARY_BYTES));
@@ -126,27 +126,27 @@ impl Session {
         })
     }
 
-    /// The input in, every dispatch, the kept values out.
+    /// Runs the plan: uploads the input, runs every dispatch, and reads back the kept values.
     ///
     /// # Errors
-    /// The device's (`gpu.*`); [`Error::GpuWrong`](crate::Error::GpuWrong) if what comes out was not made by this run.
+    /// The device's (`gpu.*`); [`Error::GpuWrong`](crate::Error::GpuWrong) if this run did not write the results.
     pub(super) async fn run(&self, input: Input<'_>) -> Result<Vec<Tensor>> {
         let values = self.attempt(input).await?;
         if values.iter().zip(&self.plan.kept).any(|(value, placed)| transfer::has_canary(value, placed)) {
-            return Err(self.connection.wrong("it reports the work as done, and no kernel has written the results"));
+            return Err(self.connection.wrong("it reports the work as done, but no kernel has written the results"));
         }
         Ok(values)
     }
 
-    /// The same for kernels that may be wrong: what they have not written is NaN. In one submission, or in several where one would take
-    /// long.
+    /// Runs the plan as [`Session::run`] does, for kernels that may be wrong: an element that they have not written is NaN. Uses
+    /// one submission, or several if one would take long.
     ///
     /// # Errors
-    /// As [`Session::run`]; [`Error::GpuWrong`](crate::Error::GpuWrong) only if nothing at all was done.
+    /// As [`Session::run`]; [`Error::GpuWrong`](crate::Error::GpuWrong) only if the device did nothing at all.
     pub(super) async fn attempt(&self, input: Input<'_>) -> Result<Vec<Tensor>> {
         let connection = &self.connection;
         let mut bytes = transfer::to_device(input, &self.plan.input);
-        // Numbers that follow each other, and no memory is full of.
+        // Consecutive numbers with the highest bit set, which memory is unlikely to hold by chance.
         let stamp = (self.runs.fetch_add(1, Ordering::Relaxed) | (1 << 31)).to_le_bytes();
         bytes.extend(stamp);
         let _turn = self.turns.acquire().await;
@@ -174,7 +174,7 @@ impl Session {
             });
             let (value, stamped) = read.map_err(|error| connection.lose(error))?;
             if values.is_empty() && !stamped {
-                return Err(connection.wrong("it reports the work as done, and has not copied the results"));
+                return Err(connection.wrong("it reports the work as done, but has not copied the results"));
             }
             values.push(value);
             readback.unmap();
@@ -196,7 +196,7 @@ impl Session {
     fn learn(&self, portions: &[Portion], submissions: &[Submission]) {
         let Some(times) = submissions.iter().map(Submission::time).collect::<Option<Vec<Duration>>>() else { return };
         log::debug!("a batch of {} in submissions of {times:.3?}", self.plan.input.view.shape.n);
-        // The first run may have waited for the driver's compiler.
+        // Do not learn from the first run: it may have waited for the driver's compiler.
         if self.has_run.swap(true, Ordering::Relaxed) {
             self.connection.pace.learn(portions, &times);
         }

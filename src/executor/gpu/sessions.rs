@@ -9,7 +9,7 @@ use crate::{
     tensor::{Input, Shape},
 };
 
-/// As many are kept.
+/// Largest number of sessions to keep.
 const SESSIONS: usize = 3;
 
 /// What a session is made for.
@@ -21,19 +21,19 @@ pub(super) struct Purpose {
     pub(super) pixels: bool,
     /// The values that it reads back.
     pub(super) wanted: Vec<ValueId>,
-    /// Kernels that had turned out to be wrong: no later session has them.
+    /// How many kernels had been found wrong when it was made. A later session does without those found since.
     pub(super) wrong: usize,
 }
 
 impl Purpose {
-    /// The values `wanted` of `input`.
+    /// The purpose of computing the values `wanted` of `input`.
     pub(super) fn new(input: Input<'_>, wanted: &[ValueId], wrong: usize) -> Self {
         let pixels = matches!(input, Input::Pixels(_));
         Purpose { input: input.shape(), pixels, wanted: wanted.to_vec(), wrong }
     }
 }
 
-/// The place of a kept session, empty before the first call and after one that failed.
+/// Holds a kept session; empty before the first call, and after a call that failed.
 pub(super) type Slot = Arc<async_lock::Mutex<Option<Arc<Session>>>>;
 
 /// Kept sessions, the most recently used last.
@@ -41,7 +41,7 @@ pub(super) type Slot = Arc<async_lock::Mutex<Option<Arc<Session>>>>;
 pub(super) struct Sessions(Mutex<PerConnection<Vec<(Purpose, Slot)>>>);
 
 impl Sessions {
-    /// The place of the session for `purpose`, which takes that of the session that was not used for longest.
+    /// The slot of the session for `purpose`. A new one replaces the slot that has been unused for longest.
     pub(super) fn slot(&self, connection: &Connection, purpose: &Purpose) -> Result<Slot> {
         let mut sessions = lock(&self.0);
         let sessions = sessions.on(connection)?;
@@ -59,7 +59,7 @@ impl Sessions {
         Ok(slot)
     }
 
-    /// Lets go of all sessions but that of `slot`; whether there were any on a device that is not lost.
+    /// Drops all sessions but the one in `slot`. Returns whether any were dropped; `false` on a lost device.
     pub(super) fn drop_others(&self, connection: &Connection, slot: &Slot) -> Result<bool> {
         let mut sessions = lock(&self.0);
         let sessions = sessions.on(connection)?;

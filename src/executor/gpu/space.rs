@@ -1,5 +1,5 @@
-//! Address space, where the process has a limit (`ulimit -v`): Mesa's software drivers do not notice that a mapping fails, and write
-//! to it, so they get no work that might not fit.
+//! Checks address space, if the process has a limit (`ulimit -v`). Mesa's software drivers do not notice that a mapping failed
+//! and write to it, so give them no work that might not fit.
 
 use std::{fs, thread};
 
@@ -7,30 +7,32 @@ use crate::{Error, Result, executor::DeviceInfo};
 
 const MIB: u64 = 1 << 20;
 
-/// What loading drivers takes, of any kind: libraries, their threads' stacks and heaps.
+/// Bytes that loading drivers takes: libraries, and the stacks and heaps of their threads.
 const LOADING: u64 = 768 * MIB;
 
-/// What a software adapter takes besides its buffers: its compiler and the blocks that wgpu makes small buffers in, and for each core a
-/// thread's stack and heap (glibc reserves 64 MiB or 128 MiB for it). Measured with `builtin` on llvmpipe: with 2 cores it takes 1000 MiB.
+/// Bytes that a software adapter takes besides its buffers: its compiler, the blocks in which wgpu makes small buffers, and a
+/// stack and a heap for each core's thread (glibc reserves 64 or 128 MiB for the heap). Measured with `builtin` on llvmpipe: 1000
+/// MiB with 2 cores.
 const SOFTWARE: u64 = 832 * MIB;
 const SOFTWARE_THREAD: u64 = 136 * MIB;
-/// Threads that llvmpipe starts at most.
+/// Largest number of threads that llvmpipe starts.
 const THREADS: usize = 32;
 
-/// What a buffer of a software adapter may take besides its bytes: a block of wgpu's, and room for its compiler.
+/// Bytes that a buffer of a software adapter may take besides its contents: a block of wgpu's allocator, and room for the
+/// compiler.
 const BLOCK: u64 = 320 * MIB;
 
-/// The limits of this process, bytes of address space and of data.
+/// The limits of this process in bytes: address space, and data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Space([Option<u64>; 2]);
 
 impl Space {
-    /// As they are now; none where the system does not tell.
+    /// Reads the limits as they are now. There are none if the system does not report them.
     pub(super) fn of_process() -> Self {
         Space::parse(&fs::read_to_string("/proc/self/limits").unwrap_or_default())
     }
 
-    /// By the text of `/proc/self/limits`.
+    /// Reads the limits from the text of `/proc/self/limits`.
     fn parse(limits: &str) -> Self {
         let limit = |name: &str| {
             limits.lines().find_map(|line| line.strip_prefix(name)?.split_whitespace().next()?.parse().ok())
@@ -38,7 +40,7 @@ impl Space {
         Space(["Max address space", "Max data size"].map(limit))
     }
 
-    /// Bytes that the process may still take; nothing if there is no limit.
+    /// Bytes that the process may still take; `None` if there is no limit.
     fn left(self) -> Option<u64> {
         let limited = self.0.iter().any(Option::is_some);
         limited
@@ -46,7 +48,7 @@ impl Space {
             .and_then(|text| self.left_of(&text))
     }
 
-    /// The same by the text of `/proc/self/status`.
+    /// Bytes that the process may still take, from the text of `/proc/self/status`.
     fn left_of(self, status: &str) -> Option<u64> {
         let taken = |name: &str| {
             let line = status.lines().find_map(|line| line.strip_prefix(name))?;
@@ -56,26 +58,26 @@ impl Space {
         self.0.into_iter().zip(["VmSize:", "VmData:"]).filter_map(left).min()
     }
 
-    /// Why `needed` bytes more might not be there, if so.
+    /// The reason why `needed` more bytes might not fit; `None` if they fit.
     fn lack(self, needed: u64) -> Option<String> {
         let left = self.left().filter(|&left| left < needed)?;
         let (needed, left) = (needed / MIB, left / MIB);
         Some(format!("it may need {needed} MiB of address space, and the limits of this process leave {left} MiB"))
     }
 
-    /// Whether drivers may be loaded.
+    /// Checks that there is room to load drivers.
     ///
     /// # Errors
-    /// [`Error::GpuOpen`] if that might not fit.
+    /// [`Error::GpuOpen`] if there might not be.
     pub(super) fn check_loading(self) -> Result<()> {
         let error = |reason| Err(Error::GpuOpen { device: "a graphics driver".into(), reason });
         self.lack(LOADING).map_or(Ok(()), error)
     }
 
-    /// Whether the adapter may be opened.
+    /// Checks that there is room to open the adapter.
     ///
     /// # Errors
-    /// [`Error::GpuOpen`] if that might not fit.
+    /// [`Error::GpuOpen`] if there might not be.
     pub(super) fn check_opening(self, info: &DeviceInfo) -> Result<()> {
         let error = |reason| Err(Error::GpuOpen { device: info.name.clone(), reason });
         let threads = thread::available_parallelism().map_or(THREADS, |cores| cores.get().min(THREADS));
@@ -83,10 +85,10 @@ impl Space {
         Some(info).filter(|info| info.kind.software()).and_then(|_| self.lack(needed)).map_or(Ok(()), error)
     }
 
-    /// Whether a buffer of `bytes` may be made on the adapter.
+    /// Checks that there is room for a buffer of `bytes` on the adapter.
     ///
     /// # Errors
-    /// [`Error::GpuMemory`] if it might not fit.
+    /// [`Error::GpuMemory`] if there might not be.
     pub(super) fn check_buffer(self, info: &DeviceInfo, bytes: u64) -> Result<()> {
         let error = |reason| Err(Error::GpuMemory { device: info.name.clone(), reason });
         Some(info).filter(|info| info.kind.software()).and_then(|_| self.lack(BLOCK + bytes)).map_or(Ok(()), error)
@@ -112,6 +114,6 @@ Max address space         819200000            unlimited            bytes
         assert_eq!(Space::parse(&LIMITS.replace("819200000", "unlimited")).left_of(status), None);
         let data = LIMITS.replacen("unlimited", "409700000", 1);
         assert_eq!(Space::parse(&data).left_of(status), Some(100_000));
-        assert_eq!(Space::parse("").left(), None, "no system that tells");
+        assert_eq!(Space::parse("").left(), None, "a system that does not report them");
     }
 }

@@ -1,4 +1,4 @@
-//! The buffers through which a run's input goes onto the device, and its results come back.
+//! The buffers that carry a run's input to the device and its results back.
 
 use super::{connection::Connection, transfer};
 use crate::{Result, executor::gpu::plan::Plan};
@@ -6,8 +6,8 @@ use crate::{Result, executor::gpu::plan::Plan};
 /// Bytes that a run's stamp takes, after the input and after the first of the results.
 pub(super) const STAMP_BYTES: u64 = 4;
 
-/// The way of a run onto the device and back. After the input comes a stamp, which the device copies after the first of the results:
-/// another stamp there is from an earlier run, and so are the results.
+/// The buffers of one run. A stamp follows the input, and the device copies it after the first of the results. If another stamp
+/// is found there, the results are those of an earlier run.
 #[derive(Debug)]
 pub(super) struct StagingBuffers {
     pub(super) upload: wgpu::Buffer,
@@ -16,7 +16,7 @@ pub(super) struct StagingBuffers {
 }
 
 impl StagingBuffers {
-    /// Those that `plan` needs.
+    /// Creates the buffers that `plan` needs.
     pub(super) async fn new(connection: &Connection, plan: &Plan) -> Result<Self> {
         let from_host = wgpu::BufferUsages::MAP_WRITE | wgpu::BufferUsages::COPY_SRC;
         let size = plan.pixels.map_or_else(|| plan.input.buffer_bytes(), |buffer| plan.buffers[buffer]);

@@ -8,15 +8,15 @@ use super::{
 };
 use crate::{Error, Result, executor::gpu::plan::Plan, tensor::Tensor};
 
-/// What times dispatches, the best first.
+/// Clocks that time dispatches, best first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Clock {
-    /// Timestamps between the dispatches of one pass: the network runs as it always does.
+    /// Timestamps between the dispatches of one pass: the network runs as usual.
     InsidePasses,
-    /// Timestamps around passes of one dispatch each, which costs a little time between them.
+    /// Timestamps around passes of one dispatch each, which take a little time between them.
     Passes,
-    /// The host's clock around submissions of one dispatch each, which counts submitting and waiting.
+    /// The host's clock around submissions of one dispatch each; includes submitting and waiting.
     Host,
 }
 
@@ -31,7 +31,7 @@ impl fmt::Display for Clock {
 }
 
 impl Clock {
-    /// The best one of a device with these features.
+    /// The best clock for a device with these features.
     pub(super) fn best(features: wgpu::Features) -> Self {
         [Clock::InsidePasses, Clock::Passes]
             .into_iter()
@@ -48,7 +48,7 @@ impl Clock {
     }
 }
 
-/// A plan on a device, to be run and timed again and again.
+/// A plan on a device, ready to be run and timed repeatedly.
 #[derive(Debug)]
 pub struct Stopwatch(pub(super) Session);
 
@@ -58,7 +58,7 @@ impl Stopwatch {
         &self.0.plan
     }
 
-    /// The wanted values for a normalised `input`; what a kernel has not written is NaN.
+    /// Runs the plan. Returns the wanted values for a normalised `input`; an element that no kernel has written is NaN.
     ///
     /// # Errors
     /// The device's (`gpu.*`).
@@ -66,8 +66,8 @@ impl Stopwatch {
         self.0.attempt(input.into()).await
     }
 
-    /// Runs every dispatch once more, on what the last run left (some kernels are slower on zeros, and some on denormal numbers),
-    /// and gives the time of each by `clock`.
+    /// Runs every dispatch again, on the values that the last run left, and returns the time of each by `clock`. Real values
+    /// matter: some kernels take another time on zeros or denormal numbers.
     ///
     /// # Errors
     /// As [`Stopwatch::run`]; [`Error::GpuFeature`] if the device does not have the clock, [`Error::GpuLimits`] if there are more
@@ -134,7 +134,7 @@ impl Stopwatch {
     }
 }
 
-/// Submits what `record` records and reads the `stamps` timestamps that it leaves in `set`.
+/// Submits the commands that `record` records, and reads the `stamps` timestamps that they write to `set`.
 async fn read(
     connection: &Connection,
     set: &wgpu::QuerySet,

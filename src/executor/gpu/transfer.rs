@@ -1,4 +1,4 @@
-//! Between host tensors (NCHW, f32) and device buffers (NHWC, channels padded to four, f32 or f16).
+//! Converts between host tensors (NCHW, f32) and device buffers (NHWC, channels padded to four, f32 or f16).
 
 use std::borrow::Cow;
 
@@ -17,15 +17,15 @@ pub(super) fn bytes(placed: &Placed) -> usize {
     placed.buffer_bytes() as usize
 }
 
-/// A NaN as f32, and two as f16, that no arithmetic makes: what a result still holds was not written.
+/// One NaN as f32, two as f16, with bits that no arithmetic yields. A result that still holds it was not written.
 const CANARY: u32 = 0x7fda_7fda;
 
-/// `bytes` of nothing else.
+/// A buffer of `bytes` bytes full of canaries.
 pub(super) fn canary(bytes: u64) -> Vec<u8> {
     CANARY.to_le_bytes().repeat(bytes as usize / 4)
 }
 
-/// Whether one of the elements of `value`, which comes from `placed`, is one.
+/// Whether an element of `value`, read from `placed`, is a canary.
 pub(super) fn has_canary(value: &Tensor, placed: &Placed) -> bool {
     let canary = match placed.stored {
         StorageType::F32 => CANARY,
@@ -34,7 +34,7 @@ pub(super) fn has_canary(value: &Tensor, placed: &Placed) -> bool {
     value.data.iter().any(|element| element.to_bits() == canary)
 }
 
-/// Values as a buffer stores them.
+/// Encodes values as a buffer stores them.
 pub(super) fn encode(values: &[f32], stored: StorageType) -> Cow<'_, [u8]> {
     match stored {
         StorageType::F32 => bytemuck::cast_slice(values).into(),
@@ -42,7 +42,7 @@ pub(super) fn encode(values: &[f32], stored: StorageType) -> Cow<'_, [u8]> {
     }
 }
 
-/// `input` as it goes to the device, where the network reads it at `placed`.
+/// The bytes of `input` to upload; the network reads them at `placed`.
 pub(super) fn to_device(input: Input<'_>, placed: &Placed) -> Vec<u8> {
     match input {
         Input::Values(tensor) => values(tensor, placed),
@@ -50,7 +50,7 @@ pub(super) fn to_device(input: Input<'_>, placed: &Placed) -> Vec<u8> {
     }
 }
 
-/// The table, in numbers that the kernel need not round, and the bytes.
+/// The table of normalised values, rounded to the stored type so that the kernel need not round, then the pixels.
 fn pixels(batch: &PixelBatch, placed: &Placed) -> Vec<u8> {
     let mut source = Vec::with_capacity(pixels::source_bytes(placed.view.pixels()));
     let rounded = |&value: &f32| match placed.stored {
@@ -63,7 +63,7 @@ fn pixels(batch: &PixelBatch, placed: &Placed) -> Vec<u8> {
     source
 }
 
-/// `tensor` as the buffer of `placed` holds it.
+/// The bytes of `tensor` as the buffer of `placed` holds them.
 fn values(tensor: &Tensor, placed: &Placed) -> Vec<u8> {
     let View { shape, stride, offset } = placed.view;
     let (stride, offset) = (4 * stride as usize, 4 * offset as usize);
@@ -79,7 +79,7 @@ fn values(tensor: &Tensor, placed: &Placed) -> Vec<u8> {
     encode(&values, placed.stored).into_owned()
 }
 
-/// The tensor that the bytes of the buffer of `placed` hold.
+/// The tensor in the bytes of the buffer of `placed`.
 pub(super) fn to_host(bytes: &[u8], placed: &Placed) -> Tensor {
     let View { shape, stride, offset } = placed.view;
     let (stride, offset) = (4 * stride as usize, 4 * offset as usize);

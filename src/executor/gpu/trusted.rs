@@ -1,8 +1,8 @@
-//! What of the GPU is `unsafe`: shader modules without the run-time checks of wgpu, pipelines out of a file, cooperative matrices.
-#![allow(unsafe_code, reason = "the arguments stand at the calls")]
+//! All `unsafe` code for the GPU: shader modules without wgpu's run-time checks, pipelines from a file, cooperative matrices.
+#![allow(unsafe_code, reason = "each call has its argument")]
 
-/// A shader module out of WGSL of this crate, without bounds checks on indices, without a counter in every loop and without
-/// guards on integer division: the counter alone keeps drivers from unrolling the inner loops.
+/// Compiles WGSL of this crate without bounds checks on indices, counters in loops, or guards on integer division. The loop
+/// counters alone keep drivers from unrolling the inner loops.
 pub(super) fn shader_module(device: &wgpu::Device, label: &str, wgsl: &str) -> wgpu::ShaderModule {
     let descriptor = wgpu::ShaderModuleDescriptor { label: Some(label), source: wgpu::ShaderSource::Wgsl(wgsl.into()) };
     // SAFETY: the text comes from `KernelKey::wgsl` alone, which puts together files of `shaders/` and constants chosen by
@@ -21,13 +21,13 @@ pub(super) fn pipeline_cache(device: &wgpu::Device, stored: Option<&[u8]>) -> wg
     unsafe { device.create_pipeline_cache(&descriptor) }
 }
 
-/// Leave to use wgpu's cooperative matrices, where they are `wanted`.
+/// Permission to use wgpu's cooperative matrices, if they are `wanted`.
 pub(super) fn experimental(wanted: bool) -> wgpu::ExperimentalFeatures {
     if !wanted {
         return wgpu::ExperimentalFeatures::disabled();
     }
-    // SAFETY: the call asks for the acknowledgement that experimental features may have undefined behaviour. The one that is requested
-    // is used by one shader, whose loads and stores lie inside its arrays; what is known to go wrong with it (gfx-rs/wgpu#8805) are
-    // wrong numbers, which `selftest` looks for before the kernel is used.
+    // SAFETY: the call acknowledges that experimental features may have undefined behaviour. One shader uses the one that is
+    // requested, and its loads and stores lie inside its arrays. The known problem with it is wrong numbers (gfx-rs/wgpu#8805);
+    // `selftest` looks for those before the kernel is used.
     unsafe { wgpu::ExperimentalFeatures::enabled() }
 }

@@ -1,4 +1,4 @@
-//! Which adapter is wanted, and which of those that there are is meant.
+//! Which adapter is wanted, and which of the machine's adapters that is.
 
 use std::ffi::OsString;
 
@@ -10,7 +10,7 @@ use crate::{
 const NAME_VARIABLE: &str = "WGPU_ADAPTER_NAME";
 const BACKEND_VARIABLE: &str = "WGPU_BACKEND";
 
-/// The interfaces to drivers that adapters are looked for in, by the names that wgpu reads in `WGPU_BACKEND`.
+/// The driver interfaces to search for adapters, with the names that wgpu reads in `WGPU_BACKEND`.
 const BACKENDS: [(&str, &[&str], wgpu::Backends); 3] = [
     ("Vulkan", &["vulkan", "vk"], wgpu::Backends::VULKAN),
     ("Metal", &["metal", "mtl"], wgpu::Backends::METAL),
@@ -37,7 +37,7 @@ pub struct Wanted {
 }
 
 impl Default for Wanted {
-    /// The best adapter that there is.
+    /// The best adapter of the machine.
     fn default() -> Self {
         let backends = BACKENDS.iter().map(|(.., backend)| *backend).collect();
         Wanted { device: None, adapter_name: None, backends }
@@ -52,12 +52,12 @@ impl From<&str> for Wanted {
 }
 
 impl Wanted {
-    /// What the variables say that other programs on wgpu obey, which `var` looks up (`std::env::var_os`, in a program):
-    /// `WGPU_ADAPTER_NAME`, a part of an adapter's name, and `WGPU_BACKEND`, one or several of `vulkan`, `metal` and `dx12`. One that is
-    /// empty says nothing.
+    /// Reads the environment variables that other programs on wgpu obey. `var` looks one up; pass `std::env::var_os` in a
+    /// program. `WGPU_ADAPTER_NAME` is a part of an adapter's name. `WGPU_BACKEND` is one or several of `vulkan`, `metal` and
+    /// `dx12`, separated by commas. An empty variable counts as unset.
     ///
     /// # Errors
-    /// [`Error::ConfigValue`] for another backend.
+    /// [`Error::ConfigValue`] for an unknown backend.
     pub fn from_vars(var: impl Fn(&str) -> Option<OsString>) -> Result<Self> {
         let value = |name| Some(var(name)?.to_string_lossy().trim().to_string()).filter(|value| !value.is_empty());
         let mut wanted = Wanted { adapter_name: value(NAME_VARIABLE), ..Wanted::default() };
@@ -67,20 +67,20 @@ impl Wanted {
         Ok(wanted)
     }
 
-    /// `auto` (the best one), `cpu`, `reference` (the oracle), an index in [`super::devices`], or a part of an adapter's name or driver. It
-    /// wins over a name out of the environment. Case does not matter.
+    /// `auto` (the best one), `cpu`, `reference` (the oracle), an index in [`super::devices`], or a part of an adapter's name or
+    /// driver. It overrides a name from the environment. Case does not matter.
     #[must_use]
     pub fn device(self, device: &str) -> Self {
         let word = ["auto"].into_iter().chain(on_cpu_names()).find(|word| word.eq_ignore_ascii_case(device));
         Wanted { device: Some(word.unwrap_or(device).into()), ..self }
     }
 
-    /// The device that is named, by [`Wanted::device`].
+    /// The name that [`Wanted::device`] was given; `auto` by default.
     pub fn name(&self) -> &str {
         self.device.as_deref().unwrap_or("auto")
     }
 
-    /// Whether no adapter is wanted, but an executor that does without.
+    /// Whether an executor on the CPU is wanted, without any adapter.
     pub fn is_cpu(&self) -> bool {
         on_cpu_names().any(|name| name == self.name())
     }
@@ -94,7 +94,7 @@ impl Wanted {
         self.backends
     }
 
-    /// That there is no adapter at all.
+    /// The error for a machine without any adapter.
     pub(super) fn none(&self) -> Error {
         let asked = BACKENDS.iter().filter(|(.., backend)| self.backends.contains(*backend));
         let mut names: Vec<&str> = asked.map(|(name, ..)| *name).collect();
@@ -108,7 +108,7 @@ impl Wanted {
         Error::NoAdapter { reason: format!("{names} {report} none{only}") }
     }
 
-    /// The adapters out of `devices` that are meant, the best first, each with the reason.
+    /// The adapters among `devices` that are wanted, best first, each with the reason.
     ///
     /// # Errors
     /// Those of [`pick`].
@@ -137,17 +137,18 @@ impl Wanted {
     }
 }
 
-/// The backend of that name, which stands in `list`.
+/// The backend of that name; an error quotes `list`, the whole variable.
 fn backend(name: &str, list: &str) -> Result<wgpu::Backends> {
     let name = name.trim().to_lowercase();
     let known = BACKENDS.iter().find(|(_, names, _)| names.contains(&name.as_str()));
-    let expected = "vulkan, metal or dx12, or several of them with commas between them";
+    let expected = "vulkan, metal or dx12, or several of them separated by commas";
     known
         .map(|(.., backend)| *backend)
         .ok_or_else(|| Error::config_value("environment", BACKEND_VARIABLE, list, expected))
 }
 
-/// The first device of that name, or else the first with that part in its name or, if `drivers` count, in its driver's.
+/// The first device of exactly that name, or else the first whose name contains `part`. With `drivers`, a driver that contains it
+/// counts too.
 fn named(devices: &[DeviceInfo], part: &str, drivers: bool) -> Option<Vec<(usize, String)>> {
     let part = part.to_lowercase();
     let means = |device: &&DeviceInfo| {
@@ -165,12 +166,12 @@ fn named(devices: &[DeviceInfo], part: &str, drivers: bool) -> Option<Vec<(usize
     Some(vec![(first, reason)])
 }
 
-/// The adapter out of `devices` that `wanted` means, and why: the first of the fastest kind where any will do, an index, or a part of a
-/// name or driver (case does not matter). A number is an index, never a part of a name. Of several with that part in their names
-/// the first is meant, and the reason says so.
+/// Picks the adapter among `devices` that `wanted` names, and says why. If any will do, picks the first of the fastest kind.
+/// Otherwise `wanted` is an index, or a part of a name or driver (case does not matter). A number is always an index, never a
+/// part of a name. If several names match, picks the first, and the reason says so.
 ///
 /// # Errors
-/// [`Error::NoAdapter`] if there is none at all, [`Error::UnknownDevice`] if none is meant.
+/// [`Error::NoAdapter`] if there is no adapter, [`Error::UnknownDevice`] if none matches.
 pub fn pick(devices: &[DeviceInfo], wanted: &Wanted) -> Result<(usize, String)> {
     let mut candidates = wanted.candidates(devices)?;
     Ok(candidates.swap_remove(0))

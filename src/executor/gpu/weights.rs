@@ -22,12 +22,12 @@ pub(super) struct Weights {
 }
 
 impl Weights {
-    /// Those of `network`, none of them uploaded yet.
+    /// The weights of `network`, none of them uploaded yet.
     pub(super) fn new(network: Arc<Network>, stored: StorageType) -> Self {
         Weights { network, stored, buffers: Mutex::default() }
     }
 
-    /// The packed array `id` on the device. It is packed in `room`: memory that is used again does not come from the system once more.
+    /// The packed array `id` on the device. Packs it in `room`, which callers reuse so that memory is not allocated each time.
     pub(super) async fn get(
         &self,
         connection: &Connection,
@@ -49,13 +49,13 @@ impl Weights {
         plan::packed(&self.network, id, self.stored)
     }
 
-    /// Lets go of all of them.
+    /// Frees all of them.
     pub(super) fn clear(&self, connection: &Connection) -> Result<()> {
         lock(&self.buffers).on(connection)?.clear();
         Ok(())
     }
 
-    /// Bytes of those that are on the device.
+    /// Bytes of the arrays that are on the device.
     pub(super) fn bytes(&self) -> u64 {
         lock(&self.buffers).held.values().map(wgpu::Buffer::size).sum()
     }

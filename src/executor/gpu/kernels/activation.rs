@@ -1,4 +1,4 @@
-//! Activations that no other kernel does in its epilogue.
+//! Activations that could not be fused into another kernel's epilogue.
 
 use bytemuck::{Pod, Zeroable};
 
@@ -35,7 +35,7 @@ pub struct ActivationDims {
     pub y_stride: u32,
     /// Vector at which the output's channels start.
     pub y_offset: u32,
-    /// The number of those activations that have one.
+    /// The parameter of activations that have one, such as a leaky ReLU's slope.
     pub number: f32,
     /// Fills the block up to a multiple of 16 bytes.
     pub pad: u32,
@@ -65,7 +65,7 @@ fn work(_: Setting, problem: &Problem, types: Types, _: &Caps) -> Option<Work> {
     Some(dispatch.into())
 }
 
-/// The shader's number of an activation.
+/// The number by which the shader knows an activation.
 fn number(function: Activation) -> u32 {
     match function {
         Activation::Relu6 => 0,

@@ -3,21 +3,22 @@
 use super::{fours, winograd_tile::Tile};
 use crate::{graph::Conv2dParams, tensor::StorageType};
 
-/// An array of weights in the form in which kernels read it.
+/// A packed array of weights, as kernels read it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Array {
-    /// A matrix of `[kh][kw][cin / groups]` rows and `cout` columns, in the storage precision. The groups are those of [`kernel_groups`].
+    /// A matrix of `[kh][kw][cin / groups]` rows and `cout` columns, in the storage precision; `groups` comes from
+    /// [`kernel_groups`].
     Weights(Packing),
-    /// `[points]` matrices of `cin` rows and `cout` columns: 3x3 kernels in the form of [`super::winograd`], f32.
+    /// `[points]` matrices of `cin` rows and `cout` columns: 3x3 kernels transformed for [`super::winograd`], f32.
     Winograd(Tile, Packing),
     /// One f32 an output channel.
     Bias,
-    /// Scales, then shifts, of a batch norm that is not folded into weights, f32.
+    /// Scales, then shifts, of a batch norm that is not folded into weights; f32.
     Affine,
 }
 
 impl Array {
-    /// The type in which it is stored where activations and weights are `stored`.
+    /// The type in which the array is stored, if activations and weights are `stored`.
     pub fn stored(self, stored: StorageType) -> StorageType {
         match self {
             Array::Weights(_) => stored,
@@ -25,7 +26,7 @@ impl Array {
         }
     }
 
-    /// Elements of it for a convolution with these extents; a linear layer's are those of [`Conv2dParams::pointwise`].
+    /// Number of elements for a convolution with these extents; a linear layer has the extents of [`Conv2dParams::pointwise`].
     pub fn elements(self, params: &Conv2dParams) -> usize {
         let padded = |channels: usize| 4 * fours(channels);
         match self {
@@ -42,18 +43,18 @@ impl Array {
     }
 }
 
-/// How a matrix of packed weights lies in memory, a row for each input of a sum, a column for each output channel.
+/// How a matrix of packed weights lies in memory. It has a row for each input of a sum and a column for each output channel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Packing {
     /// Row by row.
     Rows,
-    /// In strips of up to 32 columns, each row by row: what a workgroup of the broadcast kernels reads is one stretch of memory, where rows
-    /// would be a cache line or two out of each page.
+    /// In strips of up to 32 columns, each row by row. A workgroup of the broadcast kernels then reads one stretch of memory;
+    /// from whole rows it would read a cache line or two of each page.
     Strips,
 }
 
 impl Packing {
-    /// Columns of a strip (of all rows, where there are none) for `channels` output channels.
+    /// Columns of a strip for `channels` output channels; all columns if the packing has no strips.
     pub fn width(self, channels: usize) -> usize {
         match self {
             Packing::Rows => 4 * fours(channels),
@@ -61,14 +62,14 @@ impl Packing {
         }
     }
 
-    /// Columns with those that pad the last strip.
+    /// Number of columns, padding of the last strip included.
     pub fn columns(self, channels: usize) -> usize {
         channels.next_multiple_of(self.width(channels))
     }
 }
 
-/// The groups that kernels see: as few groups as needed are taken together, with zero weights between them, so that the channels of each
-/// are multiples of four. One for a dense convolution, and where no smaller number serves.
+/// Number of groups that kernels see. Merges as few groups as needed, with zero weights between them, to make the channels of
+/// each a multiple of four. Returns 1 for a dense convolution, and if nothing less than merging all groups helps.
 pub fn kernel_groups(params: &Conv2dParams) -> usize {
     let Conv2dParams { in_channels, out_channels, groups, .. } = *params;
     let whole = |merged: usize| {

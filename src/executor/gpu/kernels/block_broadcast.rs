@@ -18,7 +18,7 @@ pub const fn id(lanes: u32) -> KernelId {
     KernelId::new(&KERNEL, [lanes, 0, 0])
 }
 
-/// Most vectors of channels.
+/// Largest number of channel vectors.
 const VECTORS: u32 = 16;
 
 pub(super) const KERNEL: Kernel = Kernel {
@@ -35,8 +35,8 @@ fn work([lanes, ..]: Setting, problem: &Problem, types: Types, caps: &Caps) -> O
     Some(parts.dispatch(&SHADER, types, &consts, vec![("LANES", lanes)]).into())
 }
 
-/// Pixels that are summed up at a time, in eights, for two convolutions of `pixels` pixels each. What that costs, in tenths of
-/// a load of a vector from storage: the weights, and for each eight pixels a load from workgroup memory and the products.
+/// Pixels to sum up at a time, in eights, for two convolutions of `pixels` pixels each. Costs are counted in tenths of a vector
+/// load from storage: for the weights, and for each eight pixels a load from workgroup memory and the products.
 fn groups(vectors: u32, pixels: [u32; 2]) -> u32 {
     let (most, weights) = if vectors == 16 { (5, 80) } else { (7, 40) };
     let cost = |groups: &u32| {

@@ -11,17 +11,17 @@ pub(super) const SHARED_BLOCK: &str = include_str!("../../../../shaders/lib/bloc
 /// A block, cut into the parts that workgroups yield.
 pub(super) struct Parts {
     conv: Conv2d,
-    /// Uniform block.
+    /// The uniform block.
     pub(super) dims: Conv2dDims,
     /// Output rows of a part.
     pub(super) rows: u32,
-    /// Parts of an image.
+    /// Number of parts of an image.
     pub(super) count: u32,
 }
 
 impl Parts {
-    /// As few parts as fit into workgroup memory, but enough for the device's processors, though of no less than two rows. None where not even
-    /// a row fits, or where there are more than `most_vectors` vectors of channels.
+    /// Cuts a block into as few parts as fit into workgroup memory and keep the device's processors busy; each has at least two
+    /// rows, if two fit. `None` if not even one row fits, or if there are more than `most_vectors` channel vectors.
     pub(super) fn new(problem: &Problem, types: Types, caps: &Caps, most_vectors: u32) -> Option<Self> {
         let Problem::Block(conv) = *problem else { return None };
         if conv.params.dilation != 1 {

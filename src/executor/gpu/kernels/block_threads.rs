@@ -1,4 +1,4 @@
-//! Residual blocks by threads of four pixels and an output vector each.
+//! Residual blocks in which each thread computes four pixels of one output vector.
 
 use super::{
     Caps, Kernel, KernelId, Problem, Setting, Shader, Types, Work,

@@ -14,7 +14,7 @@ pub const SHADER: Shader = Shader::new(
     BINDINGS,
 );
 
-/// Largest number of output pixels that an invocation sums up, in eights: measured on llvmpipe, whose code for more outgrows the
+/// Largest number of output pixels that an invocation sums up, in eights. Measured on llvmpipe: code for more outgrows the
 /// instruction cache.
 const MAX_GROUPS: usize = 4;
 
@@ -39,14 +39,15 @@ fn work([lanes, ..]: Setting, problem: &Problem, types: Types, _: &Caps) -> Opti
     Some(conv.whole(&SHADER, types, Packing::Strips, consts, &[("LANES", lanes)], grid).into())
 }
 
-/// Pixels (or tiles) of a workgroup of the broadcast kernels, in eights: as many as pay, and no more than needed to spread them evenly
-/// over the workgroups.
+/// Pixels (or tiles) of a workgroup of the broadcast kernels, in eights: as many as are worth it, spread evenly over the
+/// workgroups.
 pub(super) fn eights(pixels: usize) -> u32 {
     let workgroups = pixels.div_ceil(8 * MAX_GROUPS);
     pixels.div_ceil(8 * workgroups) as u32
 }
 
-/// The constants of `shaders/lib/broadcast.wgsl` for `inputs` to `outputs` channels, with that many sums, in eights.
+/// The constants of `shaders/lib/broadcast.wgsl` for `inputs` input and `outputs` output channels, and `groups` times eight
+/// pixels.
 pub(super) fn consts(groups: u32, inputs: usize, outputs: usize) -> Vec<(&'static str, u32)> {
     let strip = Packing::Strips.width(outputs) / 4;
     vec![("GROUPS", groups), ("INPUTS", inputs.min(4) as u32), ("STRIP", strip as u32)]

@@ -1,20 +1,21 @@
-//! What the choice of kernels needs to know of a device.
+//! The features and limits of a device that the choice of kernels depends on.
 
-/// A device as numbers.
+/// Features and limits of a device.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Caps {
     /// Adapter name, for messages.
     pub device: String,
     /// The adapter runs on the CPU (lavapipe, WARP, SwiftShader).
     pub software: bool,
-    /// `shader-f16` is there.
+    /// It has `shader-f16`.
     pub f16: bool,
-    /// Lanes of a subgroup where the adapter has subgroups of exactly one size.
+    /// Lanes of a subgroup, if all subgroups of the adapter have the same size.
     pub subgroup: Option<u32>,
-    /// It multiplies cooperative matrices of 16x16, f16 into f32, with subgroups of 32 lanes and memory for [`super::cooperative`].
+    /// It multiplies 16x16 cooperative matrices, f16 into f32, has subgroups of 32 lanes, and has the workgroup memory of
+    /// [`super::cooperative`].
     pub cooperative: bool,
-    /// Registers of 32 bits of a thread that the sums and weights of a matrix product may take, so that the driver's compiler keeps all
-    /// else that the kernel needs in registers too.
+    /// 32-bit registers of a thread that the sums and weights of a matrix product may take. The driver's compiler needs the
+    /// others for the rest of the kernel.
     pub registers: u32,
     /// Workgroup memory, bytes.
     pub workgroup_bytes: u32,
@@ -25,7 +26,7 @@ pub struct Caps {
 }
 
 impl Caps {
-    /// The limits that every device has, and none of the features.
+    /// The limits that every WebGPU device has, and no optional features.
     pub fn least() -> Self {
         Caps {
             device: "least".into(),
@@ -40,12 +41,13 @@ impl Caps {
         }
     }
 
-    /// Lanes of a subgroup for the kernels that broadcast, which need eight.
+    /// Lanes of a subgroup for the broadcast kernels; `None` with fewer than the eight that they need.
     pub fn lanes(&self) -> Option<u32> {
         self.subgroup.filter(|&lanes| lanes >= 8)
     }
 
-    /// Processors to keep busy. WebGPU does not say how many there are: those of a large GPU (an H200), and two where it is a CPU.
+    /// Number of processors to keep busy. WebGPU does not report it, so assume that of a large GPU (an H200), and two for a
+    /// software adapter.
     pub fn processors(&self) -> u32 {
         if self.software { 2 } else { 132 }
     }

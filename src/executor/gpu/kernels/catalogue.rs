@@ -1,4 +1,4 @@
-//! What follows from the list of all kernels.
+//! Look-ups in the list of all kernels.
 
 use std::str::FromStr;
 
@@ -11,7 +11,7 @@ pub fn candidates(caps: &Caps) -> impl Iterator<Item = KernelId> + '_ {
     KERNELS.iter().flat_map(|kernel| (kernel.settings)(caps).into_iter().map(|setting| KernelId::new(kernel, setting)))
 }
 
-/// Every shader; one that several kernels use comes several times.
+/// Every shader; one that several kernels use appears several times.
 pub fn shaders() -> impl Iterator<Item = &'static Shader> {
     KERNELS.iter().flat_map(|kernel| kernel.shaders).copied()
 }
@@ -24,7 +24,7 @@ pub fn checksum() -> String {
 impl FromStr for KernelId {
     type Err = String;
 
-    /// The id whose text this is.
+    /// Finds the id with this text.
     fn from_str(text: &str) -> Result<Self, String> {
         let id = |kernel: &&'static Kernel| {
             let mut setting = Setting::default();

@@ -1,5 +1,5 @@
-//! A convolution to be served: 2-D cross-correlation with bias, residual and activation in the epilogue, and optionally the batch norm and
-//! ReLU that come before it in the prologue. What its kernels share: the uniform block, bindings, parts of shaders.
+//! A convolution as its kernels see it: 2-D cross-correlation with bias, residual and activation in the epilogue, and optionally
+//! a batch norm and ReLU on the input in the prologue. Also what its kernels share: uniform block, bindings, parts of shaders.
 
 use bytemuck::{Pod, Zeroable};
 use serde::{Deserialize, Serialize};
@@ -55,20 +55,20 @@ pub struct Conv2dDims {
     pub pad: [u32; 3],
 }
 
-/// A convolution to be served: shapes, places, prologue and epilogue, no data.
+/// A convolution to compute: shapes, places, prologue and epilogue, no data.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Conv2d {
-    /// Extents of the kernel. With several groups, a group's input and output channels are multiples of four (see [`super::kernel_groups`]).
+    /// Extents. With several groups, a group's input and output channels are multiples of four (see [`super::kernel_groups`]).
     pub params: Conv2dParams,
     /// Input.
     pub x: View,
     /// Output.
     pub y: View,
-    /// Scale, shift and ReLU on the input.
+    /// Apply scale, shift and ReLU to the input.
     pub prologue: bool,
     /// Second addend.
     pub residual: Residual,
-    /// What happens last.
+    /// Applied last.
     pub activation: Activation,
 }
 
@@ -78,7 +78,7 @@ impl Conv2d {
         self.y.pixels()
     }
 
-    /// Multiply-accumulates of the definition.
+    /// Multiply-accumulates of direct convolution, whatever the kernel does.
     pub fn macs(&self) -> u64 {
         self.pixels() as u64 * self.params.weight_shape().iter().product::<usize>() as u64
     }
@@ -126,17 +126,17 @@ impl Conv2d {
         }
     }
 
-    /// The shaders' PROLOGUE and SUBSAMPLED.
+    /// Values of the shaders' overrides PROLOGUE and SUBSAMPLED.
     pub(super) fn overrides(&self) -> Vec<(&'static str, u32)> {
         vec![("PROLOGUE", self.prologue as u32), self.subsampled()]
     }
 
-    /// The shaders' SUBSAMPLED.
+    /// Value of the shaders' override SUBSAMPLED.
     pub(super) fn subsampled(&self) -> (&'static str, u32) {
         ("SUBSAMPLED", matches!(self.residual, Residual::SubsamplePad { .. }) as u32)
     }
 
-    /// All of it in one dispatch of `shader`, which reads weights in this packing. `overrides` are the shader's own.
+    /// Computes all of it in one dispatch of `shader`, which reads weights in this packing. `overrides` are the shader's own.
     pub(super) fn whole(
         &self,
         shader: &'static Shader,

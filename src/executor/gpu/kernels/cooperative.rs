@@ -1,4 +1,5 @@
-//! Convolution on cooperative matrices (tensor cores), f16 with sums in f32: implicit GEMM, 64 pixels x 64 channels a workgroup.
+//! Convolution on cooperative matrices (tensor cores), in f16 with sums in f32. Implicit GEMM; a workgroup computes 64 pixels x
+//! 64 channels.
 
 use super::{
     Caps, Kernel, KernelId, Packing, Problem, Setting, Shader, Types, Work,
@@ -28,7 +29,7 @@ pub const ID: KernelId = KernelId::new(&KERNEL, [0; 3]);
 /// Bytes of workgroup memory of the kernel.
 pub const WORKGROUP_BYTES: u32 = 64 * 10 * 8 + 32 * 18 * 8 + 64 * 17 * 16;
 
-/// Workgroups for a convolution.
+/// Number of workgroups for a convolution.
 pub fn workgroups(conv: &Conv2d) -> u32 {
     grid(conv).iter().product()
 }

@@ -1,13 +1,13 @@
-//! What computes a layer: dispatches, and what they bind.
+//! The dispatches that compute a layer, and what they bind.
 
 use super::{Array, KernelKey};
 
-/// What computes a layer.
+/// The dispatches that compute a layer.
 #[derive(Debug, Clone)]
 pub struct Work {
-    /// In order.
+    /// Dispatches in order.
     pub dispatches: Vec<Dispatch>,
-    /// Elements, all f32, of each array that they exchange.
+    /// Number of elements of each array that the dispatches exchange; all f32.
     pub scratch: Vec<usize>,
 }
 
@@ -20,19 +20,19 @@ impl From<Dispatch> for Work {
 /// One dispatch.
 #[derive(Debug, Clone)]
 pub struct Dispatch {
-    /// What is compiled.
+    /// Names the compiled kernel.
     pub key: KernelKey,
     /// Contents of the uniform block, binding 0.
     pub uniform: Vec<u8>,
     /// Workgroups along x, y, z.
     pub grid: [u32; 3],
-    /// What bindings 1, 2, ... are.
+    /// What to bind at 1, 2, ...
     pub operands: Vec<Role>,
     /// Multiply-accumulates.
     pub macs: u64,
 }
 
-/// What a binding of a kernel is in its layer.
+/// What a binding of a kernel stands for in its layer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
     /// The input.
@@ -49,8 +49,8 @@ pub enum Role {
     Both(Array),
     /// One of the arrays of [`Work::scratch`].
     Scratch(usize),
-    /// Pixels as they come out of a file.
+    /// Pixels as decoded from a file.
     Pixels,
-    /// The kernel has the binding and, with this key, does not read it.
+    /// The kernel declares the binding, but does not read it with this key.
     Unused,
 }

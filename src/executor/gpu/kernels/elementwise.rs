@@ -1,4 +1,5 @@
-//! What no convolution could take in: a stand-alone batch norm, gate, addition, activation, shortcut A, or copy into a concatenation.
+//! Elementwise work that could not be fused into a convolution: a batch norm, gate, addition, activation, shortcut A, or copy
+//! into a concatenation.
 
 use bytemuck::{Pod, Zeroable};
 
@@ -48,7 +49,7 @@ pub struct ElementwiseDims {
     pub r_w: u32,
     /// Subsampling step of the second addend.
     pub r_step: u32,
-    /// Zero channels in front of the second addend.
+    /// Zero channels before those of the second addend.
     pub r_before: u32,
     /// Channels of the second addend.
     pub r_channels: u32,

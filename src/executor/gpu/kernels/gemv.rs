@@ -1,4 +1,4 @@
-//! Linear layers as matrix-vector products, image by image.
+//! Linear layers as matrix-vector products, one for each image.
 
 use bytemuck::{Pod, Zeroable};
 
@@ -15,15 +15,15 @@ pub const SHADER: Shader = Shader::new(
     &[Binding::Uniform(size_of::<LinearDims>() as u64), Binding::Read, Binding::Read, Binding::Read, Binding::Write],
 );
 
-/// `linear.gemv.SLICES`: slices of each sum run side by side and meet in workgroup memory.
+/// `linear.gemv.SLICES`: each sum is cut into slices that run in parallel and are added up in workgroup memory.
 pub const fn id(slices: u32) -> KernelId {
     KernelId::new(&KERNEL, [slices, 0, 0])
 }
 
-/// Slices that are chosen: none on software adapters, which gain nothing from them, and else as many.
+/// The numbers of slices that the rules choose: 1 on software adapters, which gain nothing from more, and 16 on others.
 pub const SLICES: [u32; 2] = [1, 16];
 
-/// Output vectors side by side in a workgroup (fixed in the shader).
+/// Output vectors of a workgroup (fixed in the shader).
 const LANES: u32 = 16;
 
 /// Uniform block of the kernel.

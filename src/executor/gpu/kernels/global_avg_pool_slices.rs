@@ -1,4 +1,4 @@
-//! The mean over all pixels, in slices that run side by side.
+//! The mean over all pixels, in slices that run in parallel.
 
 use super::{
     Applied, Binding, Caps, Dispatch, Kernel, KernelId, KernelKey, Problem, Role, Setting, Shader, Types, Work,

@@ -1,4 +1,4 @@
-//! A kernel: a way to compute a kind of layer. Its id is the one name that it has, in plans, errors and files.
+//! A kernel: a way to compute a kind of layer. Plans, errors and files all name it by its id.
 
 use crate::tensor::StorageType;
 use std::{
@@ -10,7 +10,7 @@ use serde::{Serialize, Serializer};
 
 use super::{Caps, Problem, Role, Shader, Types, Work};
 
-/// The numbers of an id, each described by its kernel; zeros stand for none.
+/// The numbers of an id; each kernel says what they mean. Zeros are left out of the text.
 pub type Setting = [u32; 3];
 
 /// A way to compute layers, one for each [`Setting`].
@@ -19,14 +19,15 @@ pub struct Kernel {
     pub name: &'static str,
     /// The shaders that it uses.
     pub shaders: &'static [&'static Shader],
-    /// The settings that are worth trying on a device like this; none where it does not run there. By default one without numbers.
+    /// The settings worth trying on a device like this; none if the kernel does not run there. By default one without numbers.
     pub settings: fn(&Caps) -> Vec<Setting>,
-    /// What computes a problem, or `None` if the kernel does not, or not with this setting.
+    /// The dispatches that compute a problem; `None` if the kernel cannot, or not with this setting.
     pub work: fn(Setting, &Problem, Types, &Caps) -> Option<Work>,
     /// Whether sums of small integers are exact, as they are by default.
     pub is_exact: bool,
-    /// How far its f32 outputs may be from those of another kernel, over the largest of them. By default both sum the same products in f32,
-    /// each in its order: an error of eps a term, and a few for bias, prologue and epilogue (Higham 2002, section 3.1).
+    /// Largest difference between its f32 outputs and those of another kernel, relative to the largest output. By default both
+    /// kernels sum the same products in f32, in different orders. That gives an error of eps for each term, and a few eps for
+    /// bias, prologue and epilogue (Higham 2002, section 3.1).
     pub tolerance: fn(Setting, &Problem) -> f32,
 }
 
@@ -43,7 +44,7 @@ impl Kernel {
     }
 }
 
-/// A kernel with a setting: `conv2d.tiled.64x64`, `linear.gemv.16`, `pool2d.window`. Equal if its text is.
+/// A kernel with a setting: `conv2d.tiled.64x64`, `linear.gemv.16`, `pool2d.window`. Two ids are equal if their texts are.
 #[derive(Clone, Copy)]
 pub struct KernelId {
     kernel: &'static Kernel,
@@ -56,7 +57,7 @@ impl KernelId {
         KernelId { kernel, setting }
     }
 
-    /// What computes `problem`, or `None` if it does not.
+    /// The dispatches that compute `problem`; `None` if the kernel cannot.
     pub fn work(self, problem: &Problem, types: Types, caps: &Caps) -> Option<Work> {
         (self.kernel.work)(self.setting, problem, types, caps)
     }
@@ -66,7 +67,7 @@ impl KernelId {
         self.work(problem, Types::all(stored), caps).is_some()
     }
 
-    /// Whether it computes `problem`, and the device takes its workgroups and can bind its arrays.
+    /// Whether it computes `problem`, and its workgroups and arrays are within the device's limits.
     pub fn fits(self, problem: &Problem, stored: StorageType, caps: &Caps) -> bool {
         let Some(Work { dispatches, scratch }) = self.work(problem, Types::all(stored), caps) else { return false };
         let params = problem.convolution().map(|conv| conv.params);
@@ -87,14 +88,14 @@ impl KernelId {
         self.kernel.is_exact
     }
 
-    /// How far its outputs may be from those of another kernel, over the largest of them. In f16 the output is rounded in both (2^-11 each),
-    /// and a prologue's output in one of them.
+    /// Largest difference between its outputs and those of another kernel, relative to the largest output. In f16 both kernels
+    /// round the output (2^-11 each), and one of them may round a prologue's output.
     pub fn tolerance(self, problem: &Problem, stored: StorageType) -> f32 {
         let rounded = if stored == StorageType::F16 { 2.0_f32.powi(-9) } else { 0.0 };
         (self.kernel.tolerance)(self.setting, problem) + rounded
     }
 
-    /// What equal ids agree in.
+    /// The parts in which equal ids agree.
     fn parts(&self) -> (&'static str, Setting) {
         (self.kernel.name, self.setting)
     }

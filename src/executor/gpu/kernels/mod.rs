@@ -1,5 +1,5 @@
-//! The catalogue of WGSL kernels as data: what each computes, its id, what is compiled, its bindings, extents and grid. Nothing here touches
-//! a device; `tests/shaders` validates every kernel with every key with naga.
+//! The catalogue of WGSL kernels, as data: what each computes, its id, its shader with constants, its bindings, extents and grid.
+//! Nothing here touches a device; `tests/shaders` validates every kernel with every key with naga.
 //!
 //! Activations are NHWC with channels padded to a multiple of four and stored as `vec4` along C; dense weights are
 //! `[kh][kw][cin][cout]`, both channel axes padded to four, in one of two [`Packing`]s. Padding channels hold zeros.
@@ -7,11 +7,12 @@
 //! # To add a kernel
 //!
 //! 1. Its shader, `shaders/<op>_<algorithm>.wgsl`.
-//! 2. Its file here with a [`Kernel`]: the name, what it computes and how, the settings that are worth trying.
+//! 2. Its file in this folder, with a [`Kernel`]: the name, what it computes and how, the settings worth trying.
 //! 3. Its `mod` and its line in [`KERNELS`], in this file.
 //!
-//! It can then be forced ([`Options::forced`](crate::executor::gpu::plan::Options::forced)), is compared with the reference by `verify`, timed by `tune`,
-//! replaced where it is wrong or refused, and tested. `plan::rules` says where it is chosen without measurements.
+//! Everything else follows: users can force it ([`Options::forced`](crate::executor::gpu::plan::Options::forced)), `verify`
+//! compares it with the reference, `tune` times it, tests cover it, and another kernel replaces it if it is wrong or refused.
+//! `plan::rules` decides when it is chosen without measurements.
 
 pub mod activation;
 mod array;
@@ -61,7 +62,7 @@ pub use value::{Residual, Types, View, fours};
 
 pub use crate::network::winograd_tile;
 
-/// Every kernel. Where the kernel that the rules choose may not be used, the first one that serves takes its place.
+/// Every kernel. If the kernel that the rules choose may not be used, the first in this list that serves takes its place.
 pub const KERNELS: &[&Kernel] = &[
     &registers::KERNEL,
     &tiled::KERNEL,

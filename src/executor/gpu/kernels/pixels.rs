@@ -1,4 +1,4 @@
-//! Eight-bit pixels into the network's input.
+//! Normalises eight-bit pixels into the network's input.
 
 use bytemuck::{Pod, Zeroable};
 
@@ -18,7 +18,7 @@ pub const ID: KernelId = KernelId::new(&KERNEL, [0; 3]);
 
 const WORKGROUP: usize = 64;
 
-/// Bytes of the table: an f32 for each value of red, green and blue.
+/// Bytes of the table: one f32 for each value of red, green and blue.
 const TABLE_BYTES: usize = 3 * 256 * 4;
 
 /// Uniform block of the kernel.
@@ -35,7 +35,7 @@ pub struct PixelDims {
     pub pad: u32,
 }
 
-/// Bytes of the kernel's source: the table, then three bytes a pixel, up to whole words.
+/// Bytes that the kernel reads: the table, then three bytes a pixel, padded to whole words.
 pub const fn source_bytes(pixels: usize) -> usize {
     TABLE_BYTES + (3 * pixels).next_multiple_of(4)
 }

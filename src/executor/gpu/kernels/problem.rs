@@ -1,4 +1,4 @@
-//! What kernels are asked to compute: extents, places and epilogues, no data.
+//! The problems that kernels compute: extents, places and epilogues, no data.
 
 use serde::{Deserialize, Serialize};
 
@@ -15,26 +15,26 @@ use crate::{
 pub enum Problem {
     /// A convolution.
     Conv2d(Conv2d),
-    /// A residual block of two convolutions with the extents of this one, which is its second.
+    /// A residual block of two convolutions of equal extents; this is the second.
     Block(Conv2d),
     /// A window that moves over its input.
     Pool2d(Pool2d),
     /// An operator that is never fused with another.
     Plain(Applied),
-    /// A layer that works on each element alone, or a copy into a concatenation.
+    /// A layer that computes each element on its own, or a copy into a concatenation.
     Elementwise(Elementwise),
-    /// Eight-bit pixels into the network's input, which lies there.
+    /// Normalising eight-bit pixels into the network's input, which has this place.
     Pixels(View),
 }
 
 /// Maximum or mean over a window.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Pool2d {
-    /// Maximum, else mean. Padding never wins and is not counted.
+    /// Maximum if true, otherwise mean. Padding never wins a maximum, and does not count in a mean.
     pub max: bool,
     /// Extents.
     pub params: PoolParams,
-    /// Scale, shift and ReLU on the input.
+    /// Apply scale, shift and ReLU to the input.
     pub prologue: bool,
     /// Input.
     pub x: View,
@@ -53,22 +53,22 @@ pub struct Applied {
     pub y: View,
 }
 
-/// Work on each element alone: `activation(gate * (scale * x + shift) + residual)`.
+/// Elementwise work: `activation(gate * (scale * x + shift) + residual)`.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Elementwise {
-    /// First addend, zero if there is none.
+    /// First addend; zero if `None`.
     pub x: Option<View>,
-    /// Multiply it by a scale and add a shift, a pair for each channel.
+    /// Multiply it by a scale and add a shift, one pair for each channel.
     pub affine: bool,
     /// Multiply it by a gate, one for each image and channel.
     pub gate: Option<View>,
     /// Second addend.
     pub residual: Residual,
-    /// What happens last.
+    /// Applied last.
     pub activation: Activation,
     /// Output.
     pub y: View,
-    /// First channel of the output that is written, and how many are.
+    /// First channel of the output that is written, and number of channels written.
     pub channels: [usize; 2],
 }
 
@@ -82,7 +82,7 @@ impl Elementwise {
 }
 
 impl Problem {
-    /// The same with each view replaced by what `view` makes of it and of its role.
+    /// The same problem with each view replaced by `view(role, view)`.
     #[must_use]
     pub fn map_views(mut self, view: impl Fn(Role, View) -> View) -> Self {
         let change = |role, place: &mut View| *place = view(role, *place);
@@ -109,7 +109,7 @@ impl Problem {
         self
     }
 
-    /// Images of the batch.
+    /// Number of images in the batch.
     pub fn images(&self) -> usize {
         self.output().shape.n
     }
@@ -126,13 +126,13 @@ impl Problem {
         }
     }
 
-    /// The same for a batch of `images`.
+    /// The same problem for a batch of `images`.
     #[must_use]
     pub fn of_images(self, images: usize) -> Self {
         self.map_views(|_, view| View { shape: Shape { n: images, ..view.shape }, ..view })
     }
 
-    /// It as a convolution: one that is, or a linear layer, whose images become the pixels of one image.
+    /// The problem as a convolution, if it is one or a linear layer; the images of a linear layer become the pixels of one image.
     pub fn convolution(&self) -> Option<Conv2d> {
         let row = |view: View| View { shape: Shape::new(1, view.shape.c, 1, view.shape.n), ..view };
         if let Problem::Plain(Applied { op: Plain::Linear { in_features, out_features }, x, y }) = *self {
@@ -143,17 +143,17 @@ impl Problem {
         if let Problem::Conv2d(conv) = self { Some(*conv) } else { None }
     }
 
-    /// It as a convolution of one group as kernels see groups.
+    /// The problem as a convolution of one group, as kernels see groups; `None` if it is not one.
     pub(super) fn dense(&self) -> Option<Conv2d> {
         self.convolution().filter(|conv| kernel_groups(&conv.params) == 1)
     }
 
-    /// It as a convolution of several groups.
+    /// The problem as a convolution of several groups; `None` if it is not one.
     pub(super) fn grouped(&self) -> Option<Conv2d> {
         self.convolution().filter(|conv| kernel_groups(&conv.params) > 1)
     }
 
-    /// Terms of the sum of an output.
+    /// Number of terms in the sum of an output.
     pub fn terms(&self) -> usize {
         match self {
             Problem::Conv2d(Conv2d { params, .. }) | Problem::Block(Conv2d { params, .. }) => {

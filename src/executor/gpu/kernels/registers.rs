@@ -1,4 +1,4 @@
-//! Convolution without workgroup memory, barriers or subgroups: an invocation sums up some pixels in registers.
+//! Convolution without workgroup memory, barriers or subgroups: each invocation sums up several pixels in registers.
 
 use super::{
     Caps, Kernel, KernelId, Packing, Problem, Setting, Shader, Types, Work,

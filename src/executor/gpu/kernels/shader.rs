@@ -1,4 +1,4 @@
-//! Shaders, and what is compiled into them.
+//! Shaders, and the constants that are compiled into them.
 
 use crate::tensor::StorageType;
 use std::{
@@ -24,7 +24,7 @@ pub enum Binding {
 pub struct Shader {
     /// File stem, `<op>_<algorithm>`.
     pub name: &'static str,
-    /// An extension of WGSL that it needs besides `f16`.
+    /// A WGSL extension that it needs besides `f16`.
     pub(super) enable: Option<&'static str>,
     pub(super) parts: &'static [&'static str],
     /// Binding 0, 1, ... of group 0.
@@ -43,12 +43,12 @@ impl Hash for Shader {
     }
 }
 
-/// Identity of a compiled shader: its text and everything that is compiled into it.
+/// Identifies a compiled shader: its text and everything that is compiled into it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct KernelKey {
     /// The shader.
     pub shader: &'static Shader,
-    /// Types of what it reads and writes.
+    /// Types of its inputs and its output.
     pub types: Types,
     /// `const` lines of the generated header (register and workgroup tiles).
     pub consts: Vec<(&'static str, u32)>,
@@ -93,9 +93,9 @@ pub(super) fn checksum_of_texts(shaders: impl Iterator<Item = &'static Shader>) 
     hash(shaders.flat_map(|shader| shader.parts).flat_map(|part| part.bytes().map(u64::from)))
 }
 
-/// A number that changes whenever the final WGSL of one of `keys` does, or a value that is compiled into it.
+/// A number that changes whenever the final WGSL of one of `keys` changes, or a value compiled into it; in hexadecimal.
 pub fn checksum_of<'a>(keys: impl Iterator<Item = &'a KernelKey>) -> String {
-    // Eight bytes at a time: a plan wants it for each convolution.
+    // Hash eight bytes at a time: a plan needs this for each convolution.
     let word = |bytes: &[u8]| bytes.iter().fold(0, |word, &byte| word << 8 | u64::from(byte));
     let words = |key: &KernelKey| -> Vec<u64> {
         format!("{}{:?}", key.wgsl(), key.overrides).as_bytes().chunks(8).map(word).collect()
@@ -109,7 +109,7 @@ fn hash(words: impl Iterator<Item = u64>) -> String {
     format!("{hash:016x}")
 }
 
-/// Four stored elements, as WGSL says it.
+/// The WGSL type of four stored elements.
 fn vec4(stored: StorageType) -> &'static str {
     match stored {
         StorageType::F32 => "vec4<f32>",

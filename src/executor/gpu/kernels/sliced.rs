@@ -1,4 +1,4 @@
-//! The tiled kernel over slices of each sum, then a kernel that adds the slices up: for few pixels and long sums.
+//! For few pixels and long sums: the tiled kernel over slices of each sum, then a kernel that adds up the slices.
 
 use super::{
     Caps, Dispatch, Kernel, KernelId, KernelKey, Problem, Role, Setting, Shader, Types, Work,
@@ -11,7 +11,7 @@ use crate::tensor::StorageType;
 pub const REDUCE: Shader =
     Shader::new("conv2d_reduce", &[SHARED, include_str!("../../../../shaders/conv2d_reduce.wgsl")], BINDINGS);
 
-/// `conv2d.sliced.PIXELSxCHANNELSxSLICES`: sums cut into at most so many slices.
+/// `conv2d.sliced.PIXELSxCHANNELSxSLICES`: each sum is cut into at most SLICES slices.
 pub const fn id(tile: Tile, slices: u32) -> KernelId {
     KernelId::new(&KERNEL, [tile.pixels, tile.channels, slices])
 }
@@ -24,7 +24,7 @@ pub(super) const KERNEL: Kernel = Kernel {
 fn work(setting: Setting, problem: &Problem, types: Types, caps: &Caps) -> Option<Work> {
     let [.., slices] = setting;
     let (tile, conv) = (Tile::of(setting)?, problem.dense().filter(|_| slices > 0)?);
-    // Whole steps of the kernel.
+    // Round up to whole steps of the kernel.
     let slice = terms(&conv).div_ceil(slices).next_multiple_of(tile.depth);
     let vectors = conv.pixels() * conv.y.c4() as usize;
     let sums = tile.dispatch(&conv, Types { output: StorageType::F32, ..types }, Parts::Slices(slice), caps)?;

@@ -1,4 +1,5 @@
-//! Convolution as an implicit matrix product over tiles in workgroup memory, and the same kernel for parts of one.
+//! Convolution as an implicit matrix product over tiles in workgroup memory. The same kernel also computes slices of one, and
+//! batches of matrix products.
 
 use std::fmt;
 
@@ -24,18 +25,18 @@ pub const fn id(tile: Tile) -> KernelId {
 /// Threads of a workgroup: as many as every WebGPU device has.
 const MOST_THREADS: u32 = 256;
 
-/// What a workgroup yields, and how its threads share it out; see `shaders/conv2d_tiled.wgsl`.
+/// The outputs of a workgroup, and how its threads share the work; see `shaders/conv2d_tiled.wgsl`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Tile {
     /// Output pixels.
     pub pixels: u32,
     /// Output channels.
     pub channels: u32,
-    /// Pixels and vectors of four channels of a thread.
+    /// Pixels, and vectors of four channels, of a thread.
     thread: [u32; 2],
-    /// Input vectors in workgroup memory at a time.
+    /// Input vectors held in workgroup memory at a time.
     pub(super) depth: u32,
-    /// Blocks of threads that share out the sum.
+    /// Number of blocks of threads among which each sum is shared.
     split: u32,
 }
 
@@ -45,39 +46,40 @@ impl fmt::Display for Tile {
     }
 }
 
-/// What the z axis of the grid means.
+/// Meaning of the z axis of the grid.
 #[derive(Clone, Copy)]
 pub(super) enum Parts {
-    /// Nothing: the whole convolution.
+    /// None: a workgroup computes whole sums.
     Whole,
-    /// Slices of the sum, so many vectors long.
+    /// Slices of the sum, each this many vectors long.
     Slices(u32),
-    /// So many matrix products, of this array.
+    /// This many matrix products, with weights from this array.
     Matrices(usize, Array),
 }
 
 impl Tile {
-    /// Eight pixels and eight channels a thread: 16 loads from workgroup memory for 256 multiply-adds. This and what follows are the most
-    /// for a thread; see [`Tile::on`].
+    /// Eight pixels and eight channels a thread: 16 loads from workgroup memory for 256 multiply-adds. These tiles give a thread
+    /// the most work that any device can hold; [`Tile::on`] reduces it.
     pub const P128C128: Tile = Tile { pixels: 128, channels: 128, thread: [8, 2], depth: 4, split: 1 };
     /// The same for 64 channels.
     pub const P128C64: Tile = Tile { channels: 64, ..Tile::P128C128 };
-    /// For 32 channels, as DenseNets grow by.
+    /// The same for 32 channels, the growth rate of DenseNets.
     pub const P128C32: Tile = Tile { channels: 32, thread: [8, 1], ..Tile::P128C128 };
-    /// Half of the threads' work, for more workgroups.
+    /// Half the work a thread, for more workgroups.
     pub const P64C64: Tile = Tile { pixels: 64, channels: 64, thread: [8, 1], ..Tile::P128C128 };
     /// The smallest, with four times the threads that its outputs need: each takes a quarter of the sum.
     pub const P32C32: Tile = Tile { pixels: 32, channels: 32, thread: [4, 1], depth: 8, split: 4 };
-    /// All of them.
+    /// All tiles.
     pub const ALL: [Tile; 5] = [Tile::P128C128, Tile::P128C64, Tile::P128C32, Tile::P64C64, Tile::P32C32];
 
-    /// This tile with as much work for each thread as the device's registers hold, or none where that takes too many threads.
+    /// This tile with as much work for each thread as the device's registers hold; `None` if that takes too many threads, or if
+    /// they cannot share the loads evenly.
     pub fn on(self, caps: &Caps) -> Option<Self> {
         let [rows, columns] = self.thread;
         let threads = [[8, 2], [8, 1], [4, 1]].into_iter().filter(|thread| thread[0] <= rows && thread[1] <= columns);
         threads.map(|thread| Tile { thread, ..self }).find(|tile| {
             let threads = tile.threads();
-            // Each loads as many vectors as every other.
+            // Every thread must load the same number of vectors.
             let shares = |vectors: u32| vectors.is_multiple_of(threads);
             tile.registers() <= caps.registers
                 && threads <= MOST_THREADS
@@ -86,7 +88,7 @@ impl Tile {
         })
     }
 
-    /// Registers of a thread's sums, and of the weights that it adds them up with.
+    /// Registers that a thread's sums and weights take.
     fn registers(self) -> u32 {
         let [rows, columns] = self.thread;
         4 * rows * columns + 16 * columns
@@ -97,27 +99,27 @@ impl Tile {
         self.pixels / rows * (self.channels / 4 / columns) * self.split
     }
 
-    /// The numbers of an id.
+    /// The numbers in the kernel's id.
     pub(super) const fn setting(self) -> Setting {
         [self.pixels, self.channels, 0]
     }
 
-    /// The tile of an id.
+    /// The tile of a kernel's id.
     pub(super) fn of([pixels, channels, _]: Setting) -> Option<Self> {
         Tile::ALL.into_iter().find(|tile| (tile.pixels, tile.channels) == (pixels, channels))
     }
 
-    /// Workgroups along channels and pixels.
+    /// Number of workgroups along channels and along pixels.
     fn grid(self, conv: &Conv2d) -> [u32; 2] {
         [conv.y.c4().div_ceil(self.channels / 4), (conv.pixels() as u32).div_ceil(self.pixels)]
     }
 
-    /// Workgroups for a convolution.
+    /// Number of workgroups for a convolution.
     pub fn workgroups(self, conv: &Conv2d) -> u32 {
         self.grid(conv).iter().product()
     }
 
-    /// The dispatch for a convolution, or none where the device does not take the tile.
+    /// The dispatch for a convolution; `None` if the device cannot run the tile.
     pub(super) fn dispatch(self, conv: &Conv2d, types: Types, parts: Parts, caps: &Caps) -> Option<Dispatch> {
         let [rows, columns] = self.on(caps)?.thread;
         let consts = vec![
@@ -153,7 +155,7 @@ impl Tile {
     }
 }
 
-/// Terms of the sum, in vectors of four.
+/// Number of terms in a sum, in vectors of four.
 pub(super) fn terms(conv: &Conv2d) -> u32 {
     (conv.params.kernel * conv.params.kernel) as u32 * conv.x.c4()
 }

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::tensor::{Shape, StorageType};
 
-/// The types of a dispatch: of what it reads, and of its output (f32 for logits, whatever the activations are).
+/// The types of a dispatch: of its inputs, and of its output (f32 for logits, whatever the activations are).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Types {
     /// Type of activations and weights.
@@ -23,8 +23,8 @@ impl Types {
     }
 }
 
-/// Where the elements of a value lie in a buffer: NHWC, pixels `stride` vectors of four channels apart, the value's own channels from
-/// vector `offset` on. The inputs of a concatenation are views of its buffer.
+/// Where the elements of a value lie in a buffer. Layout NHWC: pixels are `stride` vectors of four channels apart, and the
+/// value's own channels start at vector `offset`. The inputs of a concatenation are views of its buffer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct View {
     /// Shape of the value.
@@ -36,7 +36,7 @@ pub struct View {
 }
 
 impl View {
-    /// A value that has its buffer to itself.
+    /// The view of a value that has a buffer of its own.
     pub fn whole(shape: Shape) -> Self {
         View { shape, stride: fours(shape.c) as u32, offset: 0 }
     }
@@ -51,7 +51,7 @@ impl View {
         self.shape.n * self.shape.pixels()
     }
 
-    /// Elements of the buffer that it lies in.
+    /// Number of elements in the whole buffer.
     pub fn buffer_elements(&self) -> usize {
         4 * self.stride as usize * self.pixels()
     }
@@ -71,7 +71,7 @@ pub enum Residual {
         view: View,
         /// Step in rows and columns.
         step: usize,
-        /// Zero channels in front.
+        /// Zero channels before it.
         before: usize,
     },
 }
@@ -81,7 +81,7 @@ pub const fn fours(channels: usize) -> usize {
     channels.div_ceil(4)
 }
 
-/// Workgroups in rows of at most 32768, so that any number fits into the limits of a dispatch.
+/// A grid of workgroups in rows of at most 32768, so that any number of them is within the limits of a dispatch.
 pub(super) fn in_rows(workgroups: usize) -> [u32; 3] {
     let rows = workgroups.div_ceil(32768).max(1);
     [workgroups.div_ceil(rows) as u32, rows as u32, 1]

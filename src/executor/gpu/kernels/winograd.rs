@@ -1,5 +1,6 @@
-//! Winograd's minimal filtering for 3x3 convolutions of stride 1 in f32, in three dispatches with two arrays between them (Lavin and
-//! Gray 2015, "Fast Algorithms for Convolutional Neural Networks", section 4), on subgroups. [`super::winograd_tiled`] does without.
+//! Winograd's minimal filtering for 3x3 convolutions of stride 1 in f32, in three dispatches with two arrays between them (Lavin
+//! and Gray 2015, "Fast Algorithms for Convolutional Neural Networks", section 4), on subgroups. [`super::winograd_tiled`] needs
+//! no subgroups.
 
 use super::{
     Array, Caps, Dispatch, Kernel, KernelId, KernelKey, Packing, Problem, Role, Setting, Shader, Types, Work,
@@ -22,13 +23,13 @@ macro_rules! transform_shader {
     };
 }
 
-/// `shaders/conv2d_winograd2_input.wgsl`: 4x4 windows of the input to their 16 numbers.
+/// `shaders/conv2d_winograd2_input.wgsl`: transforms 4x4 windows of the input to 16 numbers each.
 pub const INPUT2: Shader = transform_shader!("conv2d_winograd2_input");
-/// `shaders/conv2d_winograd4_input.wgsl`: 6x6 windows of the input to their 36 numbers.
+/// `shaders/conv2d_winograd4_input.wgsl`: transforms 6x6 windows of the input to 36 numbers each.
 pub const INPUT4: Shader = transform_shader!("conv2d_winograd4_input");
-/// `shaders/conv2d_winograd_output.wgsl`: 16 numbers to the 2x2 outputs, with the epilogue.
+/// `shaders/conv2d_winograd_output.wgsl`: transforms 16 numbers to 2x2 outputs, with the epilogue.
 pub const OUTPUT2: Shader = transform_shader!("conv2d_winograd_output", after "winograd2");
-/// The same file: 36 numbers to the 4x4 outputs.
+/// The same file: transforms 36 numbers to 4x4 outputs.
 pub const OUTPUT4: Shader = transform_shader!("conv2d_winograd_output", after "winograd4");
 
 /// `shaders/conv2d_winograd_gemm.wgsl`: a matrix product for each number of a tile.
@@ -38,7 +39,7 @@ pub const GEMM: Shader = Shader::new(
     BINDINGS,
 );
 
-/// Input vectors that a workgroup of [`INPUT2`] and [`INPUT4`] takes one after the other (fixed in the shaders).
+/// Input vectors that a workgroup of [`INPUT2`] or [`INPUT4`] transforms in turn (fixed in the shaders).
 const CHANNELS: u32 = 16;
 
 /// `conv2d.winograd.OUTPUTSxLANES`: rows and columns of outputs of a tile, for subgroups of exactly this size, at least 8.
@@ -50,7 +51,7 @@ const fn setting(tile: Tile, lanes: u32) -> Setting {
     [tile.outputs() as u32, lanes, 0]
 }
 
-/// The problem, if it is a convolution that has Winograd's form.
+/// The convolution, if the problem is one that Winograd's algorithm can compute.
 pub(super) fn form(problem: &Problem, types: Types) -> Option<Conv2d> {
     let conv = problem.convolution().filter(|conv| types == Types::F32 && !conv.prologue)?;
     let params = conv.params;
@@ -65,24 +66,24 @@ pub fn dims(conv: &Conv2d, tile: Tile) -> Conv2dDims {
     Conv2dDims { tiles_w, tiles_h, tiles: conv.y.shape.n as u32 * tiles_h * tiles_w, ..conv.dims() }
 }
 
-/// Elements of the two arrays between the steps, `[points][tiles][c4]` and `[points][tiles][oc4]` vectors of four.
+/// Number of elements of the two arrays between the steps: `[points][tiles][c4]` and `[points][tiles][oc4]` vectors of four.
 pub(super) fn scratch(dims: &Conv2dDims, tile: Tile) -> Vec<usize> {
     [dims.c4, dims.oc4].map(|vectors| tile.points() * 4 * dims.tiles as usize * vectors as usize).into()
 }
 
-/// How far outputs may be off, over the largest.
+/// Largest error of an output, relative to the largest output.
 pub(super) fn tolerance(tile: Tile, problem: &Problem) -> f32 {
     f32::EPSILON * (problem.terms() / 9 + 32) as f32 * tile.growth()
 }
 
-/// The first step, by `shader`.
+/// The first step: `shader` transforms the input.
 pub(super) fn input(shader: &'static Shader, dims: &Conv2dDims, lanes: Option<u32>, grid: [u32; 3]) -> Dispatch {
     let unused = Role::Unused;
     let overrides = lanes.map(|lanes| ("LANES", lanes)).into_iter().collect();
     step(shader, dims, Vec::new(), overrides, grid, vec![Role::X, unused, unused, unused, unused, Role::Scratch(0)])
 }
 
-/// The last step, by `shader`.
+/// The last step: `shader` transforms the products to outputs.
 pub(super) fn output(shader: &'static Shader, dims: &Conv2dDims, conv: &Conv2d) -> Dispatch {
     let operands = vec![Role::Scratch(1), Role::Unused, BIAS, Role::Residual, Role::Unused, Role::Y];
     step(
@@ -95,7 +96,7 @@ pub(super) fn output(shader: &'static Shader, dims: &Conv2dDims, conv: &Conv2d) 
     )
 }
 
-/// The grid of a transform that takes an invocation for each tile and vector.
+/// The grid of a transform with one invocation for each tile and vector.
 pub(super) fn per_invocation(count: u32) -> [u32; 3] {
     let groups = count.div_ceil(64);
     [groups.min(32768), groups.div_ceil(32768), 1]

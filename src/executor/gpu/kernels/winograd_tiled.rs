@@ -1,4 +1,4 @@
-//! Winograd's F(4x4, 3x3) without subgroups: the products are those of a tiled 1x1 convolution over tiles.
+//! Winograd's F(4x4, 3x3) without subgroups: the tiled kernel computes the matrix products.
 
 use super::{
     Array, Caps, Kernel, KernelId, Packing, Problem, Residual, Setting, Shader, Types, View, Work,
@@ -9,14 +9,15 @@ use super::{
 };
 use crate::{graph::Conv2dParams, network::Activation, tensor::Shape};
 
-/// `shaders/conv2d_winograd_tiled_input.wgsl`: 6x6 windows of the input to their 36 numbers, an invocation a window and half a vector.
+/// `shaders/conv2d_winograd_tiled_input.wgsl`: transforms 6x6 windows of the input to 36 numbers each; an invocation takes half a
+/// vector of one window.
 pub const INPUT: Shader = Shader::new(
     "conv2d_winograd_tiled_input",
     &[SHARED, include_str!("../../../../shaders/conv2d_winograd_tiled_input.wgsl")],
     BINDINGS,
 );
 
-/// `shaders/conv2d_winograd_tiled_output.wgsl`: 36 numbers to the 4x4 outputs, with the epilogue.
+/// `shaders/conv2d_winograd_tiled_output.wgsl`: transforms 36 numbers to 4x4 outputs, with the epilogue.
 pub const OUTPUT: Shader = Shader::new(
     "conv2d_winograd_tiled_output",
     &[
@@ -27,12 +28,12 @@ pub const OUTPUT: Shader = Shader::new(
     BINDINGS,
 );
 
-/// `conv2d.winograd-tiled.PIXELSxCHANNELS`, with this tile for the products.
+/// `conv2d.winograd-tiled.PIXELSxCHANNELS`, with the tile of the matrix products.
 pub const fn id(tile: Tile) -> KernelId {
     KernelId::new(&KERNEL, tile.setting())
 }
 
-/// One of the matrix products, as a convolution: tiles are its pixels.
+/// One of the matrix products, as a 1x1 convolution whose pixels are tiles.
 pub fn product(conv: &Conv2d) -> Conv2d {
     let row = |channels| View::whole(Shape::new(1, channels, 1, dims(conv, Four).tiles as usize));
     Conv2d {

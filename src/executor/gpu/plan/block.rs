@@ -1,4 +1,4 @@
-//! Residual blocks as layers of their own, where one dispatch serves both of their convolutions.
+//! Joins residual blocks into layers of their own, if one dispatch can compute both convolutions.
 
 use std::borrow::Cow;
 
@@ -7,11 +7,11 @@ use crate::{
     network::{Activation, Addend, Epilogue, Layer, LayerOp},
 };
 
-/// A layer, the number of it (or of the last one that it stands for) in the network.
+/// A layer and its number in the network; a block has that of its last layer.
 pub(super) type Numbered<'a> = (usize, Cow<'a, Layer>);
 
-/// `layers` with each two that are a basic block with identity shortcut taken together, if nobody else reads the value between them, and if
-/// the resulting layer `pays`.
+/// Joins each two `layers` that are a basic block with identity shortcut, if no other layer reads the value between them and
+/// `pays` accepts the result.
 pub(super) fn join<'a>(
     layers: Vec<(usize, &'a Layer)>,
     keep: &[ValueId],
@@ -37,7 +37,7 @@ pub(super) fn join<'a>(
     joined
 }
 
-/// The two layers as one, if they are the convolutions of such a block; `index` is the number of the first.
+/// The two layers as one, if they are the convolutions of such a block. `index` is the number of the first.
 fn block(index: usize, first: &Layer, second: &Layer) -> Option<Layer> {
     let LayerOp::Conv2d { prologue: None, params, epilogue, .. } = &first.op else { return None };
     let LayerOp::Conv2d { prologue: None, params: other, epilogue: end, .. } = &second.op else { return None };

@@ -1,4 +1,4 @@
-//! The kernels that can compute a layer on a device, and the choice among those whose times are known.
+//! The kernels that can compute a layer on a device, and the choice among those that were timed.
 
 use super::{Case, Options, Reason, rules::rule};
 use crate::executor::gpu::kernels::{self, Caps, KernelId, Problem, Types, checksum_of};
@@ -6,7 +6,7 @@ use crate::executor::gpu::kernels::{self, Caps, KernelId, Problem, Types, checks
 /// The kernels that can compute a [`Case`] on a device.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Candidates {
-    /// The one that the rules choose, then those of [`kernels::candidates`].
+    /// The kernel that the rules choose, then those of [`kernels::candidates`].
     pub kernels: Vec<KernelId>,
     /// Checksum of the final WGSL of all of them.
     pub wgsl: String,
@@ -25,7 +25,7 @@ impl Candidates {
     }
 }
 
-/// The choice for `problem` by what was measured on the device, of the kernels that are there and not known to be wrong.
+/// The choice for `problem` by times measured on the device, among kernels that exist and are not known to be wrong.
 pub(super) fn measured(problem: &Problem, options: &Options, caps: &Caps) -> Option<(KernelId, Reason)> {
     let case = Case::of(problem, options.stored)?;
     let mut timings = options.tuned.iter().filter_map(|table| table.get(&case)).peekable();
@@ -35,7 +35,7 @@ pub(super) fn measured(problem: &Problem, options: &Options, caps: &Caps) -> Opt
     let ruled = *kernels.first()?;
     kernels.retain(|&kernel| !options.is_faulty(kernel));
     let (kernel, reason) = timing.winner(ruled, &kernels)?;
-    // Where the rule was right for the batch that was timed, it is trusted for the whole bucket.
+    // If the rule chose the fastest kernel for the batch that was timed, trust it for the whole bucket.
     let kernel = if kernel == ruled { rule(problem, options, caps)?.0 } else { kernel };
     (kernel.fits(problem, options.stored, caps) && !options.is_faulty(kernel)).then_some((kernel, reason))
 }

@@ -1,4 +1,4 @@
-//! Layer to dispatches: each with its uniform block, operands and grid.
+//! Lowers a layer to dispatches, each with its uniform block, operands and grid.
 
 use super::{Operand, Options, Placed, Step, WeightsId, problem, select::Choice};
 use crate::{
@@ -7,7 +7,7 @@ use crate::{
     network::{Layer, LayerOp},
 };
 
-/// A layer with all that its dispatches depend on.
+/// A layer with everything that its dispatches depend on.
 pub(super) struct Context<'a> {
     /// Number of the layer in the network.
     pub(super) index: usize,
@@ -31,7 +31,7 @@ pub(super) fn lower(context: &Context<'_>, steps: &mut Vec<Step>) {
         context.append(&context.choice.problem.map_views(place), value, steps);
         return;
     }
-    // Inputs that lie in the output's buffer already are not copied.
+    // Do not copy inputs that already lie in the output's buffer.
     let y = context.placed(layer.output);
     let mut channel = 0;
     for &id in &layer.inputs {
@@ -49,7 +49,7 @@ impl Context<'_> {
         self.places[id.0].expect("a layer reads values of earlier layers")
     }
 
-    /// The dispatches for `problem`, whose values are those of their roles.
+    /// Appends the dispatches for `problem`; `value` gives the value for a role.
     fn append(&self, problem: &Problem, value: impl Fn(Role) -> Option<ValueId>, steps: &mut Vec<Step>) {
         let Choice { kernel, reason, .. } = self.choice;
         let types = Types { stored: self.options.stored, output: self.placed(self.layer.output).stored };

@@ -1,7 +1,8 @@
-//! A network compiled for a device, as data. Passes, in order: `block` joins two layers where one dispatch serves both, `select` chooses
-//! a kernel for each layer with a reason, by measurements (`candidates`, `timings`) or by `rules`, `place` gives every value a place
-//! in a buffer of `executor::memory`, `lower` makes dispatches of layers, `pixels` puts one in front for photos. `packing` fills the arrays of
-//! weights. Nothing here touches a device, so a plan can be printed and tested without one.
+//! A network compiled for a device, as data. Passes, in order: `block` joins two layers if one dispatch can compute both;
+//! `select` chooses a kernel for each layer, with a reason, by measurements (`candidates`, `timings`) or by `rules`; `place`
+//! gives every value a place in a buffer of `executor::memory`; `lower` turns layers into dispatches; `pixels` prepends the one
+//! that normalises photos. `packing` fills the arrays of weights. Nothing here touches a device, so a plan can be printed and
+//! tested without one.
 
 mod block;
 mod candidates;

@@ -1,5 +1,5 @@
-//! What is in packed arrays of weights: batch norm folded in f64, channels padded to four, in the layout and of the length that
-//! [`Array`] describes.
+//! Fills packed arrays of weights: folds batch norm in f64, and pads channels to four. [`Array`] describes their layout and
+//! length.
 
 use half::f16;
 
@@ -13,11 +13,11 @@ use crate::{
     tensor::StorageType,
 };
 
-/// How much larger than a 3x3 kernel's values its transform for [`crate::executor::gpu::kernels::winograd`] can be: the largest row sum of
-/// magnitudes in the matrix G of F(2, 3), squared.
+/// How many times larger than a 3x3 kernel's values its transform for [`crate::executor::gpu::kernels::winograd`] can be: the
+/// square of the largest row sum of magnitudes in the matrix G of F(2, 3).
 const WINOGRAD_GROWTH: f64 = 1.5 * 1.5;
 
-/// The layers whose arrays `id` holds one after the other: both of a block, else one.
+/// The layers whose arrays `id` holds one after the other: both layers of a block, otherwise one.
 fn packed_layers(network: &Network, id: WeightsId) -> impl Iterator<Item = &LayerOp> {
     id.first.into_iter().chain([id.layer]).map(|layer| &network.layers()[layer].op)
 }
@@ -28,13 +28,13 @@ pub(crate) fn packed(network: &Network, id: WeightsId, stored: StorageType) -> u
     (elements * id.array.stored(stored).bytes()) as u64
 }
 
-/// Puts the array that `id` names into `packed`, in f32, in place of what is there.
+/// Replaces the contents of `packed` with the array that `id` names, in f32.
 ///
 /// # Errors
-/// What [`Checkpoint::tensor`] finds wrong.
+/// Those of [`Checkpoint::tensor`].
 ///
 /// # Panics
-/// If `id` is of no plan of this network.
+/// If `id` does not come from a plan of this network.
 pub fn pack(network: &Network, id: WeightsId, packed: &mut Vec<f32>) -> Result<()> {
     packed.resize(packed_layers(network, id).map(|op| elements(op, id.array)).sum(), 0.0);
     let mut rest = &mut packed[..];
@@ -49,11 +49,11 @@ pub fn pack(network: &Network, id: WeightsId, packed: &mut Vec<f32>) -> Result<(
     Ok(())
 }
 
-/// A layer whose weights, batch norm folded in, do not fit into f16 in one of the forms that kernels take, with the largest of
-/// them.
+/// Finds a layer whose weights, with batch norm folded in, overflow f16 in one of the forms that kernels read. Returns its name
+/// and the largest weight.
 ///
 /// # Errors
-/// What [`Checkpoint::tensor`] finds wrong.
+/// Those of [`Checkpoint::tensor`].
 pub(crate) fn beyond_f16(network: &Network) -> Result<Option<(&str, f64)>> {
     for layer in network.layers() {
         let Some((weights, _, shape)) = layer.op.weights() else { continue };
@@ -65,14 +65,14 @@ pub(crate) fn beyond_f16(network: &Network) -> Result<Option<(&str, f64)>> {
     Ok(None)
 }
 
-/// Elements of an array of a layer.
+/// Number of elements in an array of a layer.
 fn elements(op: &LayerOp, array: Array) -> usize {
     let of_norm = || op.norm().map(|norm| Conv2dParams::pointwise(norm.channels, norm.channels));
     let params = op.weights().map(|(_, params, _)| params).or_else(of_norm);
     array.elements(&params.expect("a layer that has arrays has weights or a norm"))
 }
 
-/// Elements of an array of a layer that are not padding.
+/// Number of elements in an array of a layer, padding not counted.
 fn values(op: &LayerOp, array: Array) -> usize {
     let weights = || op.weights().expect("a layer with this array has weights");
     match array {
@@ -83,7 +83,7 @@ fn values(op: &LayerOp, array: Array) -> usize {
     }
 }
 
-/// Writes an array of a layer into `packed`, of which what is padding holds zeros.
+/// Writes an array of a layer into `packed`, whose padding must hold zeros already.
 fn fill(op: &LayerOp, array: Array, checkpoint: &Checkpoint, packed: &mut [f32]) -> Result<()> {
     let weights = || op.weights().expect("a layer with this array has weights");
     match array {
@@ -103,21 +103,21 @@ fn fill(op: &LayerOp, array: Array, checkpoint: &Checkpoint, packed: &mut [f32])
     }
 }
 
-/// Output channels that are packed side by side: a cache line of the packed array, which is so written as a whole.
+/// Output channels that are packed together: they fill a cache line of the packed array, so that it is written as a whole.
 const BLOCK: usize = 16;
 
 fn write(packed: &mut [f32], values: impl Iterator<Item = f64>) {
     packed.iter_mut().zip(values).for_each(|(packed, value)| *packed = value as f32);
 }
 
-/// The folded bias of a layer, `[outputs]` padded to four.
+/// Writes the folded bias of a layer, `[outputs]` padded to four.
 fn bias(checkpoint: &Checkpoint, weights: &ConvWeights, outputs: usize, packed: &mut [f32]) -> Result<()> {
     let affine = output_affine(checkpoint, weights, outputs)?;
     write(packed, affine.iter().map(|(_, shift)| *shift));
     Ok(())
 }
 
-/// A batch norm that is not folded into weights: all scales, then all shifts, each padded to four.
+/// Writes a batch norm that is not folded into weights: all scales, then all shifts, each padded to four.
 fn affine(checkpoint: &Checkpoint, norm: &Norm, packed: &mut [f32]) -> Result<()> {
     let affine = scale_shift(checkpoint, norm)?;
     let (scales, shifts) = packed.split_at_mut(4 * fours(norm.channels));
@@ -126,8 +126,8 @@ fn affine(checkpoint: &Checkpoint, norm: &Norm, packed: &mut [f32]) -> Result<()
     Ok(())
 }
 
-/// The folded weights of a layer, `[kh][kw][cin / groups]` rows and `cout` columns, both channel axes padded with zeros. The groups are
-/// those of [`kernel_groups`]: between groups that are taken together there are zeros.
+/// Writes the folded weights of a layer: `[kh][kw][cin / groups]` rows and `cout` columns, both channel axes padded with zeros.
+/// `groups` comes from [`kernel_groups`]; merged groups have zeros between them.
 fn matrix(
     checkpoint: &Checkpoint,
     weights: &ConvWeights,
@@ -146,7 +146,8 @@ fn matrix(
     Ok(())
 }
 
-/// The largest magnitude among the folded weights of a layer, whose tensor has this shape; or a bound of it that is within f16.
+/// The largest magnitude among the folded weights of a layer, whose tensor has this shape; or an upper bound, if that already
+/// fits f16.
 fn largest(checkpoint: &Checkpoint, weights: &ConvWeights, shape: &[usize]) -> Result<f64> {
     let affine = output_affine(checkpoint, weights, shape[0])?;
     let scale = affine.iter().fold(0.0_f64, |largest, (scale, _)| largest.max(scale.abs()));
@@ -161,13 +162,13 @@ fn largest(checkpoint: &Checkpoint, weights: &ConvWeights, shape: &[usize]) -> R
     Ok(source.chunks(source.len() / shape[0]).zip(&affine).map(of_output).fold(0.0, f64::max))
 }
 
-/// Whether kernels can take a weight of this magnitude as f16 in each of their forms.
+/// Whether a weight of this magnitude fits f16 in every form that kernels read.
 fn within_f16(largest: f64) -> bool {
     largest * WINOGRAD_GROWTH <= f64::from(f16::MAX)
 }
 
-/// The folded weights of a 3x3 convolution for Winograd's convolution, `[points]` matrices of `cin` rows and `cout` columns, transformed in
-/// f64.
+/// Writes the folded weights of a 3x3 convolution, transformed in f64 for Winograd's convolution: `[points]` matrices of `cin`
+/// rows and `cout` columns.
 fn winograd(
     checkpoint: &Checkpoint,
     weights: &ConvWeights,
@@ -201,7 +202,7 @@ fn winograd(
     Ok(())
 }
 
-/// A packed matrix: `taps` times `inputs` rows, padded to four each, and `outputs` columns.
+/// A packed matrix: for each of `taps`, `inputs` rows padded to a multiple of four; and `outputs` columns.
 struct Matrix {
     taps: usize,
     inputs: usize,
@@ -228,14 +229,14 @@ impl Matrix {
         (output - within) * self.rows() + within
     }
 
-    /// How far after the start of a column its element for an input at a tap lies.
+    /// Distance from the start of a column to its element for an input at a tap.
     fn row(&self, tap: usize, input: usize) -> usize {
         (tap * self.inputs + input) * self.width
     }
 }
 
-/// `[out][inputs][taps]` to a matrix, scaled by output channel; the inputs of output channel `o` go to the rows of a tap from
-/// `first_row(o)` on.
+/// Arranges `[out][inputs][taps]` as a matrix, scaled by output channel. The inputs of output channel `o` go to the rows of a tap
+/// from `first_row(o)` on.
 fn arrange(
     source: &[f32],
     affine: &[(f64, f64)],
@@ -246,7 +247,7 @@ fn arrange(
 ) {
     let starts: Vec<usize> = (0..affine.len()).map(|o| matrix.column(o) + matrix.row(0, first_row(o))).collect();
     let values = inputs * matrix.taps;
-    // Read and scaled along the inputs, written along the outputs: both in whole cache lines.
+    // Read and scale along the inputs, write along the outputs: both in whole cache lines.
     let mut block = [[0.0; BLOCK]; BLOCK];
     for first in (0..affine.len()).step_by(BLOCK) {
         let outputs = first..affine.len().min(first + BLOCK);

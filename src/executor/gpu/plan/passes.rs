@@ -21,11 +21,11 @@ use crate::{
     tensor::{Shape, StorageType},
 };
 
-/// Rows of all images of a convolution's output: up to here `divide` of `shaders/lib/conv2d.wgsl` is exact.
+/// Largest number of output rows of a convolution, over all images, for which `divide` of `shaders/lib/conv2d.wgsl` is exact.
 const MAX_ROWS: u64 = 1 << 22;
 
 impl Plan {
-    /// Plans `network` for an input of shape `input`: all layers that the values of `keep` depend on, and no others.
+    /// Plans `network` for an input of shape `input`: exactly the layers that the values of `keep` depend on.
     ///
     /// # Errors
     /// [`Error::Shape`](crate::Error::Shape) if the network does not admit the shape, or if a value to keep is not one of [`Network::values`];
@@ -86,8 +86,8 @@ impl Plan {
     }
 }
 
-/// The values that the layers of the plan for the logits yield, in execution order: all of [`Network::values`] but those inside of
-/// residual blocks that one dispatch does. With each the kernel.
+/// The values that the layers of the plan for the logits yield, in execution order, each with its kernel. These are all of
+/// [`Network::values`] except those inside residual blocks that one dispatch computes.
 ///
 /// # Errors
 /// [`Error::Shape`](crate::Error::Shape) if the network does not admit the shape.
@@ -98,7 +98,7 @@ pub fn kernels(network: &Network, input: Shape, options: &Options, caps: &Caps) 
     Ok(layers.iter().map(|(_, layer)| (layer.output, kernel(layer))).collect())
 }
 
-/// Every layer that is timed, as its kernels are.
+/// A [`Case`] for every layer that can be timed.
 ///
 /// # Errors
 /// [`Error::Shape`](crate::Error::Shape) if the network does not admit the shape.
@@ -108,7 +108,7 @@ pub fn cases(network: &Network, input: Shape, stored: StorageType) -> Result<Vec
     Ok(network.layers().iter().filter_map(case).collect())
 }
 
-/// The layers of a plan: those of [`Network::needed`], and blocks in place of two where that pays.
+/// The layers of a plan: those of [`Network::needed`], with two joined into a block if that is faster.
 fn joined<'a>(
     network: &'a Network,
     shapes: &[Shape],
@@ -120,8 +120,8 @@ fn joined<'a>(
     Ok(block::join(network.needed(keep)?, keep, pays))
 }
 
-/// Bytes of the values and weights that a dispatch of `layer` reads or writes, each counted once; `scratch` are the buffers of
-/// the layer's scratch arrays with their sizes.
+/// Bytes of the values and weights that a dispatch of `layer` reads or writes, each counted once. `scratch` has the buffers of
+/// the layer's scratch arrays, with their sizes.
 fn traffic(
     network: &Network,
     step: &Step,
@@ -165,7 +165,7 @@ fn footprint(
     }
 }
 
-/// The choice for a layer of a plan, in which there are only blocks that pay.
+/// The choice for a layer of a plan. Blocks that are not worth a dispatch have been taken apart before.
 fn choose(layer: &Layer, shapes: &[Shape], options: &Options, caps: &Caps) -> Choice {
     select::choose(layer, shapes, options, caps).expect("every layer has a kernel, and a block that pays")
 }

@@ -1,4 +1,4 @@
-//! Pixels as they come out of a file, in place of normalised numbers.
+//! Plans that take pixels as decoded from a file, instead of a normalised tensor.
 
 use super::{Operand, Plan, RUNS, Step, limit};
 use crate::{
@@ -8,8 +8,8 @@ use crate::{
 };
 
 impl Plan {
-    /// The same plan for a [`PixelBatch`](crate::tensor::PixelBatch) in place of the input's numbers: with a step in front that
-    /// normalises it, and a buffer for it.
+    /// The same plan for a [`PixelBatch`](crate::tensor::PixelBatch) as its input: adds a first step that normalises it, and a
+    /// buffer for it.
     ///
     /// # Errors
     /// [`Error::GpuLimits`](crate::Error::GpuLimits) if the batch is too large for the device.
@@ -29,7 +29,7 @@ impl Plan {
                 name: "pixels".into(),
                 value: input,
                 kernel: pixels::ID,
-                reason: "the input comes in eight bits a channel".into(),
+                reason: "the input has eight bits a channel".into(),
                 operands: dispatch.operands.into_iter().map(|role| Operand::Buffer(buffer(role))).collect(),
                 key: dispatch.key,
                 uniform: dispatch.uniform,

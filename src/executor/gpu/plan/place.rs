@@ -1,5 +1,5 @@
-//! Where each value lies. A value gets a buffer of its own out of the rotating set of [`crate::executor::memory`], or, as an input of a
-//! concatenation, channels of that one's buffer: then nothing is copied.
+//! Gives each value a place. It gets a buffer from the rotating set of [`crate::executor::memory`]; or, if it is an input of a
+//! concatenation, channels of the concatenation's buffer, so that nothing is copied.
 
 use super::Placed;
 use crate::{
@@ -13,20 +13,20 @@ use crate::{
     tensor::{Shape, StorageType},
 };
 
-/// Places of all values that layers exchange, and of what layers need besides.
+/// The places of all values that layers exchange, and of scratch arrays.
 pub(super) struct Placement {
-    /// Place of each value; nothing for those that live and die inside a layer.
+    /// Place of each value; `None` for values inside a layer.
     pub(super) values: Vec<Option<Placed>>,
     /// Buffers of each layer's scratch arrays.
     pub(super) scratch: Vec<Vec<usize>>,
-    /// Size of each buffer in bytes, and the name of the largest thing in it.
+    /// Size of each buffer in bytes, and the name of the largest value in it.
     pub(super) buffers: Vec<(u64, String)>,
-    /// The most bytes that are alive at once.
+    /// Largest number of bytes in use at once.
     pub(super) live: u64,
 }
 
-/// Places the values of `layers`, which need scratch arrays of `scratch` bytes each. Those of `keep` stay to the end; a value that no
-/// layer reads is stored in f32.
+/// Places the values of `layers`, which need scratch arrays of `scratch` bytes each. The values of `keep` stay to the end. A
+/// value that no layer reads is stored in f32.
 pub(super) fn place(
     graph: &Graph,
     layers: &[(usize, &Layer)],
@@ -36,7 +36,7 @@ pub(super) fn place(
     keep: &[ValueId],
 ) -> Placement {
     let concats = ConcatPlacement::new(graph, layers, shapes, 4);
-    // All values in a buffer are of one type. A concatenation does not read what lies in its buffer already.
+    // All values in a buffer have one type. A concatenation does not read the inputs that lie in its buffer already.
     let mut is_read = vec![false; shapes.len()];
     for (_, layer) in layers {
         let own = (layer.op == LayerOp::Concat).then(|| concats.of(layer.output).0);
@@ -44,7 +44,7 @@ pub(super) fn place(
         roots.for_each(|root| is_read[root.0] = true);
     }
     let type_of = |root: ValueId| if is_read[root.0] { stored } else { StorageType::F32 };
-    // The life of a buffer is that of all values in it. The input is written in step 0, layer i is step i + 1.
+    // A buffer lives as long as any value in it. The input is written in step 0; layer i is step i + 1.
     let mut lives: Vec<Option<Lifetime>> = vec![None; shapes.len()];
     let mut extend = |id: ValueId, step: usize| {
         let (root, _) = concats.of(id);
@@ -57,7 +57,8 @@ pub(super) fn place(
         extend(layer.output, i + 1);
         layer.reads().for_each(|id| extend(id, i + 1));
     }
-    // From the start: what is written there before a run, to tell whether the run wrote it, is written over by no other value.
+    // Kept values own their buffers from the start, so that no other value overwrites the canary that is written there before a
+    // run.
     keep.iter().for_each(|id| [0, usize::MAX].into_iter().for_each(|step| extend(*id, step)));
     let mut things: Vec<(Lifetime, Thing)> = Vec::new();
     for (i, life) in lives.into_iter().enumerate() {

@@ -7,7 +7,7 @@ use crate::{
     tensor::Shape,
 };
 
-/// `layer`, each value with a buffer to itself. A concatenation is the copy of its first input.
+/// `layer` as a problem in which each value has a buffer to itself. A concatenation becomes the copy of its first input.
 pub(super) fn of(layer: &Layer, shapes: &[Shape]) -> Problem {
     let view = |id: ValueId| View::whole(shapes[id.0]);
     let (x, y) = (layer.inputs.first().map(|id| view(*id)), view(layer.output));

@@ -1,4 +1,4 @@
-//! The rules by which kernels are chosen where nothing was measured: all that is thought of devices and sizes is here.
+//! The rules that choose kernels for layers that were not measured. All assumptions about devices and sizes are here.
 
 use super::Options;
 use crate::{
@@ -15,10 +15,10 @@ use crate::{
 /// A kernel, and why.
 type Rule = (KernelId, &'static str);
 
-/// From this batch on a linear layer's weights are worth reading once for several images.
+/// From this batch size on, it pays to read a linear layer's weights once for several images.
 const GEMM_BATCH: usize = 8;
 
-/// The kernel that is thought to be the fastest; none for a residual block that is better done as two convolutions.
+/// The kernel that should be the fastest; `None` for a residual block that is faster as two convolutions.
 pub(super) fn rule(problem: &Problem, options: &Options, caps: &Caps) -> Option<Rule> {
     Some(match problem {
         Problem::Conv2d(conv) => convolution(conv, problem, options, caps),
@@ -37,30 +37,31 @@ pub(super) fn rule(problem: &Problem, options: &Options, caps: &Caps) -> Option<
     })
 }
 
-/// The first kernel of the catalogue that serves.
+/// The first kernel of the catalogue that serves the problem.
 fn first(problem: &Problem, options: &Options, caps: &Caps) -> Option<Rule> {
     let kernel = candidates(caps).find(|kernel| kernel.serves(problem, options.stored, caps))?;
-    Some((kernel, "the first kernel for it"))
+    Some((kernel, "the first kernel that serves it"))
 }
 
-/// Multiply-accumulates of each of a block's convolutions up to which one dispatch for both is faster. On llvmpipe, measured: that is one
-/// image of the CIFAR networks, while more of them keep the CPU busy with less to recompute. On hardware, by counts: 2 to 4 us for a
-/// dispatch against a third more of one convolution, and a kernel with less in registers than the tiled one's.
+/// Largest number of multiply-accumulates of each of a block's convolutions for which one dispatch for both is faster. Measured
+/// on llvmpipe: it is one image of the CIFAR networks; more images keep the CPU busy without recomputing rows. Counted for
+/// hardware: a dispatch takes 2 to 4 us, but the block recomputes a third of one convolution, with a kernel that keeps less in
+/// registers than the tiled one.
 const SOFTWARE_BLOCK: u64 = 1 << 22;
 const HARDWARE_BLOCK: u64 = 1 << 25;
 
 fn block(conv: &Conv2d, problem: &Problem, options: &Options, caps: &Caps) -> Option<Rule> {
     let (most, rule) = match caps.lanes().filter(|_| caps.software) {
         Some(lanes) => {
-            let reason = "software adapter, few pixels: a dispatch costs more than what is recomputed";
+            let reason = "software adapter, few pixels: a dispatch costs more than recomputing rows";
             (SOFTWARE_BLOCK, (block_broadcast::id(lanes), reason))
         }
-        None => (HARDWARE_BLOCK, (block_threads::ID, "few pixels: a dispatch costs more than what is recomputed")),
+        None => (HARDWARE_BLOCK, (block_threads::ID, "few pixels: a dispatch costs more than recomputing rows")),
     };
     (conv.macs() <= most && rule.0.serves(problem, options.stored, caps)).then_some(rule)
 }
 
-/// For a convolution, or a linear layer as one.
+/// The kernel for a convolution, or for a linear layer as one.
 fn convolution(conv: &Conv2d, problem: &Problem, options: &Options, caps: &Caps) -> Rule {
     let fits = |kernel: KernelId| kernel.fits(problem, options.stored, caps);
     if kernel_groups(&conv.params) > 1 {
@@ -83,20 +84,21 @@ fn convolution(conv: &Conv2d, problem: &Problem, options: &Options, caps: &Caps)
     hardware(conv, caps, fits)
 }
 
-/// Workgroups that keep the device busy: two for each processor.
+/// Number of workgroups that keep the device busy: two for each processor.
 fn enough(caps: &Caps) -> u32 {
     2 * caps.processors()
 }
 
-/// Terms of a sum that are worth a workgroup of their own, and terms that slicing must save a workgroup to pay for the second dispatch
-/// (2 to 4 us; 32 terms are a step of the kernel, taken to be a fifth of a microsecond).
+/// Least number of terms for a slice of a sum, and number of terms that slicing must save each workgroup to pay for the second
+/// dispatch (2 to 4 us; a step of the kernel is 32 terms, and is taken to last 0.2 us).
 const SLICE: u32 = 256;
 const SAVED: u32 = 512;
-/// Multiply-accumulates from which on Winograd's two more dispatches (2 to 4 us each) are a fraction of the three quarters that it saves
-/// (at 20 TFLOP/s, 20 us), and channels from which on its arrays, which are 4.5 times the input and output, do not take longer.
+/// When Winograd pays on hardware. From this many multiply-accumulates on, its two extra dispatches (2 to 4 us each) cost less
+/// than the three quarters that it saves (20 us at 20 TFLOP/s). From this many channels on, moving its arrays, 4.5 times the
+/// input and output, costs less too.
 const HARDWARE_WINOGRAD: (u64, usize) = (1 << 28, 64);
 
-/// Rules by counts; no GPU has measured them.
+/// Rules from counts; they have not been measured on a GPU.
 fn hardware(conv: &Conv2d, caps: &Caps, fits: impl Fn(KernelId) -> bool) -> Rule {
     let (macs, channels) = HARDWARE_WINOGRAD;
     let product = winograd_tiled::product(conv);
@@ -117,7 +119,7 @@ fn hardware(conv: &Conv2d, caps: &Caps, fits: impl Fn(KernelId) -> bool) -> Rule
     (tiled::id(tile), reason)
 }
 
-/// The largest tile that makes enough workgroups out of `count` products like `conv`.
+/// The largest tile that gives enough workgroups for `count` products like `conv`.
 fn tile(conv: &Conv2d, count: u32, caps: &Caps) -> (Tile, &'static str) {
     let (channels, enough) = (conv.y.shape.c, enough(caps));
     let wide: &[Tile] = match channels {
@@ -139,8 +141,8 @@ fn tile(conv: &Conv2d, count: u32, caps: &Caps) -> (Tile, &'static str) {
     }
 }
 
-/// From this many channels on the transforms of Winograd's convolution cost less than they save, and from this many tiles of 4x4 on
-/// those are better than tiles of 2x2: measured on llvmpipe.
+/// When Winograd pays on llvmpipe, as measured. From this many channels on, its transforms cost less than they save; from this
+/// many 4x4 tiles on, they are faster than 2x2 tiles.
 const WINOGRAD_CHANNELS: usize = 64;
 const WINOGRAD_TILES: u32 = 16;
 

@@ -1,4 +1,5 @@
-//! Which kernel computes a layer on a device, and why: the one that is asked for, the fastest by measurement, or the one of the rules.
+//! Selects the kernel for a layer on a device, with a reason: the one that the user asks for, the fastest by measurement, or the
+//! one of the rules.
 
 use super::{Options, Reason, candidates, problem, rules};
 use crate::{
@@ -19,7 +20,7 @@ pub(super) struct Choice {
 }
 
 impl Choice {
-    /// Bytes of each array that the kernel needs besides its operands.
+    /// Bytes of each scratch array that the kernel needs.
     pub(super) fn scratch(&self, options: &Options, caps: &Caps) -> Vec<u64> {
         let work = self.kernel.work(&self.problem, Types::all(options.stored), caps);
         let scratch = work.map_or_else(Vec::new, |Work { scratch, .. }| scratch);
@@ -27,12 +28,12 @@ impl Choice {
     }
 }
 
-/// The choice for `layer`; none for a block that is better done as two convolutions.
+/// The choice for `layer`; `None` for a block that is faster as two convolutions.
 pub(super) fn choose(layer: &Layer, shapes: &[Shape], options: &Options, caps: &Caps) -> Option<Choice> {
     let problem = problem::of(layer, shapes);
     let decided = options.chosen_for.map_or(problem, |images| problem.of_images(images));
     let (kernel, reason) = decide(&decided, options, caps)?;
-    // Cut into parts, a batch of blocks is more workgroups than an image.
+    // A batch of blocks needs more workgroups than one image does, so check the real batch too.
     kernel.serves(&problem, options.stored, caps).then_some(Choice { problem, kernel, reason })
 }
 

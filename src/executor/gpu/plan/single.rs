@@ -1,4 +1,4 @@
-//! A layer as a network of its own, to be run and timed.
+//! A single layer as a network, to run and time it.
 
 use super::Case;
 use crate::{
@@ -13,16 +13,16 @@ use crate::{
 /// The network of a [`Case`].
 #[derive(Debug)]
 pub struct SingleLayer {
-    /// Batch norm and ReLU where there is a prologue, the layer, and a layer that reads its value.
+    /// Batch norm and ReLU if there is a prologue, then the layer, then a layer that reads its value.
     pub network: Network,
-    /// The layer's value, and its reader's: where both are wanted, the first is stored as between layers.
+    /// The values of the layer and of its reader. If both are wanted, the first is stored as it is between layers.
     pub values: [ValueId; 2],
-    /// An input of the case's size, numbers in -3..3.
+    /// An input of the case's size, with values in -3..3.
     pub input: Tensor,
 }
 
 impl SingleLayer {
-    /// The case with made-up weights and input.
+    /// Builds the case with made-up weights and input.
     ///
     /// # Errors
     /// Those of [`Synthetic::checkpoint`].
@@ -33,7 +33,7 @@ impl SingleLayer {
             Problem::Pool2d(pool) if pool.max => (Op::MaxPool2d(pool.params), pool.prologue, pool.x),
             Problem::Pool2d(pool) => (Op::AvgPool2d(pool.params), pool.prologue, pool.x),
             Problem::Plain(Applied { op, x, .. }) => (op.named("layer"), false, x),
-            // No case is one of these.
+            // `Case::of` makes no case of these.
             Problem::Block(Conv2d { y, .. }) | Problem::Elementwise(Elementwise { y, .. }) | Problem::Pixels(y) => {
                 (Op::Relu, false, y)
             }

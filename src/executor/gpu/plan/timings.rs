@@ -1,5 +1,5 @@
-//! What was measured of the kernels of layers on a device, and what it says for their choice. A [`Table`] is a JSON file that
-//! people can read; nothing in it is believed that does not fit the kernels that are there.
+//! Measured times of kernels on a device, and the choices that follow. A [`Table`] is a JSON file that people can read. Entries
+//! that do not match the present kernels are ignored.
 
 use std::{collections::BTreeMap, fmt, time::Duration};
 
@@ -16,13 +16,13 @@ const SHIPPED: &[&str] = &[];
 
 /// Version of the file.
 const FORMAT: u32 = 2;
-/// Largest file that is read, bytes.
+/// Largest file to read, in bytes.
 const MAX_BYTES: usize = 4 << 20;
-/// Most timings of a table; the oldest go first.
+/// Largest number of timings in a table; the oldest are dropped first.
 const MAX_TIMINGS: usize = 4096;
-/// Most kernels of a timing.
+/// Largest number of kernels in a timing.
 const MAX_KERNELS: usize = 64;
-/// A kernel replaces the one that the rules choose if it takes at most this share of its time: less is noise.
+/// A kernel replaces the one that the rules choose if it takes at most this share of its time. A smaller gain is noise.
 const SHARE: f64 = 0.95;
 
 /// Why a kernel was chosen.
@@ -30,13 +30,13 @@ const SHARE: f64 = 0.95;
 pub enum Reason {
     /// A rule.
     Rule(&'static str),
-    /// The times of the kernels that can serve it, in milliseconds.
+    /// The measured times of the kernels that can serve it.
     Measured {
-        /// Images of the batch that was timed.
+        /// Number of images in the batch that was timed.
         images: usize,
-        /// Its time.
+        /// Its time, in milliseconds.
         ms: f64,
-        /// The least time of the others.
+        /// The shortest time of the others, in milliseconds.
         next_ms: Option<f64>,
     },
 }
@@ -59,7 +59,7 @@ impl fmt::Display for Reason {
     }
 }
 
-/// The batch for which a kernel is measured that is to serve `images` images: 1, 8 (for 2 to 16), or 64.
+/// The batch size that is measured to choose a kernel for `images` images: 1, 8 (for 2 to 16), or 64.
 pub fn bucket(images: usize) -> usize {
     match images {
         0..=1 => 1,
@@ -68,10 +68,10 @@ pub fn bucket(images: usize) -> usize {
     }
 }
 
-/// A layer as far as timings tell them apart. What an epilogue adds is the same for all kernels.
+/// A layer, as far as it matters for times. Epilogues are left out: they take all kernels the same time.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Case {
-    /// The layer without an epilogue, each value with a buffer to itself, with one of the numbers of images that [`bucket`] gives.
+    /// The layer without its epilogue, with each value in a buffer to itself, for a batch size that [`bucket`] returns.
     #[serde(flatten)]
     pub problem: Problem,
     /// Type of activations and weights.
@@ -79,7 +79,8 @@ pub struct Case {
 }
 
 impl Case {
-    /// What `problem` is. None for what is not timed: a block, whose convolutions are, and elementwise layers.
+    /// The case of `problem`. `None` for what is not timed: elementwise layers, and blocks, whose convolutions are timed one by
+    /// one.
     pub fn of(problem: &Problem, stored: StorageType) -> Option<Self> {
         let mut problem = problem.map_views(|_, view| View::whole(Shape { n: bucket(view.shape.n), ..view.shape }));
         match &mut problem {
@@ -91,15 +92,15 @@ impl Case {
     }
 }
 
-/// The times of the kernels of a case.
+/// The times of the kernels for a case.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Timing {
     /// The layer.
     #[serde(flatten)]
     pub case: Case,
-    /// Checksum of the final WGSL of all kernels that could serve it: other kernels, other times.
+    /// Checksum of the final WGSL of all kernels that could serve it. The times are valid for these kernels only.
     pub wgsl: String,
-    /// Milliseconds of each kernel that was timed, by its id.
+    /// Time of each kernel in milliseconds, by its id.
     pub ms: BTreeMap<String, f64>,
 }
 
@@ -112,7 +113,7 @@ impl Timing {
         Timing { case, wgsl, ms }
     }
 
-    /// The fastest of `kernels`, if it is clearly faster than `rule`; else `rule`, if that was timed.
+    /// The fastest of `kernels`, if it is clearly faster than `rule`; otherwise `rule`, if it was timed.
     pub(super) fn winner(&self, rule: KernelId, kernels: &[KernelId]) -> Option<(KernelId, Reason)> {
         let ms = |kernel: KernelId| self.ms.get(&kernel.to_string()).copied();
         let mut timed: Vec<(KernelId, f64)> =
@@ -143,7 +144,7 @@ impl Table {
         Table { format: FORMAT, device: device.into(), driver: driver.into(), timings: Vec::new() }
     }
 
-    /// The table that `text` is; nothing if it is none, of another format, too large, or has impossible times.
+    /// Parses a table. `None` if `text` is not one, has another format version, is too large, or has impossible times.
     pub fn parse(text: &str) -> Option<Self> {
         if text.len() > MAX_BYTES {
             return None;
@@ -156,7 +157,7 @@ impl Table {
         (sound && table.timings.iter().all(possible)).then_some(table)
     }
 
-    /// The table as a file: a line a timing.
+    /// The table as text for a file, one line for each timing.
     pub fn text(&self) -> String {
         let quoted = |text: &str| serde_json::Value::from(text).to_string();
         let lines: Vec<String> = self.timings.iter().filter_map(|timing| serde_json::to_string(timing).ok()).collect();
@@ -165,7 +166,7 @@ impl Table {
         format!("{{{head},\n\"timings\": [\n{}\n]}}\n", lines.join(",\n"))
     }
 
-    /// Adds a timing, in the place of an earlier one of the same case.
+    /// Adds a timing, and replaces an earlier one of the same case.
     pub fn insert(&mut self, timing: Timing) {
         self.timings.retain(|other| other.case != timing.case);
         self.timings.push(timing);
@@ -184,7 +185,7 @@ impl Table {
     }
 }
 
-/// The tables that come with the crate for a device of this name, whatever its driver.
+/// The tables shipped with the crate for a device of this name, whatever its driver.
 pub fn shipped(device: &str) -> Vec<Table> {
     SHIPPED.iter().filter_map(|text| Table::parse(text)).filter(|table| table.device == device).collect()
 }

@@ -13,26 +13,27 @@ use crate::{
     tensor::StorageType,
 };
 
-/// Runs of a plan that may be under way at once: one on the device, and one whose input is written or whose results are read.
+/// Number of runs of a plan that may be under way at once: one on the device, and one that is uploading its input or reading its
+/// results.
 pub(crate) const RUNS: usize = 2;
 
-/// What a step binds to one of its kernel's bindings (after the uniform block).
+/// What a step binds at one of its kernel's bindings after the uniform block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Operand {
     /// An activation buffer, by its index in [`Plan::buffers`].
     Buffer(usize),
     /// Packed weights.
     Weights(WeightsId),
-    /// The kernel has the binding and, with this key, does not read it.
+    /// The kernel declares the binding, but does not read it with this key.
     Unused,
 }
 
-/// Names one packed array of weights: the same for every plan of a network, so that it is uploaded once.
+/// Names one packed array of weights. It is the same for every plan of a network, so the array is uploaded once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct WeightsId {
     /// Index of the layer.
     pub layer: usize,
-    /// Index of a layer whose array of this kind comes before it in the same buffer: the first convolution of a residual block.
+    /// Index of the layer whose array comes before it in the same buffer: the first convolution of a residual block.
     pub first: Option<usize>,
     /// Which of its arrays.
     pub array: Array,
@@ -43,13 +44,13 @@ pub struct WeightsId {
 pub struct Step {
     /// Name of the layer.
     pub name: String,
-    /// The graph value it yields (a concatenation takes several steps for one value).
+    /// The graph value that it yields; a concatenation takes several steps for one value.
     pub value: ValueId,
     /// The kernel that computes its layer.
     pub kernel: KernelId,
-    /// What of that is compiled for this step.
+    /// The part of that kernel that this step runs.
     pub key: KernelKey,
-    /// Why this kernel.
+    /// Why this kernel was chosen.
     pub reason: Reason,
     /// Contents of the uniform block, binding 0.
     pub uniform: Vec<u8>,
@@ -59,12 +60,12 @@ pub struct Step {
     pub grid: [u32; 3],
     /// Multiply-accumulates.
     pub macs: u64,
-    /// Bytes of the values and weights that it reads or writes.
+    /// Bytes of values and weights that it reads or writes.
     pub bytes: u64,
 }
 
 impl Step {
-    /// The kernel's id, and what is compiled of it, as a text.
+    /// The kernel's id and its key, as text.
     pub fn label(&self) -> String {
         format!("{}: {}", self.kernel, self.key)
     }
@@ -87,7 +88,7 @@ impl Placed {
         (self.view.pixels() * 4 * fours(self.view.shape.c) * self.stored.bytes()) as u64
     }
 
-    /// Bytes of the buffer that it lies in.
+    /// Bytes of the whole buffer.
     pub fn buffer_bytes(&self) -> u64 {
         (self.view.buffer_elements() * self.stored.bytes()) as u64
     }
@@ -102,12 +103,12 @@ pub struct Plan {
     pub buffers: Vec<u64>,
     /// The network's input.
     pub input: Placed,
-    /// The buffer that pixels come in through, where the first step makes the input of them.
+    /// Index of the buffer for pixels, if the first step makes the input from them.
     pub pixels: Option<usize>,
-    /// The values that are there when the last step has run, in the order in which they were asked for. One that no step
-    /// reads, such as the logits, is f32.
+    /// The values that can be read after the last step, in the order in which they were asked for. One that no step reads, such
+    /// as the logits, is f32.
     pub kept: Vec<Placed>,
-    /// Its memory.
+    /// Memory that it takes.
     pub footprint: Footprint,
 }
 
@@ -122,7 +123,7 @@ impl fmt::Display for Plan {
     }
 }
 
-/// The error that says that `needed` is more than the device's `limit`.
+/// The error that says that `needed` exceeds the device's `limit`.
 pub(super) fn limit(caps: &Caps, what: String, needed: u64, limit: u64) -> Error {
     Error::GpuLimits { device: caps.device.clone(), what, needed, limit }
 }
