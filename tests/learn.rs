@@ -200,6 +200,22 @@ fn what_cannot_be_fitted_is_refused() {
     assert_eq!(code(truth(2, &[0, 0, 0, 1])), "config.value");
     assert_eq!(code(truth(3, &[0, 0, 1, 1])), "config.value");
     assert_eq!(code(truth(2, &[0, 0, 1, 1, 1])), "graph.shape");
+    assert_eq!(code(truth(2, &[0, 0, 1, 2])), "config.value", "a class beyond the last one");
+    let several = Truth { classes: 2, several: false, of: vec![vec![0, 1], vec![0], vec![1], vec![0]] };
+    assert_eq!(code(several), "config.value");
+    let refused = |settings: Logistic, x: &[f32]| {
+        let rows = Rows { values: x, features: FEATURES, views: 1 };
+        settings.fit::<Error>(rows, &truth(2, &[0, 0, 1, 1]), &mut |_| Ok(())).unwrap_err().code()
+    };
+    let (mut folds, mut strengths, mut none, mut nan) =
+        (Logistic::default(), Logistic::default(), Logistic::default(), x.clone());
+    folds.folds = 1;
+    strengths.strengths = vec![1.0, -1.0];
+    none.strengths.clear();
+    nan[5] = f32::NAN;
+    for (settings, x) in [(folds, &x), (strengths, &x), (none, &x), (Logistic::default(), &nan)] {
+        assert_eq!(refused(settings, x), "config.value");
+    }
     let stopped = Logistic::default().fit::<Error>(rows, &truth(2, &[0, 0, 1, 1]), &mut |_| Err(Error::ImageNone));
     assert!(stopped.is_err() || x.iter().all(|value| *value == 0.5), "equal features have their minimum at once");
 }

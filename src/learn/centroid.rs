@@ -2,7 +2,8 @@
 
 use super::{
     Head, Rows,
-    logistic::{Fitted, Tried, log_softmax, one},
+    logistic::Fitted,
+    out_of_fold::{Tried, log_softmax, one},
     truth::Truth,
 };
 use crate::{Error, Result};

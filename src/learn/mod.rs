@@ -2,17 +2,20 @@
 //! whatever the number of threads.
 
 mod centroid;
+mod curvature;
 mod lbfgs;
 mod logistic;
 #[doc(hidden)]
 pub mod measures;
+mod out_of_fold;
 mod problem;
 mod products;
 mod standard;
 mod truth;
 
 pub use centroid::centroid;
-pub use logistic::{Fitted, Logistic, OutOfFold, Rows, Tried};
+pub use logistic::{Fitted, Logistic, Rows};
+pub use out_of_fold::{OutOfFold, Tried};
 pub use truth::Truth;
 
 /// A linear layer on features.
