@@ -8,6 +8,7 @@ use residua::{
     learn::{
         Fitted, Logistic, Rows, Truth, centroid,
         measures::{Answer, Measures, areas, cuts},
+        neighbours,
     },
 };
 use serde_json::Value;
@@ -187,6 +188,31 @@ fn a_centroid_head_says_the_class_of_the_nearest_mean() {
     assert!(out_of_fold.iter().all(|image| image.right));
     let logits = head.logits(&[1.0, 1.1, 0.0, 0.0, 0.0, 0.0, 0.0]);
     assert!(logits[1] > logits[0], "{logits:?}");
+}
+
+#[test]
+fn neighbours_are_those_of_scikit_learn() {
+    let golden = Golden::read();
+    let (x, classes) = (golden.x(), golden.classes());
+    let truth = Truth { classes: 4, several: false, of: classes.iter().map(|&class| vec![class]).collect() };
+    let rows = Rows { values: &x, features: FEATURES, views: 1 };
+    let Fitted { head, tried, strength, out_of_fold, .. } = neighbours::<Error>(rows, &truth, &mut |_| Ok(())).unwrap();
+    for tried in &tried {
+        let k = tried.strength.to_string();
+        let expected = golden.0["neighbours"]["left_out"][k.as_str()].as_f64().unwrap();
+        assert!((tried.accuracy - expected).abs() < 1e-9, "{tried:?}, scikit-learn {expected}");
+    }
+    let best = tried.iter().map(|tried| tried.accuracy).fold(0.0, f64::max);
+    let right = out_of_fold.iter().filter(|image| image.right).count();
+    assert_eq!(right as f64 / classes.len() as f64, best, "{strength}");
+    // The head counts the same neighbours of features that it does not know.
+    let mut of_five = head.clone();
+    of_five.neighbours.as_mut().unwrap().k = 5;
+    let queries: Vec<f32> = Golden::numbers(&golden.0["neighbours"]["queries"]).into_iter().map(|x| x as f32).collect();
+    let got: Vec<f64> =
+        queries.chunks_exact(FEATURES).flat_map(|row| of_five.scores(row, false)).map(f64::from).collect();
+    let expected = Golden::numbers(&golden.0["neighbours"]["scores_of_five"]);
+    assert!(got.iter().zip(&expected).all(|(a, b)| (a - b).abs() < 1e-6), "{got:?} {expected:?}");
 }
 
 #[test]

@@ -15,7 +15,10 @@ use super::{
 };
 use crate::{
     Result,
-    labels::forms::{self, Refused},
+    labels::{
+        Neighbours,
+        forms::{self, Refused},
+    },
     structure::{Activation, StrideIn, Structure},
 };
 
@@ -43,6 +46,9 @@ pub struct ModelConfig {
     /// The model that a head is for which lies in a file of its own.
     #[doc(hidden)]
     pub backbone: Option<Backbone>,
+    /// The images of a head whose outputs are similarities to them.
+    #[doc(hidden)]
+    pub neighbours: Option<Neighbours>,
 }
 
 /// How logits become scores.
@@ -116,6 +122,7 @@ impl ModelConfig {
         Ok(ModelConfig {
             preprocess,
             backbone: raw.residua.as_ref().and_then(|own| own.backbone.clone()),
+            neighbours: raw.residua.as_ref().map_or(Ok(None), |own| own.neighbours(place))?,
             labels: raw.labels(place)?,
             license: raw.pretrained_cfg.and_then(|pretrained| pretrained.license),
             architecture: raw.architecture,

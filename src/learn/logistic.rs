@@ -39,7 +39,8 @@ impl Default for Logistic {
 pub struct Fitted {
     /// The head.
     pub head: Head,
-    /// The strengths that were tried.
+    /// The strengths that were tried; of [`neighbours`](super::neighbours) how many are counted, of [`centroid`](super::centroid) what
+    /// cosines are multiplied by.
     pub tried: Vec<Tried>,
     /// The one that was taken.
     pub strength: f64,
@@ -248,11 +249,12 @@ impl<'a> Search<'a> {
             // A sigmoid of z is the second of a softmax of -z/2 and z/2.
             let half = |sign: f64| weights.iter().map(move |weight| (sign * weight / 2.0) as f32);
             let biases = vec![(-biases[0] / 2.0) as f32, (biases[0] / 2.0) as f32];
-            return Head { weights: half(-1.0).chain(half(1.0)).collect(), biases };
+            return Head { weights: half(-1.0).chain(half(1.0)).collect(), biases, neighbours: None };
         }
         Head {
             weights: weights.iter().map(|&weight| weight as f32).collect(),
             biases: biases.iter().map(|&bias| bias as f32).collect(),
+            neighbours: None,
         }
     }
 }

@@ -54,6 +54,18 @@ impl Truth {
         }
     }
 
+    /// Whether each image has one class.
+    ///
+    /// # Errors
+    /// [`Error::ConfigValue`] if an image may have several.
+    pub(super) fn check_one(&self) -> Result<()> {
+        if !self.several {
+            return Ok(());
+        }
+        let expected = "one class an image, or logistic regression: what is nearest is of one class";
+        Err(Error::config_value("the images", "labels", "several an image", expected))
+    }
+
     /// The fold of each image, out of `folds`. Each class has as many images in each fold, give or take one, in the order of the images:
     /// the folds of scikit-learn's `StratifiedKFold` without shuffling. Images of several classes are dealt out in turn.
     #[doc(hidden)]
