@@ -21,17 +21,16 @@ pub(crate) fn svg(measures: &Measures, model: &ModelInfo) -> String {
     let names: Vec<String> = classes.iter().map(|&class| shortened(&model.labels.name(class))).collect();
     let cell = (680.0 / classes.len() as f64).clamp(4.0, 48.0).floor();
     let widest = names.iter().map(|name| name.chars().count()).max().unwrap_or(0) as f64 * CHARACTER;
-    let (left, top) = (widest + 24.0, widest * 0.87 + 56.0);
+    let (left, top) = (widest + 24.0, widest * 0.87 + 66.0);
     let side = cell * classes.len() as f64;
+    let title = format!("{}: {} images, {:.2} % right", model.name, measures.images, 100.0 * measures.accuracy());
+    let below = "a row: what is true; a column: what was said; the shade: the share of the row";
+    let words = [&*title, below].map(|text| 24.0 + CHARACTER * text.chars().count() as f64);
     // The last name leans out over the right edge.
-    let mut svg = Svg::new((left + side + 0.5 * widest + 24.0).max(430.0), top + side + 44.0);
-    svg.text(
-        12.0,
-        20.0,
-        "bold",
-        &format!("{}: {} images, {:.2} % right", model.name, measures.images, 100.0 * measures.accuracy()),
-    );
-    svg.text(12.0, 36.0, "muted", "a row: what is true; a column: what was said; the shade: the share of the row");
+    let width = words.into_iter().fold(left + side + 0.5 * widest + 24.0, f64::max);
+    let mut svg = Svg::new(width, top + side + 44.0);
+    svg.text(12.0, 20.0, "bold", &title);
+    svg.text(12.0, 36.0, "muted", below);
     let step = (LINE / cell).ceil() as usize;
     for (i, name) in names.iter().enumerate().step_by(step.max(1)) {
         let middle = (i as f64 + 0.5) * cell;
