@@ -9,6 +9,7 @@ use residua::{
         Fitted, Logistic, Rows, Truth, centroid,
         measures::{Answer, Measures, areas, cuts},
         neighbours,
+        tagged::{TagMeasures, Tagged},
     },
 };
 use serde_json::Value;
@@ -213,6 +214,39 @@ fn neighbours_are_those_of_scikit_learn() {
         queries.chunks_exact(FEATURES).flat_map(|row| of_five.scores(row, false)).map(f64::from).collect();
     let expected = Golden::numbers(&golden.0["neighbours"]["scores_of_five"]);
     assert!(got.iter().zip(&expected).all(|(a, b)| (a - b).abs() < 1e-6), "{got:?} {expected:?}");
+}
+
+#[test]
+fn measures_of_several_labels_are_those_of_scikit_learn() {
+    let golden = &Golden::read().0["tag_measures"];
+    let scores: Vec<f32> = Golden::numbers(&golden["scores"]).into_iter().map(|score| score as f32).collect();
+    let of_tags = |tags: &Value| Golden::numbers(tags).into_iter().map(|tag| tag as usize).collect();
+    let truth: Vec<Vec<usize>> = golden["tags"].as_array().unwrap().iter().map(of_tags).collect();
+    let images: Vec<Tagged> =
+        scores.chunks_exact(5).zip(truth).map(|(scores, truth)| Tagged { truth, scores: scores.to_vec() }).collect();
+    let measures = TagMeasures::of(&images, 5);
+    let near = |got: f64, expected: &Value| {
+        let expected = expected.as_f64().unwrap();
+        assert!((got - expected).abs() < 1e-9, "{got}, scikit-learn {expected}");
+    };
+    let report = &golden["report"];
+    let classes = measures.classes.iter().enumerate().map(|(class, (m, _))| (class.to_string(), *m));
+    let means = [("micro", measures.micro_mean), ("macro", measures.macro_mean), ("weighted", measures.weighted_mean)];
+    for (name, m) in classes.chain(means.map(|(name, mean)| (format!("{name} avg"), mean))) {
+        for (got, key) in
+            [(m.precision, "precision"), (m.recall, "recall"), (m.f1, "f1-score"), (m.support as f64, "support")]
+        {
+            near(got, &report[&name][key]);
+        }
+    }
+    for ((_, average), expected) in measures.classes.iter().zip(golden["average_precision"].as_array().unwrap()) {
+        match average {
+            Some(average) => near(*average, expected),
+            None => assert!(expected.is_null()),
+        }
+    }
+    near(measures.mean_average_precision, &golden["mean_average_precision"]);
+    assert_eq!(measures.all_right as u64, golden["all_right"].as_u64().unwrap());
 }
 
 #[test]

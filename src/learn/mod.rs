@@ -12,6 +12,8 @@ mod out_of_fold;
 mod problem;
 mod products;
 mod standard;
+#[doc(hidden)]
+pub mod tagged;
 mod truth;
 
 pub use centroid::centroid;
