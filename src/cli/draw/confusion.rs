@@ -9,8 +9,9 @@ use residua::{
 /// Characters of a name that are drawn.
 const NAME: usize = 24;
 
-/// Height of a line of text.
+/// Height of a line of text, and how far apart lines begin that lean.
 const LINE: f64 = 12.0;
+const LEANING: f64 = 16.0;
 
 /// Colours of what is right and of what is wrong.
 const RIGHT: usize = 0;
@@ -31,11 +32,12 @@ pub(crate) fn svg(measures: &Measures, model: &ModelInfo) -> String {
     let mut svg = Svg::new(width, top + side + 44.0);
     svg.text(12.0, 20.0, "bold", &title);
     svg.text(12.0, 36.0, "muted", below);
-    let step = (LINE / cell).ceil() as usize;
-    for (i, name) in names.iter().enumerate().step_by(step.max(1)) {
-        let middle = (i as f64 + 0.5) * cell;
-        svg.anchored(left - 6.0, top + middle + 4.0, "ink", "end", name);
-        svg.turned(left + middle + 4.0, top - 6.0, "ink", name);
+    let every = |room: f64| ((room / cell).ceil() as usize).max(1);
+    for (i, name) in names.iter().enumerate().step_by(every(LINE)) {
+        svg.anchored(left - 6.0, top + (i as f64 + 0.5) * cell + 4.0, "ink", "end", name);
+    }
+    for (i, name) in names.iter().enumerate().step_by(every(LEANING)) {
+        svg.turned(left + (i as f64 + 0.5) * cell + 4.0, top - 6.0, "ink", name);
     }
     svg.rect([left, top, side, side], "box", "");
     for (row, &truth) in classes.iter().enumerate() {
