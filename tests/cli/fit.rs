@@ -224,7 +224,7 @@ fn the_nearest_images_are_a_model_too() {
     let output = on_cpu(&[&fit[..], &[&mine]].concat());
     assert!(output.status.success() && out(&output).contains("neighbours 1\n"), "{}{}", out(&output), err(&output));
     let checkpoint = Checkpoint::open(Path::new(&mine)).unwrap();
-    assert!(checkpoint.shapes().values().any(|shape| *shape == [18, 64]), "a row for each image");
+    assert!(checkpoint.shapes().values().any(|shape| *shape == [18, 96]), "a row for each image");
     let classify =
         |model: &str, k: &str| out(&on_cpu(&["classify", "-m", model, "--format", "csv", "-k", k, "-r", &val]));
     let classes = classify(&mine, "3");
