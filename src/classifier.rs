@@ -221,7 +221,7 @@ impl Classifier {
             1 => maps.output(&batch.first_channel()).await?,
             channels => return Err(no_photos(channels)),
         };
-        let biases = explain::biases(executor.network(), model.classes)?;
+        let biases = explain::biases(executor.network(), maps.shape.c)?;
         explain::explanation(&maps, &biases, model, class, model.preprocess.region(image.width(), image.height()))
     }
 

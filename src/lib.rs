@@ -48,7 +48,7 @@
 //! | `model_info` | what is known about an open model: [`ModelInfo`] | `image`, `labels`, `checkpoint`, `models` |
 //! | `open` | [`Builder`]: from a name to a classifier | all above |
 //! | `classifier`, `photos`, `blocking` | the whole path in order ([`Classifier`]), files as its input, the blocking twins of its calls | all above |
-//! | [`learn`] (feature `fit`) | heads fitted to features, in f64; how well a classifier does | nothing |
+//! | [`learn`] (feature `fit`) | heads fitted to features, in f64; how well a classifier does | `labels`, for scores |
 //! | `fit` (feature `fit`) | a network with another head, the file that it is saved to | all of the path, `learn` |
 //! | [`stream`] | many images: decoded ahead, run in batches, back in order, each with its result or its error | `classifier`, `image`, `workers` |
 //! | `program` (feature `cli`, hidden) | the cache's folder, the adapter that the environment names, drawing: what the programs share | `executor::gpu` |

@@ -78,7 +78,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("blocking", &["image", "labels", "executor", "executor::gpu", "check", "search", "open", "explain", "classifier"]),
     ("stream", &["image", "executor", "classifier", "workers"]),
     ("workers", &[]),
-    ("learn", &[]),
+    ("learn", &["labels"]),
     ("fit", &["graph", "checkpoint", "models", "labels", "network", "classifier", "learn"]),
     ("program", &["executor::gpu"]),
 ];

@@ -8,6 +8,8 @@ use residua::{
     learn::{
         Fitted, Logistic, Rows, Truth, centroid,
         measures::{Answer, Measures, areas, cuts},
+        neighbours,
+        tagged::{TagMeasures, Tagged},
     },
 };
 use serde_json::Value;
@@ -190,6 +192,64 @@ fn a_centroid_head_says_the_class_of_the_nearest_mean() {
 }
 
 #[test]
+fn neighbours_are_those_of_scikit_learn() {
+    let golden = Golden::read();
+    let (x, classes) = (golden.x(), golden.classes());
+    let truth = Truth { classes: 4, several: false, of: classes.iter().map(|&class| vec![class]).collect() };
+    let rows = Rows { values: &x, features: FEATURES, views: 1 };
+    let Fitted { head, tried, strength, out_of_fold, .. } = neighbours::<Error>(rows, &truth, &mut |_| Ok(())).unwrap();
+    for tried in &tried {
+        let k = tried.strength.to_string();
+        let expected = golden.0["neighbours"]["left_out"][k.as_str()].as_f64().unwrap();
+        assert!((tried.accuracy - expected).abs() < 1e-9, "{tried:?}, scikit-learn {expected}");
+    }
+    let best = tried.iter().map(|tried| tried.accuracy).fold(0.0, f64::max);
+    let right = out_of_fold.iter().filter(|image| image.right).count();
+    assert_eq!(right as f64 / classes.len() as f64, best, "{strength}");
+    // The head counts the same neighbours of features that it does not know.
+    let mut of_five = head.clone();
+    of_five.neighbours.as_mut().unwrap().k = 5;
+    let queries: Vec<f32> = Golden::numbers(&golden.0["neighbours"]["queries"]).into_iter().map(|x| x as f32).collect();
+    let got: Vec<f64> =
+        queries.chunks_exact(FEATURES).flat_map(|row| of_five.scores(row, false)).map(f64::from).collect();
+    let expected = Golden::numbers(&golden.0["neighbours"]["scores_of_five"]);
+    assert!(got.iter().zip(&expected).all(|(a, b)| (a - b).abs() < 1e-6), "{got:?} {expected:?}");
+}
+
+#[test]
+fn measures_of_several_labels_are_those_of_scikit_learn() {
+    let golden = &Golden::read().0["tag_measures"];
+    let scores: Vec<f32> = Golden::numbers(&golden["scores"]).into_iter().map(|score| score as f32).collect();
+    let of_tags = |tags: &Value| Golden::numbers(tags).into_iter().map(|tag| tag as usize).collect();
+    let truth: Vec<Vec<usize>> = golden["tags"].as_array().unwrap().iter().map(of_tags).collect();
+    let images: Vec<Tagged> =
+        scores.chunks_exact(5).zip(truth).map(|(scores, truth)| Tagged { truth, scores: scores.to_vec() }).collect();
+    let measures = TagMeasures::of(&images, 5);
+    let near = |got: f64, expected: &Value| {
+        let expected = expected.as_f64().unwrap();
+        assert!((got - expected).abs() < 1e-9, "{got}, scikit-learn {expected}");
+    };
+    let report = &golden["report"];
+    let classes = measures.classes.iter().enumerate().map(|(class, (m, _))| (class.to_string(), *m));
+    let means = [("micro", measures.micro_mean), ("macro", measures.macro_mean), ("weighted", measures.weighted_mean)];
+    for (name, m) in classes.chain(means.map(|(name, mean)| (format!("{name} avg"), mean))) {
+        for (got, key) in
+            [(m.precision, "precision"), (m.recall, "recall"), (m.f1, "f1-score"), (m.support as f64, "support")]
+        {
+            near(got, &report[&name][key]);
+        }
+    }
+    for ((_, average), expected) in measures.classes.iter().zip(golden["average_precision"].as_array().unwrap()) {
+        match average {
+            Some(average) => near(*average, expected),
+            None => assert!(expected.is_null()),
+        }
+    }
+    near(measures.mean_average_precision, &golden["mean_average_precision"]);
+    assert_eq!(measures.all_right as u64, golden["all_right"].as_u64().unwrap());
+}
+
+#[test]
 fn what_cannot_be_fitted_is_refused() {
     let x = vec![0.5; 4 * FEATURES];
     let rows = Rows { values: &x, features: FEATURES, views: 1 };
@@ -200,6 +260,22 @@ fn what_cannot_be_fitted_is_refused() {
     assert_eq!(code(truth(2, &[0, 0, 0, 1])), "config.value");
     assert_eq!(code(truth(3, &[0, 0, 1, 1])), "config.value");
     assert_eq!(code(truth(2, &[0, 0, 1, 1, 1])), "graph.shape");
+    assert_eq!(code(truth(2, &[0, 0, 1, 2])), "config.value", "a class beyond the last one");
+    let several = Truth { classes: 2, several: false, of: vec![vec![0, 1], vec![0], vec![1], vec![0]] };
+    assert_eq!(code(several), "config.value");
+    let refused = |settings: Logistic, x: &[f32]| {
+        let rows = Rows { values: x, features: FEATURES, views: 1 };
+        settings.fit::<Error>(rows, &truth(2, &[0, 0, 1, 1]), &mut |_| Ok(())).unwrap_err().code()
+    };
+    let (mut folds, mut strengths, mut none, mut nan) =
+        (Logistic::default(), Logistic::default(), Logistic::default(), x.clone());
+    folds.folds = 1;
+    strengths.strengths = vec![1.0, -1.0];
+    none.strengths.clear();
+    nan[5] = f32::NAN;
+    for (settings, x) in [(folds, &x), (strengths, &x), (none, &x), (Logistic::default(), &nan)] {
+        assert_eq!(refused(settings, x), "config.value");
+    }
     let stopped = Logistic::default().fit::<Error>(rows, &truth(2, &[0, 0, 1, 1]), &mut |_| Err(Error::ImageNone));
     assert!(stopped.is_err() || x.iter().all(|value| *value == 0.5), "equal features have their minimum at once");
 }

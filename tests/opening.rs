@@ -57,7 +57,7 @@ fn check(repository: &str, (architecture, size, test_size, filter, rounding, lab
     let model = classifier.model();
     assert_eq!(model.architecture, architecture, "{repository}");
     assert_eq!(model.preprocess, preprocess(size), "{repository}");
-    assert_eq!((model.classes, model.scoring), (1000, Scoring::Softmax), "{repository}");
+    assert_eq!((model.classes, &model.scoring), (1000, &Scoring::Softmax), "{repository}");
     assert_eq!([model.labels.name(0), model.labels.name(999)], labels, "{repository}");
     assert!(classifier.notes().is_empty(), "{repository}: {:?}", classifier.notes());
     let at_test_size = builder(folder.path()).test_size(true).open().unwrap();
@@ -120,10 +120,10 @@ fn a_head_of_any_size_with_its_own_labels_and_scores() {
     assert_eq!((timm.model().classes, timm.model().labels.name(2).as_str()), (3, "fish"));
     let ids = r#""id2label": {"0": "a", "1": "b", "2": "c"}"#;
     let many = open(&format!(r#"{{"model_type": "resnet", {ids}, "problem_type": "multi_label_classification"}}"#));
-    assert_eq!((many.model().scoring, many.model().labels.name(1).as_str()), (Scoring::Sigmoid, "b"));
+    assert_eq!((&many.model().scoring, many.model().labels.name(1).as_str()), (&Scoring::Sigmoid, "b"));
     let wrapped = open(&format!(r#"{{"model_type": "timm_wrapper", {ids}, "pretrained_cfg": {{"crop_pct": 0.95}}}}"#));
     assert_eq!(wrapped.model().preprocess, Preprocess::centre_crop(224, 235, Filter::Bicubic));
-    assert_eq!((wrapped.model().scoring, wrapped.model().labels.name(0).as_str()), (Scoring::Softmax, "a"));
+    assert_eq!((&wrapped.model().scoring, wrapped.model().labels.name(0).as_str()), (&Scoring::Softmax, "a"));
     let unnamed = open(r#"{"model_type": "resnet"}"#);
     assert_eq!(unnamed.model().labels.name(2), "2");
 }

@@ -15,7 +15,10 @@ use super::{
 };
 use crate::{
     Result,
-    labels::forms::{self, Refused},
+    labels::{
+        Neighbours,
+        forms::{self, Refused},
+    },
     structure::{Activation, AntiAliasing, ConvPadding, PoolPadding, StrideIn, Structure},
 };
 
@@ -49,6 +52,9 @@ pub struct ModelConfig {
     /// For a file that holds only a head: the model that the head belongs to.
     #[doc(hidden)]
     pub backbone: Option<Backbone>,
+    /// The images of a head whose outputs are similarities to them.
+    #[doc(hidden)]
+    pub neighbours: Option<Neighbours>,
 }
 
 /// How logits become scores.
@@ -129,6 +135,7 @@ impl ModelConfig {
         Ok(ModelConfig {
             preprocess,
             backbone: raw.residua.as_ref().and_then(|own| own.backbone.clone()),
+            neighbours: raw.residua.as_ref().map_or(Ok(None), |own| own.neighbours(place))?,
             labels: raw.labels(place)?,
             license: raw.pretrained_cfg.and_then(|pretrained| pretrained.license),
             architecture: raw.architecture,

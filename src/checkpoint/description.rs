@@ -7,9 +7,12 @@ use serde_json::{Value, json};
 
 use super::{
     config::{METADATA_KEY, ProblemType},
-    own::{Backbone, OwnPreprocess, name_of},
+    own::{Backbone, OwnNeighbours, OwnPreprocess, name_of},
 };
-use crate::image::{Preprocess, Resize};
+use crate::{
+    image::{Preprocess, Resize},
+    labels::Neighbours,
+};
 
 /// Describes a checkpoint, to be written into its metadata.
 #[doc(hidden)]
@@ -29,6 +32,8 @@ pub struct Description<'a> {
     pub license: Option<&'a str>,
     /// For a file that holds only the head: the model that the head belongs to.
     pub backbone: Option<Backbone>,
+    /// The images of a head whose outputs are similarities to them.
+    pub neighbours: Option<&'a Neighbours>,
     /// How the weights were made, for people.
     pub made: Value,
 }
@@ -36,15 +41,28 @@ pub struct Description<'a> {
 impl Description<'_> {
     /// The metadata for the file.
     pub fn metadata(&self) -> BTreeMap<String, String> {
-        let Description { architecture, labels, problem_type, preprocess, structure, license, backbone, made } = self;
-        let classes = labels.len();
+        let Description {
+            architecture,
+            labels,
+            problem_type,
+            preprocess,
+            structure,
+            license,
+            backbone,
+            neighbours,
+            made,
+        } = self;
+        let outputs = neighbours.map_or(labels.len(), |neighbours| neighbours.of.len());
         let config = json!({
             "architecture": architecture,
-            "num_classes": classes,
+            "num_classes": outputs,
             "label_names": labels,
             "problem_type": problem_type,
-            "pretrained_cfg": timm(preprocess, classes, *license),
-            "residua": {"preprocess": OwnPreprocess::from(*preprocess), "structure": structure, "backbone": backbone, "made": made},
+            "pretrained_cfg": timm(preprocess, outputs, *license),
+            "residua": {
+                "preprocess": OwnPreprocess::from(*preprocess), "structure": structure, "backbone": backbone,
+                "neighbours": neighbours.map(OwnNeighbours::from), "made": made,
+            },
         });
         // transformers refuses safetensors files without `format`.
         [("format", "pt".to_string()), (METADATA_KEY, config.to_string())].map(|(key, text)| (key.into(), text)).into()
@@ -86,6 +104,7 @@ mod tests {
     fn what_is_written_is_read_back() {
         let labels: Vec<String> = ["a \"b\"", "\u{e9}"].map(String::from).into();
         let backbone = Backbone { model: "resnet18".into(), fingerprint: "0123456789abcdef".into() };
+        let neighbours = Neighbours { k: 3, of: [1, 0, 0].into() };
         let preprocess = Preprocess::torchvision();
         let mut floor = Preprocess::centre_crop(224, 235, Filter::Bicubic);
         floor.rounding = CropRounding::Floor;
@@ -98,18 +117,19 @@ mod tests {
                 structure: "stem-pool=max,layer1-stride=2,norm-eps=1e-3".into(),
                 license: Some("cc-by-nc-4.0"),
                 backbone: Some(backbone.clone()),
+                neighbours: Some(&neighbours),
                 made: json!({"by": "a test"}),
             }
             .metadata();
             let config = ModelConfig::from_metadata(&metadata).unwrap().unwrap();
-            assert_eq!(config.backbone.as_ref(), Some(&backbone));
+            assert_eq!((config.backbone.as_ref(), config.neighbours.as_ref()), (Some(&backbone), Some(&neighbours)));
             assert_eq!(config.preprocess.unwrap().preprocess(false), preprocess);
             assert_eq!(config.labels.as_ref(), Some(&labels));
             assert_eq!(config.problem_type, Some(ProblemType::MultiLabelClassification));
             let mut structure: Structure = "stem-pool=max,layer1-stride=2,norm-eps=1e-3".parse().unwrap();
             structure.stated_in.clone_from(&config.structure.stated_in);
             assert_eq!(config.structure, structure);
-            assert_eq!((config.claims.classes, config.license.as_deref()), (Some(2), Some("cc-by-nc-4.0")));
+            assert_eq!((config.claims.classes, config.license.as_deref()), (Some(3), Some("cc-by-nc-4.0")));
         }
     }
 

@@ -9,6 +9,7 @@ use super::{
 use crate::{
     Result,
     image::{CropRounding, Filter, Preprocess, Resize},
+    labels::Neighbours,
     structure::Structure,
 };
 
@@ -25,6 +26,20 @@ pub(super) struct Own {
     preprocess: Option<OwnPreprocess>,
     structure: Option<String>,
     pub(super) backbone: Option<Backbone>,
+    neighbours: Option<OwnNeighbours>,
+}
+
+/// All of [`Neighbours`].
+#[derive(Serialize, Deserialize)]
+pub(super) struct OwnNeighbours {
+    k: usize,
+    classes: Vec<usize>,
+}
+
+impl From<&Neighbours> for OwnNeighbours {
+    fn from(neighbours: &Neighbours) -> Self {
+        OwnNeighbours { k: neighbours.k, classes: neighbours.of.to_vec() }
+    }
 }
 
 /// For a file that holds only a head: the model that the head belongs to.
@@ -100,6 +115,22 @@ impl Own {
             PreprocessConfig { stated_in, framing, test_framing: None, filter, rounding, mean: *mean, std: *std };
         config.preprocess(false).check()?;
         Ok(Some(config))
+    }
+
+    /// The images of a head whose outputs are similarities to them.
+    ///
+    /// # Errors
+    /// [`crate::Error::ConfigValue`] for a value that is out of its range.
+    pub(super) fn neighbours(&self, place: &str) -> Result<Option<Neighbours>> {
+        let Some(OwnNeighbours { k, classes }) = &self.neighbours else { return Ok(None) };
+        if *k == 0 || *k > classes.len() {
+            let expected = format!("from 1 to the number of images, {}", classes.len());
+            return Err(invalid(place, "residua.neighbours.k", k, expected));
+        }
+        match classes.iter().find(|class| **class >= classes.len()) {
+            None => Ok(Some(Neighbours { k: *k, of: classes.clone().into() })),
+            Some(class) => Err(invalid(place, "residua.neighbours.classes", class, "less classes than images")),
+        }
     }
 
     /// Adds the stated properties of the network.

@@ -84,18 +84,18 @@ fn no_maps(graph: &Graph) -> Error {
     Error::NoClassMaps { node: graph.nodes()[graph.output().0].name.clone() }
 }
 
-/// Biases of the head, one per class.
-pub(crate) fn biases(network: &Network, classes: usize) -> Result<Vec<f32>> {
+/// Biases of the head, one per output.
+pub(crate) fn biases(network: &Network, outputs: usize) -> Result<Vec<f32>> {
     let head = network.graph().nodes().last().map(|node| &node.op);
     if let Some(Op::Plain { op: Plain::Linear { .. }, weights }) = head
         && let Some(bias) = weights.get(1)
     {
-        return Ok(network.checkpoint().tensor(bias, &[classes])?.into_owned());
+        return Ok(network.checkpoint().tensor(bias, &[outputs])?.into_owned());
     }
-    Ok(vec![0.0; classes])
+    Ok(vec![0.0; outputs])
 }
 
-/// The map of `class`, or of the best class, from the maps `[1, classes, h, w]` of all classes.
+/// The map of `class`, or of the best class, from the maps `[1, outputs, h, w]` of all outputs.
 pub(crate) fn explanation(
     maps: &Tensor,
     biases: &[f32],
@@ -107,18 +107,20 @@ pub(crate) fn explanation(
     let mean = |plane: &[f32]| plane.iter().map(|&value| f64::from(value)).sum::<f64>() / plane.len() as f64;
     let logits: Vec<f32> =
         planes.iter().zip(biases).map(|(plane, &bias)| (mean(plane) + f64::from(bias)) as f32).collect();
-    let ranked = Prediction::new(model.scoring.scores(&logits), model.labels.clone()).top(logits.len());
+    let ranked = Prediction::new(model.scoring.scores(&logits), model.labels.clone()).top(model.classes);
     let wanted = class.or_else(|| Some(ranked.first()?.index));
-    let class = ranked.into_iter().find(|class| Some(class.index) == wanted).ok_or_else(|| {
-        let (value, expected) = (class.unwrap_or_default().to_string(), format!("a class below {}", logits.len()));
+    let found = ranked.into_iter().find(|class| Some(class.index) == wanted);
+    let of_output = found.and_then(|class| Some((model.scoring.logit_of(class.index, &logits)?, class)));
+    let (output, class) = of_output.ok_or_else(|| {
+        let (value, expected) = (class.unwrap_or_default().to_string(), format!("a class below {}", model.classes));
         Error::config_value("option", "class", value, expected)
     })?;
     Ok(Explanation {
-        logit: logits[class.index],
-        bias: biases[class.index],
+        logit: logits[output],
+        bias: biases[output],
         rows: maps.shape.h,
         columns: maps.shape.w,
-        map: planes[class.index].to_vec(),
+        map: planes[output].to_vec(),
         region,
         class,
     })

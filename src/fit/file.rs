@@ -63,7 +63,7 @@ impl Classifier {
             architecture: Architecture::by_name(&model.architecture).map(|_| model.architecture.as_str()),
             labels: &labels,
             problem_type: match model.scoring {
-                Scoring::Softmax => ProblemType::SingleLabelClassification,
+                Scoring::Softmax | Scoring::Neighbours(_) => ProblemType::SingleLabelClassification,
                 Scoring::Sigmoid => ProblemType::MultiLabelClassification,
                 Scoring::Logits => ProblemType::Regression,
             },
@@ -71,6 +71,10 @@ impl Classifier {
             structure: structure.join(","),
             license: model.license.as_deref(),
             backbone,
+            neighbours: match &model.scoring {
+                Scoring::Neighbours(neighbours) => Some(neighbours),
+                _ => None,
+            },
             made,
         }
         .metadata()

@@ -14,36 +14,39 @@ use crate::{
 
 impl Classifier {
     /// The same network on the same device with another head, which was fitted to the features of [`Classifier::embed`]. With `several`
-    /// each class has a score of its own, else the scores are shares of one. The weights in the checkpoint's memory are shared; the
+    /// each class has a score of its own, else the scores are shares of one; those of a head of [`neighbours`](crate::learn::neighbours)
+    /// are the shares of the nearest images. The weights in the checkpoint's memory are shared; the
     /// device gets them once more when they are first wanted.
     ///
     /// # Errors
-    /// [`Error::Shape`] if the head is not for the network's features or has not as many rows as there are `labels`,
-    /// [`Error::TensorValue`] if a number in it is not finite.
+    /// [`Error::Shape`] if the head is not for the network's features or has not as many rows, or images of as many classes, as there are
+    /// `labels`, [`Error::TensorValue`] if a number in it is not finite.
     pub fn with_head(&self, head: &Head, labels: &[String], several: bool) -> Result<Classifier> {
         let (network, features, classes) = (self.network(), self.model().features, labels.len());
-        let Head { weights, biases } = head;
-        if biases.len() != classes || weights.len() != classes * features || classes == 0 {
+        let Head { weights, biases, neighbours } = head;
+        let rows = neighbours.as_ref().map_or(classes, |neighbours| neighbours.of.len());
+        let of_classes = neighbours.as_ref().map_or(classes, |neighbours| neighbours.classes());
+        if biases.len() != rows || weights.len() != rows * features || of_classes != classes || classes == 0 {
             let (rows, numbers) = (biases.len(), weights.len());
             let reason =
                 format!("a head of {rows} rows and {numbers} weights for {classes} classes and {features} features");
             return Err(Error::Shape { node: "head".into(), reason });
         }
         let name = head_name(network.graph());
-        let graph = network.graph().with_head(&name, features, classes);
+        let graph = network.graph().with_head(&name, features, rows);
         let names = graph.tensors();
         let [(weight, _), (bias, _)] = &names[names.len() - 2..] else {
             unreachable!("a linear layer has two tensors")
         };
         let (weight_in_file, bias_in_file) = in_file(network, weight, bias);
         let tensors = vec![
-            (weight.clone(), Stored::f32(weight_in_file, vec![classes, features], weights)),
-            (bias.clone(), Stored::f32(bias_in_file, vec![classes], biases)),
+            (weight.clone(), Stored::f32(weight_in_file, vec![rows, features], weights)),
+            (bias.clone(), Stored::f32(bias_in_file, vec![rows], biases)),
         ];
         let is_read = |name: &str| names.iter().any(|(read, _)| read == name);
         let checkpoint = network.checkpoint().with_tensors(tensors, is_read);
-        checkpoint.tensor(weight, &[classes, features])?;
-        checkpoint.tensor(bias, &[classes])?;
+        checkpoint.tensor(weight, &[rows, features])?;
+        checkpoint.tensor(bias, &[rows])?;
         let mut model = self.model().clone();
         let shapes = graph.infer_shapes(self.input_shape(1))?;
         model.parameters = models::parameters(&graph);
@@ -52,7 +55,11 @@ impl Classifier {
         model.published_top1 = None;
         model.classes = classes;
         model.labels = Labels::new(labels.into());
-        model.scoring = if several || classes == 1 { Scoring::Sigmoid } else { Scoring::Softmax };
+        model.scoring = match neighbours {
+            Some(neighbours) => Scoring::Neighbours(neighbours.clone()),
+            None if several || classes == 1 => Scoring::Sigmoid,
+            None => Scoring::Softmax,
+        };
         Ok(self.with_network(Network::new(graph, checkpoint), model))
     }
 }

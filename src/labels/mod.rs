@@ -1,10 +1,12 @@
 //! From logits to named classes: scores, the best classes, and their names.
 
 pub(crate) mod forms;
+mod neighbours;
 
 use std::sync::Arc;
 
 use forms::Refused;
+pub use neighbours::Neighbours;
 
 use crate::{Error, Result};
 
@@ -133,7 +135,7 @@ fn rows() -> impl Iterator<Item = &'static str> {
 
 /// How logits become scores.
 #[doc(hidden)]
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Scoring {
     /// Scores that sum to one: exactly one class is right.
@@ -142,11 +144,13 @@ pub enum Scoring {
     Sigmoid,
     /// The logits themselves.
     Logits,
+    /// The logits are similarities to known images, and scores are shares of the nearest of them.
+    Neighbours(Neighbours),
 }
 
 impl Scoring {
     /// The scores of one image from its logits, computed in f64.
-    pub fn scores(self, logits: &[f32]) -> Vec<f32> {
+    pub fn scores(&self, logits: &[f32]) -> Vec<f32> {
         match self {
             Scoring::Softmax => {
                 let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
@@ -156,6 +160,15 @@ impl Scoring {
             }
             Scoring::Sigmoid => logits.iter().map(|&l| (1.0 / (1.0 + (-f64::from(l)).exp())) as f32).collect(),
             Scoring::Logits => logits.to_vec(),
+            Scoring::Neighbours(neighbours) => neighbours.scores(logits),
+        }
+    }
+
+    /// The logit that speaks for a class: its own, or that of its nearest image. None if there is no such class.
+    pub(crate) fn logit_of(&self, class: usize, logits: &[f32]) -> Option<usize> {
+        match self {
+            Scoring::Neighbours(neighbours) => neighbours.nearest(logits, class),
+            _ => Some(class).filter(|&class| class < logits.len()),
         }
     }
 }

@@ -2,10 +2,11 @@
 
 use super::{
     Head, Rows,
-    logistic::{Fitted, Tried, log_softmax, one},
+    logistic::Fitted,
+    out_of_fold::{Tried, log_softmax, one},
     truth::Truth,
 };
-use crate::{Error, Result};
+use crate::Result;
 
 /// What the cosines may be multiplied by: the largest makes the nearest class nearly sure.
 const SCALES: [f64; 8] = [1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0];
@@ -15,13 +16,11 @@ const SCALES: [f64; 8] = [1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0];
 /// lowest log loss. The features of an image are those of its first view.
 ///
 /// # Errors
-/// [`Error::Shape`] if there are not as many rows as images, [`Error::ConfigValue`] for [`Truth::check`] and for several classes an image.
+/// [`Error::Shape`](crate::Error::Shape) if there are not as many rows as images, [`Error::ConfigValue`](crate::Error::ConfigValue) if a
+/// class has fewer than two images, there are fewer than two classes, or an image may have several.
 pub fn centroid(rows: Rows<'_>, truth: &Truth) -> Result<Fitted> {
     truth.check()?;
-    if truth.several {
-        let expected = "one class an image: the nearest class is one";
-        return Err(Error::config_value("the images", "labels", "several an image", expected));
-    }
+    truth.check_one()?;
     rows.check(truth.of.len())?;
     let plain = |image: usize| rows.plain(image).iter().map(|&value| f64::from(value)).collect::<Vec<f64>>();
     let features: Vec<Vec<f64>> = (0..truth.of.len()).map(|image| unit(plain(image))).collect();
@@ -51,11 +50,12 @@ pub fn centroid(rows: Rows<'_>, truth: &Truth) -> Result<Fitted> {
     let tried: Vec<Tried> = SCALES.iter().map(|&scale| Tried::of(scale, &judge(scale))).collect();
     let best = tried.iter().min_by(|a, b| a.log_loss.total_cmp(&b.log_loss)).map_or(1.0, |best| best.strength);
     let scaled = means.iter().flatten().map(|value| (value * best / mean_length) as f32);
-    let head = Head { weights: scaled.collect(), biases: vec![0.0; truth.classes] };
+    let head = Head { weights: scaled.collect(), biases: vec![0.0; truth.classes], neighbours: None };
     Ok(Fitted { head, tried, strength: best, out_of_fold: judge(best), converged: true })
 }
 
-fn unit(mut values: Vec<f64>) -> Vec<f64> {
+/// Scaled to unit length; zeros stay.
+pub(super) fn unit(mut values: Vec<f64>) -> Vec<f64> {
     let length = dot(&values, &values).sqrt();
     if length > 0.0 {
         values.iter_mut().for_each(|value| *value /= length);

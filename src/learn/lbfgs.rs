@@ -24,6 +24,9 @@ pub(super) trait Function {
 
     /// Whether a point with that gradient is close enough to the minimum.
     fn is_minimum(&self, point: &[f64], gradient: &[f64]) -> bool;
+
+    /// Multiplies `vector` with something near the inverse of the second derivatives.
+    fn precondition(&self, vector: &mut [f64]);
 }
 
 /// Where a search ended.
@@ -38,6 +41,8 @@ struct Step {
     s: Vec<f64>,
     y: Vec<f64>,
     rho: f64,
+    /// The length of `s` that the gradient's change speaks for, as a share of what the preconditioned change has.
+    scale: f64,
 }
 
 /// Looks for the minimum, from `point` on. Calls `check` before every step.
@@ -56,7 +61,7 @@ pub(super) fn minimise<E>(
             return Ok(Minimum { point, converged: true });
         }
         check()?;
-        let direction = direction(&memory, &gradient);
+        let direction = direction(function, &memory, &gradient);
         let Some((new_point, new_value, new_gradient)) = search(function, &point, value, &gradient, &direction) else {
             break;
         };
@@ -64,8 +69,11 @@ pub(super) fn minimise<E>(
         let y = difference(&new_gradient, &gradient);
         let curvature = dot(&s, &y);
         if curvature > 0.0 {
+            let mut preconditioned = y.clone();
+            function.precondition(&mut preconditioned);
+            let scale = curvature / dot(&y, &preconditioned);
             memory.truncate(MEMORY - 1);
-            memory.push_front(Step { s, y, rho: curvature.recip() });
+            memory.push_front(Step { s, y, rho: curvature.recip(), scale });
         }
         (point, value, gradient) = (new_point, new_value, new_gradient);
     }
@@ -74,21 +82,18 @@ pub(super) fn minimise<E>(
 }
 
 /// The direction of the next step; `memory` has the newest step first.
-fn direction(memory: &VecDeque<Step>, gradient: &[f64]) -> Vec<f64> {
+fn direction(function: &impl Function, memory: &VecDeque<Step>, gradient: &[f64]) -> Vec<f64> {
     let mut q: Vec<f64> = gradient.iter().map(|value| -value).collect();
     let mut alphas = Vec::with_capacity(memory.len());
-    for Step { s, y, rho } in memory {
+    for Step { s, y, rho, .. } in memory {
         let alpha = rho * dot(s, &q);
         add(&mut q, -alpha, y);
         alphas.push(alpha);
     }
-    // Without a step to go by, the first one is of length one.
-    let scale = match memory.front() {
-        Some(Step { y, rho, .. }) => 1.0 / (rho * dot(y, y)),
-        None => 1.0 / dot(gradient, gradient).sqrt(),
-    };
+    function.precondition(&mut q);
+    let scale = memory.front().map_or(1.0, |step| step.scale);
     q.iter_mut().for_each(|value| *value *= scale);
-    for (Step { s, y, rho }, alpha) in memory.iter().zip(alphas).rev() {
+    for (Step { s, y, rho, .. }, alpha) in memory.iter().zip(alphas).rev() {
         let beta = rho * dot(y, &q);
         add(&mut q, alpha - beta, s);
     }

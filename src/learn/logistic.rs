@@ -4,7 +4,9 @@ use std::ops::Range;
 
 use super::{
     Head,
+    curvature::Inverse,
     lbfgs::{self, Minimum},
+    out_of_fold::{OutOfFold, Tried, log_softmax, one, several},
     problem::{Accuracy, Data, Link, Problem},
     standard::Standard,
     truth::Truth,
@@ -13,10 +15,6 @@ use crate::{Error, Result};
 
 /// Strengths that are tried: the C of scikit-learn, the inverse of the penalty, on standardised features.
 const STRENGTHS: [f64; 7] = [1e-4, 1e-3, 1e-2, 1e-1, 1.0, 1e1, 1e2];
-
-/// Strengths in a row, in rising order, that do worse than the best by every measure, after which no others are tried: from there on the
-/// regression learns the images by heart, and takes longest.
-const ENOUGH: usize = 2;
 
 /// How a regression is fitted.
 #[derive(Debug, Clone, PartialEq)]
@@ -36,45 +34,13 @@ impl Default for Logistic {
     }
 }
 
-/// How well a strength does on images that it was not fitted to.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Tried {
-    /// The strength.
-    pub strength: f64,
-    /// Share of the images whose classes are right.
-    pub accuracy: f64,
-    /// Mean of minus the logarithm of what the truth was given.
-    pub log_loss: f64,
-}
-
-impl Tried {
-    pub(super) fn of(strength: f64, images: &[OutOfFold]) -> Self {
-        let count = images.len().max(1) as f64;
-        let right = images.iter().filter(|image| image.right).count();
-        let losses: f64 = images.iter().map(|image| image.loss).sum();
-        Tried { strength, accuracy: right as f64 / count, log_loss: losses / count }
-    }
-}
-
-/// An image in the eyes of a regression that was fitted without it.
-#[derive(Debug, Clone, PartialEq)]
-pub struct OutOfFold {
-    /// The probability of what is said to be true of it; of several classes that of the least likely part.
-    pub of_truth: f64,
-    /// The class that is most likely instead, or of several classes the one that is most likely wrong.
-    pub instead: usize,
-    /// Whether all of it is right.
-    pub right: bool,
-    /// Minus the logarithm of what the truth was given; of several classes the mean over all classes.
-    pub loss: f64,
-}
-
 /// A regression with all that cross-validation found out.
 #[derive(Debug, Clone)]
 pub struct Fitted {
     /// The head.
     pub head: Head,
-    /// The strengths that were tried.
+    /// The strengths that were tried; of [`neighbours`](super::neighbours) how many are counted, of [`centroid`](super::centroid) what
+    /// cosines are multiplied by.
     pub tried: Vec<Tried>,
     /// The one that was taken.
     pub strength: f64,
@@ -105,7 +71,14 @@ impl Rows<'_> {
     pub(super) fn check(&self, images: usize) -> Result<()> {
         let Rows { values, features, views } = self;
         if values.len() == images * views * features && features * views > 0 {
-            return Ok(());
+            return match values.iter().position(|value| !value.is_finite()) {
+                None => Ok(()),
+                Some(at) => {
+                    let (place, value) =
+                        (format!("row {}, number {}", at / features, at % features), values[at].to_string());
+                    Err(Error::config_value("features", place, value, "a finite number"))
+                }
+            };
         }
         let reason = format!("{} numbers for {images} images, each with {views} rows of {features}", values.len());
         Err(Error::Shape { node: "features".into(), reason })
@@ -116,8 +89,8 @@ impl Logistic {
     /// Fits a head. `step` is called before every step of every search, with the share of the work that is done.
     ///
     /// # Errors
-    /// [`Error::Shape`] if there are not as many rows as images, [`Error::ConfigValue`] if a class has fewer than two images or there are
-    /// fewer than two classes, and what `step` returns.
+    /// [`Error::Shape`] if there are not as many rows as images, [`Error::ConfigValue`] if a class has fewer than two images, there are
+    /// fewer than two classes, a feature is not finite or a setting is out of its range; and what `step` returns.
     pub fn fit<E: From<Error>>(
         &self,
         rows: Rows<'_>,
@@ -125,6 +98,16 @@ impl Logistic {
         step: &mut dyn FnMut(f64) -> Result<(), E>,
     ) -> Result<Fitted, E> {
         truth.check()?;
+        let invalid = |field: &str, value: String, expected: &str| {
+            Err(Error::config_value("the regression", field, value, expected).into())
+        };
+        if self.folds < 2 {
+            return invalid("folds", self.folds.to_string(), "two at least");
+        }
+        if self.strengths.is_empty() || self.strengths.iter().any(|strength| !(strength.is_finite() && *strength > 0.0))
+        {
+            return invalid("strengths", format!("{:?}", self.strengths), "numbers above zero, one at least");
+        }
         let mut strengths = self.strengths.clone();
         strengths.sort_by(f64::total_cmp);
         Search::new(self, rows, truth)?.run(&strengths, step)
@@ -135,6 +118,8 @@ impl Logistic {
 struct Best {
     tried: Tried,
     out_of_fold: Vec<OutOfFold>,
+    /// The curvature of the loss at each row.
+    curvatures: Vec<f64>,
     /// The mean of what the folds found, which is near to what all images will.
     start: Vec<f64>,
 }
@@ -195,46 +180,54 @@ impl<'a> Search<'a> {
             })
             .collect();
         let mut points = vec![self.data.origin(); folds.len()];
-        let (mut tried, mut best) = (Vec::<Tried>::new(), None::<Best>);
-        let (mut converged, mut worse_in_a_row) = (true, 0);
+        let (mut tried, mut best, mut converged) = (Vec::<Tried>::new(), None::<Best>, true);
         let searches = (strengths.len() * folds.len() + 1) as f64;
         let mut done = 0.0;
+        // Where all outputs are equally likely, to begin with.
+        let mut curvatures = vec![self.data.curvature(&vec![0.0; self.data.outputs()]); self.data.weights.len()];
+        let of_fold = 1.0 - 1.0 / folds.len() as f64;
         for &strength in strengths {
+            let inverse = self.inverse(&curvatures, strength * of_fold);
             let mut out_of_fold = vec![None; self.images.len()];
             for ((parts, out), point) in folds.iter().zip(&mut points) {
-                let problem = Problem { data: &self.data, parts, strength, accuracy: Accuracy::Compared };
+                let problem =
+                    Problem { data: &self.data, parts, strength, accuracy: Accuracy::Compared, inverse: &inverse };
                 let Minimum { point: found, converged: ended } =
                     lbfgs::minimise(&problem, std::mem::take(point), &mut || step(done / searches))?;
                 converged &= ended;
                 *point = found;
-                self.judge(point, out.clone(), &mut out_of_fold);
+                self.judge(point, out.clone(), &mut out_of_fold, &mut curvatures);
                 done += 1.0;
             }
             let out_of_fold: Vec<OutOfFold> = out_of_fold.into_iter().flatten().collect();
             let now = Tried::of(strength, &out_of_fold);
             let better = |other: &Tried| (now.accuracy, -now.log_loss) > (other.accuracy, -other.log_loss);
-            let is_worse = |other: &Tried| now.accuracy < other.accuracy && now.log_loss > other.log_loss;
-            let worse = best.as_ref().is_some_and(|best| is_worse(&best.tried));
-            worse_in_a_row = if worse { worse_in_a_row + 1 } else { 0 };
             if best.as_ref().is_none_or(|best| better(&best.tried)) {
-                best = Some(Best { tried: now, out_of_fold, start: mean(&points) });
+                best = Some(Best { tried: now, out_of_fold, curvatures: curvatures.clone(), start: mean(&points) });
             }
             tried.push(now);
-            if worse_in_a_row == ENOUGH {
-                break;
-            }
         }
-        let none = || Error::config_value("the settings", "strengths", "none", "one at least");
-        let Best { tried: Tried { strength, .. }, out_of_fold, start } = best.ok_or_else(none)?;
+        let Some(Best { tried: Tried { strength, .. }, out_of_fold, curvatures, start }) = best else {
+            unreachable!("there is a strength to try")
+        };
         let whole = 0..self.data.weights.len();
-        let all = std::slice::from_ref(&whole);
-        let problem = Problem { data: &self.data, parts: all, strength, accuracy: Accuracy::Final };
+        let parts = std::slice::from_ref(&whole);
+        let inverse = self.inverse(&curvatures, strength);
+        let problem = Problem { data: &self.data, parts, strength, accuracy: Accuracy::Final, inverse: &inverse };
         let Minimum { point, converged: ended } = lbfgs::minimise(&problem, start, &mut || step(done / searches))?;
         Ok(Fitted { head: self.head(&point), tried, strength, out_of_fold, converged: converged && ended })
     }
 
-    /// What a point makes of the rows `out`, of each image the first.
-    fn judge(&self, point: &[f64], out: Range<usize>, out_of_fold: &mut [Option<OutOfFold>]) {
+    /// What searches are preconditioned by where the loss has these `curvatures` and counts `scale` times.
+    fn inverse(&self, curvatures: &[f64], scale: f64) -> Inverse {
+        let Data { rows, features, weights, .. } = &self.data;
+        let curvatures: Vec<f64> =
+            curvatures.iter().zip(weights).map(|(curvature, weight)| curvature * weight).collect();
+        Inverse::new(rows, *features, &curvatures, scale, self.data.outputs())
+    }
+
+    /// What a point makes of the rows `out`, of each image the first; and the curvature of the loss there, for all rows of an image.
+    fn judge(&self, point: &[f64], out: Range<usize>, out_of_fold: &mut [Option<OutOfFold>], curvatures: &mut [f64]) {
         for row in out.step_by(self.views) {
             let image = self.images[row / self.views];
             let sums = self.data.outputs_of(point, row..row + 1);
@@ -244,6 +237,7 @@ impl<'a> Search<'a> {
                 Link::Sigmoid => several(&sums, &self.truth.of[image]),
             };
             out_of_fold[image] = Some(judged);
+            curvatures[row..row + self.views].fill(self.data.curvature(&sums));
         }
     }
 
@@ -255,11 +249,12 @@ impl<'a> Search<'a> {
             // A sigmoid of z is the second of a softmax of -z/2 and z/2.
             let half = |sign: f64| weights.iter().map(move |weight| (sign * weight / 2.0) as f32);
             let biases = vec![(-biases[0] / 2.0) as f32, (biases[0] / 2.0) as f32];
-            return Head { weights: half(-1.0).chain(half(1.0)).collect(), biases };
+            return Head { weights: half(-1.0).chain(half(1.0)).collect(), biases, neighbours: None };
         }
         Head {
             weights: weights.iter().map(|&weight| weight as f32).collect(),
             biases: biases.iter().map(|&bias| bias as f32).collect(),
+            neighbours: None,
         }
     }
 }
@@ -288,33 +283,4 @@ fn mean(points: &[Vec<f64>]) -> Vec<f64> {
         mean.iter_mut().zip(point).for_each(|(sum, value)| *sum += value / points.len() as f64);
     }
     mean
-}
-
-/// Logarithms of the probabilities of a softmax.
-pub(super) fn log_softmax(sums: &[f64]) -> Vec<f64> {
-    let largest = sums.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    let total = sums.iter().map(|sum| (sum - largest).exp()).sum::<f64>().ln() + largest;
-    sums.iter().map(|sum| sum - total).collect()
-}
-
-/// An image of one class.
-pub(super) fn one(logs: &[f64], class: usize) -> OutOfFold {
-    let others = (0..logs.len()).filter(|&other| other != class);
-    let instead = others.max_by(|&a, &b| logs[a].total_cmp(&logs[b]).then(b.cmp(&a))).unwrap_or(class);
-    let right = logs[class] > logs[instead] || logs[class] == logs[instead] && class < instead;
-    OutOfFold { of_truth: logs[class].exp(), instead, right, loss: -logs[class] }
-}
-
-/// An image of several classes, each a sigmoid.
-fn several(sums: &[f64], classes: &[usize]) -> OutOfFold {
-    let sign = |class: usize| if classes.contains(&class) { 1.0 } else { -1.0 };
-    let margins: Vec<f64> = sums.iter().enumerate().map(|(class, sum)| sign(class) * sum).collect();
-    let worst = (0..margins.len()).min_by(|&a, &b| margins[a].total_cmp(&margins[b])).unwrap_or(0);
-    let loss = margins.iter().map(|margin| (-margin).max(0.0) + (-margin.abs()).exp().ln_1p()).sum::<f64>();
-    OutOfFold {
-        of_truth: 1.0 / (1.0 + (-margins[worst]).exp()),
-        instead: worst,
-        right: margins[worst] > 0.0,
-        loss: loss / margins.len() as f64,
-    }
 }

@@ -108,8 +108,10 @@ impl Measures {
             top5: answers.iter().filter(|answer| answer.rank < 5).count(),
             macro_mean: mean(&|_| 1.0),
             weighted_mean: mean(&|class| class.support as f64),
-            log_loss: answers.iter().map(|answer| -answer.of_truth.max(LEAST).ln()).sum::<f64>()
-                / answers.len().max(1) as f64,
+            // Zero is added so that it has no sign.
+            log_loss: 0.0
+                + answers.iter().map(|answer| -answer.of_truth.max(LEAST).ln()).sum::<f64>()
+                    / answers.len().max(1) as f64,
             calibration_error: calibration_error(answers),
             classes,
             confusion,

@@ -2,30 +2,53 @@
 //! whatever the number of threads.
 
 mod centroid;
+mod curvature;
 mod lbfgs;
 mod logistic;
 #[doc(hidden)]
 pub mod measures;
+mod neighbours;
+mod out_of_fold;
 mod problem;
 mod products;
 mod standard;
+#[doc(hidden)]
+pub mod tagged;
 mod truth;
 
 pub use centroid::centroid;
-pub use logistic::{Fitted, Logistic, OutOfFold, Rows, Tried};
+pub use logistic::{Fitted, Logistic, Rows};
+pub use neighbours::neighbours;
+pub use out_of_fold::{OutOfFold, Tried};
 pub use truth::Truth;
+
+pub use crate::labels::Neighbours;
+use crate::labels::Scoring;
 
 /// A linear layer on features.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Head {
-    /// `[classes, features]`, row by row.
+    /// `[classes, features]`, row by row; `[images, features]` with `neighbours`.
     pub weights: Vec<f32>,
-    /// One for each class.
+    /// One for each row.
     pub biases: Vec<f32>,
+    /// The classes of known images, if rows stand for these and the nearest of them are counted.
+    pub neighbours: Option<Neighbours>,
 }
 
 impl Head {
-    /// The logits of an image with these features.
+    /// The scores of the classes for an image with these features. With `several` each class has a score of its own.
+    #[doc(hidden)]
+    pub fn scores(&self, features: &[f32], several: bool) -> Vec<f32> {
+        let scoring = match &self.neighbours {
+            Some(neighbours) => Scoring::Neighbours(neighbours.clone()),
+            None if several => Scoring::Sigmoid,
+            None => Scoring::Softmax,
+        };
+        scoring.scores(&self.logits(features))
+    }
+
+    /// What the rows make of these features.
     #[doc(hidden)]
     pub fn logits(&self, features: &[f32]) -> Vec<f32> {
         let row = |(row, bias): (&[f32], &f32)| {

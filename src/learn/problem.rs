@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::{lbfgs::Function, products};
+use super::{curvature::Inverse, lbfgs::Function, out_of_fold::log_softmax, products};
 
 /// Rows of a block: with 512 features they stay in a core's cache from the first product to the second.
 const BLOCK: usize = 128;
@@ -56,6 +56,8 @@ pub(super) struct Problem<'a> {
     /// The inverse of the penalty.
     pub(super) strength: f64,
     pub(super) accuracy: Accuracy,
+    /// What is near the inverse of the second derivatives.
+    pub(super) inverse: &'a Inverse,
 }
 
 /// Sums over rows: of the losses, and of their derivatives by the weights and biases.
@@ -87,6 +89,16 @@ impl Data {
         let mut sums = vec![0.0; rows.len() * self.outputs()];
         products::forward(self.values(rows), weights, biases, &mut sums);
         sums
+    }
+
+    /// The second derivative of the loss by one of a row's `sums`, in the mean over the outputs.
+    pub(super) fn curvature(&self, sums: &[f64]) -> f64 {
+        let of = |probability: f64| probability * (1.0 - probability);
+        let all: f64 = match self.link {
+            Link::Softmax => log_softmax(sums).into_iter().map(|log| of(log.exp())).sum(),
+            Link::Sigmoid => sums.iter().map(|sum| of(1.0 / (1.0 + (-sum).exp()))).sum(),
+        };
+        all / sums.len() as f64
     }
 
     fn values(&self, rows: Range<usize>) -> &[f64] {
@@ -178,5 +190,9 @@ impl Function for Problem<'_> {
                 gradient.iter().map(|value| value * value).sum::<f64>().sqrt() <= 1e-4 * largest(weights).max(1e-6)
             }
         }
+    }
+
+    fn precondition(&self, vector: &mut [f64]) {
+        self.inverse.apply(vector);
     }
 }

@@ -2,6 +2,7 @@
 //! the same for any number of threads.
 
 use pulp::{Arch, Simd, WithSimd};
+use rayon::prelude::*;
 
 /// Rows that are taken together.
 const TOGETHER: usize = 4;
@@ -83,22 +84,97 @@ impl WithSimd for Backward<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn with_simd<S: Simd>(self, _: S) {
+    fn with_simd<S: Simd>(self, simd: S) {
         let Backward { rows, errors, outputs, gradient } = self;
         let features = gradient.len() / outputs.max(1);
         for (rows, errors) in rows.chunks(TOGETHER * features).zip(errors.chunks(TOGETHER * outputs)) {
-            for (output, gradient) in gradient.chunks_exact_mut(features).enumerate() {
-                let error = |row: usize| errors[row * outputs + output];
-                if rows.len() == TOGETHER * features {
-                    let [a, b, c, d] = std::array::from_fn(|row| &rows[row * features..][..features]);
-                    let [e, f, g, h] = std::array::from_fn(error);
-                    for (i, sum) in gradient.iter_mut().enumerate() {
-                        *sum += (e * a[i] + f * b[i]) + (g * c[i] + h * d[i]);
+            let error = |row: usize, output: usize| errors[row * outputs + output];
+            if rows.len() == TOGETHER * features {
+                let rows: [&[f64]; TOGETHER] = std::array::from_fn(|row| &rows[row * features..][..features]);
+                let of = |output: usize| std::array::from_fn(|row| error(row, output));
+                for (pair, sums) in gradient.chunks_mut(2 * features).enumerate() {
+                    match sums.split_at_mut(features) {
+                        (sums, []) => add(simd, rows, [of(2 * pair)], [sums]),
+                        (sums, others) => add(simd, rows, [of(2 * pair), of(2 * pair + 1)], [sums, others]),
                     }
-                } else {
+                }
+            } else {
+                for (output, sums) in gradient.chunks_exact_mut(features).enumerate() {
                     for (row, values) in rows.chunks_exact(features).enumerate() {
-                        gradient.iter_mut().zip(values).for_each(|(sum, value)| *sum += error(row) * value);
+                        sums.iter_mut().zip(values).for_each(|(sum, value)| *sum += error(row, output) * value);
                     }
+                }
+            }
+        }
+    }
+}
+
+/// Adds rows to the sums of some outputs, each times its error there.
+#[inline(always)]
+fn add<S: Simd, const O: usize>(
+    simd: S,
+    rows: [&[f64]; TOGETHER],
+    errors: [[f64; TOGETHER]; O],
+    sums: [&mut [f64]; O],
+) {
+    let rows = rows.map(S::as_simd_f64s);
+    let mut sums = sums.map(S::as_mut_simd_f64s);
+    let splat = errors.map(|errors| errors.map(|error| simd.splat_f64s(error)));
+    for i in 0..rows[0].0.len() {
+        let values = rows.map(|row| row.0[i]);
+        for (sums, errors) in sums.iter_mut().zip(splat) {
+            let mut sum = sums.0[i];
+            for (value, error) in values.into_iter().zip(errors) {
+                sum = simd.mul_add_f64s(value, error, sum);
+            }
+            sums.0[i] = sum;
+        }
+    }
+    for i in 0..rows[0].1.len() {
+        for (sums, errors) in sums.iter_mut().zip(errors) {
+            for (row, error) in rows.iter().zip(errors) {
+                sums.1[i] += row.1[i] * error;
+            }
+        }
+    }
+}
+
+/// `lower[i][j] += factor * rows[i] . rows[j]` for all `j` up to `i`, with as many rows and columns in `lower` as there are `rows` of
+/// so many numbers. What is above the diagonal may change.
+pub(super) fn add_symmetric(rows: &[f64], width: usize, factor: f64, lower: &mut [f64]) {
+    let n = rows.len() / width;
+    lower.par_chunks_mut(TOGETHER * n).enumerate().for_each(|(block, lower)| {
+        Arch::new().dispatch(AddSymmetric { rows, width, factor, first: block * TOGETHER, lower });
+    });
+}
+
+struct AddSymmetric<'a> {
+    rows: &'a [f64],
+    width: usize,
+    factor: f64,
+    /// The first of the rows of `lower`.
+    first: usize,
+    lower: &'a mut [f64],
+}
+
+impl<'a> WithSimd for AddSymmetric<'a> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let AddSymmetric { rows, width, factor, first, lower } = self;
+        let n = rows.len() / width;
+        let row_of = |row: usize| -> &'a [f64] { &rows[row * width..][..width] };
+        let count = lower.len() / n;
+        // Rows past the last one are the last one, and are not kept.
+        let mine: [&[f64]; TOGETHER] = std::array::from_fn(|row| row_of(first + row.min(count - 1)));
+        for column in (0..first + count).step_by(2) {
+            let pair = [column, (column + 1).min(n - 1)];
+            let products = tile(simd, mine, pair.map(row_of));
+            for (row, products) in products.into_iter().take(count).enumerate() {
+                lower[row * n + column] += factor * products[0];
+                if pair[1] > column {
+                    lower[row * n + pair[1]] += factor * products[1];
                 }
             }
         }

@@ -22,7 +22,8 @@ impl Truth {
         counts
     }
 
-    /// Whether there are two classes or more, one with several labels an image, and two images or more of each.
+    /// Whether there are two classes or more, one with several labels an image, and two images or more of each; and whether each image has one
+    /// of them, or with several labels any number.
     ///
     /// # Errors
     /// [`Error::ConfigValue`] for what is not so.
@@ -32,6 +33,13 @@ impl Truth {
             |field: &str, value: String, expected: &str| Err(Error::config_value("the images", field, value, expected));
         if self.classes < 2 && !self.several || self.classes == 0 {
             return invalid("classes", self.classes.to_string(), "two at least: there is nothing to tell apart");
+        }
+        let beyond = |classes: &&Vec<usize>| classes.iter().any(|&class| class >= self.classes);
+        if let Some(classes) = self.of.iter().find(beyond) {
+            return invalid("a class", format!("{classes:?}"), &format!("classes below {}", self.classes));
+        }
+        if let Some(image) = self.of.iter().position(|classes| !self.several && classes.len() != 1) {
+            return invalid(&format!("classes of image {image}"), format!("{:?}", self.of[image]), "one");
         }
         match self.counts().iter().position(|&count| count < 2) {
             Some(class) => {
@@ -44,6 +52,18 @@ impl Truth {
             }
             None => Ok(()),
         }
+    }
+
+    /// Whether each image has one class.
+    ///
+    /// # Errors
+    /// [`Error::ConfigValue`] if an image may have several.
+    pub(super) fn check_one(&self) -> Result<()> {
+        if !self.several {
+            return Ok(());
+        }
+        let expected = "one class an image, or logistic regression: what is nearest is of one class";
+        Err(Error::config_value("the images", "labels", "several an image", expected))
     }
 
     /// The fold of each image, out of `folds`. Each class has as many images in each fold, give or take one, in the order of the images:

@@ -6,7 +6,7 @@ use crate::{
     checkpoint::{ModelConfig, PreprocessConfig, ProblemType, published},
     graph::Graph,
     image::{IMAGENET_MEAN, IMAGENET_STD, Preprocess, Resize},
-    labels::Scoring,
+    labels::{Neighbours, Scoring},
     models::{self, Architecture, Property},
     network::Network,
     tensor::Shape,
@@ -36,7 +36,8 @@ impl Described {
         if graph.channels() == 1 {
             make_grey(&mut preprocess, settings, stated.is_some(), &mut notes);
         }
-        let classes = architecture.classes().unwrap_or(0);
+        let (classes, claimed) =
+            classes(config.neighbours.as_ref(), config.claims.classes, architecture.classes().unwrap_or(0))?;
         let shapes = graph.infer_shapes(Shape::new(1, graph.channels(), preprocess.height, preprocess.width))?;
         if let Some(head) = architecture.head() {
             if head.has_activation()
@@ -51,7 +52,7 @@ impl Described {
         if settings.test_size && stated.as_ref().is_none_or(|stated| stated.test_framing.is_none()) {
             notes.push(Note::NoTestSize);
         }
-        let labels = class_names(settings.labels.as_ref(), config.labels, config.claims.classes, classes, &mut notes);
+        let labels = class_names(settings.labels.as_ref(), config.labels, claimed, classes, &mut notes);
         let license = config.license.or(identity.license);
         if license.as_ref().is_some_and(|license| license.to_lowercase().starts_with("cc-by-nc")) {
             notes.push(Note::NonCommercial { model: identity.name.clone() });
@@ -72,7 +73,7 @@ impl Described {
             preprocess,
             structure,
             stated,
-            scoring: scoring(config.problem_type, classes),
+            scoring: scoring(config.problem_type, config.neighbours, classes),
         };
         Ok(Described { network: Network::new(graph, checkpoint), model, notes })
     }
@@ -93,8 +94,9 @@ impl Described {
         let (config, mut notes) = (config.unwrap_or_default(), Vec::new());
         let preprocess = preprocess(settings, (224, 224), config.preprocess.as_ref())?;
         let shapes = graph.infer_shapes(Shape::new(1, graph.channels(), preprocess.height, preprocess.width))?;
-        let classes = shapes[graph.output().0].c;
-        let labels = class_names(settings.labels.as_ref(), config.labels, config.claims.classes, classes, &mut notes);
+        let (classes, claimed) =
+            classes(config.neighbours.as_ref(), config.claims.classes, shapes[graph.output().0].c)?;
+        let labels = class_names(settings.labels.as_ref(), config.labels, claimed, classes, &mut notes);
         let model = ModelInfo {
             name: checkpoint.name().into(),
             revision: None,
@@ -111,7 +113,7 @@ impl Described {
             preprocess,
             structure: Vec::new(),
             stated: config.preprocess,
-            scoring: scoring(config.problem_type, classes),
+            scoring: scoring(config.problem_type, config.neighbours, classes),
         };
         Ok(Described { network: Network::new(graph.clone(), checkpoint), model, notes })
     }
@@ -133,8 +135,26 @@ fn make_grey(preprocess: &mut Preprocess, settings: &Settings, stated: bool, not
     }
 }
 
-/// How logits become scores.
-fn scoring(problem: Option<ProblemType>, classes: usize) -> Scoring {
+/// How many classes there are, and how many the configuration claims, for a network of so many outputs.
+///
+/// # Errors
+/// [`Error::ConfigValue`](crate::Error::ConfigValue) if the outputs are similarities to another number of images.
+fn classes(neighbours: Option<&Neighbours>, claimed: Option<usize>, outputs: usize) -> Result<(usize, Option<usize>)> {
+    match neighbours {
+        None => Ok((outputs, claimed)),
+        Some(neighbours) if neighbours.of.len() == outputs => Ok((neighbours.classes(), None)),
+        Some(neighbours) => {
+            let (images, expected) = (neighbours.of.len().to_string(), format!("{outputs}, as the head has outputs"));
+            Err(Error::config_value("__metadata__.config", "images of residua.neighbours", images, expected))
+        }
+    }
+}
+
+/// What the scores of the classes are.
+fn scoring(problem: Option<ProblemType>, neighbours: Option<Neighbours>, classes: usize) -> Scoring {
+    if let Some(neighbours) = neighbours {
+        return Scoring::Neighbours(neighbours);
+    }
     match problem {
         Some(ProblemType::Regression) => Scoring::Logits,
         Some(ProblemType::MultiLabelClassification) => Scoring::Sigmoid,

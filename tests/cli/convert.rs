@@ -187,7 +187,7 @@ fn a_head_alone_becomes_a_whole_network_again() {
     let backbone = folder.path("backbone.safetensors");
     fs::copy(golden("pth/plain.safetensors"), &backbone).unwrap();
     let classifier = Classifier::builder().model(&backbone).device("cpu").open().unwrap();
-    let head = Head { weights: (0..8).map(|i| i as f32 / 3.0).collect(), biases: vec![0.5, -0.25] };
+    let head = Head { weights: (0..8).map(|i| i as f32 / 3.0).collect(), biases: vec![0.5, -0.25], neighbours: None };
     let own = classifier.with_head(&head, &["no".into(), "yes".into()], false).unwrap();
     let fingerprint = format!("{:016x}", classifier.fingerprint());
     let of = Backbone { model: "backbone.safetensors".into(), fingerprint };

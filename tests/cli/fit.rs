@@ -1,4 +1,4 @@
-//! `residua fit` and `residua evaluate`: a folder a class in, a model of these classes out, and how good it is.
+//! `residua fit`: a folder a class in, a model of these classes out.
 
 use std::{
     fs,
@@ -12,10 +12,11 @@ use serde_json::Value;
 use crate::{Folder, assert_fails, err, on_cpu, out};
 
 /// Colours of the classes; a photo has noise of its own besides.
-const COLOURS: [(&str, [u8; 3]); 3] = [("blue sky", [40, 80, 220]), ("grass", [40, 190, 60]), ("rust", [190, 80, 40])];
+pub(crate) const COLOURS: [(&str, [u8; 3]); 3] =
+    [("blue sky", [40, 80, 220]), ("grass", [40, 190, 60]), ("rust", [190, 80, 40])];
 
 impl Folder {
-    fn photo(&self, name: &str, colour: [u8; 3], seed: u32) {
+    pub(crate) fn photo(&self, name: &str, colour: [u8; 3], seed: u32) {
         let noise =
             |x: u32, y: u32, c: u32| ((x * 31 + y * 57 + c * 11 + seed * 101).wrapping_mul(2_654_435_761) >> 26) as u8;
         let pixel = |x: u32, y: u32| {
@@ -27,7 +28,7 @@ impl Folder {
     }
 
     /// Photos of each class in a folder of its own.
-    fn album(&self, name: &str, of_each: u32, first: u32) -> String {
+    pub(crate) fn album(&self, name: &str, of_each: u32, first: u32) -> String {
         for (class, (label, colour)) in COLOURS.iter().enumerate() {
             for i in 0..of_each {
                 self.photo(&format!("{name}/{label}/{i}.png"), *colour, first + 50 * class as u32 + i);
@@ -37,7 +38,7 @@ impl Folder {
     }
 }
 
-fn json(path: &str) -> Value {
+pub(crate) fn json(path: &str) -> Value {
     serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap()
 }
 
@@ -94,7 +95,8 @@ fn a_folder_becomes_a_model_for_every_command() {
 
     let checked = on_cpu(&[&fit[..], &["--val", &val]].concat());
     assert!(out(&checked).contains("of 9: the images of --val"), "{}{}", out(&checked), err(&checked));
-    let others = [["--method", "centroid"], ["--strength", "0.5"]].map(|option| [&fit[..], &option].concat());
+    let others = [["--method", "centroid"], ["--method", "neighbours"], ["--strength", "0.5"]]
+        .map(|option| [&fit[..], &option].concat());
     for arguments in others.into_iter().chain([[&fit[..], &["--augment", "--balanced"]].concat()]) {
         let output = on_cpu(&arguments);
         assert!(output.status.success() && out(&output).contains("right: 100.0 %"), "{arguments:?} {}", err(&output));
@@ -114,7 +116,11 @@ fn what_cannot_be_learned_from_is_refused_and_nothing_is_written() {
     fails(&[&folder.file("a.txt", "a b")], 2, "config.value");
     fails(&[&format!("{train}/rust")], 2, "config.value");
     fails(&[&train, "--exclude", "grass", "--exclude", "rust"], 2, "config.value");
-    fails(&[&train, "--method", "centroid", "--multi-label"], 2, "config.value");
+    for option in [&["--multi-label"][..], &["--balanced"], &["--augment"], &["--strength", "1"]] {
+        for method in ["centroid", "neighbours"] {
+            fails(&[&[&train, "--method", method], option].concat(), 2, "config.value");
+        }
+    }
     fails(&[&train, "--index", &mine], 2, "config.value");
 }
 
@@ -209,46 +215,42 @@ fn a_full_disk_leaves_nothing() {
 }
 
 #[test]
-fn an_evaluation_counts_matches_and_goes_on() {
+fn the_nearest_images_are_a_model_too() {
     let folder = Folder::new();
-    let (train, val) = (folder.album("train", 5, 0), folder.album("val", 4, 1000));
-    let mine = folder.path("mine.safetensors");
-    assert_eq!(on_cpu(&["fit", &train, "-o", &mine]).status.code(), Some(0));
-    // Two photos of grass lie with the rust, and a folder is of no class.
-    fs::rename(folder.path("val/grass/0.png"), folder.path("val/rust/g0.png")).unwrap();
-    fs::rename(folder.path("val/grass/1.png"), folder.path("val/rust/g1.png")).unwrap();
-    folder.photo("val/weeds/0.png", [0; 3], 0);
-    let [records, matrix, picture, curves, sheet] =
-        ["val.jsonl", "matrix.csv", "matrix.svg", "curves.svg", "sheet.png"].map(|name| folder.path(name));
-    let evaluate = ["evaluate", "-m", &mine, &val, "--format", "json", "--threshold", "rust", "--resume", &records];
-    let output =
-        on_cpu(&[&evaluate[..], &["--confusion", &matrix, "--curves", &curves, "--mistakes", &sheet]].concat());
-    assert_eq!(output.status.code(), Some(0), "{}", err(&output));
-    assert!(err(&output).contains("1 images are left out, as the model has no such class: weeds"), "{}", err(&output));
-    let report: Value = serde_json::from_str(&out(&output)).unwrap();
-    assert_eq!((report["images"].as_u64(), report["top1"].as_u64()), (Some(12), Some(10)));
-    assert_eq!(report["confused"][0], serde_json::json!({"class": "rust", "said": "grass", "images": 2}));
-    assert_eq!(
-        fs::read_to_string(&matrix).unwrap(),
-        "class,\"blue sky\",\"grass\",\"rust\"\n\"blue sky\",4,0,0\n\"grass\",0,2,0\n\"rust\",0,2,4\n"
-    );
-    assert!(fs::read_to_string(&curves).unwrap().contains("ROC, area") && image::open(&sheet).unwrap().width() > 200);
-
-    // Half of the records, as a kill leaves them, and the rest is done again: the same report.
-    let whole = fs::read(&records).unwrap();
-    fs::write(&records, &whole[..whole.len() / 2]).unwrap();
-    let again = on_cpu(&[&evaluate[..], &["--confusion", &picture]].concat());
-    assert!(err(&again).contains("images are recorded already"), "{}", err(&again));
-    assert_eq!(out(&again), out(&output));
-    assert_eq!(fs::read(&records).unwrap(), whole);
-    assert!(fs::read_to_string(&picture).unwrap().contains("rust taken for grass: 2"));
-    let other = on_cpu(&["evaluate", "-m", &mine, &val, "--resume", &records]);
-    assert_fails(&other, 2, "config.value");
-
-    for format in ["text", "markdown"] {
-        let text = out(&on_cpu(&["evaluate", "-m", &mine, &val, "--format", format]));
-        assert!(text.contains("83.33 %") && text.contains("weighted mean") && text.contains("2 times"), "{text}");
+    let (train, val) = (folder.album("train", 6, 0), folder.album("val", 3, 1000));
+    let [mine, head, heat, converted] =
+        ["mine", "head", "heat", "converted"].map(|name| folder.path(&format!("{name}.safetensors")));
+    let fit = ["fit", &train, "--method", "neighbours", "-o"];
+    let output = on_cpu(&[&fit[..], &[&mine]].concat());
+    assert!(output.status.success() && out(&output).contains("neighbours 1\n"), "{}{}", out(&output), err(&output));
+    let checkpoint = Checkpoint::open(Path::new(&mine)).unwrap();
+    assert!(checkpoint.shapes().values().any(|shape| *shape == [18, 96]), "a row for each image");
+    let classify =
+        |model: &str, k: &str| out(&on_cpu(&["classify", "-m", model, "--format", "csv", "-k", k, "-r", &val]));
+    let classes = classify(&mine, "3");
+    for (label, _) in COLOURS {
+        assert_eq!(classes.matches(&format!(",{label},1,")).count(), 3, "{classes}");
     }
-    assert_fails(&on_cpu(&["evaluate", "-m", &mine, &val, "--curves", &curves]), 2, "config.value");
-    assert_fails(&on_cpu(&["evaluate", "-m", &mine, &folder.path("train/rust")]), 2, "config.value");
+    // Written again, and as a head alone, it says the same.
+    assert!(on_cpu(&["convert", &mine, "-o", &converted]).status.success());
+    assert!(
+        on_cpu(&[&fit[..], &[&head, "--head-only", "--index", &folder.path("mine.index")]].concat()).status.success()
+    );
+    assert_eq!((classify(&converted, "3"), classify(&head, "3")), (classes.clone(), classes));
+    let info = out(&on_cpu(&["info", &mine]));
+    assert!(info.contains("shares of the 1 nearest of 18 known images") && info.contains("3: blue sky"), "{info}");
+    let photo = folder.path("val/rust/0.png");
+    for class in [&[][..], &["--class", "grass"]] {
+        let explained = on_cpu(&[&["explain", "-m", &mine, &photo, "-o", &heat], class].concat());
+        assert!(explained.status.success(), "{}", err(&explained));
+    }
+    assert_fails(&on_cpu(&["explain", "-m", &mine, &photo, "-o", &heat, "--class", "3"]), 2, "config.value");
+    let report = out(&on_cpu(&["evaluate", "-m", &mine, &val, "--format", "json"]));
+    assert_eq!(serde_json::from_str::<Value>(&report).unwrap()["top1"], 9);
+    // A network without a head gets one.
+    let headless = folder.path("headless.safetensors");
+    assert!(on_cpu(&["convert", "builtin", "--structure", "head=none", "-o", &headless]).status.success());
+    let output = on_cpu(&[&fit[..], &[&head, "-m", &headless]].concat());
+    assert!(output.status.success(), "{}", err(&output));
+    assert_eq!(classify(&head, "1").matches(",rust,1,").count(), 3);
 }

@@ -7,6 +7,7 @@ mod convert;
 mod devices;
 mod documentation;
 mod embed;
+mod evaluate;
 mod explain;
 mod fit;
 #[path = "../common/folder.rs"]
@@ -15,6 +16,7 @@ mod folders;
 mod help;
 mod info;
 mod inputs;
+mod interrupted;
 mod logits;
 mod models;
 mod pictures;

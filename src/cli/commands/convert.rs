@@ -33,7 +33,7 @@ fn check(global: &Global, path: &str, model: &ModelInfo) -> Result<(), Error> {
     let said = |model: &ModelInfo| {
         let structure: Vec<_> = model.structure.iter().map(|property| (property.key, property.value.clone())).collect();
         let labels: Vec<String> = (0..model.classes).map(|class| model.labels.name(class)).collect();
-        (model.architecture.clone(), structure, model.preprocess.clone(), labels, model.scoring)
+        (model.architecture.clone(), structure, model.preprocess.clone(), labels, model.scoring.clone())
     };
     if said(written.model()) == said(model) {
         return Ok(());

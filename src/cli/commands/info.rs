@@ -5,7 +5,7 @@ use std::{io::Write, path::Path};
 use residua::{
     ModelInfo,
     image::{CropRounding, Filter, Preprocess, Resize},
-    labels::Scoring,
+    labels::{Neighbours, Scoring},
 };
 
 use super::row;
@@ -41,11 +41,12 @@ pub(crate) fn run(global: &Global, model: &str, picture: Option<&Path>, out: &mu
         n => format!("{n}: {}{more}", first.join(", ")),
     };
     row(out, "classes", classes)?;
-    let scores = match model.scoring {
-        _ if model.classes == 0 => "none",
-        Scoring::Softmax => "softmax",
-        Scoring::Sigmoid => "sigmoid, each class independently",
-        _ => "the logits themselves",
+    let scores = match &model.scoring {
+        _ if model.classes == 0 => "none".into(),
+        Scoring::Softmax => "softmax".into(),
+        Scoring::Sigmoid => "sigmoid, each class independently".into(),
+        Scoring::Neighbours(Neighbours { k, of }) => format!("shares of the {k} nearest of {} known images", of.len()),
+        _ => "the logits themselves".to_string(),
     };
     row(out, "scores", scores)?;
     row(out, "licence", model.license.as_deref().unwrap_or("not stated with the checkpoint"))?;

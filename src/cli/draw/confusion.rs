@@ -9,8 +9,9 @@ use residua::{
 /// Characters of a name that are drawn.
 const NAME: usize = 24;
 
-/// Height of a line of text.
+/// Height of a line of text, and how far apart lines begin that lean.
 const LINE: f64 = 12.0;
+const LEANING: f64 = 16.0;
 
 /// Colours of what is right and of what is wrong.
 const RIGHT: usize = 0;
@@ -21,22 +22,22 @@ pub(crate) fn svg(measures: &Measures, model: &ModelInfo) -> String {
     let names: Vec<String> = classes.iter().map(|&class| shortened(&model.labels.name(class))).collect();
     let cell = (680.0 / classes.len() as f64).clamp(4.0, 48.0).floor();
     let widest = names.iter().map(|name| name.chars().count()).max().unwrap_or(0) as f64 * CHARACTER;
-    let (left, top) = (widest + 24.0, widest * 0.87 + 56.0);
+    let (left, top) = (widest + 24.0, widest * 0.87 + 66.0);
     let side = cell * classes.len() as f64;
+    let title = format!("{}: {} images, {:.2} % right", model.name, measures.images, 100.0 * measures.accuracy());
+    let below = "a row: what is true; a column: what was said; the shade: the share of the row";
+    let words = [&*title, below].map(|text| 24.0 + CHARACTER * text.chars().count() as f64);
     // The last name leans out over the right edge.
-    let mut svg = Svg::new((left + side + 0.5 * widest + 24.0).max(430.0), top + side + 44.0);
-    svg.text(
-        12.0,
-        20.0,
-        "bold",
-        &format!("{}: {} images, {:.2} % right", model.name, measures.images, 100.0 * measures.accuracy()),
-    );
-    svg.text(12.0, 36.0, "muted", "a row: what is true; a column: what was said; the shade: the share of the row");
-    let step = (LINE / cell).ceil() as usize;
-    for (i, name) in names.iter().enumerate().step_by(step.max(1)) {
-        let middle = (i as f64 + 0.5) * cell;
-        svg.anchored(left - 6.0, top + middle + 4.0, "ink", "end", name);
-        svg.turned(left + middle + 4.0, top - 6.0, "ink", name);
+    let width = words.into_iter().fold(left + side + 0.5 * widest + 24.0, f64::max);
+    let mut svg = Svg::new(width, top + side + 44.0);
+    svg.text(12.0, 20.0, "bold", &title);
+    svg.text(12.0, 36.0, "muted", below);
+    let every = |room: f64| ((room / cell).ceil() as usize).max(1);
+    for (i, name) in names.iter().enumerate().step_by(every(LINE)) {
+        svg.anchored(left - 6.0, top + (i as f64 + 0.5) * cell + 4.0, "ink", "end", name);
+    }
+    for (i, name) in names.iter().enumerate().step_by(every(LEANING)) {
+        svg.turned(left + (i as f64 + 0.5) * cell + 4.0, top - 6.0, "ink", name);
     }
     svg.rect([left, top, side, side], "box", "");
     for (row, &truth) in classes.iter().enumerate() {

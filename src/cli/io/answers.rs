@@ -1,17 +1,21 @@
 //! What a model said of images whose classes are known, in memory and in a file that a later run goes on with.
 
 use std::{
-    collections::BTreeMap,
     fs::{self, File},
-    path::{Path, PathBuf},
+    path::Path,
 };
 
-use residua::{Classifier, Error, ModelInfo, Prediction, learn::measures::Answer};
-use serde::{Deserialize, Serialize};
+use residua::{
+    Class, Error, ModelInfo, Prediction,
+    learn::{
+        measures::Answer,
+        tagged::{THRESHOLD, Tagged},
+    },
+};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::{
     inputs::text_of,
-    labelled::Labelled,
     records::Format,
     resume::{self, Recorded},
 };
@@ -20,8 +24,20 @@ use super::{
 const BEST: usize = 5;
 
 /// An image with what was said of it.
+pub(crate) trait Record: Serialize + DeserializeOwned {
+    /// What `said` says of an image of the classes `truth`; of `watched` the score is wanted.
+    fn new(path: &Path, model: &ModelInfo, said: &Prediction, truth: &[usize], watched: Option<usize>) -> Self;
+
+    /// Whether it may be of that model and of a run that watched this class; if not, why.
+    fn check(&self, model: &ModelInfo, watched: Option<usize>) -> Result<(), String>;
+
+    /// The score of the watched class, and whether that is true.
+    fn watched(&self, class: Option<usize>) -> Option<(f64, bool)>;
+}
+
+/// An image of one class.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) struct Record {
+pub(crate) struct Answered {
     pub(crate) path: String,
     model: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -35,6 +51,21 @@ pub(crate) struct Record {
     watched: Option<(usize, f64)>,
 }
 
+/// An image of any number of classes.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Tags {
+    path: String,
+    model: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    revision: Option<String>,
+    /// The classes that are true.
+    tags: Vec<usize>,
+    /// The score of each class.
+    scores: Vec<f32>,
+    /// Those that are said of it.
+    predictions: Vec<Said>,
+}
+
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Said {
     index: usize,
@@ -42,22 +73,39 @@ struct Said {
     score: f64,
 }
 
-impl Record {
-    pub(crate) fn new(path: &Path, model: &ModelInfo, said: &Prediction, truth: usize, watched: Option<usize>) -> Self {
+impl From<Class> for Said {
+    fn from(class: Class) -> Self {
+        Said { index: class.index, label: class.label, score: class.score.into() }
+    }
+}
+
+impl Record for Answered {
+    fn new(path: &Path, model: &ModelInfo, said: &Prediction, truth: &[usize], watched: Option<usize>) -> Self {
+        let truth = truth.first().copied().unwrap_or_default();
         let Answer { of_truth, rank, .. } = Answer::new(&said.scores, truth);
-        let of = |class: residua::Class| Said { index: class.index, label: class.label, score: class.score.into() };
-        Record {
+        Answered {
             path: text_of(path),
             model: model.name.clone(),
             revision: model.revision.clone(),
             truth,
             score_of_truth: of_truth,
             rank_of_truth: rank,
-            predictions: said.top(BEST).into_iter().map(of).collect(),
+            predictions: said.top(BEST).into_iter().map(Said::from).collect(),
             watched: watched.map(|class| (class, said.scores[class].into())),
         }
     }
 
+    fn check(&self, model: &ModelInfo, watched: Option<usize>) -> Result<(), String> {
+        let fits = self.watched.map(|(class, _)| class) == watched && self.truth < model.classes;
+        if fits { Ok(()) } else { Err(format!("class {}, watched {:?}", self.truth, self.watched)) }
+    }
+
+    fn watched(&self, _: Option<usize>) -> Option<(f64, bool)> {
+        self.watched.map(|(class, score)| (score, class == self.truth))
+    }
+}
+
+impl Answered {
     /// What was said, less the names.
     pub(crate) fn answer(&self) -> Answer {
         let best = self.predictions.first();
@@ -69,10 +117,35 @@ impl Record {
             rank: self.rank_of_truth,
         }
     }
+}
 
-    /// The score of the watched class, and whether that is true.
-    pub(crate) fn watched(&self) -> Option<(f64, bool)> {
-        self.watched.map(|(class, score)| (score, class == self.truth))
+impl Record for Tags {
+    fn new(path: &Path, model: &ModelInfo, said: &Prediction, truth: &[usize], _: Option<usize>) -> Self {
+        let is_said = |class: &Class| class.score > THRESHOLD;
+        Tags {
+            path: text_of(path),
+            model: model.name.clone(),
+            revision: model.revision.clone(),
+            tags: truth.to_vec(),
+            scores: said.scores.clone(),
+            predictions: said.top(model.classes).into_iter().filter(is_said).map(Said::from).collect(),
+        }
+    }
+
+    fn check(&self, model: &ModelInfo, _: Option<usize>) -> Result<(), String> {
+        let fits = self.scores.len() == model.classes && self.tags.iter().all(|&class| class < model.classes);
+        if fits { Ok(()) } else { Err(format!("{} scores, classes {:?}", self.scores.len(), self.tags)) }
+    }
+
+    fn watched(&self, class: Option<usize>) -> Option<(f64, bool)> {
+        class.map(|class| (self.scores[class].into(), self.tags.contains(&class)))
+    }
+}
+
+impl Tags {
+    /// What was said, less the names.
+    pub(crate) fn tagged(&self) -> Tagged {
+        Tagged { truth: self.tags.clone(), scores: self.scores.clone() }
     }
 }
 
@@ -80,11 +153,11 @@ impl Record {
 ///
 /// # Errors
 /// Those of [`resume::open`]; [`Error::ConfigValue`] for a record of another command, or of another class to watch.
-pub(crate) fn resume(
+pub(crate) fn resume<R: Record>(
     path: &Path,
     model: &ModelInfo,
     watched: Option<usize>,
-) -> Result<(File, Recorded, Vec<Record>), Error> {
+) -> Result<(File, Recorded, Vec<R>), Error> {
     let (file, done) = resume::open(path, Format::Jsonl, model, 0)?;
     let text = fs::read_to_string(path).map_err(|error| Error::io(path, &error))?;
     let mut records = Vec::new();
@@ -96,48 +169,9 @@ pub(crate) fn resume(
             let expected = "--resume goes on with the output of the same command only, with the same --threshold";
             Error::config_value(path.display().to_string(), format!("line {}", number + 1), value, expected)
         };
-        let record: Record = serde_json::from_str(line).map_err(|error| foreign(error.to_string()))?;
-        if record.watched.map(|(class, _)| class) != watched || record.truth >= model.classes {
-            return Err(foreign(format!("class {}, watched {:?}", record.truth, record.watched)));
-        }
+        let record: R = serde_json::from_str(line).map_err(|error| foreign(error.to_string()))?;
+        record.check(model, watched).map_err(foreign)?;
         records.push(record);
     }
     Ok((file, done, records))
-}
-
-/// The classes of images by index, and the names that are no class of the model.
-pub(crate) struct Matched {
-    pub(crate) truth: BTreeMap<PathBuf, usize>,
-    pub(crate) unknown: Vec<String>,
-    /// Images that have such a name only.
-    pub(crate) left_out: usize,
-}
-
-impl Matched {
-    /// Finds the classes of `labelled` among those of a model.
-    ///
-    /// # Errors
-    /// [`Error::ConfigValue`] if none is found.
-    pub(crate) fn new(labelled: &Labelled, classifier: &Classifier, place: &Path) -> Result<Self, Error> {
-        let model = classifier.model();
-        let meant: BTreeMap<&String, Option<usize>> =
-            labelled.classes.iter().map(|name| (name, model.labels.meant(name, model.classes))).collect();
-        let known = |names: &Vec<String>| names.iter().find_map(|name| meant[name]);
-        let truth: BTreeMap<PathBuf, usize> =
-            labelled.images.iter().filter_map(|(path, names)| Some((path.clone(), known(names)?))).collect();
-        let unknown: Vec<String> =
-            meant.iter().filter(|(_, class)| class.is_none()).map(|(name, _)| (*name).clone()).collect();
-        if truth.is_empty() {
-            let labels: Vec<String> = (0..model.classes.min(5)).map(|class| model.labels.name(class)).collect();
-            let expected = format!(
-                "names, WordNet ids or indices of the model's {} classes, such as {}",
-                model.classes,
-                labels.join("; ")
-            );
-            let value = unknown.iter().take(5).cloned().collect::<Vec<_>>().join(", ");
-            return Err(Error::config_value(place.display().to_string(), "classes", value, expected));
-        }
-        let left_out = labelled.images.len() - truth.len();
-        Ok(Matched { truth, unknown, left_out })
-    }
 }

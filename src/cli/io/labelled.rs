@@ -9,11 +9,14 @@ use std::{
 use residua::Error;
 use serde::Deserialize;
 
-use super::{folder::FolderOptions, inputs::Inputs, left_out::LeftOut};
+use super::{folder::FolderOptions, imagenet, inputs::Inputs, left_out::LeftOut};
 
 /// Names of the columns that hold paths and labels, in small letters.
-const PATHS: [&str; 7] = ["path", "file", "filename", "filepath", "image", "image_path", "imageid"];
-const LABELS: [&str; 7] = ["label", "labels", "class", "category", "target", "synset", "predictionstring"];
+const PATHS: [&str; 6] = ["path", "file", "filename", "filepath", "image", "image_path"];
+const LABELS: [&str; 6] = ["label", "labels", "class", "category", "target", "synset"];
+
+/// The columns of Kaggle's tables of ImageNet.
+const KAGGLE: [&str; 2] = ["ImageId", "PredictionString"];
 
 /// Images whose classes are known.
 #[derive(Debug, Default)]
@@ -56,7 +59,8 @@ impl Labelled {
         }
         let text = fs::read_to_string(place).map_err(|error| Error::io(place, &error))?;
         let text = text.trim_start_matches('\u{feff}');
-        let rows = if ending == "jsonl" { json_lines(place, text)? } else { table(place, text, &ending, several)? };
+        let rows =
+            if ending == "jsonl" { json_lines(place, text, several)? } else { table(place, text, &ending, several)? };
         let base = Some(place.with_file_name("")).filter(|base| !base.as_os_str().is_empty()).unwrap_or(".".into());
         let mut labelled = Labelled::default();
         for (path, labels) in rows {
@@ -119,6 +123,20 @@ impl Labelled {
         self
     }
 
+    /// The images of a folder, loose or not, with the classes that `file` gives them, one a line.
+    ///
+    /// # Errors
+    /// [`Error::Io`]; [`Error::ConfigValue`] if it does not.
+    pub(crate) fn with_truth(mut self, file: &Path) -> Result<Self, Error> {
+        let mut paths: Vec<PathBuf> = self.images.into_keys().chain(self.loose).collect();
+        paths.sort_by(|a, b| a.file_name().cmp(&b.file_name()).then_with(|| a.cmp(b)));
+        let classes = imagenet::classes_of(file, &paths.iter().map(PathBuf::as_path).collect::<Vec<_>>())?;
+        self.classes = classes.iter().cloned().collect();
+        self.images = paths.into_iter().zip(classes).map(|(path, class)| (path, vec![class])).collect();
+        self.loose = Vec::new();
+        Ok(self)
+    }
+
     /// The images, and those of others, as what a command runs through.
     pub(crate) fn inputs(&self, others: Option<&Labelled>, folders: &FolderOptions) -> Inputs {
         let inputs = self.inputs.iter().chain(others.into_iter().flat_map(|others| &others.inputs));
@@ -138,7 +156,7 @@ fn not_there() -> std::io::Error {
     std::io::ErrorKind::NotFound.into()
 }
 
-fn json_lines(place: &Path, text: &str) -> Result<Vec<(PathBuf, Vec<String>)>, Error> {
+fn json_lines(place: &Path, text: &str, several: bool) -> Result<Vec<(PathBuf, Vec<String>)>, Error> {
     let line = |(number, line): (usize, &str)| {
         let invalid = |value: String, expected: &str| {
             Error::config_value(place.display().to_string(), format!("line {}", number + 1), value, expected)
@@ -147,7 +165,10 @@ fn json_lines(place: &Path, text: &str) -> Result<Vec<(PathBuf, Vec<String>)>, E
         let Line { path, label, labels } = serde_json::from_str(line).map_err(|e| invalid(e.to_string(), expected))?;
         match (label, labels) {
             (Some(label), None) => Ok((path, vec![label])),
-            (None, Some(labels)) => Ok((path, labels)),
+            (None, Some(labels)) if several || labels.len() == 1 => Ok((path, labels)),
+            (None, Some(labels)) => {
+                Err(invalid(format!("{} labels", labels.len()), "one, or the option --multi-label"))
+            }
             (None, None) => Err(invalid("no label".into(), expected)),
             (Some(_), Some(_)) => Err(invalid("both label and labels".into(), "one of them")),
         }
@@ -159,13 +180,17 @@ fn table(place: &Path, text: &str, ending: &str, several: bool) -> Result<Vec<(P
     let delimiter = if ending == "tsv" { b'\t' } else { b',' };
     let mut reader =
         csv::ReaderBuilder::new().has_headers(false).flexible(true).delimiter(delimiter).from_reader(text.as_bytes());
-    let (mut rows, mut columns) = (Vec::new(), (0, 1));
+    let (mut rows, mut columns, mut kaggle) = (Vec::new(), (0, 1), false);
     for (number, row) in reader.records().enumerate() {
         let invalid = |value: String, expected: &str| {
             Error::config_value(place.display().to_string(), format!("row {}", number + 1), value, expected)
         };
         let row = row.map_err(|error| invalid(error.to_string(), "a row of a table"))?;
         let find = |names: &[&str]| row.iter().position(|cell| names.contains(&cell.trim().to_lowercase().as_str()));
+        if number == 0 && row.iter().map(str::trim).eq(KAGGLE) {
+            kaggle = true;
+            continue;
+        }
         if number == 0
             && let (Some(path), Some(label)) = (find(&PATHS), find(&LABELS))
         {
@@ -175,6 +200,11 @@ fn table(place: &Path, text: &str, ending: &str, several: bool) -> Result<Vec<(P
         let (Some(path), Some(label)) = (row.get(columns.0), row.get(columns.1)) else {
             return Err(invalid(format!("{:?}", row.iter().collect::<Vec<_>>()), "a path and a label"));
         };
+        if kaggle {
+            let (path, class) = imagenet::kaggle(place, path, label)?;
+            rows.push((path, vec![class]));
+            continue;
+        }
         let label = label.trim();
         let labels: Vec<String> = if several {
             label.split(';').map(str::trim).filter(|label| !label.is_empty()).map(String::from).collect()
@@ -222,6 +252,27 @@ mod tests {
     }
 
     #[test]
+    fn the_tables_of_kaggle_find_their_images() {
+        let folder = tempfile::tempdir().unwrap();
+        let list = folder.path().join("LOC_val_solution.csv");
+        let images =
+            ["ILSVRC/Data/CLS-LOC/val/ILSVRC2012_val_00000009", "ILSVRC/Data/CLS-LOC/train/n01440764/n01440764_7"];
+        for image in images {
+            let path = folder.path().join(format!("{image}.JPEG"));
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, "").unwrap();
+        }
+        let rows =
+            "ILSVRC2012_val_00000009,n01751748 111 108 494 339 n01751748 1 2 3 4 \nn01440764_7,n01440764 1 2 3 4 \n";
+        fs::write(&list, format!("ImageId,PredictionString\n{rows}")).unwrap();
+        let labelled = Labelled::read(&list, &FolderOptions::default(), false).unwrap();
+        let below = |path: &PathBuf| path.strip_prefix(folder.path()).unwrap().with_extension("").display().to_string();
+        let found: Vec<(String, &str)> =
+            labelled.images.iter().map(|(path, labels)| (below(path), labels[0].as_str())).collect();
+        assert_eq!(found, [(images[1].to_string(), "n01440764"), (images[0].to_string(), "n01751748")]);
+    }
+
+    #[test]
     fn what_cannot_be_understood_is_refused() {
         for (name, text) in [
             ("a.csv", "a.png,cat\na.png,dog"),
@@ -232,7 +283,10 @@ mod tests {
             ("a.jsonl", "{\"path\": \"a.png\"}"),
             ("a.jsonl", "{\"path\": \"a.png\", \"label\": \"a\", \"labels\": []}"),
             ("a.jsonl", "a.png,cat"),
+            ("a.jsonl", "{\"path\": \"a.png\", \"labels\": [\"a\", \"b\"]}"),
+            ("a.jsonl", "{\"path\": \"a.png\", \"labels\": []}"),
             ("a.txt", "a.png cat"),
+            ("a.csv", "ImageId,PredictionString\nILSVRC2012_val_00000001,n01751748 111 108 494 339 "),
         ] {
             assert_eq!(read(name, text, false).unwrap_err().code(), "config.value", "{name} {text}");
         }

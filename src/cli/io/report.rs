@@ -5,17 +5,14 @@ use std::{cmp::Ordering, fmt::Write};
 use clap::ValueEnum;
 use residua::{
     ModelInfo,
-    learn::measures::{ClassMeasures, Cut, Measures, areas, wilson},
+    learn::measures::{ClassMeasures, Measures, wilson},
 };
 use serde_json::{Value, json};
 
-use super::answers::Record;
+use super::{answers::Answered, watched::Watched};
 
 /// Confusions that are listed.
 const CONFUSED: usize = 5;
-
-/// Thresholds of a sweep.
-const SWEPT: usize = 19;
 
 /// The form of a report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -29,9 +26,9 @@ pub(crate) enum ReportFormat {
 pub(crate) struct Report<'a> {
     pub(crate) model: &'a ModelInfo,
     pub(crate) measures: &'a Measures,
-    pub(crate) records: &'a [Record],
+    pub(crate) records: &'a [Answered],
     /// A class with the thresholds for its score.
-    pub(crate) watched: Option<(usize, &'a [Cut])>,
+    pub(crate) watched: Option<&'a Watched>,
 }
 
 impl Report<'_> {
@@ -84,39 +81,15 @@ impl Report<'_> {
             let (truth, said) = (self.model.labels.name(truth), self.model.labels.name(said));
             lines.push((format!("{count} times"), format!("{truth} taken for {said}")));
         }
-        if let Some((class, cuts)) = self.watched {
-            let (roc, precision) = areas(cuts);
-            let name = self.model.labels.name(class);
-            lines.push((
-                format!("curves of {name}"),
-                format!("area below ROC {roc:.4}, average precision {precision:.4}"),
-            ));
-        }
+        lines.extend(self.watched.map(Watched::line));
         text.push('\n');
         for (name, value) in lines {
             let _ = if markdown { writeln!(text, "* {name}: {value}") } else { writeln!(text, "{name:18} {value}") };
         }
-        self.sweep(markdown, &mut text);
-        text
-    }
-
-    /// Precision and recall of the watched class at thresholds that are spread evenly.
-    fn sweep(&self, markdown: bool, text: &mut String) {
-        let Some((class, cuts)) = self.watched else { return };
-        let name = self.model.labels.name(class);
-        let _ = if markdown {
-            writeln!(text, "\n| {name} from | precision | recall | F1 | said |\n|--:|--:|--:|--:|--:|")
-        } else {
-            writeln!(text, "\n{name} from  precision  recall      F1    said")
-        };
-        for (threshold, ClassMeasures { precision, recall, f1, support }) in swept(cuts) {
-            let _ = if markdown {
-                writeln!(text, "| {threshold:.2} | {precision:.4} | {recall:.4} | {f1:.4} | {support} |")
-            } else {
-                let width = name.chars().count() + 5;
-                writeln!(text, "{threshold:width$.2}     {precision:.4}  {recall:.4}  {f1:.4}  {support:6}")
-            };
+        if let Some(watched) = self.watched {
+            text.push_str(&watched.table(markdown));
         }
+        text
     }
 
     fn json(&self) -> Value {
@@ -133,23 +106,13 @@ impl Report<'_> {
         let confused = self.measures.confused().into_iter().map(|(truth, said, count)| {
             json!({"class": self.model.labels.name(truth), "said": self.model.labels.name(said), "images": count})
         });
-        let watched = self.watched.map(|(class, cuts)| {
-            let (roc, precision) = areas(cuts);
-            let swept = swept(cuts).into_iter().map(|(threshold, m)| {
-                json!({"threshold": threshold, "precision": m.precision, "recall": m.recall, "f1": m.f1, "said": m.support})
-            });
-            json!({
-                "class": self.model.labels.name(class), "roc_area": roc, "average_precision": precision,
-                "thresholds": swept.collect::<Vec<_>>(),
-            })
-        });
         json!({
             "model": self.model.name, "revision": self.model.revision, "images": images, "top1": top1, "top5": top5,
             "accuracy": self.measures.accuracy(), "interval": [low, high], "log_loss": log_loss,
             "calibration_error": calibration_error,
             "classes": self.measures.classes.iter().map(|(index, m)| named(index, m)).collect::<Vec<_>>(),
             "macro_mean": of(&self.measures.macro_mean), "weighted_mean": of(&self.measures.weighted_mean),
-            "confused": confused.collect::<Vec<_>>(), "watched": watched,
+            "confused": confused.collect::<Vec<_>>(), "watched": self.watched.map(Watched::json),
         })
     }
 
@@ -169,29 +132,11 @@ impl Report<'_> {
     }
 
     /// The images of which a wrong class was said, the surest first.
-    pub(crate) fn mistakes(&self) -> Vec<&Record> {
-        let mut wrong: Vec<&Record> = self.records.iter().filter(|record| !record.answer().is_right()).collect();
+    pub(crate) fn mistakes(&self) -> Vec<&Answered> {
+        let mut wrong: Vec<&Answered> = self.records.iter().filter(|record| !record.answer().is_right()).collect();
         let surer =
-            |a: &&Record, b: &&Record| b.answer().score.partial_cmp(&a.answer().score).unwrap_or(Ordering::Equal);
+            |a: &&Answered, b: &&Answered| b.answer().score.partial_cmp(&a.answer().score).unwrap_or(Ordering::Equal);
         wrong.sort_by(surer);
         wrong
     }
-}
-
-/// What comes of thresholds 0.05, 0.10, ... 0.95; the images that are said to be of the class stand for the support.
-fn swept(cuts: &[Cut]) -> Vec<(f64, ClassMeasures)> {
-    let of_class = cuts.last().map_or(0, |cut| cut.right);
-    let share = |part: usize, of: usize| if of == 0 { 0.0 } else { part as f64 / of as f64 };
-    let at = |step: usize| {
-        let threshold = step as f64 / (SWEPT + 1) as f64;
-        let (right, wrong) = cuts
-            .iter()
-            .take_while(|cut| cut.threshold >= threshold)
-            .last()
-            .map_or((0, 0), |cut| (cut.right, cut.wrong));
-        let said = right + wrong;
-        let (precision, recall, f1) = (share(right, said), share(right, of_class), share(2 * right, said + of_class));
-        (threshold, ClassMeasures { precision, recall, f1, support: said })
-    };
-    (1..=SWEPT).map(at).collect()
 }

@@ -3,7 +3,7 @@
 
 use std::{
     collections::HashMap,
-    fs::{File, OpenOptions},
+    fs::{self, File, OpenOptions},
     hash::{DefaultHasher, Hash, Hasher},
     io::{BufRead, BufReader, Read, Seek, SeekFrom},
     path::Path,
@@ -60,6 +60,13 @@ fn hash(path: &str) -> u64 {
 /// [`Error::Io`]; [`Error::ConfigValue`] if it is not the output of the same command with the same model.
 pub(crate) fn open(path: &Path, format: Format, model: &ModelInfo, rows: usize) -> Result<(File, Recorded), Error> {
     let io = |error: std::io::Error| Error::io(path, &error);
+    // A device or a pipe may have no end, and nothing is kept in it.
+    if fs::metadata(path).is_ok_and(|there| !there.is_file()) {
+        return Err(io(std::io::Error::new(
+            std::io::ErrorKind::InvalidInput,
+            "not a plain file, in which records are kept",
+        )));
+    }
     let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path).map_err(io)?;
     let (done, end) = match format {
         Format::Csv => csv(path, &file, rows)?,

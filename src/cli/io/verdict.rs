@@ -2,12 +2,9 @@
 
 use std::{fmt, path::Path};
 
-use residua::{
-    labels::Scoring,
-    learn::{
-        Fitted, OutOfFold, Truth,
-        measures::{Answer, Measures, wilson},
-    },
+use residua::learn::{
+    Fitted, OutOfFold, Truth,
+    measures::{Answer, Measures, wilson},
 };
 use serde_json::{Value, json};
 
@@ -31,11 +28,11 @@ pub(crate) struct Checked {
 }
 
 impl Checked {
-    /// The logits and the classes of each image.
+    /// The scores and the classes of each image.
     pub(crate) fn new(of: &'static str, images: Vec<(Vec<f32>, Vec<usize>)>, several: bool) -> Self {
         if several {
-            let all_right = |(logits, classes): &&(Vec<f32>, Vec<usize>)| {
-                logits.iter().enumerate().all(|(class, logit)| (*logit > 0.0) == classes.contains(&class))
+            let all_right = |(scores, classes): &&(Vec<f32>, Vec<usize>)| {
+                scores.iter().enumerate().all(|(class, score)| (*score > 0.5) == classes.contains(&class))
             };
             return Checked {
                 of,
@@ -44,9 +41,7 @@ impl Checked {
                 measures: None,
             };
         }
-        let answer = |(logits, classes): &(Vec<f32>, Vec<usize>)| {
-            Some(Answer::new(&Scoring::Softmax.scores(logits), *classes.first()?))
-        };
+        let answer = |(scores, classes): &(Vec<f32>, Vec<usize>)| Some(Answer::new(scores, *classes.first()?));
         let measures = Measures::of(&images.iter().filter_map(answer).collect::<Vec<_>>());
         Checked { of, right: measures.top1, images: measures.images, measures: Some(measures) }
     }
@@ -58,6 +53,8 @@ pub(crate) struct Verdict<'a> {
     /// The training images.
     pub(crate) paths: &'a [&'a Path],
     pub(crate) truth: &'a Truth,
+    /// What cross-validation has chosen.
+    pub(crate) setting: &'a str,
     pub(crate) fitted: &'a Fitted,
     pub(crate) checked: &'a Checked,
 }
@@ -137,7 +134,8 @@ impl fmt::Display for Verdict<'_> {
         let best = self.fitted.tried.iter().find(|tried| tried.strength == self.fitted.strength);
         if let Some(best) = best {
             let (accuracy, images) = (percent(best.accuracy), self.paths.len());
-            writeln!(f, "  right in cross-validation: {accuracy:.1} % of {images}, with strength {}", best.strength)?;
+            let (setting, chosen) = (self.setting, best.strength);
+            writeln!(f, "  right in cross-validation: {accuracy:.1} % of {images}, with {setting} {chosen}")?;
         }
         let confused = self.confused();
         if !confused.is_empty() {

@@ -1,4 +1,4 @@
-//! A progress bar on stderr: images done, images per second, time left. Only on a terminal, and only if the work takes a while.
+//! A progress bar on stderr: images done, images per second, time left; or the share of a computation. Only on a terminal, and only if the work takes a while.
 
 use std::{
     fmt::Write,
@@ -17,6 +17,9 @@ const DELAY: Duration = Duration::from_millis(500);
 /// Interval between redraws, so that the time advances while a batch runs.
 const TICK: Duration = Duration::from_millis(200);
 
+/// Steps of a bar that shows a share.
+const PARTS: u64 = 1000;
+
 /// Counts the images of a run.
 pub(crate) type Count = Box<dyn FnOnce(&dyn Fn() -> bool) -> Option<u64> + Send>;
 
@@ -27,19 +30,9 @@ impl Bar {
     /// Shows a run's progress after a short delay; `done` images are already done. `count` returns the number of images, if they can be
     /// walked more than once. It calls its argument from time to time, and gives up when that says that the run is over.
     pub(crate) fn start(global: &Global, done: u64, count: Option<Count>) -> Self {
-        if global.quiet || !io::stderr().is_terminal() {
-            return Bar(None);
-        }
-        let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden());
+        let started = Self::hidden(global);
+        let Some(bar) = &started.0 else { return started };
         bar.set_style(style("{spinner} {pos} images, {rate}"));
-        let shown = bar.clone();
-        thread::spawn(move || {
-            thread::sleep(DELAY);
-            if !shown.is_finished() {
-                shown.set_draw_target(ProgressDrawTarget::stderr());
-                shown.enable_steady_tick(TICK);
-            }
-        });
         if let Some(count) = count {
             let counted = bar.clone();
             thread::spawn(move || {
@@ -49,6 +42,40 @@ impl Bar {
                 }
             });
         }
+        started
+    }
+
+    /// Shows which share of a computation is done, after a short delay; `what` names it.
+    pub(crate) fn of_share(global: &Global, what: &str) -> Self {
+        let bar = Self::hidden(global);
+        if let Bar(Some(bar)) = &bar {
+            bar.set_length(PARTS);
+            bar.set_style(style(&format!("{{bar:30}} {what}, {{percent}} %, {{eta}} left")));
+        }
+        bar
+    }
+
+    /// Sets the share that is done, from 0 to 1.
+    pub(crate) fn set(&self, share: f64) {
+        if let Some(bar) = &self.0 {
+            bar.set_position((share * PARTS as f64) as u64);
+        }
+    }
+
+    /// A bar that shows itself after a while.
+    fn hidden(global: &Global) -> Self {
+        if global.quiet || !io::stderr().is_terminal() {
+            return Bar(None);
+        }
+        let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden());
+        let shown = bar.clone();
+        thread::spawn(move || {
+            thread::sleep(DELAY);
+            if !shown.is_finished() {
+                shown.set_draw_target(ProgressDrawTarget::stderr());
+                shown.enable_steady_tick(TICK);
+            }
+        });
         Bar(Some(bar))
     }
 

@@ -1,12 +1,21 @@
 //! The command line's grammar and help.
 
+mod evaluate;
+mod fit;
+mod model;
+
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
+pub(crate) use self::{
+    evaluate::Evaluate,
+    fit::{Fit, Method},
+    model::{Model, NamedModel},
+};
 use super::{
-    io::{folder::FolderOptions, inputs::Inputs, records::Format, report::ReportFormat},
+    io::{folder::FolderOptions, inputs::Inputs, records::Format},
     options::Global,
 };
 
@@ -98,7 +107,8 @@ or without a header, or JSON Lines (.jsonl) of {\"path\", \"label\"}. With --mul
 {\"path\", \"labels\": [...]}, and a table separates labels by ;.
 The network stays as it is. Its new head is a logistic regression on the features; cross-validation
 chooses its strength. The file is an ordinary checkpoint for every command and for timm: weights,
-class names, preprocessing, and how it was made.
+class names, preprocessing, and how it was made. With --method neighbours it holds the features of the
+images instead, whose nearest are counted, by residua alone.
 Exit status 1 if an image could not be read and was left out.")]
     Fit(Fit),
     /// Measure how well a model does on images whose classes are known
@@ -108,8 +118,8 @@ Exit status 1 if an image could not be read and was left out.")]
   residua evaluate -m mine.safetensors val/ --confusion confusion.svg --mistakes mistakes.png
   residua evaluate -m mine.safetensors val/ --threshold broken --curves curves.svg
 
-IMAGES is a folder with a folder per class, images with a WordNet id in their names, or a list as for
-fit. Folders and labels are matched with the model's classes by name, by WordNet id or by index. What
+IMAGES is a folder with a folder per class, images with a WordNet id in their names, a list as for
+fit, or Kaggle's LOC_val_solution.csv. Folders and labels are matched with the model's classes by name, by WordNet id or by index. What
 does not match is reported and left out.
 The figures are those of scikit-learn's classification_report, log_loss and confusion_matrix; the
 calibration error uses 15 bins.
@@ -222,34 +232,6 @@ HF_HUB_OFFLINE mean what they mean there.")]
     },
 }
 
-/// The choice of model.
-#[derive(Debug, ClapArgs)]
-pub(crate) struct Model {
-    /// builtin, a file, a folder, or a name or id on the hub
-    ///
-    /// A file is a checkpoint in safetensors, or as torch.save writes it; a folder has model.safetensors and config.json. On the hub, a name
-    /// such as resnet50 or an id such as timm/resnet50.a1_in1k; @REVISION may follow.
-    #[arg(short, long, default_value = "builtin", value_name = "MODEL")]
-    pub(crate) model: String,
-}
-
-/// The choice of model, with or without -m.
-#[derive(Debug, ClapArgs)]
-pub(crate) struct NamedModel {
-    /// The same as -m MODEL
-    #[arg(value_name = "MODEL", conflicts_with = "model")]
-    name: Option<String>,
-    #[command(flatten)]
-    option: Model,
-}
-
-impl NamedModel {
-    /// What was named, or the default.
-    pub(crate) fn name(&self) -> &str {
-        self.name.as_ref().unwrap_or(&self.option.model)
-    }
-}
-
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Classify {
     #[command(flatten)]
@@ -325,95 +307,6 @@ pub(crate) struct Similar {
     /// Output format
     #[arg(long, value_enum, default_value_t = SimilarFormat::Text)]
     pub(crate) format: SimilarFormat,
-}
-
-#[derive(Debug, ClapArgs)]
-pub(crate) struct Fit {
-    #[command(flatten)]
-    pub(crate) model: Model,
-    /// A folder with a folder of images for each class, or a list of paths and labels: .csv, .tsv or .jsonl
-    #[arg(value_name = "TRAIN")]
-    pub(crate) train: PathBuf,
-    /// The checkpoint to write
-    #[arg(short, long, value_name = "MINE.safetensors")]
-    pub(crate) output: PathBuf,
-    /// Judge the result by these images, instead of holding out a fifth of the others
-    #[arg(long, value_name = "VAL")]
-    pub(crate) val: Option<PathBuf>,
-    #[command(flatten)]
-    pub(crate) folders: FolderOptions,
-    /// How the head is fitted
-    #[arg(long, value_enum, default_value_t)]
-    pub(crate) method: Method,
-    /// An image may have several labels, or none: each class gets a score of its own
-    #[arg(long)]
-    pub(crate) multi_label: bool,
-    /// Let each class count the same, whatever its number of images
-    #[arg(long)]
-    pub(crate) balanced: bool,
-    /// Learn from five more views of each image: mirrored, and cut at its corners
-    #[arg(long)]
-    pub(crate) augment: bool,
-    /// Write the head alone; the file opens where the model of -m is, which it names
-    #[arg(long)]
-    pub(crate) head_only: bool,
-    /// The strength of the regression (scikit-learn's C), instead of the best of 0.0001, 0.001, ... 100
-    #[arg(long, value_name = "C", value_parser = above_zero)]
-    pub(crate) strength: Option<f64>,
-    /// Keep the features of the images in this file, and read only those that changed next time [default: MINE.index]
-    #[arg(long, value_name = "FILE")]
-    pub(crate) index: Option<PathBuf>,
-    /// Also write the verdict to this file, with the hundred most doubtful labels
-    #[arg(long, value_name = "FILE")]
-    pub(crate) json: Option<PathBuf>,
-}
-
-#[derive(Debug, ClapArgs)]
-pub(crate) struct Evaluate {
-    #[command(flatten)]
-    pub(crate) model: Model,
-    /// A folder with a folder of images for each class, or a list of paths and labels: .csv, .tsv or .jsonl
-    #[arg(value_name = "IMAGES")]
-    pub(crate) images: PathBuf,
-    #[command(flatten)]
-    pub(crate) folders: FolderOptions,
-    /// Form of the report
-    #[arg(long, value_enum, default_value_t = ReportFormat::Text)]
-    pub(crate) format: ReportFormat,
-    /// Write the confusion matrix to this file: a picture if it is called .svg, else CSV
-    #[arg(long, value_name = "FILE")]
-    pub(crate) confusion: Option<PathBuf>,
-    /// Draw the mistakes that the model was surest of, with the evidence for them
-    #[arg(long, value_name = "FILE.png")]
-    pub(crate) mistakes: Option<PathBuf>,
-    /// Also say what thresholds for the score of this class bring
-    #[arg(long, value_name = "CLASS")]
-    pub(crate) threshold: Option<String>,
-    /// Draw the ROC and precision-recall curves of the class of --threshold, or of the second of two classes
-    #[arg(long, value_name = "FILE.svg")]
-    pub(crate) curves: Option<PathBuf>,
-    /// Write what was said of each image to this file, as JSON Lines, and go on where an earlier run stopped
-    #[arg(long, value_name = "FILE")]
-    pub(crate) resume: Option<PathBuf>,
-}
-
-/// How a head is fitted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
-pub(crate) enum Method {
-    /// Logistic regression
-    #[default]
-    Logistic,
-    /// The class whose mean is nearest by cosine similarity, for very few images
-    Centroid,
-}
-
-impl Method {
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Method::Logistic => "logistic",
-            Method::Centroid => "centroid",
-        }
-    }
 }
 
 #[derive(Debug, ClapArgs)]
@@ -498,10 +391,6 @@ fn cosine(text: &str) -> Result<f32, String> {
         .ok()
         .filter(|score| (-1.0..=1.0).contains(score))
         .ok_or_else(|| "expected a similarity from -1 to 1".into())
-}
-
-fn above_zero(text: &str) -> Result<f64, String> {
-    text.parse().ok().filter(|&c: &f64| c > 0.0 && c.is_finite()).ok_or_else(|| "expected a number above zero".into())
 }
 
 fn at_least_one(text: &str) -> Result<usize, String> {
