@@ -242,8 +242,10 @@ fn bottlenecks(depths: [usize; 4], channels: [usize; 4], group: usize) -> Vec<By
     depths.into_iter().zip(channels).enumerate().map(stage).collect()
 }
 
+type ClipRow = ([&'static str; 2], usize, [usize; 4], usize, usize);
+
 /// Names with attention pooling and without, wide by eighths, depths, rows of the last map, features of attention.
-const CLIP: [([&str; 2], usize, [usize; 4], usize, usize); 5] = [
+const CLIP: [ClipRow; 5] = [
     (["resnet50_clip", "resnet50_clip_gap"], 8, [3, 4, 6, 3], 7, 1024),
     (["resnet101_clip", "resnet101_clip_gap"], 8, [3, 4, 23, 3], 7, 512),
     (["resnet50x4_clip", "resnet50x4_clip_gap"], 10, [4, 6, 10, 6], 9, 640),

@@ -61,16 +61,16 @@ impl Dla {
         let input = net.graph.input();
         let mut x = net.conv_norm_act("base_layer.0", "base_layer.1", window(image, channels[0], 7, 1), input);
         let mut inputs = channels[0];
-        for level in 0..2 {
+        for (level, outputs) in channels.into_iter().enumerate().take(2) {
             for i in 0..self.levels[level] {
                 let part = |number: usize| format!("level{level}.{}", 3 * i + number);
                 let stride = if level == 1 && i == 0 { 2 } else { 1 };
-                x = net.conv_norm_act(&part(0), &part(1), window(inputs, channels[level], 3, stride), x);
-                inputs = channels[level];
+                x = net.conv_norm_act(&part(0), &part(1), window(inputs, outputs, 3, stride), x);
+                inputs = outputs;
             }
         }
-        for level in 2..6 {
-            let (levels, outputs) = (self.levels[level], channels[level]);
+        for (level, outputs) in channels.into_iter().enumerate().skip(2) {
+            let levels = self.levels[level];
             let tree = Tree { levels, inputs, outputs, stride: 2, level_root: level > 2 };
             x = self.tree(net, &format!("level{level}"), &tree, Vec::new(), x);
             net.graph.mark_stage(format!("level{level}"), x);

@@ -260,8 +260,10 @@ const BIT: [(&str, [usize; 4], usize); 6] = [
     ("resnetv2_152x4_bit", [3, 8, 36, 3], 4),
 ];
 
+type BatchRow = (&'static str, bool, [usize; 4], Option<[usize; 2]>);
+
 /// Name, whether its blocks are basic, blocks of each stage, channels of a deep stem.
-const BATCH: [(&str, bool, [usize; 4], Option<[usize; 2]>); 11] = [
+const BATCH: [BatchRow; 11] = [
     ("resnetv2_18", true, [2, 2, 2, 2], None),
     ("resnetv2_18d", true, [2, 2, 2, 2], Some([32, 32])),
     ("resnetv2_34", true, [3, 4, 6, 3], None),
