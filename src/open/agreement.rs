@@ -146,11 +146,7 @@ impl Subject<'_> {
                     );
                     return Err(Error::UnknownArchitecture { model: self.model.into(), reason });
                 }
-                Named::AntiAliased(name, _, kind) if confirmed => {
-                    if declared != Some(*kind) {
-                        differs(name);
-                    }
-                }
+                Named::AntiAliased(name, _, kind) if confirmed && declared != Some(*kind) => differs(name),
                 _ if !confirmed && !named.may_be(self.architecture) => differs(named.name()),
                 Named::AntiAliased(name, _, kind) if structure.anti_aliasing.is_none() => {
                     structure.stated_in = format!("the name {name}");
