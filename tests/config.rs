@@ -239,7 +239,7 @@ fn row_21_timm_values_out_of_range() {
 #[test]
 fn timm_networks_that_are_not_built() {
     let cases = [
-        ("global_pool", r#"{"global_pool": "token"}"#),
+        ("global_pool", r#"{"global_pool": "map"}"#),
         ("output_stride", r#"{"model_args": {"output_stride": 4}}"#),
         ("act_layer", r#"{"model_args": {"act_layer": "prelu"}}"#),
         ("norm_layer", r#"{"model_args": {"norm_layer": "groupnorm"}}"#),
