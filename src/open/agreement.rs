@@ -52,7 +52,7 @@ impl Subject<'_> {
             let checked = check_declared(self.model, declared);
             match named_otherwise {
                 Some(own) if checked.is_err() || AntiAliasing::of_network(declared).is_some() => {
-                    return other(&format!("it declares {declared}, and the file is named {}", own.name()));
+                    return other(&format!("it declares {declared}, but the file is named {}", own.name()));
                 }
                 _ => checked?,
             }
