@@ -2,8 +2,14 @@
 
 use serde_json::{Map, Value};
 
-use super::{config::MODEL_TYPES, json::parse};
+use super::json::parse;
 use crate::labels::forms;
+
+/// The networks of transformers that are supported, by what it calls them.
+pub(crate) const MODEL_TYPES: [&str; 3] = ["resnet", "regnet", "bit"];
+
+/// The same and what wraps others, for messages.
+pub(crate) const SUPPORTED_TYPES: &str = "resnet, regnet, bit and timm_wrapper are supported";
 
 /// What a configuration says about its tensors, so that the two can be compared.
 #[doc(hidden)]

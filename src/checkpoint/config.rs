@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{
-    claims::Claims,
+    claims::{Claims, MODEL_TYPES, SUPPORTED_TYPES},
     json::{invalid, json},
     own::{Backbone, Own},
     preprocess_config::PreprocessConfig,
@@ -24,12 +24,6 @@ use crate::{
 
 /// Key of a checkpoint's metadata under which it may carry its own configuration.
 pub(super) const METADATA_KEY: &str = "config";
-
-/// The networks of transformers that are supported, by what it calls them.
-pub(crate) const MODEL_TYPES: [&str; 3] = ["resnet", "regnet", "bit"];
-
-/// The same and what wraps others, for messages.
-pub(crate) const SUPPORTED_TYPES: &str = "resnet, regnet, bit and timm_wrapper are supported";
 
 /// What is known of a model besides its weights. The weights win: a configuration may speak of other classes than the
 /// head has.

@@ -41,7 +41,7 @@ use std::{
 
 pub use beside::ConfigFiles;
 pub use claims::Claims;
-pub(crate) use config::{MODEL_TYPES, SUPPORTED_TYPES};
+pub(crate) use claims::{MODEL_TYPES, SUPPORTED_TYPES};
 pub use config::{ModelConfig, ProblemType};
 pub use description::Description;
 use file::OpenFile;

@@ -13,8 +13,6 @@ mod res2;
 mod resnetv2;
 mod split;
 
-use std::collections::BTreeSet;
-
 pub use byob::{Attention, Byob, ByobGate, ByobPool, ByobStage};
 pub use csp::Csp;
 pub use dla::{Dla, DlaBlock};
@@ -22,7 +20,7 @@ pub use hrnet::HrNet;
 pub use resnetv2::{Norm, ResNetV2};
 pub use split::{Split, Unit};
 
-use super::{Head, Properties, Shapes, extra, head::pool_and_classify};
+use super::{Head, Properties, Shapes, head::pool_and_classify};
 use crate::graph::{Activation, Graph, POOLED, ValueId};
 use build::Net;
 
@@ -245,11 +243,10 @@ pub(super) fn read(shapes: &Shapes) -> Result<Kin, String> {
 
 /// The named network of a family from which the tensors differ least.
 fn nearest(shapes: &Shapes, inputs: usize, is_of_family: IsOfFamily) -> Result<Body, String> {
-    let given: BTreeSet<&str> = shapes.keys().map(String::as_str).filter(|name| !extra::is_head(name)).collect();
     let differences = |body: &Body| {
         let tensors = Kin::new(body.clone(), inputs, None).graph().tensors();
         let fitting = tensors.iter().filter(|(name, shape)| shapes.get(name) == Some(shape)).count();
-        tensors.len() + given.len() - 2 * fitting
+        tensors.len() + shapes.len() - 2 * fitting
     };
     let members = table().map(|(_, body)| body).filter(is_of_family);
     members.min_by_key(differences).ok_or_else(|| "its family has no known members".into())
