@@ -17,6 +17,9 @@ use serde_json::Value;
 
 use crate::Folder;
 
+/// Networks whose widest convolutions have more bytes of weights than WebGPU's least limit for a binding.
+const WIDEST: [&str; 3] = ["resnetv2_152x4_bit", "regnety_1280", "regnety_2560"];
+
 #[test]
 fn row_40_every_network_runs_within_webgpus_least_limits_or_says_which() {
     // Planning reads no weights.
@@ -31,8 +34,7 @@ fn row_40_every_network_runs_within_webgpus_least_limits_or_says_which() {
         };
         let plan_of_least = match plan(&Caps::least()) {
             Ok(plan) => plan,
-            // The weights of its widest convolutions are more than one binding.
-            Err(Error::GpuLimits { limit, .. }) if name == "resnetv2_152x4_bit" => {
+            Err(Error::GpuLimits { limit, .. }) if WIDEST.contains(&name.as_str()) => {
                 assert_eq!(limit, Caps::least().max_binding_bytes);
                 continue;
             }

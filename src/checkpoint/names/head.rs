@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 
 use super::{
+    index,
     roots::{Root, boundaries},
-    spelling::index,
 };
 
 /// Names of modules that are heads, surest first.

@@ -31,6 +31,11 @@ use crate::structure::{GlobalPool, Structure};
 /// Endings of the names of counters: training batches, and a profiler's operations.
 const COUNTERS: [&str; 3] = ["num_batches_tracked", "total_ops", "total_params"];
 
+/// Parses a small number in plain digits.
+fn index(text: &str) -> Option<u16> {
+    if text.bytes().all(|b| b.is_ascii_digit()) { text.parse().ok().filter(|i| *i < u16::MAX) } else { None }
+}
+
 /// How the names of a file's tensors were read.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(crate) struct Reading {
@@ -218,13 +223,13 @@ impl<'a> Network<'a> {
     /// channel.
     fn structure(&self, shapes: &Shapes<'_>) -> Structure {
         let mut structure = Structure::default();
-        let numbered = self.root.prefix.trim_end_matches('.').rsplit('.').next().and_then(spelling::index).is_some();
+        let numbered = self.root.prefix.trim_end_matches('.').rsplit('.').next().and_then(index).is_some();
         if let Some((front, _)) = self.joined.as_ref().filter(|_| numbered) {
             let in_body = shapes.iter().filter(|(name, shape)| shape.len() == 1 && name.starts_with(&self.root.prefix));
             let widest = in_body.filter_map(|(_, shape)| shape.first()).max();
             let layers = shapes.iter().filter_map(|(name, shape)| {
                 let number = name.strip_prefix(front.as_str())?.strip_suffix(".weight")?;
-                Some((spelling::index(number)?, shape.last()?))
+                Some((index(number)?, shape.last()?))
             });
             let read = layers.min_by_key(|(number, _)| *number).map(|(_, inputs)| inputs);
             if widest.is_some_and(|widest| read == Some(&(2 * widest))) {

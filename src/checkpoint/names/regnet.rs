@@ -1,6 +1,6 @@
 //! The names that libraries give to the tensors of a RegNet, brought to timm's, the only ones that all forms of it have.
 
-use super::spelling::index;
+use super::index;
 
 /// The module that the head is.
 pub(super) const HEAD: &str = "head.fc";

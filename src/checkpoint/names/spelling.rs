@@ -2,7 +2,10 @@
 
 use std::collections::HashMap;
 
-use super::regnet::{self, Writer};
+use super::{
+    index,
+    regnet::{self, Writer},
+};
 
 /// How the tensors of a network are called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -146,11 +149,6 @@ fn conv_and_norm(layer: &str, conv: &str, norm: &str) -> Option<String> {
         ("normalization", part) => Some(format!("{norm}.{part}")),
         _ => None,
     }
-}
-
-/// Parses a small number in plain digits.
-pub(super) fn index(text: &str) -> Option<u16> {
-    if text.bytes().all(|b| b.is_ascii_digit()) { text.parse().ok().filter(|i| *i < u16::MAX) } else { None }
 }
 
 /// Reads names of the children of `features` alone.
