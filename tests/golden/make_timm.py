@@ -109,7 +109,12 @@ COUNTED = """
 """.split()
 
 # The last norm of a block, in the order in which families have them.
-LAST_NORMS = {"layer1.0.bn3.weight": "bn3.weight", "layer1.0.bn2.weight": "bn2.weight", "s1.b1.conv3.bn.weight": "conv3.bn.weight"}
+LAST_NORMS = {
+    "layer1.0.bn3.weight": "bn3.weight",
+    "layer1.0.bn2.weight": "bn2.weight",
+    "s1.b1.conv3.bn.weight": "conv3.bn.weight",
+    "s1.b1.norm3.weight": "norm3.weight",
+}
 STAGES = ["maxpool", "layer1", "layer2", "layer3", "layer4", "stem", "s1", "s2", "s3", "s4"]
 
 
@@ -117,16 +122,18 @@ def weights(model):
     return {k: v for k, v in model.state_dict().items() if not k.endswith("num_batches_tracked")}
 
 
-def canonical(name):
-    """What residua calls a tensor of the kin: a head is `fc`, whatever it is called."""
-    for head in ("head.fc.", "classifier."):
+def canonical(name, network):
+    """What residua calls a tensor: a head is `fc` in most families, whatever timm calls it."""
+    for head in ("last_linear.", *(("head.fc.", "classifier.") if network in KIN else ())):
         if name.startswith(head):
             return "fc." + name[len(head) :]
     return name
 
 
-def stages(model):
-    """The modules whose values are compared, if a network has them."""
+def stages(network, model):
+    """The modules whose values are compared, if a network has them. Of RegNetV's, the norm that follows is fused into the layer."""
+    if network.startswith("regnetv"):
+        return []
     kin = [f"stages.{s}" for s in range(4)] + [*(f"level{n}" for n in range(2, 6)), *(f"stage{n}" for n in range(2, 5))]
     names = dict(model.named_modules())
     return [name for name in [*STAGES, *kin] if name in names]
@@ -143,12 +150,11 @@ def golden(name, size, *damped):
     damped = damped[0] if damped else usual
     state = {}
     for k, v in weights(model).items():
-        spelled = canonical(k) if name in KIN else k
-        state[k] = torch.from_numpy(synthetic.tensor(SALT, spelled, tuple(v.shape), damped, DAMP))
+        state[k] = torch.from_numpy(synthetic.tensor(SALT, canonical(k, name), tuple(v.shape), damped, DAMP))
     model.load_state_dict(state, strict=False)
     model.eval().double()
     out = {}
-    for child in stages(model):
+    for child in stages(name, model):
 
         def save(_module, _input, y, child=child):
             # HRNet's stages yield several maps, the finest first.
