@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use residua::{
     executor::reference,
-    graph::{Op, Plain, PoolParams},
+    graph::{Op, Padding, Plain, PoolParams},
     tensor::Shape,
 };
 
@@ -37,6 +37,22 @@ fn by_definition(op: &Op, inputs: &[Shape], network_input: Shape) -> Shape {
             Shape { h: 1, w: 1, ..inputs[0] }
         }
         Op::Plain { op: Plain::Linear { out_features, .. }, .. } => Shape { c: *out_features, ..inputs[0] },
+        Op::Plain { op: Plain::Slice { channels, .. }, .. } => Shape { c: *channels, ..inputs[0] },
+        Op::Plain { op: Plain::Upsample { factor }, .. } => {
+            let Shape { h, w, .. } = inputs[0];
+            Shape { h: h * factor, w: w * factor, ..inputs[0] }
+        }
+        Op::Plain { op: Plain::Pad(padding), .. } => {
+            let padded = |extent: usize| match padding {
+                Padding::Sides(side) => extent + 2 * side,
+                // As many windows as there are strides that start inside, and room for the last one.
+                Padding::Same { kernel, stride } => {
+                    extent.max((0..extent).step_by(*stride).last().unwrap_or(0) + kernel)
+                }
+            };
+            let Shape { h, w, .. } = inputs[0];
+            Shape { h: padded(h), w: padded(w), ..inputs[0] }
+        }
         Op::SubsamplePad { stride, before, after } => {
             let Shape { n, c, h, w } = inputs[0];
             let kept = |extent: usize| (0..extent).step_by(*stride).count();
