@@ -49,6 +49,7 @@ fn by_definition(op: &Op, inputs: &[Shape], network_input: Shape) -> Shape {
                 Padding::Same { kernel, stride } => {
                     extent.max((0..extent).step_by(*stride).last().unwrap_or(0) + kernel)
                 }
+                other => unreachable!("{other:?}"),
             };
             let Shape { h, w, .. } = inputs[0];
             Shape { h: padded(h), w: padded(w), ..inputs[0] }
