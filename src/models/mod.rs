@@ -175,7 +175,7 @@ impl Architecture {
 
     /// The names that [`Architecture::by_name`] knows.
     pub fn names() -> Vec<String> {
-        let others = densenet_table::names().into_iter().chain(regnet_table::names()).chain(kin::names());
+        let others = densenet_table::names().chain(regnet_table::names()).chain(kin::names());
         resnet_table::names().into_iter().chain(others).collect()
     }
 
