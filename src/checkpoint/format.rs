@@ -2,8 +2,8 @@
 
 use crate::{Error, Result};
 
-/// Largest header to read: a tenth of what the format allows, and ten times the header of the deepest supported network.
-pub(super) const MAX_HEADER: u64 = 10_000_000;
+/// Largest header to read: a twentieth of what the format allows, and five times the header of the deepest supported network.
+pub(super) const MAX_HEADER: u64 = 5_000_000;
 
 /// Pickles are read only from files, and only by builds with the feature.
 const PICKLE: &str = "builds with the feature pth read it from a file, and run none of its code; or convert it once with Python: \
