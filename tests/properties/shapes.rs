@@ -47,7 +47,7 @@ fn by_definition(op: &Op, inputs: &[Shape], network_input: Shape) -> Shape {
                 Padding::Sides(side) => extent + 2 * side,
                 // As many windows as there are strides that start inside, and room for the last one.
                 Padding::Same { kernel, stride } => {
-                    extent.max((0..extent).step_by(*stride).last().unwrap_or(0) + kernel)
+                    extent.max((0..extent).step_by(*stride).next_back().unwrap_or(0) + kernel)
                 }
                 other => unreachable!("{other:?}"),
             };
