@@ -18,6 +18,10 @@ use crate::{Result, graph::Conv2dParams, network::Activation, tensor::Shape};
 /// more.
 const PANEL_BYTES: usize = 256 << 10;
 
+/// Target size in bytes of the weights that all tiles of a task use before the next ones: they should stay in the L1 cache beside
+/// the inputs of a tile.
+const PART_BYTES: usize = 20 << 10;
+
 /// Tasks for each thread: enough that no thread waits long for the last one.
 const TASKS: usize = 4;
 
@@ -167,19 +171,28 @@ impl<const C: usize> Work<'_, '_, C> {
                 [plane(first), if strip.outputs.len() > 1 { plane(first + 1) } else { &[] }]
             });
             let mut outputs = [y.next(), if strip.outputs.len() > 1 { y.next() } else { None }];
-            for (input, output, len) in self.panel.runs(rows.len(), self.shape.w) {
-                for pixels in size.cut(len) {
-                    let places = output + pixels.start..output + pixels.end;
-                    let y = outputs.each_mut().map(|y| match y {
-                        Some(y) => &mut y[places.clone()],
-                        None => &mut [],
-                    });
-                    let addends = before + places.start..before + places.end;
-                    let residual =
-                        residual.map(|planes| planes.map(|plane| plane.get(addends.clone()).unwrap_or_default()));
-                    let activation = epilogue.activation;
-                    let x = &x[input + pixels.start..];
-                    tile::compute(simd, Tile { x, offsets, weights: matrix, own, bias, residual, activation, y });
+            let per_offset = matrix.len() / offsets.len();
+            let parts = offsets.len().div_ceil((PART_BYTES / (per_offset * size_of::<Lanes>())).max(1));
+            for part in cut(offsets.len(), parts) {
+                let (resumed, last) = (part.start > 0, part.end == offsets.len());
+                let matrix = &matrix[part.start * per_offset..part.end * per_offset];
+                let offsets = &offsets[part];
+                for (input, output, len) in self.panel.runs(rows.len(), self.shape.w) {
+                    for pixels in size.cut(len, strip.outputs.len()) {
+                        let places = output + pixels.start..output + pixels.end;
+                        let y = outputs.each_mut().map(|y| match y {
+                            Some(y) => &mut y[places.clone()],
+                            None => &mut [],
+                        });
+                        let addends = before + places.start..before + places.end;
+                        let residual = residual.filter(|_| last);
+                        let residual =
+                            residual.map(|planes| planes.map(|plane| plane.get(addends.clone()).unwrap_or_default()));
+                        let activation = if last { epilogue.activation } else { Activation::None };
+                        let x = &x[input + pixels.start..];
+                        let weights = matrix;
+                        tile::compute(simd, Tile { x, offsets, weights, own, bias, resumed, residual, activation, y });
+                    }
                 }
             }
         }

@@ -1,11 +1,11 @@
 //! The inner product: computes a tile of pixels by a strip of output channels. Its sums stay in registers from the first weight
-//! to the last.
+//! of a part to the last.
 //!
 //! Each weight vector is loaded once for all pixels of the tile. Each input is loaded once and broadcast for all channels of the
 //! strip. A library for matrix products would need the windows of a convolution as rows of a matrix in memory; here they are only
 //! addresses.
 
-use std::ops::Range;
+use std::{array, ops::Range};
 
 use pulp::{Arch, Simd, WithSimd};
 
@@ -31,6 +31,8 @@ pub(super) struct Tile<'a, const C: usize> {
     pub(super) own: bool,
     /// Start values of the sums, for each block of the strip.
     pub(super) bias: &'a [Lanes],
+    /// Whether the sums start from what `y` holds, the sums of earlier terms, instead of the bias.
+    pub(super) resumed: bool,
     /// Second addends of each block, one for each pixel.
     pub(super) residual: Option<[&'a [[f32; LANES]]; BLOCKS]>,
     pub(super) activation: Activation,
@@ -41,9 +43,9 @@ pub(super) struct Tile<'a, const C: usize> {
 /// The size of tiles: enough sums to hide the latency of a multiply-add, and few enough to stay in registers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct TileSize {
-    /// Pixels.
-    pub(super) pixels: usize,
-    /// Blocks of output channels in a strip.
+    /// Pixels of tiles with that many blocks of output channels, from one block on.
+    pixels: [usize; BLOCKS],
+    /// Largest number of blocks of output channels in a strip.
     pub(super) blocks: usize,
 }
 
@@ -51,9 +53,9 @@ impl TileSize {
     /// The size for vectors of `lanes` lanes: there are 32 registers of 16 or 4 lanes, or 16 of 8.
     pub(super) const fn of(lanes: usize) -> Self {
         match lanes {
-            16 => TileSize { pixels: 8, blocks: 2 },
-            4 | 8 => TileSize { pixels: 6, blocks: 1 },
-            _ => TileSize { pixels: 1, blocks: 1 },
+            16 => TileSize { pixels: [14, 8], blocks: 2 },
+            4 | 8 => TileSize { pixels: [6; BLOCKS], blocks: 1 },
+            _ => TileSize { pixels: [1; BLOCKS], blocks: 1 },
         }
     }
 
@@ -70,9 +72,9 @@ impl TileSize {
         arch.dispatch(Here)
     }
 
-    /// Cuts `pixels` into tiles of nearly the same size.
-    pub(super) fn cut(self, pixels: usize) -> impl Iterator<Item = Range<usize>> {
-        threads::cut(pixels, pixels.div_ceil(self.pixels))
+    /// Cuts `pixels` into tiles of nearly the same size, for a strip of `blocks` blocks.
+    pub(super) fn cut(self, pixels: usize, blocks: usize) -> impl Iterator<Item = Range<usize>> {
+        threads::cut(pixels, pixels.div_ceil(self.pixels[blocks - 1]))
     }
 }
 
@@ -90,7 +92,7 @@ pub(super) fn compute<S: Simd, const C: usize>(simd: S, tile: Tile<'_, C>) {
     }
     match (S::F32_LANES, tile.y[1].is_empty()) {
         (16, false) => by_pixels!(2: 1 2 3 4 5 6 7 8),
-        (16, true) => by_pixels!(1: 1 2 3 4 5 6 7 8),
+        (16, true) => by_pixels!(1: 1 2 3 4 5 6 7 8 9 10 11 12 13 14),
         (8, _) => by_pixels!(2: 1 2 3 4 5 6),
         (4, _) => by_pixels!(4: 1 2 3 4 5 6),
         _ => by_pixels!(16: 1),
@@ -105,17 +107,18 @@ impl<const C: usize, const P: usize, const N: usize, const OWN: bool> WithSimd f
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let vectors = LANES / S::F32_LANES;
+        let per_block = LANES / S::F32_LANES;
         // Compile nothing for sizes that only other vectors use.
-        if N < vectors || N > BLOCKS * vectors || (OWN && (C != LANES || N > vectors)) {
+        if N < per_block || N > BLOCKS * per_block || (OWN && (C != LANES || N > per_block)) {
             return;
         }
         let Tile { residual, activation, mut y, .. } = self.0;
-        let Tile { x, offsets, weights, bias, .. } = self.0;
+        let Tile { x, offsets, weights, bias, resumed, .. } = self.0;
+        let start = if resumed { stored::<S, P, N>(&y) } else { [vectors::<S, N>(bias)[0]; P] };
         let sums = if OWN {
-            own_sums::<S, P, N>(simd, x.as_flattened(), offsets, weights, bias)
+            own_sums::<S, P, N>(simd, start, x.as_flattened(), offsets, weights)
         } else {
-            sums::<S, C, P, N>(simd, x, offsets, weights, bias)
+            sums::<S, C, P, N>(simd, start, x, offsets, weights)
         };
         // Match here, outside the loop: the sums stay in registers only if the epilogue is known at compile time.
         match (residual.map(|planes| planes.map(|x| S::as_simd_f32s(x.as_flattened()).0)), activation) {
@@ -130,6 +133,20 @@ impl<const C: usize, const P: usize, const N: usize, const OWN: bool> WithSimd f
             y.into_iter().for_each(sigmoid_all);
         }
     }
+}
+
+/// The sums that [`store`] wrote.
+#[inline(always)]
+fn stored<S: Simd, const P: usize, const N: usize>([first, second]: &[&mut [Lanes]; BLOCKS]) -> [[S::f32s; N]; P] {
+    let vectors = LANES / S::F32_LANES;
+    let first = &S::as_simd_f32s(bytemuck::cast_slice(first)).0[..P * vectors];
+    let second = &S::as_simd_f32s(bytemuck::cast_slice(second)).0[..P * (N - vectors)];
+    array::from_fn(|p| {
+        array::from_fn(|n| {
+            let i = p * vectors + n % vectors;
+            if n < vectors { first[i] } else { second[i] }
+        })
+    })
 }
 
 /// Stores `finish` of each sum. `finish` also gets the block of the strip and the number of the vector in it.
@@ -151,16 +168,15 @@ fn store<S: Simd, const P: usize, const N: usize>(
     }
 }
 
-/// The sums of each pixel: bias plus inputs times weights, added in the order of the weights.
+/// Adds inputs times weights to the sums of each pixel, in the order of the weights.
 #[inline(always)]
 fn sums<S: Simd, const C: usize, const P: usize, const N: usize>(
     simd: S,
+    mut sums: [[S::f32s; N]; P],
     x: &[[f32; C]],
     offsets: &[u32],
     weights: &[Lanes],
-    bias: &[Lanes],
 ) -> [[S::f32s; N]; P] {
-    let mut sums = [vectors::<S, N>(bias)[0]; P];
     let terms = vectors::<S, N>(weights).as_chunks::<C>().0;
     for (&offset, terms) in offsets.iter().zip(terms) {
         let x: &[[f32; C]; P] = x[offset as usize..][..P].try_into().expect("a slice of P vectors");
@@ -176,16 +192,15 @@ fn sums<S: Simd, const C: usize, const P: usize, const N: usize>(
     sums
 }
 
-/// The sums of each pixel if every lane has inputs of its own.
+/// The same if every lane has inputs of its own.
 #[inline(always)]
 fn own_sums<S: Simd, const P: usize, const N: usize>(
     simd: S,
+    mut sums: [[S::f32s; N]; P],
     x: &[f32],
     offsets: &[u32],
     weights: &[Lanes],
-    bias: &[Lanes],
 ) -> [[S::f32s; N]; P] {
-    let mut sums = [vectors::<S, N>(bias)[0]; P];
     let x = S::as_simd_f32s(x).0.as_chunks::<N>().0;
     for (&offset, weights) in offsets.iter().zip(vectors::<S, N>(weights)) {
         let x: &[[S::f32s; N]; P] = x[offset as usize..][..P].try_into().expect("a slice of P vectors");

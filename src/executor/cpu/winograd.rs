@@ -122,7 +122,7 @@ impl WithSimd for Work<'_, '_> {
             for ((point, matrix), sums) in matrices.enumerate().zip(sums.chunks_exact_mut(width * count)) {
                 let (mut first, mut second) = sums.split_at_mut(count);
                 let mut x = &transformed[point * planes * count..];
-                for pixels in TileSize::of(S::F32_LANES).cut(count).map(|pixels| pixels.len()) {
+                for pixels in TileSize::of(S::F32_LANES).cut(count, width).map(|pixels| pixels.len()) {
                     let (y0, y1);
                     (y0, first) = first.split_at_mut(pixels);
                     (y1, second) = second.split_at_mut(pixels.min(second.len()));
@@ -130,7 +130,17 @@ impl WithSimd for Work<'_, '_> {
                     let offsets = &offsets[..];
                     tile::compute(
                         simd,
-                        Tile { x, offsets, weights: matrix, own: false, bias, residual, activation, y: [y0, y1] },
+                        Tile {
+                            x,
+                            offsets,
+                            weights: matrix,
+                            own: false,
+                            bias,
+                            resumed: false,
+                            residual,
+                            activation,
+                            y: [y0, y1],
+                        },
                     );
                     x = &x[pixels..];
                 }
