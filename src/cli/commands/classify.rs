@@ -1,4 +1,4 @@
-//! `residua classify`: classifies images; an error takes the place of its image.
+//! `residua classify`: classifies images; an image that fails gives an error record.
 
 use std::{
     io::{BufWriter, Write},

@@ -45,7 +45,9 @@ pub(crate) fn run(global: &Global, model: &str, picture: Option<&Path>, out: &mu
         _ if model.classes == 0 => "none".into(),
         Scoring::Softmax => "softmax".into(),
         Scoring::Sigmoid => "sigmoid, each class independently".into(),
-        Scoring::Neighbours(Neighbours { k, of }) => format!("shares of the {k} nearest of {} known images", of.len()),
+        Scoring::Neighbours(Neighbours { k, of }) => {
+            format!("shares of the classes among the {k} nearest of {} known images", of.len())
+        }
         _ => "the logits themselves".to_string(),
     };
     row(out, "scores", scores)?;
@@ -67,7 +69,7 @@ pub(crate) fn run(global: &Global, model: &str, picture: Option<&Path>, out: &mu
     Ok(true)
 }
 
-/// Size of the input, with the other stated size.
+/// The size of the input, with the other size that the model states.
 fn input(model: &ModelInfo) -> String {
     let used = (model.preprocess.height, model.preprocess.width);
     let text = format!("3x{}x{}", used.0, used.1);
