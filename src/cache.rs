@@ -1,4 +1,4 @@
-//! A folder of files that make the next start faster. Losing one costs only time, so a file that is cut off, foreign or writable by
+//! A folder of files that make the next start faster. Losing one costs only time, so a file that is truncated, foreign or writable by
 //! others counts as missing and is written again.
 
 use std::{

@@ -1,4 +1,4 @@
-//! Which module may use which: enforces the table in the crate's documentation by reading the `use` lines of `src/`.
+//! Checks which module uses which: enforces the table in the crate's documentation by reading the paths in `src/`.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -6,9 +6,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Rooms of `src/`, and the rooms that each may name besides `error` and `tensor`, which are open to all. A file
-/// belongs to the room with the longest path that contains it.
-const ROOMS: &[(&str, &[&str])] = &[
+/// The areas of `src/`, and the areas that each may use besides `error` and `tensor`, which all may use. A file belongs to the area with
+/// the longest path that contains it.
+const AREAS: &[(&str, &[&str])] = &[
     ("error", &[]),
     ("tensor", &[]),
     ("note", &[]),
@@ -114,10 +114,10 @@ fn module(file: &Path) -> String {
     names.join("::").trim_end_matches("::mod").to_string()
 }
 
-/// The room of a path such as `executor::gpu::plan::Options`.
-fn room(path: &str) -> Option<&'static str> {
-    let below = |room: &&str| path.strip_prefix(room).is_some_and(|rest| rest.is_empty() || rest.starts_with("::"));
-    ROOMS.iter().map(|(room, _)| *room).filter(below).max_by_key(|room| room.len())
+/// The area of a path such as `executor::gpu::plan::Options`.
+fn area(path: &str) -> Option<&'static str> {
+    let below = |area: &&str| path.strip_prefix(area).is_some_and(|rest| rest.is_empty() || rest.starts_with("::"));
+    AREAS.iter().map(|(area, _)| *area).filter(below).max_by_key(|area| area.len())
 }
 
 /// A source text without its comments and tests.
@@ -180,20 +180,20 @@ fn at_the_root() -> BTreeMap<String, String> {
     paths.into_iter().map(|path| (path.rsplit("::").next().expect("a name").to_string(), path)).collect()
 }
 
-/// The rooms that `source`, a file of `module`, names but may not.
+/// The areas that `source`, a file of `module`, uses but may not use.
 fn forbidden(module: &str, source: &str) -> Vec<&'static str> {
     let root = at_the_root();
-    let mine = room(module).unwrap_or_else(|| panic!("{module} is in no room"));
-    let (_, allowed) = ROOMS.iter().find(|(room, _)| *room == mine).expect("a room");
+    let mine = area(module).unwrap_or_else(|| panic!("{module} is in no area"));
+    let (_, allowed) = AREAS.iter().find(|(area, _)| *area == mine).expect("an area");
     let open = |name: &str| name == mine || ["error", "tensor"].contains(&name) || allowed.contains(&name);
     let paths = named(module, source);
-    let rooms: BTreeSet<&str> =
-        paths.iter().filter_map(|path| room(root.get(path).map_or(path.as_str(), |path| path.as_str()))).collect();
-    rooms.into_iter().filter(|room| !open(room)).collect()
+    let areas: BTreeSet<&str> =
+        paths.iter().filter_map(|path| area(root.get(path).map_or(path.as_str(), |path| path.as_str()))).collect();
+    areas.into_iter().filter(|area| !open(area)).collect()
 }
 
 #[test]
-fn every_file_is_in_a_room_and_names_only_the_rooms_that_it_may_know() {
+fn every_file_is_in_an_area_and_names_only_the_areas_that_it_may_use() {
     let mut seen = BTreeSet::new();
     for file in files(&root()) {
         let module = module(&file);
@@ -203,9 +203,9 @@ fn every_file_is_in_a_room_and_names_only_the_rooms_that_it_may_know() {
         let source = fs::read_to_string(&file).expect("a readable file");
         let found = forbidden(&module, &source);
         assert!(found.is_empty(), "{} names {found:?}", file.display());
-        seen.insert(room(&module));
+        seen.insert(area(&module));
     }
-    assert_eq!(seen.len(), ROOMS.len(), "a room without a file");
+    assert_eq!(seen.len(), AREAS.len(), "an area without a file");
 }
 
 /// Neither a browser nor a caller's runtime may be blocked.
@@ -265,7 +265,7 @@ fn the_library_never_speaks_of_the_command_line() {
 fn only_gpu_names_wgpu_and_two_files_are_unsafe() {
     for file in files(&root()) {
         let source = fs::read_to_string(&file).expect("a readable file");
-        let in_gpu = room(&module(&file)) == Some("executor::gpu");
+        let in_gpu = area(&module(&file)) == Some("executor::gpu");
         assert!(in_gpu || !source.contains("wgpu::"), "{} names wgpu", file.display());
         let is_unsafe = source.contains("unsafe {") || source.contains("unsafe fn");
         let may_be = ["gpu/trusted.rs", "image/libjpeg.rs"].iter().any(|trusted| file.ends_with(trusted));

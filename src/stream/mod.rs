@@ -82,7 +82,7 @@ pub struct Outcome<E> {
 /// Why a stream ended before its last input.
 #[derive(Debug)]
 pub enum Early<E> {
-    /// [`Stream::stop_if`] requested it.
+    /// [`Stream::stop_if`] requested the end.
     Stopped,
     /// The sink failed.
     Sink(E),
