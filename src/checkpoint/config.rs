@@ -178,7 +178,7 @@ impl RawConfig {
         Ok(structure)
     }
 
-    /// What transformers' BiT has of its own: what it pads with, and its groups.
+    /// The fields that only transformers' BiT has: its padding and its groups.
     fn state_bit(&self, place: &str, structure: &mut Structure) -> Result<()> {
         let same = match self.global_padding.as_deref().map(str::to_lowercase).as_deref() {
             None => false,

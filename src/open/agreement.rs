@@ -116,8 +116,8 @@ impl Subject<'_> {
             })
     }
 
-    /// Compares the names under which the file lies at `steps` with the tensors; `confirmed` if its own configuration says which
-    /// network it is, with anti-aliasing of the kind `declared`. Gives what the names state that the tensors do not show.
+    /// Compares the names under which the file lies at `steps` with the tensors; `confirmed` if its own configuration says which network it
+    /// is, with anti-aliasing of the kind `declared`. Returns the properties that the names state and no tensor shows.
     ///
     /// # Errors
     /// [`Error::UnknownArchitecture`] for the name of a network that is not supported and has these tensors too.

@@ -1,4 +1,4 @@
-//! The paths of a file: its own, and those that it leads to if it is a symbolic link.
+//! The paths of a file: its own, and the targets of its symbolic links.
 
 use std::{
     fs,

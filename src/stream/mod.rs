@@ -197,8 +197,8 @@ fn drive<K: Send + 'static, T: Send + 'static, E>(
     ended
 }
 
-/// The next inputs, with `size` good images if so many are left. Bad images take no place on the device, but a batch has at
-/// most `2 * size` inputs.
+/// The next inputs, with `size` good images if that many are left. Bad images take no place on the device, but a batch has at most `2 *
+/// size` inputs.
 fn collect<K: Send + 'static>(feed: &Feed<K>, size: usize) -> Result<Ready<K>, Stopped> {
     let (mut batch, mut good) = (Vec::new(), 0);
     while good < size && batch.len() < 2 * size {

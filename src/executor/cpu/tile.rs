@@ -106,7 +106,7 @@ impl<const C: usize, const P: usize, const N: usize, const OWN: bool> WithSimd f
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         let vectors = LANES / S::F32_LANES;
-        // Compile nothing for sizes that only other vectors use.
+        // Do not compile sizes that only other vectors use.
         if N < vectors || N > BLOCKS * vectors || (OWN && (C != LANES || N > vectors)) {
             return;
         }

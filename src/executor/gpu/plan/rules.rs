@@ -15,7 +15,7 @@ use crate::{
 /// A kernel, and why.
 type Rule = (KernelId, &'static str);
 
-/// From this batch size on, it pays to read a linear layer's weights once for several images.
+/// From this batch size on, reading a linear layer's weights once for several images is faster.
 const GEMM_BATCH: usize = 8;
 
 /// The kernel that should be the fastest; `None` for a residual block that is faster as two convolutions.
