@@ -83,7 +83,7 @@ const AREAS: &[(&str, &[&str])] = &[
     ("program", &["executor::gpu"]),
 ];
 
-/// Doors: programs that use the library. They name `residua::`, and nothing by `crate::`.
+/// Programs that use the library. They use it through `residua::`, and nothing through `crate::`.
 const DOORS: &[&str] = &["cli", "bin", "main"];
 
 fn root() -> PathBuf {
@@ -208,7 +208,7 @@ fn every_file_is_in_an_area_and_names_only_the_areas_that_it_may_use() {
     assert_eq!(seen.len(), AREAS.len(), "an area without a file");
 }
 
-/// Neither a browser nor a caller's runtime may be blocked.
+/// The library must not block a browser or a caller's runtime.
 #[test]
 fn the_library_waits_in_one_file_and_in_the_hub() {
     let mut waiting = Vec::new();
@@ -245,7 +245,7 @@ fn of_the_command_line(source: &str) -> Option<String> {
     source.match_indices("--").find_map(option).map(String::from).or_else(command).or_else(short)
 }
 
-/// Another program that uses the library has other options, or none.
+/// Other programs that use the library have other options, or none.
 #[test]
 fn the_library_never_speaks_of_the_command_line() {
     for file in files(&root()) {
@@ -352,7 +352,7 @@ fn neighbours(folder: &Path) -> BTreeMap<String, BTreeSet<String>> {
     neighbours.iter().map(all).collect()
 }
 
-/// Files that name each other in a circle, if any: those that are left after repeatedly removing files that name none.
+/// Files that use each other in a circle, if any: those that are left after repeatedly removing files that use none of the others.
 fn circle(mut files: BTreeMap<String, BTreeSet<String>>) -> BTreeMap<String, BTreeSet<String>> {
     while let Some(free) = files.iter().find(|(_, named)| named.is_empty()).map(|(file, _)| file.clone()) {
         files.remove(&free);
@@ -376,8 +376,7 @@ fn files_and_rooms_of_a_folder_name_each_other_in_no_circle() {
     assert!(image["decode"].is_superset(&names(&["png", "tiff", "format"])), "{image:?}");
 }
 
-/// A door is a program that uses the library: everything that it names by `crate::` is its own, and no file is in two
-/// programs.
+/// A program reaches only its own files through `crate::`, and no file belongs to two programs.
 #[test]
 fn doors_name_the_library_by_its_name_and_share_no_files() {
     for door in DOORS {
@@ -391,8 +390,8 @@ fn doors_name_the_library_by_its_name_and_share_no_files() {
     }
 }
 
-/// A new kernel needs only its file, its line in the list, and at most a rule. Two files name kernels besides:
-/// `plan/pixels.rs`, the step before all others, and the self-test, which tries three.
+/// A new kernel needs only its file, its line in the list, and at most a rule. Two other files name kernels: `plan/pixels.rs`, for the
+/// first step, and the self-test, which tries three.
 #[test]
 fn kernels_are_named_in_the_list_and_in_the_rules_alone() {
     let list = fs::read_to_string(root().join("executor/gpu/kernels/mod.rs")).expect("a readable file");

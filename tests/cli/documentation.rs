@@ -1,4 +1,4 @@
-//! What the guides say, against the program and the repository: links, commands with their options, and how long the README may be.
+//! Checks the guides against the program and the repository: links, commands with their options, and the length of the README.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -8,7 +8,7 @@ use std::{
 
 use crate::{out, residua};
 
-/// All Markdown files of the repository, but those that tools leave in it.
+/// All Markdown files of the repository, except those that tools leave in it.
 fn guides() -> Vec<(PathBuf, String)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let (mut guides, mut folders) = (Vec::new(), vec![root.to_path_buf()]);
