@@ -1,4 +1,4 @@
-"""What the README promises of speed, measured as it was for it, in short."""
+"""Checks the README's promises about speed, with shorter runs of the same measurements."""
 
 from __future__ import annotations
 
