@@ -109,7 +109,7 @@ def count_until_told() -> None:
 
 
 def counting(model: str, runs: int, rounds: int) -> None:
-    """Compares how fast a thread counts beside an embedding, how fast a process does, and how fast each does alone."""
+    """Compares the speed of a counting thread and of a counting process while images are embedded, and without load."""
     images: Pixels = np.random.default_rng(7).integers(0, 256, (1000, 32, 32, 3), np.uint8)
     with Classifier(model) as classifier:
 

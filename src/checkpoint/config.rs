@@ -25,8 +25,7 @@ use crate::{
 /// Key of a checkpoint's metadata under which it may carry its own configuration.
 pub(super) const METADATA_KEY: &str = "config";
 
-/// What is known of a model besides its weights. The weights win: a configuration may speak of other classes than the
-/// head has.
+/// Information about a model besides its weights. The weights win: a configuration may have other classes than the head has.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ModelConfig {
     /// Name of the architecture in timm.

@@ -40,7 +40,7 @@ use crate::{Classifier, Error, Pixels, Result, image::DecodeOptions};
 /// Batches in flight: one runs while the results of the previous one are read and the next is written.
 const DEPTH: usize = 2;
 
-/// Least number of images to decode ahead of the device.
+/// Smallest number of images to decode ahead of the device.
 const AHEAD: usize = 32;
 
 /// Computes a batch: one result per image, such as [`Classifier::predict`] or [`Classifier::features`].

@@ -1,4 +1,4 @@
-//! Models that are cut, foreign, absurd or inconsistent, as the command and [`Builder`] meet them.
+//! Models that are truncated, foreign, absurd or inconsistent, opened by the command and by [`Builder`].
 
 use std::{
     collections::BTreeMap,

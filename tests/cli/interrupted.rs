@@ -7,7 +7,7 @@ use rexpect::{process::WaitStatus, session::spawn_command};
 
 use crate::{Folder, err, on_cpu, out};
 
-/// Most milliseconds that anything may take.
+/// Timeout of each step in milliseconds.
 const PATIENCE: u64 = 120_000;
 
 /// Runs a command on a terminal, and presses Ctrl-C when its bar shows `text`. What was shown.

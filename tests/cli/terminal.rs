@@ -10,7 +10,7 @@ use rexpect::{
 
 use crate::{Folder, adapter, out, residua};
 
-/// Most milliseconds for a command, including the compilation of kernels.
+/// Longest time in milliseconds for a command, including the compilation of kernels.
 const PATIENCE: u64 = 120_000;
 
 fn start(command: Command) -> PtySession {

@@ -10,8 +10,8 @@
 Ray counts only GPUs with CUDA. Tell each node how many GPUs it has, ``ray start --resources '{"wgpu": 1}'`` or
 ``ray.init(resources={"wgpu": 1})``, and each worker takes one of them. Do not give ``num_gpus``, which is for CUDA.
 
-Images that Ray decodes (``ray.data.read_images``) are not turned upright, and have the pixels of its decoder. Images that it does
-not decode (``read_binary_files``) give the bits of the command line.
+``ray.data.read_binary_files`` gives exactly the results of the command line. ``ray.data.read_images`` uses Ray's own decoder, and does
+not turn photos upright.
 """
 
 from __future__ import annotations

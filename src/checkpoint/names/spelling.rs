@@ -7,7 +7,7 @@ use super::{
     regnet::{self, Writer},
 };
 
-/// How the tensors of a network are called.
+/// The spelling of a network's tensor names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     /// As in torchvision's ResNet.

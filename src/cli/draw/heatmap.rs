@@ -9,7 +9,7 @@ use residua::{
 
 pub(super) const BACKGROUND: Rgb<u8> = Rgb([24, 24, 27]);
 const INK: Rgb<u8> = Rgb([240, 240, 240]);
-/// Least width of the picture, for the legend.
+/// Smallest width of the picture, for the legend.
 const LEAST_WIDTH: u32 = 400;
 
 /// The photo in its own size with the map over it and the legend below.

@@ -9,7 +9,7 @@ use residua::{
     tensor::Shape,
 };
 
-/// Most rows in a column; a longer stage takes several columns.
+/// Largest number of rows in a column; a longer stage takes several columns.
 const ROWS: usize = 42;
 /// Pixels between rows, between lanes beside a column, and around the picture.
 const GAP: f64 = 9.0;

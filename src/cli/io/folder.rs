@@ -16,7 +16,7 @@ pub(crate) type Each<'a, E> = &'a mut dyn FnMut(PathBuf, Option<Error>) -> Resul
 /// The files of a folder to read.
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct FolderOptions {
-    /// Also read hidden files and folders, and those that systems keep for themselves
+    /// Also read hidden files and folders, and those of the operating system
     ///
     /// Without this option residua leaves out names that begin with a dot (AppleDouble files ._x, .thumbnails, .Trash-1000), and @eaDir,
     /// @Recycle, @Recently-Snapshot, @tmp, #recycle, #snapshot, $RECYCLE.BIN, __MACOSX, lost+found, "Network Trash Folder",

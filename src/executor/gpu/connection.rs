@@ -55,7 +55,7 @@ pub(super) struct Connection {
     finished: Arc<Mutex<Finished>>,
 }
 
-/// How much the device is known to have finished.
+/// The work that the device is known to have finished.
 #[derive(Debug, Default)]
 struct Finished {
     submissions: u64,

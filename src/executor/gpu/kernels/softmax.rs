@@ -26,7 +26,7 @@ const WORKGROUP: u32 = 64;
 pub struct SoftmaxDims {
     /// Number of blocks of channels, each with all groups.
     pub outer: u32,
-    /// What competes.
+    /// Number of values in each softmax.
     pub groups: u32,
     /// Channels of a group in one block.
     pub inner: u32,
