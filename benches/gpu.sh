@@ -5,7 +5,7 @@
 # Writes benches/runs/<date>-<device>.csv (throughput) and benches/runs/<date>-<device>/ (everything else, one file per step).
 # Settings, by environment:
 #   MODELS, BATCHES     lists, with commas                          MIN_TIME     seconds per case
-#   STEPS               steps to run, by name (default: all)         VERIFY       models to verify, separated by spaces
+#   STEPS               steps to run, by name (default: all)        VERIFY       models to verify, separated by spaces
 #   PROFILE             release or dev                              SHORT=1      small sizes everywhere, for software adapters
 #   NCNN_GPU            ncnn's number of the device (default 0)     PYTHON       the Python that has torch or ncnn (default python3)
 set -u

@@ -159,7 +159,7 @@ fn the_readme_shows_what_is_printed() {
     let sessions = sessions(&fs::read_to_string(root.join("README.md")).unwrap());
     assert!(!sessions.is_empty());
     for (line, printed) in sessions {
-        let line = line.replace("cargo run --release --", env!("CARGO_BIN_EXE_residua"));
+        let line = line.replace("residua ", concat!(env!("CARGO_BIN_EXE_residua"), " "));
         // Run without a driver: the README does not depend on the adapters, and the CPU path gives the same scores.
         let mut shell = Command::new("sh");
         shell.args(["-c", &line]).current_dir(root).env("VK_DRIVER_FILES", "/none").env("VK_ICD_FILENAMES", "/none");
