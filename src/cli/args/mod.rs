@@ -129,7 +129,7 @@ Exit status 1 if an image could not be read and was left out.")]
     #[command(after_help = "Example:
   residua logits -m resnet18.safetensors --input in.safetensors --output out.safetensors
 
-IN holds a tensor \"input\" [N, C, H, W] f32, where C is the number of channels that the network reads.
+IN holds a tensor \"input\" [N, C, H, W] f32, with as many channels C as the network reads.
 OUT gets a tensor \"logits\" [N, classes] f32.")]
     Logits(Logits),
     /// List the devices, which one is used, and why
@@ -154,8 +154,8 @@ OUT gets a tensor \"logits\" [N, classes] f32.")]
   residua convert builtin --labels labels.txt -o named.safetensors
 
 The file holds the network's tensors bit for bit. Its metadata holds the properties that no tensor
-shows, class names, preprocessing and the kind of scores, from the options or else from the model, so
-it opens without these options. Other networks, projectors and queues in the file are left out.
+shows, class names, preprocessing and the kind of scores, from the options or else from the model.
+So it opens without these options. Other networks, projectors and queues are left out.
 No GPU is used.")]
     Convert(Convert),
     /// Check every layer, precision and kernel against the reference loops
@@ -184,9 +184,9 @@ is not used on this device again until a later verify finds it right.")]
   residua profile -m resnet18.safetensors --batch 8 -o trace.json --svg profile.svg
 
 TRACE.json opens in https://ui.perfetto.dev and in Chrome's about:tracing. A layer's floor is the
-larger of two times: its floating-point operations (two per multiplication) and its bytes (each value
-and weight once), each at the best rate that any kernel reaches in this profile. A 1x1 convolution of
-512 to 512 channels over 56x56 pixels and an elementwise kernel over 64 MiB are measured as well.")]
+time that its operations (two per multiply-add) or its bytes (each value and weight once) take at
+the best rate in this profile, whichever is longer. A 1x1 convolution of 512 to 512 channels over
+56x56 pixels and an elementwise kernel over 64 MiB also count for that rate.")]
     Profile(Profile),
     /// Download a model, or its newest commit, into the cache, and print its folder
     #[command(after_help = "Examples:
