@@ -95,7 +95,7 @@ fn every_kernel_and_key_is_translated_for_every_driver() {
         for (language, translate, is_known) in languages {
             match translate(&key) {
                 Ok(text) => {
-                    assert!(text.contains("main") && !is_known(&key), "{key}: {language} can be made of it now")
+                    assert!(text.contains("main") && !is_known(&key), "{key}: it can now be translated to {language}")
                 }
                 Err(error) => assert!(is_known(&key), "{key}: {language}: {error}"),
             }
