@@ -17,7 +17,7 @@ pub(super) struct Stated {
     pub(super) claims: Claims,
     /// The configuration itself, or what is wrong with it; the error is ignored if it belongs to another network.
     pub(super) config: Result<ModelConfig>,
-    /// Whether it can only belong to this checkpoint. One beside a file with a name of its own may belong to another.
+    /// Whether it can only belong to this checkpoint. A configuration beside a file with its own name may belong to another checkpoint.
     pub(super) owned: bool,
 }
 
