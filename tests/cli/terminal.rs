@@ -8,7 +8,7 @@ use rexpect::{
     session::{PtySession, spawn_command},
 };
 
-use crate::{Folder, adapter, out, residua};
+use crate::{Folder, adapter, err, out, residua};
 
 /// Longest time in milliseconds for a command, including the compilation of kernels.
 const PATIENCE: u64 = 120_000;
@@ -64,6 +64,18 @@ fn data_is_the_same_on_a_terminal_and_in_a_pipe() {
         let piped = residua(&arguments);
         assert_eq!(on_terminal(&arguments), (out(&piped), 0), "{arguments:?}");
     }
+}
+
+#[test]
+fn who_names_no_model_is_told_that_builtin_knows_ten_classes() {
+    let folder = Folder::new();
+    let photo = folder.image("photo.png", 90, 60);
+    let told = "only the ten classes";
+    assert!(on_terminal(&["classify", &photo]).0.contains(told));
+    for arguments in [["classify", &photo, "-q"], ["classify", &photo, "--format=jsonl"]] {
+        assert!(!on_terminal(&arguments).0.contains(told), "{arguments:?}");
+    }
+    assert!(!err(&residua(&["classify", &photo])).contains(told));
 }
 
 #[test]

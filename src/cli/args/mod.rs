@@ -28,7 +28,9 @@ use super::{
     after_help = "Examples:
   residua classify photo.jpg
   residua classify -m model.safetensors -k 3 --format jsonl -r photos/
-  residua devices"
+  residua embed -r photos/ --format npy -o photos.npy
+  residua similar photo.jpg --in photos/
+  residua info model.safetensors"
 )]
 pub(crate) struct Args {
     #[command(flatten)]
