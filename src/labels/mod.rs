@@ -82,7 +82,7 @@ impl Labels {
         let exact: Vec<usize> = containing.iter().copied().filter(|&i| names[i] == part || whole(&names[i])).collect();
         match (&exact[..], &containing[..]) {
             (&[index], _) | (_, &[index]) => Ok(index),
-            (_, []) => Err(invalid("an index or a class name; no class has this name".into())),
+            (_, []) => Err(invalid("no class has this name; give the name or the index of a class".into())),
             (_, several) => {
                 let some: Vec<String> = several.iter().take(10).map(|&i| format!("{i} {}", self.name(i))).collect();
                 Err(invalid(format!("one class; {} match: {}", several.len(), some.join("; "))))

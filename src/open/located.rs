@@ -272,6 +272,6 @@ fn not_found(model: &str, near: &[&str]) -> Error {
     if !near.is_empty() {
         reason += &format!("; similar names: {}", near.join(", "));
     }
-    reason += "; give builtin, a .safetensors file, a folder with model.safetensors and config.json, a name such as resnet50 or a hub id such as timm/resnet50.a1_in1k";
+    reason += "; give builtin, a checkpoint file, a folder with model.safetensors and config.json, a name such as resnet50 or a hub id such as timm/resnet50.a1_in1k";
     Error::ModelNotFound { model: model.into(), reason }
 }
