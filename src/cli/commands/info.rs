@@ -45,9 +45,7 @@ pub(crate) fn run(global: &Global, model: &str, picture: Option<&Path>, out: &mu
         _ if model.classes == 0 => "none".into(),
         Scoring::Softmax => "softmax".into(),
         Scoring::Sigmoid => "sigmoid, each class independently".into(),
-        Scoring::Neighbours(Neighbours { k, of }) => {
-            format!("shares of the classes among the {k} nearest of {} known images", of.len())
-        }
+        Scoring::Neighbours(Neighbours { k, of }) => format!("shares of the {k} nearest of {} known images", of.len()),
         _ => "the logits themselves".to_string(),
     };
     row(out, "scores", scores)?;
