@@ -364,7 +364,7 @@ fn circle(mut files: BTreeMap<String, BTreeSet<String>>) -> BTreeMap<String, BTr
 }
 
 #[test]
-fn files_and_rooms_of_a_folder_name_each_other_in_no_circle() {
+fn files_and_folders_of_a_folder_use_each_other_in_no_circle() {
     for folder in folders(root()) {
         let left = circle(neighbours(&folder));
         assert!(left.is_empty(), "{}: {left:#?}", folder.display());
