@@ -1,11 +1,11 @@
 #!/bin/sh
-# Everything that is to be known of a device, in one run: tests, every kernel against the reference, what the device can do, throughput
-# by rules and by measurement, and PyTorch and ncnn beside it where they are installed.
+# Measures everything about a device in one run: tests, every kernel against the reference, the device's limits, throughput with kernels
+# chosen by rules and by measurement, and PyTorch and ncnn for comparison if they are installed.
 # Usage: benches/gpu.sh [DEVICE]     DEVICE as for `residua --device`
-# Writes benches/runs/<date>-<device>.csv (throughput) and benches/runs/<date>-<device>/ (everything else, a file a step).
+# Writes benches/runs/<date>-<device>.csv (throughput) and benches/runs/<date>-<device>/ (everything else, one file per step).
 # Settings, by environment:
-#   MODELS, BATCHES     lists with commas                           MIN_TIME     seconds a case
-#   STEPS               which steps, by name (default: all)         VERIFY       models to verify, with spaces
+#   MODELS, BATCHES     lists, with commas                          MIN_TIME     seconds per case
+#   STEPS               steps to run, by name (default: all)        VERIFY       models to verify, separated by spaces
 #   PROFILE             release or dev                              SHORT=1      small sizes everywhere, for software adapters
 #   NCNN_GPU            ncnn's number of the device (default 0)     PYTHON       the Python that has torch or ncnn (default python3)
 set -u

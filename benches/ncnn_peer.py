@@ -1,4 +1,4 @@
-"""ncnn's Vulkan back end on the same device: CSV, a row a case. Arguments: MODELS BATCHES SECONDS [GPU-INDEX], as benches/gpu.sh gives.
+"""ncnn's Vulkan back end on the same device: CSV, one row per case. Arguments: MODELS BATCHES SECONDS [GPU-INDEX], as benches/gpu.sh gives.
 
 Needs the Python packages ncnn and numpy. The networks are written here, with random weights: ResNet and ResNeXt, batch norm folded, as an
 exporter would. ncnn has no batch dimension, so a batch is a loop. Host tensor in, host logits out, f32 unless --f16 is given."""

@@ -1,4 +1,4 @@
-"""PyTorch on the same card: one JSON line a case. Arguments: MODELS BATCHES SECONDS, as benches/gpu.sh gives them.
+"""PyTorch on the same card: one JSON line per case. Arguments: MODELS BATCHES SECONDS, as benches/gpu.sh gives them.
 
 Weights are random, input and output stay on the host as in residua-bench: copy in, run, copy out."""
 

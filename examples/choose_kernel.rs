@@ -1,7 +1,7 @@
 //! Times every kernel for a convolution on this device: `cargo run --example choose_kernel`.
 //!
-//! Kernels are part of the crate, since a plan must know their grids and their packing of weights (see the documentation of
-//! `residua::executor::gpu::kernels`). A program can overrule the choice of the kernel, as here.
+//! Kernels are part of the crate, because a plan must know their grids and their packing of weights (see the documentation of
+//! `residua::executor::gpu::kernels`). A program can overrule the choice of a kernel, as this one does.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "an example prints its results")]
 
 use std::{error::Error, sync::Arc, time::Instant};

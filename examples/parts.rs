@@ -1,4 +1,4 @@
-//! Draws parts that a camera over a belt might see, a folder for each kind: photos for the guide to classes of one's own.
+//! Draws parts as a camera over a conveyor belt might see them, one folder per kind: the photos for the guide to training your own classes.
 //!
 //! ```text
 //! cargo run --example parts -- parts/
@@ -17,11 +17,11 @@ use image::{Rgb, RgbImage};
 /// Side of a photo in pixels.
 const SIDE: u32 = 96;
 
-/// Photos of each kind to train with, and to measure with.
+/// Number of photos of each kind for training, and for measuring.
 const TRAIN: u32 = 40;
 const VAL: u32 = 20;
 
-/// What there is to tell apart.
+/// The kinds of parts.
 const KINDS: [&str; 3] = ["broken washer", "nut", "washer"];
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -30,7 +30,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Draws all of them below `folder`.
+/// Draws all photos below `folder`.
 pub fn draw(folder: &Path) -> Result<(), Box<dyn Error>> {
     for (set, first, count) in [("train", 0, TRAIN), ("val", 1000, VAL)] {
         for (kind, name) in KINDS.iter().enumerate() {
@@ -44,14 +44,14 @@ pub fn draw(folder: &Path) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// A number from 0 to 1 that looks like chance, the same each time.
+/// A pseudo-random number from 0 to 1, the same in every run.
 fn chance(seed: u32) -> f32 {
     let mixed = (seed ^ (seed >> 15)).wrapping_mul(0x2c1b_3c6d);
     let mixed = (mixed ^ (mixed >> 12)).wrapping_mul(0x297a_2d39);
     (mixed ^ (mixed >> 15)) as f32 / u32::MAX as f32
 }
 
-/// One part, of a size, at a place and in a light of its own.
+/// One part, with a random size, place and light.
 fn photo(kind: usize, number: u32) -> RgbImage {
     let any = |what: u32, from: f32, to: f32| from + (to - from) * chance(number * 64 + what * 7 + kind as u32);
     let (x, y, radius, turn) = (any(1, 40.0, 56.0), any(2, 40.0, 56.0), any(3, 22.0, 34.0), any(4, 0.0, TAU));
@@ -60,7 +60,7 @@ fn photo(kind: usize, number: u32) -> RgbImage {
         let (dx, dy) = (column as f32 - x, row as f32 - y);
         let (distance, angle) = (dx.hypot(dy) / radius, (dy.atan2(dx) + turn).rem_euclid(TAU));
         let edge = match kind {
-            // A hexagon: nearer in the middle of each side.
+            // A hexagon: the distance is smallest in the middle of each side.
             1 => 0.87 / (angle.rem_euclid(FRAC_PI_3) - FRAC_PI_6).cos(),
             _ => 1.0,
         };

@@ -7,7 +7,7 @@ use std::{error::Error, fs, path::PathBuf};
 
 use residua::Classifier;
 
-/// Least score for filing a photo under a class.
+/// Lowest score for filing a photo under a class.
 const SURE: f32 = 0.5;
 
 fn main() -> Result<(), Box<dyn Error>> {

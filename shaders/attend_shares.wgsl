@@ -5,7 +5,7 @@
 // 1        x       [n][pixels][x_stride], channels from x_offset on: keys, then values
 // 2        shares  [n][heads][pixels]
 //
-// Grid: x = heads, y = images; the pixels are dealt out in a workgroup.
+// Grid: x = heads, y = images; the threads of a workgroup share the pixels.
 
 struct AttendDims {
     pixels: u32, heads: u32, keys: u32, channels: u32,

@@ -1,11 +1,11 @@
-// Winograd F(4x4, 3x3) where subgroups are not counted on, step 3 of 3: the 36 products of a tile become its 4x4 outputs, A' m A, with
-// bias, residual and activation. Step 2 is conv2d_tiled.wgsl; lib/winograd4.wgsl comes before this file.
+// Winograd F(4x4, 3x3) without subgroups, step 3 of 3: transforms the 36 products m of a tile to its 4x4 outputs A' m A, then adds bias,
+// residual and activation. Step 2 is conv2d_tiled.wgsl. lib/winograd4.wgsl is included first.
 //
-// x [36][tiles][oc4] in f32 -> y.
-// One invocation a tile and output vector; neighbours take neighbouring vectors. Grid: x = tiles * oc4 / 64 in rows of 32768, y = rows.
+// x [36][tiles][oc4] in f32 -> y. One invocation per tile and output vector; neighbours take neighbouring vectors. Grid: x = tiles * oc4 /
+// 64 in rows of 32768, y = rows.
 //
-// A column of products is loaded at a time and added to all outputs at once, 16 sums: fewer registers than the columns' transforms take.
-// The loops count to numbers that the compiler cannot know, or it would unroll them, and the epilogue many times.
+// Each column of products is loaded and added to all 16 outputs: this takes fewer registers than keeping the transformed columns. The
+// bounds of the loops are numbers that the compiler cannot know, or it would unroll them, together with the epilogue.
 
 // The rows of outputs, each with its columns.
 alias Sums = array<Outputs, 4>;

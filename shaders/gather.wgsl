@@ -1,4 +1,4 @@
-// Values in other places: y[row, column, c] = x[(row - top) / factor, (column - left) / factor, c + from], zero where that lies outside.
+// Moves values: y[row, column, c] = x[(row - top) / factor, (column - left) / factor, c + from], or zero outside of x.
 //
 // binding  buffer  contents
 // 0        dims    extents; from and channels are plain, not in fours
@@ -32,7 +32,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
     }
     let column = pixel % dims.ow;
     let row = pixel / dims.ow % dims.oh;
-    // What lies before the first row or column wraps around to large numbers.
+    // Positions before the first row or column wrap around to large numbers.
     let from_row = (row - dims.top) / dims.factor;
     let from_column = (column - dims.left) / dims.factor;
     var value = vec4<f32>();

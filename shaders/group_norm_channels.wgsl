@@ -1,4 +1,4 @@
-// Mean of each channel, and the sum of squares of what its pixels are away from that.
+// Mean of each channel, and the sum of its pixels' squared distances from that mean.
 //
 // binding  buffer  contents
 // 0        dims    extents, channels in fours where they are called so

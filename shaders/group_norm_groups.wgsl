@@ -1,5 +1,5 @@
-// Mean of each group of channels, and its channels' weights over the root of its variance, from what is known of its channels (Chan et al.
-// 1983, "Algorithms for Computing the Sample Variance", equation 2.1b).
+// Mean of each group of channels, and its channels' weights divided by the root of the group's variance, from the sums of its channels
+// (Chan et al. 1983, "Algorithms for Computing the Sample Variance", equation 2.1b).
 //
 // binding  buffer   contents
 // 0        dims     extents, channels in fours where they are called so

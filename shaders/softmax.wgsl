@@ -1,4 +1,4 @@
-// The softmax of groups of channels that compete: [n][outer][groups][inner] to [n][groups][outer][inner].
+// Softmax over groups of channels: [n][outer][groups][inner] to [n][groups][outer][inner].
 //
 // binding  buffer  contents
 // 0        dims    extents; channels are plain, not in fours

@@ -1,4 +1,4 @@
-// The mean of all pixels and then the pixels in one row, and a vector of weights added to each.
+// The mean of all pixels, then the pixels in one row, each plus its vector of weights.
 //
 // binding  buffer   contents
 // 0        dims     extents, channels in fours

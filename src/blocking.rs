@@ -1,4 +1,4 @@
-//! The blocking edge: apart from the hub client, the only file of the library in which a thread waits.
+//! Blocking versions of the asynchronous calls. Apart from the hub client, this is the only file of the library in which a thread waits.
 
 use std::{
     num::NonZero,
@@ -22,14 +22,14 @@ use crate::{
     tensor::Tensor,
 };
 
-/// A machine with threads, on which callers may block.
+/// A host with threads, on which callers may block.
 #[derive(Debug)]
 pub struct Threads {
     start: Instant,
 }
 
 impl Threads {
-    /// This machine.
+    /// The host that this program runs on.
     pub fn host() -> Arc<dyn Host> {
         Arc::new(Threads { start: Instant::now() })
     }
@@ -95,9 +95,9 @@ impl Builder {
     }
 }
 
-/// The blocking calls of a classifier. The calls that end in `_async` describe them in full.
+/// The blocking calls of a classifier. Each is described in full at the call that ends in `_async`.
 impl Classifier {
-    /// Opens `builtin`, a `.safetensors` file or a folder on the best available device. [`Builder`] offers choices.
+    /// Opens `builtin`, a checkpoint file or a folder on the best available device. [`Builder`] has more settings.
     ///
     /// # Errors
     /// The errors of [`Builder::open`].
@@ -174,7 +174,7 @@ impl Classifier {
         wait(self.logits_async(input))
     }
 
-    /// Where in an image the evidence for `class`, or else for the class with the highest score, lies.
+    /// Where in an image the evidence lies for `class`, or by default for the class with the highest score.
     ///
     /// # Errors
     /// The errors of [`Classifier::explain_async`].

@@ -1,4 +1,4 @@
-//! A folder of files that make the next start faster. Losing one costs only time, so a file that is cut off, foreign or writable by
+//! A folder of files that make the next start faster. Losing one costs only time, so a file that is truncated, foreign or writable by
 //! others counts as missing and is written again.
 
 use std::{
@@ -34,7 +34,7 @@ impl Cache {
         contents(&self.read_bytes(name, LIMIT)?, key).map(<[u8]>::to_vec)
     }
 
-    /// The text of the file `name`, of at most `limit` bytes, whatever program wrote it.
+    /// The text of the file `name`, of at most `limit` bytes, from any program.
     pub(crate) fn read_text(&self, name: &str, limit: u64) -> Option<String> {
         String::from_utf8(self.read_bytes(name, limit)?).ok()
     }

@@ -19,14 +19,14 @@ use crate::{
     tensor::{Shape, StorageType, Tensor},
 };
 
-/// A network on a device, ready to classify. A handle: clones share the network, and all of them may be used from many threads.
+/// A network on a device, ready to classify. It is a handle: clones share the network and may be used from many threads.
 #[derive(Debug, Clone)]
 pub struct Classifier(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
     executor: Box<dyn Executor>,
-    /// The network up to its head, which yields class maps; made when it is first wanted.
+    /// The network that yields class maps; made when it is first needed.
     maps: OnceLock<Box<dyn Executor>>,
     model: ModelInfo,
     decode: DecodeOptions,
@@ -61,7 +61,7 @@ impl Classifier {
         self.predict_async(&pixels).await
     }
 
-    /// What the network will see of an image: resized, cropped, not yet normalised.
+    /// The part of an image that the network sees: resized, cropped, not yet normalised.
     ///
     /// # Errors
     /// `image.*` if it has no pixels.
@@ -88,9 +88,9 @@ impl Classifier {
         Ok((0..pixels.len()).map(prediction).collect())
     }
 
-    /// The features of one image, of length [`ModelInfo::features`] (512 for ResNet-18 and -34, 2048 for ResNet-50 and deeper):
-    /// the last feature map's mean over all pixels, which the head reads, not scaled to unit length. It is what torchvision's
-    /// `fc` takes, and what timm gives with `num_classes=0`.
+    /// The features of one image, of length [`ModelInfo::features`] (512 for ResNet-18 and -34, 2048 for ResNet-50 and deeper): the last
+    /// feature map's mean over all pixels, which the head reads, not scaled to unit length. It equals the input of torchvision's `fc`, and
+    /// timm's output with `num_classes=0`.
     ///
     /// # Errors
     /// As [`Classifier::infer`].
@@ -134,13 +134,13 @@ impl Classifier {
         }
     }
 
-    /// Calls `each` with the cosine similarities of all `queries` to all `vectors`, part by part: vectors in chunks that fit the
-    /// device, and for each chunk the queries in batches. All must have the same number of features, which may be any. The device
-    /// stores them in [`Classifier::precision`]; [`cosine`](crate::cosine) computes the exact similarity of two.
+    /// Calls `each` with the cosine similarities of all `queries` to all `vectors`, part by part: vectors in chunks that fit the device,
+    /// and for each chunk the queries in batches. All vectors must have the same length, which may differ from the model's. The device
+    /// stores them in [`Classifier::precision`]; [`cosine`](crate::cosine) computes the exact similarity of two vectors.
     ///
     /// # Errors
-    /// [`Error::Shape`] if they differ in length, [`Error::TensorValue`] for a vector that is not finite, `gpu.*` if the device
-    /// fails, and what `each` returns.
+    /// [`Error::Shape`] if they differ in length, [`Error::TensorValue`] for a vector that is not finite, `gpu.*` if the device fails, and
+    /// the errors of `each`.
     #[doc(hidden)]
     pub async fn similarities_async<E: From<Error>>(
         &self,
@@ -151,9 +151,9 @@ impl Classifier {
         search::similarities(&*self.0.executor, queries, vectors, each).await
     }
 
-    /// The same network on the same device, with kernels that are chosen as for batches of `images`, whatever batch comes: an image then
-    /// gets the same bits in each of them, a last one that is not full among them. Weights are shared. What was asked for with
-    /// [`Builder::deterministic`](crate::Builder::deterministic) stays.
+    /// The same network on the same device, with the kernels for batches of `images` at every batch size. An image then gets the same bits
+    /// in every batch, even in a last, partial one. Weights are shared. [`Builder::deterministic`](crate::Builder::deterministic) stays in
+    /// force.
     #[doc(hidden)]
     pub fn for_batches(&self, images: usize) -> Self {
         let Inner { executor, model, decode, notes, .. } = &*self.0;
@@ -163,14 +163,14 @@ impl Classifier {
         }
     }
 
-    /// Another network on the same device, prepared for in the same way.
+    /// Another network on the same device, prepared in the same way.
     #[cfg(feature = "fit")]
     pub(crate) fn with_network(&self, network: Network, model: ModelInfo) -> Self {
         let Inner { executor, decode, notes, .. } = &*self.0;
         Classifier::new(executor.with_network(network), model, decode.clone(), notes.clone())
     }
 
-    /// Which weights these are: the FNV-1a hash of the checkpoint's bytes. Files of other names with the same bytes are equal.
+    /// Identifies the weights: the FNV-1a hash of the checkpoint's bytes, independent of the file's name.
     #[doc(hidden)]
     pub fn fingerprint(&self) -> u64 {
         self.network().checkpoint().fingerprint()
@@ -189,16 +189,16 @@ impl Classifier {
     /// Logits `[N, classes, 1, 1]` of a normalised input `[N, 3, H, W]` of any size that the network admits.
     ///
     /// # Errors
-    /// [`Error::Shape`] if it does not admit it, [`Error::ConfigValue`] if a number of the input is NaN or infinite, `gpu.*` if the
-    /// device fails, [`Error::NotFinite`] if a logit is NaN or infinite, with the first layer that made such a value,
-    /// [`Error::NoClassifier`] if the network ends in its features.
+    /// [`Error::Shape`] if it does not, [`Error::ConfigValue`] if a number of the input is NaN or infinite, `gpu.*` if the device fails,
+    /// [`Error::NotFinite`] if a logit is NaN or infinite, with the first layer that made such a value, [`Error::NoClassifier`] if the
+    /// network ends with its features.
     pub async fn logits_async(&self, input: &Tensor) -> Result<Tensor> {
         self.0.model.check_classes()?;
         check(input)?;
         self.0.executor.output(input).await
     }
 
-    /// Where in an image the evidence for `class` lies, or for the class of the highest score.
+    /// Where in an image the evidence lies for `class`, or by default for the class with the highest score.
     ///
     /// The first call uploads the network's weights once more.
     ///
@@ -225,8 +225,8 @@ impl Classifier {
         explain::explanation(&maps, &biases, model, class, model.preprocess.region(image.width(), image.height()))
     }
 
-    /// Compares every layer on the device with the CPU reference, for `batch` images of made-up pixels, with the kernels of
-    /// `coverage`. Wrong kernels are no longer used, if others can replace them.
+    /// Compares every layer on the device with the CPU reference, for `batch` synthetic images, with the kernels of `coverage`. Wrong
+    /// kernels are no longer used if others can replace them.
     ///
     /// # Errors
     /// `gpu.*` if the device fails.
@@ -235,8 +235,8 @@ impl Classifier {
         verify::verify(&*self.0.executor, self.input_shape(batch), coverage).await
     }
 
-    /// The time of every step on the device, for `batch` images of made-up pixels: medians of `runs` runs. A step is a dispatch of a
-    /// kernel, a layer on the CPU, or an operator of the reference.
+    /// The time of every step on the device, for `batch` synthetic images: medians of `runs` runs. A step is a dispatch of a kernel, a
+    /// layer on the CPU, or an operator of the reference.
     ///
     /// # Errors
     /// `gpu.*` if the device fails.
@@ -245,7 +245,7 @@ impl Classifier {
         profile::profile(&*self.0.executor, self.input_shape(batch), runs).await
     }
 
-    /// Device memory for an input of shape `input`; none for the reference.
+    /// Device memory for an input of shape `input`; zero for the reference.
     ///
     /// # Errors
     /// Those of [`Plan::new`](crate::executor::gpu::plan::Plan::new).
@@ -254,8 +254,8 @@ impl Classifier {
         self.0.executor.footprint(input)
     }
 
-    /// Bytes that all buffers on this classifier's device take now, as its allocator counts them. `None` on the CPU, and if the
-    /// driver's memory is not suballocated.
+    /// Bytes that all buffers on this classifier's device take now, as its allocator counts them. `None` on the CPU, and for drivers whose
+    /// memory wgpu does not suballocate.
     #[doc(hidden)]
     pub async fn device_memory_async(&self) -> Option<u64> {
         self.0.executor.memory().await
@@ -282,17 +282,17 @@ impl Classifier {
         Shape::new(batch, self.network().graph().channels(), height, width)
     }
 
-    /// The device that is used.
+    /// The device in use.
     pub fn device(&self) -> &DeviceInfo {
         self.0.executor.info()
     }
 
-    /// Type of activations and weights on the device.
+    /// Storage type of activations and weights on the device.
     pub fn precision(&self) -> StorageType {
         self.0.executor.stored()
     }
 
-    /// What is known about the model.
+    /// Information about the model.
     pub fn model(&self) -> &ModelInfo {
         &self.0.model
     }
@@ -303,7 +303,7 @@ impl Classifier {
         &self.0.decode
     }
 
-    /// Notes for the user about the choice of device and model, and about kernels that the driver has refused since.
+    /// Notes for the user about the device and the model, including kernels that the driver has refused since.
     pub fn notes(&self) -> Vec<Note> {
         self.0.notes.iter().cloned().chain(self.0.executor.notes()).collect()
     }
@@ -312,12 +312,12 @@ impl Classifier {
 /// The error for a network that does not read photos.
 fn no_photos(channels: usize) -> Error {
     let reason = format!(
-        "the network reads {channels} channels, but photos have three, or one if grey: give it normalised values"
+        "the network reads {channels} channels, but photos have three, or one if grey; give it normalised values instead"
     );
     Error::Shape { node: "input".into(), reason }
 }
 
-/// Whether a tensor is as large as it says, and finite throughout.
+/// Checks that a tensor has as many values as its shape says, and that all are finite.
 fn check(input: &Tensor) -> Result<()> {
     let (got, expected) = (input.data.len(), input.shape.elements());
     if got != expected {

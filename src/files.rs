@@ -35,7 +35,7 @@ impl PartFile {
     /// A handle to write with.
     ///
     /// # Errors
-    /// The system's.
+    /// The system's error.
     pub fn file(&self) -> io::Result<File> {
         self.file.as_file().try_clone()
     }
@@ -50,7 +50,7 @@ impl PartFile {
     }
 }
 
-/// Whether `path` is something other than a plain file (a device, a pipe, a link): it is written to, never replaced.
+/// Whether `path` is something other than a plain file (a device, a pipe, a link). Such a path is written to, never replaced.
 pub fn is_special(path: &Path) -> bool {
     fs::symlink_metadata(path).is_ok_and(|there| !there.is_file())
 }

@@ -1,4 +1,4 @@
-//! Finds the images in a folder and the folders below it: which files to take, in which order, and why others are left out.
+//! Finds the images in a folder and its subfolders, in a fixed order, and says why other files are left out.
 
 use std::{
     ffi::OsStr,
@@ -52,7 +52,7 @@ impl FromStr for Pattern {
     type Err = String;
 
     /// # Errors
-    /// A sentence that says what is wrong with the pattern.
+    /// The reason why the pattern is invalid.
     fn from_str(text: &str) -> Result<Self, String> {
         let pattern = text.trim_end_matches('/').trim_start_matches("./");
         let glob =
@@ -101,8 +101,8 @@ pub enum Reason {
 }
 
 impl Choice {
-    /// Calls `each` for every entry of `folder` and of the folders below it, until `each` fails. Entries are sorted by name; a folder's
-    /// entries come at its place.
+    /// Calls `each` for every entry of `folder` and its subfolders, until `each` fails. Entries are sorted by name; a subfolder's entries
+    /// come at its place.
     ///
     /// # Errors
     /// The error of `each`.

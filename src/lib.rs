@@ -1,4 +1,4 @@
-//! Image classification with residual networks on any GPU: hand-written WGSL kernels on `wgpu`.
+//! Image classification and embedding with residual networks, on any GPU (WGSL kernels on `wgpu`) or on the CPU.
 //!
 //! ```
 //! # fn main() -> residua::Result<()> {
@@ -19,54 +19,53 @@
 //!                                                      \-> reference | cpu | gpu
 //! ```
 //!
-//! Above the executors nothing knows what computes.
+//! Modules above the executors do not depend on the device.
 //!
-//! | room | yields | knows |
+//! | module | provides | may use |
 //! |---|---|---|
 //! | [`error`], [`tensor`] | errors with codes; shapes, tensors, batches of pixels | nothing |
-//! | [`image`] | bytes to [`Pixels`]: recognise, decode, turn, resize, crop; the preprocessing that a model wants | nothing |
+//! | [`image`] | bytes to [`Pixels`]: recognise, decode, turn upright, resize, crop; a model's preprocessing | nothing |
 //! | `hub` (feature `hub`) | a name to a folder, from Python's cache or the network | nothing |
 //! | `folder` (feature `folder`) | the images in a folder and the folders below it | `image` |
-//! | `files` | files that are either complete or absent | nothing |
+//! | `files` | writing files completely or not at all | nothing |
 //! | `labels` | scores, names | nothing |
 //! | [`graph`] | operators, nodes, shapes | nothing |
-//! | `structure` | stated properties of a network that its tensors do not show | `graph` |
+//! | `structure` | properties of a network that a configuration or the caller states, because no tensor shows them | `graph` |
 //! | [`checkpoint`] | names to tensors, configurations; tensors to a file | `image`, for the preprocessing; `labels`, for the forms of class names; `structure`, for what a configuration states; `files` |
 //! | `models` | the [`Graph`](graph::Graph) of a checkpoint: recognised from the tensors' names and shapes, or by name | `graph`, `structure` |
 //! | `network` | fused layers, folded batch norm, transforms of weights: the same for every device | `graph`, `checkpoint` |
-//! | `executor` | the trait of everything that computes networks, the list of executors that need no adapter, kinds of devices, steps, footprints, faults | `graph`, `network` |
+//! | `executor` | the trait of executors, which compute networks; the executors that need no adapter; kinds of devices, steps, memory footprints, faults | `graph`, `network` |
 //! | `executor::reference` | every value of a graph by naive loops: the oracle for all other executors | `graph`, `checkpoint` |
 //! | `executor::cpu` | a network on the processor's vector units, in blocks of channels: the path without a GPU | `graph`, `checkpoint`, `network` |
 //! | `executor::gpu::kernels` | the catalogue: one file and one shader for each kernel | `graph`, `network` |
 //! | `executor::gpu::plan` | a network compiled for a device, as data: kernels with reasons, buffers, packed weights | `kernels`, `network` |
-//! | `executor::gpu` | runs a plan in one submission, or in several if that takes long; only it names `wgpu` | `plan`, `kernels`, `cache` |
+//! | `executor::gpu` | runs a plan in one submission, or in several if it takes long; the only module that uses `wgpu` | `plan`, `kernels`, `cache` |
 //! | `cache` | files that make the next start faster | nothing |
 //! | `workers` | threads that are reused | nothing |
 //! | `check` | verify, profile, tune, self-test | executors |
-//! | `search`, `explain` | exact search among features, their index; heat maps | as needed |
+//! | `search`, `explain` | exact similarity search and its index; heat maps | as needed |
 //! | `note` | something that the user should know about an open model: a [`Note`] | nothing |
 //! | `model_info` | what is known about an open model: [`ModelInfo`] | `image`, `labels`, `checkpoint`, `models` |
 //! | `open` | [`Builder`]: from a name to a classifier | all above |
-//! | `classifier`, `photos`, `blocking` | the whole path in order ([`Classifier`]), files as its input, the blocking twins of its calls | all above |
+//! | `classifier`, `photos`, `blocking` | the whole path in order ([`Classifier`]); files as its input; blocking versions of its calls | all above |
 //! | [`learn`] (feature `fit`) | heads fitted to features, in f64; how well a classifier does | `labels`, for scores |
-//! | `fit` (feature `fit`) | a network with another head, the file that it is saved to | all of the path, `learn` |
+//! | `fit` (feature `fit`) | a network with a new head, and the file that it is saved to | all of the path, `learn` |
 //! | [`stream`] | many images: decoded ahead, run in batches, back in order, each with its result or its error | `classifier`, `image`, `workers` |
-//! | `program` (feature `cli`, hidden) | the cache's folder, the adapter that the environment names, drawing: what the programs share | `executor::gpu` |
+//! | `program` (feature `cli`, hidden) | code that the programs share: the cache's folder, the adapter that the environment names, drawing | `executor::gpu` |
 //! | `cli/`, `bin/` | the commands | the public library |
 //!
 //! `tests/layering.rs` enforces the last column.
 //!
-//! # The walk
+//! # How it runs
 //!
-//! * **Open**: [`Builder`] collects the settings, and each file of `open` does one step. `located` finds the weights, and reads
-//!   their headers and the configuration beside them. `recognised` finds the architecture from the tensors, builds its graph,
-//!   compares both with the configuration, and reads and checks the weights, each once. `described` says how photos become the
-//!   input and how scores come out. Meanwhile the device is opened. `prepared` has `selftest` check the device, gets measured
-//!   times from `tune`, makes the executor, and has it compile the kernels and upload the weights. A [`Note`] records anything
-//!   that the user should know.
+//! * **Open**: [`Builder`] collects the settings, and each file of `open` does one step. `located` finds the weights, and reads their
+//!   headers and the configuration beside them. `recognised` finds the architecture from the tensors, builds its graph, compares both with
+//!   the configuration, and reads and checks the weights, each once. `described` decides how photos become the input and how logits become
+//!   scores. Meanwhile the device is opened. `prepared` runs the device's `selftest`, gets measured times from `tune`, and makes the
+//!   executor, which compiles the kernels and uploads the weights. A [`Note`] records anything that the user should know.
 //! * **Infer**: [`image`] decodes and crops. [`Classifier`] makes one batch of the crops. The executor plans the batch, uploads
 //!   it, runs it and reads back the logits. `labels` turns them into scores and names.
-//! * **Wait**: all of this is asynchronous. Only `blocking` blocks a thread; a [`Host`] lends the GPU room its clock and its
+//! * **Wait**: all of this is asynchronous, and only `blocking` blocks a thread. A [`Host`] provides `executor::gpu` with a clock and
 //!   threads.
 //!
 

@@ -1,16 +1,16 @@
-//! What is known about an open model.
+//! Information about an open model.
 
 use crate::{
     Error, Labels, Result, checkpoint::PreprocessConfig, image::Preprocess, labels::Scoring, models::Property,
 };
 
-/// What is known about an open model.
+/// Information about an open model.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct ModelInfo {
     /// File name, repository on the hub, or `builtin`.
     pub name: String,
-    /// Commit of a model of the hub.
+    /// Commit of a model from the hub.
     pub revision: Option<String>,
     /// Architecture as recognised, for example `resnet50`.
     pub architecture: String,
@@ -32,7 +32,7 @@ pub struct ModelInfo {
     pub published_top1: Option<String>,
     /// Where the weights come from.
     pub source: String,
-    /// How a photo becomes the network's input.
+    /// The preprocessing that turns a photo into the network's input.
     pub preprocess: Preprocess,
     /// The preprocessing stated beside the weights, or known by their name. If `None`, `preprocess` is torchvision's recipe.
     pub stated: Option<PreprocessConfig>,
@@ -43,7 +43,7 @@ pub struct ModelInfo {
 }
 
 impl ModelInfo {
-    /// Whether there are classes to give.
+    /// Checks that the model has classes.
     ///
     /// # Errors
     /// [`Error::NoClassifier`] if there are none.

@@ -1,4 +1,4 @@
-//! Runs image files: reads and decodes them as the command does, then classifies or embeds them.
+//! Classifies and embeds image files, which it reads and decodes as the command does.
 
 use std::path::Path;
 

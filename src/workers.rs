@@ -1,5 +1,5 @@
-//! Threads that are used again. A driver or its library may keep something for every thread that ever called it: `wgpu` keeps an
-//! entry for each one that pushed an error scope. With a thread for every batch that would grow for as long as a program runs.
+//! Threads that are reused. A driver or its library may keep memory for every thread that ever called it: `wgpu` keeps an entry for each
+//! thread that pushed an error scope. With a new thread for every batch, that memory would grow as long as the program runs.
 
 use std::{
     mem,
@@ -14,18 +14,17 @@ use std::{
 
 type Job = Box<dyn FnOnce() + Send>;
 
-/// The threads that have nothing to do, and the process whose they are.
+/// The idle threads, and the process that they belong to.
 static IDLE: Mutex<(u32, Vec<Sender<Job>>)> = Mutex::new((0, Vec::new()));
 
-/// Starts `work` on a thread that has nothing to do, or on a new one. Its outcome arrives at the receiver: what it returned, or what
-/// it panicked with.
+/// Starts `work` on an idle thread, or on a new one. The receiver gets its result or its panic.
 ///
 /// # Panics
 /// If the system cannot start a thread.
 pub fn start<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Receiver<thread::Result<T>> {
     let (done, outcome) = mpsc::sync_channel(1);
     let job: Job = Box::new(move || {
-        // The caller may have given up.
+        // The caller may have dropped the receiver.
         let _ = done.send(catch_unwind(AssertUnwindSafe(work)));
     });
     let worker = idle(Vec::pop).unwrap_or_else(spawn);
@@ -46,12 +45,12 @@ fn spawn() -> Sender<Job> {
     worker
 }
 
-/// Calls `change` with the idle threads of this process. A fork has none of its parent's.
+/// Calls `change` with the idle threads of this process. A forked child has none of its parent's threads.
 fn idle<R>(change: impl FnOnce(&mut Vec<Sender<Job>>) -> R) -> R {
     let mut place = IDLE.lock().unwrap_or_else(PoisonError::into_inner);
     let (owner, workers) = &mut *place;
     if *owner != process::id() {
-        // Their channels may be in any state, so they are not touched.
+        // The parent's channels may be in any state, so they are not touched.
         mem::forget(mem::take(workers));
         *owner = process::id();
     }

@@ -180,7 +180,7 @@ fn a_configuration_of_something_else_is_not_used() {
     check(nets.path().join("mine.safetensors"), (BARE.0, BARE.1, "is not used"));
 }
 
-/// A folder's configuration belongs to its model. If it describes another network, one of the two is not what it seems.
+/// A folder's configuration belongs to its model. If it describes another network, one of the two is mislabelled.
 #[test]
 fn a_folder_with_the_configuration_of_another_network_is_refused() {
     for (config, field) in [
@@ -247,7 +247,7 @@ fn a_name_states_the_anti_aliasing_that_no_tensor_shows() {
         let found = anti_aliasing(nets.path().join(file));
         assert_eq!((found.0.as_str(), found.1.as_str()), (name, kind), "{file}");
     }
-    // Of a network of other tensors it is told, and says nothing of this one.
+    // The configuration belongs to a network with other tensors: a note says so, and it is not used.
     let nets = folder(&[("resnetaa34d.safetensors", "resnet18")], "{}");
     assert_eq!(anti_aliasing(nets.path().join("resnetaa34d.safetensors")).1, "none");
     assert!(open(nets.path().join("resnetaa34d.safetensors")).2.contains("named resnetaa34d"));

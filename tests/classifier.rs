@@ -1,4 +1,4 @@
-//! Calls that the library refuses, and features.
+//! Calls that the library refuses, and embeddings.
 
 mod common;
 

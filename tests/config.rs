@@ -377,7 +377,7 @@ fn transformers_framings() {
     assert_eq!(framing(cropped), square(224, 256));
 }
 
-/// The meaning of a number, and the defaults, depend on the class that the file is for.
+/// The meaning of a number and the defaults depend on the class of the processor.
 #[test]
 fn transformers_classes_have_their_own_defaults() {
     let of = |text: &str, config: &str| {

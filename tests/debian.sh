@@ -1,4 +1,4 @@
-# What the scripts here take of Debian: Mesa's drivers, newer than a release has them. To be sourced, from the repository's root.
+# Installs Mesa's drivers from Debian, in newer versions than a release has. Source this file from the repository's root.
 
 as_root() {
     if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi
@@ -8,7 +8,7 @@ is_bookworm() {
     [ "$(. /etc/os-release 2>/dev/null && echo "${VERSION_CODENAME:-}")" = bookworm ]
 }
 
-# A mirror that the machine is configured for.
+# A Debian mirror from the machine's package sources.
 debian_mirror() {
     grep -ohE 'https?://[^ ]*/debian/?( |$)' /etc/apt/sources.list /etc/apt/sources.list.d/* 2>/dev/null | head -n 1 | tr -d ' '
 }
@@ -43,8 +43,8 @@ install_mesa() {
     fi
 }
 
-# Mesa's driver for AMD GPUs on a library that plays the kernel's part and does nothing.
-# It must be of the driver's version, so it comes from where that comes from: Debian 12 with its backports.
+# Mesa's driver for AMD GPUs, with a library that stands in for the kernel and does nothing. The library's version must be the driver's,
+# so both come from Debian 12 with its backports.
 has_idle_device() {
     [ -e /usr/lib/x86_64-linux-gnu/libamdgpu_noop_drm_shim.so ] && [ -e /usr/share/vulkan/icd.d/radeon_icd.json ]
 }
@@ -58,7 +58,7 @@ make_sid() {
     as_root debootstrap --variant=minbase --include=$packages sid "$1" "$(debian_mirror)" >"$1.log"
 }
 
-# in_sid FOLDER COMMAND...: in that root folder, where /proc, /dev, /tmp and the working folder are those of here.
+# in_sid FOLDER COMMAND...: runs a command in that root folder, with /proc, /dev, /tmp and the working folder of this system.
 in_sid() {
     # shellcheck disable=SC2016
     as_root unshare --mount sh -euc '

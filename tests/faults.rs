@@ -142,8 +142,7 @@ fn threads_that_meet_one_loss_open_the_device_once() {
                 let (executor, expected) = (executor.clone(), expected.clone());
                 thread::spawn(move || {
                     for _ in 0..5 {
-                        // Other shapes beside the one whose bits are compared: they do not wait for each other's
-                        // sessions.
+                        // Uses other shapes too: they do not wait for each other's sessions.
                         pollster::block_on(executor.run(&input(1 + images % 4))).unwrap();
                         assert_eq!(run(&executor).unwrap(), expected);
                     }
@@ -350,7 +349,7 @@ fn a_network_that_takes_long_is_cut_into_submissions_with_the_same_bits() {
             let plan = executor.plan(Shape { n: images, ..all.shape }).unwrap();
             executor.submissions(&plan) as u64
         };
-        // By the first guess for a software adapter. On hardware the plan is not cut.
+        // This follows from the first guess for a software adapter. On hardware the plan is not cut.
         assert_eq!(submissions(1), 1);
         assert!(submissions(64) > 1 || !executor.device().info().kind.software());
         let logits = |images: usize| {

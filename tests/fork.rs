@@ -19,8 +19,8 @@ use nix::{
 };
 use residua::Classifier;
 
-/// Runs `child` in a fork of this process, which must end soon, and returns its status. The fork ends without exit
-/// handlers: that of Mesa 25.0.7 joins the threads of its queues, which a fork does not have, and crashes.
+/// Runs `child` in a fork of this process, which must end soon, and returns its status. The fork ends without exit handlers: Mesa 25.0.7's
+/// handler joins the threads of its queues, which a fork does not have, and crashes.
 #[allow(unsafe_code, reason = "the child runs what is under test, and nothing after it")]
 fn in_fork(child: impl FnOnce() -> i32) -> WaitStatus {
     // SAFETY: the child of a process with threads may do little; glibc and macOS let it allocate, and beyond that it does what this

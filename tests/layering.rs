@@ -1,4 +1,4 @@
-//! Which module may use which: enforces the table in the crate's documentation by reading the `use` lines of `src/`.
+//! Checks which module uses which: enforces the table in the crate's documentation by reading the paths in `src/`.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -6,9 +6,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Rooms of `src/`, and the rooms that each may name besides `error` and `tensor`, which are open to all. A file
-/// belongs to the room with the longest path that contains it.
-const ROOMS: &[(&str, &[&str])] = &[
+/// The areas of `src/`, and the areas that each may use besides `error` and `tensor`, which all may use. A file belongs to the area with
+/// the longest path that contains it.
+const AREAS: &[(&str, &[&str])] = &[
     ("error", &[]),
     ("tensor", &[]),
     ("note", &[]),
@@ -83,7 +83,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("program", &["executor::gpu"]),
 ];
 
-/// Doors: programs that use the library. They name `residua::`, and nothing by `crate::`.
+/// Programs that use the library. They use it through `residua::`, and nothing through `crate::`.
 const DOORS: &[&str] = &["cli", "bin", "main"];
 
 fn root() -> PathBuf {
@@ -114,10 +114,10 @@ fn module(file: &Path) -> String {
     names.join("::").trim_end_matches("::mod").to_string()
 }
 
-/// The room of a path such as `executor::gpu::plan::Options`.
-fn room(path: &str) -> Option<&'static str> {
-    let below = |room: &&str| path.strip_prefix(room).is_some_and(|rest| rest.is_empty() || rest.starts_with("::"));
-    ROOMS.iter().map(|(room, _)| *room).filter(below).max_by_key(|room| room.len())
+/// The area of a path such as `executor::gpu::plan::Options`.
+fn area(path: &str) -> Option<&'static str> {
+    let below = |area: &&str| path.strip_prefix(area).is_some_and(|rest| rest.is_empty() || rest.starts_with("::"));
+    AREAS.iter().map(|(area, _)| *area).filter(below).max_by_key(|area| area.len())
 }
 
 /// A source text without its comments and tests.
@@ -180,20 +180,20 @@ fn at_the_root() -> BTreeMap<String, String> {
     paths.into_iter().map(|path| (path.rsplit("::").next().expect("a name").to_string(), path)).collect()
 }
 
-/// The rooms that `source`, a file of `module`, names but may not.
+/// The areas that `source`, a file of `module`, uses but may not use.
 fn forbidden(module: &str, source: &str) -> Vec<&'static str> {
     let root = at_the_root();
-    let mine = room(module).unwrap_or_else(|| panic!("{module} is in no room"));
-    let (_, allowed) = ROOMS.iter().find(|(room, _)| *room == mine).expect("a room");
+    let mine = area(module).unwrap_or_else(|| panic!("{module} is in no area"));
+    let (_, allowed) = AREAS.iter().find(|(area, _)| *area == mine).expect("an area");
     let open = |name: &str| name == mine || ["error", "tensor"].contains(&name) || allowed.contains(&name);
     let paths = named(module, source);
-    let rooms: BTreeSet<&str> =
-        paths.iter().filter_map(|path| room(root.get(path).map_or(path.as_str(), |path| path.as_str()))).collect();
-    rooms.into_iter().filter(|room| !open(room)).collect()
+    let areas: BTreeSet<&str> =
+        paths.iter().filter_map(|path| area(root.get(path).map_or(path.as_str(), |path| path.as_str()))).collect();
+    areas.into_iter().filter(|area| !open(area)).collect()
 }
 
 #[test]
-fn every_file_is_in_a_room_and_names_only_the_rooms_that_it_may_know() {
+fn every_file_is_in_an_area_and_names_only_the_areas_that_it_may_use() {
     let mut seen = BTreeSet::new();
     for file in files(&root()) {
         let module = module(&file);
@@ -203,12 +203,12 @@ fn every_file_is_in_a_room_and_names_only_the_rooms_that_it_may_know() {
         let source = fs::read_to_string(&file).expect("a readable file");
         let found = forbidden(&module, &source);
         assert!(found.is_empty(), "{} names {found:?}", file.display());
-        seen.insert(room(&module));
+        seen.insert(area(&module));
     }
-    assert_eq!(seen.len(), ROOMS.len(), "a room without a file");
+    assert_eq!(seen.len(), AREAS.len(), "an area without a file");
 }
 
-/// Neither a browser nor a caller's runtime may be blocked.
+/// The library must not block a browser or a caller's runtime.
 #[test]
 fn the_library_waits_in_one_file_and_in_the_hub() {
     let mut waiting = Vec::new();
@@ -245,7 +245,7 @@ fn of_the_command_line(source: &str) -> Option<String> {
     source.match_indices("--").find_map(option).map(String::from).or_else(command).or_else(short)
 }
 
-/// Another program that uses the library has other options, or none.
+/// Other programs that use the library have other options, or none.
 #[test]
 fn the_library_never_speaks_of_the_command_line() {
     for file in files(&root()) {
@@ -265,7 +265,7 @@ fn the_library_never_speaks_of_the_command_line() {
 fn only_gpu_names_wgpu_and_two_files_are_unsafe() {
     for file in files(&root()) {
         let source = fs::read_to_string(&file).expect("a readable file");
-        let in_gpu = room(&module(&file)) == Some("executor::gpu");
+        let in_gpu = area(&module(&file)) == Some("executor::gpu");
         assert!(in_gpu || !source.contains("wgpu::"), "{} names wgpu", file.display());
         let is_unsafe = source.contains("unsafe {") || source.contains("unsafe fn");
         let may_be = ["gpu/trusted.rs", "image/libjpeg.rs"].iter().any(|trusted| file.ends_with(trusted));
@@ -352,7 +352,7 @@ fn neighbours(folder: &Path) -> BTreeMap<String, BTreeSet<String>> {
     neighbours.iter().map(all).collect()
 }
 
-/// Files that name each other in a circle, if any: those that are left after repeatedly removing files that name none.
+/// Files that use each other in a circle, if any: those that are left after repeatedly removing files that use none of the others.
 fn circle(mut files: BTreeMap<String, BTreeSet<String>>) -> BTreeMap<String, BTreeSet<String>> {
     while let Some(free) = files.iter().find(|(_, named)| named.is_empty()).map(|(file, _)| file.clone()) {
         files.remove(&free);
@@ -364,7 +364,7 @@ fn circle(mut files: BTreeMap<String, BTreeSet<String>>) -> BTreeMap<String, BTr
 }
 
 #[test]
-fn files_and_rooms_of_a_folder_name_each_other_in_no_circle() {
+fn files_and_folders_of_a_folder_use_each_other_in_no_circle() {
     for folder in folders(root()) {
         let left = circle(neighbours(&folder));
         assert!(left.is_empty(), "{}: {left:#?}", folder.display());
@@ -376,8 +376,7 @@ fn files_and_rooms_of_a_folder_name_each_other_in_no_circle() {
     assert!(image["decode"].is_superset(&names(&["png", "tiff", "format"])), "{image:?}");
 }
 
-/// A door is a program that uses the library: everything that it names by `crate::` is its own, and no file is in two
-/// programs.
+/// A program reaches only its own files through `crate::`, and no file belongs to two programs.
 #[test]
 fn doors_name_the_library_by_its_name_and_share_no_files() {
     for door in DOORS {
@@ -391,8 +390,8 @@ fn doors_name_the_library_by_its_name_and_share_no_files() {
     }
 }
 
-/// A new kernel needs only its file, its line in the list, and at most a rule. Two files name kernels besides:
-/// `plan/pixels.rs`, the step before all others, and the self-test, which tries three.
+/// A new kernel needs only its file, its line in the list, and at most a rule. Two other files name kernels: `plan/pixels.rs`, for the
+/// first step, and the self-test, which tries three.
 #[test]
 fn kernels_are_named_in_the_list_and_in_the_rules_alone() {
     let list = fs::read_to_string(root().join("executor/gpu/kernels/mod.rs")).expect("a readable file");

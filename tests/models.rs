@@ -11,7 +11,7 @@ use residua::{
     models::{Architecture, Shapes, check_declared},
 };
 
-/// Networks that together have nearly every feature that is read off tensors.
+/// Networks that together have nearly every feature that is recognised from tensors.
 const EVERY_FEATURE: [&str; 12] = [
     "resnet18",
     "resnet50",
@@ -75,7 +75,7 @@ fn counts_are_those_of_the_golden_files() {
     }
 }
 
-/// Transformers' BiT is timm's, with what pads its windows in the configuration.
+/// Transformers' BiT is timm's; its configuration states how its windows are padded.
 #[test]
 fn bit_in_the_spelling_of_transformers() {
     let timm = Architecture::by_name("resnetv2_50x1_bit").unwrap();
@@ -108,7 +108,7 @@ fn bit_in_the_spelling_of_transformers() {
     assert_eq!(refused.unwrap_err().code(), "config.value");
 }
 
-/// A family whose members are all published is told by the nearest.
+/// In a family whose members are all published, the error names the nearest member.
 #[test]
 fn kin_that_differ_from_all_members_are_refused_with_what_differs() {
     let mut dla = shapes("dla34");
@@ -132,7 +132,7 @@ fn kin_that_differ_from_all_members_are_refused_with_what_differs() {
     assert!(detect(&gates).is_err(), "another gate");
 }
 
-/// The head of a network with the name of its family's, and as a 1x1 convolution.
+/// The head of a network under its family's name, and as a 1x1 convolution.
 #[test]
 fn kin_of_other_classes_channels_and_heads() {
     let tensors = |name: &str, inputs: usize, classes: usize| {
@@ -266,7 +266,7 @@ fn densenets_of_other_forms() {
     assert!(architecture.graph().nodes().iter().any(|node| node.name == "features.norm_final"));
 }
 
-/// Networks whose tensors are those of others have a name all the same, once it is stated what they compute.
+/// A network whose tensors are those of another still gets its own name once its properties are stated.
 #[test]
 fn networks_with_anti_aliasing_have_their_own_names() {
     for (name, plain, kind) in [
@@ -440,7 +440,7 @@ fn row_11_extra_tensors_are_listed() {
         resnet.insert(extra.into(), vec![1]);
         match detect(&resnet) {
             Err(Error::UnexpectedTensor { count: 1, names, .. }) => assert!(names.starts_with(extra), "{names}"),
-            // A name within the stages may also look like one block more.
+            // A name within the stages may also look like an additional block.
             Err(Error::MissingTensor { .. } | Error::UnknownArchitecture { .. }) if extra.starts_with("layer5") => {}
             other => panic!("{extra}: {other:?}"),
         }
@@ -473,7 +473,7 @@ fn regnets_that_only_resemble_a_supported_one() {
     let mut grouped_norms = shapes("regnety_002");
     grouped_norms.retain(|name, _| !name.contains(".running_"));
     assert!(unknown(&grouped_norms).contains("group normalisation"));
-    // A convolution without a norm before or after it has no place in either form.
+    // A convolution without a norm before or after it fits neither form.
     let mut extra = shapes("regnetv_040");
     extra.insert("s1.b1.conv1.bias".into(), vec![128]);
     assert!(matches!(detect(&extra), Err(Error::UnexpectedTensor { count: 1, .. })));
@@ -482,7 +482,7 @@ fn regnets_that_only_resemble_a_supported_one() {
     assert_eq!(detect(&other).unwrap().name(), "regnety [1,1,4,6] of [24,56,152,368] channels in groups of 8");
 }
 
-/// Where no block has a convolution in its way around, blocks that change the shape have none, and end in no activation.
+/// If no block has a convolution in its shortcut, blocks that change the shape have no shortcut, and end without an activation.
 #[test]
 fn regnetz_is_told_by_its_ways_around() {
     let adds = |name: &str| {

@@ -168,8 +168,7 @@ fn in_the_spelling_of_transformers() {
     }
 }
 
-/// Compares sizes that the networks were not made for with the CPU reference: odd sizes have rows that strides skip,
-/// and windows that cross the edge.
+/// Compares unusual input sizes with the CPU reference: odd sizes have rows that strides skip, and windows that cross the edge.
 #[test]
 fn inputs_of_other_sizes() {
     let machine = machine();

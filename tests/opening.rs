@@ -88,7 +88,7 @@ repositories! {
         ("wide_resnet50_2", (176, 201), Some((224, 232)), Filter::Bilinear, EVEN, SYNSETS);
 }
 
-/// A file of weights of the network, called `file`.
+/// A file called `file` with weights of the network.
 fn file_of(architecture: &Architecture, file: &str) -> (tempfile::TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join(file);

@@ -245,7 +245,7 @@ fn groups_of_channels_are_normalised_together() {
     let weights: [(&str, &[usize], &[f32]); 2] =
         [("gn.weight", &[4], &[1.0, 2.0, 1.0, -1.0]), ("gn.bias", &[4], &[0.0, 0.5, 1.0, 0.0])];
     let norm = |eps| Plain::GroupNorm { channels: 4, groups: 2, eps }.named("gn");
-    // Both groups hold four numbers in a row: 1.5 and 0.5 away from their mean, with a variance of 1.25.
+    // Both groups hold four consecutive numbers, at distances 1.5 and 0.5 from their mean, with a variance of 1.25.
     let y = apply(norm(0.0), Shape::new(1, 4, 1, 2), &weights);
     let near = |values: [f64; 8], deviation: f64| {
         let expected =
@@ -275,12 +275,17 @@ fn values_in_other_places() {
         (y.shape, y.data),
         (Shape::new(1, 1, 3, 4), vec![0.0, 0.0, 0.0, 0.0, 0.0, 1.0, 2.0, 0.0, 0.0, 0.0, 0.0, 0.0])
     );
-    // Two windows of three by two take five columns, two windows take three rows of two: one more column and one more row, behind.
+    // Along the columns, two windows of three with stride two need five; along the rows, two windows need three. So one zero column and one
+    // zero row follow.
     let y = apply(Plain::Pad(Padding::Same { kernel: 3, stride: 2 }), Shape::new(1, 1, 2, 4), &[]);
     assert_eq!(y.shape, Shape::new(1, 1, 3, 5));
     assert_eq!(y.data, [1.0, 2.0, 3.0, 4.0, 0.0, 5.0, 6.0, 7.0, 8.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0]);
     let y = apply(Plain::Pad(Padding::Same { kernel: 3, stride: 2 }), Shape::new(1, 1, 3, 1), &[]);
-    assert_eq!((y.shape, y.data[4]), (Shape::new(1, 1, 5, 3), 1.0), "odd extents have as many zeros on both sides");
+    assert_eq!(
+        (y.shape, y.data[4]),
+        (Shape::new(1, 1, 5, 3), 1.0),
+        "odd extents have equally many zeros on both sides"
+    );
     let y = apply(Plain::Upsample { factor: 2 }, Shape::new(1, 1, 1, 2), &[]);
     assert_eq!((y.shape, y.data), (Shape::new(1, 1, 2, 4), vec![1.0, 1.0, 2.0, 2.0, 1.0, 1.0, 2.0, 2.0]));
     for op in [

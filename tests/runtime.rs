@@ -169,7 +169,7 @@ fn every_clock_times_every_dispatch() {
     for clock in [Clock::InsidePasses, Clock::Passes, Clock::Host] {
         let (plan, times) = pollster::block_on(executor.profile(&input, 3, clock)).unwrap();
         assert_eq!(plan.steps.len(), times.len());
-        // If the clock stood still, or had another unit, convolutions would take no time, or hours.
+        // If the clock stood still or had another unit, convolutions would seem to take no time, or hours.
         for (step, time) in plan.steps.iter().zip(times).filter(|(step, _)| step.macs > 1_000_000) {
             assert!((1e-6..10.0).contains(&time.as_secs_f64()), "{clock}: {}: {time:?}", step.name);
             assert!(step.bytes > 0, "{}", step.name);
@@ -199,7 +199,7 @@ fn row_52_pipelines_are_kept_on_disk_and_broken_files_do_no_harm() {
         assert_eq!(logits(), expected);
         assert_eq!(fs::read(file).unwrap(), whole, "it is written anew");
     }
-    // A folder that cannot be created is not an error either.
+    // A cache folder that cannot be created is not an error.
     let mut device = pollster::block_on(Device::open("auto", residua::Threads::host())).unwrap();
     device.use_cache(Cache::new(file.join("below a file")));
     let graph = Architecture::by_name("cifar_resnet20a").unwrap().graph();

@@ -1,4 +1,4 @@
-//! One network under other libraries' names, with their heads and with tensors beside it: the same logits, or an error.
+//! One network in other libraries' spellings, with their heads and with extra tensors: the same logits, or an error.
 
 mod common;
 

@@ -66,7 +66,7 @@ impl Golden {
 }
 
 impl Row {
-    /// The structure that the option states; empty for an empty text.
+    /// The structure that the option states; empty for empty text.
     fn stated(&self) -> Structure {
         if self.structure.is_empty() { Structure::default() } else { self.structure.parse().unwrap() }
     }
@@ -195,7 +195,7 @@ fn what_contradicts_the_tensors_is_an_error() {
     assert!(detect(&usual, &"global-pool=max".parse().unwrap(), &config(r#"{"global_pool": ""}"#)).is_ok());
     // A configuration may name every function that its library knows.
     assert!(detect(&usual, &none, &config(r#"{"model_type": "resnet", "downsample_in_bottleneck": true}"#)).is_ok());
-    // Twice the features that the head reads, and half as many.
+    // Twice and half as many features as the head reads.
     let both: Structure = "global-pool=catavgmax".parse().unwrap();
     let other = golden.checkpoint(golden.row("global catavgmax"));
     for (checkpoint, stated) in [(&usual, &both), (&other, &none)] {

@@ -70,7 +70,7 @@ fn convolutions(plan: &Plan) -> (Vec<&'static Shader>, usize) {
 #[test]
 fn the_choice_follows_the_table_for_its_batches() {
     let network = network();
-    // Give every device the lanes that the usual choice needs; the plans are not run.
+    // Pretend that every device has the lanes that the usual choice needs; the plans are not run.
     let caps = &Caps { subgroup: Some(8), ..device().caps().clone() };
     let options = with(vec![table(&network, caps, 8, PLAIN), table(&network, caps, 64, SMALL)]);
     let shaders = |images| convolutions(&plan(&network, caps, images, &options));

@@ -46,7 +46,7 @@ def seconds(*command: str | os.PathLike[str]) -> float:
 
 
 def speed(folder: Path, command: Path, model: str, runs: int) -> None:
-    """Compares `embed_folder` with ``residua embed`` on a folder: whole processes in turns, after one of each that does not count."""
+    """Compares `embed_folder` with ``residua embed`` on a folder: whole processes in turns, after one run of each that does not count."""
     with tempfile.TemporaryDirectory() as made:
         ours, theirs = Path(made, "ours.npy"), Path(made, "theirs.npy")
         times: list[tuple[float, float]] = []
@@ -63,7 +63,7 @@ def speed(folder: Path, command: Path, model: str, runs: int) -> None:
 
 
 def count(stop: threading.Event) -> float:
-    """Counts until `stop` is set; thousands a second."""
+    """Counts until `stop` is set, and returns the speed in thousands per second."""
     began, rounds = time.perf_counter(), 0
     while not stop.is_set():
         for _ in range(1000):
@@ -109,7 +109,7 @@ def count_until_told() -> None:
 
 
 def counting(model: str, runs: int, rounds: int) -> None:
-    """Compares how fast a thread counts while images are embedded with how fast a process counts then, and with nothing else running."""
+    """Compares the speed of a counting thread and of a counting process while images are embedded, and without load."""
     images: Pixels = np.random.default_rng(7).integers(0, 256, (1000, 32, 32, 3), np.uint8)
     with Classifier(model) as classifier:
 
@@ -156,7 +156,7 @@ def resident() -> float:
 
 
 def soak(photo: Path, minutes: float) -> None:
-    """Makes all kinds of calls for some minutes, and tells the memory that the process had meanwhile."""
+    """Makes all kinds of calls for some minutes, and prints how much memory the process used."""
     content = photo.read_bytes()
     random = np.random.default_rng(7)
     memory: list[float] = []

@@ -249,7 +249,7 @@ impl Engine {
         verified(py, &verification.map_err(|error| raised(py, &error))?)
     }
 
-    /// What is known about the model.
+    /// Information about the model.
     fn model<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let model = self.any_classifier().model();
         let dict = PyDict::new(py);

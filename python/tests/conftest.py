@@ -37,7 +37,7 @@ def command(*arguments: str | os.PathLike[str], status: int = 0) -> list[dict[st
 def mixed_photos() -> list[Path]:
     """Photos of all formats, modes and sizes that the library's tests have, and all of them can be read."""
     golden = ROOT / "tests" / "golden"
-    # Beside each lies what Pillow makes of it, with one more ending.
+    # Beside each lies Pillow's version of it, with an additional ending.
     found = [
         path
         for name in ("formats", "pixels")
@@ -67,7 +67,7 @@ def model() -> Iterator[Classifier]:
 
 @pytest.fixture(scope="session")
 def gpu() -> Iterator[Classifier]:
-    """One that is opened on an adapter, whatever `auto` prefers."""
+    """A classifier on an adapter, even if `auto` prefers the CPU."""
     adapters = [device for device in residua.devices() if device.backend in ("vulkan", "metal", "dx12")]
     assert adapters, "the tests need an adapter; Mesa's software Vulkan will do"
     with Classifier(device=adapters[0].index) as model:
@@ -75,7 +75,7 @@ def gpu() -> Iterator[Classifier]:
 
 
 def same(classes: Sequence[Any], record: dict[str, Any]) -> bool:
-    """Whether classes are those of a record of the command line, to the bit of the scores."""
+    """Whether classes and scores equal those of a record of the command line exactly."""
     import numpy as np
 
     got = [(each["label"], each["index"], np.float32(each["score"])) for each in classes]

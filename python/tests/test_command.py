@@ -1,4 +1,4 @@
-"""The package gives what the command line gives, to the bit."""
+"""The package gives exactly the results of the command line."""
 
 from __future__ import annotations
 

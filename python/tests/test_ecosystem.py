@@ -75,7 +75,7 @@ def test_datasets_map(model: Classifier, paths: list[str], tmp_path: Path) -> No
         np.testing.assert_allclose(got, expected, rtol=1e-4, atol=1e-5)
     made = rows.map(Classify(top_k=2), batched=True)
     assert [len(row) for row in made["labels"]] == [2] * 5
-    # The same function has the same fingerprint, so that what was computed is found again.
+    # The same function has the same fingerprint, so that cached results are found again.
     assert rows.map(Classify(top_k=2), batched=True)._fingerprint == made._fingerprint
 
 

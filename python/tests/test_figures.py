@@ -1,4 +1,4 @@
-"""What the README promises of speed, measured as it was for it, in short."""
+"""Checks the README's promises about speed, with shorter runs of the same measurements."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ FIGURES = ROOT / "python" / "benches" / "figures.py"
 
 
 def figures(*arguments: str | os.PathLike[str]) -> dict[str, float]:
-    """Medians by what they are of."""
+    """The medians, by the name of the figure."""
     done = subprocess.run([sys.executable, FIGURES, *arguments], capture_output=True, text=True, check=True)
     return {name: float(median) for name, median in re.findall(r"^(.+): ([0-9.]+) \(", done.stdout, re.MULTILINE)}
 

@@ -39,7 +39,7 @@ def cluster() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def images(tmp_path_factory: pytest.TempPathFactory, ship: Path) -> Path:
-    """5,000 images, of CIFAR-10 where that is at hand."""
+    """5,000 images, from CIFAR-10 if the data set is available."""
     folder = tmp_path_factory.mktemp("images")
     packed = Path(os.environ.get("RESIDUA_REAL_DATA", ROOT.parent / "shared")) / "data" / "cifar10" / "test-even.tar.xz"
     if packed.is_file():

@@ -22,8 +22,8 @@ struct Conv2dDims {
     kernel: u32, stride: u32, padding: u32,
     // Activation: 0 none, 1 clamp at zero, 2 sigmoid.
     activation: u32,
-    // Residual: its channels in fours and their start, its rows and columns, its subsampling step (0: no residual), and, not in fours, the
-    // zero channels before it and its own channels.
+    // Residual: its channels in fours and the first of them, its rows and columns, and its subsampling step (0: no residual). Then, counted
+    // singly: the zero channels before it, and its own channels.
     r_stride: u32, r_offset: u32, r_h: u32, r_w: u32, r_step: u32, r_before: u32, r_channels: u32,
     // Input and output channels per group (all channels if there is one group).
     group_c4: u32, group_oc4: u32,

@@ -25,8 +25,7 @@ use crate::{
 /// Key of a checkpoint's metadata under which it may carry its own configuration.
 pub(super) const METADATA_KEY: &str = "config";
 
-/// What is known of a model besides its weights. The weights win: a configuration may speak of other classes than the
-/// head has.
+/// Information about a model besides its weights. The weights win: a configuration may have other classes than the head has.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ModelConfig {
     /// Name of the architecture in timm.
@@ -178,7 +177,7 @@ impl RawConfig {
         Ok(structure)
     }
 
-    /// What transformers' BiT has of its own: what it pads with, and its groups.
+    /// The fields that only transformers' BiT has: its padding and its groups.
     fn state_bit(&self, place: &str, structure: &mut Structure) -> Result<()> {
         let same = match self.global_padding.as_deref().map(str::to_lowercase).as_deref() {
             None => false,

@@ -92,7 +92,7 @@ pub struct Checkpoint {
     files: Arc<Vec<Arc<Bytes>>>,
     directory: Arc<Directory>,
     nonfinite: bool,
-    /// What is done to the values of tensors before they are used.
+    /// Changes to the values of tensors before they are used.
     rewrites: Arc<BTreeMap<String, Rewrite>>,
 }
 

@@ -1,4 +1,4 @@
-//! What a configuration in timm's form cannot say; it is stored under the key `residua`.
+//! The facts that a configuration in timm's form cannot state. They are stored under the key `residua`.
 
 use serde::{Deserialize, Serialize};
 

@@ -51,7 +51,7 @@ const TORCHVISION_REGNET: [(&str, &str, i64, i64); 20] = [
 /// Means and deviations of the table's norms: name, mean, deviation.
 const NORMS: [(&str, [f64; 3], [f64; 3]); 2] = [("half", HALF, HALF), ("clip", CLIP_MEAN, CLIP_STD)];
 
-/// How the names of files of weights end.
+/// The endings of the names of weight files.
 const ENDINGS: [&str; 6] = [".safetensors", ".pth.tar", ".pth", ".pt", ".th", ".bin"];
 
 /// The preprocessing of the weights at `path`, if the file or one of its folders is named like published weights of

@@ -84,7 +84,7 @@ impl ModelArgs {
         if let Some(linear) = self.linear_out {
             return Err(invalid(place, "linear_out", linear, "only what goes with the network's name is supported"));
         }
-        // Attention pools to a token of its own, which its tensors show.
+        // Attention pooling yields its own token, which its tensors show.
         if let Some(pool) = self.global_pool.as_deref().filter(|pool| *pool != "token") {
             let known = if pool.is_empty() { Some(GlobalPool::None) } else { GlobalPool::parse(pool) };
             let kinds =

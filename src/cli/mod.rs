@@ -30,12 +30,12 @@ use terminal::interrupt;
 /// Runs a command and gives its exit status.
 pub(crate) fn run(args: Args) -> ExitCode {
     let level = if args.global.verbose { log::LevelFilter::Info } else { log::LevelFilter::Off };
-    // At trace this module shows all bytes of a request, the token of the hub among them.
+    // At level trace, this module logs all bytes of a request, including the hub's token.
     let secret = "ureq_proto::util";
     let mut logger = env_logger::Builder::new();
     logger.filter_level(level).parse_default_env().filter_module(secret, log::LevelFilter::Debug).init();
-    // A decoder's panic is caught and reported as an error of its image; the default hook would print it as well. A panic that
-    // nothing catches is reported below.
+    // A decoder's panic is caught and reported as an error of its image; the default hook would print it a second time. Other panics are
+    // reported below.
     let panicked = Arc::new(Mutex::new(String::new()));
     if !args.global.verbose {
         let panicked = Arc::clone(&panicked);

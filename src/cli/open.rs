@@ -23,17 +23,17 @@ impl Global {
         self.open_builder(self.builder()?.model(model))
     }
 
-    /// The same for a builder with these options and others.
+    /// Does the same with a builder that has these options and others.
     pub(crate) fn open_builder(&self, builder: Builder) -> Result<Classifier, Error> {
         let classifier = self.tell(builder.faults(faults::known()).open()?)?;
         tuning::offer(self, classifier.device());
         if (self.tune || self.retune) && classifier.device().index.is_none() {
-            self.note("nothing to measure: on this device, the shape of a layer alone decides how it is computed");
+            self.note("nothing to measure: on this device, only the shape of a layer decides how it is computed");
         }
         Ok(classifier)
     }
 
-    /// These options. A command starts with its batch at once, so that nothing is prepared for another.
+    /// A builder with these options. A command's first call already has its batch size, so nothing is prepared for another.
     pub(crate) fn builder(&self) -> Result<Builder, Error> {
         let mut builder: Builder =
             Classifier::builder().hub(self.hub()).adapter(self.wanted()?).precision(self.precision).prepare(0);
@@ -73,12 +73,12 @@ impl Global {
         Ok(builder)
     }
 
-    /// The adapter that is wanted, by option or by the environment.
+    /// The adapter that the option or the environment asks for.
     pub(crate) fn wanted(&self) -> Result<Wanted, Error> {
         environment::wanted(self.device.as_deref())
     }
 
-    /// Tells what a classifier has to tell.
+    /// Prints a classifier's notes.
     pub(crate) fn tell(&self, classifier: Classifier) -> Result<Classifier, Error> {
         environment::note().iter().for_each(|note| self.note(note));
         classifier.notes().iter().for_each(|note| self.note(&hints::of_note(note)));

@@ -11,8 +11,8 @@ pub(crate) struct Global {
     /// auto, cpu, reference (plain loops), or an index or part of a name [default: auto]
     ///
     /// Names and indices are those of `residua devices`; a number is always an index. auto takes the best GPU that can be opened, and the
-    /// CPU if there is none or only software adapters, which are slower. Without this option the variable WGPU_ADAPTER_NAME may give a
-    /// part of a name. WGPU_BACKEND (vulkan, metal, dx12) limits the interfaces in which adapters are looked for.
+    /// CPU if there is none or only software adapters, which are slower. Without this option the variable WGPU_ADAPTER_NAME may give a part
+    /// of a name. WGPU_BACKEND (vulkan, metal, dx12) limits the graphics APIs whose adapters are listed.
     #[arg(long, global = true, value_name = "DEVICE")]
     pub(crate) device: Option<String>,
     /// Precision in which a GPU stores weights and activations
@@ -35,20 +35,20 @@ pub(crate) struct Global {
     /// Measure which kernels are fastest on this device, and use them from then on
     ///
     /// Takes about a minute for a large network. The times are kept in the cache (tuned-DEVICE.json), one file per device and driver, and
-    /// used later without this option. Kernels are measured for batches of 1, of 2 to 16 and of more images: with --batch N for that one,
-    /// otherwise for the first two, and on a GPU for all three. Only kernels that agree with the plain one are chosen.
+    /// used later without this option. Batches of 1, of 2 to 16 and of more images are measured separately: with --batch N only the range
+    /// of N, otherwise the first two, and on a GPU all three. Only kernels that agree with the plain one are chosen.
     #[arg(long, global = true, hide_short_help = true)]
     pub(crate) tune: bool,
-    /// As --tune, and measure again what was measured before
+    /// Like --tune, but measure again what is already measured
     #[arg(long, global = true, conflicts_with = "tune", hide_short_help = true)]
     pub(crate) retune: bool,
     /// Choose kernels by rules alone, and ignore all measurements
     #[arg(long, global = true, conflicts_with_all = ["tune", "retune"], hide_short_help = true)]
     pub(crate) no_tune: bool,
-    /// The network of a file to use, if it holds several (teacher, encoder_k)
+    /// The network to use, if the file holds several (teacher, encoder_k)
     ///
-    /// Name it by the prefix of its tensors; wrappers in it such as module may be left out. All other tensors are ignored. Without this
-    /// option residua takes the network that was trained: student before teacher, encoder_q before encoder_k, the model before its EMA.
+    /// Give the prefix of its tensors' names; wrappers such as module may be left out. All other tensors are ignored. Without this option
+    /// residua takes the network that was trained: student before teacher, encoder_q before encoder_k, the model before its EMA.
     #[arg(long, global = true, value_name = "NAME", hide_short_help = true)]
     pub(crate) part: Option<String>,
     /// Ignore modules around the network that may take part in what it computes
@@ -60,29 +60,29 @@ pub(crate) struct Global {
     /// Open a model whose weights are NaN or infinite, for inspection
     #[arg(long, global = true, hide_short_help = true)]
     pub(crate) allow_nonfinite: bool,
-    /// What no tensor shows of the network, such as stem-pool=max,stride-in=1x1
+    /// Properties that no tensor shows, such as stem-pool=max,stride-in=1x1
     ///
-    /// This overrides the model's configuration, which overrides the usual values. `residua info` prints what was used, and from where.
+    /// They override the model's configuration, which overrides the usual values. `residua info` prints the values and their sources.
     ///
-    /// stem-pool=max|none: whether 3x3 max pooling of stride 2 follows the first convolutions.
+    /// stem-pool=max|none: whether 3x3 max pooling with stride 2 follows the first convolutions.
     /// stem-stride=1..4: stride of the first convolution.
     /// layer1-stride=1|2: stride of the first stage of blocks.
-    /// stride-in=1x1|3x3: the convolution of a bottleneck that strides.
-    /// dilation=none|layer3+layer4: stages that dilate instead of striding (torchvision's replace_stride_with_dilation).
-    /// output-stride=8|16|32: the same, as timm says it.
-    /// anti-aliasing=none|avg|blur: what stands in the place of strides, as timm has it (aa_layer).
-    /// global-pool=avg|max|avgmax|catavgmax|catmaxavg|none: what becomes of the last map before the head.
-    /// norm-eps=1e-5: what batch normalisation adds to the variance.
-    /// activation=relu|leaky_relu:0.01|silu|gelu|hard_swish|elu|...: the names of timm, torch and transformers.
-    /// block-activation=...: the one between the convolutions of a block, where that is another.
-    /// gate-activation=...: the one between the layers of squeeze-and-excitation, where that is another.
-    /// head-activation=...: the one between the linear layers of a head.
-    /// conv-padding=sides|same: where the strided convolutions of a ResNetV2 or BiT have their zeros.
-    /// pool-padding=ignored|zeros|same|zeros+same|none: what lies around the image in its stem's pooling.
-    /// shortcut-pool=mean|none: whether its shortcuts pool where they stride.
-    /// norm-groups=32: the groups of its norms.
-    /// standardised-weights=yes|no: whether its weights are standardised.
-    /// head=none: the head is left out, so that the network ends in its features.
+    /// stride-in=1x1|3x3: which convolution of a bottleneck has the stride.
+    /// dilation=none|layer3+layer4: stages with dilation instead of stride (torchvision's replace_stride_with_dilation).
+    /// output-stride=8|16|32: the same in timm's terms.
+    /// anti-aliasing=none|avg|blur: the filter that replaces strides (timm's aa_layer).
+    /// global-pool=avg|max|avgmax|catavgmax|catmaxavg|none: pooling of the last feature map, before the head.
+    /// norm-eps=1e-5: the number that batch normalisation adds to the variance.
+    /// activation=relu|leaky_relu:0.01|silu|gelu|hard_swish|elu|...: any name of timm, torch or transformers.
+    /// block-activation=...: between the convolutions of a block, if it differs.
+    /// gate-activation=...: between the layers of squeeze-and-excitation, if it differs.
+    /// head-activation=...: between the linear layers of a head.
+    /// conv-padding=sides|same: padding of a ResNetV2's or BiT's strided convolutions, on all sides or as TensorFlow's SAME.
+    /// pool-padding=ignored|zeros|same|zeros+same|none: padding of their stem's max pooling; ignored is never the maximum.
+    /// shortcut-pool=mean|none: whether their shortcuts pool instead of striding.
+    /// norm-groups=32: groups of their group normalisation.
+    /// standardised-weights=yes|no: whether their convolutions standardise the weights.
+    /// head=none: leave out the head, so that the network ends with its features.
     #[arg(long, global = true, value_name = "KEY=VALUE,...", verbatim_doc_comment, hide_short_help = true)]
     pub(crate) structure: Option<Structure>,
     /// Do not use the network, only the hub's cache (also: the variable HF_HUB_OFFLINE)
@@ -127,7 +127,7 @@ pub(crate) struct Global {
         hide_short_help = true
     )]
     pub(crate) filter: Option<Filter>,
-    /// Mean of red, green and blue, from 0 to 1, or of grey values
+    /// Mean of red, green and blue, from 0 to 1, or one number for grey
     #[arg(
         long,
         global = true,
@@ -137,7 +137,7 @@ pub(crate) struct Global {
         hide_short_help = true
     )]
     pub(crate) mean: Option<[f32; 3]>,
-    /// Standard deviation of red, green and blue, from 0 to 1, or of grey values
+    /// Standard deviation of red, green and blue, from 0 to 1, or one number for grey
     #[arg(
         long,
         global = true,
@@ -186,6 +186,6 @@ fn triple(text: &str) -> Result<[f32; 3], String> {
     match numbers[..] {
         [grey] => Ok([grey; 3]),
         [r, g, b] => Ok([r, g, b]),
-        _ => Err("expected three numbers, separated by commas, or one".into()),
+        _ => Err("expected one number, or three separated by commas".into()),
     }
 }

@@ -4,7 +4,7 @@ use std::{io, path::Path};
 
 use residua::Error;
 
-/// Why a command ended before its time.
+/// Why a command ended early.
 pub(crate) enum Stop {
     /// Nothing reads stdout any more.
     Closed,
@@ -15,7 +15,7 @@ pub(crate) enum Stop {
 }
 
 impl Stop {
-    /// What an error while writing to `place` means.
+    /// Converts an error of writing to `place`.
     pub(crate) fn of(place: &Path, error: &io::Error) -> Self {
         match error.kind() {
             io::ErrorKind::BrokenPipe => Stop::Closed,
@@ -36,5 +36,5 @@ impl From<io::Error> for Stop {
     }
 }
 
-/// Whether all went well: `false` is exit status 1.
+/// Whether everything succeeded: `false` is exit status 1.
 pub(crate) type Outcome = Result<bool, Stop>;

@@ -6,14 +6,13 @@ use crate::{
     tensor::Shape,
 };
 
-/// The concatenation in whose buffer a value lies, and its first channel there.
+/// For each value, the concatenation whose buffer it lies in, and its first channel there.
 pub(super) struct ConcatPlacement(Vec<Option<(ValueId, usize)>>);
 
 impl ConcatPlacement {
-    /// Decides which values move. An input of a concatenation moves into its buffer if three things hold. Its channels fill whole
-    /// vectors of `vectors` channels there. No other concatenation has it. No other layer would then read and write the same
-    /// buffer: wgpu and Rust forbid that, and another concatenation would mistake the other values in its buffer for inputs in
-    /// place.
+    /// Decides which values move. An input of a concatenation moves into its buffer if three things hold. Its channels fill whole vectors
+    /// of `vectors` channels there. It is an input of no other concatenation. No layer would then read and write the same buffer: wgpu and
+    /// Rust forbid that, and another concatenation would mistake the other values in its buffer for its own inputs.
     pub(super) fn new(graph: &Graph, layers: &[(usize, &Layer)], shapes: &[Shape], vectors: usize) -> Self {
         let mut concats = ConcatPlacement(vec![None; shapes.len()]);
         let layers = || layers.iter().map(|(_, layer)| *layer);

@@ -1,5 +1,5 @@
-//! What executors need from the machine: a clock, waiting, threads. The caller that opens a device hands it in, so that the same
-//! code runs with threads and in a browser.
+//! The services that executors need from the machine: a clock, waiting, threads. The caller that opens a device provides them, so that the
+//! same code runs with threads and in a browser.
 
 use std::{fmt, pin::Pin, time::Duration};
 

@@ -5,7 +5,7 @@
 
 use std::cmp::Reverse;
 
-/// A value's life, in steps.
+/// The lifetime of a value, in steps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Lifetime {
     /// Step that writes it.

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// A function of each element. ReLU and the sigmoid are operators of their own, as other operators take them in.
+/// An elementwise function. ReLU and the sigmoid are also operators of [`Op`](super::Op), because other operators are fused with them.
 ///
 /// Definitions are PyTorch's (`torch.nn.functional`) unless said otherwise.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -17,13 +17,13 @@ pub enum Activation {
     Relu,
     /// `min(max(x, 0), 6)`.
     Relu6,
-    /// `x` from zero on, else this slope times `x`.
+    /// `x` if it is at least zero, otherwise this slope times `x`.
     LeakyRelu(f32),
     /// `x * sigmoid(x)`.
     Silu,
     /// `x * tanh(ln(1 + exp(x)))`.
     Mish,
-    /// `x * Phi(x)`, `Phi` being the distribution function of the normal distribution.
+    /// `x * Phi(x)`, where `Phi` is the cumulative distribution function of the standard normal distribution.
     Gelu,
     /// `x / 2 * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 x^3)))`.
     GeluTanh,
@@ -39,17 +39,17 @@ pub enum Activation {
     HardSwish,
     /// `x / 2 * min(max(x + 2, 0), 2)`, as timm defines it.
     HardMish,
-    /// `x` from zero on, else this number times `exp(x) - 1`.
+    /// `x` if it is at least zero, otherwise this number times `exp(x) - 1`.
     Elu(f32),
-    /// `x` from zero on, else `a * (exp(x / a) - 1)` for this number `a`.
+    /// `x` if it is at least zero, otherwise `a * (exp(x / a) - 1)` for this number `a`.
     Celu(f32),
-    /// `1.0507 * x` from zero on, else `1.0507 * 1.6733 * (exp(x) - 1)`.
+    /// `1.0507 * x` if `x` is at least zero, otherwise `1.0507 * 1.6733 * (exp(x) - 1)`.
     Selu,
 }
 
 impl Activation {
-    /// The two constants of [`Activation::Selu`]: the scale, and what the exponential is multiplied by (Klambauer et al. 2017,
-    /// "Self-Normalizing Neural Networks", equation 14).
+    /// The two constants of [`Activation::Selu`]: the scale, and the factor of the exponential (Klambauer et al. 2017, "Self-Normalizing
+    /// Neural Networks", equation 14).
     #[doc(hidden)]
     pub const SELU: [f64; 2] = [1.050_700_987_355_480_5, 1.673_263_242_354_377_2];
 
@@ -77,7 +77,7 @@ impl Activation {
         }
     }
 
-    /// The number that some of them have: slope or scale of the negative side.
+    /// The parameter, if the activation has one: slope or scale of the negative side.
     #[doc(hidden)]
     pub fn parameter(self) -> Option<f32> {
         match self {
@@ -86,8 +86,8 @@ impl Activation {
         }
     }
 
-    /// The activation of a name in timm, torch or transformers, with a number after a colon where it has one:
-    /// `leaky_relu:0.2`, `LeakyReLU`, `gelu_new`. Without the number it is PyTorch's default.
+    /// Parses the name of an activation in timm, torch or transformers, for example `LeakyReLU` or `gelu_new`. A parameter may follow a
+    /// colon, as in `leaky_relu:0.2`; the default is PyTorch's.
     #[doc(hidden)]
     pub fn parse(text: &str) -> Option<Self> {
         let (name, number) = text.split_once(':').map_or((text, None), |(name, number)| (name, Some(number)));
@@ -122,7 +122,7 @@ impl Activation {
         Some(activation)
     }
 
-    /// Nothing for a scale that is zero, by which one cannot divide.
+    /// `None` for a scale of zero, by which CELU would divide.
     fn some_scale(self) -> Option<Self> {
         self.parameter().is_none_or(|scale| scale.abs() > 1e-6).then_some(self)
     }

@@ -1,5 +1,5 @@
-//! A network as data: nodes in execution order, each yielding one value. It can be printed, and shapes can be inferred
-//! for any input size. It names weights and holds none; it knows nothing of files, kernels or devices.
+//! A network as data: nodes in execution order, each yielding one value. It can be printed, and shapes can be inferred for any input size.
+//! It names weights but does not hold them, and knows nothing about files, kernels or devices.
 
 mod activation;
 mod op;
@@ -16,14 +16,14 @@ use crate::{
     tensor::{Rewrite, Shape},
 };
 
-/// Most elements of a value: the sums and products of all that is computed from shapes then fit into 64 bits.
+/// The largest number of elements of a value. It keeps everything that is computed from shapes within 64 bits.
 const MOST_ELEMENTS: u64 = 1 << 44;
 
-/// The stage of the features that a head reads.
+/// Name of the stage that marks the features that a head reads.
 #[doc(hidden)]
 pub const POOLED: &str = "avgpool";
 
-/// The value that the node of the same position yields.
+/// The value of the node at the same position.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ValueId(pub usize);
 
@@ -48,7 +48,7 @@ pub struct Graph {
 }
 
 impl Graph {
-    /// A graph that holds only its input of `channels` channels.
+    /// A graph with nothing but an input of `channels` channels.
     pub fn new(channels: usize) -> Self {
         let input = Node { name: "input".into(), op: Op::Input { channels }, inputs: Vec::new() };
         Graph { nodes: vec![input], stages: Vec::new(), rewrites: BTreeMap::new() }
@@ -68,7 +68,7 @@ impl Graph {
     /// Appends a node and returns its value.
     ///
     /// # Panics
-    /// If an input is not the value of an earlier node, if there are not as many as the operator takes, or if it lacks a weight.
+    /// If an input does not come from an earlier node, if the operator takes another number of inputs, or if it lacks a weight.
     pub fn push(&mut self, name: impl Into<String>, op: impl Into<Op>, inputs: &[ValueId]) -> ValueId {
         let (name, op) = (name.into(), op.into());
         assert!(inputs.iter().all(|id| id.0 < self.nodes.len()), "{name}: an input comes from a later node");
@@ -113,8 +113,8 @@ impl Graph {
         ValueId(self.nodes.len() - 1)
     }
 
-    /// The features `[N, D, 1, 1]` that the classifier head reads: the value of the stage [`POOLED`], or else what a linear layer at the
-    /// end reads; of a network without a head its output.
+    /// The features `[N, D, 1, 1]` that the classifier head reads: the stage [`POOLED`] if it is marked, otherwise the input of the last
+    /// linear layer, or the output of a network without a head.
     #[doc(hidden)]
     pub fn features(&self) -> ValueId {
         if let Some((_, pooled)) = self.stages.iter().find(|(stage, _)| stage == POOLED) {
@@ -125,10 +125,10 @@ impl Graph {
         if is_head { last.inputs[0] } else { self.output() }
     }
 
-    /// The network whose output are the class-activation maps `[N, classes, h, w]`: the head's weights act on every pixel of the
-    /// last feature map, as a 1x1 convolution without bias, where the head averages it first. The mean of a class's map, plus its
-    /// bias, is its logit (Zhou et al. 2016, "Learning Deep Features for Discriminative Localization", section 2). Nothing for a
-    /// network that does not end in global average pooling and a linear layer.
+    /// The network whose output is the class-activation maps `[N, classes, h, w]`. It applies the head's weights to every pixel of the last
+    /// feature map, as a 1x1 convolution without bias; the head itself averages the map first. The mean of a class's map, plus its bias, is
+    /// its logit (Zhou et al. 2016, "Learning Deep Features for Discriminative Localization", section 2). `None` if the network does not
+    /// end in global average pooling and a linear layer.
     #[doc(hidden)]
     pub fn class_maps(&self) -> Option<Graph> {
         let [before @ .., pool, head] = &self.nodes[..] else { return None };
@@ -142,7 +142,7 @@ impl Graph {
         Some(graph)
     }
 
-    /// The same network with a linear layer of `classes` rows, called `name`, for a head.
+    /// The same network with a new head: a linear layer of `classes` rows, called `name`.
     #[cfg(feature = "fit")]
     pub(crate) fn with_head(&self, name: &str, in_features: usize, classes: usize) -> Graph {
         let features = self.features();
@@ -172,8 +172,8 @@ impl Graph {
             let inputs: Vec<Shape> = node.inputs.iter().map(|id| shapes[id.0]).collect();
             let bounded = |shape: Shape| match shape.elements() {
                 0 => Err(format!("{shape} is empty")),
-                // The largest number stands for all that are larger.
-                n if n == usize::MAX || n as u64 > MOST_ELEMENTS => Err(format!("{shape} are too many values")),
+                // `usize::MAX` stands for every larger number.
+                n if n == usize::MAX || n as u64 > MOST_ELEMENTS => Err(format!("{shape} has too many elements")),
                 _ => Ok(shape),
             };
             let shape = node.op.output(&inputs, input).and_then(bounded);

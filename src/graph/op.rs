@@ -42,26 +42,26 @@ pub enum Op {
     Sigmoid,
     /// Elementwise sum of two values of one shape: the shortcut of He et al. 2015, equation 1.
     Add,
-    /// `x * gate`, a value `[N, C, H, W]` and one gate an image and channel `[N, C, 1, 1]`: the excitation of Hu et al.
-    /// 2017, "Squeeze-and-Excitation Networks", equation 4.
+    /// `x * gate`: a value `[N, C, H, W]` times one gate per image and channel `[N, C, 1, 1]`, the excitation of Hu et al. 2017,
+    /// "Squeeze-and-Excitation Networks", equation 4.
     Scale,
-    /// Maximum over a window; padding never wins (`torch.nn.MaxPool2d`).
+    /// Maximum over a window; padding is never the maximum (`torch.nn.MaxPool2d`).
     MaxPool2d(PoolParams),
     /// Mean over a window, padding not counted (`torch.nn.AvgPool2d` with `count_include_pad=False`).
     AvgPool2d(PoolParams),
-    /// The parameter-free shortcut "A" of He et al. 2015, section 4.2: every `stride`-th pixel, and zero channels
-    /// `before` and `after` the input's own.
+    /// The parameter-free shortcut "A" of He et al. 2015, section 4.2: every `stride`-th pixel, with zero channels `before` and `after` the
+    /// input's channels.
     SubsamplePad {
         /// Step in rows and columns.
         stride: usize,
-        /// Zero channels in front.
+        /// Zero channels before the input's.
         before: usize,
-        /// Zero channels behind.
+        /// Zero channels after the input's.
         after: usize,
     },
-    /// Channels of all inputs one after the other (DenseNet, Huang et al. 2016, equation 2).
+    /// Concatenates the channels of all inputs (DenseNet, Huang et al. 2016, equation 2).
     Concat,
-    /// An operator of one input that is never fused with another. See [`Plain::named`] and `Op::from(Plain)`.
+    /// An operator with one input that is never fused with another. See [`Plain::named`] and `Op::from(Plain)`.
     Plain {
         /// What it computes.
         op: Plain,
@@ -70,7 +70,7 @@ pub enum Op {
     },
 }
 
-/// Extents of a convolution.
+/// Parameters of a convolution.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Conv2dParams {
     /// Input channels, all groups together.
@@ -83,14 +83,14 @@ pub struct Conv2dParams {
     pub stride: usize,
     /// Zero rows and columns on each side.
     pub padding: usize,
-    /// Pixels from one tap of the kernel to the next (1: neighbours).
+    /// Distance in pixels between adjacent taps of the kernel (1: no dilation).
     pub dilation: usize,
     /// Independent channel groups (1 = dense).
     pub groups: usize,
 }
 
 impl Conv2dParams {
-    /// Extents of a 1x1 convolution.
+    /// Parameters of a 1x1 convolution.
     #[doc(hidden)]
     pub fn pointwise(in_channels: usize, out_channels: usize) -> Self {
         Conv2dParams { in_channels, out_channels, kernel: 1, stride: 1, padding: 0, dilation: 1, groups: 1 }
@@ -109,7 +109,7 @@ impl Conv2dParams {
     }
 }
 
-/// Extents of a pooling window.
+/// Parameters of a pooling window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct PoolParams {
     /// Window rows and columns (square).
@@ -118,12 +118,12 @@ pub struct PoolParams {
     pub stride: usize,
     /// Padding on each side.
     pub padding: usize,
-    /// Whether a last window may hang over the edge (`ceil_mode`); what is outside is as padding.
+    /// Whether the last window may extend past the edge (`ceil_mode`); pixels outside count as padding.
     pub ceil: bool,
 }
 
 impl Op {
-    /// The operator of an activation; nothing for [`Activation::Identity`].
+    /// The operator of an activation; `None` for [`Activation::Identity`].
     #[doc(hidden)]
     pub fn activation(activation: Activation) -> Option<Op> {
         match activation {
@@ -173,7 +173,7 @@ impl Op {
         }
     }
 
-    /// Whether it takes so many inputs, and names the tensors that it cannot do without.
+    /// Whether it takes this number of inputs, and names the tensors that it needs.
     #[doc(hidden)]
     pub fn takes(&self, inputs: usize) -> bool {
         match self {
@@ -186,7 +186,7 @@ impl Op {
         }
     }
 
-    /// The shape of its value for inputs of these shapes, as many as it takes; `image` is the network's input.
+    /// The output shape for inputs of these shapes; `image` is the shape of the network's input.
     pub(super) fn output(&self, inputs: &[Shape], image: Shape) -> Result<Shape, String> {
         let x = inputs.first().copied().unwrap_or(image);
         match self {
@@ -203,7 +203,7 @@ impl Op {
                 moved(of_channels(x, params.in_channels)?, &window, params.out_channels)
             }
             Op::MaxPool2d(window) | Op::AvgPool2d(window) if window.padding >= window.kernel.max(1) => Err(format!(
-                "pools windows of {} with padding {}, which sees padding alone",
+                "pools windows of {} with padding {}, so that some windows hold only padding",
                 window.kernel, window.padding
             )),
             Op::MaxPool2d(window) | Op::AvgPool2d(window) => moved(x, window, x.c),
@@ -224,10 +224,10 @@ impl Op {
         }
     }
 
-    /// Multiply-accumulates by weights, for an output of this shape: each output by each weight of its row.
+    /// Multiply-accumulates with weights, for an output of this shape: one per output and weight of its row.
     #[doc(hidden)]
     pub fn macs(&self, output: Shape) -> u64 {
-        // Positions are added.
+        // The weight of `Tokens` is added, not multiplied.
         let multiplies = !matches!(self, Op::Plain { op: Plain::Tokens { .. }, .. });
         let rows = self.tensors().into_iter().filter(|(_, shape)| multiplies && shape.len() > 1);
         output.elements() as u64 * rows.map(|(_, shape)| shape[1..].iter().product::<usize>() as u64).sum::<u64>()
@@ -243,18 +243,18 @@ impl Plain {
 }
 
 impl From<Plain> for Op {
-    /// One that has no tensors.
+    /// An operator without tensors.
     fn from(op: Plain) -> Op {
         Op::Plain { op, weights: Vec::new() }
     }
 }
 
-/// The positions of a window that moves over `x`, with so many `channels`.
+/// The output shape, with `channels` channels, of a window that moves over `x`.
 fn moved(x: Shape, window: &PoolParams, channels: usize) -> Result<Shape, String> {
     Ok(Shape::new(x.n, channels, windows(x.h, window)?, windows(x.w, window)?))
 }
 
-/// Positions of a window that moves over `extent` plus padding on both sides.
+/// The number of positions of a window that moves over `extent` plus padding on both sides.
 fn windows(extent: usize, window: &PoolParams) -> Result<usize, String> {
     let &PoolParams { kernel, stride, padding, ceil } = window;
     if kernel == 0 || stride == 0 {

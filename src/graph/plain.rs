@@ -1,4 +1,4 @@
-//! Plain operators: each takes one value, and is never fused with another. So each is a layer of its own, and has kernels of its own.
+//! Plain operators: each takes one value and is never fused with another, so each is a layer with its own kernels.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::Activation;
 use crate::tensor::Shape;
 
-/// An operator of one input as its extents, without the names of its tensors.
+/// A plain operator with its parameters, but without the names of its tensors.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -18,7 +18,8 @@ pub enum Plain {
     GlobalMaxPool,
     /// The mean of [`Plain::GlobalAvgPool`] and [`Plain::GlobalMaxPool`] (timm's `avgmax`).
     GlobalAvgMaxPool,
-    /// A function of each element. ReLU and the sigmoid are operators of their own, as others take them in: see [`Op::activation`](super::Op::activation).
+    /// An elementwise function. ReLU and the sigmoid are also variants of [`Op`](super::Op), because other operators are fused with them:
+    /// see [`Op::activation`](super::Op::activation).
     Activation(Activation),
     /// Fully connected layer on `[N, in, 1, 1]`, weight `[out, in]`, bias `[out]`.
     Linear {
@@ -27,10 +28,10 @@ pub enum Plain {
         /// Rows of the weight.
         out_features: usize,
     },
-    /// A gate for each channel, `[N, C, 1, 1]` to the same: the sigmoid of a convolution along the channels, which has zeros around
-    /// them and no bias, weight `[1, 1, kernel]` (Wang et al. 2020, "ECA-Net: Efficient Channel Attention", section 3.2).
+    /// A gate for each channel, `[N, C, 1, 1]` to the same shape: a convolution along the channels, zero-padded and without bias, then a
+    /// sigmoid; weight `[1, 1, kernel]` (Wang et al. 2020, "ECA-Net: Efficient Channel Attention", section 3.2).
     ChannelGate {
-        /// Channels that a gate depends on, an odd number.
+        /// Number of channels that a gate depends on, odd.
         kernel: usize,
     },
     /// `(x - mean) / sqrt(var + eps) * weight + bias` with mean and variance over all pixels of the channels of a group, weight and bias
@@ -38,72 +39,73 @@ pub enum Plain {
     GroupNorm {
         /// Channels of the input.
         channels: usize,
-        /// Groups of as many channels each.
+        /// Number of groups, all of the same size.
         groups: usize,
         /// Added to the variance.
         eps: f32,
     },
-    /// Some of the channels.
+    /// A range of the channels.
     Slice {
-        /// The first of them.
+        /// First channel.
         from: usize,
-        /// How many.
+        /// Number of channels.
         channels: usize,
     },
     /// Rows and columns of zeros around the input.
     Pad(Padding),
-    /// Each pixel this many times in rows and columns (`torch.nn.Upsample` with `mode="nearest"`).
+    /// Repeats each pixel in rows and columns (`torch.nn.Upsample` with `mode="nearest"`).
     Upsample {
-        /// Rows and columns for one.
+        /// Rows and columns of the output for each pixel.
         factor: usize,
     },
-    /// `[N, C, 1, 1]` as `[N, outer, groups, C / (outer * groups)]`: the softmax along the groups, which lie outermost in the output (Zhang et
-    /// al. 2020, "ResNeSt: Split-Attention Networks", equation 2).
+    /// Softmax over `groups` of the input `[N, C, 1, 1]`, read as `[N, outer, groups, C / (outer * groups)]`; the groups come first in the
+    /// output (Zhang et al. 2020, "ResNeSt: Split-Attention Networks", equation 2).
     Softmax {
-        /// Blocks of channels, each of which has all groups.
+        /// Number of blocks of channels, each with all groups.
         outer: usize,
-        /// What competes.
+        /// Number of values in each softmax.
         groups: usize,
     },
-    /// `[N, keys + C, H, W]` to `[N, C, 1, 1]`: the sum over all pixels of the channels behind the keys, weighted, in each head, by the
-    /// softmax over all pixels of the sum of the head's keys times a scale (Vaswani et al. 2017, "Attention Is All You Need", equation 1,
-    /// for one query, by which the keys are already multiplied).
+    /// Attention over all pixels, `[N, keys + C, H, W]` to `[N, C, 1, 1]`, for one query that is already multiplied into the keys. In each
+    /// head, a pixel's weight is the softmax over all pixels of `scale` times the sum of the head's keys; the output is the weighted sum of
+    /// the channels after the keys (Vaswani et al. 2017, "Attention Is All You Need", equation 1).
     Attend {
-        /// Parts of as many keys, and of as many other channels, each.
+        /// Number of heads, which divide the keys and the other channels evenly.
         heads: usize,
-        /// Channels of keys, the first ones.
+        /// Number of key channels, which come first.
         keys: usize,
-        /// What the sums of keys are multiplied by.
+        /// Factor of the sums of keys.
         scale: f32,
     },
-    /// `[N, C, H, W]` to `[N, C, 1, 1 + H W]`: the mean of all pixels, then the pixels row by row, and a vector of the weight
-    /// `[1 + H W, C]` added to each (Radford et al. 2021, section 2.4: attention pooling).
+    /// `[N, C, H, W]` to `[N, C, 1, 1 + H W]`: the mean of all pixels, then the pixels row by row, each plus its row of the weight `[1 + H
+    /// W, C]` (Radford et al. 2021, section 2.4: attention pooling).
     Tokens {
-        /// Channels.
+        /// Number of channels.
         channels: usize,
         /// Rows and columns of the map that the weight is for.
         side: usize,
     },
 }
 
-/// Where rows and columns of zeros go.
+/// Where padding puts rows and columns of zeros.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Padding {
-    /// So many on each side.
+    /// This many on each side.
     Sides(usize),
-    /// So many that a window of this kernel and stride has `ceil(extent / stride)` positions; the odd one goes behind (TensorFlow's `SAME`).
+    /// As many as give a window of this kernel and stride `ceil(extent / stride)` positions; an odd one goes at the end (TensorFlow's
+    /// `SAME`).
     Same {
         /// Rows and columns of the window.
         kernel: usize,
-        /// Its step.
+        /// Step of the window.
         stride: usize,
     },
 }
 
 impl Padding {
-    /// Zeros before and behind `extent`.
+    /// Zeros before and after `extent`.
     pub(crate) fn of(self, extent: usize) -> [usize; 2] {
         match self {
             Padding::Sides(side) => [side; 2],
@@ -138,7 +140,7 @@ impl Plain {
         }
     }
 
-    /// Usual names and shapes of its tensors: a weight, whose first extent counts its rows, then a bias, as far as it has them.
+    /// The usual names and shapes of its tensors, if it has any: a weight, whose first dimension is its number of rows, then a bias.
     #[doc(hidden)]
     pub fn tensors(self) -> Vec<(&'static str, Vec<usize>)> {
         match self {
@@ -156,7 +158,7 @@ impl Plain {
         }
     }
 
-    /// The shape of its value for an input of shape `x`.
+    /// The output shape for an input of shape `x`.
     pub(super) fn output(self, x: Shape) -> Result<Shape, String> {
         match self {
             Plain::GlobalAvgPool | Plain::GlobalMaxPool | Plain::GlobalAvgMaxPool => Ok(Shape { h: 1, w: 1, ..x }),
@@ -164,7 +166,9 @@ impl Plain {
             Plain::Linear { in_features, out_features } => {
                 of_channels(x, in_features).and_then(one_pixel).map(|x| Shape { c: out_features, ..x })
             }
-            Plain::ChannelGate { kernel } if kernel % 2 == 0 => Err(format!("a kernel of {kernel} has no middle")),
+            Plain::ChannelGate { kernel } if kernel % 2 == 0 => {
+                Err(format!("has a kernel of {kernel}, which is not odd"))
+            }
             Plain::ChannelGate { .. } => one_pixel(x),
             Plain::GroupNorm { channels, groups, .. } => match channels.checked_rem(groups) {
                 Some(0) => of_channels(x, channels),
@@ -172,10 +176,10 @@ impl Plain {
             },
             Plain::Slice { from, channels } => match from.checked_add(channels) {
                 Some(end) if end <= x.c => Ok(Shape { c: channels, ..x }),
-                _ => Err(format!("takes {channels} channels from {from} on of {x}")),
+                _ => Err(format!("takes {channels} channels of {x}, starting at channel {from}")),
             },
             Plain::Pad(Padding::Same { stride: 0, .. }) | Plain::Upsample { factor: 0 } => {
-                Err("has a step of 0".into())
+                Err("has a stride or factor of 0".into())
             }
             Plain::Pad(padding) => {
                 let padded =
@@ -202,13 +206,13 @@ impl Plain {
                 of_channels(x, channels).map(|x| Shape { h: 1, w: x.pixels() + 1, ..x })
             }
             Plain::Tokens { side, .. } => {
-                Err(format!("has positions for maps of {side}x{side}, and gets one of {}x{}", x.h, x.w))
+                Err(format!("has positions for maps of {side}x{side}, but gets a map of {}x{}", x.h, x.w))
             }
         }
     }
 }
 
-/// `x`, if it has so many channels.
+/// `x`, if it has `expected` channels.
 pub(super) fn of_channels(x: Shape, expected: usize) -> Result<Shape, String> {
     if x.c == expected { Ok(x) } else { Err(format!("takes {expected} channels, got {x} (NCHW)")) }
 }
@@ -225,15 +229,15 @@ impl fmt::Display for Plain {
             Plain::GlobalAvgMaxPool => f.write_str("mean of mean and maximum over all pixels"),
             Plain::Activation(activation) => activation.fmt(f),
             Plain::Linear { in_features, out_features } => write!(f, "linear {in_features} -> {out_features}"),
-            Plain::ChannelGate { kernel } => write!(f, "gate of {kernel} channels + sigmoid"),
+            Plain::ChannelGate { kernel } => write!(f, "convolution over {kernel} channels + sigmoid"),
             Plain::GroupNorm { channels, groups, .. } => write!(f, "group norm {channels} in {groups}"),
             Plain::Slice { from, channels } => write!(f, "channels {from} to {}", from + channels),
             Plain::Pad(Padding::Sides(side)) => write!(f, "{side} zeros on each side"),
             Plain::Pad(Padding::Same { kernel, stride }) => write!(f, "zeros for windows of {kernel} by {stride}"),
-            Plain::Upsample { factor } => write!(f, "each pixel {factor} times"),
+            Plain::Upsample { factor } => write!(f, "upsampling by {factor}"),
             Plain::Softmax { groups, .. } => write!(f, "softmax over {groups}"),
             Plain::Attend { heads, .. } => write!(f, "attention of {heads} heads over all pixels"),
-            Plain::Tokens { side, .. } => write!(f, "mean and {side}x{side} pixels in a row"),
+            Plain::Tokens { side, .. } => write!(f, "mean and {side}x{side} pixels as tokens"),
         }
     }
 }

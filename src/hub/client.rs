@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{Error, Result, error::HubFailure};
 
-/// Most redirects to follow for one request.
+/// Largest number of redirects to follow for one request.
 const REDIRECTS: usize = 10;
 
 /// Sends requests about one repository to the hub.

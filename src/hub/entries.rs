@@ -2,10 +2,10 @@
 
 const TABLE: &str = include_str!("../../weights/models.csv");
 
-/// Least similarity of a name that is suggested for an unknown one: strsim's Jaro-Winkler, 1 for equal names.
+/// Lowest similarity of a name that is suggested for an unknown one: strsim's Jaro-Winkler, 1 for equal names.
 const ALIKE: f64 = 0.85;
 
-/// Most names to suggest.
+/// Largest number of names to suggest.
 const OFFERED: usize = 5;
 
 /// A published model. Uncertain cells are empty in the table.

@@ -13,7 +13,7 @@ use crate::{
     error::{Cause, HubFailure},
 };
 
-/// Most attempts in a row that bring no byte.
+/// Largest number of attempts in a row that bring no byte.
 const TRIES: u32 = 5;
 
 /// The longest pause that a server may ask for and gets; a longer one is the user's decision.

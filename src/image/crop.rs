@@ -24,8 +24,8 @@ pub(super) struct Window {
 }
 
 impl Window {
-    /// The centre window of `crop` pixels out of `size`. An axis shorter than the crop is kept whole and padded with zeros,
-    /// the smaller half of them in front.
+    /// The centre window of `crop` pixels out of `size`. An axis shorter than the crop is kept whole and padded with zeros, the smaller
+    /// half of them before it.
     pub(super) fn centre(size: u64, crop: usize, rounding: CropRounding) -> Self {
         match usize::try_from(size) {
             Ok(size) if size < crop => Window { start: 0, len: size, pad: (crop - size) / 2 },

@@ -19,7 +19,7 @@ use crate::error::{Error, Result};
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct DecodeOptions {
-    /// Most pixels that a header may announce. The default is Pillow's limit, 178,956,970.
+    /// Largest number of pixels that a header may announce. The default is Pillow's limit, 178,956,970.
     pub max_pixels: u64,
     /// Turn a photo upright by the orientation in its EXIF block or XMP packet. On by default; torchvision's and timm's data sets
     /// do not turn photos. TIFF and HEIC files are always turned, as in Pillow.

@@ -15,7 +15,7 @@ use turbojpeg_sys::{
 use super::{cmyk, picture::Check};
 use crate::{Error, Result};
 
-/// Most passes over the pixels: a progressive JPEG has about ten, but a small malicious file can have thousands.
+/// Largest number of passes over the pixels: a progressive JPEG has about ten, but a small malicious file can have thousands.
 const MOST_SCANS: c_int = 500;
 
 /// Beginnings of libjpeg's warnings; all of its other messages are errors.

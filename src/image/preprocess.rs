@@ -147,7 +147,8 @@ impl Preprocess {
         Ok(self.crop(&rgb(image)))
     }
 
-    /// The same of the photo's grey values, as Pillow's `convert("L")` makes them, in each channel: for networks that read one.
+    /// Like [`Preprocess::pixels`], but with the photo's grey values (Pillow's `convert("L")`) in each channel, for networks that read one
+    /// channel.
     ///
     /// # Errors
     /// As [`Preprocess::pixels`].

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-/// Most classes that may have names.
+/// Largest number of classes that may have names.
 const MAX_CLASSES: usize = 1 << 20;
 
 /// An error in a list of names.

@@ -82,7 +82,7 @@ impl Labels {
         let exact: Vec<usize> = containing.iter().copied().filter(|&i| names[i] == part || whole(&names[i])).collect();
         match (&exact[..], &containing[..]) {
             (&[index], _) | (_, &[index]) => Ok(index),
-            (_, []) => Err(invalid("an index or a class name; no class has this name".into())),
+            (_, []) => Err(invalid("no class has this name; give the name or the index of a class".into())),
             (_, several) => {
                 let some: Vec<String> = several.iter().take(10).map(|&i| format!("{i} {}", self.name(i))).collect();
                 Err(invalid(format!("one class; {} match: {}", several.len(), some.join("; "))))
@@ -90,9 +90,9 @@ impl Labels {
         }
     }
 
-    /// The class that a folder or a list calls `name`: by its name, by one of the names that a name lists with commas, by the WordNet id of
-    /// a class of ImageNet that has its name, or else by its index below `classes`. Case does not matter, and `_` is a space. None if no
-    /// class is called so, or several are.
+    /// The class that a folder or a list calls `name`: a class's name, one of several names separated by commas, the WordNet id of an
+    /// ImageNet class, or else an index below `classes`. Case does not matter, and `_` counts as a space. `None` if no class matches, or
+    /// several do.
     #[doc(hidden)]
     pub fn meant(&self, name: &str, classes: usize) -> Option<usize> {
         let plain = |name: &str| name.trim().to_lowercase().replace('_', " ");
@@ -128,7 +128,7 @@ impl Labels {
     }
 }
 
-/// The lines of [`IMAGENET`] that are classes.
+/// The lines of [`IMAGENET`] that hold classes.
 fn rows() -> impl Iterator<Item = &'static str> {
     IMAGENET.lines().filter(|line| !line.starts_with('#'))
 }
@@ -164,7 +164,7 @@ impl Scoring {
         }
     }
 
-    /// The logit that speaks for a class: its own, or that of its nearest image. None if there is no such class.
+    /// The index of the logit for a class: its own, or its nearest image's. `None` if there is no such class.
     pub(crate) fn logit_of(&self, class: usize, logits: &[f32]) -> Option<usize> {
         match self {
             Scoring::Neighbours(neighbours) => neighbours.nearest(logits, class),

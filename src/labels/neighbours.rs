@@ -1,25 +1,26 @@
-//! Classes by the most similar of known images.
+//! Classes by the most similar known images.
 
 use std::sync::Arc;
 
-/// Known images, whose similarities to an image a head gives instead of logits of classes. The classes of the most similar ones are counted:
-/// the scores of `KNeighborsClassifier` of scikit-learn with equal weights. Of equal similarities the earlier image comes first.
+/// Known images with their classes. The head yields the similarities of an image to them instead of logits of classes, and the classes of
+/// the most similar ones are counted, as scikit-learn's `KNeighborsClassifier` does with uniform weights. Among equal similarities the
+/// earlier image comes first.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Neighbours {
-    /// How many of them are counted.
+    /// How many of the most similar images are counted.
     pub k: usize,
-    /// The class of each.
+    /// The class of each known image.
     pub of: Arc<[usize]>,
 }
 
 impl Neighbours {
-    /// How many classes there are.
+    /// The number of classes.
     #[doc(hidden)]
     pub fn classes(&self) -> usize {
         self.of.iter().max().map_or(0, |last| last + 1)
     }
 
-    /// The share of the most similar images that each class has.
+    /// Each class's share of the most similar images.
     #[doc(hidden)]
     pub fn scores(&self, similarities: &[f32]) -> Vec<f32> {
         let mut order: Vec<usize> = (0..similarities.len().min(self.of.len())).collect();
@@ -34,7 +35,7 @@ impl Neighbours {
         votes.into_iter().map(|votes| votes as f32 / k as f32).collect()
     }
 
-    /// The image of a class that is most similar.
+    /// The most similar image of a class.
     #[doc(hidden)]
     pub fn nearest(&self, similarities: &[f32], class: usize) -> Option<usize> {
         let of_class = (0..similarities.len().min(self.of.len())).filter(|&image| self.of[image] == class);

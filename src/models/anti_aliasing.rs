@@ -1,4 +1,4 @@
-//! What stands in the place of a stride, of operators that there are.
+//! The filters that replace strides, built from existing operators.
 
 use crate::{
     graph::{Graph, Op, PoolParams, ValueId},
@@ -11,8 +11,8 @@ pub(super) fn halve(graph: &mut Graph, kind: AntiAliasing, name: &str, x: ValueI
     match kind {
         AntiAliasing::None => x,
         AntiAliasing::Avg => graph.push(name, mean(2, 0), &[x]),
-        // (1 2 1) / 4 is (1 1) / 2 twice. At an edge the reflected pixel makes both means of the second one equal, which is what a
-        // mean computes that does not count padding.
+        // (1 2 1) / 4 is (1 1) / 2 twice. At an edge, the reflected pixel makes both values of the second mean equal, which equals a mean
+        // that does not count padding.
         AntiAliasing::Blur => {
             let x = graph.push(format!("{name}.0"), mean(1, 0), &[x]);
             graph.push(name, mean(2, 1), &[x])
@@ -20,7 +20,7 @@ pub(super) fn halve(graph: &mut Graph, kind: AntiAliasing, name: &str, x: ValueI
     }
 }
 
-/// The pooling of the stem: for average pooling that alone, for a filter the maximum without a stride before it.
+/// The pooling of the stem. Average pooling replaces the max pooling; a filter follows max pooling without a stride.
 pub(super) fn pool(graph: &mut Graph, kind: AntiAliasing, name: &str, x: ValueId) -> ValueId {
     let max = |stride| Op::MaxPool2d(PoolParams { kernel: 3, stride, padding: 1, ceil: false });
     match kind {

@@ -1,5 +1,5 @@
-//! Convolutions that have a bias: beside the norm that follows, as ports from Keras have, or in its place, where that was folded into
-//! the weights.
+//! Convolutions with a bias: in addition to the norm that follows, as in ports from Keras, or instead of a norm that was folded into the
+//! weights.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,17 +9,17 @@ use super::Shapes;
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Biases(BTreeMap<String, Bias>);
 
-/// What a bias stands beside.
+/// Whether a norm follows the bias.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Bias {
     /// The norm that follows.
     WithNorm,
-    /// Nothing: the norm is folded into the convolution.
+    /// No norm: it is folded into the convolution.
     InPlaceOfNorm,
 }
 
 impl Biases {
-    /// Those that these tensors show, gates left out: the convolutions of theirs always have one.
+    /// The biases that these tensors show, except in gates, whose convolutions always have one.
     pub(super) fn read(shapes: &Shapes) -> Self {
         let modules: BTreeSet<&str> = shapes.keys().filter_map(|name| Some(name.rsplit_once('.')?.0)).collect();
         let biased = shapes.keys().filter_map(|name| {
@@ -32,7 +32,7 @@ impl Biases {
         Biases(biased.collect())
     }
 
-    /// That of the convolution `name`, if it has one.
+    /// The bias of the convolution `name`, if it has one.
     pub(super) fn of(&self, name: &str) -> Option<Bias> {
         self.0.get(name).copied()
     }

@@ -11,12 +11,12 @@ use crate::graph::{Conv2dParams, Graph, Op, PoolParams, ValueId};
 pub struct DenseNet {
     /// Channels of the image.
     pub inputs: usize,
-    /// Whether the stem is ImageNet's: a 7x7 convolution, batch normalisation and ReLU, usually with stride 2 and 3x3 max pooling
-    /// of stride 2. Otherwise it is CIFAR's: a 3x3 convolution, usually alone.
+    /// Whether the stem is ImageNet's: a 7x7 convolution, batch normalisation and ReLU, usually with stride 2 and 3x3 max pooling of stride
+    /// 2. Otherwise it is CIFAR's: a 3x3 convolution, usually without anything else.
     pub pooled_stem: bool,
-    /// Channels that the first two of three 3x3 convolutions yield which a pooled stem may have in place of the one.
+    /// Output channels of the first two 3x3 convolutions, if a pooled stem has three of them instead of one 7x7.
     pub deep_stem: Option<[usize; 2]>,
-    /// Channels that the stem yields.
+    /// Output channels of the stem.
     pub stem_channels: usize,
     /// Channels that each dense layer adds (k).
     pub growth: usize,

@@ -11,7 +11,7 @@ pub(super) fn resembles(shapes: &Shapes) -> bool {
     shapes.keys().any(|name| name.starts_with("features.denseblock1.denselayer1."))
 }
 
-/// The network that has these tensors.
+/// The network with these tensors.
 ///
 /// # Errors
 /// A sentence about the feature that is not supported.
@@ -63,7 +63,7 @@ pub(super) fn read(shapes: &Shapes) -> Result<DenseNet, String> {
     })
 }
 
-/// Whether it is the pooled one, and the channels of the image that it takes.
+/// Whether it is the pooled stem, and the number of channels of its image.
 fn read_stem(shapes: &Shapes, deep: bool) -> Result<(bool, usize), String> {
     match shapes.get("features.conv0.weight").map(Vec::as_slice) {
         Some([_, image @ 1..=MOST_CHANNELS, 7, 7]) if !deep => Ok((true, *image)),

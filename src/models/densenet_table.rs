@@ -1,4 +1,4 @@
-//! The densely connected networks that have a name.
+//! The named densely connected networks.
 
 use super::{Biases, DenseNet, Head, Properties};
 use crate::structure::AntiAliasing;
@@ -20,14 +20,14 @@ const DEEP: [(&str, usize, [usize; 4], AntiAliasing); 2] = [
 /// For CIFAR-10: DenseNet-BC with L = 100 and k = 12 (table 2).
 const CIFAR: &str = "cifar_densenet_bc_100_12";
 
-/// All names of the table but those of networks whose tensors are those of others.
+/// All names of the table, except of networks whose tensors are those of another.
 pub(super) fn names() -> impl Iterator<Item = String> {
     let shown = DEEP.into_iter().filter(|(.., anti_aliasing)| *anti_aliasing == AntiAliasing::None);
     let deep = shown.map(|(name, ..)| name);
     IMAGENET.into_iter().map(|(name, ..)| name).chain([CIFAR]).chain(deep).map(String::from)
 }
 
-/// The network of a name.
+/// The network with this name.
 pub(super) fn by_name(name: &str) -> Option<DenseNet> {
     if name == CIFAR {
         return Some(network(false, 24, 12, &[16; 3], "norm4", 10));
@@ -71,7 +71,7 @@ fn network(
     }
 }
 
-/// The name in the table of a network like this with any head, or else a description.
+/// The name in the table of this network with any head, or else a description.
 pub(super) fn name(net: &DenseNet) -> String {
     let plain = |net: &DenseNet| DenseNet {
         inputs: 3,

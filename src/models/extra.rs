@@ -1,12 +1,12 @@
-//! Tensors that a recognised network has no place for: parts of another network, which computes something else, or things that only
-//! lie beside it.
+//! Tensors that a recognised network has no place for: parts of another network, which computes something else, or tensors that only lie
+//! beside the network.
 
 use std::collections::BTreeSet;
 
 use crate::graph::Graph;
 
-/// Names of outermost modules, less their numbers, that lie beside a network and take no part in what it computes: heads of other
-/// tasks, what trains it, copies of it, and what counts or normalises outside of it. Whatever is not among them may be a part.
+/// Names, without numbers, of outermost modules that lie beside a network and take no part in what it computes: heads of other tasks,
+/// training state, copies of the network, counters and normalisation outside of it. Any other module may be a part of the network.
 const BESIDE: [&str; 53] = [
     "amp",
     "aux",
@@ -63,21 +63,21 @@ const BESIDE: [&str; 53] = [
     "teacher",
 ];
 
-/// How further names of such modules end.
+/// Endings of further names of such modules.
 const BESIDE_ENDINGS: [&str; 10] =
     ["_acc", "_accuracy", "_ema", "_loss", "_metric", "_optimizer", "_queue", "_scheduler", "_state", "_state_dict"];
 
-/// Prefixes under which a whole network may lie: what follows them is looked at instead.
+/// Prefixes under which a whole network may lie: the module after them counts.
 const HOLDERS: [&str; 6] = ["module", "_orig_mod", "model", "backbone", "timm_model", "state_dict"];
 
-/// Modules that may be a head of the network itself, under a name that another head of it has too: left out only if that is asked for.
+/// Modules that may be a second head of the network itself. They are left out only on request.
 const DOUBTFUL: [&str; 3] = ["decoder", "head", "heads"];
 
-/// Modules that heads are in torchvision's spelling, and in timm's.
+/// Names of head modules in torchvision's and in timm's spelling.
 const HEADS: [&str; 4] = ["fc", "linear", "classifier", "head"];
 
-/// The names in `extra` that lie beside the network of `graph` (heads, projectors, queues, copies, states of training), and those that
-/// lie inside one of its modules, or are one more.
+/// The names in `extra`, in two lists: those that lie beside the network of `graph` (heads, projectors, queues, copies, training state),
+/// and those inside one of its modules or in an additional one.
 pub(super) fn beside<'a>(graph: &Graph, extra: Vec<&'a str>) -> (Vec<&'a str>, Vec<&'a str>) {
     if extra.is_empty() {
         return (extra, Vec::new());
@@ -91,25 +91,25 @@ pub(super) fn beside<'a>(graph: &Graph, extra: Vec<&'a str>) -> (Vec<&'a str>, V
         .partition(|name| !modules.contains(unnumbered(outermost(name))) && (is_beside(name) || is_doubtful(name)))
 }
 
-/// Whether a tensor takes no part in what a network computes, whatever lies around it.
+/// Whether a tensor never takes part in what a network computes.
 pub(super) fn is_beside(name: &str) -> bool {
     let module = unnumbered(outermost(name));
     let projection = name.contains(".head.mlp.") || name.starts_with("head.mlp.");
     projection || BESIDE.contains(&module) || BESIDE_ENDINGS.iter().any(|ending| module.ends_with(ending))
 }
 
-/// Whether a tensor may belong to the head that is meant.
+/// Whether a tensor may belong to the intended head.
 pub(super) fn is_doubtful(name: &str) -> bool {
     let module = unnumbered(outermost(name));
     !is_beside(name) && (DOUBTFUL.contains(&module) || module.ends_with("_head"))
 }
 
-/// Whether a tensor is one of a head in torchvision's spelling.
+/// Whether a tensor belongs to a head in torchvision's spelling.
 pub(super) fn is_head(name: &str) -> bool {
     HEADS.contains(&outermost(name))
 }
 
-/// The outermost module of a tensor that says more than that it holds a network.
+/// The outermost module of a tensor that is not merely a wrapper of a network.
 fn outermost(name: &str) -> &str {
     name.split('.').find(|module| !HOLDERS.contains(module)).unwrap_or(name)
 }

@@ -1,21 +1,21 @@
-//! Networks of other fields and families, told by the names of their tensors.
+//! Recognises networks of other tasks and families by the names of their tensors.
 
 use super::Shapes;
 use crate::{Error, Result};
 
-/// Names that are looked at: a network of another family shows that in its first ones.
+/// Number of names to look at: the first ones suffice to recognise another family.
 const LOOKED_AT: usize = 20_000;
 
-/// What residua can do of networks that do something else than classify.
+/// Tasks other than classification.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Task {
-    /// Objects and their boxes.
+    /// Finding objects and their boxes.
     Detection,
-    /// A class for each pixel.
+    /// Finding a class for each pixel.
     Segmentation,
 }
 
-/// Parts of names that only such networks have.
+/// Parts of names that occur only in networks for these tasks.
 const TASKS: [(Task, &[&str]); 18] = [
     (Task::Detection, &["rpn."]),
     (Task::Detection, &["roi_heads."]),
@@ -37,7 +37,7 @@ const TASKS: [(Task, &[&str]); 18] = [
     (Task::Segmentation, &["classifier.1.running_mean", "classifier.4.weight"]),
 ];
 
-/// Families by parts of names that all must be there.
+/// Families, by parts of names that must all occur.
 const FAMILIES: [(&str, &[&str]); 32] = [
     ("an adapter (LoRA) without the network that it adapts", &["lora_"]),
     ("a diffusion model", &["diffusion_model."]),
@@ -73,12 +73,12 @@ const FAMILIES: [(&str, &[&str]); 32] = [
     ("a normaliser-free ResNet (NF-ResNet)", &["stages.0.0.conv1.gain"]),
 ];
 
-/// Whether some name holds each of the `parts`.
+/// Whether each of the `parts` occurs in some name.
 fn has_all(names: &[&str], parts: &[&str]) -> bool {
     parts.iter().all(|part| names.iter().any(|name| name.contains(part)))
 }
 
-/// The family of a network that is none of ours.
+/// The family of an unsupported network, if it is known.
 pub(super) fn family(shapes: &Shapes) -> Option<&'static str> {
     let names: Vec<&str> = shapes.keys().take(LOOKED_AT).map(String::as_str).collect();
     FAMILIES.iter().find(|(_, parts)| has_all(&names, parts)).map(|(family, _)| *family)
@@ -91,8 +91,8 @@ pub(crate) fn task(names: &[&str]) -> Option<Task> {
 }
 
 impl Task {
-    /// Refuses the model, with what can be done in its place: the network `part` of it can be taken. If that was `asked` for, all is
-    /// well, as long as it is known what the network is: those of segmentation often dilate, unless that is `stated`.
+    /// Refuses the model, and names the network `part` that can be used instead. If that part was `asked` for, nothing is refused, except
+    /// that a network for segmentation must have its dilation `stated`, because such networks often dilate.
     ///
     /// # Errors
     /// [`Error::UnknownArchitecture`], and [`Error::ConfigValue`] for the dilation.

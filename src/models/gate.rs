@@ -1,4 +1,4 @@
-//! Gates of residual blocks: what scales each channel of each image before the addition.
+//! Gates of residual blocks: they scale each channel of each image before the addition.
 //!
 //! Sources: Hu et al. 2017, "Squeeze-and-Excitation Networks" (figure 3); Wang et al. 2020, "ECA-Net: Efficient Channel Attention for
 //! Deep Convolutional Neural Networks" (section 3.2).
@@ -66,7 +66,7 @@ impl Gate {
         graph.push(part("scale"), Op::Scale, &[x, gate])
     }
 
-    /// What it is called.
+    /// The gate's name for people.
     pub(super) fn name(self) -> &'static str {
         match self {
             Gate::SqueezeExcite { .. } => "squeeze-and-excitation",
@@ -79,23 +79,23 @@ impl Gate {
 pub(super) struct Gates<'a> {
     shapes: &'a Shapes,
     module: &'static str,
-    /// Whether any block has efficient channel attention. Then all have it: it is one tensor, and where that is missing nothing else
-    /// shows that there was one.
+    /// Whether any block has efficient channel attention. Then all blocks have it: it is a single tensor, and nothing else would show that
+    /// it is missing.
     eca: bool,
 }
 
 impl<'a> Gates<'a> {
-    /// Those that these tensors show, which lie in a `module` of each block.
+    /// The gates that these tensors show, in the module `module` of each block.
     pub(super) fn read(shapes: &'a Shapes, module: &'static str) -> Self {
         let eca = shapes.keys().any(|name| name.starts_with("layer") && name.contains(&format!(".{module}.conv.")));
         Gates { shapes, module, eca }
     }
 
-    /// The gate of the block of this name, which yields so many channels.
+    /// The gate of the block `name`, which yields `channels` channels.
     pub(super) fn of(&self, block: &str, channels: usize) -> Option<Gate> {
         let module = format!("{block}.{}.", self.module);
         if self.eca {
-            // What the tensor shows, if it can be a kernel: it need not be the one that timm makes.
+            // The size of the kernel that the tensor shows, which need not be timm's.
             let kernel = self.shapes.get(&format!("{module}conv.weight")).and_then(|shape| shape.get(2).copied());
             let is_kernel = |kernel: &usize| kernel % 2 == 1 && (3..1 << 16).contains(kernel);
             return Some(kernel.filter(is_kernel).map_or_else(|| Gate::eca(channels), |kernel| Gate::Eca { kernel }));
@@ -116,7 +116,7 @@ fn pointwise(graph: &mut Graph, name: String, params: Conv2dParams, x: ValueId) 
     graph.push(name, Op::Conv2d { weight, bias, params }, &[x])
 }
 
-/// The gates that tensors show and that are not supported.
+/// The unsupported gates that tensors show.
 pub(super) const UNSUPPORTED: [(&[&str], &str); 2] = [
     (&[".se_layer."], "squeeze-and-excitation of another spelling than timm's se.fc1 and se.fc2"),
     (&[".eca."], "efficient channel attention of another spelling than timm's se.conv"),

@@ -1,4 +1,4 @@
-//! Finds extents by majority over many tensors, so that an odd one out is named as misshapen.
+//! Finds extents by majority over many tensors, so that an exception is reported as misshapen.
 
 use std::collections::BTreeMap;
 
@@ -45,7 +45,7 @@ pub(super) fn largest_index(shapes: &Shapes, prefix: &str) -> Result<Option<usiz
     }
 }
 
-/// A sentence that says why the first convolution is not supported.
+/// The reason why the first convolution is not supported.
 pub(super) fn unsupported_stem(name: &str, shape: Option<&[usize]>) -> String {
     match shape {
         Some([_, _, _, _, _]) => {

@@ -1,8 +1,8 @@
-//! The extents of a network in the words of a configuration of transformers, to compare with one.
+//! The sizes of a network in the terms of transformers' configurations, for a comparison.
 
 use super::{Architecture, regnet_table};
 
-/// What transformers' configuration says of a network.
+/// The sizes that transformers' configuration states.
 pub(crate) struct Outline {
     /// `embedding_size`.
     pub(crate) stem_channels: usize,
@@ -13,7 +13,7 @@ pub(crate) struct Outline {
 }
 
 impl Architecture {
-    /// The outline of a network that transformers has.
+    /// The outline of a network that transformers supports.
     pub(crate) fn outline(&self) -> Option<Outline> {
         match self {
             Architecture::ResNet(net) => Some(Outline {

@@ -152,7 +152,7 @@ impl Chain<'_> {
         Some(norm)
     }
 
-    /// The only reader of this batch norm's ReLU, if it is a convolution or pooling, which can do both as it loads.
+    /// The only reader of this batch norm's ReLU, if it is a convolution or pooling, which can apply both to its loads.
     fn prologue_of(&mut self) -> Option<usize> {
         let nodes = self.graph.nodes();
         let relu = self.next().filter(|&next| nodes[next].op == Op::Relu)?;

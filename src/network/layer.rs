@@ -55,7 +55,8 @@ pub enum LayerOp {
         /// Source of the weights, if it has any.
         weights: Option<ConvWeights>,
     },
-    /// Batch norm or gate (if any), addition and activation that no convolution could take in. Without an input it starts from zero.
+    /// Batch norm or gate (if any), addition and activation that could not be fused into a convolution. Without an input it starts from
+    /// zero.
     Elementwise {
         /// Scale and shift.
         norm: Option<Norm>,
@@ -113,7 +114,7 @@ pub struct Addend {
 pub struct Subsample {
     /// Step in rows and columns.
     pub stride: usize,
-    /// Zero channels in front.
+    /// Zero channels before the value's.
     pub before: usize,
 }
 

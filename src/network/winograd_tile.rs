@@ -1,5 +1,5 @@
-//! The tiles of Winograd's minimal filtering and their transform of weights: F(4x4, 3x3) with a quarter of the multiplications, and
-//! F(2x2, 3x3) with 4/9 of them, for outputs that 4x4 tiles would exceed by too much.
+//! The tiles of Winograd's minimal filtering and their transform of weights: F(4x4, 3x3) with a quarter of the multiplications, and F(2x2,
+//! 3x3) with 4/9 of them, for outputs that 4x4 tiles would overshoot too far.
 //!
 //! F(4x4, 3x3) uses the points 0, +-sqrt(1/2), +-sqrt(2) and infinity, with a rounding error close to the direct sum's; F(2x2, 3x3)
 //! uses the usual 0, +-1 and infinity.

@@ -17,7 +17,7 @@ pub(super) struct Stated {
     pub(super) claims: Claims,
     /// The configuration itself, or what is wrong with it; the error is ignored if it belongs to another network.
     pub(super) config: Result<ModelConfig>,
-    /// Whether it can only belong to this checkpoint. One beside a file with a name of its own may belong to another.
+    /// Whether it can only belong to this checkpoint. A configuration beside a file with its own name may belong to another checkpoint.
     pub(super) owned: bool,
 }
 
@@ -116,8 +116,8 @@ impl Subject<'_> {
             })
     }
 
-    /// Compares the names under which the file lies at `steps` with the tensors; `confirmed` if its own configuration says which
-    /// network it is, with anti-aliasing of the kind `declared`. Gives what the names state that the tensors do not show.
+    /// Compares the names under which the file lies at `steps` with the tensors; `confirmed` if its own configuration says which network it
+    /// is, with anti-aliasing of the kind `declared`. Returns the properties that the names state and no tensor shows.
     ///
     /// # Errors
     /// [`Error::UnknownArchitecture`] for the name of a network that is not supported and has these tensors too.

@@ -182,8 +182,8 @@ impl Builder {
         self
     }
 
-    /// Properties of the network that its tensors do not show, instead of those that the model's configuration states or that are
-    /// usual: `"stem-pool=max,activation=silu".parse()?`. [`ModelInfo::structure`](crate::ModelInfo::structure) has those in use.
+    /// Properties of the network that its tensors do not show, instead of those that the model's configuration states or that are usual:
+    /// `"stem-pool=max,activation=silu".parse()?`. [`ModelInfo::structure`](crate::ModelInfo::structure) has those in use.
     pub fn structure(mut self, structure: Structure) -> Self {
         self.0.structure = structure;
         self

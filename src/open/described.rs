@@ -1,4 +1,4 @@
-//! Describes a model: how photos become its input, what its classes are called, how its logits become scores.
+//! Describes a model: how photos become its input, the names of its classes, how its logits become scores.
 
 use super::{class_names::class_names, recognised::Recognised, settings::Settings};
 use crate::{
@@ -15,7 +15,7 @@ use crate::{
 /// Name of the architecture of a network that the caller built.
 const OWN: &str = "own network";
 
-/// A network with everything that is known about it.
+/// A network with all information about it.
 pub(super) struct Described {
     pub(super) network: Network,
     pub(super) model: ModelInfo,
@@ -135,7 +135,7 @@ fn make_grey(preprocess: &mut Preprocess, settings: &Settings, stated: bool, not
     }
 }
 
-/// How many classes there are, and how many the configuration claims, for a network of so many outputs.
+/// The number of classes, and the number that the configuration claims, for a network with this many outputs.
 ///
 /// # Errors
 /// [`Error::ConfigValue`](crate::Error::ConfigValue) if the outputs are similarities to another number of images.
@@ -150,7 +150,7 @@ fn classes(neighbours: Option<&Neighbours>, claimed: Option<usize>, outputs: usi
     }
 }
 
-/// What the scores of the classes are.
+/// How logits become the scores of the classes.
 fn scoring(problem: Option<ProblemType>, neighbours: Option<Neighbours>, classes: usize) -> Scoring {
     if let Some(neighbours) = neighbours {
         return Scoring::Neighbours(neighbours);
@@ -180,7 +180,7 @@ fn properties(
     architecture.unseen(place)
 }
 
-/// How photos become the input: by the settings, otherwise by the configuration, otherwise as usual.
+/// The preprocessing of photos: from the settings, otherwise from the configuration, otherwise the usual one.
 fn preprocess(
     settings: &Settings,
     (height, width): (usize, usize),

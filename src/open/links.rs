@@ -1,4 +1,4 @@
-//! The paths of a file: its own, and those that it leads to if it is a symbolic link.
+//! The paths of a file: its own, and the targets of its symbolic links.
 
 use std::{
     fs,
@@ -37,7 +37,7 @@ pub(super) fn is_ordinary(file: &Path) -> bool {
     file.file_name().is_some_and(|name| ORDINARY.iter().any(|start| name.to_string_lossy().starts_with(start)))
 }
 
-/// The network that a file's own name names.
+/// The network in a file's own name.
 pub(super) fn own_name(file: &Path) -> Option<Named> {
     named(&file.file_name()?.to_string_lossy())
 }

@@ -27,7 +27,7 @@ const FILES: &[&str] = &[
     "pytorch_model.bin.index.json",
 ];
 
-/// Largest number of head files that may refer to each other in a row.
+/// Largest number of head files in a chain of references.
 const MOST_HEADS: usize = 4;
 
 /// Weights in memory, or files whose headers have been read.
@@ -84,7 +84,7 @@ impl Weights {
     }
 }
 
-/// The model's identity, as far as tensors do not show it.
+/// Facts about the model that its tensors do not show.
 pub(super) struct Identity {
     /// Its name.
     pub(super) name: String,
@@ -272,6 +272,6 @@ fn not_found(model: &str, near: &[&str]) -> Error {
     if !near.is_empty() {
         reason += &format!("; similar names: {}", near.join(", "));
     }
-    reason += "; give builtin, a .safetensors file, a folder with model.safetensors and config.json, a name such as resnet50 or a hub id such as timm/resnet50.a1_in1k";
+    reason += "; give builtin, a checkpoint file, a folder with model.safetensors and config.json, a name such as resnet50 or a hub id such as timm/resnet50.a1_in1k";
     Error::ModelNotFound { model: model.into(), reason }
 }

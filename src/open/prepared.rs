@@ -80,7 +80,7 @@ impl Prepared {
     }
 }
 
-/// Prepares `executor` for the batches to come.
+/// Prepares `executor` for the requested batch size.
 async fn prepared(executor: Box<dyn Executor>, model: &ModelInfo, settings: &Settings) -> Box<dyn Executor> {
     let images = settings.prepare.unwrap_or(1);
     if images > 0 {

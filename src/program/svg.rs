@@ -61,7 +61,7 @@ impl Svg {
         );
     }
 
-    /// Text that starts at `x`, `y` and leans up to the right.
+    /// Text that starts at `x`, `y` and runs up to the right.
     pub fn turned(&mut self, x: f64, y: f64, class: &str, text: &str) {
         let text = escape(text);
         let _ = writeln!(
@@ -70,7 +70,7 @@ impl Svg {
         );
     }
 
-    /// A rectangle that lets through what is below it, but for a share of `opacity`.
+    /// A rectangle with this `opacity`.
     pub fn shade(&mut self, [x, y, width, height]: [f64; 4], class: &str, opacity: f64, title: &str) {
         let title = if title.is_empty() { String::new() } else { format!("<title>{}</title>", escape(title)) };
         let _ = writeln!(

@@ -9,7 +9,7 @@ use crate::{Classifier, Error, executor::DeviceKind};
 const LEAST: usize = 4;
 const MOST: usize = 256;
 
-/// Most bytes of activations for `auto` on a discrete GPU, and on other devices, which use the host's memory.
+/// Largest number of bytes of activations for `auto` on a discrete GPU, and on other devices, which use the host's memory.
 const DISCRETE_BYTES: u64 = 4 << 30;
 const SHARED_BYTES: u64 = 1 << 30;
 

@@ -40,7 +40,7 @@ use crate::{Classifier, Error, Pixels, Result, image::DecodeOptions};
 /// Batches in flight: one runs while the results of the previous one are read and the next is written.
 const DEPTH: usize = 2;
 
-/// Least number of images to decode ahead of the device.
+/// Smallest number of images to decode ahead of the device.
 const AHEAD: usize = 32;
 
 /// Computes a batch: one result per image, such as [`Classifier::predict`] or [`Classifier::features`].
@@ -82,7 +82,7 @@ pub struct Outcome<E> {
 /// Why a stream ended before its last input.
 #[derive(Debug)]
 pub enum Early<E> {
-    /// [`Stream::stop_if`] requested it.
+    /// [`Stream::stop_if`] requested the end.
     Stopped,
     /// The sink failed.
     Sink(E),
@@ -197,8 +197,8 @@ fn drive<K: Send + 'static, T: Send + 'static, E>(
     ended
 }
 
-/// The next inputs, with `size` good images if so many are left. Bad images take no place on the device, but a batch has at
-/// most `2 * size` inputs.
+/// The next inputs, with `size` good images if that many are left. Bad images take no place on the device, but a batch has at most `2 *
+/// size` inputs.
 fn collect<K: Send + 'static>(feed: &Feed<K>, size: usize) -> Result<Ready<K>, Stopped> {
     let (mut batch, mut good) = (Vec::new(), 0);
     while good < size && batch.len() < 2 * size {

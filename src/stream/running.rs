@@ -1,4 +1,4 @@
-//! Batches on the device, each in a thread of its own, and by halves where one does not fit.
+//! Runs batches on the device, each in its own thread, and halves a batch that does not fit.
 
 use std::{panic, sync::mpsc::Receiver, thread};
 
@@ -15,9 +15,9 @@ pub(super) struct Runner<'a, T> {
     pub(super) batches: BatchSize,
 }
 
-/// A batch on its way through the device.
+/// A batch that is running on the device.
 pub(super) struct Running<K, T> {
-    /// Its inputs: their flaws, or the errors of those that are not on the way.
+    /// Its inputs: their flaws, or the errors of those that are not in the batch.
     inputs: Vec<(K, Result<Option<String>>)>,
     ran: Receiver<thread::Result<Ran<T>>>,
 }
@@ -55,7 +55,7 @@ impl<T: Send + 'static> Runner<'_, T> {
         Running { inputs, ran }
     }
 
-    /// Waits for a batch; one result an input.
+    /// Waits for a batch; returns one result per input.
     pub(super) fn finish<K>(&mut self, batch: Running<K, T>) -> Result<Vec<Done<K, T>>> {
         let ran = batch.ran.recv().expect("a worker sends an outcome");
         let Ran { pixels, results } = ran.unwrap_or_else(|panicked| panic::resume_unwind(panicked));
@@ -74,9 +74,9 @@ impl<T: Send + 'static> Runner<'_, T> {
         Ok(batch.inputs.into_iter().map(done).collect())
     }
 
-    /// The results of images that met `error` together, by halves if that may help: what does not fit in one may fit in two, and
-    /// NaN in one image's output is an error of that image alone, as is memory that runs out. `at_once` becomes the largest part
-    /// that was tried after one that did not fit.
+    /// The results of images that failed together with `error`. Runs them again in halves if that may help: a batch that does not fit may
+    /// fit in two, and NaN or exhausted memory becomes the error of a single image. `at_once` becomes the largest part that was tried after
+    /// one that did not fit.
     fn halves(&self, pixels: &[Pixels], error: Error, at_once: &mut usize) -> Result<Vec<Result<T>>> {
         let not_finite = matches!(error, Error::NotFinite { .. });
         let splits = pixels.len() > 1 && (not_finite || self.batches.splits(&error));
@@ -113,7 +113,7 @@ mod tests {
         stream::{Batch, ImageSource, Stream},
     };
 
-    /// The best class of eight images, in order, in batches as `batch` says, where the first `failures` buffers are too many.
+    /// The best classes of eight images, in order, in batches of `batch`, when allocating the first `failures` buffers fails.
     fn run(batch: Batch, failures: u64) -> Vec<Result<usize, &'static str>> {
         let inputs = (0..8_u8).map(|i| {
             let image = RgbImage::from_fn(32, 32, |x, y| Rgb([(x * u32::from(i)) as u8, 8 * y as u8, 25 * i]));

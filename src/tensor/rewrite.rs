@@ -1,12 +1,12 @@
-//! What is done to the values of a weight before it is used. It needs no operator: weights are read once.
+//! Changes to the values of a weight before it is used. They need no operator, because weights are read once.
 
 /// A function of the values of a tensor.
 #[doc(hidden)]
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[non_exhaustive]
 pub enum Rewrite {
-    /// Each output channel less its mean, over the root of its variance plus this number (Qiao et al. 2019, "Micro-Batch Training with
-    /// Batch-Channel Normalization and Weight Standardization", section 3.1).
+    /// Subtracts from each output channel its mean, and divides by the square root of its variance plus this number (Qiao et al. 2019,
+    /// "Micro-Batch Training with Batch-Channel Normalization and Weight Standardization", section 3.1).
     Standardise {
         /// Added to the variance.
         eps: f32,

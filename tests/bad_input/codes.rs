@@ -1,4 +1,4 @@
-//! The table of codes in the documentation of `residua::error` against the codes that there are.
+//! Compares the table of codes in the documentation of `residua::error` with the codes that exist.
 
 use std::{collections::BTreeSet, fs, path::Path};
 
@@ -28,10 +28,10 @@ fn the_table_names_every_code_once() {
     assert_eq!(documented.into_iter().collect::<BTreeSet<_>>(), given);
 }
 
-/// Given by broken drivers alone.
+/// Only broken drivers cause these.
 const UNTESTED: [&str; 1] = ["gpu.shader"];
 
-/// A code that no test asks for may be one that nothing gives.
+/// A code that no test expects may be a code that nothing returns.
 #[test]
 fn every_code_is_asked_for_by_a_test() {
     let in_src = |path: &Path| path.starts_with(Path::new(env!("CARGO_MANIFEST_DIR")).join("src"));

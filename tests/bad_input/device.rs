@@ -88,7 +88,7 @@ fn row_47_a_batch_of_none_and_one_bad_image_in_a_thousand() {
         .collect();
     let failed: Vec<usize> = (0..records.len()).filter(|&i| records[i]["error"]["code"] == "image.decode").collect();
     assert_eq!((records.len(), failed), (1000, vec![617]));
-    // Images of one file get one answer, whatever batch they are in.
+    // Equal images get equal answers in every batch.
     let answers: BTreeSet<String> =
         records.iter().map(|record| format!("{} {}", record["path"], record["predictions"])).collect();
     assert_eq!(answers.len(), 11);

@@ -15,7 +15,7 @@ fn residua() -> Command {
     command
 }
 
-/// The first waits for the batch in hand; a network that takes long has one.
+/// The first Ctrl-C waits for the running batch, which a slow network has.
 #[test]
 fn row_48_the_second_ctrl_c_ends_it_at_once() {
     let folder = Folder::new();

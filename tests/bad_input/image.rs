@@ -68,7 +68,7 @@ fn row_26_27_bombs_are_refused_from_the_header() {
             assert_eq!(error, Error::ImageTooLarge { width, height, limit: 178_956_970 }, "{name}");
             start.elapsed()
         };
-        // The least of three: other tests use the cores as well.
+        // The minimum of three: other tests use the cores as well.
         let took = [refused(), refused(), refused()].into_iter().min().unwrap();
         assert!(took < Duration::from_millis(200), "{name}: {took:?}");
     }
@@ -80,7 +80,7 @@ fn image_costs(what: &str, code: &str, bytes: impl AsRef<[u8]>) {
     costs(what, code, &["classify", &folder.file("image", bytes)]);
 }
 
-/// A whole PNG of some pixels, in its parts: the signature with the header, what follows up to the data, data and end.
+/// A complete PNG of some pixels, in parts: the signature with the header, the chunks before the data, and the data with the end.
 fn png() -> (Vec<u8>, Vec<u8>) {
     let mut bytes = Cursor::new(Vec::new());
     RgbImage::from_fn(40, 30, |x, y| image::Rgb([x as u8, y as u8, 7])).write_to(&mut bytes, ImageFormat::Png).unwrap();

@@ -42,7 +42,7 @@ struct Run {
     memory: u64,
 }
 
-/// Runs the command on the CPU and watches what it takes.
+/// Runs the command on the CPU and measures its time and memory.
 fn run(arguments: &[&str]) -> Run {
     let mut command = Command::new(env!("CARGO_BIN_EXE_residua"));
     command.args(arguments).args(["--device", "cpu"]).env("HF_HUB_OFFLINE", "1");
@@ -79,7 +79,7 @@ fn spent(process: &str) -> Option<Duration> {
     Some(Duration::from_millis(10 * (fields[11].parse::<u64>().ok()? + fields[12].parse::<u64>().ok()?)))
 }
 
-/// Runs the command, which must end with `code` (or succeed, for `ok`) within the bounds, and prints what it took.
+/// Runs the command, which must end with `code` (or succeed, for `ok`) within the bounds, and prints its time and memory.
 #[allow(
     clippy::print_stdout,
     reason = "rows for the table in the documentation of `residua::error`, shown with --nocapture"

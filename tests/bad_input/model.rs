@@ -1,4 +1,4 @@
-//! Models that are cut, foreign, absurd or inconsistent, as the command and [`Builder`] meet them.
+//! Models that are truncated, foreign, absurd or inconsistent, opened by the command and by [`Builder`].
 
 use std::{
     collections::BTreeMap,
@@ -19,7 +19,7 @@ use crate::{Folder, model_costs};
 
 const BUILTIN: &[u8] = include_bytes!("../../weights/builtin.safetensors");
 
-/// A small network's weights, each changed or left out by `edit`, and one more tensor.
+/// A small network's weights, which `edit` may change or leave out, and an additional tensor.
 fn weights(edit: impl Fn(&str, &mut Vec<f32>) -> bool, extra: Option<&str>) -> Vec<u8> {
     let synthetic = Synthetic { salt: "bad".into(), damped: Some("bn2.weight".into()), damp: 0.3 };
     let mut tensors = Architecture::by_name("cifar_resnet20a").unwrap().graph().tensors();
@@ -40,7 +40,7 @@ fn on_cpu(bytes: Vec<u8>) -> Builder {
     Classifier::builder().checkpoint(Checkpoint::from_bytes("test", bytes).unwrap(), None).device("cpu")
 }
 
-/// A file of a header for F32 tensors of these shapes, and as many zeros as they take, none of them on the disk.
+/// A file with a header for F32 tensors of these shapes, and their zeros, which take no space on the disk.
 fn sparse(folder: &Folder, tensors: &[(String, Vec<usize>)]) -> String {
     let (mut entries, mut end) = (Vec::new(), 0_u64);
     for (name, shape) in tensors {
@@ -97,7 +97,7 @@ fn row_08_a_network_of_absurd_size_is_an_error() {
     assert!(run.err.contains("do not fit into memory"), "{}", run.err);
 }
 
-/// Numbers that no arithmetic may overflow with, and no memory be taken for.
+/// Numbers for which no arithmetic may overflow and no memory be allocated.
 #[test]
 fn row_08_absurd_shapes_of_inputs_and_layers_are_errors() {
     let classifier = Classifier::builder().device("cpu").open().unwrap();
@@ -177,7 +177,7 @@ fn row_18_weights_beyond_f16_are_stored_as_f32() {
     let expected = open(Precision::F32).unwrap();
     let opened = match open(Precision::F16) {
         Ok(opened) => opened,
-        // Without f16 there is nothing to fall back from.
+        // Without f16 support there is nothing to fall back from.
         Err(error) => return assert_eq!(error.code(), "gpu.feature"),
     };
     assert_eq!(opened.precision(), residua::tensor::StorageType::F32);
@@ -193,7 +193,7 @@ fn row_18_weights_beyond_f16_are_stored_as_f32() {
     assert_eq!(opened.logits(&input).unwrap(), expected.logits(&input).unwrap());
 }
 
-/// The weights win, and nothing is named by a list that is not theirs.
+/// The weights decide the number of classes, and a list of another length names none of them.
 #[test]
 fn row_20_labels_that_are_not_those_of_the_head() {
     let open = |config: &str| {
@@ -218,7 +218,7 @@ fn row_20_labels_that_are_not_those_of_the_head() {
     assert_eq!((classifier.model().labels.name(3).as_str(), classifier.notes()), ("3", Vec::new()));
 }
 
-/// The built-in weights in two files and their index, of which `change` makes another text.
+/// The built-in weights in two files, and their index, whose text `change` may change.
 fn sharded(folder: &Folder, change: impl Fn(String) -> String) -> String {
     let whole = SafeTensors::deserialize(BUILTIN).unwrap();
     let mut map = BTreeMap::new();
@@ -232,7 +232,7 @@ fn sharded(folder: &Folder, change: impl Fn(String) -> String) -> String {
     folder.file("model.safetensors.index.json", change(index.to_string()))
 }
 
-/// As a folder of links into the hub's cache has it: the shards are beside the link in the cache, and the index itself is a blob.
+/// The layout of the hub's cache: the shards are beside the link in the snapshot, and the index itself is a blob.
 #[cfg(unix)]
 #[test]
 fn a_link_to_the_index_of_several_files_opens_them() {

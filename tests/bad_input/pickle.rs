@@ -20,7 +20,7 @@ fn row_19_pickles_cost_no_more_than_they_hold() {
     costs("pickle of 5000000 opcodes", pickle(vec![b'N'; 5_000_000]));
     coded("pickle of 499000 empty dictionaries", "model.unknown_architecture", pickle(vec![b'}'; 499_000]));
     costs("pickle nested 200000 deep", pickle(vec![b']'; 200_000]));
-    // A list of two of the list before, forty times.
+    // Forty lists, each of which holds the previous list twice.
     let doubled: Vec<u8> =
         (1..40).flat_map(|slot| [b']', b'h', slot - 1, b'a', b'h', slot - 1, b'a', b'q', slot]).collect();
     costs("pickle whose memo doubles 40 times", pickle([&b"]q\x00"[..], &doubled].concat()));

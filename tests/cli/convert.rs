@@ -47,8 +47,8 @@ impl Folder {
         path
     }
 
-    /// Converts the model that `options` name, and compares the file with it: it computes the same bits, states all that no tensor shows,
-    /// and converts into itself.
+    /// Converts the model that `options` name, and checks the file: it computes the same bits, states all properties that no tensor shows,
+    /// and converts to itself.
     fn check(&self, options: &[&str]) -> Checkpoint {
         let file = self.converted("converted.safetensors", options);
         let model = [&["-m"], options].concat();
@@ -63,7 +63,7 @@ impl Folder {
         for key in ["architecture", "parameters", "preprocessing", "mean, std", "classes", "scores", "licence"] {
             let line = |text: String| text.lines().find(|line| line.starts_with(key)).unwrap().to_string();
             let (line, before) = (line(out(&told)), line(out(&before)));
-            // Counted are the tensors of a file that belong to its network, if they are read or not.
+            // Counts the tensors of a file that belong to its network, whether they are read or not.
             assert_eq!(line.split(" in ").next(), before.split(" in ").next(), "{options:?}");
         }
         let again = self.converted("again.safetensors", &[&file]);
@@ -72,7 +72,7 @@ impl Folder {
     }
 }
 
-/// The names of all tensors of a file, under which torchvision has them.
+/// The names of all tensors of a file, in torchvision's spelling.
 fn names(checkpoint: &Checkpoint) -> Vec<String> {
     let mut names: Vec<String> = checkpoint.stored().map(|(_, tensor)| tensor.name).collect();
     names.sort();
@@ -112,7 +112,7 @@ fn a_prefix_goes_and_what_lies_beside_the_network_too() {
         let Some(name) = canonical else { continue };
         for (part, sign) in [("student", 0), ("teacher", 0x80)] {
             let mut bytes = tensor.bytes.to_vec();
-            // The sign of the last value: of the teacher it is another, but not in a variance.
+            // Flips the sign of the last value in the teacher's tensors, except in variances.
             let last = bytes.last_mut().unwrap();
             *last ^= if name.ends_with("running_var") { 0 } else { sign };
             tensors.push(Stored { name: format!("{part}.net.{name}"), bytes: bytes.into(), ..tensor.clone() });
@@ -217,7 +217,7 @@ fn what_is_read_is_never_written_over() {
         assert_fails(&refused, 2, "io");
         assert!(err(&refused).contains("another name"), "{}", err(&refused));
     }
-    // Another name of the same file is given to the new one.
+    // Replacing a hard link to the old file leaves the old file as it was.
     let second = folder.path("second.safetensors");
     fs::hard_link(&model, &second).unwrap();
     assert_eq!(convert(&model, &second).status.code(), Some(0));
@@ -251,7 +251,7 @@ fn what_cannot_be_written_is_an_error() {
     assert_eq!(residua(&["convert", &model, "-o", &anywhere, "--device", "none such"]).status.code(), Some(0));
 }
 
-/// The name of a file counts when it is opened, and so does the configuration beside it.
+/// The name of the file and the configuration beside it count when it is opened.
 #[test]
 fn a_file_that_would_open_as_something_else_is_an_error() {
     let folder = Folder::new();

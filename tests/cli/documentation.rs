@@ -1,4 +1,4 @@
-//! What the guides say, against the program and the repository: links, commands with their options, and how long the README may be.
+//! Checks the guides against the program and the repository: links, commands with their options, and the length of the README.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -8,7 +8,7 @@ use std::{
 
 use crate::{out, residua};
 
-/// All Markdown files of the repository, but those that tools leave in it.
+/// All Markdown files of the repository, except those that tools leave in it.
 fn guides() -> Vec<(PathBuf, String)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let (mut guides, mut folders) = (Vec::new(), vec![root.to_path_buf()]);
@@ -28,15 +28,31 @@ fn guides() -> Vec<(PathBuf, String)> {
     guides
 }
 
+/// The anchors that GitHub makes of the headings of a guide.
+fn anchors(text: &str) -> BTreeSet<String> {
+    let headings =
+        text.lines().filter_map(|line| line.strip_prefix('#')).map(|line| line.trim_start_matches('#').trim());
+    let kept = |c: &char| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_');
+    headings.map(|heading| heading.to_lowercase().chars().filter(kept).collect::<String>().replace(' ', "-")).collect()
+}
+
 #[test]
 fn every_link_in_a_guide_leads_somewhere() {
+    let mut anchored = 0;
     for (guide, text) in guides() {
         let targets = text.split("](").skip(1).filter_map(|rest| rest.split(')').next());
-        for target in targets.filter(|target| !target.contains("://") && !target.starts_with('#')) {
-            let file = target.split('#').next().unwrap();
-            assert!(guide.parent().unwrap().join(file).exists(), "{}: {target}", guide.display());
+        for target in targets.filter(|target| !target.contains("://")) {
+            let (file, anchor) = target.split_once('#').unwrap_or((target, ""));
+            let file = if file.is_empty() { guide.clone() } else { guide.parent().unwrap().join(file) };
+            assert!(file.exists(), "{}: {target}", guide.display());
+            if !anchor.is_empty() {
+                let known = anchors(&fs::read_to_string(file).unwrap());
+                assert!(known.contains(anchor), "{}: {target}: {known:?}", guide.display());
+                anchored += 1;
+            }
         }
     }
+    assert!(anchored > 0);
 }
 
 /// The words of all commands that start with `residua` in a guide: in backquotes, or indented by four, but not in fences.

@@ -7,7 +7,7 @@ use rexpect::{process::WaitStatus, session::spawn_command};
 
 use crate::{Folder, err, on_cpu, out};
 
-/// Most milliseconds that anything may take.
+/// Timeout of each step in milliseconds.
 const PATIENCE: u64 = 120_000;
 
 /// Runs a command on a terminal, and presses Ctrl-C when its bar shows `text`. What was shown.
@@ -25,7 +25,7 @@ fn interrupted(arguments: &[&str], text: &str) -> String {
     shown
 }
 
-/// So many names for one of some photos, each in the folder of a class.
+/// This many hard links to a few photos, each in the folder of a class.
 fn album(folder: &Folder, classes: usize, of_each: usize, side: u32) -> String {
     let photos: Vec<String> = (0..20)
         .map(|i| {
@@ -41,7 +41,7 @@ fn album(folder: &Folder, classes: usize, of_each: usize, side: u32) -> String {
     for class in 0..classes {
         fs::create_dir_all(folder.path(&format!("album/{class:02}"))).unwrap();
         for image in 0..of_each {
-            // Which class a photo lies in is chance, so that there is nothing to learn and a search takes long.
+            // Classes are assigned at random, so that there is nothing to learn and the search takes long.
             let photo = &photos[(class * 7919 + image * 104_729 + image * image) % photos.len()];
             fs::hard_link(photo, folder.path(&format!("album/{class:02}/{image:03}.png"))).unwrap();
         }

@@ -36,7 +36,7 @@ use std::{
 use folder::Folder;
 use residua::{checkpoint::Synthetic, executor::gpu::pick, models::Architecture};
 
-/// Runs on the best adapter, unless a device is named: without that, the command prefers the CPU to a software adapter.
+/// Runs on the best adapter unless a device is named: by default the command prefers the CPU to a software adapter.
 fn residua(arguments: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_residua"));
     command.env("WGPU_ADAPTER_NAME", adapter()).args(arguments).stdin(Stdio::null()).output().unwrap()

@@ -11,7 +11,7 @@ fn texts(svg: &str) -> Vec<(f64, f64, String, String)> {
         value.to_string()
     };
     let elements = svg.split("<text ").skip(1).map(|rest| rest.split("</text>").next().unwrap());
-    // What is turned has another extent.
+    // Rotated text has another extent.
     let elements = elements.filter(|element| !element.contains("transform="));
     let text = |element: &str| {
         let number = |name| attribute(element, name).parse().unwrap();

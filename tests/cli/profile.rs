@@ -52,6 +52,6 @@ fn on_the_cpu_every_layer_has_its_time() {
     for kernel in ["conv2d.channels", "conv2d.winograd", "linear"] {
         assert!(table.lines().any(|line| line.ends_with(&format!("  {kernel}"))), "{kernel}: {table}");
     }
-    assert!(table.contains(" GFLOP/s of multiply-adds in registers; the network takes "), "{table}");
+    assert!(table.contains(" GFLOP/s of multiply-adds in registers; the network reaches "), "{table}");
     assert!(table.contains("device memory"), "{table}");
 }

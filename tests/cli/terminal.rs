@@ -8,9 +8,9 @@ use rexpect::{
     session::{PtySession, spawn_command},
 };
 
-use crate::{Folder, adapter, out, residua};
+use crate::{Folder, adapter, err, out, residua};
 
-/// Most milliseconds for a command, including the compilation of kernels.
+/// Longest time in milliseconds for a command, including the compilation of kernels.
 const PATIENCE: u64 = 120_000;
 
 fn start(command: Command) -> PtySession {
@@ -64,6 +64,18 @@ fn data_is_the_same_on_a_terminal_and_in_a_pipe() {
         let piped = residua(&arguments);
         assert_eq!(on_terminal(&arguments), (out(&piped), 0), "{arguments:?}");
     }
+}
+
+#[test]
+fn who_names_no_model_is_told_that_builtin_knows_ten_classes() {
+    let folder = Folder::new();
+    let photo = folder.image("photo.png", 90, 60);
+    let told = "only the ten classes";
+    assert!(on_terminal(&["classify", &photo]).0.contains(told));
+    for arguments in [["classify", &photo, "-q"], ["classify", &photo, "--format=jsonl"]] {
+        assert!(!on_terminal(&arguments).0.contains(told), "{arguments:?}");
+    }
+    assert!(!err(&residua(&["classify", &photo])).contains(told));
 }
 
 #[test]
@@ -159,7 +171,7 @@ fn the_readme_shows_what_is_printed() {
     let sessions = sessions(&fs::read_to_string(root.join("README.md")).unwrap());
     assert!(!sessions.is_empty());
     for (line, printed) in sessions {
-        let line = line.replace("cargo run --release --", env!("CARGO_BIN_EXE_residua"));
+        let line = line.replace("residua ", concat!(env!("CARGO_BIN_EXE_residua"), " "));
         // Run without a driver: the README does not depend on the adapters, and the CPU path gives the same scores.
         let mut shell = Command::new("sh");
         shell.args(["-c", &line]).current_dir(root).env("VK_DRIVER_FILES", "/none").env("VK_ICD_FILENAMES", "/none");

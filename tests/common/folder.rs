@@ -1,4 +1,4 @@
-//! A folder of its own for a test.
+//! A temporary folder for a test.
 
 use std::{fs, path::Path};
 

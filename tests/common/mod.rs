@@ -41,7 +41,7 @@ pub(crate) struct Row {
     pub(crate) downsample_in_bottleneck: Option<bool>,
 }
 
-/// What PyTorch computed for a synthetic checkpoint.
+/// PyTorch's results for a synthetic checkpoint.
 pub(crate) struct Golden {
     pub(crate) name: String,
     pub(crate) row: Row,

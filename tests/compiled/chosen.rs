@@ -33,7 +33,7 @@ pub(crate) struct Chosen {
 }
 
 impl Chosen {
-    /// Makes a 128x64 tile load so far ahead that no thread has registers for it; returns `false` for other tiles.
+    /// Changes a 128x64 tile to load so much in advance that no thread has enough registers; returns `false` for other tiles.
     pub(crate) fn spill(&mut self) -> bool {
         let is = |constant| self.key.consts.contains(&constant);
         let large = is(("TILE_VECTORS", 16)) && is(("COLUMNS", 2));

@@ -21,7 +21,7 @@ pub(crate) enum Control {
 const WGSL: &str = "@group(0) @binding(0) var<storage, read_write> a: array<f32>;
     @compute @workgroup_size(64) fn main(@builtin(global_invocation_id) i: vec3<u32>) { a[i.x] = a[i.x] + 1.0; }";
 
-/// Does the wrong thing, on a device that wgpu opened.
+/// Misuses a device that wgpu opened.
 pub(crate) fn control(adapter: &wgpu::Adapter, control: Control) -> Result<String, String> {
     let opened = pollster::block_on(adapter.request_device(&wgpu::DeviceDescriptor::default()));
     let (device, queue) = opened.map_err(|error| error.to_string())?;

@@ -28,8 +28,8 @@ pub(crate) struct Driver {
 }
 
 impl Driver {
-    /// Opens `adapter` with those features of residua's kernels that it has, with all its limits, and with the figures
-    /// of pipelines.
+    /// Opens `adapter` with the features that residua's kernels use, as far as it has them, with all its limits, and with statistics of
+    /// pipelines.
     pub(crate) fn open(adapter: &wgpu::Adapter) -> Result<Self, String> {
         let features = adapter.features() & (wgpu::Features::SHADER_F16 | wgpu::Features::SUBGROUP);
         let mut wanted =
@@ -40,7 +40,7 @@ impl Driver {
             arguments.extensions.push(executables::NAME);
             *arguments.create_info = arguments.create_info.push_next(&mut wanted);
         });
-        // SAFETY: what the callback adds, a driver without the extension answers with an error.
+        // SAFETY: a driver without the extension that the callback adds returns an error.
         let open = unsafe {
             adapter_hal.open_with_callback(features, &adapter.limits(), &wgpu::MemoryHints::default(), Some(callback))
         };

@@ -66,7 +66,7 @@ impl Figures {
         Ok(figures)
     }
 
-    /// The figures that are worse than `before`.
+    /// The figures that are worse than in `before`.
     pub(crate) fn worse_than(&self, before: &Figures) -> Option<String> {
         let said = |name: &str, now: u32, before: u32| format!("{now} {name}, {before} in the table");
         if self.lanes != before.lanes {

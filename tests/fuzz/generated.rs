@@ -9,7 +9,7 @@ use residua::{
     models::{Architecture, Biases, Block, BlockKind, DenseNet, Gate, Head, Properties, ResNet, Shortcut, Stem},
 };
 
-/// Most bytes of data to make; the place of larger data in the file is left empty.
+/// Largest number of bytes of data to make; the place of larger data in the file is left empty.
 const MOST_BYTES: u64 = 1 << 16;
 
 /// A network's tensors, with damage.

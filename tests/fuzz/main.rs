@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Most time for one input.
+/// Longest time for one input.
 const MOST: Duration = Duration::from_secs(2);
 
 fn files(folder: &Path) -> Vec<PathBuf> {

@@ -49,7 +49,7 @@ fn checkpoint(data: &[u8]) {
     let _ = configured(config, preprocessor).and_then(|config| load(file.to_vec(), config));
 }
 
-/// A checkpoint as `torch.save` writes it: a file, as its tensors lie anywhere in it.
+/// A checkpoint as `torch.save` writes it. It must be a file, because its tensors are read from any position.
 fn pickle(data: &[u8]) {
     let file = tempfile::NamedTempFile::new().expect("a file");
     fs::write(file.path(), data).expect("what was fuzzed");

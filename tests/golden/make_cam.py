@@ -5,7 +5,7 @@
     python make_cam.py photos RESIDUA CHECKPOINT.safetensors ARCH PHOTO... compares, exit 1 over 1e-3
 
 GOLDEN_DIR holds synthetic.py and make_golden.py, which define the synthetic checkpoints and their networks. A map is the sum over k
-of w[class][k] F[k], F being what global average pooling reads (Zhou et al. 2016, section 2), for the first golden image.
+of w[class][k] F[k], where F is the input of global average pooling (Zhou et al. 2016, section 2), for the first golden image.
 """
 
 import json

@@ -22,7 +22,7 @@ from safetensors.numpy import save_file
 HERE = os.path.dirname(os.path.abspath(__file__))
 SALT, DAMP = "residua", 0.3
 
-# Name and input size. The odd one makes pooling windows of the shortcuts hang over the edge.
+# Name and input size. The odd size makes pooling windows of the shortcuts extend past the edge.
 GOLDEN = {
     "resnet18d": (197, 231),
     "resnet50d": (224, 224),
@@ -43,7 +43,7 @@ GOLDEN = {
     "regnetv_064": (97, 75),
 }
 
-# The kin of ResNet: name, size, and the last norm of a block that adds to its shortcut.
+# The kin of ResNet: name, size, and the last norm of a residual block.
 KIN = {
     "resnetv2_18": ((97, 131), None),
     "resnetv2_50d": ((64, 96), None),

@@ -23,7 +23,7 @@ use residua::{
 };
 use server::{Repository, Server, git_hash, sha256};
 
-/// Weights that open without other files: the builtin network, whose configuration is in its file.
+/// Weights that open without other files: the builtin network, whose file contains its configuration.
 const WEIGHTS: &[u8] = include_bytes!("../../weights/builtin.safetensors");
 
 const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";

@@ -10,7 +10,7 @@ fn inputs() -> Vec<(String, Vec<u8>)> {
     files.map(|(name, path)| (name, std::fs::read(path).unwrap())).collect()
 }
 
-/// A file cut anywhere is an error or, if only data after the pixels is missing, the whole image with a note. Rows are never made up.
+/// A file cut anywhere is an error or, if only data after the pixels is missing, the whole image with a note. Rows are never invented.
 #[test]
 fn row_29_a_cut_file_is_an_error() {
     let options = DecodeOptions::default();

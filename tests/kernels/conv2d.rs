@@ -203,7 +203,7 @@ fn conv2d_adds_a_residual() {
 
 #[test]
 fn conv2d_adds_a_subsampled_padded_residual() {
-    // Numbers of zero channels in front that are and are not multiples of four.
+    // Numbers of leading zero channels that are and are not multiples of four.
     for (before, after) in [(8, 8), (3, 2), (0, 5)] {
         let machine = machine();
         let conv = conv((2, 6, 9, 8), before + 6 + after, 3, 2, 1);

@@ -293,7 +293,7 @@ fn gates_scale_each_channel_of_each_image() {
         let plan =
             Plan::new(&network, shape, &[graph.output()], &Options::new(StorageType::F32), machine.device.caps())
                 .unwrap();
-        assert_eq!(plan.steps.len(), 2, "the mean, and one step for all else");
+        assert_eq!(plan.steps.len(), 2, "the mean, and one step for everything else");
     }
 }
 
@@ -302,8 +302,8 @@ fn gates_scale_each_channel_of_each_image() {
 fn gates_along_the_channels_are_those_of_the_reference() {
     let machine = machine();
     for (n, channels, kernel) in [(1, 3, 3), (2, 6, 5), (3, 64, 1), (1, 258, 7), (9, 20, 5), (2, 5, 11)] {
-        // Gates written and read beside other values in one buffer, whose channels must not mix with theirs, and then read by a layer
-        // that also reads the padding.
+        // Gates share a buffer with other values, whose channels must not mix with theirs; a layer that also reads the padding then reads
+        // them.
         let mut graph = Graph::new(channels);
         let input = graph.input();
         let first = graph.push("first", Plain::ChannelGate { kernel }.named("first"), &[input]);
@@ -344,7 +344,7 @@ fn moved_values_are_in_their_places() {
         ((2, 18, 3, 2), Plain::Upsample { factor: 4 }),
     ] {
         let (n, c, h, w) = shape;
-        // Out of a buffer that holds another value in front, into one: neither may be read or written where it is the other's.
+        // Reads from and writes to buffers that hold another value first: neither value may be read or written in the other's place.
         let mut graph = Graph::new(c);
         let double = graph.push("double", Op::Add, &[ValueId(0), ValueId(0)]);
         let moved = graph.push("moved", op, &[double]);
@@ -354,7 +354,7 @@ fn moved_values_are_in_their_places() {
     }
 }
 
-/// Sums of pixels and channels, of which some are far from zero.
+/// Sums over pixels and channels, some with a mean far from zero.
 #[test]
 fn group_norms_are_those_of_the_reference() {
     let machine = machine();
@@ -399,7 +399,7 @@ fn a_channel_far_from_zero_keeps_its_digits_in_a_group_norm() {
     let input = Tensor::new(shape, (0..shape.elements()).map(|i| 1000.0 + small(i)).collect());
     let expected = reference::logits(&graph, &checkpoint, &input).unwrap();
     for (who, got) in outputs(&machine, &graph, &checkpoint, &input, None, F32) {
-        // The mean is off by half a unit of its last place, of which there are 16384 in one.
+        // The mean is off by half a unit in the last place, which is 1/16384 here.
         common::compare(&got.data, &expected.data, 1e-4).unwrap_or_else(|error| panic!("{who}: {error}"));
     }
 }
@@ -417,7 +417,7 @@ fn shares_of_what_competes_are_those_of_the_reference() {
         graph.push("linear", linear.named("linear"), &[both]);
         let checkpoint = checkpoint(&graph.tensors(), |i| small(i) / 4.0);
         let shape = Shape::new(n, channels, 1, 1);
-        // One logit is so large that its exponential is beyond f32.
+        // One logit is so large that its exponential overflows f32.
         let data = (0..shape.elements()).map(|i| if i == 1 { 200.0 } else { small(i + 5) }).collect();
         let input = Tensor::new(shape, data);
         let expected = reference::logits(&graph, &checkpoint, &input).unwrap();
@@ -438,7 +438,7 @@ fn attention_is_that_of_the_reference() {
     for (n, channels, heads, keys, side) in
         [(1, 16, 1, 1, 5), (2, 24, 2, 8, 3), (1, 64, 4, 64, 7), (2, 6, 3, 3, 1), (1, 10, 1, 1, 20), (3, 40, 2, 4, 9)]
     {
-        // Tokens of a map; of those their keys and values side by side, and the mean's alone.
+        // Tokens of a map; then their keys and values side by side, and the mean's token alone.
         let mut graph = Graph::new(channels);
         let tokens = Plain::Tokens { channels, side }.named("tokens");
         let tokens = graph.push("tokens", tokens, &[ValueId(0)]);

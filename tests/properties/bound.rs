@@ -14,7 +14,7 @@ use residua::{
 
 use crate::common;
 
-/// Error bounds for the values of `graph`, one tensor per node, if no convolution is computed in Winograd's form.
+/// Error bounds for the values of `graph`, one tensor per node, if no convolution uses Winograd's algorithm.
 pub(crate) fn bounds(graph: &Graph, checkpoint: &Checkpoint, input: &Tensor, stored: StorageType) -> Vec<Tensor> {
     let shapes = graph.infer_shapes(input.shape).unwrap();
     let (absolute, weights) = magnitudes(graph, checkpoint, &shapes);

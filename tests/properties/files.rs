@@ -63,7 +63,7 @@ fn resnet() -> impl Strategy<Value = Architecture> {
         (1_usize..=6, 1_usize..=6).prop_map(|(a, b)| Stem::Deep([a, b])),
         Just(Stem::Cifar),
     ];
-    // Blocks; channels, in twos; width, in units of the groups.
+    // Numbers of blocks; channels, divided by two; width, divided by the groups.
     let stages = vec((1_usize..=2, 1_usize..=6, 1_usize..=3), 4);
     let squeeze = (1_usize..=4).prop_map(|squeeze| Gate::SqueezeExcite { squeeze });
     let eca = select(vec![3, 5, 7]).prop_map(|kernel| Gate::Eca { kernel });
@@ -147,7 +147,7 @@ fn densenet() -> impl Strategy<Value = Architecture> {
 }
 
 fn regnet() -> impl Strategy<Value = Architecture> {
-    // Blocks; channels and inner width in groups.
+    // Numbers of blocks; channels and inner width, divided by the groups' width.
     let stages = vec((1_usize..=2, 1_usize..=4, 1_usize..=3), 1..=4);
     let squeeze = prop::option::of(1_usize..=4);
     let form = select(vec![(false, false), (false, true), (true, false)]);

@@ -1,5 +1,5 @@
-//! A device that computes nothing: each step of a plan marks its output, and must find the right marks in its input. The places that a step
-//! reads and writes come only from its operands and its block of extents.
+//! A simulated device that computes nothing: each step of a plan marks its output, and must find the right marks in its input. The places
+//! that a step reads and writes come only from its operands and its block of extents.
 
 use std::collections::HashMap;
 
@@ -55,7 +55,7 @@ impl Region {
     }
 }
 
-/// Runs `plan`, which keeps `kept`, with marks.
+/// Runs `plan`, which keeps the values `kept`, on marks.
 ///
 /// # Errors
 /// A sentence about the first step that does not find its input.

@@ -42,9 +42,9 @@ pub(crate) enum Part {
     },
     Norm,
     Activation(Activation),
-    /// The value added to itself.
+    /// Adds the value to itself.
     Twice,
-    /// Channels out of the value, by what they are modulo its own.
+    /// A slice of the value's channels; the numbers count modulo its channels.
     Slice {
         from: usize,
         channels: usize,

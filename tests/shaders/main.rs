@@ -233,9 +233,8 @@ fn a_wrong_override_type_or_binding_is_noticed() {
     assert_ne!(reflected(&wgsl::parse_str(&moved).unwrap()), key.shader.bindings);
 }
 
-/// On hardware each dense convolution of at least 16 million multiply-adds an image has workgroups for most of the processors of a
-/// large GPU, at any batch; and a batch of eight takes Winograd's form where it can. What a
-/// thread adds up stays in its registers.
+/// On hardware each dense convolution of at least 16 million multiply-adds an image has workgroups for most of the processors of a large
+/// GPU, at any batch; and a batch of eight takes Winograd's form where it can. The sums of a thread stay in its registers.
 #[test]
 fn hardware_is_kept_busy() {
     let graph = Architecture::by_name("resnet50").unwrap().graph();

@@ -31,7 +31,7 @@ fn is_cooperative(key: &KernelKey) -> bool {
     key.wgsl().contains("enable wgpu_cooperative_matrix;")
 }
 
-/// Whether it computes with f16, not only has a name for it.
+/// Whether it computes with f16, and does not only declare it.
 fn is_f16(key: &KernelKey) -> bool {
     let (Types { stored, output }, wgsl) = (key.types, key.wgsl());
     let used = |alias: &str| wgsl.matches(alias).count() > 1;
@@ -80,7 +80,7 @@ fn to_glsl(key: &KernelKey) -> Result<String, String> {
     Ok(text)
 }
 
-/// A translation, and whether it is known not to be possible for a key.
+/// A translation, and whether it is known to be impossible for a key.
 type Language = (&'static str, fn(&KernelKey) -> Result<String, String>, fn(&KernelKey) -> bool);
 
 #[test]
@@ -95,7 +95,7 @@ fn every_kernel_and_key_is_translated_for_every_driver() {
         for (language, translate, is_known) in languages {
             match translate(&key) {
                 Ok(text) => {
-                    assert!(text.contains("main") && !is_known(&key), "{key}: {language} can be made of it now")
+                    assert!(text.contains("main") && !is_known(&key), "{key}: it can now be translated to {language}")
                 }
                 Err(error) => assert!(is_known(&key), "{key}: {language}: {error}"),
             }

@@ -65,7 +65,7 @@ const FAULTS: [(Moment, Failure); 6] = [
     (Moment::Buffer, Failure::Lost),
 ];
 
-/// Most repetitions of a call that another call's fault disturbs.
+/// Largest number of repetitions of a call that another call's fault disturbs.
 const REPEATS: usize = 5;
 
 /// The objects that calls use.

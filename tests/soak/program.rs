@@ -25,7 +25,7 @@ use residua::{Error, Precision};
 /// Number of calling threads.
 const THREADS: usize = 4;
 
-/// Seconds after which a call counts as hanging. A slow machine compiles a network's kernels in far less.
+/// Seconds after which a call counts as hanging. Even a slow machine compiles a network's kernels in far less time.
 const PATIENCE: u32 = 300;
 
 /// Largest growth of memory from the median of the first third of the samples, one per minute, to the median of the last third.

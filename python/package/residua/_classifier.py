@@ -21,7 +21,7 @@ T = TypeVar("T")
 
 
 def _warn(message: str, *values: object) -> None:
-    # Import it late: it takes longer than all the rest.
+    # Import it late: it takes longer than everything else here.
     import logging
 
     logging.getLogger("residua").warning(message, *values)
@@ -30,7 +30,7 @@ def _warn(message: str, *values: object) -> None:
 class Classifier:
     """A network on a device, ready to classify and to embed images.
 
-    It may be used from many threads at once. A pickle of it has its settings; unpickling opens the device again. In a fork of the
+    It may be used from many threads at once. A pickle holds only its settings; unpickling opens the device again. In a fork of the
     process that opened it, each call is an error: open another there, or start processes with ``spawn``.
 
     An image may be a path (``str`` or ``os.PathLike``), the bytes of a file, a file object open in binary mode, a Pillow image,
@@ -193,7 +193,7 @@ class Classifier:
 
     @property
     def model(self) -> ModelInfo:
-        """What is known about the model."""
+        """Information about the model."""
         return ModelInfo(**self._opened().model())
 
     @property
@@ -279,7 +279,7 @@ class Classifier:
     ) -> Any:
         """Names the classes of images.
 
-        The scores have the bits of ``residua classify``.
+        The scores are exactly those of ``residua classify``.
 
         Args:
             images: One image, or several.
@@ -360,7 +360,7 @@ class Classifier:
     ) -> Floats:
         """Computes the features of images: the vector that the network's head reads.
 
-        They have the bits of ``residua embed``, and are the features of torchvision before ``fc`` and of timm with
+        They are exactly those of ``residua embed``, and correspond to torchvision's before ``fc`` and to timm's with
         ``num_classes=0``.
 
         The last bits of an image's features may depend on the batch size; with ``deterministic=True`` they do not.

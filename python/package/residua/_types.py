@@ -69,7 +69,7 @@ class Device(NamedTuple):
 
 
 class ModelInfo(NamedTuple):
-    """What is known about a model.
+    """Information about a model.
 
     Attributes:
         name: File name, repository on the hub, or ``builtin``.

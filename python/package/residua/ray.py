@@ -7,11 +7,11 @@
     vectors = photos.map_batches(Embed, fn_constructor_args=("resnet50",), batch_size=256, concurrency=4, resources={"wgpu": 1})
     vectors.write_parquet("vectors/")
 
-Ray counts only CUDA's GPUs. Tell each node how many GPUs it has, ``ray start --resources '{"wgpu": 1}'`` or
+Ray counts only GPUs with CUDA. Tell each node how many GPUs it has, ``ray start --resources '{"wgpu": 1}'`` or
 ``ray.init(resources={"wgpu": 1})``, and each worker takes one of them. Do not give ``num_gpus``, which is for CUDA.
 
-Images that Ray decodes (``ray.data.read_images``) are not turned upright, and have the pixels of its decoder. Images that it does
-not decode (``read_binary_files``) give the bits of the command line.
+``ray.data.read_binary_files`` gives exactly the results of the command line. ``ray.data.read_images`` uses Ray's own decoder, and does
+not turn photos upright.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ class _Worker(mapping._Mapped):
         except DeviceError as error:
             if error.code != "gpu.lost":
                 raise
-            # The library has opened the device again by then, and lost it again. Another process may have more luck; where it cannot
-            # open the device the job fails.
+            # The library has already opened the device again, and lost it again. Another process may succeed; if it cannot open the
+            # device, the job fails.
             _log.error("%s; this worker ends, and Ray starts another one for its rows", error)
             logging.shutdown()
             os._exit(1)

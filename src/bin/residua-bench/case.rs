@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Args, gemm::Products};
 
-/// Most numbers in an input: 1 GiB of f32.
+/// Largest number of values in an input: 1 GiB of f32.
 const MAX_ELEMENTS: usize = 1 << 28;
 
 /// A measured case.

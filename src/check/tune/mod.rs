@@ -40,7 +40,7 @@ pub enum Tune {
     /// Times measured on this device or shipped with the crate overrule the rules.
     #[default]
     Known,
-    /// The same, after measuring missing times.
+    /// Like `Known`, after measuring missing times.
     Measure(Measure),
 }
 

@@ -5,7 +5,7 @@ use super::index;
 /// The module that the head is.
 pub(super) const HEAD: &str = "head.fc";
 
-/// Who writes such names.
+/// The library that writes such names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Writer {
     Timm,

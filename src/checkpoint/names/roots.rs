@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use super::{COUNTERS, regnet::Writer, spelling::Kind};
 
-/// How the names of a tensor in the first block of timm's other residual families begin, below the network's prefix.
+/// For timm's other residual families, the beginnings of the names of a tensor in the first block, below the network's prefix.
 const KIN: [&str; 5] = [
     "stages.0.blocks.0.conv1.weight",
     "stages.0.blocks.0.conv1.conv.weight",

@@ -7,7 +7,7 @@ use super::{
     regnet::{self, Writer},
 };
 
-/// How the tensors of a network are called.
+/// The spelling of a network's tensor names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     /// As in torchvision's ResNet.
@@ -22,7 +22,7 @@ pub(super) enum Kind {
     BareDenseNet { before: &'static str },
     /// A RegNet.
     RegNet(Writer),
-    /// As in timm's other residual families, each of which has names of its own.
+    /// The spelling of timm's other residual families, each of which has its own names.
     Kin,
     /// As in transformers' BiT.
     Bit,
@@ -40,7 +40,7 @@ impl Kind {
         }
     }
 
-    /// Whether the library that writes it gives its head a place of its own.
+    /// Whether the library that writes it stores the head separately.
     pub(super) fn has_own_head(self) -> bool {
         matches!(self, Kind::Transformers | Kind::Bit | Kind::RegNet(Writer::Transformers))
     }

@@ -19,7 +19,7 @@ use super::{
     options::Global,
 };
 
-/// Classify images with residual networks on any GPU.
+/// Classify and embed images with residual networks, on any GPU or on the CPU
 #[derive(Debug, Parser)]
 #[command(
     version,
@@ -28,7 +28,9 @@ use super::{
     after_help = "Examples:
   residua classify photo.jpg
   residua classify -m model.safetensors -k 3 --format jsonl -r photos/
-  residua devices"
+  residua embed -r photos/ --format npy -o photos.npy
+  residua similar photo.jpg --in photos/
+  residua info model.safetensors"
 )]
 pub(crate) struct Args {
     #[command(flatten)]
@@ -43,7 +45,7 @@ pub(crate) struct Args {
     pub(crate) command: Command,
 }
 
-/// What to do.
+/// The command to run.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Name the classes of images
@@ -55,7 +57,7 @@ pub(crate) enum Command {
   cat photo.jpg | residua classify -
 
 Results come in the order of the inputs, a batch at a time; --batch 1 answers each image at once.
-What is left out of a folder is counted on stderr.
+Files that are left out of a folder are counted on stderr.
 Exit status 1 if an input failed: an image that cannot be read, or a folder without images.")]
     Classify(Classify),
     /// Draw where in a photo the evidence for a class lies
@@ -63,8 +65,8 @@ Exit status 1 if an input failed: an image that cannot be read, or a folder with
   residua explain photo.jpg -o heatmap.png
   residua explain photo.jpg -o heatmap.png --class ship --json map.json
 
-The heat is the class-activation map: what each place adds to the class's logit, exactly. It covers
-the crop that the network sees, and is drawn over the photo at its full size.")]
+The colours show the class-activation map: exactly what each place adds to the class's logit. The
+map covers the crop that the network sees, and is drawn over the photo at its full size.")]
     Explain(Explain),
     /// Compute the features of images: the vector that the network's head reads
     #[command(after_help = "Examples:
@@ -84,11 +86,11 @@ Exit status 1 if an input failed: an image that cannot be read, or a folder with
   residua similar --duplicates --in photos/
 
 The score is the cosine similarity of the features (see embed): 1 for equal images. The search is
-exact. The score of a group is the lowest of any two images in it, which may be under --min-score
-where two images are linked only through others.
+exact. The score of a group is the lowest between any two of its images. It can be below --min-score
+if two images are linked only through others.
 jsonl: one object per query, {\"path\", \"model\", \"neighbours\": [{\"path\", \"score\"}, ...]};
        with --duplicates one per group or pair, {\"paths\": [...], \"score\"}.
-Exit status 1 if a query or an image of the folder failed, or if there is no image in it.
+Exit status 1 if a query or an image of the folder failed, or if the folder has no images.
 An index is a safetensors file for any language: \"embeddings\" F32 [N, features], rows of unit
 length; \"paths\" U8, each path ended by NUL; \"sizes\" and \"mtimes\" I64 [N]; model and preprocessing
 in its metadata. An index of another model is refused.
@@ -129,7 +131,8 @@ Exit status 1 if an image could not be read and was left out.")]
     #[command(after_help = "Example:
   residua logits -m resnet18.safetensors --input in.safetensors --output out.safetensors
 
-IN holds a tensor \"input\" [N, C, H, W] f32, as many channels as the network reads; OUT gets a tensor \"logits\" [N, classes] f32.")]
+IN holds a tensor \"input\" [N, C, H, W] f32, with as many channels C as the network reads.
+OUT gets a tensor \"logits\" [N, classes] f32.")]
     Logits(Logits),
     /// List the devices, which one is used, and why
     #[command(after_help = "Example:\n  residua devices --device 0")]
@@ -152,9 +155,9 @@ IN holds a tensor \"input\" [N, C, H, W] f32, as many channels as the network re
   residua convert weights.pth --part teacher -o teacher.safetensors
   residua convert builtin --labels labels.txt -o named.safetensors
 
-The file has the network's tensors bit for bit, and says what no tensor shows, its class names, its
-preprocessing and its scores: as the model states them, or as the options do. It opens without these
-options. What does not belong to the network is left out: other networks, projectors, queues.
+The file holds the network's tensors bit for bit. Its metadata holds the properties that no tensor
+shows, class names, preprocessing and the kind of scores, from the options or else from the model.
+So it opens without these options. Other networks, projectors and queues are left out.
 No GPU is used.")]
     Convert(Convert),
     /// Check every layer, precision and kernel against the reference loops
@@ -163,8 +166,8 @@ No GPU is used.")]
   residua verify -m model.safetensors --json report.json
   residua verify --synthetic cifar_resnet20a --batch 8
 
-The reference is slow: a smaller --crop saves time with large networks. A kernel that is wrong is not
-used on this device again, until a later verify finds it right.")]
+The reference is slow: a smaller --crop saves time with large networks. A kernel that is found wrong
+is not used on this device again until a later verify finds it right.")]
     Verify(Verify),
     /// Write the crop of an image that the network will see
     #[command(after_help = "Example:\n  residua preprocess photo.jpg -o crop.png")]
@@ -183,9 +186,9 @@ used on this device again, until a later verify finds it right.")]
   residua profile -m resnet18.safetensors --batch 8 -o trace.json --svg profile.svg
 
 TRACE.json opens in https://ui.perfetto.dev and in Chrome's about:tracing. A layer's floor is the
-larger of two times: its floating-point operations (two per multiplication) and its bytes (each value
-and weight once), each at the best rate that any kernel reaches in this profile. A 1x1 convolution of
-512 to 512 channels over 56x56 pixels and an elementwise kernel over 64 MiB are measured as well.")]
+time that its operations (two per multiply-add) or its bytes (each value and weight once) take at
+the best rate in this profile, whichever is longer. A 1x1 convolution of 512 to 512 channels over
+56x56 pixels and an elementwise kernel over 64 MiB also count for that rate.")]
     Profile(Profile),
     /// Download a model, or its newest commit, into the cache, and print its folder
     #[command(after_help = "Examples:
@@ -198,14 +201,14 @@ HF_HUB_OFFLINE mean what they mean there.")]
         /// A name such as resnet50, or a hub id such as timm/resnet50.a1_in1k; @REVISION may follow
         #[arg(required_unless_present = "option")]
         model: Option<String>,
-        /// The same, as other commands take it
+        /// The same as MODEL, for consistency with other commands
         #[arg(id = "option", short = 'm', long = "model", value_name = "MODEL", conflicts_with = "model")]
         option: Option<String>,
     },
     /// Print everything a bug report needs: versions, devices, tests, caches
     #[command(after_help = "Examples:\n  residua doctor\n  residua doctor --json > report.json")]
     Doctor {
-        /// As JSON
+        /// Print JSON
         #[arg(long)]
         json: bool,
     },
@@ -247,7 +250,7 @@ pub(crate) struct Classify {
     pub(crate) format: Format,
     /// Write to this file, and continue where an earlier run stopped
     ///
-    /// The inputs must be the same. What the file records is not computed again.
+    /// The inputs must be the same. Inputs that the file already records are not computed again.
     #[arg(long, value_name = "FILE")]
     pub(crate) resume: Option<PathBuf>,
     #[command(flatten)]
@@ -266,8 +269,8 @@ pub(crate) struct Embed {
     pub(crate) output: Option<PathBuf>,
     /// With --format npy: also write the path of each row to this file, one per line
     ///
-    /// An input that failed has its line too; its row is NaN. A newline in a path is written as \n, and a byte that is not UTF-8 as \xff.
-    /// With -0 each path is written as the system has it, ended by NUL.
+    /// An input that failed has a line too, and its row is NaN. A newline in a path is written as \n, and a byte that is not UTF-8 as \xff.
+    /// With -0, paths are written unchanged, each ended by NUL.
     #[arg(long, value_name = "FILE")]
     pub(crate) paths: Option<PathBuf>,
     #[command(flatten)]
@@ -281,7 +284,7 @@ pub(crate) struct Similar {
     /// Images to search for
     #[arg(required_unless_present = "duplicates", value_name = "QUERY")]
     pub(crate) queries: Vec<PathBuf>,
-    /// Where to search: a folder, with the folders below it, or an index of one
+    /// Where to search: a folder, including its subfolders, or the index of a folder
     #[arg(long = "in", value_name = "FOLDER|INDEX")]
     pub(crate) place: PathBuf,
     #[command(flatten)]
@@ -297,8 +300,8 @@ pub(crate) struct Similar {
     pub(crate) min_score: Option<f32>,
     /// Find groups of similar images instead, linked by at least --min-score [default: 0.95]
     ///
-    /// How similar two images score depends on the network. ResNet-18 gave 0.86 to 0.95 to copies at 60 % of the size and JPEG quality 60, and at most
-    /// 0.68 to other photos; the small builtin network tells photos apart less well.
+    /// Typical similarities depend on the network. ResNet-18 gave 0.86 to 0.95 to copies at 60 % of the size and JPEG quality 60, and at
+    /// most 0.68 to other photos; the small builtin network separates photos less well.
     #[arg(long, conflicts_with = "queries")]
     pub(crate) duplicates: bool,
     /// With --duplicates: print all similar pairs instead of groups
@@ -351,13 +354,13 @@ pub(crate) struct Verify {
 pub(crate) struct Profile {
     #[command(flatten)]
     pub(crate) model: Model,
-    /// Runs to take the median of
+    /// Number of runs; times are medians
     #[arg(long, default_value_t = 7, value_name = "N", value_parser = at_least_one)]
     pub(crate) runs: usize,
     /// Write a trace for Perfetto or Chrome
     #[arg(short, long, value_name = "TRACE.json")]
     pub(crate) output: Option<PathBuf>,
-    /// Draw the times
+    /// Draw the times into this file
     #[arg(long, value_name = "FILE.svg")]
     pub(crate) svg: Option<PathBuf>,
 }

@@ -1,7 +1,7 @@
-//! `residua classify`: classifies images; an error takes the place of its image.
+//! `residua classify`: classifies images; an image that fails gives an error record.
 
 use std::{
-    io::{BufWriter, Write},
+    io::{self, BufWriter, IsTerminal, Write},
     path::Path,
 };
 
@@ -27,6 +27,9 @@ pub(crate) fn run(global: &Global, command: &Classify, out: &mut dyn Write) -> O
     let classifier = global.open(&command.model.model)?;
     let model = classifier.model();
     model.check_classes()?;
+    if command.model.model == "builtin" && command.format == Format::Text && io::stderr().is_terminal() {
+        global.note("builtin knows only the ten classes of CIFAR-10; -m resnet50 knows a thousand");
+    }
     let (out, mut done) = match &command.resume {
         None => (Output::new(out, Path::new("stdout")), Recorded::default()),
         Some(path) => {

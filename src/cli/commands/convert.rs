@@ -1,4 +1,4 @@
-//! `residua convert`: any checkpoint in, one in torchvision's spelling out.
+//! `residua convert`: writes any checkpoint as a safetensors file with torchvision's tensor names.
 
 use std::{io::Write, path::Path};
 
@@ -23,10 +23,10 @@ pub(crate) fn run(global: &Global, command: &Convert, out: &mut dyn Write) -> Ou
     Ok(true)
 }
 
-/// Opens the file that was written, to see that it is `model`: its name and what lies beside it count too.
+/// Opens the written file and checks that it gives `model`: its name and the files beside it matter too.
 ///
 /// # Errors
-/// Those of opening it, and [`Error::ConfigValue`] if it opens otherwise.
+/// Those of opening it, and [`Error::ConfigValue`] if it gives another model.
 fn check(global: &Global, path: &str, model: &ModelInfo) -> Result<(), Error> {
     let builder = Classifier::builder().model(path).device("cpu").prepare(0);
     let written = builder.allow_nonfinite(global.allow_nonfinite).open()?;
@@ -38,7 +38,6 @@ fn check(global: &Global, path: &str, model: &ModelInfo) -> Result<(), Error> {
     if said(written.model()) == said(model) {
         return Ok(());
     }
-    let expected =
-        "what was converted; the config.json beside the file says something else, so move the file away from it";
-    Err(Error::config_value(path, "configuration", "another than was written", expected))
+    let expected = "the model that was converted; the config.json beside the file contradicts it, so move the file to another folder";
+    Err(Error::config_value(path, "configuration", "another model", expected))
 }

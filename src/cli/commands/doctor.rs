@@ -19,8 +19,8 @@ use serde_json::{Value, json};
 use super::row;
 use crate::cli::{io::faults, options::Global, outcome::Outcome};
 
-/// Variables that affect residua, its graphics drivers or its downloads, and whether their values may be shown: an address can
-/// contain a password, and a token is a secret.
+/// Variables that affect residua, its graphics drivers or its downloads, and whether their values may be shown: a URL can contain a
+/// password, and a token is a secret.
 const VARIABLES: [(&str, bool); 27] = [
     ("XDG_CACHE_HOME", true),
     ("HF_HOME", true),
@@ -158,7 +158,7 @@ fn text(
     Ok(())
 }
 
-/// The features that compute work can use, out of dozens. The JSON has all of them.
+/// The features that matter for compute. The JSON has all of them.
 fn matters(feature: &str) -> bool {
     ["shader_f", "shader_i", "subgroup", "timestamp_query", "pipeline_cache", "mappable", "cooperative", "immediates"]
         .iter()
@@ -208,7 +208,7 @@ fn features() -> Vec<&'static str> {
     all.into_iter().filter(|(_, on)| *on).map(|(name, _)| name).collect()
 }
 
-/// Operating system, processor and memory; unknown facts are left out.
+/// Operating system, processor and memory, as far as known.
 fn system() -> Vec<(&'static str, String)> {
     // `KEY=value` or `key : value`; quotes are removed.
     let field = |path: &str, key: &str, separator: char| {

@@ -69,7 +69,7 @@ pub(super) fn run(
     members.iter().try_for_each(|members| write(members, lowest[groups.of(members[0])]))
 }
 
-/// Calls `each` once for each pair of vectors, with their places, their similarity, and its largest error.
+/// Calls `each` once for each pair of vectors, with their positions, their similarity, and the largest error of that similarity.
 fn pairs(
     classifier: &Classifier,
     interrupt: &Interrupt,

@@ -67,7 +67,7 @@ pub(crate) fn run(global: &Global, model: &str, picture: Option<&Path>, out: &mu
     Ok(true)
 }
 
-/// Size of the input, with the other stated size.
+/// The size of the input, with the other size that the model states.
 fn input(model: &ModelInfo) -> String {
     let used = (model.preprocess.height, model.preprocess.width);
     let text = format!("3x{}x{}", used.0, used.1);

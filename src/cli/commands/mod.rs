@@ -1,4 +1,4 @@
-//! A file for each command.
+//! The commands, one file each.
 
 pub(crate) mod classify;
 pub(crate) mod completions;

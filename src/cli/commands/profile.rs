@@ -54,7 +54,7 @@ fn table(profile: &Profile, title: &str, out: &mut dyn Write) -> std::io::Result
         let share = 100.0 * sum(|row| row.flops) as f64 / profile.total().as_secs_f64().max(1e-9) / peak;
         writeln!(
             out,
-            "peak: {:.1} GFLOP/s of multiply-adds in registers; the network takes {share:.0} % of it",
+            "peak: {:.1} GFLOP/s of multiply-adds in registers; the network reaches {share:.0} % of it",
             peak / 1e9
         )?;
     }

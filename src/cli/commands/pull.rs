@@ -13,7 +13,7 @@ pub(crate) fn run(global: &Global, model: Option<&String>, out: &mut dyn Write) 
     let model = model.map_or("", String::as_str);
     let id = ModelId::parse(model).ok_or_else(|| {
         let similar = match similar_names(model) {
-            names if names.is_empty() => "such as resnet50 or timm/resnet50.a1_in1k".into(),
+            names if names.is_empty() => ", such as resnet50 or timm/resnet50.a1_in1k".into(),
             names => format!("; similar names: {}", names.join(", ")),
         };
         Error::ModelNotFound { model: model.into(), reason: format!("pull takes a name on the hub{similar}") }

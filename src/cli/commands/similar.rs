@@ -75,7 +75,7 @@ pub(crate) fn run(global: &Global, command: &Similar, out: &mut dyn Write) -> Ou
     Ok(ok)
 }
 
-/// The updated index of the searched folder, and the number of its images that failed.
+/// The up-to-date index of the searched folder, and the number of images that failed.
 fn index(
     global: &Global,
     command: &Similar,
@@ -92,7 +92,7 @@ fn index(
     }
     let inputs = Inputs::folder(&command.place, &command.folders);
     let (failed, ended) = index.refresh(&Work { global, classifier, inputs: &inputs, interrupt });
-    // An empty folder does not empty the index: its drive may be unmounted.
+    // Keep the index if the folder is empty: its drive may be unmounted.
     let empty = index.images().next().is_none();
     if let (Some(file), false, Ok(()) | Err(Stop::Interrupted)) = (&command.index, empty, &ended) {
         index.write(file, classifier.model().features)?;
@@ -128,14 +128,14 @@ fn neighbours(
 struct Best {
     k: usize,
     least: f32,
-    /// Candidates for the best `k`: similarities from the device, highest first, and places.
+    /// Candidates for the best `k`: similarities from the device, highest first, and positions.
     candidates: Vec<(f32, usize)>,
 }
 
 impl Best {
-    /// Adds a similarity that is off by at most `error`.
+    /// Adds a similarity whose error is at most `error`.
     fn offer(&mut self, score: f32, error: f32, i: usize) {
-        // A similarity that is lower than this one by more than the errors cannot be among the best.
+        // A similarity below this one by more than the errors cannot be among the best.
         let floor = self.candidates.get(self.k - 1).map_or(f32::MIN, |&(score, _)| score - 2.0 * error);
         if score < floor || score + error < self.least {
             return;
@@ -148,7 +148,7 @@ impl Best {
         }
     }
 
-    /// The best `k` by their exact similarity to `query`, highest first; for equal ones, the earlier first.
+    /// The best `k` by their exact similarity to `query`, highest first; among equals, the earlier first.
     fn finish(self, query: &[f32], vectors: &[&[f32]]) -> Vec<(f32, usize)> {
         let exact = self.candidates.into_iter().map(|(_, i)| (cosine(query, vectors[i]), i));
         let mut found: Vec<(f32, usize)> = exact.filter(|(score, _)| *score >= self.least).collect();
@@ -162,7 +162,7 @@ impl Best {
 mod tests {
     use super::*;
 
-    /// The best of two-dimensional vectors with these cosines to (1, 0), whose device values are off by as much as `error` allows.
+    /// Picks the best of two-dimensional vectors with these cosines to (1, 0), when each device value is off by the full `error`.
     fn best(k: usize, least: f32, cosines: &[f32], error: f32) -> Vec<usize> {
         let vectors: Vec<[f32; 2]> = cosines.iter().map(|&x| [x, (1.0 - x * x).sqrt()]).collect();
         let vectors: Vec<&[f32]> = vectors.iter().map(|x| &x[..]).collect();
@@ -181,6 +181,6 @@ mod tests {
             assert_eq!(best(8, 0.8999, &cosines, error), [6, 3, 0, 1], "{error}");
             assert_eq!(best(1, f32::MIN, &cosines, error), [6], "{error}");
         }
-        assert_eq!(best(3, f32::MIN, &[0.5, 1.0, 0.5, 0.5, 1.0], 0.01), [1, 4, 0], "of equal ones the earlier");
+        assert_eq!(best(3, f32::MIN, &[0.5, 1.0, 0.5, 0.5, 1.0], 0.01), [1, 4, 0], "the earlier of two equals");
     }
 }

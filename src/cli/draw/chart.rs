@@ -8,7 +8,7 @@ use residua::{
 };
 
 const MARGIN: f64 = 12.0;
-/// Length of the longest bar, and space for the numbers after it.
+/// Length of the longest bar, and room for the numbers after it.
 const BAR: f64 = 470.0;
 const NUMBERS: f64 = 30.0 * CHARACTER;
 /// Heights of a bar's row, a line of the legend, and the title above it.

@@ -9,7 +9,7 @@ use residua::{
 
 pub(super) const BACKGROUND: Rgb<u8> = Rgb([24, 24, 27]);
 const INK: Rgb<u8> = Rgb([240, 240, 240]);
-/// Least width of the picture, for the legend.
+/// Smallest width of the picture, for the legend.
 const LEAST_WIDTH: u32 = 400;
 
 /// The photo in its own size with the map over it and the legend below.
@@ -39,7 +39,7 @@ fn legend(canvas: &mut RgbImage, top: u32, text: &Text, explanation: &Explanatio
     let x = text.write(canvas, margin, y, "evidence 0 ");
     let bar = 12 * text.advance;
     for i in 0..bar {
-        // Over mid grey, as an average photo.
+        // Over mid grey, as if over an average photo.
         let colour = heat(128.0, i as f32 / bar as f32).map(|value| value as u8);
         (y + line / 8..y + 7 * line / 8).for_each(|y| put(canvas, x + i, y, Rgb(colour)));
     }
@@ -78,7 +78,7 @@ pub(super) struct Text {
 }
 
 impl Text {
-    /// Legible at the size of the whole picture: a line is as high as the hatching is wide.
+    /// Keeps text legible when the whole picture is shown: a line is as high as the hatching is wide.
     pub(super) fn for_photo(width: u32, height: u32) -> Self {
         let line = overlay::spacing(width, height);
         let raster = match line {
@@ -90,7 +90,7 @@ impl Text {
         Text { raster, scale, line, advance: get_raster_width(FontWeight::Regular, raster) as u32 * scale }
     }
 
-    /// Writes as much of `text` as fits; returns where it ends. A question mark replaces a character that the font lacks.
+    /// Writes as much of `text` as fits; returns where it ends. A character that the font lacks becomes a question mark.
     pub(super) fn write(&self, canvas: &mut RgbImage, mut x: u32, y: u32, text: &str) -> u32 {
         for character in text.chars() {
             if x + self.advance > canvas.width() {

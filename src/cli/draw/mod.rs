@@ -1,4 +1,4 @@
-//! Draws pictures.
+//! The pictures that commands draw.
 
 pub(crate) mod chart;
 pub(crate) mod confusion;

@@ -1,4 +1,4 @@
-//! Draws a network: its layers with shapes and fused operators, and the values that are read again further down.
+//! Draws a network: its layers with shapes and fused operators, and the connections that skip layers.
 
 use std::{collections::BTreeMap, fmt::Write};
 
@@ -9,7 +9,7 @@ use residua::{
     tensor::Shape,
 };
 
-/// Most rows in a column; a longer stage takes several columns.
+/// Largest number of rows in a column; a longer stage takes several columns.
 const ROWS: usize = 42;
 /// Pixels between rows, between lanes beside a column, and around the picture.
 const GAP: f64 = 9.0;
@@ -37,8 +37,8 @@ pub(crate) fn draw(network: &Network, input: Shape, title: &[String]) -> residua
     Ok(svg.finish())
 }
 
-/// Layers under the names of their stages. A stage of one or two layers joins the previous one, or the next one if it is the first; a
-/// stage with too many layers is split evenly.
+/// Layers, grouped by stage. A stage of one or two layers joins the previous stage, or the next if it is the first; a stage with too many
+/// layers is split evenly.
 fn columns(network: &Network) -> Vec<(String, Vec<&Layer>)> {
     let stages = network.graph().stages();
     let mut groups: Vec<(String, Vec<&Layer>)> = Vec::new();
@@ -71,13 +71,13 @@ fn split<'a>((name, layers): (String, Vec<&'a Layer>)) -> Vec<(String, Vec<&'a L
     layers.chunks(rows).enumerate().map(part).collect()
 }
 
-/// One box, or a value that a column takes from earlier ones.
+/// A box, or a value that a column takes from earlier columns.
 struct Row {
     name: String,
     shape: String,
-    /// Second line.
+    /// The second line of text.
     does: String,
-    /// Colour of its kind; `None` for a value from an earlier column.
+    /// The colour of the layer's kind; `None` for a value from an earlier column.
     kind: Option<usize>,
     value: ValueId,
     /// Rows in this column that it reads.
@@ -132,7 +132,7 @@ impl Column {
         column
     }
 
-    /// Assigns each connection that skips rows the innermost lane that is free over its whole length.
+    /// Assigns to each connection that skips rows the innermost lane that is free over its whole length.
     fn place_skips(&mut self) {
         let mut lanes: Vec<usize> = Vec::new();
         for (to, row) in self.rows.iter().enumerate() {

@@ -23,15 +23,15 @@ use crate::cli::{options::Global, outcome::Stop};
 /// Images by path, with their features.
 pub(crate) struct Index {
     images: BTreeMap<PathBuf, Image>,
-    /// Source of the features: model, weights and preprocessing.
+    /// The source of the features: model, weights and preprocessing.
     source: HashMap<String, String>,
-    /// Computes them.
+    /// Computes the features.
     infer: Infer<Vec<f32>>,
-    /// Whether they are scaled to unit length.
+    /// Whether features are scaled to unit length.
     unit: bool,
 }
 
-/// An image, with its stamp when its features were computed.
+/// An image, with its file's stamp when its features were computed.
 struct Image {
     stamp: Stamp,
     features: Vec<f32>,
@@ -75,7 +75,7 @@ impl Index {
         Index { images: BTreeMap::new(), source, infer: Classifier::features, unit: true }
     }
 
-    /// The same for the features that `infer` gives of the `views` of an image, not scaled.
+    /// An empty index for the features that `infer` gives for the `views` of an image, not scaled.
     pub(crate) fn of_views(self, views: &str, infer: Infer<Vec<f32>>) -> Self {
         let mut source = self.source;
         source.insert("format".into(), "residua features 1".into());
@@ -83,7 +83,7 @@ impl Index {
         Index { images: self.images, source, infer, unit: false }
     }
 
-    /// The features of the image at `path`, if they are there.
+    /// The features of the image at `path`, if the index has them.
     pub(crate) fn get(&self, path: &Path) -> Option<&[f32]> {
         self.images.get(path).map(|image| image.features.as_slice())
     }
@@ -93,8 +93,8 @@ impl Index {
         self.images.iter().map(|(path, image)| (path.as_path(), image.features.as_slice()))
     }
 
-    /// Updates the index to the folder of `work`; returns the number of images that failed. After Ctrl-C it has its old entries and
-    /// the images done by then.
+    /// Brings the index up to date with the folder of `work`; returns the number of images that failed. After Ctrl-C it has its old entries
+    /// and the images done by then.
     pub(crate) fn refresh(&mut self, work: &Work<'_>) -> (u64, Result<(), Stop>) {
         let known: HashMap<PathBuf, Stamp> =
             self.images.iter().map(|(path, image)| (path.clone(), image.stamp)).collect();
@@ -130,7 +130,7 @@ impl Index {
     /// [`Error::Io`], and the errors of [`index::read`].
     pub(crate) fn read(&mut self, path: &Path) -> Result<(), Error> {
         let bytes = fs::read(path).map_err(|error| Error::io(path, &error))?;
-        // The same model may have another name.
+        // The same model may have been opened under another name.
         let mut source = self.source.clone();
         source.remove("model");
         for Indexed { path, size, mtime, features } in index::read(&path.display().to_string(), &bytes, &source)? {
@@ -152,7 +152,7 @@ impl Index {
     }
 }
 
-/// Unusual properties that no tensor shows: they change the features of the same weights.
+/// Unusual properties that no tensor shows: they change the features although the weights are the same.
 fn unusual(model: &ModelInfo) -> String {
     model.structure.iter().filter(|p| !p.usual).map(|p| format!(", {}={}", p.key, p.value)).collect()
 }

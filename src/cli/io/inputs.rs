@@ -1,4 +1,4 @@
-//! The images that INPUT stands for: files, folders, stdin, lists. Nothing is collected beyond the entries of one folder.
+//! The images that INPUT stands for: files, folders, stdin, lists. At most the entries of one folder are in memory at a time.
 
 use std::{
     collections::HashSet,
@@ -21,7 +21,7 @@ use crate::cli::terminal::progress::Count;
 /// The choice of images.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Inputs {
-    /// Read folders, with the folders below them
+    /// Read folders and their subfolders
     #[arg(short, long)]
     pub(crate) recursive: bool,
     #[command(flatten)]
@@ -35,7 +35,7 @@ pub(crate) struct Inputs {
 }
 
 impl Inputs {
-    /// How many images they are, where that is known without looking into folders and lists.
+    /// The number of images, if it is known without reading folders and lists.
     pub(crate) fn count(&self) -> Option<usize> {
         let list = |input: &PathBuf| input.to_string_lossy().starts_with('@');
         Some(self.inputs.len()).filter(|_| !self.recursive && !self.inputs.iter().any(list))
@@ -60,11 +60,11 @@ impl Inputs {
         self.inputs.iter().all(|input| input.as_os_str() != "@-").then(|| Box::new(count) as Count)
     }
 
-    /// Calls `each` with every image that the inputs name, in order, and gives what was left out of folders. A folder or a list without images
-    /// is an input that failed.
+    /// Calls `each` with every image that the inputs name, in order, and returns the counts of entries left out of folders. A folder or a
+    /// list without images is an input that failed.
     pub(crate) fn walk<E>(&self, each: Each<'_, E>) -> Result<LeftOut, E> {
         let (mut left_out, mut seen, mut repeated) = (LeftOut::default(), HashSet::new(), 0);
-        // One file or folder names nothing twice, and what is in it is not remembered.
+        // A single file or folder names nothing twice, so its paths need not be remembered.
         let is_list = |input: &PathBuf| input.as_os_str().as_encoded_bytes().starts_with(b"@");
         let may_repeat = self.inputs.len() > 1 || self.inputs.iter().any(is_list);
         let each: Each<'_, E> = &mut |path, error| {
@@ -117,14 +117,14 @@ impl Inputs {
     }
 }
 
-/// 64 bits for a path: a million take 16 MB.
+/// A 64-bit hash of each path: a million take 16 MB.
 fn hash(path: &Path) -> u64 {
     let mut hasher = DefaultHasher::new();
     path.hash(&mut hasher);
     hasher.finish()
 }
 
-/// A path as records have it: text, with every byte that is not as `\xff`.
+/// A path as written in records: text, with each byte that is not UTF-8 as `\xff`.
 pub(crate) fn text_of(path: &Path) -> String {
     let mut text = String::new();
     for chunk in path.as_os_str().as_encoded_bytes().utf8_chunks() {
@@ -134,7 +134,7 @@ pub(crate) fn text_of(path: &Path) -> String {
     text
 }
 
-/// A path in a list of paths: text that ends with a line end, which it has nowhere else, or with `null` as the system has it, ended by NUL.
+/// A path as written in a list of paths: one line of text, or with `null` the unchanged bytes, ended by NUL.
 pub(crate) fn line_of(path: &Path, null: bool) -> Vec<u8> {
     if null {
         [path.as_os_str().as_encoded_bytes(), b"\0"].concat()

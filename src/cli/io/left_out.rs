@@ -10,10 +10,10 @@ const NEVER_READ: [&str; 21] = [
     "rw2", "srw", "svg", "svgz", "tga",
 ];
 
-/// Most reasons to list; the rest becomes a number.
+/// The largest number of reasons to list; the others are only counted.
 const SHOWN: usize = 8;
 
-/// Counts of entries left out.
+/// The numbers of entries left out.
 #[derive(Debug, Default)]
 pub(crate) struct LeftOut {
     reasons: BTreeMap<Reason, u64>,
@@ -52,7 +52,7 @@ impl fmt::Display for LeftOut {
             _ => write!(f, "{files} and {folders} left out: ")?,
         }
         let mut reasons: Vec<(&Reason, u64)> = self.reasons.iter().map(|(reason, &n)| (reason, n)).collect();
-        // The sort is stable: for equal counts, extensions come first, by name.
+        // The sort is stable: among equal counts, extensions come first, by name.
         reasons.sort_by_key(|&(_, n)| std::cmp::Reverse(n));
         let rest: u64 = reasons.iter().skip(SHOWN).map(|(_, n)| n).sum();
         let mut parts: Vec<String> =
@@ -71,7 +71,7 @@ impl fmt::Display for LeftOut {
     }
 }
 
-/// Words for a reason, after a number.
+/// Words for a reason, to follow a number.
 fn words(reason: &Reason) -> String {
     match reason {
         Reason::Ending(ending) if ending.is_empty() => "without an extension".into(),

@@ -12,9 +12,9 @@ pub(crate) enum Separator {
     Nul,
 }
 
-/// Iterates over the paths in a list. A byte-order mark is not part of the first path. A list is UTF-16 if it begins with UTF-16's mark,
-/// or is a list of lines and begins with a letter and a zero byte. A line may end with a carriage return; empty lines are left out. White
-/// space around a line is part of the path only if such a file exists.
+/// Iterates over the paths in a list. A byte-order mark is not part of the first path. A list is UTF-16 if it begins with UTF-16's mark, or
+/// if it is a list of lines that begins with a letter and a zero byte. A line may end with a carriage return; empty lines are left out.
+/// White space around a line belongs to the path only if a file of that name exists.
 pub(crate) fn paths(
     list: impl BufRead + 'static,
     separator: Separator,
@@ -37,7 +37,7 @@ fn path_of_line(line: &[u8]) -> PathBuf {
 
 /// A list without its byte-order mark, converted from UTF-16 to UTF-8.
 fn without_mark(mut list: impl BufRead + 'static, separator: Separator) -> io::Result<Box<dyn BufRead>> {
-    // Any line has two bytes, so this does not wait for the rest of a list that is still being written.
+    // Every line has at least two bytes, so this does not wait for the rest of a list that is still being written.
     let mut head = Vec::new();
     list.by_ref().take(2).read_to_end(&mut head)?;
     match head[..] {

@@ -23,7 +23,7 @@ pub(crate) enum Format {
 /// The columns of CSV.
 pub(crate) const CSV_HEADER: [&str; 6] = ["path", "rank", "index", "label", "score", "error"];
 
-/// The target of records, with a name for messages.
+/// The file that records are written to, with a name for messages.
 pub(crate) struct Output<'a> {
     out: Box<dyn Write + 'a>,
     place: PathBuf,
@@ -125,7 +125,7 @@ impl Records<'_> {
                 let (model, revision) = (&self.model.name, self.model.revision.as_deref());
                 self.out.json(&JsonClasses { path, model, revision, device: self.device, predictions })
             }
-            // An image without a class above --min-score gets a row too, to show that it is done.
+            // An image without a class above --min-score also gets a row, which shows that it is done.
             Format::Csv if classes.is_empty() => self.csv(&[row(&path)]),
             Format::Csv => {
                 let row = |(i, class): (usize, &Class)| {

@@ -1,5 +1,5 @@
-//! Resumes a stopped run. The output itself records which inputs are done: its complete records stay, an incomplete one at the end
-//! is cut off, and one input is skipped for each record of its path.
+//! Resumes a stopped run. The output itself records which inputs are done. Complete records stay, an incomplete one at the end is cut off,
+//! and one input is skipped for each record of its path.
 
 use std::{
     collections::HashMap,
@@ -60,7 +60,7 @@ fn hash(path: &str) -> u64 {
 /// [`Error::Io`]; [`Error::ConfigValue`] if it is not the output of the same command with the same model.
 pub(crate) fn open(path: &Path, format: Format, model: &ModelInfo, rows: usize) -> Result<(File, Recorded), Error> {
     let io = |error: std::io::Error| Error::io(path, &error);
-    // A device or a pipe may have no end, and nothing is kept in it.
+    // A device or a pipe may have no end, and keeps no records.
     if fs::metadata(path).is_ok_and(|there| !there.is_file()) {
         return Err(io(std::io::Error::new(
             std::io::ErrorKind::InvalidInput,
@@ -77,7 +77,7 @@ pub(crate) fn open(path: &Path, format: Format, model: &ModelInfo, rows: usize) 
     Ok((file, done))
 }
 
-/// The relevant fields of a JSON record.
+/// The fields of a JSON record that matter here.
 #[derive(Deserialize)]
 struct Line {
     path: String,
@@ -162,7 +162,7 @@ fn csv(path: &Path, mut file: &File, rows: usize) -> Result<(Recorded, u64), Err
     }
     Ok(match last {
         None => (done, header),
-        // An image is known to be complete only with a row without a rank, or with all ranks.
+        // An image is complete only if it has a row without a rank, or all ranks.
         Some(group) if group.ranks == 0 || group.ranks == rows => {
             done.add(&group.path, group.failed);
             (done, group.end)

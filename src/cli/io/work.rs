@@ -33,7 +33,7 @@ pub(crate) struct Work<'a> {
 
 impl Work<'_> {
     /// Runs `infer` on all images for which `skip` is false, and calls `sink` with each result, in order. Shows progress, damage and
-    /// errors. Returns whether no image failed, including an earlier run, in which `done` images were done and `failed` of them failed.
+    /// errors. Returns whether no image failed, neither now nor in an earlier run, which did `done` images of which `failed` failed.
     pub(crate) fn run<T: Send + 'static>(
         &self,
         (done, mut failed): (u64, u64),
@@ -87,8 +87,8 @@ impl Work<'_> {
 /// An image's name, with its source or its error.
 type Found = (PathBuf, Result<ImageSource, Error>);
 
-/// The images that `inputs` name and `skip` does not exclude, as a thread finds them; the thread returns the entries left out once
-/// it has walked all inputs.
+/// The images that `inputs` name and `skip` does not exclude. A thread finds them, and returns the counts of entries left out once it has
+/// walked all inputs.
 fn walked(
     inputs: Inputs,
     mut skip: impl FnMut(&Path) -> bool + Send + 'static,

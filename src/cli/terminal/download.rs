@@ -14,7 +14,7 @@ use crate::cli::options::Global;
 /// Smaller files are downloaded silently.
 const SMALL: u64 = 1 << 20;
 
-/// Shows downloads with a bar on a terminal, else with one line per file.
+/// Shows downloads with a bar on a terminal, otherwise with one line per file.
 pub(crate) fn watch(global: &Global) -> Watch {
     let quiet = global.quiet;
     let bars_unwanted = ["1", "ON", "YES", "TRUE"];

@@ -1,4 +1,4 @@
-//! Notes, progress and Ctrl-C: the dialogue with the person at the terminal.
+//! Notes, progress and Ctrl-C.
 
 pub(crate) mod download;
 pub(crate) mod interrupt;

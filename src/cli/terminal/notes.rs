@@ -1,4 +1,4 @@
-//! Sentences for people, on stderr.
+//! Notes and errors on stderr.
 
 use std::{
     io::{self, IsTerminal, Write},
@@ -10,14 +10,14 @@ use residua::Error;
 use crate::cli::{hints, options::Global};
 
 impl Global {
-    /// Writes a sentence for people to stderr, unless -q was given.
+    /// Writes a note to stderr, unless -q was given.
     pub(crate) fn note(&self, text: &str) {
         if !self.quiet {
             let _ = writeln!(io::stderr(), "residua: {text}");
         }
     }
 
-    /// Reports on stderr the damage of an input that was decoded nevertheless.
+    /// Reports on stderr the damage of an image that was decoded anyway.
     pub(crate) fn note_flaw(&self, path: &Path, flaw: Option<String>) {
         if let Some(flaw) = flaw {
             self.note(&format!("{}: {flaw}", path.display()));

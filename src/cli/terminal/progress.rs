@@ -1,4 +1,5 @@
-//! A progress bar on stderr: images done, images per second, time left; or the share of a computation. Only on a terminal, and only if the work takes a while.
+//! A progress bar on stderr: images done, images per second, time left; or the percentage of a computation. It appears only on a terminal,
+//! and only if the work takes a while.
 
 use std::{
     fmt::Write,
@@ -17,7 +18,7 @@ const DELAY: Duration = Duration::from_millis(500);
 /// Interval between redraws, so that the time advances while a batch runs.
 const TICK: Duration = Duration::from_millis(200);
 
-/// Steps of a bar that shows a share.
+/// Steps of a bar that shows a percentage.
 const PARTS: u64 = 1000;
 
 /// Counts the images of a run.
@@ -28,7 +29,7 @@ pub(crate) struct Bar(Option<ProgressBar>);
 
 impl Bar {
     /// Shows a run's progress after a short delay; `done` images are already done. `count` returns the number of images, if they can be
-    /// walked more than once. It calls its argument from time to time, and gives up when that says that the run is over.
+    /// walked more than once. It calls its argument from time to time, and gives up when the argument says that the run is over.
     pub(crate) fn start(global: &Global, done: u64, count: Option<Count>) -> Self {
         let started = Self::hidden(global);
         let Some(bar) = &started.0 else { return started };
@@ -45,7 +46,7 @@ impl Bar {
         started
     }
 
-    /// Shows which share of a computation is done, after a short delay; `what` names it.
+    /// Shows the percentage of a computation that is done, after a short delay; `what` names the computation.
     pub(crate) fn of_share(global: &Global, what: &str) -> Self {
         let bar = Self::hidden(global);
         if let Bar(Some(bar)) = &bar {
@@ -62,7 +63,7 @@ impl Bar {
         }
     }
 
-    /// A bar that shows itself after a while.
+    /// A bar that appears after a while.
     fn hidden(global: &Global) -> Self {
         if global.quiet || !io::stderr().is_terminal() {
             return Bar(None);

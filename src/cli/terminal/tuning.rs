@@ -16,7 +16,7 @@ use residua::{
 
 use crate::cli::options::Global;
 
-/// The measurements that the options request, for an input of shape `input`, else for `--batch` images of the model's own size.
+/// The measurements that the options request, for an input of shape `input`, or else for `--batch` images of the model's own size.
 pub(crate) fn tune(global: &Global, input: Option<Shape>) -> Tune {
     if global.no_tune {
         return Tune::Never;
@@ -33,7 +33,7 @@ pub(crate) fn tune(global: &Global, input: Option<Shape>) -> Tune {
     Tune::Measure(Measure { batches, size: input.map(|shape| (shape.h, shape.w)), anew: global.retune, watch })
 }
 
-/// Writes a line to stderr: redrawn on a terminal, else written at the start and at the end.
+/// Writes progress to stderr: a line that is redrawn on a terminal, otherwise one line at the start and one at the end.
 fn watch() -> Watch {
     let began = Mutex::new(None);
     let terminal = io::stderr().is_terminal();

@@ -5,7 +5,7 @@ use super::{
     threads::Threads,
 };
 
-/// The sums over all pixels of the channels behind the `keys`, weighted in each head by the softmax of `scale` times the sum of its keys.
+/// The sums over all pixels of the channels after the `keys`, weighted in each head by the softmax of `scale` times the sum of its keys.
 pub(super) fn attend(threads: &Threads, heads: usize, keys: usize, scale: f32, x: Source<'_>, y: Target<'_>) {
     let (shape, channels) = (x.view.shape, y.view.shape.c);
     let mut shares = vec![vec![0.0_f32; shape.pixels()]; shape.n * heads];
@@ -32,7 +32,7 @@ pub(super) fn attend(threads: &Threads, heads: usize, keys: usize, scale: f32, x
     });
 }
 
-/// The mean of all pixels, then the pixels in a row, and `weight[token][channel]` added to each.
+/// The mean of all pixels, then the pixels in a row, each plus `weight[token][channel]`.
 pub(super) fn tokens(threads: &Threads, weight: &[f32], x: Source<'_>, y: Target<'_>) {
     let (channels, of_image) = (x.view.shape.c, blocks(x.view.shape.c));
     threads.each(y.planes().enumerate().collect(), |(i, plane)| {

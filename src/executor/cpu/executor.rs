@@ -53,8 +53,8 @@ impl Cpu {
         Box::new(Cpu::new(network, host))
     }
 
-    /// Waits for its turn, then calls `work` on the threads with a session for the values `wanted` of an input of shape `input`.
-    /// Uses the kept session, or makes one and, with `keep`, keeps it for later calls.
+    /// Waits for its turn, then calls `work` on the threads with a session for the values `wanted` of an input of shape `input`. Uses the
+    /// kept session, or makes one, which it keeps for later calls if `keep` is set.
     async fn in_session<T: Send>(
         &self,
         input: Shape,

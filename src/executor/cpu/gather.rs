@@ -1,4 +1,4 @@
-//! Layers that only move values: channels out of others, zeros around an image, pixels several times.
+//! Layers that only move values: slices of channels, zero padding, upsampling.
 
 use super::{
     lanes::{LANES, Source, Target, blocks},
@@ -12,7 +12,7 @@ pub(super) struct Places {
     pub(super) from: usize,
     /// Rows and columns of zeros before the input's first.
     pub(super) before: [usize; 2],
-    /// Rows and columns for one.
+    /// Rows and columns of the output for each pixel.
     pub(super) factor: usize,
 }
 
@@ -37,7 +37,7 @@ pub(super) fn run(threads: &Threads, places: Places, x: Source<'_>, y: Target<'_
                     y.0 = x.plane(image, first / LANES)[pixel];
                     continue;
                 }
-                // The channels lie in two blocks; those behind the last one are nobody's.
+                // The channels lie in two blocks; channels after the last one are unused.
                 let (block, lane) = (first / LANES, first % LANES);
                 let next = ((block + 1) * LANES < input.c).then(|| x.plane(image, block + 1)[pixel]);
                 y.0[..LANES - lane].copy_from_slice(&x.plane(image, block)[pixel][lane..]);

@@ -33,14 +33,14 @@ pub(super) fn run(threads: &Threads, weight: &[f32], groups: usize, eps: f32, x:
     });
 }
 
-/// What is known of all pixels of a channel: the mean, and the sum of squares of what the pixels are away from it.
+/// A channel's statistics over all pixels: the mean, and the sum of the pixels' squared distances from it.
 #[derive(Debug, Clone, Copy, Default)]
 struct Channel {
     mean: f64,
     squares: f64,
 }
 
-/// Those of the channels of a block. Sums of a row are terms of the sums.
+/// The statistics of the channels of a block. Sums of a row are terms of the sums.
 fn statistics(plane: &[[f32; LANES]]) -> [Channel; LANES] {
     const ROW: usize = 256;
     let mut sums = [0.0_f64; LANES];
@@ -60,7 +60,7 @@ fn statistics(plane: &[[f32; LANES]]) -> [Channel; LANES] {
     std::array::from_fn(|lane| Channel { mean: mean[lane], squares: squares[lane] })
 }
 
-/// Mean and one over the deviation of a group of channels of so many pixels (Chan et al. 1983, "Algorithms for Computing the Sample
+/// Mean and reciprocal deviation of a group of channels with `pixels` pixels each (Chan et al. 1983, "Algorithms for Computing the Sample
 /// Variance", equation 2.1b).
 fn merged(group: &[Channel], pixels: usize, eps: f32) -> (f32, f32) {
     let count = group.len() as f64;

@@ -1,6 +1,6 @@
-//! A panel: a copy of the rows of an image that some rows of outputs read, laid out so that the inputs of a window are at fixed
-//! distances. It has zeros around the image, batch norm and ReLU applied if they come before, and columns grouped by their
-//! remainder modulo the stride.
+//! A panel: a copy of the rows of an image that some rows of outputs read, laid out so that the inputs of a window are at fixed distances.
+//! It has zeros around the image. Batch norm and ReLU are already applied if they come before the convolution, and columns are grouped by
+//! their remainder modulo the stride.
 
 use std::ops::Range;
 

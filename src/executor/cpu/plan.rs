@@ -27,8 +27,8 @@ pub(super) enum Form {
     Groups,
 }
 
-/// Least number of output rows and columns for Winograd. With fewer, its patches would lie mostly outside the image, and its
-/// weights, four times as many, would be used too seldom.
+/// Smallest number of output rows and columns for Winograd. With fewer, its patches would lie mostly outside the image, and its weights, four
+/// times as many, would be reused too rarely.
 const WINOGRAD_OUTPUTS: usize = 10;
 
 impl Form {

@@ -18,7 +18,7 @@ use crate::Result;
 /// Pools by process and number of threads.
 static POOLS: Mutex<BTreeMap<(u32, usize), Arc<Threads>>> = Mutex::new(BTreeMap::new());
 
-/// Threads that share the work of each layer. They live on from one layer to the next.
+/// Threads that share the work of each layer. They are reused from one layer to the next.
 #[derive(Debug)]
 pub(super) struct Threads {
     count: usize,

@@ -108,7 +108,7 @@ impl<const C: usize, const P: usize, const N: usize, const OWN: bool> WithSimd f
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         let per_block = LANES / S::F32_LANES;
-        // Compile nothing for sizes that only other vectors use.
+        // Do not compile sizes that only other vectors use.
         if N < per_block || N > BLOCKS * per_block || (OWN && (C != LANES || N > per_block)) {
             return;
         }

@@ -1,4 +1,4 @@
-//! Finding adapters, and opening one.
+//! Finds adapters and opens them.
 
 use super::{Wanted, space::Space, trusted};
 use crate::{

@@ -55,7 +55,7 @@ pub(super) struct Connection {
     finished: Arc<Mutex<Finished>>,
 }
 
-/// How much the device is known to have finished.
+/// The work that the device is known to have finished.
 #[derive(Debug, Default)]
 struct Finished {
     submissions: u64,
@@ -328,7 +328,7 @@ impl Connection {
 impl Drop for Connection {
     fn drop(&mut self) {
         if self.lost().is_some() {
-            // wgpu waits for the queue before it frees it. That may take for ever, and panics if it fails.
+            // wgpu waits for the queue before it frees it. That may never end, and panics if it fails.
             let queue = self.queue.clone();
             self.host.detach(Box::new(move || drop(queue)));
         }

@@ -28,7 +28,7 @@ pub(super) struct Pace {
     /// Operations and bytes a second that any adapter of this kind reaches.
     flops: f64,
     bandwidth: f64,
-    /// Least number of seconds without progress before the device is taken for lost.
+    /// Smallest number of seconds without progress before the device is taken for lost.
     patience: f64,
     measured: Mutex<Measured>,
 }

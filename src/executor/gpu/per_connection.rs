@@ -1,4 +1,4 @@
-//! A value that is made on a device, and gone when the device is lost.
+//! A value that lives on a device, and is gone when the device is lost.
 
 use super::connection::Connection;
 use crate::Result;
@@ -11,7 +11,7 @@ pub(super) struct PerConnection<T> {
 }
 
 impl<T: Default> PerConnection<T> {
-    /// The value for `connection`. One that an older connection left is dropped.
+    /// The value for `connection`. A value from an older connection is dropped.
     pub(super) fn on(&mut self, connection: &Connection) -> Result<&mut T> {
         if self.number > connection.number {
             return Err(connection.lose("opened again"));

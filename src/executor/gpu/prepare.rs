@@ -72,7 +72,7 @@ pub(super) async fn prepare(weights: &Weights, connection: &Connection, plan: &P
     preparation.failed.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner).map_or(Ok(()), Err)
 }
 
-/// What the workers share.
+/// The state that the workers share.
 struct Preparation<'a> {
     weights: &'a Weights,
     connection: &'a Connection,

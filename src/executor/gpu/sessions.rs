@@ -12,7 +12,7 @@ use crate::{
 /// Largest number of sessions to keep.
 const SESSIONS: usize = 3;
 
-/// What a session is made for.
+/// The purpose of a session.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Purpose {
     /// Shape of its input.
@@ -21,7 +21,7 @@ pub(super) struct Purpose {
     pub(super) pixels: bool,
     /// The values that it reads back.
     pub(super) wanted: Vec<ValueId>,
-    /// How many kernels had been found wrong when it was made. A later session does without those found since.
+    /// How many kernels had been found wrong when it was made. Later sessions avoid kernels found wrong since.
     pub(super) wrong: usize,
 }
 

@@ -7,7 +7,7 @@ use crate::{Error, Result, executor::DeviceInfo};
 
 const MIB: u64 = 1 << 20;
 
-/// Bytes that loading drivers takes: libraries, and the stacks and heaps of their threads.
+/// Bytes that drivers take when they are loaded: libraries, and the stacks and heaps of their threads.
 const LOADING: u64 = 768 * MIB;
 
 /// Bytes that a software adapter takes besides its buffers: its compiler, the blocks in which wgpu makes small buffers, and a

@@ -79,7 +79,7 @@ fn values(tensor: &Tensor, placed: &Placed) -> Vec<u8> {
     encode(&values, placed.stored).into_owned()
 }
 
-/// The tensor in the bytes of the buffer of `placed`.
+/// Decodes the tensor from the bytes of the buffer of `placed`.
 pub(super) fn to_host(bytes: &[u8], placed: &Placed) -> Tensor {
     let View { shape, stride, offset } = placed.view;
     let (stride, offset) = (4 * stride as usize, 4 * offset as usize);

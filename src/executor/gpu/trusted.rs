@@ -5,19 +5,19 @@
 /// counters alone keep drivers from unrolling the inner loops.
 pub(super) fn shader_module(device: &wgpu::Device, label: &str, wgsl: &str) -> wgpu::ShaderModule {
     let descriptor = wgpu::ShaderModuleDescriptor { label: Some(label), source: wgpu::ShaderSource::Wgsl(wgsl.into()) };
-    // SAFETY: the text comes from `KernelKey::wgsl` alone, which puts together files of `shaders/` and constants chosen by
-    // `plan::select`; nothing of it stems from a checkpoint or an image. The kernels index their buffers by extents
-    // that the plan has computed the buffers' sizes from, clamp what goes past an edge, have loops that end (their bounds
-    // are extents), and divide by extents only, which shape inference has found to be at least one.
+    // SAFETY: the text comes from `KernelKey::wgsl` alone, which puts together files of `shaders/` and constants chosen by `plan::select`;
+    // none of it comes from a checkpoint or an image. The kernels index their buffers by the extents that the plan computed the buffers'
+    // sizes from, and clamp indices past an edge. Their loops end, because the bounds are extents. They divide only by extents, which shape
+    // inference has checked to be at least one.
     unsafe { device.create_shader_module_trusted(descriptor, wgpu::ShaderRuntimeChecks::unchecked()) }
 }
 
-/// The driver's pipeline cache, filled with what it gave at an earlier start.
+/// The driver's pipeline cache, filled with the data that it exported at an earlier start.
 pub(super) fn pipeline_cache(device: &wgpu::Device, stored: Option<&[u8]>) -> wgpu::PipelineCache {
     let descriptor = wgpu::PipelineCacheDescriptor { label: Some("pipelines"), data: stored, fallback: true };
-    // SAFETY: `stored` must have come from `PipelineCache::get_data` of this adapter. `crate::cache` gives nothing but the whole
-    // contents, by length and checksum, of a file that `gpu::pipeline_cache` wrote for this adapter, driver and version of the
-    // crate, and that no other user may write. wgpu and the driver compare vendor, device and the driver's UUID once more.
+    // SAFETY: `stored` must have come from `PipelineCache::get_data` of this adapter. `crate::cache` returns only complete contents,
+    // checked by length and checksum, of a file that `gpu::pipeline_cache` wrote for this adapter, driver and version of the crate, and
+    // that no other user may write. wgpu and the driver compare vendor, device and the driver's UUID once more.
     unsafe { device.create_pipeline_cache(&descriptor) }
 }
 

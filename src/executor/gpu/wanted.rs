@@ -1,4 +1,4 @@
-//! Which adapter is wanted, and which of the machine's adapters that is.
+//! The adapter that the user asks for, and how to find it among the machine's.
 
 use std::ffi::OsString;
 

@@ -22,7 +22,7 @@ pub(super) fn attend(x: &Tensor, heads: usize, keys: usize, scale: f32, output: 
     Tensor::new(output, data)
 }
 
-/// `[N, C, H, W]` to `[N, C, 1, 1 + H W]`: the mean of all pixels, then the pixels, and `weight[token][channel]` added to each.
+/// `[N, C, H, W]` to `[N, C, 1, 1 + H W]`: the mean of all pixels, then the pixels, each plus `weight[token][channel]`.
 pub(super) fn tokens(x: &Tensor, weight: &[f32], output: Shape) -> Tensor {
     let channels = x.shape.c;
     let mut data = Vec::with_capacity(output.elements());

@@ -2,22 +2,22 @@
 
 use crate::tensor::{Shape, Tensor};
 
-/// The channels from `from` on, as many as `output` has.
+/// The `output.c` channels from `from` on.
 pub(super) fn slice(x: &Tensor, from: usize, output: Shape) -> Tensor {
     gather(x, output, |c, y, x| Some((c + from, y, x)))
 }
 
-/// `top` rows of zeros above and `left` columns in front, and as many behind as `output` has room for.
+/// Pads with zeros to the shape of `output`: `top` rows above and `left` columns before, the others after.
 pub(super) fn pad(x: &Tensor, [top, left]: [usize; 2], output: Shape) -> Tensor {
     gather(x, output, |c, y, x| Some((c, y.checked_sub(top)?, x.checked_sub(left)?)))
 }
 
-/// Each pixel `factor` times in rows and columns.
+/// Repeats each pixel `factor` times in rows and columns.
 pub(super) fn upsample(x: &Tensor, factor: usize, output: Shape) -> Tensor {
     gather(x, output, |c, y, x| Some((c, y / factor, x / factor)))
 }
 
-/// What lies where `place` says, zero where that is nowhere.
+/// For each element of the output, the element of `x` at `place`; zero if there is none.
 fn gather(x: &Tensor, output: Shape, place: impl Fn(usize, usize, usize) -> Option<(usize, usize, usize)>) -> Tensor {
     let mut data = Vec::with_capacity(output.elements());
     for n in 0..output.n {

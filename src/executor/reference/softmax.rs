@@ -1,8 +1,8 @@
-//! The softmax of groups of channels that compete.
+//! Softmax over groups of channels.
 
 use crate::tensor::Tensor;
 
-/// `[N, outer, groups, inner]` to `[N, groups, outer, inner]`, of which each `exp(x) / sum over groups of exp(x)`.
+/// `[N, outer, groups, inner]` to `[N, groups, outer, inner]`: each value is `exp(x) / sum over groups of exp(x)`.
 pub(super) fn softmax(x: &Tensor, outer: usize, groups: usize) -> Tensor {
     let inner = x.shape.c / (outer * groups);
     let mut y = x.clone();

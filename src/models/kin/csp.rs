@@ -5,18 +5,18 @@
 use super::build::{Net, STEM_POOL, grouped, window};
 use crate::graph::{Conv2dParams, Op, ValueId};
 
-/// A network of these without its head. Its stages have 3, 3, 5 and 2 blocks.
+/// A CSPResNet without its head. Its stages have 3, 3, 5 and 2 blocks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Csp {
-    /// Channels of three 3x3 convolutions, else the stem is one of 7x7.
+    /// Channels of the stem's three 3x3 convolutions; without them the stem is one 7x7 convolution.
     pub deep_stem: bool,
-    /// Channels that the first stage yields; each further one yields twice as many.
+    /// Output channels of the first stage; each further stage doubles them.
     pub channels: usize,
-    /// Channels of both ways through a stage together, of each that it yields.
+    /// Channels of both paths through a stage together, per output channel.
     pub expansion: usize,
-    /// Channels between the convolutions of a block, of those that it yields, in quarters.
+    /// Channels between the convolutions of a block, in quarters of its output channels.
     pub quarters: usize,
-    /// Groups of 3x3 convolutions in stages.
+    /// Groups of the 3x3 convolutions in stages.
     pub groups: usize,
 }
 
@@ -28,7 +28,7 @@ impl Csp {
         self.channels << 3
     }
 
-    /// The network up to its last feature map, of an image of so many channels.
+    /// The network up to its last feature map, for an image with `channels` channels.
     pub(super) fn push(&self, net: &mut Net<'_>, image: usize) -> ValueId {
         let input = net.graph.input();
         let mut x = if self.deep_stem {
@@ -83,7 +83,7 @@ fn layer(net: &mut Net<'_>, name: &str, params: Conv2dParams, x: ValueId) -> Val
     net.conv_norm_act(&format!("{name}.conv"), &format!("{name}.bn"), params, x)
 }
 
-/// The networks that have a name.
+/// The named networks.
 pub(super) fn table() -> impl Iterator<Item = (&'static str, Csp)> {
     let plain = Csp { deep_stem: false, channels: 128, expansion: 2, quarters: 2, groups: 1 };
     let wide = Csp { deep_stem: true, channels: 256, expansion: 1, quarters: 1, groups: 1 };

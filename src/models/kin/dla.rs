@@ -8,38 +8,38 @@ use super::{
 };
 use crate::graph::{Op, PoolParams, ValueId};
 
-/// A network of these without its head.
+/// A DLA without its head.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Dla {
-    /// Depth of the tree of each level; convolutions of the first two.
+    /// Depth of the tree of each level; for the first two levels, the number of convolutions.
     pub levels: [usize; 6],
     /// Channels of each level.
     pub channels: [usize; 6],
-    /// What a block is.
+    /// The kind of blocks.
     pub block: DlaBlock,
-    /// Groups of 3x3 convolutions.
+    /// Groups of the 3x3 convolutions.
     pub groups: usize,
-    /// Of 64 channels, so many between convolutions in each group.
+    /// Channels between convolutions in each group, per 64 channels.
     pub base_width: usize,
-    /// Whether a root adds its first child to what it yields.
+    /// Whether a root adds its first child to its output.
     pub shortcut_root: bool,
 }
 
-/// What a block computes besides its shortcut.
+/// The convolutions of a block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DlaBlock {
     /// 3x3, 3x3.
     Basic,
     /// 1x1, 3x3, 1x1.
     Bottleneck,
-    /// The same with Res2Net's four parts in the middle.
+    /// 1x1, Res2Net's four parts, 1x1.
     Res2,
 }
 
 /// Parts of Res2Net's blocks.
 const SCALE: usize = 4;
 
-/// A tree of blocks, or what it is made of.
+/// A tree of blocks, or a single block.
 struct Tree {
     levels: usize,
     inputs: usize,
@@ -55,7 +55,7 @@ impl Dla {
         self.channels[5]
     }
 
-    /// The network up to its last feature map, of an image of so many channels.
+    /// The network up to its last feature map, for an image with `channels` channels.
     pub(super) fn push(&self, net: &mut Net<'_>, image: usize) -> ValueId {
         let channels = self.channels;
         let input = net.graph.input();
@@ -79,7 +79,7 @@ impl Dla {
         x
     }
 
-    /// A tree, whose root reads the `children` too.
+    /// A tree, whose root also reads the `children`.
     fn tree(&self, net: &mut Net<'_>, name: &str, tree: &Tree, mut children: Vec<ValueId>, x: ValueId) -> ValueId {
         let Tree { levels, inputs, outputs, stride, level_root } = *tree;
         let part = |part: &str| format!("{name}.{part}");
@@ -151,7 +151,7 @@ impl Dla {
     }
 }
 
-/// Channels of a value: those that the last operator on the way to it yields.
+/// Channels of a value: the output channels of the last operator that changes them.
 fn channels_of(net: &Net<'_>, id: ValueId) -> usize {
     let node = &net.graph.nodes()[id.0];
     match &node.op {
@@ -162,7 +162,7 @@ fn channels_of(net: &Net<'_>, id: ValueId) -> usize {
     }
 }
 
-/// The networks that have a name.
+/// The named networks.
 pub(super) fn table() -> impl Iterator<Item = (&'static str, Dla)> {
     use DlaBlock::{Basic, Bottleneck, Res2};
     let large = [16, 32, 128, 256, 512, 1024];

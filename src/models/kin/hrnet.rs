@@ -1,22 +1,22 @@
-//! Networks that keep maps of several resolutions side by side, as timm builds them.
+//! HRNet: networks that keep feature maps of several resolutions side by side, as timm builds them.
 //!
 //! Source: Sun et al. 2019, "High-Resolution Representations for Labeling Pixels and Regions" (section 3; HRNet-W*C for classification).
 
 use super::build::{Net, window};
 use crate::graph::{Plain, ValueId};
 
-/// A network of these without its head.
+/// An HRNet without its head.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HrNet {
     /// Bottlenecks of the first stage, and the channels between their convolutions.
     pub first: [usize; 2],
     /// Channels of the finest map in the further stages; each coarser one has twice as many.
     pub width: usize,
-    /// Modules of the further stages, in which maps are exchanged once each.
+    /// Number of modules of the further stages; each exchanges the maps once.
     pub modules: [usize; 3],
     /// Blocks of each map in a module.
     pub blocks: usize,
-    /// Whether the convolutions on the way to the features have a bias beside their norm.
+    /// Whether the convolutions before the features have a bias in addition to their norm.
     pub biased: bool,
 }
 
@@ -24,7 +24,7 @@ pub struct HrNet {
 pub(super) const CHANNELS: usize = 2048;
 
 impl HrNet {
-    /// The network up to its last feature map, of an image of so many channels.
+    /// The network up to its last feature map, for an image with `channels` channels.
     pub(super) fn push(&self, net: &mut Net<'_>, image: usize) -> ValueId {
         let input = net.graph.input();
         let x = net.conv_norm_act("conv1", "bn1", window(image, 64, 3, 2), input);
@@ -45,7 +45,7 @@ impl HrNet {
         self.features(net, &channels, &maps)
     }
 
-    /// One map more, from the coarsest one; and as many channels as the stage has.
+    /// Adds a map, made from the coarsest one, and gives all maps the channels of the stage.
     fn transition(&self, net: &mut Net<'_>, name: &str, channels: &mut Vec<usize>, maps: &mut Vec<ValueId>) {
         let coarsest = *maps.last().expect("there is a map");
         let before = *channels.last().expect("there is a map");
@@ -63,7 +63,7 @@ impl HrNet {
         channels.push(wanted);
     }
 
-    /// Blocks of each map, then each the sum of all.
+    /// Blocks for each map; then each map becomes a sum of all maps.
     fn module(&self, net: &mut Net<'_>, name: &str, channels: &[usize], mut maps: Vec<ValueId>) -> Vec<ValueId> {
         for (i, map) in maps.iter_mut().enumerate() {
             for b in 0..self.blocks {
@@ -83,7 +83,7 @@ impl HrNet {
         (0..maps.len()).map(|i| fused(net, i)).collect()
     }
 
-    /// All maps in one, from the finest to the coarsest.
+    /// Joins all maps into one, from the finest to the coarsest.
     fn features(&self, net: &mut Net<'_>, channels: &[usize], maps: &[ValueId]) -> ValueId {
         let mut y = maps[0];
         for (i, map) in maps.iter().enumerate() {
@@ -115,7 +115,7 @@ impl HrNet {
     }
 }
 
-/// What map `i` takes of map `j`: itself, a finer one strided, a coarser one with each pixel several times.
+/// The summand of map `i` from map `j`: the map itself, a finer map with strides, or a coarser map upsampled.
 fn exchanged(net: &mut Net<'_>, place: &str, channels: &[usize], [j, i]: [usize; 2], mut x: ValueId) -> ValueId {
     let name = format!("{place}.{j}");
     if j > i {
@@ -133,7 +133,7 @@ fn exchanged(net: &mut Net<'_>, place: &str, channels: &[usize], [j, i]: [usize;
     x
 }
 
-/// 3x3, 3x3, and the input itself.
+/// 3x3, 3x3, with the identity as shortcut.
 fn basic(net: &mut Net<'_>, name: &str, channels: usize, x: ValueId) -> ValueId {
     let part = |part: &str| format!("{name}.{part}");
     let y = net.conv_norm_act(&part("conv1"), &part("bn1"), window(channels, channels, 3, 1), x);
@@ -142,7 +142,7 @@ fn basic(net: &mut Net<'_>, name: &str, channels: usize, x: ValueId) -> ValueId 
     net.act(part("relu"), sum)
 }
 
-/// 1x1, 3x3, 1x1 into four times the `width`, and a projection where that changes the channels.
+/// 1x1, 3x3, 1x1 with four times `width` output channels, and a projection if the number of channels changes.
 fn bottleneck(net: &mut Net<'_>, name: &str, inputs: usize, width: usize, x: ValueId) -> ValueId {
     let part = |part: &str| format!("{name}.{part}");
     let y = net.conv_norm_act(&part("conv1"), &part("bn1"), window(inputs, width, 1, 1), x);
@@ -154,7 +154,7 @@ fn bottleneck(net: &mut Net<'_>, name: &str, inputs: usize, width: usize, x: Val
     net.act(part("relu"), sum)
 }
 
-/// The networks that have a name.
+/// The named networks.
 pub(super) fn table() -> impl Iterator<Item = (&'static str, HrNet)> {
     let net = |width| HrNet { first: [4, 64], width, modules: [1, 4, 3], blocks: 4, biased: true };
     [

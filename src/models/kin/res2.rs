@@ -1,25 +1,25 @@
 //! The middle of a Res2Net block (Gao et al. 2019, "Res2Net: A New Multi-scale Backbone Architecture", figure 2b): its channels in parts,
-//! each convolved after what came out of the part before was added.
+//! each convolved after the output of the previous part was added.
 
 use super::build::{Net, grouped, window};
 use crate::graph::{Op, ValueId};
 
-/// Extents of such a middle.
+/// Parameters of such a middle.
 pub(super) struct Parts {
     /// Channels of a part.
     pub(super) width: usize,
-    /// Parts.
+    /// Number of parts.
     pub(super) scale: usize,
     /// Groups of each convolution.
     pub(super) groups: usize,
-    /// Step of the windows.
+    /// Stride of the convolutions.
     pub(super) stride: usize,
     /// Whether nothing is added between the parts, and the last one is pooled (in the first block of a stage).
     pub(super) apart: bool,
 }
 
 impl Parts {
-    /// The parts of `x`, convolved and side by side again.
+    /// Convolves the parts of `x`, and concatenates them again.
     pub(super) fn push(&self, net: &mut Net<'_>, block: &str, x: ValueId) -> ValueId {
         let Parts { width, scale, groups, stride, apart } = *self;
         let parts = net.split(block, scale, width, x);

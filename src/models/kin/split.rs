@@ -9,36 +9,36 @@ use super::{
 };
 use crate::graph::{Conv2dParams, Op, Plain, ValueId};
 
-/// A network of these without its head.
+/// A network of these families without its head.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Split {
-    /// Channels of the first two of three 3x3 convolutions, and of the third; without them the stem is one of 7x7 with 64.
+    /// Channels of the stem's first two 3x3 convolutions, and of the third; without them the stem is one 7x7 convolution with 64.
     pub deep_stem: Option<[usize; 3]>,
-    /// Whether shortcuts pool where they stride, and have numbers of ResNet-D.
+    /// Whether shortcuts pool instead of striding, with ResNet-D's names of tensors.
     pub pooled: bool,
-    /// Whether a block has two convolutions of 3x3, else three of 1x1, 3x3 and 1x1.
+    /// Whether a block has two 3x3 convolutions; otherwise it has 1x1, 3x3 and 1x1.
     pub basic: bool,
-    /// What its 3x3 convolution, or the first of two, is.
+    /// The kind of its 3x3 convolution, or of the first of two.
     pub unit: Unit,
-    /// Channels of that in the first stage; twice as many in each further one.
+    /// Channels of this convolution in the first stage; each further stage doubles them.
     pub width: usize,
-    /// Groups of its convolutions, besides parts.
+    /// Groups of its convolutions, in addition to the parts.
     pub groups: usize,
     /// Blocks of each stage.
     pub depths: [usize; 4],
 }
 
-/// What a block does with its parts.
+/// How a block uses its parts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unit {
-    /// Res2Net: one after the other, so many of them, each of the width.
+    /// Res2Net: one after the other, each with the width.
     Chain {
-        /// How many.
+        /// Number of parts.
         scale: usize,
     },
     /// ResNeSt: all convolved, then weighted by attention over the parts of a channel.
     Attention {
-        /// Parts, each of the width.
+        /// Number of parts, each with the width.
         radix: usize,
         /// Whether the pooling of a block that strides comes before its convolution.
         pool_first: bool,
@@ -47,7 +47,7 @@ pub enum Unit {
     Kernels {
         /// Whether each takes half of the channels.
         halves: bool,
-        /// One channel of the attention's inner layer stands for so many.
+        /// Channels per channel of the attention's inner layer.
         reduction: usize,
         /// The attention's inner channels are a multiple of this.
         divisor: usize,
@@ -64,7 +64,7 @@ impl Unit {
     }
 }
 
-/// A block's place and extents.
+/// A block's position and parameters.
 #[derive(Clone, Copy)]
 struct Block {
     inputs: usize,
@@ -84,7 +84,7 @@ impl Split {
         self.expansion() << 3
     }
 
-    /// The network up to its last feature map, of an image of so many channels.
+    /// The network up to its last feature map, for an image with `channels` channels.
     pub(super) fn push(&self, net: &mut Net<'_>, image: usize) -> ValueId {
         let (mut x, mut inputs) = self.stem(net, image);
         for (s, depth) in self.depths.into_iter().enumerate() {
@@ -156,7 +156,7 @@ impl Split {
         net.act(part("act"), sum)
     }
 
-    /// ResNeSt's convolution of `width` channels into as many, as `radix` times as many that attention weighs.
+    /// ResNeSt's convolution of `width` channels to `width` channels: `radix` times as many are computed, and attention weights them.
     fn attention(&self, net: &mut Net<'_>, name: &str, width: usize, radix: usize, x: ValueId) -> ValueId {
         let part = |part: &str| format!("{name}.{part}");
         let params = Conv2dParams { out_channels: width * radix, ..window(width, width, 3, 1) };
@@ -189,7 +189,7 @@ impl Split {
         (1..).zip(&parts[1..]).fold(parts[0], |sum, (i, other)| add(net, i, sum, *other))
     }
 
-    /// SKNet's convolution: two of its kind, the second with its taps two pixels apart, weighed by attention.
+    /// SKNet's convolution: two convolutions, the second with a dilation of two, weighted by attention.
     fn kernels(&self, net: &mut Net<'_>, name: &str, params: Conv2dParams, x: ValueId) -> ValueId {
         let Unit::Kernels { halves, reduction, divisor } = self.unit else { return x };
         let part = |part: &str| format!("{name}.{part}");
@@ -223,7 +223,7 @@ impl Split {
     }
 }
 
-/// The networks that have a name.
+/// The named networks.
 pub(super) fn table() -> impl Iterator<Item = (&'static str, Split)> {
     let (d, e) = (Some([32, 32, 64]), Some([64, 64, 128]));
     let res2 = |name, deep_stem: Option<[usize; 3]>, width, scale, depths| {

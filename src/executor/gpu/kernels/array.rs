@@ -11,7 +11,7 @@ pub enum Array {
     Weights(Packing),
     /// `[points]` matrices of `cin` rows and `cout` columns: 3x3 kernels transformed for [`super::winograd`], f32.
     Winograd(Tile, Packing),
-    /// One f32 an output channel.
+    /// One f32 per output channel.
     Bias,
     /// Scales, then shifts, of a batch norm that is not folded into weights; f32.
     Affine,
@@ -48,7 +48,7 @@ impl Array {
 pub enum Packing {
     /// Row by row.
     Rows,
-    /// In strips of up to 32 columns, each row by row. A workgroup of the broadcast kernels then reads one stretch of memory;
+    /// In strips of up to 32 columns; within a strip row by row. A workgroup of the broadcast kernels then reads one stretch of memory;
     /// from whole rows it would read a cache line or two of each page.
     Strips,
 }

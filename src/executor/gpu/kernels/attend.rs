@@ -30,7 +30,7 @@ pub const ID: KernelId = KernelId::new(&KERNEL, [0; 3]);
 pub struct AttendDims {
     /// Pixels of one image.
     pub pixels: u32,
-    /// Parts of keys and of values that belong together.
+    /// Number of heads: each has its part of the keys and of the values.
     pub heads: u32,
     /// Channels of keys.
     pub keys: u32,
@@ -44,7 +44,7 @@ pub struct AttendDims {
     pub y_stride: u32,
     /// Vector at which the output's channels start.
     pub y_offset: u32,
-    /// What a sum of keys is multiplied by.
+    /// Factor of the sums of keys.
     pub scale: f32,
     /// Fills the block up to a multiple of 16 bytes.
     pub pad: [u32; 3],
@@ -53,7 +53,8 @@ pub struct AttendDims {
 pub(super) const KERNEL: Kernel =
     Kernel { is_exact: false, tolerance, ..Kernel::new("attend.pixels", &[&SHARES, &SUMS], work) };
 
-/// Sums of keys, of exponentials and of pixels; an exponential is off by a few units of its last place, and by what its argument is off.
+/// Errors come from the sums of keys, of exponentials and of pixels. An exponential is off by a few units in the last place, plus the error
+/// of its argument.
 fn tolerance(_: Setting, problem: &Problem) -> f32 {
     let Problem::Plain(Applied { op: Plain::Attend { heads, keys, .. }, x, .. }) = *problem else { return 0.0 };
     f32::EPSILON * (2 * x.shape.pixels() + keys / heads + 64) as f32

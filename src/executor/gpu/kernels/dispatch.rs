@@ -32,7 +32,7 @@ pub struct Dispatch {
     pub macs: u64,
 }
 
-/// What a binding of a kernel stands for in its layer.
+/// The array of a layer that a kernel's binding stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
     /// The input.

@@ -1,4 +1,4 @@
-//! Layers that only move values: channels out of others, zeros around an image, pixels several times.
+//! Layers that only move values: slices of channels, zero padding, upsampling.
 
 use bytemuck::{Pod, Zeroable};
 
@@ -39,9 +39,9 @@ pub struct GatherDims {
     pub from: u32,
     /// Rows of zeros above.
     pub top: u32,
-    /// Columns of zeros in front.
+    /// Columns of zeros before the first column.
     pub left: u32,
-    /// Rows and columns for one.
+    /// Rows and columns of the output for each pixel.
     pub factor: u32,
     /// Vectors from one input pixel to the next.
     pub x_stride: u32,

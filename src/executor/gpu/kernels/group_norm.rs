@@ -1,4 +1,4 @@
-//! Group normalisation, in three dispatches: what is known of channels, of groups, and the norm itself.
+//! Group normalisation, in three dispatches: statistics of channels, statistics of groups, and the norm itself.
 
 use bytemuck::{Pod, Zeroable};
 

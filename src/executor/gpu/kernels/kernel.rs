@@ -15,7 +15,7 @@ pub type Setting = [u32; 3];
 
 /// A way to compute layers, one for each [`Setting`].
 pub struct Kernel {
-    /// First part of its ids, `<op>.<algorithm>`.
+    /// The part that its ids begin with, `<op>.<algorithm>`.
     pub name: &'static str,
     /// The shaders that it uses.
     pub shaders: &'static [&'static Shader],

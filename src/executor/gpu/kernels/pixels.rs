@@ -35,7 +35,7 @@ pub struct PixelDims {
     pub pad: u32,
 }
 
-/// Bytes that the kernel reads: the table, then three bytes a pixel, padded to whole words.
+/// Bytes that the kernel reads: the table, then three bytes per pixel, padded to whole words.
 pub const fn source_bytes(pixels: usize) -> usize {
     TABLE_BYTES + (3 * pixels).next_multiple_of(4)
 }

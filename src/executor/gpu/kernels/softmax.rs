@@ -1,4 +1,4 @@
-//! The softmax of groups of channels that compete.
+//! Softmax over groups of channels.
 
 use bytemuck::{Pod, Zeroable};
 
@@ -24,9 +24,9 @@ const WORKGROUP: u32 = 64;
 #[repr(C)]
 #[derive(Debug, Clone, Copy, Pod, Zeroable)]
 pub struct SoftmaxDims {
-    /// Blocks of channels, each of which has all groups.
+    /// Number of blocks of channels, each with all groups.
     pub outer: u32,
-    /// What competes.
+    /// Number of values in each softmax.
     pub groups: u32,
     /// Channels of a group in one block.
     pub inner: u32,

@@ -32,7 +32,7 @@ pub struct Tile {
     pub pixels: u32,
     /// Output channels.
     pub channels: u32,
-    /// Pixels, and vectors of four channels, of a thread.
+    /// Pixels and vectors of four channels per thread.
     thread: [u32; 2],
     /// Input vectors held in workgroup memory at a time.
     pub(super) depth: u32,
@@ -49,7 +49,7 @@ impl fmt::Display for Tile {
 /// Meaning of the z axis of the grid.
 #[derive(Clone, Copy)]
 pub(super) enum Parts {
-    /// None: a workgroup computes whole sums.
+    /// Unused: a workgroup computes whole sums.
     Whole,
     /// Slices of the sum, each this many vectors long.
     Slices(u32),
@@ -58,14 +58,14 @@ pub(super) enum Parts {
 }
 
 impl Tile {
-    /// Eight pixels and eight channels a thread: 16 loads from workgroup memory for 256 multiply-adds. These tiles give a thread
-    /// the most work that any device can hold; [`Tile::on`] reduces it.
+    /// Eight pixels and eight channels per thread: 16 loads from workgroup memory for 256 multiply-adds. These tiles give a thread the most
+    /// work that any device can hold; [`Tile::on`] reduces it.
     pub const P128C128: Tile = Tile { pixels: 128, channels: 128, thread: [8, 2], depth: 4, split: 1 };
-    /// The same for 64 channels.
+    /// The same tile for 64 channels.
     pub const P128C64: Tile = Tile { channels: 64, ..Tile::P128C128 };
-    /// The same for 32 channels, the growth rate of DenseNets.
+    /// The same tile for 32 channels, the growth rate of DenseNets.
     pub const P128C32: Tile = Tile { channels: 32, thread: [8, 1], ..Tile::P128C128 };
-    /// Half the work a thread, for more workgroups.
+    /// Half the work per thread, for more workgroups.
     pub const P64C64: Tile = Tile { pixels: 64, channels: 64, thread: [8, 1], ..Tile::P128C128 };
     /// The smallest, with four times the threads that its outputs need: each takes a quarter of the sum.
     pub const P32C32: Tile = Tile { pixels: 32, channels: 32, thread: [4, 1], depth: 8, split: 4 };

@@ -1,4 +1,4 @@
-//! The mean of all pixels and then the pixels in one row, with a vector of weights added to each.
+//! The mean of all pixels, then the pixels in one row, each plus its vector of weights.
 
 use bytemuck::{Pod, Zeroable};
 

@@ -8,7 +8,7 @@ use crate::executor::gpu::kernels::{self, Caps, KernelId, Problem, Types, checks
 pub struct Candidates {
     /// The kernel that the rules choose, then those of [`kernels::candidates`].
     pub kernels: Vec<KernelId>,
-    /// Checksum of the final WGSL of all of them.
+    /// Checksum of the final WGSL of all candidates.
     pub wgsl: String,
 }
 

@@ -13,8 +13,8 @@ use crate::{
     tensor::StorageType,
 };
 
-/// How many times larger than a 3x3 kernel's values its transform for [`crate::executor::gpu::kernels::winograd`] can be: the
-/// square of the largest row sum of magnitudes in the matrix G of F(2, 3).
+/// The largest ratio of a value in the transform of a 3x3 kernel, for [`crate::executor::gpu::kernels::winograd`], to the kernel's values:
+/// the square of the largest row sum of magnitudes in the matrix G of F(2, 3).
 const WINOGRAD_GROWTH: f64 = 1.5 * 1.5;
 
 /// The layers whose arrays `id` holds one after the other: both layers of a block, otherwise one.

@@ -103,7 +103,7 @@ pub(super) fn place(
     placement
 }
 
-/// What a buffer is for.
+/// The purpose of a buffer.
 enum Thing {
     Value(ValueId),
     Scratch(usize),

@@ -15,7 +15,7 @@ use crate::{
 /// A kernel, and why.
 type Rule = (KernelId, &'static str);
 
-/// From this batch size on, it pays to read a linear layer's weights once for several images.
+/// From this batch size on, reading a linear layer's weights once for several images is faster.
 const GEMM_BATCH: usize = 8;
 
 /// The kernel that should be the fastest; `None` for a residual block that is faster as two convolutions.
@@ -89,7 +89,7 @@ fn enough(caps: &Caps) -> u32 {
     2 * caps.processors()
 }
 
-/// Least number of terms for a slice of a sum, and number of terms that slicing must save each workgroup to pay for the second
+/// Smallest number of terms for a slice of a sum, and number of terms that slicing must save each workgroup to pay for the second
 /// dispatch (2 to 4 us; a step of the kernel is 32 terms, and is taken to last 0.2 us).
 const SLICE: u32 = 256;
 const SAVED: u32 = 512;

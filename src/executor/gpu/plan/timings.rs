@@ -68,7 +68,7 @@ pub fn bucket(images: usize) -> usize {
     }
 }
 
-/// A layer, as far as it matters for times. Epilogues are left out: they take all kernels the same time.
+/// The facts about a layer that its time depends on. Epilogues are left out: they take all kernels the same time.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Case {
     /// The layer without its epilogue, with each value in a buffer to itself, for a batch size that [`bucket`] returns.
@@ -79,7 +79,7 @@ pub struct Case {
 }
 
 impl Case {
-    /// The case of `problem`. `None` for what is not timed: elementwise layers, and blocks, whose convolutions are timed one by
+    /// The case of `problem`. `None` for layers that are not timed: elementwise layers, and blocks, whose convolutions are timed one by
     /// one.
     pub fn of(problem: &Problem, stored: StorageType) -> Option<Self> {
         let mut problem = problem.map_views(|_, view| View::whole(Shape { n: bucket(view.shape.n), ..view.shape }));
