@@ -21,11 +21,6 @@ override FUNCTION: u32 = 2u;
 @group(0) @binding(1) var<storage, read> x: array<Stored>;
 @group(0) @binding(2) var<storage, read_write> y: array<Output>;
 
-// Test the bits: compilers assume that `v != v` is false.
-fn is_nan(v: vec4<f32>) -> vec4<bool> {
-    return (bitcast<vec4<u32>>(v) & vec4(0x7fffffffu)) > vec4(0x7f800000u);
-}
-
 fn positive(v: vec4<f32>) -> vec4<f32> {
     return max(v, vec4<f32>());
 }

@@ -19,15 +19,6 @@ struct AttendDims {
 
 var<workgroup> sh_values: array<f32, 64>;
 
-// Test the bits: compilers assume that `v != v` is false.
-fn is_nan(v: f32) -> bool {
-    return (bitcast<u32>(v) & 0x7fffffffu) > 0x7f800000u;
-}
-
-fn larger(a: f32, b: f32) -> f32 {
-    return select(select(b, a, a > b), a, is_nan(a));
-}
-
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let keys = dims.keys / dims.heads;
@@ -41,12 +32,12 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         }
         score *= dims.scale;
         shares[first + p] = score;
-        most = larger(score, most);
+        most = larger(vec4<f32>(score), vec4<f32>(most)).x;
     }
     sh_values[lane] = most;
     workgroupBarrier();
     for (var other = 0u; other < 64u; other++) {
-        most = larger(sh_values[other], most);
+        most = larger(vec4<f32>(sh_values[other]), vec4<f32>(most)).x;
     }
     workgroupBarrier();
     var sum = 0.0;

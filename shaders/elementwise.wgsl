@@ -1,6 +1,6 @@
-// y = activation((scale * x + shift) * gate + residual), each part optional, into channels [offset, offset + channels) of the output.
-// Computes a stand-alone batch norm, addition, ReLU, sigmoid, the gate of squeeze-and-excitation, shortcut A (residual subsampled, zero
-// channels around it) and concatenation.
+// y = activation((scale * x + shift) * gate + residual), or with + gate, each part optional, into channels [offset, offset + channels) of
+// the output. Computes a stand-alone batch norm, addition, ReLU, sigmoid, the gate of squeeze-and-excitation, the shift of global context,
+// shortcut A (residual subsampled, zero channels around it) and concatenation.
 //
 // binding  buffer    contents
 // 0        dims      extents; channel counts are plain, not in fours
@@ -24,7 +24,8 @@ struct ElementwiseDims {
 
 override SOURCE: bool = true;
 override AFFINE: bool = false;
-override GATE: bool = false;
+// 0: nothing. 1: multiply by the gate. 2: add it.
+override GATE: u32 = 0u;
 override RESIDUAL: bool = false;
 // 0: nothing. 1: clamp at zero. 2: sigmoid.
 override ACTIVATION: u32 = 0u;
@@ -45,9 +46,10 @@ fn element(pixel: u32, channel: u32) -> f32 {
         let shift = (dims.channels + 3u) / 4u;
         value = value * affine[channel / 4u][channel % 4u] + affine[shift + channel / 4u][channel % 4u];
     }
-    if GATE {
+    if GATE > 0u {
         let image = pixel / (dims.w * dims.h);
-        value *= f32(gate[image * dims.g_stride + dims.g_offset + channel / 4u][channel % 4u]);
+        let number = f32(gate[image * dims.g_stride + dims.g_offset + channel / 4u][channel % 4u]);
+        value = select(value + number, value * number, GATE == 1u);
     }
     if RESIDUAL && channel >= dims.r_before && channel < dims.r_before + dims.r_channels {
         let c = channel - dims.r_before;

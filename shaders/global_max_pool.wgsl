@@ -19,11 +19,6 @@ override MEAN: bool = false;
 @group(0) @binding(1) var<storage, read> x: array<Stored>;
 @group(0) @binding(2) var<storage, read_write> y: array<Output>;
 
-// Test the bits: compilers assume that `v != v` is false, and max() may drop NaN.
-fn is_nan(v: vec4<f32>) -> vec4<bool> {
-    return (bitcast<vec4<u32>>(v) & vec4(0x7fffffffu)) > vec4(0x7f800000u);
-}
-
 @compute @workgroup_size(64)
 fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     if id.x >= dims.c4 {
@@ -36,7 +31,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     for (var p = 0u; p < pixels; p++) {
         let pixel = vec4<f32>(x[base + p * dims.x_stride]);
         sum += pixel;
-        largest = select(largest, pixel, (pixel > largest) | is_nan(pixel));
+        largest = larger(pixel, largest);
     }
     if MEAN {
         largest = 0.5 * (largest + sum / f32(pixels));

@@ -26,11 +26,6 @@ override PROLOGUE: bool = false;
 @group(0) @binding(2) var<storage, read> affine: array<vec4<f32>>;
 @group(0) @binding(3) var<storage, read_write> y: array<Output>;
 
-// Test the bits: compilers assume that `v != v` is false, and max() may drop NaN.
-fn is_nan(v: vec4<f32>) -> vec4<bool> {
-    return (bitcast<vec4<u32>>(v) & vec4(0x7fffffffu)) > vec4(0x7f800000u);
-}
-
 @compute @workgroup_size(64)
 fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     let c = id.x % dims.c4;
@@ -54,7 +49,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
                 pixel = select(pixel, vec4<f32>(), pixel < vec4<f32>());
             }
             if MAX {
-                value = select(value, pixel, (pixel > value) | is_nan(pixel));
+                value = larger(pixel, value);
             } else {
                 value += pixel;
             }

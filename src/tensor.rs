@@ -4,7 +4,7 @@ mod rewrite;
 
 use std::{borrow::Cow, fmt};
 
-pub use rewrite::Rewrite;
+pub use rewrite::{Gain, Rewrite};
 
 use serde::{Deserialize, Serialize};
 

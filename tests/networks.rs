@@ -125,6 +125,17 @@ networks! {
     resnet61q: 1;
     resnet50_clip_gap: 2;
     resnet50_clip: 1;
+    resnet50x4_clip: 1;
+    resnet50_mlp: 1;
+    gcresnet50t: 2;
+    gcresnext26ts: 2;
+    tresnet_m: 2;
+    tresnet_v2_l: 1;
+    nf_resnet26: 2;
+    nf_seresnet26: 2;
+    nf_ecaresnet50: 1;
+    resnet50_gn: 1;
+    regnety_040_sgn: 1;
     wide_resnet50_2: 1;
     wide_resnet101_2: 1;
     resnext50_32x4d: 2;

@@ -183,18 +183,23 @@ fn pooling_over_the_edge() {
 fn gates() {
     let y = apply(Op::Sigmoid, Shape::new(1, 3, 1, 1), &[]);
     assert_eq!(y.data, [0.731_058_6, 0.880_797_1, 0.952_574_13]);
-    let mut graph = Graph::new(2);
-    let x = graph.input();
-    let mean = graph.push("mean", Plain::GlobalAvgPool, &[x]);
-    graph.push("scale", Op::Scale, &[x, mean]);
-    let x = Tensor::new(Shape::new(2, 2, 1, 2), vec![1.0, 3.0, -2.0, 0.0, 2.0, 2.0, 0.5, 0.5]);
-    let y = reference::logits(&graph, &checkpoint(&[]), &x).unwrap();
-    assert_eq!(y.data, [2.0, 6.0, 2.0, -0.0, 4.0, 4.0, 0.25, 0.25]);
-    let mut graph = Graph::new(2);
-    let x = graph.input();
-    graph.push("scale", Op::Scale, &[x, x]);
-    assert_eq!(graph.infer_shapes(Shape::new(1, 2, 2, 2)).unwrap_err().code(), "graph.shape");
-    assert!(graph.infer_shapes(Shape::new(1, 2, 1, 1)).is_ok());
+    for (op, expected) in [
+        (Op::Scale, [2.0, 6.0, 2.0, -0.0, 4.0, 4.0, 0.25, 0.25]),
+        (Op::Shift, [3.0, 5.0, -3.0, -1.0, 4.0, 4.0, 1.0, 1.0]),
+    ] {
+        let mut graph = Graph::new(2);
+        let x = graph.input();
+        let mean = graph.push("mean", Plain::GlobalAvgPool, &[x]);
+        graph.push("gate", op.clone(), &[x, mean]);
+        let x = Tensor::new(Shape::new(2, 2, 1, 2), vec![1.0, 3.0, -2.0, 0.0, 2.0, 2.0, 0.5, 0.5]);
+        let y = reference::logits(&graph, &checkpoint(&[]), &x).unwrap();
+        assert_eq!(y.data, expected);
+        let mut graph = Graph::new(2);
+        let x = graph.input();
+        graph.push("gate", op, &[x, x]);
+        assert_eq!(graph.infer_shapes(Shape::new(1, 2, 2, 2)).unwrap_err().code(), "graph.shape");
+        assert!(graph.infer_shapes(Shape::new(1, 2, 1, 1)).is_ok());
+    }
 }
 
 /// So no kernel and no packing of weights needs to handle them.
@@ -323,7 +328,8 @@ fn attention_over_all_pixels() {
     for (op, x) in [
         (Plain::Attend { heads: 2, keys: 3, scale: 1.0 }, Shape::new(1, 5, 2, 2)),
         (Plain::Attend { heads: 1, keys: 5, scale: 1.0 }, Shape::new(1, 5, 2, 2)),
-        (Plain::Tokens { channels: 5, side: 2 }, Shape::new(1, 5, 2, 3)),
+        (Plain::Tokens { channels: 4, side: 2 }, Shape::new(1, 5, 2, 3)),
+        (Plain::Tokens { channels: 5, side: 0 }, Shape::new(1, 5, 2, 3)),
     ] {
         let mut graph = Graph::new(5);
         graph.push("op", op.named("op"), &[graph.input()]);

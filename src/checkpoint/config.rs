@@ -19,7 +19,7 @@ use crate::{
         Neighbours,
         forms::{self, Refused},
     },
-    structure::{Activation, AntiAliasing, ConvPadding, PoolPadding, StrideIn, Structure},
+    structure::{Activation, AntiAliasing, ConvPadding, NormGroups, PoolPadding, StrideIn, Structure},
 };
 
 /// Key of a checkpoint's metadata under which it may carry its own configuration.
@@ -112,6 +112,8 @@ impl ModelConfig {
             let named = claims.architecture.as_deref().and_then(AntiAliasing::of_network);
             structure.anti_aliasing = named.map(|(kind, _)| kind);
         }
+        let grouped = claims.architecture.as_deref().and_then(NormGroups::of_network);
+        structure.norm_groups = structure.norm_groups.or(grouped);
         if raw.pretrained_cfg.is_none() && raw.model_type.is_none() {
             raw.pretrained_cfg = timm::flat(place, config)?;
         }
@@ -196,7 +198,7 @@ impl RawConfig {
         if !(1..=4096).contains(&groups) {
             return Err(invalid(place, "num_groups", groups, "from 1 to 4096"));
         }
-        structure.norm_groups = Some(groups);
+        structure.norm_groups = Some(NormGroups::Groups(groups));
         Ok(())
     }
 

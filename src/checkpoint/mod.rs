@@ -333,12 +333,15 @@ impl Checkpoint {
     /// * [`Error::TensorValue`] if a value is not finite as f32 (unless [`Checkpoint::allow_nonfinite`]), or if a running
     ///   variance is too negative for batch normalisation.
     pub fn tensor(&self, name: &str, shape: &[usize]) -> Result<Cow<'_, [f32]>> {
-        let (entry, _) = self.checked(name, shape)?;
-        let mut values = self.widened(entry).unwrap_or_default();
-        if let Some(rewrite) = self.rewrites.get(name) {
-            rewrite.apply(values.to_mut(), shape);
-        }
-        Ok(values)
+        let values = |name: &str, shape: &[usize]| -> Result<Cow<'_, [f32]>> {
+            let (entry, _) = self.checked(name, shape)?;
+            Ok(self.widened(entry).unwrap_or_default())
+        };
+        let Some(rewrite) = self.rewrites.get(name) else { return values(name, shape) };
+        let mut rewritten = values(name, &rewrite.stored_shape(shape))?;
+        let other = rewrite.reads(shape).map(|(name, shape)| values(&name, &shape)).transpose()?;
+        rewrite.apply(rewritten.to_mut(), shape, other.as_deref().unwrap_or_default());
+        Ok(rewritten)
     }
 
     /// The largest magnitude among the values of the tensor `name`; infinite or NaN if a value is, where that is allowed. Checks

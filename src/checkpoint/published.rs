@@ -49,7 +49,8 @@ const TORCHVISION_REGNET: [(&str, &str, i64, i64); 20] = [
     ("regnet_y_128gf_lc_swag-cbe8ce12", "regnety_1280", 224, 224),
 ];
 /// Means and deviations of the table's norms: name, mean, deviation.
-const NORMS: [(&str, [f64; 3], [f64; 3]); 2] = [("half", HALF, HALF), ("clip", CLIP_MEAN, CLIP_STD)];
+const NORMS: [(&str, [f64; 3], [f64; 3]); 3] =
+    [("half", HALF, HALF), ("clip", CLIP_MEAN, CLIP_STD), ("none", [0.0; 3], [1.0; 3])];
 
 /// The endings of the names of weight files.
 const ENDINGS: [&str; 6] = [".safetensors", ".pth.tar", ".pth", ".pt", ".th", ".bin"];

@@ -81,7 +81,7 @@ impl Synthetic {
         let mut u = uniform(self.key(name));
         if name.ends_with("running_mean") || name.ends_with("bias") {
             (0..count).for_each(|_| sink((0.2 * (u() - 0.5)) as f32));
-        } else if shape.len() == 1 {
+        } else if shape.len() == 1 || name.ends_with(".gain") {
             let damp = if self.damped.as_deref().is_some_and(|end| name.ends_with(end)) { self.damp } else { 1.0 };
             (0..count).for_each(|_| sink((damp * (0.75 + 0.5 * u())) as f32));
         } else {

@@ -182,9 +182,16 @@ impl Graph {
         Ok(shapes)
     }
 
-    /// Names and shapes of all weight tensors, in node order.
+    /// Names and shapes of all weight tensors before any is rewritten, in node order.
     pub fn tensors(&self) -> Vec<(String, Vec<usize>)> {
-        self.nodes.iter().flat_map(|node| node.op.tensors()).collect()
+        let read = |(name, shape): (String, Vec<usize>)| match self.rewrites.get(&name) {
+            Some(rewrite) => {
+                let other = rewrite.reads(&shape);
+                [(name, rewrite.stored_shape(&shape))].into_iter().chain(other).collect()
+            }
+            None => vec![(name, shape)],
+        };
+        self.nodes.iter().flat_map(|node| node.op.tensors()).flat_map(read).collect()
     }
 }
 

@@ -45,6 +45,9 @@ pub enum Op {
     /// `x * gate`: a value `[N, C, H, W]` times one gate per image and channel `[N, C, 1, 1]`, the excitation of Hu et al. 2017,
     /// "Squeeze-and-Excitation Networks", equation 4.
     Scale,
+    /// `x + shift`, a value `[N, C, H, W]` and one number per image and channel `[N, C, 1, 1]`: the transform of Cao et al. 2019, "GCNet:
+    /// Non-local Networks Meet Squeeze-Excitation Networks and Beyond", equation 5.
+    Shift,
     /// Maximum over a window; padding is never the maximum (`torch.nn.MaxPool2d`).
     MaxPool2d(PoolParams),
     /// Mean over a window, padding not counted (`torch.nn.AvgPool2d` with `count_include_pad=False`).
@@ -145,6 +148,7 @@ impl Op {
             Op::Sigmoid => "sigmoid",
             Op::Add => "add",
             Op::Scale => "scale",
+            Op::Shift => "shift",
             Op::MaxPool2d(_) => "max_pool2d",
             Op::AvgPool2d(_) => "avg_pool2d",
             Op::SubsamplePad { .. } => "subsample_pad",
@@ -168,7 +172,7 @@ impl Op {
             Op::Plain { op, weights } => {
                 weights.iter().zip(op.tensors()).map(|(name, (_, shape))| (name.clone(), shape)).collect()
             }
-            Op::Input { .. } | Op::Relu | Op::Sigmoid | Op::Add | Op::Scale => Vec::new(),
+            Op::Input { .. } | Op::Relu | Op::Sigmoid | Op::Add | Op::Scale | Op::Shift => Vec::new(),
             Op::MaxPool2d(_) | Op::AvgPool2d(_) | Op::SubsamplePad { .. } | Op::Concat => Vec::new(),
         }
     }
@@ -178,7 +182,7 @@ impl Op {
     pub fn takes(&self, inputs: usize) -> bool {
         match self {
             Op::Input { .. } => inputs == 0,
-            Op::Add | Op::Scale => inputs == 2,
+            Op::Add | Op::Scale | Op::Shift => inputs == 2,
             Op::Concat => inputs > 0,
             Op::Plain { op, weights } => inputs == 1 && weights.is_empty() == op.tensors().is_empty(),
             Op::Conv2d { .. } | Op::BatchNorm { .. } | Op::Relu | Op::Sigmoid => inputs == 1,
@@ -210,8 +214,8 @@ impl Op {
             Op::Relu | Op::Sigmoid => Ok(x),
             Op::Add if x == inputs[1] => Ok(x),
             Op::Add => Err(format!("adds {x} and {}, which differ", inputs[1])),
-            Op::Scale if inputs[1] == Shape::new(x.n, x.c, 1, 1) => Ok(x),
-            Op::Scale => Err(format!("scales {x} by {}", inputs[1])),
+            Op::Scale | Op::Shift if inputs[1] == Shape::new(x.n, x.c, 1, 1) => Ok(x),
+            Op::Scale | Op::Shift => Err(format!("has {} for the channels of {x}", inputs[1])),
             Op::SubsamplePad { stride: 0, .. } => Err("has a stride of 0".into()),
             Op::SubsamplePad { stride, before, after } => {
                 Ok(Shape::new(x.n, before + x.c + after, x.h.div_ceil(*stride), x.w.div_ceil(*stride)))

@@ -77,8 +77,10 @@ pub enum Plain {
         /// Factor of the sums of keys.
         scale: f32,
     },
-    /// `[N, C, H, W]` to `[N, C, 1, 1 + H W]`: the mean of all pixels, then the pixels row by row, each plus its row of the weight `[1 + H
-    /// W, C]` (Radford et al. 2021, section 2.4: attention pooling).
+    /// `[N, C, H, W]` to `[N, C, 1, 1 + H W]`: the mean of all pixels, then the pixels row by row, and a vector added to each (Radford et
+    /// al. 2021, section 2.4: attention pooling). The weight `[1 + side side, C]` holds the vectors of the mean and of the pixels of a
+    /// map of `side` rows and columns. For other maps those of the pixels are resampled: with Keys' cubic of -1/2, which is widened where
+    /// there are fewer (`torch.nn.functional.interpolate` with `mode="bicubic"` and `antialias=True`).
     Tokens {
         /// Number of channels.
         channels: usize,
@@ -202,11 +204,9 @@ impl Plain {
                     Err(format!("has {heads} heads of {keys} keys and {values} values"))
                 }
             }
-            Plain::Tokens { channels, side } if x.h == side && x.w == side => {
-                of_channels(x, channels).map(|x| Shape { h: 1, w: x.pixels() + 1, ..x })
-            }
-            Plain::Tokens { side, .. } => {
-                Err(format!("has positions for maps of {side}x{side}, but gets a map of {}x{}", x.h, x.w))
+            Plain::Tokens { side: 0, .. } => Err("has no positions".into()),
+            Plain::Tokens { channels, .. } => {
+                of_channels(x, channels).map(|x| Shape { h: 1, w: x.pixels().saturating_add(1), ..x })
             }
         }
     }

@@ -162,15 +162,25 @@ pub(super) fn pool_and_classify(
         graph.push(name, Op::Concat, &pooled)
     };
     let (mean, max) = (("avgpool", Plain::GlobalAvgPool), ("maxpool_all", Plain::GlobalMaxPool));
-    let mut value = match properties.global_pool {
+    let value = match properties.global_pool {
         GlobalPool::CatAvgMax => cat([mean, max], "catavgmaxpool"),
         GlobalPool::CatMaxAvg => cat([max, mean], "catmaxavgpool"),
         GlobalPool::Avg | GlobalPool::None => graph.push(mean.0, mean.1, &[x]),
         GlobalPool::Max => graph.push(max.0, max.1, &[x]),
         GlobalPool::AvgMax => graph.push("avgmaxpool", Plain::GlobalAvgMaxPool, &[x]),
     };
+    classify(graph, properties, head, channels * properties.features_per_channel(), value);
+}
+
+/// The classifier of so many features, if there is one.
+pub(super) fn classify(
+    graph: &mut Graph,
+    properties: &Properties,
+    head: Option<&Head>,
+    mut features: usize,
+    mut value: ValueId,
+) {
     graph.mark_stage(POOLED, value);
-    let mut features = channels * properties.features_per_channel();
     for layer in head.iter().flat_map(|head| &head.layers) {
         value = match layer {
             HeadLayer::Linear { name, outputs, bias } => {

@@ -14,6 +14,7 @@ mod gate;
 mod head;
 mod kin;
 mod majority;
+mod norm;
 mod outline;
 mod properties;
 mod regnet;
@@ -33,8 +34,10 @@ pub(crate) use foreign::task;
 pub use gate::Gate;
 pub use head::{Head, HeadLayer};
 pub use kin::{
-    Attention, Body, Byob, ByobGate, ByobPool, ByobStage, Csp, Dla, DlaBlock, HrNet, Kin, Norm, ResNetV2, Split, Unit,
+    Attention, Body, Byob, ByobFeatures, ByobGate, ByobPool, ByobStage, Csp, Dla, DlaBlock, HrNet, Kin, NormFree,
+    NormFreeGate, ResNetV2, Split, TResNet, Unit,
 };
+pub use norm::Norm;
 pub use properties::Properties;
 pub use regnet::{RegNet, RegNetBlock};
 pub use resnet::{Block, BlockKind, ResNet, Shortcut, Stem};
@@ -59,7 +62,7 @@ pub enum Architecture {
     DenseNet(DenseNet),
     /// RegNet X, Y, Z and V.
     RegNet(RegNet),
-    /// Their kin: ResNetV2 and BiT, Res2Net, ResNeSt, SKNet, DLA, HRNet, CSPResNet, the ResNets of byobnet.
+    /// Their kin: ResNetV2 and BiT, Res2Net, ResNeSt, SKNet, DLA, HRNet, CSPResNet, TResNet, NF-ResNet, the ResNets of byobnet.
     Kin(Kin),
 }
 
@@ -353,7 +356,7 @@ fn same_shape(expected: &[usize], got: &[usize]) -> bool {
 fn supported() -> String {
     let (resnets, regnets) = (resnet_table::SUPPORTED, regnet_table::SUPPORTED);
     format!(
-        "{resnets}, DenseNet, {regnets}, ResNetV2 and BiT, Res2Net, ResNeSt, SKNet, DLA, HRNet, CSPResNet and the ResNets of byobnet, in the spellings of torchvision, timm and transformers, and the CIFAR ResNets and DenseNets"
+        "{resnets}, DenseNet, {regnets}, ResNetV2 and BiT, Res2Net, ResNeSt, SKNet, DLA, HRNet, CSPResNet, TResNet, NF-ResNet and the ResNets of byobnet, in the spellings of torchvision, timm and transformers, and the CIFAR ResNets and DenseNets"
     )
 }
 

@@ -2,7 +2,7 @@
 
 use crate::{
     graph::Activation,
-    structure::{AntiAliasing, ConvPadding, Dilation, GlobalPool, PoolPadding, StrideIn, Structure},
+    structure::{AntiAliasing, ConvPadding, Dilation, GlobalPool, NormGroups, PoolPadding, StrideIn, Structure},
 };
 
 /// What no tensor shows of a network: the usual, or what is stated instead.
@@ -38,8 +38,8 @@ pub struct Properties {
     pub pool_padding: PoolPadding,
     /// Whether shortcuts pool where they stride, in a ResNetV2: elsewhere tensors show it.
     pub shortcut_pool: bool,
-    /// Groups of a group normalisation.
-    pub norm_groups: usize,
+    /// Groups of a group normalisation; nothing if it is not known whether it is one.
+    pub norm_groups: Option<NormGroups>,
     /// Whether the weights of convolutions are standardised.
     pub standardised: bool,
 }
@@ -65,7 +65,7 @@ impl Properties {
             conv_padding: ConvPadding::Sides,
             pool_padding: PoolPadding::Ignored,
             shortcut_pool: false,
-            norm_groups: 32,
+            norm_groups: Some(NormGroups::Groups(32)),
             standardised: false,
         }
     }
@@ -91,7 +91,7 @@ impl Properties {
         self.conv_padding = stated.conv_padding.unwrap_or(self.conv_padding);
         self.pool_padding = stated.pool_padding.unwrap_or(self.pool_padding);
         self.shortcut_pool = stated.shortcut_pool.unwrap_or(self.shortcut_pool);
-        self.norm_groups = stated.norm_groups.unwrap_or(self.norm_groups);
+        self.norm_groups = stated.norm_groups.or(self.norm_groups);
         self.standardised = stated.standardised.unwrap_or(self.standardised);
         match &stated.dilation {
             None => {}
@@ -122,7 +122,7 @@ impl Properties {
             ("conv-padding", self.conv_padding.to_string()),
             ("pool-padding", self.pool_padding.to_string()),
             ("shortcut-pool", if self.shortcut_pool { "mean".into() } else { "none".into() }),
-            ("norm-groups", self.norm_groups.to_string()),
+            ("norm-groups", self.norm_groups.map_or_else(|| "unknown".into(), |groups| groups.to_string())),
             ("standardised-weights", if self.standardised { "yes".into() } else { "no".into() }),
         ]
     }

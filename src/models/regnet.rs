@@ -6,11 +6,14 @@
 //! Networks". Names are those of timm. What no tensor shows is in [`Properties`].
 
 use super::{
-    Bias, Biases, Gate, Head, Properties, Shortcut,
+    Bias, Biases, Gate, Head, Norm, Properties, Shortcut,
     head::pool_and_classify,
     resnet::{Stride, conv, dilated},
 };
-use crate::graph::{Activation, Conv2dParams, Graph, Op, PoolParams, ValueId};
+use crate::{
+    graph::{Activation, Conv2dParams, Graph, Op, PoolParams, ValueId},
+    structure::NormGroups,
+};
 
 /// A RegNet without its weights.
 #[derive(Debug, Clone, PartialEq)]
@@ -23,6 +26,8 @@ pub struct RegNet {
     pub preactivated: bool,
     /// Whether blocks that change channels or resolution have no way around, and no activation follows the last convolution of a block (Z).
     pub linear: bool,
+    /// What stands before or behind convolutions.
+    pub norm: Norm,
     /// Blocks of each stage; the first block of every stage halves the resolution, unless the stage is dilated.
     pub stages: Vec<Vec<RegNetBlock>>,
     /// Channels of the 1x1 convolution after the last block, if there is one.
@@ -52,15 +57,17 @@ pub struct RegNetBlock {
 
 impl RegNet {
     /// What the networks of this form have that have a name: a stem of stride 2 without pooling, stride 2 in every stage, and ReLU, or SiLU
-    /// in Z and V.
+    /// in Z and V and with group normalisation, which has groups of 16 channels.
     pub(super) fn usual(&self) -> Properties {
-        let activation = if self.preactivated || self.linear { Activation::Silu } else { Activation::Relu };
+        let grouped = self.norm == Norm::Group;
+        let activation = if self.preactivated || self.linear || grouped { Activation::Silu } else { Activation::Relu };
         Properties {
             stem_pool: false,
             layer1_stride: 2,
             activation,
             block_activation: activation,
             gate_activation: activation,
+            norm_groups: Some(NormGroups::Channels(16)),
             ..Properties::usual(false)
         }
     }
@@ -214,8 +221,7 @@ impl Builder<'_> {
     }
 
     fn norm(&mut self, name: &str, channels: usize, x: ValueId) -> ValueId {
-        let eps = self.net.properties.norm_eps;
-        self.graph.push(name, Op::BatchNorm { prefix: name.into(), channels, eps }, &[x])
+        self.net.norm.push(&mut self.graph, &self.net.properties, name, channels, x)
     }
 }
 

@@ -2,7 +2,7 @@
 //! afterwards.
 
 use super::{
-    Biases, Head, Properties, RegNet, RegNetBlock, Shapes, Shortcut,
+    Biases, Head, Norm, Properties, RegNet, RegNetBlock, Shapes, Shortcut,
     gate::Gates,
     majority::{MOST_CHANNELS, largest_index, most_frequent, rows, unsupported_stem},
 };
@@ -23,11 +23,6 @@ fn starts(shapes: &Shapes, prefix: &str) -> bool {
 pub(super) fn read(shapes: &Shapes) -> Result<RegNet, String> {
     let in_block = |part: &str| shapes.keys().any(|name| name.starts_with('s') && name.contains(part));
     let preactivated = in_block(".norm1.");
-    if !["running_mean", "running_var"].iter().any(|part| in_block(&format!(".{part}")))
-        && (in_block(".bn.weight") || in_block(".norm1.weight"))
-    {
-        return Err("group normalisation (regnety_040_sgn) is not supported".into());
-    }
     let reader = Reader {
         shapes,
         preactivated,
@@ -56,6 +51,7 @@ pub(super) fn read(shapes: &Shapes) -> Result<RegNet, String> {
         stem_channels,
         preactivated,
         linear: reader.linear,
+        norm: Norm::read(shapes),
         stages,
         final_channels,
         biases: if preactivated { Biases::default() } else { Biases::read(shapes) },
@@ -63,6 +59,7 @@ pub(super) fn read(shapes: &Shapes) -> Result<RegNet, String> {
         properties: Properties::usual(false),
     };
     net.properties = net.usual();
+    net.properties.norm_groups = net.properties.norm_groups.filter(|_| net.norm == Norm::Batch);
     // A block that strides has a convolution in its way around.
     let first = net.stages.first().and_then(|stage| stage.first());
     if first.is_some_and(|block| block.shortcut == Some(Shortcut::Identity)) {

@@ -1,6 +1,6 @@
 //! The RegNets that have a name: timm's, and torchvision's names for some of them.
 
-use super::{Biases, Gate, Head, Properties, RegNet, RegNetBlock, Shortcut};
+use super::{Biases, Gate, Head, Norm, Properties, RegNet, RegNetBlock, Shortcut};
 use Form::{V, X, Y, Z};
 
 /// What is supported, for messages.
@@ -30,15 +30,25 @@ struct Row {
     depths: [usize; 4],
     channels: [usize; 4],
     final_channels: Option<usize>,
+    norm: Norm,
     /// The way around where the shape changes.
     shortcut: Shortcut,
 }
 
 const fn row(name: &'static str, form: Form, per_group: usize, depths: [usize; 4], channels: [usize; 4]) -> Row {
-    Row { name, form, per_group, depths, channels, final_channels: None, shortcut: Shortcut::Projection }
+    Row {
+        name,
+        form,
+        per_group,
+        depths,
+        channels,
+        final_channels: None,
+        norm: Norm::Batch,
+        shortcut: Shortcut::Projection,
+    }
 }
 
-const ROWS: [Row; 35] = [
+const ROWS: [Row; 36] = [
     row("regnetv_040", V, 64, [2, 6, 12, 2], [128, 192, 512, 1088]),
     row("regnetv_064", V, 72, [2, 7, 14, 2], [144, 288, 576, 1296]).pooled(),
     row("regnetx_002", X, 8, [1, 1, 4, 7], [24, 56, 152, 368]),
@@ -62,6 +72,7 @@ const ROWS: [Row; 35] = [
     row("regnety_016", Y, 24, [2, 6, 17, 2], [48, 120, 336, 888]),
     row("regnety_032", Y, 24, [2, 5, 13, 1], [72, 216, 576, 1512]),
     row("regnety_040", Y, 64, [2, 6, 12, 2], [128, 192, 512, 1088]),
+    row("regnety_040_sgn", Y, 64, [2, 6, 12, 2], [128, 192, 512, 1088]).group_norm(),
     row("regnety_064", Y, 72, [2, 7, 14, 2], [144, 288, 576, 1296]),
     row("regnety_080", Y, 56, [2, 4, 10, 1], [168, 448, 896, 2016]),
     row("regnety_080_tv", Y, 56, [2, 4, 10, 1], [224, 448, 896, 2016]),
@@ -100,6 +111,10 @@ impl Row {
         Row { final_channels: Some(channels), ..self }
     }
 
+    const fn group_norm(self) -> Row {
+        Row { norm: Norm::Group, ..self }
+    }
+
     const fn pooled(self) -> Row {
         Row { shortcut: Shortcut::PooledProjection, ..self }
     }
@@ -131,6 +146,7 @@ impl Row {
             stem_channels: STEM,
             preactivated: self.form == V,
             linear: self.form == Z,
+            norm: self.norm,
             stages,
             final_channels: self.final_channels,
             biases: Biases::default(),

@@ -3,11 +3,11 @@
 //!
 //! Sources: He et al. 2015, "Deep Residual Learning for Image Recognition" (section 3.3 and table 1 for ImageNet,
 //! section 4.2 for CIFAR-10); Zagoruyko and Komodakis 2016, "Wide Residual Networks"; Xie et al. 2016, "Aggregated
-//! Residual Transformations" (grouped 3x3 convolutions, figure 3c); He et al. 2018, "Bag of Tricks for Image Classification" (ResNet-C and -D, section 4.1); Bello et al.
-//! 2021, "Revisiting ResNets" (ResNet-RS, section 7); Yu et al. 2017, "Dilated Residual Networks" (section 2); as timm
+//! Residual Transformations" (grouped 3x3 convolutions, figure 3c); He et al. 2018, "Bag of Tricks for Image Classification" (ResNet-C
+//! and -D, section 4.1); Bello et al. 2021, "Revisiting ResNets" (ResNet-RS, section 7); Yu et al. 2017, "Dilated Residual Networks" (section 2); as timm
 //! builds them. What no tensor shows is in [`Properties`].
 
-use super::{Bias, Biases, Gate, Head, Properties, anti_aliasing, head::pool_and_classify};
+use super::{Bias, Biases, Gate, Head, Norm, Properties, anti_aliasing, head::pool_and_classify};
 use crate::{
     graph::{Activation, Conv2dParams, Graph, Op, PoolParams, ValueId},
     structure::{AntiAliasing, StrideIn},
@@ -29,6 +29,8 @@ pub struct ResNet {
     pub legacy: bool,
     /// Groups of the 3x3 convolutions of bottlenecks (the cardinality of ResNeXt).
     pub groups: usize,
+    /// What follows convolutions.
+    pub norm: Norm,
     /// Blocks of each stage; the first block of every stage but the first halves the resolution, unless the stage is dilated.
     pub stages: Vec<Vec<Block>>,
     /// The convolutions that have a bias.
@@ -257,8 +259,7 @@ impl Builder<'_> {
         if biased == Some(Bias::InPlaceOfNorm) {
             return x;
         }
-        let (channels, eps) = (params.out_channels, self.net.properties.norm_eps);
-        self.graph.push(norm, Op::BatchNorm { prefix: norm.into(), channels, eps }, &[x])
+        self.net.norm.push(&mut self.graph, &self.net.properties, norm, params.out_channels, x)
     }
 }
 

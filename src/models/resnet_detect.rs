@@ -4,7 +4,7 @@
 //! tensor that is missing or misshapen leads to an error that names it, not to another network.
 
 use super::{
-    Biases, Block, BlockKind, Head, Properties, ResNet, Shapes, Shortcut, Stem,
+    Biases, Block, BlockKind, Head, Norm, Properties, ResNet, Shapes, Shortcut, Stem,
     gate::Gates,
     majority::{MOST_CHANNELS, largest_index, most_frequent, outputs, unsupported_stem},
 };
@@ -80,12 +80,14 @@ pub(super) fn read(shapes: &Shapes) -> Result<ResNet, String> {
         stem_pool_conv: stem != Stem::Cifar && shapes.keys().any(|name| name.starts_with("maxpool.")),
         legacy,
         groups,
+        norm: Norm::read(shapes),
         stages,
         biases: Biases::read(shapes),
         head,
         properties: Properties::usual(stem == Stem::Cifar),
     };
-    Ok(ResNet { properties: net.usual(), ..net })
+    let norm_groups = net.usual().norm_groups.filter(|_| net.norm == Norm::Batch);
+    Ok(ResNet { properties: Properties { norm_groups, ..net.usual() }, ..net })
 }
 
 /// The stem, and the channels of the image that it takes.

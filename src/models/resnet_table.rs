@@ -1,6 +1,6 @@
 //! The residual networks that have a name: torchvision's and timm's.
 
-use super::{Biases, Block, BlockKind, Gate, Head, Properties, ResNet, Shortcut, Stem};
+use super::{Biases, Block, BlockKind, Gate, Head, Norm, Properties, ResNet, Shortcut, Stem};
 use crate::structure::AntiAliasing;
 use BlockKind::{Basic, Bottleneck};
 
@@ -34,6 +34,7 @@ struct Row {
     /// The gate of a block of so many channels.
     gate: Option<fn(usize) -> Gate>,
     anti_aliasing: AntiAliasing,
+    norm: Norm,
 }
 
 const fn row(name: &'static str, kind: BlockKind, depths: [usize; 4]) -> Row {
@@ -51,6 +52,7 @@ const fn row(name: &'static str, kind: BlockKind, depths: [usize; 4]) -> Row {
         shortcut: Shortcut::Projection,
         gate: None,
         anti_aliasing: AntiAliasing::None,
+        norm: Norm::Batch,
     }
 }
 
@@ -94,6 +96,11 @@ impl Row {
         Row { anti_aliasing: AntiAliasing::Avg, ..self }
     }
 
+    /// Group normalisation.
+    const fn gn(self) -> Row {
+        Row { norm: Norm::Group, ..self }
+    }
+
     /// Blur pooling in the place of strides.
     const fn blur(self) -> Row {
         Row { anti_aliasing: AntiAliasing::Blur, ..self }
@@ -129,6 +136,7 @@ const IMAGENET: &[Row] = &[
     row("resnet34", Basic, [3, 4, 6, 3]),
     row("resnet26", Bottleneck, [2, 2, 2, 2]),
     row("resnet50", Bottleneck, [3, 4, 6, 3]),
+    row("resnet50_gn", Bottleneck, [3, 4, 6, 3]).gn(),
     row("resnet101", Bottleneck, [3, 4, 23, 3]),
     row("resnet152", Bottleneck, [3, 8, 36, 3]),
     row("resnet200", Bottleneck, [3, 24, 36, 3]),
@@ -239,6 +247,7 @@ impl Row {
             stem_pool_conv: self.stem_pool_conv,
             legacy: self.legacy,
             groups: self.groups,
+            norm: self.norm,
             stages,
             biases: Biases::default(),
             head: Some(Head::linear("fc", 1000)),
@@ -261,6 +270,7 @@ fn cifar(depth: usize, option: Shortcut) -> ResNet {
         stem_pool_conv: false,
         legacy: false,
         groups: 1,
+        norm: Norm::Batch,
         stages: [16, 32, 64].map(of_stage).to_vec(),
         biases: Biases::default(),
         head: Some(Head::linear("linear", 10)),
@@ -285,6 +295,7 @@ fn mixed() -> ResNet {
         stem_pool_conv: false,
         legacy: false,
         groups: 1,
+        norm: Norm::Batch,
         stages: stages.to_vec(),
         biases: Biases::default(),
         head: Some(Head::linear("fc", 1000)),
@@ -354,6 +365,7 @@ fn describe(net: &ResNet) -> String {
         (matches!(net.stem, Stem::Deep(_)), " deep stem".into()),
         (blocks().any(|block| block.shortcut == Shortcut::PooledProjection), " pooled shortcuts".into()),
         (net.properties.anti_aliasing != AntiAliasing::None, " anti-aliased".into()),
+        (net.norm == Norm::Group, " group norm".into()),
     ];
     features.into_iter().filter(|(has, _)| *has).for_each(|(_, feature)| text.push_str(&feature));
     if let Some(gate) = blocks().find_map(|block| block.gate) {

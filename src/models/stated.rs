@@ -1,6 +1,6 @@
 //! What is stated of a network whose tensors do not show it, checked against what they do show.
 
-use super::{Architecture, Gate, Head, Properties, Shortcut};
+use super::{Architecture, Gate, Head, Norm, Properties, RegNet, ResNet, Shortcut};
 use crate::{
     Error, Result,
     structure::{AntiAliasing, GlobalPool, StrideIn, Structure},
@@ -51,6 +51,11 @@ impl Architecture {
                 net.properties.gate_activation = gate.unwrap_or(net.properties.gate_activation);
             }
         }
+        if self.properties().norm_groups.is_none() {
+            let reason = "its norms have no running statistics: either they are group normalisation, of 32 groups as a rule, or the \
+                          statistics of batch normalisation were not saved, and it computes nothing without them";
+            return Err(Error::config_value("the structure", "norm-groups", "not stated", reason));
+        }
         match self.contradiction() {
             Some((key, reason)) => {
                 let place = if asked.states(key) { asked } else { configured };
@@ -73,7 +78,8 @@ impl Architecture {
             "anti-aliasing" => "the network has no pooling in its stem, and no such variant in timm",
             "gate-activation" => "the network has no squeeze-and-excitation",
             "head-activation" => "the head has no such layers, as the tensors show",
-            "conv-padding" | "pool-padding" | "shortcut-pool" | "norm-groups" | "standardised-weights" => {
+            "norm-groups" => "it has no group normalisation",
+            "conv-padding" | "pool-padding" | "shortcut-pool" | "standardised-weights" => {
                 "it is no ResNetV2 with such parts"
             }
             _ if matches!(self, Architecture::Kin(_)) => "in its family that is always the same",
@@ -87,6 +93,9 @@ impl Architecture {
         let has = |key: &&str| match (self, *key) {
             (Architecture::ResNet(net), "stem-pool") => !net.stem_pool_conv,
             (Architecture::Kin(net), key) if key != "head-activation" => net.parts().contains(&key),
+            (Architecture::ResNet(ResNet { norm, .. }) | Architecture::RegNet(RegNet { norm, .. }), "norm-groups") => {
+                *norm == Norm::Group
+            }
             (_, "conv-padding" | "pool-padding" | "shortcut-pool" | "norm-groups" | "standardised-weights") => false,
             (Architecture::RegNet(_), "stem-pool" | "stride-in") => false,
             (Architecture::RegNet(_), "anti-aliasing") => false,

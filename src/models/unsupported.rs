@@ -7,7 +7,6 @@ use crate::{Error, Result, structure::AntiAliasing};
 pub(super) fn feature(shapes: &Shapes) -> Option<&'static str> {
     let has = |name: &str| shapes.contains_key(name);
     let any = |parts: &[&str]| shapes.keys().any(|name| parts.iter().any(|part| name.contains(part)));
-    let no_statistics = has("bn1.weight") && has("bn1.bias") && !any(&["running_mean", "running_var"]);
     let marks = [
         (has("conv1.0.0.weight"), "a stem of convolutions that are sequences themselves"),
         (
@@ -16,9 +15,8 @@ pub(super) fn feature(shapes: &Shapes) -> Option<&'static str> {
         ),
         (
             any(&[".attn.", ".attention.", ".cbam.", ".gc.", ".se.channel.", ".se.spatial.", ".se.fc.", ".se.conv_"]),
-            "an attention module (cbam, gcresnet)",
+            "an attention module (cbam, global context of another network than gcresnet)",
         ),
-        (no_statistics, "group normalisation (resnet50_gn)"),
         (any(&[".aa.", ".filt", "blurpool", "blur_pool"]), "blur pooling whose filter is a tensor"),
         (any(&["stem.conv.", "stem.conv1."]), "a stem of resnetv2 or ReXNet"),
         (any(&["embedder.embedder."]), "an embedder of RegNet"),
@@ -42,8 +40,7 @@ pub(super) fn feature(shapes: &Shapes) -> Option<&'static str> {
 const MARKS: [(&str, &str); 2] = [("deeplabv3_resnet", "dilated convolutions"), ("fcn_resnet", "dilated convolutions")];
 
 /// How the names of other residual networks of timm and torchvision begin, whose tensors show that they are others.
-const OTHERS: [&str; 9] =
-    ["ecaresne", "eca_resne", "nf_resnet", "nf_seresnet", "tresnet", "regnet", "bat_resne", "gcresne", "lambda_resnet"];
+const OTHERS: [&str; 6] = ["ecaresne", "eca_resne", "nf_regnet", "regnet", "bat_resne", "lambda_resnet"];
 
 /// How the names of networks of other families of timm and torchvision begin.
 const FAMILIES: [&str; 42] = [
@@ -159,7 +156,7 @@ fn alike(a: &Architecture, b: &Architecture) -> bool {
         (Architecture::ResNet(a), Architecture::ResNet(b)) => {
             let depths = |net: &ResNet| net.stages.iter().map(Vec::len).collect::<Vec<_>>();
             let gate = |net: &ResNet| net.stages.iter().flatten().find_map(|block| Some(block.gate?.name()));
-            a.legacy == b.legacy
+            (a.legacy, a.norm) == (b.legacy, b.norm)
                 && a.has_bottlenecks() == b.has_bottlenecks()
                 && depths(a) == depths(b)
                 && gate(a) == gate(b)
@@ -213,7 +210,9 @@ pub fn named(text: &str) -> Option<Named> {
             return Some(Named::Supported(name.into()));
         }
         let name = names.iter().filter(ends).max_by_key(|name| name.len());
-        if group_norm || (name.is_none() && OTHERS.iter().any(|other| rest.starts_with(other))) {
+        if (group_norm && name.is_none_or(|name| !name.ends_with("_gn")))
+            || (name.is_none() && OTHERS.iter().any(|other| rest.starts_with(other)))
+        {
             return Some(Named::Other(word()));
         }
         let name = name?;
@@ -265,7 +264,6 @@ mod tests {
         ] {
             assert_eq!(named(text), Some(Named::AntiAliased(expected.into(), plain.into(), kind)), "{text}");
         }
-        assert_eq!(named("gcresnet50t.ra2_in1k"), Some(Named::Other("gcresnet50t".into())));
         assert_eq!(named("bat_resnext26ts.ch_in1k"), Some(Named::Other("bat_resnext26ts".into())));
     }
 
@@ -283,7 +281,11 @@ mod tests {
         let resnet18 = Architecture::by_name("resnet18").unwrap();
         let may_be = |text: &str, architecture: &Architecture| named(text).unwrap().may_be(architecture);
         assert!(may_be("resnet18", &resnet18.clone().with_classes(3)) && !may_be("resnet34", &resnet18));
-        assert!(!may_be("gcresnet50t", &resnet18) && !may_be("resnetaa50", &resnet18));
+        assert!(
+            !may_be("gcresnet50t", &resnet18)
+                && !may_be("bat_resnext26ts", &resnet18)
+                && !may_be("resnetaa50", &resnet18)
+        );
         assert!(may_be("resnetblur18", &resnet18));
     }
 }

@@ -33,7 +33,7 @@ pub(super) fn commute(graph: &Graph) -> Graph {
         out.mark_stage(name.clone(), *value);
     }
     for (name, rewrite) in graph.rewrites() {
-        out.rewrite(name.clone(), *rewrite);
+        out.rewrite(name.clone(), rewrite.clone());
     }
     out
 }

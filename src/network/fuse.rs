@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use super::{Activation, Addend, ConvWeights, Epilogue, Layer, LayerOp, Norm, Subsample};
+use super::{Activation, Addend, ConvWeights, Epilogue, Gate, Layer, LayerOp, Norm, Subsample};
 use crate::graph::{Graph, Op, ValueId};
 
 /// The layers of a network, each after its inputs, and a line for each fusion taken or refused.
@@ -53,13 +53,16 @@ pub fn fuse(graph: &Graph) -> Fused {
                 }
                 chain.report.push(format!("{}: a separate layer: no convolution feeds it alone", node.name));
                 let norm = Some(Norm { prefix: prefix.clone(), channels: *channels, eps: *eps });
-                (LayerOp::Elementwise { norm, gated: false, epilogue: chain.epilogue() }, inputs)
+                (LayerOp::Elementwise { norm, gate: None, epilogue: chain.epilogue() }, inputs)
             }
-            Op::Scale => (LayerOp::Elementwise { norm: None, gated: true, epilogue: chain.epilogue() }, inputs),
+            op @ (Op::Scale | Op::Shift) => {
+                let gate = Some(if *op == Op::Scale { Gate::Scale } else { Gate::Shift });
+                (LayerOp::Elementwise { norm: None, gate, epilogue: chain.epilogue() }, inputs)
+            }
             op @ (Op::Relu | Op::Sigmoid) => {
                 chain.report.push(format!("{}: a separate layer: its input has other readers", node.name));
                 let epilogue = Epilogue { residual: None, activation: activation(op) };
-                (LayerOp::Elementwise { norm: None, gated: false, epilogue }, inputs)
+                (LayerOp::Elementwise { norm: None, gate: None, epilogue }, inputs)
             }
             Op::Add => {
                 chain.report.push(format!("{}: a separate layer: no convolution feeds it alone", node.name));
@@ -67,7 +70,7 @@ pub fn fuse(graph: &Graph) -> Fused {
                 let (source, addend) = if readers.add_takes(graph, first) { (second, first) } else { (first, second) };
                 let residual = Some(chain.addend(addend));
                 let epilogue = Epilogue { residual, activation: chain.activation() };
-                (LayerOp::Elementwise { norm: None, gated: false, epilogue }, vec![source])
+                (LayerOp::Elementwise { norm: None, gate: None, epilogue }, vec![source])
             }
             Op::SubsamplePad { stride, before, .. } => {
                 if readers.add_takes(graph, ValueId(i)) {
@@ -76,7 +79,7 @@ pub fn fuse(graph: &Graph) -> Fused {
                 let subsample = Some(Subsample { stride: *stride, before: *before });
                 let residual = Some(Addend { value: node.inputs[0], subsample });
                 let epilogue = Epilogue { residual, activation: Activation::None };
-                (LayerOp::Elementwise { norm: None, gated: false, epilogue }, Vec::new())
+                (LayerOp::Elementwise { norm: None, gate: None, epilogue }, Vec::new())
             }
         };
         let output = ValueId(chain.end);

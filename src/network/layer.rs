@@ -55,18 +55,28 @@ pub enum LayerOp {
         /// Source of the weights, if it has any.
         weights: Option<ConvWeights>,
     },
-    /// Batch norm or gate (if any), addition and activation that could not be fused into a convolution. Without an input it starts from
-    /// zero.
+    /// Batch norm or a second input by channel (if any), addition and activation that could not be fused into a convolution. Without an
+    /// input it starts from zero.
     Elementwise {
         /// Scale and shift.
         norm: Option<Norm>,
-        /// Whether the second input is a gate, `[N, C, 1, 1]`, which scales the first.
-        gated: bool,
-        /// The operations after the scale.
+        /// What becomes of the second input, `[N, C, 1, 1]`, if there is one.
+        gate: Option<Gate>,
+        /// The operations after that.
         epilogue: Epilogue,
     },
     /// All inputs concatenated along the channels.
     Concat,
+}
+
+/// What the second input of an elementwise layer, one number for each image and channel, does to the first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Gate {
+    /// Scales it.
+    Scale,
+    /// Is added to it.
+    Shift,
 }
 
 /// Names of the tensors from which a convolution's or linear layer's folded weights and bias are computed.

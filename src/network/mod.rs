@@ -10,7 +10,7 @@ pub mod winograd_tile;
 
 pub(crate) use fold::{output_affine, scale_shift};
 pub use fuse::{Fused, fuse};
-pub use layer::{Activation, Addend, ConvWeights, Epilogue, Layer, LayerOp, Norm, Subsample};
+pub use layer::{Activation, Addend, ConvWeights, Epilogue, Gate, Layer, LayerOp, Norm, Subsample};
 #[cfg(not(target_family = "wasm"))]
 pub(crate) use winograd_tile::Tile as WinogradTile;
 

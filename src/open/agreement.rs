@@ -7,7 +7,7 @@ use crate::{
     Error, Note, Result,
     checkpoint::{Claims, MODEL_TYPES, ModelConfig, SUPPORTED_TYPES},
     models::{Architecture, Named, Shapes, check_declared, is_foreign, named},
-    structure::{AntiAliasing, Structure},
+    structure::{AntiAliasing, NormGroups, Structure},
 };
 
 /// A configuration, where it was found, and whether it surely belongs to the checkpoint.
@@ -153,6 +153,10 @@ impl Subject<'_> {
                     structure.anti_aliasing = Some(*kind);
                 }
                 _ => {}
+            }
+            if let Some(groups) = NormGroups::of_network(named.name()) {
+                structure.stated_in = format!("the name {}", named.name());
+                structure.norm_groups = Some(groups);
             }
         }
         Ok(structure)

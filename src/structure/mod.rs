@@ -51,7 +51,7 @@ pub struct Structure {
     pub shortcut_pool: Option<bool>,
     /// Groups of a group normalisation.
     #[doc(hidden)]
-    pub norm_groups: Option<usize>,
+    pub norm_groups: Option<NormGroups>,
     /// Whether the weights of convolutions are standardised.
     #[doc(hidden)]
     pub standardised: Option<bool>,
@@ -95,6 +95,30 @@ pub enum PoolPadding {
     ZerosAndSame,
     /// Nothing.
     None,
+}
+
+/// The groups of a group normalisation.
+#[doc(hidden)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum NormGroups {
+    /// So many, whatever the channels.
+    Groups(usize),
+    /// As many as there are of so many channels.
+    Channels(usize),
+}
+
+impl NormGroups {
+    /// Those of the network of this name in timm, such as `resnet50_gn`, if it has group normalisation.
+    #[doc(hidden)]
+    pub fn of_network(name: &str) -> Option<Self> {
+        let network = name.split('.').next()?;
+        match network.rsplit_once('_')?.1 {
+            "gn" => Some(NormGroups::Groups(32)),
+            "sgn" => Some(NormGroups::Channels(16)),
+            _ => None,
+        }
+    }
 }
 
 /// Stages that dilate their convolutions in place of striding (torchvision's `replace_stride_with_dilation`).
@@ -183,13 +207,14 @@ impl Structure {
         }
     }
 
-    /// What is stated here, and the pooling and anti-aliasing that `other` states if none is.
+    /// What is stated here, and the pooling, anti-aliasing and groups of norms that `other` states if none are.
     #[must_use]
     pub(crate) fn or(self, other: &Structure) -> Self {
         let stated_in = if self.stated_in.is_empty() { &other.stated_in } else { &self.stated_in }.clone();
         Structure {
             global_pool: self.global_pool.or(other.global_pool),
             anti_aliasing: self.anti_aliasing.or(other.anti_aliasing),
+            norm_groups: self.norm_groups.or(other.norm_groups),
             stated_in,
             ..self
         }

@@ -2,7 +2,9 @@
 
 use std::{fmt, str::FromStr};
 
-use super::{Activation, AntiAliasing, ConvPadding, Dilation, GlobalPool, PoolPadding, StrideIn, Structure};
+use super::{
+    Activation, AntiAliasing, ConvPadding, Dilation, GlobalPool, NormGroups, PoolPadding, StrideIn, Structure,
+};
 use crate::{Error, Result};
 
 /// All keys, with what their values may be.
@@ -23,7 +25,7 @@ const KEYS: [(&str, &str); 19] = [
     ("conv-padding", "sides or same"),
     ("pool-padding", "ignored, zeros, same, zeros+same or none"),
     ("shortcut-pool", "mean or none"),
-    ("norm-groups", "a number from 1 to 4096"),
+    ("norm-groups", "a number from 1 to 4096, or with -channels behind it the channels of each: 16-channels"),
     ("standardised-weights", "yes or no"),
     ("head", "none"),
 ];
@@ -94,7 +96,7 @@ impl Structure {
                     _ => return None,
                 });
             }
-            "norm-groups" => self.norm_groups = Some(number(1..=4096)?),
+            "norm-groups" => self.norm_groups = Some(NormGroups::parse(value)?),
             "standardised-weights" => {
                 self.standardised = Some(match value {
                     "yes" => true,
@@ -159,6 +161,25 @@ impl fmt::Display for GlobalPool {
             GlobalPool::CatMaxAvg => "catmaxavg",
             GlobalPool::None => "none",
         })
+    }
+}
+
+impl NormGroups {
+    fn parse(value: &str) -> Option<Self> {
+        let number = |text: &str| text.parse().ok().filter(|number| (1..=4096).contains(number));
+        match value.strip_suffix("-channels") {
+            Some(each) => number(each).map(NormGroups::Channels),
+            None => number(value).map(NormGroups::Groups),
+        }
+    }
+}
+
+impl fmt::Display for NormGroups {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            NormGroups::Groups(groups) => groups.fmt(f),
+            NormGroups::Channels(each) => write!(f, "{each}-channels"),
+        }
     }
 }
 

@@ -38,6 +38,8 @@ GOLDEN = {
     "legacy_seresnet50": (97, 131),
     "regnetx_002": (197, 231),
     "regnety_002": (224, 224),
+    "regnety_040_sgn": (64, 97),
+    "resnet50_gn": (97, 131),
     "regnetz_005": (224, 224),
     "regnetv_040": (96, 128),
     "regnetv_064": (97, 75),
@@ -69,12 +71,21 @@ KIN = {
     "resnet61q": ((64, 64), "conv3_1x1.bn.weight"),
     "resnet50_clip_gap": ((64, 96), "conv3_1x1.bn.weight"),
     "resnet50_clip": ((224, 224), "conv3_1x1.bn.weight"),
+    "resnet50x4_clip": ((160, 96), "conv3_1x1.bn.weight"),
+    "resnet50_mlp": ((64, 64), "conv3_1x1.bn.weight"),
+    "gcresnet50t": ((64, 97), "conv3_1x1.bn.weight"),
+    "gcresnext26ts": ((97, 131), "conv3_1x1.bn.weight"),
+    "tresnet_m": ((96, 64), "conv3.bn.weight"),
+    "tresnet_v2_l": ((64, 64), "conv3.bn.weight"),
+    "nf_resnet26": ((97, 131), "conv3.gain"),
+    "nf_seresnet26": ((64, 64), "conv3.gain"),
+    "nf_ecaresnet50": ((64, 75), "conv3.gain"),
 }
 
 COUNTED = """
     resnet18 resnet34 resnet26 resnet50 resnet101 resnet152 resnet200 wide_resnet50_2 wide_resnet101_2
     resnext50_32x4d resnext101_32x4d resnext101_32x8d resnext101_32x16d resnext101_32x32d resnext101_64x4d
-    resnet50c resnet101c resnet152c resnet50s resnet101s resnet152s resnet10t resnet14t resnet26t resnet50t
+    resnet50_gn resnet50c resnet101c resnet152c resnet50s resnet101s resnet152s resnet10t resnet14t resnet26t resnet50t
     resnet18d resnet34d resnet26d resnet50d resnet101d resnet152d resnet200d resnext50d_32x4d
     seresnet18 seresnet34 seresnet50 seresnet50t seresnet101 seresnet152 seresnet152d seresnet200d seresnet269d
     seresnext26t_32x4d seresnext26d_32x4d seresnext50_32x4d seresnext101_32x4d seresnext101_32x8d
@@ -89,7 +100,7 @@ COUNTED = """
     resnetblur18 resnetblur50 resnetblur50d resnetblur101d
     regnetx_002 regnetx_004 regnetx_004_tv regnetx_006 regnetx_008 regnetx_016 regnetx_032 regnetx_040 regnetx_064
     regnetx_080 regnetx_120 regnetx_160 regnetx_320
-    regnety_002 regnety_004 regnety_006 regnety_008 regnety_008_tv regnety_016 regnety_032 regnety_040 regnety_064
+    regnety_002 regnety_004 regnety_006 regnety_008 regnety_008_tv regnety_016 regnety_032 regnety_040 regnety_040_sgn regnety_064
     regnety_080 regnety_080_tv regnety_120 regnety_160 regnety_320 regnety_640 regnety_1280 regnety_2560
     regnetz_005 regnetz_040 regnetz_040_h regnetv_040 regnetv_064
     resnetv2_50x1_bit resnetv2_50x3_bit resnetv2_101x1_bit resnetv2_101x3_bit resnetv2_152x2_bit resnetv2_152x4_bit
@@ -104,6 +115,10 @@ COUNTED = """
     hrnet_w18_ssld hrnet_w48_ssld
     cspresnet50 cspresnet50d cspresnet50w cspresnext50
     resnet51q resnet61q resnext26ts seresnext26ts eca_resnext26ts resnet32ts resnet33ts seresnet33ts eca_resnet33ts
+    resnet50_mlp gcresnext26ts gcresnext50ts gcresnet33ts gcresnet50t
+    tresnet_m tresnet_l tresnet_xl tresnet_v2_l
+    nf_resnet26 nf_resnet50 nf_resnet101 nf_seresnet26 nf_seresnet50 nf_seresnet101 nf_ecaresnet26 nf_ecaresnet50
+    nf_ecaresnet101
     resnet50_clip resnet101_clip resnet50x4_clip resnet50x16_clip resnet50x64_clip
     resnet50_clip_gap resnet101_clip_gap resnet50x4_clip_gap resnet50x16_clip_gap resnet50x64_clip_gap
 """.split()
@@ -131,11 +146,17 @@ def canonical(name, network):
 
 
 def stages(network, model):
-    """The modules whose values are compared, if a network has them. Of RegNetV's, the norm that follows is fused into the layer."""
+    """The modules whose values are compared, if a network has them and nothing that follows is fused into the same layer."""
     if network.startswith("regnetv"):
         return []
-    kin = [f"stages.{s}" for s in range(4)] + [*(f"level{n}" for n in range(2, 6)), *(f"stage{n}" for n in range(2, 5))]
+    kin = (
+        [f"body.layer{s}" for s in range(1, 5)]
+        + [f"stages.{s}" for s in range(4)]
+        + [*(f"level{n}" for n in range(2, 6)), *(f"stage{n}" for n in range(2, 5))]
+    )
     names = dict(model.named_modules())
+    if network.startswith("nf_"):
+        return ["stem"]
     return [name for name in [*STAGES, *kin] if name in names]
 
 

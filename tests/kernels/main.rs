@@ -3,7 +3,9 @@
 //! Small integers are compared exactly: every product and partial sum is an integer below 2^11, which f32 and f16 hold
 //! exactly. So the order of a sum does not matter, and any difference is an indexing error.
 
+mod activations;
 mod block;
+mod channels;
 #[path = "../common/mod.rs"]
 mod common;
 mod conv2d;

@@ -1,21 +1,23 @@
-//! Every operator except convolution, and NaN through all of them.
+//! Pooling, linear layers, concatenations, what stands alone, and NaN through all of it.
 
 use residua::{
     checkpoint::Synthetic,
     executor::{
         gpu::{
             kernels::KernelId,
-            plan::{self, Options, Plan},
+            plan::{self, Options},
         },
         reference,
     },
-    graph::{Activation, Conv2dParams, Graph, Op, Padding, Plain, PoolParams, ValueId},
+    graph::{Conv2dParams, Graph, Op, Padding, Plain, PoolParams, ValueId},
     network::Network,
     tensor::{PixelBatch, Shape, StorageType, Tensor},
 };
 
 use crate::{
-    F32, checkpoint,
+    F32,
+    activations::ACTIVATIONS,
+    checkpoint,
     common::{
         self,
         executors::{machine, output},
@@ -68,67 +70,6 @@ fn pooling() {
             [Plain::GlobalAvgPool, Plain::GlobalMaxPool].map(|op| graph.push(op.name(), op, &[ValueId(0)]));
         graph.push("both", Op::Concat, &[mean, max]);
         each_exact(&machine, &format!("mean and maximum {x}"), &graph, x);
-    }
-}
-
-/// Every activation that is a separate operator.
-const ACTIVATIONS: [Activation; 18] = [
-    Activation::Identity,
-    Activation::Relu,
-    Activation::Relu6,
-    Activation::LeakyRelu(0.01),
-    Activation::LeakyRelu(-0.5),
-    Activation::Silu,
-    Activation::Mish,
-    Activation::Gelu,
-    Activation::GeluTanh,
-    Activation::QuickGelu,
-    Activation::Sigmoid,
-    Activation::Tanh,
-    Activation::HardSigmoid,
-    Activation::HardSwish,
-    Activation::HardMish,
-    Activation::Elu(0.5),
-    Activation::Celu(2.0),
-    Activation::Selu,
-];
-
-/// Vulkan allows exp an error of 3 + 2|x| units in the last place, and division 2.5; formula 7.1.26 of Abramowitz and Stegun is off by
-/// 1.5e-7. So 1e-6 relative to the input's magnitude suffices for arguments up to 8; beyond them the exponentials vanish.
-#[test]
-fn activations_are_those_of_their_definition() {
-    let machine = machine();
-    let shape = Shape::new(2, 6, 7, 9);
-    let data: Vec<f32> = (0..shape.elements()).map(|i| (i as f32 - 378.0) / 40.0).collect();
-    let mut input = Tensor::new(shape, data);
-    // Zero, tiny arguments, and arguments for which exponentials overflow.
-    let special = [0.0, -0.0, 1e-30, -1e-30, 1e-3, -1e-3, 100.0, -100.0, 1e4, -1e4];
-    input.data[..special.len()].copy_from_slice(&special);
-    for activation in ACTIVATIONS {
-        let mut graph = Graph::new(shape.c);
-        graph.push("activation", Plain::Activation(activation), &[ValueId(0)]);
-        let checkpoint = checkpoint(&[], small);
-        let expected = reference::logits(&graph, &checkpoint, &input).unwrap();
-        for (who, got) in outputs(&machine, &graph, &checkpoint, &input, None, F32) {
-            for ((x, got), expected) in input.data.iter().zip(&got.data).zip(&expected.data) {
-                let bound = 1e-6 * x.abs().max(1.0);
-                assert!((got - expected).abs() <= bound, "{activation} of {x}, {who}: {got}, expected {expected}");
-            }
-        }
-    }
-}
-
-/// Channel counts that are not multiples of four, between two convolutions: the second must not read the padding.
-#[test]
-fn activations_between_convolutions() {
-    let machine = machine();
-    for function in [Activation::Relu6, Activation::Identity, Activation::LeakyRelu(2.0)] {
-        let (first, second) = (conv((2, 5, 4, 3), 6, 3, 1, 1), conv((2, 6, 4, 3), 7, 1, 1, 1));
-        let mut graph = Graph::new(5);
-        let x = first.push(&mut graph, "first", ValueId(0));
-        let x = graph.push("activation", Plain::Activation(function), &[x]);
-        second.push(&mut graph, "second", x);
-        each_exact(&machine, &format!("{function} between convolutions"), &graph, first.shape());
     }
 }
 
@@ -271,200 +212,6 @@ fn what_two_concatenations_read_is_in_both() {
             graph.push("outer", Op::Concat, &parts);
             let what = format!("concatenations of values with other readers, {channels} channels, order {order}");
             each_exact(&machine, &what, &graph, Shape::new(2, channels, 3, 2));
-        }
-    }
-}
-
-/// Gates that are means of 16 integers are exact, and so are the products.
-#[test]
-fn gates_scale_each_channel_of_each_image() {
-    let machine = machine();
-    for channels in [8, 6] {
-        let mut graph = Graph::new(channels);
-        let input = graph.input();
-        let mean = graph.push("mean", Plain::GlobalAvgPool, &[input]);
-        let scaled = graph.push("scale", Op::Scale, &[input, mean]);
-        let shape = Shape::new(3, channels, 4, 4);
-        each_exact(&machine, &format!("gates of {channels} channels"), &graph, shape);
-        let sum = graph.push("add", Op::Add, &[scaled, input]);
-        graph.push("relu", Op::Relu, &[sum]);
-        each_exact(&machine, &format!("gates of {channels} channels, addend and ReLU"), &graph, shape);
-        let network = Network::new(graph.clone(), checkpoint(&[], small));
-        let plan =
-            Plan::new(&network, shape, &[graph.output()], &Options::new(StorageType::F32), machine.device.caps())
-                .unwrap();
-        assert_eq!(plan.steps.len(), 2, "the mean, and one step for everything else");
-    }
-}
-
-/// The sum has few terms; the exponential is off by at most 3 + 2|x| units in the last place, and the division by 2.5.
-#[test]
-fn gates_along_the_channels_are_those_of_the_reference() {
-    let machine = machine();
-    for (n, channels, kernel) in [(1, 3, 3), (2, 6, 5), (3, 64, 1), (1, 258, 7), (9, 20, 5), (2, 5, 11)] {
-        // Gates share a buffer with other values, whose channels must not mix with theirs; a layer that also reads the padding then reads
-        // them.
-        let mut graph = Graph::new(channels);
-        let input = graph.input();
-        let first = graph.push("first", Plain::ChannelGate { kernel }.named("first"), &[input]);
-        let second = graph.push("second", Plain::ChannelGate { kernel }.named("second"), &[first]);
-        let scaled = graph.push("scale", Op::Scale, &[input, second]);
-        let both = graph.push("both", Op::Concat, &[scaled, first]);
-        let gates = graph.push("gates", Plain::ChannelGate { kernel }.named("gates"), &[both]);
-        let linear = Plain::Linear { in_features: 2 * channels, out_features: 5 };
-        graph.push("linear", linear.named("linear"), &[gates]);
-        let checkpoint = checkpoint(&graph.tensors(), |i| small(i) / 4.0);
-        let shape = Shape::new(n, channels, 1, 1);
-        let input = Tensor::new(shape, (0..shape.elements()).map(|i| small(i + 5)).collect());
-        let expected = reference::logits(&graph, &checkpoint, &input).unwrap();
-        for stored in [StorageType::F32, StorageType::F16] {
-            let bound = if stored == StorageType::F16 { 1e-2 } else { 2e-6 };
-            for (who, got) in outputs(&machine, &graph, &checkpoint, &input, None, &[stored]) {
-                common::compare(&got.data, &expected.data, bound)
-                    .unwrap_or_else(|error| panic!("{n} x {channels}, {kernel}, {who}: {error}"));
-            }
-        }
-    }
-}
-
-#[test]
-fn moved_values_are_in_their_places() {
-    let machine = machine();
-    let same = |kernel, stride| Plain::Pad(Padding::Same { kernel, stride });
-    for (shape, op) in [
-        ((2, 40, 5, 7), Plain::Slice { from: 0, channels: 16 }),
-        ((1, 40, 5, 7), Plain::Slice { from: 16, channels: 24 }),
-        ((2, 40, 3, 2), Plain::Slice { from: 13, channels: 14 }),
-        ((1, 104, 4, 4), Plain::Slice { from: 78, channels: 26 }),
-        ((1, 5, 1, 1), Plain::Slice { from: 4, channels: 1 }),
-        ((2, 6, 4, 5), Plain::Pad(Padding::Sides(1))),
-        ((1, 19, 3, 4), same(3, 2)),
-        ((1, 3, 8, 9), same(7, 2)),
-        ((1, 3, 8, 9), same(1, 2)),
-        ((2, 18, 3, 2), Plain::Upsample { factor: 4 }),
-    ] {
-        let (n, c, h, w) = shape;
-        // Reads from and writes to buffers that hold another value first: neither value may be read or written in the other's place.
-        let mut graph = Graph::new(c);
-        let double = graph.push("double", Op::Add, &[ValueId(0), ValueId(0)]);
-        let moved = graph.push("moved", op, &[double]);
-        let relu = graph.push("relu", Op::Relu, &[moved]);
-        graph.push("both", Op::Concat, &[relu, moved]);
-        each_exact(&machine, &format!("{op} {shape:?}"), &graph, Shape::new(n, c, h, w));
-    }
-}
-
-/// Sums over pixels and channels, some with a mean far from zero.
-#[test]
-fn group_norms_are_those_of_the_reference() {
-    let machine = machine();
-    for (n, channels, groups, h, w) in [
-        (2, 64, 32, 9, 7),
-        (1, 32, 32, 5, 5),
-        (2, 24, 3, 12, 12),
-        (1, 18, 6, 20, 21),
-        (3, 10, 2, 1, 1),
-        (1, 256, 32, 4, 4),
-    ] {
-        let mut graph = Graph::new(channels);
-        let norm = Plain::GroupNorm { channels, groups, eps: 1e-5 };
-        let first = graph.push("first", norm.named("first"), &[ValueId(0)]);
-        let relu = graph.push("relu", Op::Relu, &[first]);
-        let second = graph.push("second", norm.named("second"), &[relu]);
-        let both = graph.push("both", Op::Concat, &[relu, second]);
-        let params = Conv2dParams::pointwise(2 * channels, 3);
-        graph.push("conv", Op::Conv2d { weight: "conv.weight".into(), bias: None, params }, &[both]);
-        let weights = Synthetic { salt: "groups".into(), damped: None, damp: 1.0 };
-        let checkpoint = weights.checkpoint("groups", &graph.tensors()).unwrap();
-        let mut input = Tensor::new(Shape::new(n, channels, h, w), weights.input([n, channels, h, w]));
-        input.data.iter_mut().enumerate().for_each(|(i, x)| *x += (i / (h * w) % 5) as f32 * 3.0);
-        let expected = reference::logits(&graph, &checkpoint, &input).unwrap();
-        for stored in [StorageType::F32, StorageType::F16] {
-            let bound = if stored == StorageType::F16 { 1e-2 } else { 1e-5 };
-            for (who, got) in outputs(&machine, &graph, &checkpoint, &input, None, &[stored]) {
-                common::compare(&got.data, &expected.data, bound)
-                    .unwrap_or_else(|error| panic!("{n}x{channels}x{h}x{w} in {groups}, {who}: {error}"));
-            }
-        }
-    }
-}
-
-#[test]
-fn a_channel_far_from_zero_keeps_its_digits_in_a_group_norm() {
-    let machine = machine();
-    let shape = Shape::new(1, 8, 16, 16);
-    let mut graph = Graph::new(8);
-    graph.push("norm", Plain::GroupNorm { channels: 8, groups: 4, eps: 1e-5 }.named("norm"), &[ValueId(0)]);
-    let checkpoint = checkpoint(&graph.tensors(), |_| 1.0);
-    let input = Tensor::new(shape, (0..shape.elements()).map(|i| 1000.0 + small(i)).collect());
-    let expected = reference::logits(&graph, &checkpoint, &input).unwrap();
-    for (who, got) in outputs(&machine, &graph, &checkpoint, &input, None, F32) {
-        // The mean is off by half a unit in the last place, which is 1/16384 here.
-        common::compare(&got.data, &expected.data, 1e-4).unwrap_or_else(|error| panic!("{who}: {error}"));
-    }
-}
-
-#[test]
-fn shares_of_what_competes_are_those_of_the_reference() {
-    let machine = machine();
-    for (n, channels, outer, groups) in [(1, 6, 1, 2), (2, 24, 2, 4), (3, 128, 1, 2), (1, 9, 3, 3), (9, 40, 2, 5)] {
-        let mut graph = Graph::new(channels);
-        let softmax = Plain::Softmax { outer, groups };
-        let first = graph.push("first", softmax, &[ValueId(0)]);
-        let second = graph.push("second", softmax, &[first]);
-        let both = graph.push("both", Op::Concat, &[first, second]);
-        let linear = Plain::Linear { in_features: 2 * channels, out_features: 5 };
-        graph.push("linear", linear.named("linear"), &[both]);
-        let checkpoint = checkpoint(&graph.tensors(), |i| small(i) / 4.0);
-        let shape = Shape::new(n, channels, 1, 1);
-        // One logit is so large that its exponential overflows f32.
-        let data = (0..shape.elements()).map(|i| if i == 1 { 200.0 } else { small(i + 5) }).collect();
-        let input = Tensor::new(shape, data);
-        let expected = reference::logits(&graph, &checkpoint, &input).unwrap();
-        for stored in [StorageType::F32, StorageType::F16] {
-            let bound = if stored == StorageType::F16 { 1e-2 } else { 4e-6 };
-            for (who, got) in outputs(&machine, &graph, &checkpoint, &input, None, &[stored]) {
-                common::compare(&got.data, &expected.data, bound)
-                    .unwrap_or_else(|error| panic!("{n}x{channels}, {outer}x{groups}, {who}: {error}"));
-            }
-        }
-    }
-}
-
-/// Sums of few terms, and exponentials that are off by a few units of their last place.
-#[test]
-fn attention_is_that_of_the_reference() {
-    let machine = machine();
-    for (n, channels, heads, keys, side) in
-        [(1, 16, 1, 1, 5), (2, 24, 2, 8, 3), (1, 64, 4, 64, 7), (2, 6, 3, 3, 1), (1, 10, 1, 1, 20), (3, 40, 2, 4, 9)]
-    {
-        // Tokens of a map; then their keys and values side by side, and the mean's token alone.
-        let mut graph = Graph::new(channels);
-        let tokens = Plain::Tokens { channels, side }.named("tokens");
-        let tokens = graph.push("tokens", tokens, &[ValueId(0)]);
-        let conv = |graph: &mut Graph, name: &str, outputs| {
-            let params = Conv2dParams::pointwise(channels, outputs);
-            graph.push(name, Op::Conv2d { weight: format!("{name}.weight"), bias: None, params }, &[tokens])
-        };
-        let key = conv(&mut graph, "key", keys);
-        let value = conv(&mut graph, "value", channels);
-        let first = Op::SubsamplePad { stride: side * side + 1, before: 0, after: 0 };
-        let mean = graph.push("mean", first, &[tokens]);
-        let query = Plain::Linear { in_features: channels, out_features: keys }.named("query");
-        let query = graph.push("query", query, &[mean]);
-        let asked = graph.push("asked", Op::Scale, &[key, query]);
-        let both = graph.push("both", Op::Concat, &[asked, value]);
-        graph.push("attend", Plain::Attend { heads, keys, scale: 0.5 }, &[both]);
-        let weights = Synthetic { salt: "attend".into(), damped: None, damp: 1.0 };
-        let checkpoint = weights.checkpoint("attend", &graph.tensors()).unwrap();
-        let input = Tensor::new(Shape::new(n, channels, side, side), weights.input([n, channels, side, side]));
-        let expected = reference::logits(&graph, &checkpoint, &input).unwrap();
-        for stored in [StorageType::F32, StorageType::F16] {
-            let bound = if stored == StorageType::F16 { 2e-2 } else { 2e-5 };
-            for (who, got) in outputs(&machine, &graph, &checkpoint, &input, None, &[stored]) {
-                common::compare(&got.data, &expected.data, bound)
-                    .unwrap_or_else(|error| panic!("{n}x{channels}, {heads} of {keys}, {side}, {who}: {error}"));
-            }
         }
     }
 }

@@ -168,7 +168,7 @@ impl Machine<'_> {
             let (r_pixels, count) = (images * (dims.r_h * dims.r_w) as usize, fours(dims.r_channels as usize));
             self.read(region(step, 3, r_pixels, [dims.r_stride, dims.r_offset], count)?, addend(layer)?)?;
         }
-        if compiled(step, "GATE") == 1 {
+        if compiled(step, "GATE") > 0 {
             let gates = region(step, 4, images, [dims.g_stride, dims.g_offset], fours(channels))?;
             self.read(gates, layer.inputs[1])?;
         }

@@ -87,6 +87,8 @@ enum Gate {
     Squeeze(usize),
     /// A convolution along the channels, with this number of taps.
     Channels(usize),
+    /// One layer, whose outputs are added to the channels.
+    Shift,
 }
 
 /// A residual block: one or two convolutions, which may be gated, and a shortcut.
@@ -162,7 +164,7 @@ fn residual() -> impl Strategy<Value = Part> {
         select(vec![Shortcut::Identity, Shortcut::Identity, Shortcut::Projection, Shortcut::Pooled, Shortcut::Padded]);
     let squeeze = (1_usize..=5).prop_map(Gate::Squeeze);
     let kernel = select(vec![1, 3, 5, 7]).prop_map(Gate::Channels);
-    let gate = prop::option::weighted(0.4, prop_oneof![squeeze, kernel]);
+    let gate = prop::option::weighted(0.4, prop_oneof![2 => squeeze, 2 => kernel, 1 => Just(Gate::Shift)]);
     let flags = (any::<bool>(), any::<bool>(), any::<bool>());
     (channels(), 1_usize..=2, select(vec![1, 1, 2, 4]), gate, shortcut, flags).prop_map(
         |(out, stride, groups, gate, shortcut, (bottleneck, swapped, relu))| {
@@ -418,8 +420,10 @@ impl Maker {
                     let name = self.name("gate");
                     self.push(Plain::ChannelGate { kernel }.named(&name))
                 }
+                Gate::Shift => self.conv(ONE, out, 1, true),
             };
-            self.join(Op::Scale, &[value, gate]);
+            let op = if matches!(kind, Gate::Shift) { Op::Shift } else { Op::Scale };
+            self.join(op, &[value, gate]);
         }
         let long = self.value;
         self.value = from;

@@ -24,7 +24,7 @@ use residua::{
     },
     graph::{self, Conv2dParams, Plain, PoolParams},
     models::Architecture,
-    network::{Activation, Network},
+    network::{Activation, Gate, Network},
     tensor::{Shape, StorageType},
 };
 
@@ -83,7 +83,8 @@ fn problems() -> Vec<Problem> {
     let activations = [Activation::None, Activation::Relu, Activation::Sigmoid];
     for (bits, activation) in activations.into_iter().flat_map(|activation| (0..16).map(move |b| (b, activation))) {
         let [source, affine, gate, adds] = [1, 2, 4, 8].map(|bit| bits & bit > 0);
-        let (x, gate) = (source.then_some(view), gate.then_some(view));
+        let kind = if adds { Gate::Shift } else { Gate::Scale };
+        let (x, gate) = (source.then_some(view), gate.then_some((kind, view)));
         let residual = if adds { Residual::Same(view) } else { residual };
         problems.push(Problem::Elementwise(Elementwise {
             x,

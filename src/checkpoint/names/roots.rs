@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, HashMap};
 
 use super::{COUNTERS, regnet::Writer, spelling::Kind};
 
-/// For timm's other residual families, the beginnings of the names of a tensor in the first block, below the network's prefix.
-const KIN: [&str; 5] = [
+/// How the names of a tensor in the first block of timm's other residual families begin, below the network's prefix.
+const KIN: [&str; 6] = [
+    "stages.0.0.conv1.gain",
     "stages.0.blocks.0.conv1.weight",
     "stages.0.blocks.0.conv1.conv.weight",
     "stages.0.0.conv1_1x1.",
@@ -129,6 +130,12 @@ pub(super) fn boundaries(name: &str) -> impl DoubleEndedIterator<Item = usize> {
 fn mark(prefix: &str, rest: &str, shapes: &HashMap<&str, &[usize]>) -> Option<(usize, Kind)> {
     let above = |module: &str| prefix.strip_suffix(module).filter(|rest| rest.is_empty() || rest.ends_with('.'));
     if rest.starts_with("layer1.0.") {
+        // TResNet's stem lies in the same module.
+        if let Some(above) = above("body.")
+            && shapes.contains_key(format!("{prefix}conv1.conv.weight").as_str())
+        {
+            return Some((above.len(), Kind::Kin));
+        }
         return Some((prefix.len(), Kind::ResNet));
     }
     if rest.starts_with("denseblock1.denselayer1.") {

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt::Write};
 
 use residua::{
     graph::{Conv2dParams, Plain, ValueId},
-    network::{Activation, Epilogue, Layer, LayerOp, Network},
+    network::{Activation, Epilogue, Gate, Layer, LayerOp, Network},
     program::svg::{CHARACTER, Svg, fill, series},
     tensor::Shape,
 };
@@ -242,8 +242,12 @@ fn describe(layer: &Layer) -> (usize, String) {
         LayerOp::Plain { op, weights: Some(_) } => (3, op.to_string()),
         LayerOp::Plain { op: op @ Plain::Activation(_), .. } => (5, op.to_string()),
         LayerOp::Plain { op, .. } => (2, op.to_string()),
-        LayerOp::Elementwise { norm, gated, epilogue } => {
-            let gate = if *gated { "gate" } else { "" };
+        LayerOp::Elementwise { norm, gate, epilogue } => {
+            let gate = match gate {
+                Some(Gate::Scale) => "gate",
+                Some(Gate::Shift) => "shift",
+                None => "",
+            };
             let norm = if norm.is_some() { "bn" } else { "" };
             (5, format!("{gate}{norm}{}", after(epilogue)).trim_start_matches(" + ").into())
         }

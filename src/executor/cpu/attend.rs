@@ -32,20 +32,45 @@ pub(super) fn attend(threads: &Threads, heads: usize, keys: usize, scale: f32, x
     });
 }
 
-/// The mean of all pixels, then the pixels in a row, each plus `weight[token][channel]`.
-pub(super) fn tokens(threads: &Threads, weight: &[f32], x: Source<'_>, y: Target<'_>) {
-    let (channels, of_image) = (x.view.shape.c, blocks(x.view.shape.c));
+/// The mean of all pixels, then the pixels in a row, and a vector added to each: of the mean the first one of the weight, of the pixels the
+/// others, resampled from a map of `side` rows and columns.
+pub(super) fn tokens(threads: &Threads, weight: &[f32], side: usize, x: Source<'_>, y: Target<'_>) {
+    let (shape, of_image) = (x.view.shape, blocks(x.view.shape.c));
+    let [rows, columns] =
+        [shape.h, shape.w].map(|extent| (0..extent).map(|to| taps(side, extent, to)).collect::<Vec<_>>());
     threads.each(y.planes().enumerate().collect(), |(i, plane)| {
         let first = i % of_image * LANES;
-        let weight = |token: usize, lane: usize| weight[token * channels + (first + lane).min(channels - 1)];
+        let weight = |token: usize, lane: usize| weight[token * shape.c + (first + lane).min(shape.c - 1)];
         let from = x.plane(i / of_image, i % of_image);
         let mut sums = [0.0_f32; LANES];
         for (p, (y, pixel)) in plane[1..].iter_mut().zip(from).enumerate() {
             for lane in 0..LANES {
                 sums[lane] += pixel[lane];
-                y.0[lane] = pixel[lane] + weight(p + 1, lane);
+                let mut position = 0.0;
+                for (row, share) in &rows[p / shape.w] {
+                    let of_row = columns[p % shape.w].iter();
+                    position += share
+                        * of_row.map(|(column, share)| share * weight(1 + row * side + column, lane)).sum::<f32>();
+                }
+                y.0[lane] = pixel[lane] + position;
             }
         }
         plane[0].0 = std::array::from_fn(|lane| sums[lane] / from.len() as f32 + weight(0, lane));
     });
+}
+
+/// The places, of `side`, that have a share in place `to` of `extent`, with their shares: Keys' cubic of -1/2 of their distance, as wide as
+/// the coarser of both is.
+fn taps(side: usize, extent: usize, to: usize) -> Vec<(usize, f32)> {
+    let scale = side as f32 / extent as f32;
+    let cubic = |from: usize| {
+        let x = ((from as f32 + 0.5 - (to as f32 + 0.5) * scale) / scale.max(1.0)).abs();
+        if x < 1.0 {
+            (1.5 * x - 2.5) * x * x + 1.0
+        } else {
+            ((-0.5 * x.min(2.0) + 2.5) * x.min(2.0) - 4.0) * x.min(2.0) + 2.0
+        }
+    };
+    let sum: f32 = (0..side).map(cubic).sum();
+    (0..side).map(|from| (from, cubic(from) / sum)).filter(|(_, share)| *share != 0.0).collect()
 }

@@ -10,17 +10,18 @@ use super::{
 };
 use crate::{
     Result, graph,
-    network::{Activation, Subsample},
+    network::{Activation, Gate, Subsample},
     tensor::Shape,
 };
 
-/// The operands of `activation((x * scale + shift) * gate + residual)`. Each is optional; without `x`, zero takes its place.
+/// The operands of `activation((x * scale + shift) * gate + residual)`, or with `+ gate`. Each is optional; without `x`, zero takes its
+/// place.
 #[derive(Clone, Copy)]
 pub(super) struct Operands<'a> {
     pub(super) x: Option<Source<'a>>,
     pub(super) affine: Option<&'a Affine>,
     /// One pixel for each image.
-    pub(super) gate: Option<Source<'a>>,
+    pub(super) gate: Option<(Gate, Source<'a>)>,
     pub(super) residual: Option<Source<'a>>,
     pub(super) activation: Activation,
 }
@@ -49,7 +50,7 @@ impl<'a> WithSimd for Plane<'a, '_> {
         let Operands { x, affine, gate, residual, activation } = *self.operands;
         let plane = |source: Source<'a>| S::as_simd_f32s(source.plane(self.image, self.block).as_flattened()).0;
         let lanes = |lanes| S::as_simd_f32s(lanes).0;
-        let gate = gate.map(|gate| lanes(&gate.plane(self.image, self.block)[0]));
+        let gate = gate.map(|(gate, of)| (gate, lanes(&of.plane(self.image, self.block)[0])));
         let affine = affine.map(|affine| [&affine.scale, &affine.shift].map(|part| lanes(&part[self.block].0)));
         let (x, residual) = (x.map(plane), residual.map(plane));
         let y = S::as_mut_simd_f32s(bytemuck::cast_slice_mut(self.plane)).0;
@@ -59,8 +60,10 @@ impl<'a> WithSimd for Plane<'a, '_> {
             if let Some([scale, shift]) = affine {
                 value = simd.mul_add_e_f32s(value, scale[i % vectors], shift[i % vectors]);
             }
-            if let Some(gate) = gate {
-                value = simd.mul_f32s(value, gate[i % vectors]);
+            match gate {
+                Some((Gate::Scale, scale)) => value = simd.mul_f32s(value, scale[i % vectors]),
+                Some((Gate::Shift, shift)) => value = simd.add_f32s(value, shift[i % vectors]),
+                None => {}
             }
             if let Some(residual) = residual {
                 value = simd.add_f32s(value, residual[i]);

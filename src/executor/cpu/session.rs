@@ -147,16 +147,16 @@ impl Running<'_> {
                     gather::run(threads, Places { from: 0, before: [0; 2], factor: *factor }, x(), y);
                 }
                 Plain::Attend { heads, keys, scale } => attend::attend(threads, *heads, *keys, *scale, x(), y),
-                Plain::Tokens { .. } => {
+                Plain::Tokens { side, .. } => {
                     let weight = self.arrays.plain.as_ref().expect("tokens have weights");
-                    attend::tokens(threads, weight, x(), y);
+                    attend::tokens(threads, weight, *side, x(), y);
                 }
                 Plain::Softmax { outer, groups } => elementwise::softmax(*outer, *groups, x(), y),
             },
-            LayerOp::Elementwise { gated, epilogue, .. } => {
+            LayerOp::Elementwise { gate, epilogue, .. } => {
                 return self.with_addend(epilogue.residual.as_ref(), y.view.shape, |residual| {
                     let source = |i: usize| layer.inputs.get(i).map(|id| self.source(*id));
-                    let gate = source(1).filter(|_| *gated);
+                    let gate = gate.zip(source(1));
                     let activation = epilogue.activation;
                     let operands = elementwise::Operands { x: source(0), affine, gate, residual, activation };
                     elementwise::run(arch, threads, &operands, y);

@@ -22,14 +22,36 @@ pub(super) fn attend(x: &Tensor, heads: usize, keys: usize, scale: f32, output: 
     Tensor::new(output, data)
 }
 
-/// `[N, C, H, W]` to `[N, C, 1, 1 + H W]`: the mean of all pixels, then the pixels, each plus `weight[token][channel]`.
-pub(super) fn tokens(x: &Tensor, weight: &[f32], output: Shape) -> Tensor {
-    let channels = x.shape.c;
+/// `[N, C, H, W]` to `[N, C, 1, 1 + H W]`: the mean of all pixels, then the pixels, and a vector added to each: of the mean the first one of
+/// the weight, of the pixels the others, resampled from a map of `side` rows and columns.
+pub(super) fn tokens(x: &Tensor, weight: &[f32], side: usize, output: Shape) -> Tensor {
+    let Shape { c: channels, h, w, .. } = x.shape;
+    let position = |row: usize, column: usize, channel: usize| -> f64 {
+        let vector = |i: usize, j: usize| f64::from(weight[(1 + i * side + j) * channels + channel]);
+        let of_row = |i: usize| (0..side).map(|j| share(side, w, column, j) * vector(i, j)).sum::<f64>();
+        (0..side).map(|i| share(side, h, row, i) * of_row(i)).sum()
+    };
     let mut data = Vec::with_capacity(output.elements());
     for (i, plane) in x.data.chunks_exact(x.shape.pixels()).enumerate() {
+        let channel = i % channels;
         let mean = plane.iter().map(|v| f64::from(*v)).sum::<f64>() / plane.len() as f64;
-        let values = [mean].into_iter().chain(plane.iter().map(|v| f64::from(*v)));
-        data.extend(values.enumerate().map(|(t, v)| (v + f64::from(weight[t * channels + i % channels])) as f32));
+        data.push((mean + f64::from(weight[channel])) as f32);
+        data.extend(plane.iter().enumerate().map(|(p, v)| (f64::from(*v) + position(p / w, p % w, channel)) as f32));
     }
     Tensor::new(output, data)
+}
+
+/// The share of place `from` of `side` places in place `to` of `extent`: Keys' cubic of -1/2 of their distance, as wide as the coarser of
+/// both is.
+fn share(side: usize, extent: usize, to: usize, from: usize) -> f64 {
+    let scale = side as f64 / extent as f64;
+    let cubic = |from: usize| {
+        let x = ((from as f64 + 0.5 - (to as f64 + 0.5) * scale) / scale.max(1.0)).abs();
+        match x {
+            0.0..1.0 => (1.5 * x - 2.5) * x * x + 1.0,
+            1.0..2.0 => ((-0.5 * x + 2.5) * x - 4.0) * x + 2.0,
+            _ => 0.0,
+        }
+    };
+    cubic(from) / (0..side).map(cubic).sum::<f64>()
 }

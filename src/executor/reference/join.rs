@@ -14,11 +14,11 @@ pub(super) fn sigmoid(x: &Tensor) -> Tensor {
     Tensor { shape: x.shape, data }
 }
 
-/// Multiplies every channel of every image by its gate.
-pub(super) fn scale(x: &Tensor, gate: &Tensor) -> Tensor {
+/// Each pixel together with the number of its image and channel.
+pub(super) fn by_channel(x: &Tensor, numbers: &Tensor, of: impl Fn(f32, f32) -> f32) -> Tensor {
     let mut y = x.clone();
-    for (plane, gate) in y.data.chunks_exact_mut(x.shape.pixels()).zip(&gate.data) {
-        plane.iter_mut().for_each(|v| *v *= gate);
+    for (plane, number) in y.data.chunks_exact_mut(x.shape.pixels()).zip(&numbers.data) {
+        plane.iter_mut().for_each(|v| *v = of(*v, *number));
     }
     y
 }

@@ -114,7 +114,8 @@ fn apply(node: &Node, inputs: &[&Tensor], output: Shape, checkpoint: &Checkpoint
         Op::Relu => join::relu(x),
         Op::Sigmoid => join::sigmoid(x),
         Op::Add => join::add(x, second()),
-        Op::Scale => join::scale(x, second()),
+        Op::Scale => join::by_channel(x, second(), |x, scale| x * scale),
+        Op::Shift => join::by_channel(x, second(), |x, shift| x + shift),
         Op::MaxPool2d(window) => pool::max_pool2d(x, window, output),
         Op::AvgPool2d(window) => pool::avg_pool2d(x, window, output),
         Op::SubsamplePad { stride, before, .. } => join::subsample_pad(x, *stride, *before, output),
@@ -134,7 +135,7 @@ fn apply(node: &Node, inputs: &[&Tensor], output: Shape, checkpoint: &Checkpoint
         Op::Plain { op: Plain::Upsample { factor }, .. } => gather::upsample(x, *factor, output),
         Op::Plain { op: Plain::Softmax { outer, groups }, .. } => softmax::softmax(x, *outer, *groups),
         Op::Plain { op: Plain::Attend { heads, keys, scale }, .. } => attend::attend(x, *heads, *keys, *scale, output),
-        Op::Plain { op: Plain::Tokens { .. }, .. } => attend::tokens(x, tensors[0], output),
+        Op::Plain { op: Plain::Tokens { side, .. }, .. } => attend::tokens(x, tensors[0], *side, output),
         Op::Plain { op: Plain::Linear { .. }, .. } => linear::linear(x, tensors[0], tensors.get(1).copied(), output),
     })
 }

@@ -79,6 +79,11 @@ impl Net<'_> {
         self.push(name, Op::AvgPool2d(PoolParams { kernel: 3, stride, padding: 0, ceil: false }), x)
     }
 
+    /// The mean of windows of 2x2, which may hang over the edge.
+    pub(super) fn half(&mut self, name: &str, x: ValueId) -> ValueId {
+        self.push(name, Op::AvgPool2d(PoolParams { kernel: 2, stride: 2, padding: 0, ceil: true }), x)
+    }
+
     /// The way around a block that changes channels or resolution, as timm's ResNet has it: a 1x1 convolution and batch normalisation, in
     /// a `pooled` one after the mean of 2x2 windows.
     pub(super) fn projection(&mut self, block: &str, params: Conv2dParams, pooled: bool, x: ValueId) -> ValueId {

@@ -27,12 +27,23 @@ pub struct Byob {
     pub pools: bool,
     /// Whether a block has a second 3x3 convolution.
     pub extra_conv: bool,
-    /// Channels of the convolution before the head, if there is one.
-    pub features: Option<usize>,
+    /// Channels of the convolution after the last stage, if there is one.
+    pub last: Option<usize>,
     /// Whether the activation is SiLU, else ReLU.
     pub silu: bool,
-    /// What makes features of the last map in the place of global pooling and a head.
-    pub attention: Option<Attention>,
+    /// What makes features of the last map.
+    pub features: ByobFeatures,
+}
+
+/// What makes features of a map.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ByobFeatures {
+    /// Global pooling.
+    Pooled,
+    /// Attention pooling. Its features are the output: there is no head.
+    Attended(Attention),
+    /// Batch normalisation of the means of all pixels, a linear layer with so many outputs, and ReLU.
+    Hidden(usize),
 }
 
 /// Attention pooling: the map's mean asks all its pixels, in heads of 64 channels.
@@ -81,6 +92,8 @@ pub enum ByobGate {
     SqueezeExcite,
     /// Efficient channel attention.
     Eca,
+    /// Global context: a number that is added to each channel in place of one that scales it, with one squeezed channel for 8.
+    GlobalContext,
 }
 
 impl Byob {
@@ -92,7 +105,7 @@ impl Byob {
 
     /// Channels of the last feature map.
     pub(super) fn channels(&self) -> usize {
-        self.features.unwrap_or(self.stages.last().map_or(0, |stage| stage.channels))
+        self.last.unwrap_or(self.stages.last().map_or(0, |stage| stage.channels))
     }
 
     /// The network up to its last feature map, of an image of so many channels.
@@ -107,10 +120,25 @@ impl Byob {
             }
             net.graph.mark_stage(format!("stages.{s}"), x);
         }
-        match (self.features, self.attention) {
-            (Some(features), _) => layer(net, "final_conv", window(inputs, features, 1, 1), x),
-            (None, Some(attention)) => attention.push(net, inputs, x),
-            (None, None) => x,
+        match self.last {
+            Some(last) => layer(net, "final_conv", window(inputs, last, 1, 1), x),
+            None => x,
+        }
+    }
+
+    /// The number of features, and they themselves, of the last map `x`, unless global pooling makes them.
+    pub(super) fn push_features(&self, net: &mut Net<'_>, x: ValueId) -> Option<(usize, ValueId)> {
+        let channels = self.channels();
+        match self.features {
+            ByobFeatures::Pooled => None,
+            ByobFeatures::Attended(attention) => Some((attention.outputs, attention.push(net, channels, x))),
+            ByobFeatures::Hidden(outputs) => {
+                let mean = net.push("head.global_pool", Plain::GlobalAvgPool, x);
+                let normed = net.norm("head.norm", channels, mean);
+                let linear = Plain::Linear { in_features: channels, out_features: outputs };
+                let hidden = net.push("head.pre_logits.fc", linear.named("head.pre_logits.fc"), normed);
+                Some((outputs, net.act("head.pre_logits.act", hidden)))
+            }
         }
     }
 
@@ -183,26 +211,29 @@ impl Byob {
     }
 
     fn gate(&self, net: &mut Net<'_>, name: &str, channels: usize, x: ValueId) -> ValueId {
-        let part = |part: &str| format!("{name}.{part}");
-        if self.gate == ByobGate::None {
-            return x;
-        }
-        let mean = net.push(part("mean"), Plain::GlobalAvgPool, x);
         let gate = match self.gate {
-            ByobGate::Eca => {
-                let Gate::Eca { kernel } = Gate::eca(channels) else { return x };
-                net.push(part("conv"), Plain::ChannelGate { kernel }.named(&part("conv")), mean)
-            }
-            ByobGate::None | ByobGate::SqueezeExcite => {
-                let Gate::SqueezeExcite { squeeze } = Gate::squeeze_excite(channels, 16) else { return x };
-                let y = net.biased_conv(&part("fc1"), window(channels, squeeze, 1, 1), mean);
-                let y = net.push(part("relu"), Op::Relu, y);
-                let y = net.biased_conv(&part("fc2"), window(squeeze, channels, 1, 1), y);
-                net.push(part("gate"), Op::Sigmoid, y)
-            }
+            ByobGate::None => return x,
+            ByobGate::GlobalContext => return global_context(net, name, channels, x),
+            ByobGate::Eca => Gate::eca(channels),
+            ByobGate::SqueezeExcite => Gate::squeeze_excite(channels, 16),
         };
-        net.graph.push(part("scale"), Op::Scale, &[x, gate])
+        gate.push(&mut net.graph, name, channels, Activation::Relu, x)
     }
+}
+
+/// The sum of a map and, for each channel, two layers of the mean that the map itself weights.
+fn global_context(net: &mut Net<'_>, name: &str, channels: usize, x: ValueId) -> ValueId {
+    let part = |part: &str| format!("{name}.{part}");
+    let key = net.biased_conv(&part("conv_attn"), window(channels, 1, 1, 1), x);
+    let both = net.graph.push(part("concat"), Op::Concat, &[key, x]);
+    let context = net.push(part("context"), Plain::Attend { heads: 1, keys: 1, scale: 1.0 }, both);
+    let squeeze = channels.div_ceil(8);
+    let y = net.biased_conv(&part("mlp_add.fc1"), window(channels, squeeze, 1, 1), context);
+    let norm = Plain::GroupNorm { channels: squeeze, groups: 1, eps: 1e-6 };
+    let y = net.push(part("mlp_add.norm"), norm.named(&part("mlp_add.norm")), y);
+    let y = net.push(part("mlp_add.act"), Op::Relu, y);
+    let y = net.biased_conv(&part("mlp_add.fc2"), window(squeeze, channels, 1, 1), y);
+    net.graph.push(part("shift"), Op::Shift, &[x, y])
 }
 
 impl Attention {
@@ -211,7 +242,8 @@ impl Attention {
         let Attention { side, outputs } = self;
         let weights = vec!["head.pos_embed".to_string()];
         let tokens = net.push("head.tokens", Op::Plain { op: Plain::Tokens { channels, side }, weights }, x);
-        let first = Op::SubsamplePad { stride: side * side + 1, before: 0, after: 0 };
+        // No map has so many pixels.
+        let first = Op::SubsamplePad { stride: 1 << 24, before: 0, after: 0 };
         let mean = net.push("head.mean", first, tokens);
         let linear = |out_features| Plain::Linear { in_features: channels, out_features };
         let query = net.push("head.q", linear(channels).named("head.q"), mean);
@@ -255,7 +287,7 @@ const CLIP: [ClipRow; 5] = [
 
 /// The networks that have a name.
 pub(super) fn table() -> impl Iterator<Item = (&'static str, Byob)> {
-    use ByobGate::{Eca, SqueezeExcite};
+    use ByobGate::{Eca, GlobalContext, SqueezeExcite};
     let usual = [256, 512, 1024, 2048];
     let short = [256, 512, 1536, 1536];
     let tiered = Byob {
@@ -266,12 +298,12 @@ pub(super) fn table() -> impl Iterator<Item = (&'static str, Byob)> {
         gate: ByobGate::None,
         pools: false,
         extra_conv: false,
-        features: None,
+        last: None,
         silu: true,
-        attention: None,
+        features: ByobFeatures::Pooled,
     };
     let thirty_two = Byob { stages: bottlenecks([2, 3, 3, 2], short, 0), stem_pool: ByobPool::None, ..tiered.clone() };
-    let thirty_three = Byob { features: Some(1280), ..thirty_two.clone() };
+    let thirty_three = Byob { last: Some(1280), ..thirty_two.clone() };
     let wide_last = |first: ByobStage, depths: [usize; 4]| {
         let mut stages = bottlenecks(depths, short, 32);
         stages[0] = ByobStage { depth: depths[0], ..first };
@@ -283,7 +315,7 @@ pub(super) fn table() -> impl Iterator<Item = (&'static str, Byob)> {
         stem: vec![16, 32, 64, 128],
         bare: 2,
         stages: wide_last(first, [2, 4, 6, 4]),
-        features: Some(2048),
+        last: Some(2048),
         ..thirty_two.clone()
     };
     let edge = ByobStage { width: 256, group: 0, edge: true, ..first };
@@ -296,24 +328,33 @@ pub(super) fn table() -> impl Iterator<Item = (&'static str, Byob)> {
         gate: ByobGate::None,
         pools: true,
         extra_conv: false,
-        features: None,
+        last: None,
         silu: false,
-        attention: None,
+        features: ByobFeatures::Pooled,
     };
     let clips = CLIP.into_iter().flat_map(move |([asking, plain], eighths, depths, side, outputs)| {
         let mean = clip(eighths, depths);
-        let attention = Some(Attention { side, outputs });
-        [(asking, Byob { attention, ..mean.clone() }), (plain, mean)]
+        let features = ByobFeatures::Attended(Attention { side, outputs });
+        [(asking, Byob { features, ..mean.clone() }), (plain, mean)]
     });
+    let hidden = Byob { features: ByobFeatures::Hidden(1024), ..clip(8, [3, 4, 6, 3]) };
     [
+        ("resnet50_mlp", hidden),
         ("resnet51q", quad),
         ("resnet61q", sixty_one),
         ("resnext26ts", tiered.clone()),
         ("seresnext26ts", Byob { gate: SqueezeExcite, ..tiered.clone() }),
-        ("eca_resnext26ts", Byob { gate: Eca, ..tiered }),
-        ("resnet32ts", thirty_two),
+        ("eca_resnext26ts", Byob { gate: Eca, ..tiered.clone() }),
+        ("gcresnext26ts", Byob { gate: GlobalContext, ..tiered.clone() }),
+        ("gcresnext50ts", Byob { gate: GlobalContext, stages: bottlenecks([3, 4, 6, 3], usual, 32), ..tiered }),
+        ("resnet32ts", thirty_two.clone()),
+        (
+            "gcresnet50t",
+            Byob { gate: GlobalContext, silu: false, stages: bottlenecks([3, 4, 6, 3], usual, 0), ..thirty_two },
+        ),
         ("resnet33ts", thirty_three.clone()),
         ("seresnet33ts", Byob { gate: SqueezeExcite, ..thirty_three.clone() }),
+        ("gcresnet33ts", Byob { gate: GlobalContext, ..thirty_three.clone() }),
         ("eca_resnet33ts", Byob { gate: Eca, ..thirty_three }),
     ]
     .into_iter()

@@ -9,19 +9,26 @@ mod byob;
 mod csp;
 mod dla;
 mod hrnet;
+mod normfree;
 mod res2;
 mod resnetv2;
 mod split;
+mod tresnet;
 
-pub use byob::{Attention, Byob, ByobGate, ByobPool, ByobStage};
+pub use byob::{Attention, Byob, ByobFeatures, ByobGate, ByobPool, ByobStage};
 pub use csp::Csp;
 pub use dla::{Dla, DlaBlock};
 pub use hrnet::HrNet;
-pub use resnetv2::{Norm, ResNetV2};
+pub use normfree::{NormFree, NormFreeGate};
+pub use resnetv2::ResNetV2;
 pub use split::{Split, Unit};
+pub use tresnet::TResNet;
 
-use super::{Head, Properties, Shapes, head::pool_and_classify};
-use crate::graph::{Activation, Graph, POOLED, ValueId};
+use super::{
+    Head, Properties, Shapes,
+    head::{classify, pool_and_classify},
+};
+use crate::graph::{Activation, Graph, ValueId};
 use build::Net;
 
 /// A network of one of these families, without its weights.
@@ -53,6 +60,10 @@ pub enum Body {
     Csp(Csp),
     /// ResNets of timm's `byobnet`.
     Byob(Byob),
+    /// Blocks of pixels for a stem, anti-aliasing, leaky ReLUs.
+    TResNet(TResNet),
+    /// Standardised weights in place of norms.
+    NormFree(NormFree),
 }
 
 impl Body {
@@ -64,6 +75,8 @@ impl Body {
             Body::HrNet(body) => body.push(net, image),
             Body::Csp(body) => body.push(net, image),
             Body::Byob(body) => body.push(net, image),
+            Body::TResNet(body) => body.push(net, image),
+            Body::NormFree(body) => body.push(net, image),
         }
     }
 
@@ -76,7 +89,14 @@ impl Body {
             Body::HrNet(_) => hrnet::CHANNELS,
             Body::Csp(body) => body.channels(),
             Body::Byob(body) => body.channels(),
+            Body::TResNet(body) => body.channels(),
+            Body::NormFree(body) => body.channels(),
         }
+    }
+
+    /// What makes features of the last map.
+    fn features(&self) -> ByobFeatures {
+        if let Body::Byob(body) = self { body.features } else { ByobFeatures::Pooled }
     }
 
     /// What is usual of what no tensor shows.
@@ -85,7 +105,9 @@ impl Body {
             Body::ResNetV2(body) => body.usual(),
             Body::Byob(body) => body.usual(),
             Body::Csp(_) => Properties { activation: Activation::LeakyRelu(0.01), ..Properties::usual(false) },
-            Body::Split(_) | Body::Dla(_) | Body::HrNet(_) => Properties::usual(false),
+            Body::Split(_) | Body::Dla(_) | Body::HrNet(_) | Body::TResNet(_) | Body::NormFree(_) => {
+                Properties::usual(false)
+            }
         }
     }
 
@@ -97,6 +119,8 @@ impl Body {
             Body::Dla(_) => ("dla", Vec::new()),
             Body::HrNet(_) => ("hrnet", Vec::new()),
             Body::Csp(_) => ("cspresnet", Vec::new()),
+            Body::TResNet(body) => ("tresnet", body.depths.into()),
+            Body::NormFree(body) => ("nf_resnet", body.depths.into()),
             Body::Byob(body) => ("byobnet", body.stages.iter().map(|stage| stage.depth).collect()),
         };
         format!("{family} {depths:?} {} channels", self.channels()).replace(", ", ",")
@@ -121,36 +145,33 @@ impl Kin {
 
     /// Keys of what can be stated of it.
     pub(super) fn parts(&self) -> Vec<&'static str> {
-        let own = match &self.body {
+        let own: &[_] = match &self.body {
             Body::ResNetV2(body) => body.parts(),
+            Body::TResNet(_) => &["norm-eps"],
+            Body::NormFree(_) => &[],
             Body::Split(_) | Body::Dla(_) | Body::HrNet(_) | Body::Csp(_) | Body::Byob(_) => {
                 &["norm-eps", "activation"]
             }
         };
-        let pooled = if self.attention().is_some() { None } else { Some("global-pool") };
+        let pooled = if self.body.features() == ByobFeatures::Pooled { Some("global-pool") } else { None };
         own.iter().copied().chain(pooled).collect()
-    }
-
-    /// Its attention pooling, which makes the features that a head would read.
-    fn attention(&self) -> Option<Attention> {
-        if let Body::Byob(body) = &self.body { body.attention } else { None }
     }
 
     /// Rows and columns of the input that it was made for.
     pub(super) fn default_input(&self) -> usize {
-        self.attention().map_or(224, |attention| 32 * attention.side)
+        if let ByobFeatures::Attended(attention) = self.body.features() { 32 * attention.side } else { 224 }
     }
 
     /// The network as nodes.
     pub(super) fn graph(&self) -> Graph {
         let mut net = Net { graph: Graph::new(self.inputs), properties: &self.properties };
         let x = self.body.push(&mut net, self.inputs);
-        let mut graph = net.graph;
-        if self.attention().is_some() {
-            graph.mark_stage(POOLED, x);
-            return graph;
+        let features = if let Body::Byob(body) = &self.body { body.push_features(&mut net, x) } else { None };
+        let (mut graph, head) = (net.graph, self.head.as_ref());
+        match features {
+            None => pool_and_classify(&mut graph, &self.properties, head, self.channels(), x),
+            Some((features, value)) => classify(&mut graph, &self.properties, head, features, value),
         }
-        pool_and_classify(&mut graph, &self.properties, self.head.as_ref(), self.channels(), x);
         graph
     }
 }
@@ -163,7 +184,9 @@ fn table() -> impl Iterator<Item = (&'static str, Body)> {
     let hrnet = hrnet::table().map(|(name, body)| (name, Body::HrNet(body)));
     let csp = csp::table().map(|(name, body)| (name, Body::Csp(body)));
     let byob = byob::table().map(|(name, body)| (name, Body::Byob(body)));
-    preact.chain(split).chain(dla).chain(hrnet).chain(csp).chain(byob)
+    let tresnet = tresnet::table().map(|(name, body)| (name, Body::TResNet(body)));
+    let normfree = normfree::table().map(|(name, body)| (name, Body::NormFree(body)));
+    preact.chain(split).chain(dla).chain(hrnet).chain(csp).chain(byob).chain(tresnet).chain(normfree)
 }
 
 /// The names of these networks.
@@ -174,7 +197,7 @@ pub(super) fn names() -> impl Iterator<Item = String> {
 /// The network of a name.
 pub(super) fn by_name(name: &str) -> Option<Kin> {
     let (_, body) = table().find(|(known, _)| *known == name)?;
-    let attends = matches!(&body, Body::Byob(body) if body.attention.is_some());
+    let attends = matches!(body.features(), ByobFeatures::Attended(_));
     let head = if attends { None } else { Some(Head::linear("fc", 1000)) };
     Some(Kin::new(body, 3, head))
 }
@@ -197,7 +220,11 @@ type IsOfFamily = fn(&Body) -> bool;
 fn family(shapes: &Shapes) -> Option<IsOfFamily> {
     let any = |parts: &[&str]| shapes.keys().any(|name| parts.iter().any(|part| name.contains(part)));
     let has = |start: &str| shapes.range(start.to_string()..).next().is_some_and(|(name, _)| name.starts_with(start));
-    if has("level2.tree1.") {
+    if tresnet::resembles(shapes) {
+        Some(|body| matches!(body, Body::TResNet(_)))
+    } else if has("stages.0.0.conv1.gain") {
+        Some(|body| matches!(body, Body::NormFree(_)))
+    } else if has("level2.tree1.") {
         Some(|body| matches!(body, Body::Dla(_)))
     } else if has("stage2.0.fuse_layers.") {
         Some(|body| matches!(body, Body::HrNet(_)))
@@ -225,15 +252,15 @@ pub(super) fn read(shapes: &Shapes) -> Result<Kin, String> {
         "conv1.weight",
         "conv1.0.weight",
         "base_layer.0.weight",
+        "body.conv1.conv.weight",
     ];
     let image = stems.iter().find_map(|stem| match shapes.get(*stem)?.as_slice() {
+        // TResNet's are the pixels of a block.
+        [_, channels, _, _] if tresnet::resembles(shapes) => Some(channels / 16),
         [_, image, _, _] => Some(*image),
         _ => None,
     });
     let inputs = image.filter(|image| (1..=super::majority::MOST_CHANNELS).contains(image)).unwrap_or(3);
-    if shapes.keys().any(|name| name.contains(".attn.conv_attn.")) {
-        return Err("global context between convolutions (gcresnet) is not supported".into());
-    }
     let body = match family(shapes) {
         None => Body::ResNetV2(resnetv2::read(shapes)?),
         Some(is_of_family) => nearest(shapes, inputs, is_of_family)?,

@@ -6,7 +6,7 @@
 use super::build::{Net, STEM_POOL, window};
 use crate::{
     graph::{Conv2dParams, Op, Padding, Plain, PoolParams, ValueId},
-    models::{Properties, Shapes, majority::largest_index},
+    models::{Norm, Properties, Shapes, majority::largest_index},
     structure::{ConvPadding, PoolPadding},
     tensor::Rewrite,
 };
@@ -26,15 +26,6 @@ pub struct ResNetV2 {
     pub norm: Norm,
     /// Blocks of each stage, each with the channels between its convolutions and those that it yields.
     pub stages: Vec<Vec<[usize; 2]>>,
-}
-
-/// A norm.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Norm {
-    /// Batch normalisation.
-    Batch,
-    /// Group normalisation.
-    Group,
 }
 
 impl ResNetV2 {
@@ -171,7 +162,7 @@ impl ResNetV2 {
     fn conv(&self, net: &mut Net<'_>, name: &str, params: Conv2dParams, mut x: ValueId) -> ValueId {
         if net.properties.standardised {
             // The epsilon of BiT.
-            net.graph.rewrite(format!("{name}.weight"), Rewrite::Standardise { eps: 1e-8 });
+            net.graph.rewrite(format!("{name}.weight"), Rewrite::Standardise { eps: 1e-8, gain: None });
         }
         let Conv2dParams { kernel, stride, .. } = params;
         if net.properties.conv_padding == ConvPadding::Same && stride > 1 && kernel > 1 {
@@ -182,13 +173,7 @@ impl ResNetV2 {
     }
 
     fn norm(&self, net: &mut Net<'_>, name: &str, channels: usize, x: ValueId) -> ValueId {
-        match self.norm {
-            Norm::Batch => net.norm(name, channels, x),
-            Norm::Group => {
-                let Properties { norm_groups: groups, norm_eps: eps, .. } = *net.properties;
-                net.push(name, Plain::GroupNorm { channels, groups, eps }.named(name), x)
-            }
-        }
+        self.norm.push(&mut net.graph, net.properties, name, channels, x)
     }
 
     fn norm_act(&self, net: &mut Net<'_>, name: &str, channels: usize, x: ValueId) -> ValueId {
@@ -239,15 +224,7 @@ pub(super) fn read(shapes: &Shapes) -> Result<ResNetV2, String> {
     if !preact && basic {
         return Err("basic blocks with norms after convolutions are not supported in a ResNetV2".into());
     }
-    let batch = shapes.keys().any(|name| name.ends_with(".running_mean"));
-    Ok(ResNetV2 {
-        deep_stem,
-        stem_channels,
-        preact,
-        basic,
-        norm: if batch { Norm::Batch } else { Norm::Group },
-        stages,
-    })
+    Ok(ResNetV2 { deep_stem, stem_channels, preact, basic, norm: Norm::read(shapes), stages })
 }
 
 /// Name, bottlenecks of each stage, and how many times as wide.

@@ -3,14 +3,15 @@
 use bytemuck::{Pod, Zeroable};
 
 use super::{
-    Applied, Binding, Caps, Dispatch, Kernel, KernelId, KernelKey, Problem, Role, Setting, Shader, Types, Work, in_rows,
+    Applied, Binding, Caps, Dispatch, Kernel, KernelId, KernelKey, NAN, Problem, Role, Setting, Shader, Types, Work,
+    in_rows,
 };
 use crate::graph::{Activation, Plain};
 
 /// `shaders/activation.wgsl`: one invocation yields four channels of one pixel.
 pub const SHADER: Shader = Shader::new(
     "activation",
-    &[include_str!("../../../../shaders/activation.wgsl")],
+    &[NAN, include_str!("../../../../shaders/activation.wgsl")],
     &[Binding::Uniform(size_of::<ActivationDims>() as u64), Binding::Read, Binding::Write],
 );
 

@@ -3,14 +3,14 @@
 use bytemuck::{Pod, Zeroable};
 
 use super::{
-    Applied, Binding, Caps, Dispatch, Kernel, KernelId, KernelKey, Problem, Role, Setting, Shader, Types, Work,
+    Applied, Binding, Caps, Dispatch, Kernel, KernelId, KernelKey, NAN, Problem, Role, Setting, Shader, Types, Work,
 };
 use crate::graph::Plain;
 
 /// `shaders/attend_shares.wgsl`: a workgroup takes one head of one image.
 pub const SHARES: Shader = Shader::new(
     "attend_shares",
-    &[include_str!("../../../../shaders/attend_shares.wgsl")],
+    &[NAN, include_str!("../../../../shaders/attend_shares.wgsl")],
     &[Binding::Uniform(size_of::<AttendDims>() as u64), Binding::Read, Binding::Write],
 );
 

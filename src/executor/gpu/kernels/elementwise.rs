@@ -1,5 +1,5 @@
-//! Elementwise work that could not be fused into a convolution: a batch norm, gate, addition, activation, shortcut A, or copy
-//! into a concatenation.
+//! Elementwise work that could not be fused into a convolution: a batch norm, a scale or shift of each channel, an addition, activation,
+//! shortcut A, or copy into a concatenation.
 
 use bytemuck::{Pod, Zeroable};
 
@@ -7,6 +7,7 @@ use super::{
     Binding, Caps, Dispatch, Elementwise, Kernel, KernelId, KernelKey, Problem, Residual, Role, Setting, Shader, Types,
     Work, conv2d::AFFINE, in_rows,
 };
+use crate::network::Gate;
 
 /// `shaders/elementwise.wgsl`: one invocation yields four channels of one pixel.
 pub const SHADER: Shader = Shader::new(
@@ -99,8 +100,8 @@ impl ElementwiseDims {
             r_offset: r.offset,
             y_stride: y.stride,
             y_offset: y.offset,
-            g_stride: work.gate.map_or(0, |gate| gate.stride),
-            g_offset: work.gate.map_or(0, |gate| gate.offset),
+            g_stride: work.gate.map_or(0, |(_, gate)| gate.stride),
+            g_offset: work.gate.map_or(0, |(_, gate)| gate.offset),
             pad: 0,
         }
     }
@@ -114,7 +115,7 @@ fn work(_: Setting, problem: &Problem, types: Types, _: &Caps) -> Option<Work> {
     let overrides = vec![
         ("SOURCE", work.x.is_some() as u32),
         ("AFFINE", work.affine as u32),
-        ("GATE", work.gate.is_some() as u32),
+        ("GATE", work.gate.map_or(0, |(gate, _)| if gate == Gate::Scale { 1 } else { 2 })),
         ("RESIDUAL", adds as u32),
         ("ACTIVATION", work.activation as u32),
     ];

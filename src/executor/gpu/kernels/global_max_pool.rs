@@ -1,7 +1,7 @@
 //! The maximum over all pixels, or the mean of that and the mean over all pixels.
 
 use super::{
-    Applied, Binding, Caps, Dispatch, Kernel, KernelId, KernelKey, Problem, Role, Setting, Shader, Types, Work,
+    Applied, Binding, Caps, Dispatch, Kernel, KernelId, KernelKey, NAN, Problem, Role, Setting, Shader, Types, Work,
     pool2d::PoolDims,
 };
 use crate::graph::Plain;
@@ -9,7 +9,7 @@ use crate::graph::Plain;
 /// `shaders/global_max_pool.wgsl`: one invocation yields four channels of one image.
 pub const SHADER: Shader = Shader::new(
     "global_max_pool",
-    &[include_str!("../../../../shaders/global_max_pool.wgsl")],
+    &[NAN, include_str!("../../../../shaders/global_max_pool.wgsl")],
     &[Binding::Uniform(size_of::<PoolDims>() as u64), Binding::Read, Binding::Write],
 );
 

@@ -56,6 +56,7 @@ pub use catalogue::{candidates, checksum, shaders};
 pub use dispatch::{Dispatch, Role, Work};
 pub use kernel::{Kernel, KernelId, Setting};
 pub use problem::{Applied, Elementwise, Pool2d, Problem};
+use shader::NAN;
 pub use shader::{Binding, KernelKey, Shader, checksum_of};
 use value::in_rows;
 pub use value::{Residual, Types, View, fours};

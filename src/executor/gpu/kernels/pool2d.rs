@@ -3,14 +3,14 @@
 use bytemuck::{Pod, Zeroable};
 
 use super::{
-    Binding, Caps, Dispatch, Kernel, KernelId, KernelKey, Problem, Role, Setting, Shader, Types, View, Work,
+    Binding, Caps, Dispatch, Kernel, KernelId, KernelKey, NAN, Problem, Role, Setting, Shader, Types, View, Work,
     conv2d::AFFINE,
 };
 
 /// `shaders/pool2d.wgsl`: one invocation yields four channels of one output pixel.
 pub const SHADER: Shader = Shader::new(
     "pool2d",
-    &[include_str!("../../../../shaders/pool2d.wgsl")],
+    &[NAN, include_str!("../../../../shaders/pool2d.wgsl")],
     &[Binding::Uniform(size_of::<PoolDims>() as u64), Binding::Read, Binding::Read, Binding::Write],
 );
 

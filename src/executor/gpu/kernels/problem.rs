@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::{Residual, Role, View, conv2d::Conv2d, kernel_groups};
 use crate::{
     graph::{Conv2dParams, Plain, PoolParams},
-    network::Activation,
+    network::{Activation, Gate},
     tensor::Shape,
 };
 
@@ -53,15 +53,15 @@ pub struct Applied {
     pub y: View,
 }
 
-/// Elementwise work: `activation(gate * (scale * x + shift) + residual)`.
+/// Elementwise work: `activation((scale * x + shift) * gate + residual)`, or with `+ gate`.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Elementwise {
     /// First addend; zero if `None`.
     pub x: Option<View>,
     /// Multiply it by a scale and add a shift, one pair for each channel.
     pub affine: bool,
-    /// Multiply it by a gate, one for each image and channel.
-    pub gate: Option<View>,
+    /// Scale it by, or add, one number for each image and channel.
+    pub gate: Option<(Gate, View)>,
     /// Second addend.
     pub residual: Residual,
     /// Applied last.
@@ -99,7 +99,7 @@ impl Problem {
             Problem::Plain(plain) => (Some(&mut plain.x), &mut plain.y),
             Problem::Elementwise(work) => {
                 added(&mut work.residual);
-                work.gate.iter_mut().for_each(|place| change(Role::Gate, place));
+                work.gate.iter_mut().for_each(|(_, place)| change(Role::Gate, place));
                 (work.x.as_mut(), &mut work.y)
             }
             Problem::Pixels(y) => (None, y),

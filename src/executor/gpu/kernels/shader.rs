@@ -19,6 +19,9 @@ pub enum Binding {
     Write,
 }
 
+/// `shaders/lib/nan.wgsl`: maxima that keep NaN.
+pub(super) const NAN: &str = include_str!("../../../../shaders/lib/nan.wgsl");
+
 /// A WGSL file of `shaders/` with the shared parts that precede it.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Shader {

@@ -1,4 +1,4 @@
-//! The mean of all pixels, then the pixels in one row, each plus its vector of weights.
+//! The mean of all pixels and then the pixels in one row, with a vector added to each.
 
 use bytemuck::{Pod, Zeroable};
 
@@ -22,8 +22,12 @@ pub const ID: KernelId = KernelId::new(&KERNEL, [0; 3]);
 #[repr(C)]
 #[derive(Debug, Clone, Copy, Pod, Zeroable)]
 pub struct TokensDims {
-    /// Pixels of one image.
-    pub pixels: u32,
+    /// Rows of one image.
+    pub h: u32,
+    /// Columns of one image.
+    pub w: u32,
+    /// Rows and columns of the map that the weights are for.
+    pub side: u32,
     /// Channels in fours.
     pub c4: u32,
     /// Vectors of a row of weights.
@@ -37,22 +41,24 @@ pub struct TokensDims {
     /// Vector at which the output's channels start.
     pub y_offset: u32,
     /// Fills the block up to a multiple of 16 bytes.
-    pub pad: u32,
+    pub pad: [u32; 3],
 }
 
 pub(super) const KERNEL: Kernel = Kernel::new("tokens.slices", &[&SHADER], work);
 
 fn work(_: Setting, problem: &Problem, types: Types, _: &Caps) -> Option<Work> {
-    let Problem::Plain(Applied { op: Plain::Tokens { .. }, x, y }) = *problem else { return None };
+    let Problem::Plain(Applied { op: Plain::Tokens { side, .. }, x, y }) = *problem else { return None };
     let dims = TokensDims {
-        pixels: x.shape.pixels() as u32,
+        h: x.shape.h as u32,
+        w: x.shape.w as u32,
+        side: side as u32,
         c4: x.c4(),
-        columns: fours(y.shape.pixels()) as u32,
+        columns: fours(1 + side * side) as u32,
         x_stride: x.stride,
         x_offset: x.offset,
         y_stride: y.stride,
         y_offset: y.offset,
-        pad: 0,
+        pad: [0; 3],
     };
     let dispatch = Dispatch {
         key: KernelKey { shader: &SHADER, types, consts: Vec::new(), overrides: Vec::new() },

@@ -29,10 +29,10 @@ pub(super) fn of(layer: &Layer, shapes: &[Shape]) -> Problem {
             Problem::Pool2d(Pool2d { max: *max, params: *params, prologue: prologue.is_some(), x: first(), y })
         }
         LayerOp::Plain { op, .. } => Problem::Plain(Applied { op: *op, x: first(), y }),
-        LayerOp::Elementwise { norm, gated, epilogue } => Problem::Elementwise(Elementwise {
+        LayerOp::Elementwise { norm, gate, epilogue } => Problem::Elementwise(Elementwise {
             x,
             affine: norm.is_some(),
-            gate: layer.inputs.get(1).filter(|_| *gated).map(|id| view(*id)),
+            gate: gate.zip(layer.inputs.get(1)).map(|(gate, id)| (gate, view(*id))),
             residual: residual(epilogue, view),
             activation: epilogue.activation,
             y,
@@ -57,7 +57,7 @@ fn residual(epilogue: &Epilogue, view: impl Fn(ValueId) -> View) -> Residual {
 pub(super) fn value(layer: &Layer, role: Role) -> Option<ValueId> {
     match role {
         Role::X => layer.inputs.first().copied(),
-        Role::Gate if matches!(layer.op, LayerOp::Elementwise { gated: true, .. }) => layer.inputs.get(1).copied(),
+        Role::Gate if matches!(layer.op, LayerOp::Elementwise { gate: Some(_), .. }) => layer.inputs.get(1).copied(),
         Role::Residual => layer.residual(),
         Role::Y => Some(layer.output),
         Role::Gate | Role::Weights(_) | Role::Both(_) | Role::Scratch(_) | Role::Pixels | Role::Unused => None,

@@ -1,0 +1,135 @@
+//! ResNets without normalisation: weights are standardised, and constants keep the variance of what passes.
+//!
+//! Sources: Brock et al. 2021, "Characterizing signal propagation to close the performance gap in unnormalized ResNets" (sections 3.1 and
+//! 4.2); timm 1.0.31, `models/nfnet.py`.
+//!
+//! The constants scale weights and biases, so that there are no more operators than in another ResNet.
+
+use super::build::{Net, STEM_POOL, window};
+use crate::{
+    graph::{Activation, Conv2dParams, Op, ValueId},
+    models::Gate,
+    tensor::{Gain, Rewrite},
+};
+
+/// A network of these without its head.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NormFree {
+    /// Blocks of each stage.
+    pub depths: [usize; 4],
+    /// What scales the channels that a block adds, if anything does.
+    pub gate: NormFreeGate,
+}
+
+/// The gate of a block.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NormFreeGate {
+    /// None.
+    None,
+    /// Squeeze-and-excitation, with one squeezed channel for 16.
+    SqueezeExcite,
+    /// Efficient channel attention.
+    Eca,
+}
+
+/// What gives ReLU of normally distributed values a variance of one.
+const GAMMA: f64 = 1.713_958_859_443_664_6;
+
+/// How much of itself a block adds.
+const ALPHA: f64 = 0.2;
+
+/// What gates are multiplied by: on average they halve.
+const GATE_GAIN: f64 = 2.0;
+
+impl NormFree {
+    /// Channels of the last feature map.
+    pub(super) fn channels(&self) -> usize {
+        2048
+    }
+
+    /// The network up to its last feature map, of an image of so many channels.
+    pub(super) fn push(&self, net: &mut Net<'_>, image: usize) -> ValueId {
+        let x = conv(net, "stem.conv", window(image, 64, 7, 2), [1.0; 2], net.graph.input());
+        let mut x = net.push("stem.pool", Op::MaxPool2d(STEM_POOL), x);
+        net.graph.mark_stage("stem", x);
+        let (mut inputs, mut variance) = (64, 1.0_f64);
+        for (s, depth) in self.depths.into_iter().enumerate() {
+            for b in 0..depth {
+                let stride = if s > 0 && b == 0 { 2 } else { 1 };
+                x = self.block(net, &format!("stages.{s}.{b}"), [inputs, 256 << s, stride], variance.sqrt(), x);
+                inputs = 256 << s;
+                // The way around the first block of a stage starts from a variance of one.
+                variance = if b == 0 { 1.0 } else { variance } + ALPHA * ALPHA;
+            }
+            net.graph.mark_stage(format!("stages.{s}"), x);
+        }
+        net.push("final_act", Op::Relu, x)
+    }
+
+    /// A block whose input has this standard deviation.
+    fn block(
+        &self,
+        net: &mut Net<'_>,
+        name: &str,
+        [inputs, channels, stride]: [usize; 3],
+        deviation: f64,
+        x: ValueId,
+    ) -> ValueId {
+        let part = |part: &str| format!("{name}.{part}");
+        let width = channels / 4;
+        let gate = match self.gate {
+            NormFreeGate::None => None,
+            NormFreeGate::SqueezeExcite => Some((Gate::squeeze_excite(channels, 16), "attn_last.fc1.weight")),
+            NormFreeGate::Eca => Some((Gate::eca(channels), "attn_last.conv.weight")),
+        };
+        let share = if gate.is_some() { ALPHA * GATE_GAIN } else { ALPHA };
+        let normed = net.push(part("act1"), Op::Relu, x);
+        let around = if stride > 1 || inputs != channels {
+            let mean = if stride > 1 { net.half(&part("downsample.pool"), normed) } else { normed };
+            conv(net, &part("downsample.conv"), window(inputs, channels, 1, 1), [1.0 / deviation, 1.0], mean)
+        } else {
+            x
+        };
+        let y = conv(net, &part("conv1"), window(inputs, width, 1, 1), [1.0 / deviation, 1.0], normed);
+        let y = net.push(part("act2"), Op::Relu, y);
+        let y = conv(net, &part("conv2"), window(width, width, 3, stride), [1.0; 2], y);
+        let y = net.push(part("act3"), Op::Relu, y);
+        let mut y = conv(net, &part("conv3"), window(width, channels, 1, 1), [share; 2], y);
+        if let Some((gate, first)) = gate {
+            // Gates depend on what the convolution yields by itself.
+            net.graph.rewrite(part(first), Rewrite::Times((1.0 / share) as f32));
+            y = gate.push(&mut net.graph, &part("attn_last"), channels, Activation::Relu, y);
+        }
+        net.add(part("add"), y, around)
+    }
+}
+
+/// A convolution with standardised weights, gains and a bias; weights and bias are multiplied by these numbers.
+fn conv(net: &mut Net<'_>, name: &str, params: Conv2dParams, [weight, bias]: [f64; 2], x: ValueId) -> ValueId {
+    let terms: usize = params.weight_shape()[1..].iter().product();
+    let gain = Gain { name: format!("{name}.gain"), times: weight * GAMMA / (terms as f64).sqrt() };
+    net.graph.rewrite(format!("{name}.weight"), Rewrite::Standardise { eps: 1e-5, gain: Some(gain) });
+    if bias != 1.0 {
+        net.graph.rewrite(format!("{name}.bias"), Rewrite::Times(bias as f32));
+    }
+    net.biased_conv(name, params, x)
+}
+
+/// The networks that have a name.
+pub(super) fn table() -> impl Iterator<Item = (&'static str, NormFree)> {
+    use NormFreeGate::{Eca, None, SqueezeExcite};
+    let net = |name, last, gate| (name, NormFree { depths: last, gate });
+    let (small, middle, large) = ([2, 2, 2, 2], [3, 4, 6, 3], [3, 4, 23, 3]);
+    [
+        net("nf_resnet26", small, None),
+        net("nf_resnet50", middle, None),
+        net("nf_resnet101", large, None),
+        net("nf_seresnet26", small, SqueezeExcite),
+        net("nf_seresnet50", middle, SqueezeExcite),
+        net("nf_seresnet101", large, SqueezeExcite),
+        net("nf_ecaresnet26", small, Eca),
+        net("nf_ecaresnet50", middle, Eca),
+        net("nf_ecaresnet101", large, Eca),
+    ]
+    .into_iter()
+}
