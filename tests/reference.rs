@@ -325,6 +325,18 @@ fn attention_over_all_pixels() {
     let y = apply(Plain::Tokens { channels: 2, side: 2 }.named("t"), Shape::new(1, 2, 2, 2), &weight);
     assert_eq!(y.shape, Shape::new(1, 2, 1, 5));
     assert_eq!(y.data, [3.5, 11.0, 2.0, 3.0, 4.0, 8.5, 25.0, 6.0, 7.0, 7.0]);
+    // What PyTorch 2.15 resamples positions to, for fewer pixels, and for more.
+    let weight: [(&str, &[usize], &[f32]); 1] =
+        [("t.weight", &[10, 1], &[0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 10.0])];
+    for (extents, expected) in [
+        ([2, 2], vec![2.240_775_6, 3.593_495_8, 6.354_330_5, 8.183_439]),
+        ([1, 4], vec![3.947_761, 4.535_242, 5.557_001_6, 6.372_485]),
+    ] {
+        let y =
+            apply(Plain::Tokens { channels: 1, side: 3 }.named("t"), Shape::new(1, 1, extents[0], extents[1]), &weight);
+        let near = |(i, (y, position)): (usize, (&f32, &f32))| (y - position - (i + 1) as f32).abs() < 1e-6 * y.abs();
+        assert!(y.data[1..].iter().zip(&expected).enumerate().all(near), "{:?}", y.data);
+    }
     for (op, x) in [
         (Plain::Attend { heads: 2, keys: 3, scale: 1.0 }, Shape::new(1, 5, 2, 2)),
         (Plain::Attend { heads: 1, keys: 5, scale: 1.0 }, Shape::new(1, 5, 2, 2)),

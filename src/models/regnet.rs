@@ -67,7 +67,7 @@ impl RegNet {
             activation,
             block_activation: activation,
             gate_activation: activation,
-            norm_groups: Some(NormGroups::Channels(16)),
+            norm_groups: Some(if grouped { NormGroups::Channels(16) } else { NormGroups::Groups(32) }),
             ..Properties::usual(false)
         }
     }

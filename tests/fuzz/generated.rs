@@ -6,7 +6,7 @@ use std::fmt::Write;
 use arbitrary::{Arbitrary, Result, Unstructured};
 use residua::{
     graph::Graph,
-    models::{Architecture, Biases, Block, BlockKind, DenseNet, Gate, Head, Properties, ResNet, Shortcut, Stem},
+    models::{Architecture, Biases, Block, BlockKind, DenseNet, Gate, Head, Norm, Properties, ResNet, Shortcut, Stem},
 };
 
 /// Largest number of bytes of data to make; the place of larger data in the file is left empty.
@@ -269,6 +269,7 @@ fn resnet(bytes: &mut Unstructured<'_>, classes: Option<usize>) -> Result<ResNet
         stem_pool_conv: stem != Stem::Cifar && bytes.ratio(1, 8)?,
         legacy: false,
         groups,
+        norm: Norm::Batch,
         stages: all,
         head: classes.map(|classes| Head::linear("fc", classes)),
         properties: Properties::usual(stem == Stem::Cifar),

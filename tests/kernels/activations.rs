@@ -6,12 +6,7 @@ use residua::{
     tensor::{Shape, Tensor},
 };
 
-use crate::{
-    F32, checkpoint,
-    common::{self, executors::machine},
-    conv2d::conv,
-    each_exact, outputs, small,
-};
+use crate::{F32, checkpoint, common::executors::machine, conv2d::conv, each_exact, outputs, small};
 
 /// Every activation that is a separate operator.
 pub(crate) const ACTIVATIONS: [Activation; 18] = [

@@ -9,7 +9,7 @@ use proptest::{
 use residua::{
     checkpoint::Synthetic,
     models::{
-        Architecture, Biases, Block, BlockKind, DenseNet, Gate, Head, Properties, RegNet, RegNetBlock, ResNet,
+        Architecture, Biases, Block, BlockKind, DenseNet, Gate, Head, Norm, Properties, RegNet, RegNetBlock, ResNet,
         Shortcut, Stem,
     },
     structure::{Activation, StrideIn},
@@ -111,6 +111,7 @@ fn resnet() -> impl Strategy<Value = Architecture> {
                 stem_pool_conv: pool_conv && stem != Stem::Cifar,
                 legacy,
                 groups,
+                norm: Norm::Batch,
                 stages: network,
                 head,
                 properties: Properties { stride_in, ..usual },
@@ -176,6 +177,7 @@ fn regnet() -> impl Strategy<Value = Architecture> {
                 stem_channels,
                 preactivated,
                 linear,
+                norm: Norm::Batch,
                 stages: stages
                     .map(|(depth, groups, width)| (0..depth).map(|b| block(b, groups, width)).collect())
                     .collect(),
