@@ -7,8 +7,11 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-use numpy::{PyArray1, PyArray2, PyArray3, PyArrayMethods, PyReadonlyArray4, PyUntypedArrayMethods};
-use pyo3::{prelude::*, types::PyDict};
+use numpy::{
+    PyArray1, PyArray2, PyArray3, PyArrayMethods, PyReadonlyArray1, PyReadonlyArray2, PyReadonlyArray4,
+    PyUntypedArrayMethods,
+};
+use pyo3::{exceptions::PyValueError, prelude::*, types::PyDict};
 use residua::{
     Classifier, DeviceInfo, Error, Result,
     check::{
@@ -17,6 +20,7 @@ use residua::{
     },
     folder::Choice,
     image::{DynamicImage, Resize},
+    labels::Scoring,
     program::environment::cache_folder,
     stream::{Batch, Stream},
     tensor::{Shape, Tensor},
@@ -26,7 +30,7 @@ use crate::{
     errors::raised,
     explanation::Explanation,
     inputs::{decoded, source},
-    logging,
+    learn, logging,
     run::{Run, Task},
     settings::Settings,
     wait::on_thread,
@@ -152,6 +156,44 @@ impl Engine {
         Run::of_images(classifier, self.batch, self.exif, Task::Embed { normalize }, images, count)
     }
 
+    /// Starts to compute the scores of all classes for `images`, an iterable.
+    #[pyo3(signature = (images, count))]
+    fn score(&self, images: &Bound<'_, PyAny>, count: Option<usize>) -> PyResult<Run> {
+        let classifier = self.classifier_for(images.py(), count)?;
+        Run::of_images(classifier, self.batch, self.exif, Task::Score, images, count)
+    }
+
+    /// The same network on the same device with another head.
+    #[pyo3(signature = (weights, biases, neighbours, labels, several))]
+    fn with_head(
+        &self,
+        py: Python<'_>,
+        weights: PyReadonlyArray2<'_, f32>,
+        biases: PyReadonlyArray1<'_, f32>,
+        neighbours: Option<(usize, Vec<usize>)>,
+        labels: Vec<String>,
+        several: bool,
+    ) -> PyResult<Self> {
+        let classifier = self.classifier(py)?;
+        let head = learn::head(&weights, &biases, neighbours)?;
+        let made = on_thread(py, move || classifier.with_head(&head, &labels, several))?;
+        let classifier = Some(made.map_err(|error| raised(py, &error))?);
+        Ok(Engine { classifier, batch: self.batch, exif: self.exif, opened_by: self.opened_by, kept: Mutex::default() })
+    }
+
+    /// Writes the model to a file; `made`, JSON, says how it was made.
+    fn save(&self, py: Python<'_>, path: PathBuf, made: &str) -> PyResult<()> {
+        let classifier = self.classifier(py)?;
+        let made = serde_json::from_str(made).map_err(|error| PyValueError::new_err(error.to_string()))?;
+        on_thread(py, move || classifier.save(&path, None, made))?.map_err(|error| raised(py, &error))
+    }
+
+    /// The class that each name means: its name, WordNet id or index. None if the model has no such class.
+    fn meant(&self, names: Vec<String>) -> Vec<Option<usize>> {
+        let model = self.any_classifier().model();
+        names.iter().map(|name| model.labels.meant(name, model.classes)).collect()
+    }
+
     /// Starts to classify the images in a folder and its subfolders.
     #[pyo3(signature = (folder, hidden, exclude, top_k, min_score))]
     fn classify_folder(
@@ -186,7 +228,7 @@ impl Engine {
         )
     }
 
-    /// Logits `[N, classes]` of normalised images `[N, 3, H, W]`, in batches.
+    /// Logits `[N, classes]` of normalised images `[N, 3, H, W]`, in batches; `[N, known images]` of a model that counts the nearest.
     fn logits<'py>(&self, py: Python<'py>, input: PyReadonlyArray4<'py, f32>) -> PyResult<Bound<'py, PyArray2<f32>>> {
         let classifier = self.classifier(py)?;
         let &[n, c, h, w] = input.shape() else { unreachable!("it has four axes") };
@@ -197,8 +239,13 @@ impl Engine {
         };
         let classifier = py.detach(|| self.for_batches(&classifier, size));
         let logits = on_thread(py, move || logits(&classifier, size, &Tensor::new(Shape::new(n, c, h, w), data)))?;
-        let classes = self.any_classifier().model().classes;
-        PyArray1::from_vec(py, logits.map_err(|error| raised(py, &error))?).reshape([n, classes])
+        let logits = logits.map_err(|error| raised(py, &error))?;
+        let model = self.any_classifier().model();
+        let columns = match &model.scoring {
+            Scoring::Neighbours(neighbours) => neighbours.of.len(),
+            _ => model.classes,
+        };
+        PyArray1::from_vec(py, logits).reshape([n, columns])
     }
 
     /// Shows where in an image the evidence for a class lies.

@@ -7,6 +7,7 @@ mod engine;
 mod errors;
 mod explanation;
 mod inputs;
+mod learn;
 mod logging;
 mod run;
 mod settings;
@@ -17,10 +18,18 @@ use pyo3::prelude::*;
 /// The library for the package `residua`.
 #[pymodule]
 mod _residua {
+    use std::path::PathBuf;
+
     use pyo3::{prelude::*, types::PyDict};
+    use residua::folder::{Choice, Found};
 
     #[pymodule_export]
-    use crate::{engine::Engine, explanation::Explanation, run::Run};
+    use crate::{
+        engine::Engine,
+        explanation::Explanation,
+        learn::{fit_head, measured},
+        run::Run,
+    };
 
     /// The adapters in the order of their indices, as dictionaries.
     #[pyfunction]
@@ -28,6 +37,26 @@ mod _residua {
         crate::logging::start(py)?;
         let devices = crate::wait::on_thread(py, residua::devices)?;
         devices.iter().map(|device| crate::engine::device(py, device)).collect()
+    }
+
+    /// The images in a folder and its subfolders, in the order of the command line, and the names of the folders right in it.
+    #[pyfunction]
+    fn images_in(py: Python<'_>, folder: PathBuf) -> PyResult<(Vec<PathBuf>, Vec<String>)> {
+        let listed = crate::wait::on_thread(py, move || {
+            let (choice, mut images) = (Choice::default(), Vec::new());
+            choice.walk(&folder, &mut |found| {
+                match found {
+                    Found::Image(path) => images.push(path),
+                    Found::Failed(path, error) if path == folder => return Err(error),
+                    // What cannot be read is told of when its turn comes.
+                    Found::Failed(path, _) => images.push(path),
+                    _ => {}
+                }
+                Ok(())
+            })?;
+            Ok((images, choice.folders_in(&folder)?))
+        })?;
+        listed.map_err(|error| crate::errors::raised(py, &error))
     }
 
     #[pymodule_init]

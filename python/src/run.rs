@@ -38,8 +38,15 @@ use crate::{
 /// What to compute for each image.
 #[derive(Clone, Copy)]
 pub(crate) enum Task {
-    Classify { top_k: usize, min_score: Option<f32> },
-    Embed { normalize: bool },
+    Classify {
+        top_k: usize,
+        min_score: Option<f32>,
+    },
+    Embed {
+        normalize: bool,
+    },
+    /// The scores of all classes.
+    Score,
 }
 
 /// The result for an image.
@@ -92,7 +99,8 @@ const MOST_BYTES: usize = 32 << 20;
 pub(crate) struct Run {
     live: Mutex<Option<Live>>,
     stop: Arc<AtomicBool>,
-    features: usize,
+    /// Numbers of a vector.
+    columns: usize,
     started_by: u32,
 }
 
@@ -183,7 +191,11 @@ impl Run {
     ) -> Self {
         let Engine { classifier, batch, task, count } = engine;
         let stop = Arc::new(AtomicBool::new(false));
-        let (stopped, features) = (stop.clone(), classifier.model().features);
+        let stopped = stop.clone();
+        let columns = match task {
+            Task::Score => classifier.model().classes,
+            Task::Classify { .. } | Task::Embed { .. } => classifier.model().features,
+        };
         let thread = thread::spawn(move || {
             let stream = Stream::new(&classifier).batch(batch).stop_if(move || stopped.load(Ordering::Relaxed));
             let stream = count.into_iter().fold(stream, Stream::expect);
@@ -195,12 +207,15 @@ impl Run {
                 Task::Embed { normalize } => stream.run(inputs, Classifier::features, &mut |batch| {
                     hand_over(rows(batch, |vector| Answer::Vector(if normalize { unit(vector) } else { vector })))
                 }),
+                Task::Score => stream.run(inputs, Classifier::predict, &mut |batch| {
+                    hand_over(rows(batch, |prediction| Answer::Vector(prediction.scores)))
+                }),
             };
             // After an interruption, nobody waits for this.
             let _ = to_caller.send(Event::End { halved_to: outcome.halved_to, ended: outcome.ended });
         });
         let live = Some(Live { events, thread, images });
-        Run { live: Mutex::new(live), stop, features, started_by: process::id() }
+        Run { live: Mutex::new(live), stop, columns, started_by: process::id() }
     }
 
     /// Calls `take` with batch after batch, until it wants no more. Returns whether there are more.
@@ -243,14 +258,14 @@ impl Run {
         Ok(all.into_bound(py))
     }
 
-    /// The vectors of all images, float32 `[N, features]`, and a dictionary from index to exception; the rows of such images are NaN.
+    /// The vectors of all images, float32 `[N, columns]`, and a dictionary from index to exception; the rows of such images are NaN.
     /// With `raises` the first exception is raised.
     fn all_vectors<'py>(
         &self,
         py: Python<'py>,
         raises: bool,
     ) -> PyResult<(Bound<'py, PyArray2<f32>>, Bound<'py, PyDict>)> {
-        let (mut all, mut count, features) = (Vec::new(), 0, self.features);
+        let (mut all, mut count, columns) = (Vec::new(), 0, self.columns);
         let errors = PyDict::new(py).unbind();
         self.pump(py, &mut |py, batch, failures| {
             count += batch.len();
@@ -261,7 +276,7 @@ impl Run {
                         all.extend(vector);
                     }
                     row => {
-                        all.resize(all.len() + features, f32::NAN);
+                        all.resize(all.len() + columns, f32::NAN);
                         match object(py, row, failures)? {
                             (_, Err(error)) if raises => return Err(PyErr::from_value(error)),
                             (index, Err(error) | Ok(error)) => errors.bind(py).set_item(index, error)?,
@@ -271,7 +286,7 @@ impl Run {
             }
             Ok(true)
         })?;
-        Ok((PyArray1::from_vec(py, all).reshape([count, features])?, errors.into_bound(py)))
+        Ok((PyArray1::from_vec(py, all).reshape([count, columns])?, errors.into_bound(py)))
     }
 
     /// The next results: for each image, its path if it has one, and a list of classes, a vector or an exception. `None` at the

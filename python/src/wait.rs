@@ -2,7 +2,11 @@
 
 use std::{
     any::Any,
-    sync::mpsc::RecvTimeoutError,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+        mpsc::RecvTimeoutError,
+    },
     thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
@@ -20,6 +24,25 @@ const GRACE: Duration = Duration::from_secs(3);
 
 /// The outcome of `work`. After Ctrl-C, waits for it a while longer, then abandons it.
 pub(crate) fn on_thread<T: Send + 'static>(py: Python<'_>, work: impl FnOnce() -> T + Send + 'static) -> PyResult<T> {
+    until_done(py, || {}, work)
+}
+
+/// As [`on_thread`], for `work` that can end early: it gets a function that says whether Ctrl-C was pressed.
+pub(crate) fn on_stoppable_thread<T: Send + 'static>(
+    py: Python<'_>,
+    work: impl FnOnce(&dyn Fn() -> bool) -> T + Send + 'static,
+) -> PyResult<T> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let stopped = stop.clone();
+    until_done(py, || stop.store(true, Ordering::Relaxed), move || work(&|| stopped.load(Ordering::Relaxed)))
+}
+
+/// The outcome of `work`. After Ctrl-C, calls `interrupt`, and waits for the work a while longer, then abandons it.
+fn until_done<T: Send + 'static>(
+    py: Python<'_>,
+    interrupt: impl Fn(),
+    work: impl FnOnce() -> T + Send + 'static,
+) -> PyResult<T> {
     let mut outcome = workers::start(work);
     // A receiver belongs to one thread at a time: this one.
     let mut wait = || {
@@ -34,6 +57,7 @@ pub(crate) fn on_thread<T: Send + 'static>(py: Python<'_>, work: impl FnOnce() -
             Err(RecvTimeoutError::Timeout) => {}
         }
         if let Err(signal) = py.check_signals() {
+            interrupt();
             let began = Instant::now();
             while wait().is_err() && began.elapsed() < GRACE && py.check_signals().is_ok() {}
             return Err(signal);

@@ -7,6 +7,9 @@ model.classify(["a.jpg", pil_image, array, jpeg_bytes], top_k=5)
 model.embed(images, normalize=True)
 for path, vector in model.embed_folder("photos/"):
     ...
+mine = model.fit("train/")
+mine.evaluate("val/").accuracy
+mine.save("mine.safetensors")
 """
 
 from residua._classifier import Classifier, devices
@@ -23,27 +26,34 @@ from residua._errors import (
     ModelError,
     ShapeError,
 )
+from residua._learn import ClassMeasures, Doubt, Evaluation, Fit, LogisticRegression, Tried
 from residua._residua import Explanation, __version__
 from residua._types import Class, Device, LayerCheck, ModelInfo, Verification
 
 __all__ = [
     "Class",
+    "ClassMeasures",
     "Classifier",
     "ClosedError",
     "ConfigError",
     "Device",
     "DeviceError",
+    "Doubt",
     "Error",
+    "Evaluation",
     "Explanation",
     "FileError",
+    "Fit",
     "HubError",
     "ImageError",
     "InputError",
     "InputTypeError",
     "LayerCheck",
+    "LogisticRegression",
     "ModelError",
     "ModelInfo",
     "ShapeError",
+    "Tried",
     "Verification",
     "__version__",
     "devices",

@@ -7,8 +7,9 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Literal, SupportsIndex, TypeVar, cast, overload
 
-from residua import _inputs, _residua
-from residua._errors import ClosedError, ConfigError, Error
+from residua import _inputs, _learn, _residua
+from residua._errors import ClosedError, ConfigError, Error, InputError, InputTypeError
+from residua._learn import Evaluation, Fit, Head
 from residua._progress import Progress
 from residua._types import Class, Device, LayerCheck, ModelInfo, Settings, Verification
 
@@ -145,27 +146,28 @@ class Classifier:
             "structure": structure,
         }
         self._engine = None
-        self._open()
+        self._open(None, None)
 
-    def _open(self) -> None:
+    def _open(self, head: Head | None, fitted: Fit | None) -> None:
         engine = _residua.Engine.open(self._settings)
         for note in engine.notes():
             _warn("%s", note)
-        self._engine = engine
+        self._head, self._fitted = head, fitted
+        self._engine = engine if head is None else engine.with_head(*head)
 
-    def __getstate__(self) -> Settings:
+    def __getstate__(self) -> tuple[Settings, Head | None, Fit | None]:
         """Returns the settings, with the commit of a model of the hub, so that all processes have the same weights."""
         settings = self._settings.copy()
         revision = self.model.revision if self._engine is not None else None
         if revision is not None and settings["synthetic"] is None:
             settings["model"] = f"{settings['model'].partition('@')[0]}@{revision}"
-        return settings
+        return settings, self._head, self._fitted
 
-    def __setstate__(self, settings: Settings) -> None:
+    def __setstate__(self, state: tuple[Settings, Head | None, Fit | None]) -> None:
         """Opens the model with these settings."""
-        self._settings = settings
+        self._settings, head, fitted = state
         self._engine = None
-        self._open()
+        self._open(head, fitted)
 
     def __enter__(self) -> Classifier:
         return self
@@ -450,7 +452,8 @@ class Classifier:
                 other types become float32.
 
         Returns:
-            float32 ``[N, classes]``.
+            float32 ``[N, classes]``. Of a model that counts the nearest of known images ``[N, known images]``: the dot products of
+            the features with theirs at unit length.
 
         Raises:
             InputError: If the shape is another.
@@ -485,6 +488,142 @@ class Classifier:
             image, target if target is None or isinstance(target, str) else operator.index(target)
         )
 
+    # ---- Classes of one's own.
+
+    def with_head(
+        self, weights: Any, biases: Any, labels: Iterable[object], *, multi_label: bool = False
+    ) -> Classifier:
+        """Puts another head on the network, on the same device; this classifier stays as it is.
+
+        ``regression.coef_``, ``.intercept_`` and ``.classes_`` of a `LogisticRegression` are such a head, and so are those of
+        scikit-learn's: of two classes it has one row, the logit of the second.
+
+        Args:
+            weights: Floats ``[classes, features]``, for features as `embed` gives them.
+            biases: Floats ``[classes]``.
+            labels: Names of the classes, in order.
+            multi_label: Gives each class a score of its own (sigmoid), instead of shares of one (softmax).
+
+        Returns:
+            A classifier with the new classes. The weights in the CPU's memory are shared.
+
+        Raises:
+            ShapeError: If the head is not for the network's features, or has not as many rows as there are labels.
+            ModelError: If a number in it is NaN or infinite.
+        """
+        names = [str(label) for label in labels]
+        return self._with_head(_learn.head(weights, biases, names, multi_label), None)
+
+    def _with_head(self, head: Head, fitted: Fit | None) -> Classifier:
+        made = Classifier.__new__(Classifier)
+        made._engine = self._opened().with_head(*head)
+        made._settings, made._head, made._fitted = self._settings.copy(), head, fitted
+        return made
+
+    def fit(
+        self,
+        images: str | os.PathLike[str] | Iterable[Image],
+        labels: Iterable[Any] | None = None,
+        *,
+        method: _learn.Method = "logistic",
+        C: float | Sequence[float] | None = None,  # noqa: N803
+        cv: int = 5,
+        class_weight: Literal["balanced"] | None = None,
+        multi_label: bool = False,
+        errors: Literal["raise", "skip"] = "raise",
+    ) -> Classifier:
+        """Fits a classifier of one's own classes on this network's features, as ``residua fit`` does.
+
+        The network stays as it is and gets a new head. Other Python threads run meanwhile, and Ctrl-C ends it.
+
+        Args:
+            images: A folder with a folder of images for each class, or several images.
+            labels: The class of each image, or with ``multi_label`` a list of classes; None if `images` is a folder.
+            method: ``logistic`` regression; ``centroid``, the class whose mean is nearest, for very few images; or
+                ``neighbours``, the classes of the nearest images.
+            C: As in `LogisticRegression`.
+            cv: As in `LogisticRegression`.
+            class_weight: As in `LogisticRegression`.
+            multi_label: As in `LogisticRegression`.
+            errors: ``raise`` raises an exception for the first image that cannot be read; ``skip`` leaves it out, and logs it.
+
+        Returns:
+            A classifier with the new classes; `fitted` has what cross-validation found, with the most doubtful labels.
+
+        Raises:
+            Error: If an image cannot be read; ``index`` has its place.
+            ConfigError: If a class has fewer than two images, or there are fewer than two classes.
+            InputError: If there are not as many labels as images.
+        """
+        settings = _learn.method_of(method, C, cv, class_weight)
+        engine = self._opened()
+        paths, images, labels = _in_folders(images, labels, every=True)
+        features, given, places = _labelled(
+            images, labels, lambda several, count: engine.embed(several, count, False), errors
+        )
+        classes, of = _learn.indices_of(given, multi_label)
+        found = _learn.fitted(features, of, len(classes), multi_label, settings)
+        names = [str(label) for label in classes]
+        head = Head(found["weights"], found["biases"], found["neighbours"], names, multi_label)
+        return self._with_head(head, _learn.fit_of(method, found, given, names, places, paths))
+
+    @property
+    def fitted(self) -> Fit | None:
+        """How its head was fitted by `fit`; None if it was not."""
+        return self._fitted
+
+    def evaluate(
+        self,
+        images: str | os.PathLike[str] | Iterable[Image],
+        labels: Iterable[str | int] | None = None,
+        *,
+        errors: Literal["raise", "skip"] = "raise",
+    ) -> Evaluation:
+        """Measures how good the classifier is on images whose classes are known, as ``residua evaluate`` does.
+
+        Args:
+            images: A folder with a folder of images for each class, or several images.
+            labels: The class of each image by name, WordNet id or index; None if `images` is a folder.
+            errors: ``raise`` raises an exception for the first image that cannot be read; ``skip`` leaves it out, and logs it.
+
+        Returns:
+            An `Evaluation`: accuracy, precision and recall of each class, log loss, confusion matrix and more.
+
+        Raises:
+            Error: If an image cannot be read; ``index`` has its place.
+            ConfigError: If a label is no class of the model.
+            InputError: If there are not as many labels as images, or no images.
+            ModelError: If the network has no classes.
+        """
+        engine = self._opened()
+        _, images, labels = _in_folders(images, labels, every=False)
+        scores, given, _ = _labelled(images, labels, engine.score, errors)
+        if not given:
+            raise InputError("there are no images to measure with", "input.value")
+        meant = dict(zip(given, engine.meant([str(label) for label in given]), strict=True))
+        unknown = sorted({str(label) for label, index in meant.items() if index is None})
+        if unknown:
+            raise ConfigError(
+                f"argument: labels: the model has no such class: {', '.join(unknown[:10])}", "config.value"
+            )
+        found = _residua.measured(scores, [cast("int", meant[label]) for label in given])
+        return _learn.evaluation(found, engine.labels())
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Writes the model to a safetensors file, whole or not at all: weights, labels, preprocessing and scoring.
+
+        It opens with ``Classifier(path)`` and with every command, and its weights load into timm under their own names.
+
+        Args:
+            path: The file, ``.safetensors``.
+
+        Raises:
+            FileError: If it cannot be written.
+        """
+        self._opened().save(os.fspath(path), _learn.made(self._fitted))
+
+    # ---- Checks.
+
     def verify(self, *, batch: int = 1, every: bool = False) -> Verification:
         """Compares every layer on the device with the CPU reference, which is slow.
 
@@ -506,6 +645,43 @@ class Classifier:
 def devices() -> list[Device]:
     """Lists the adapters that a `Classifier` can use, in the order of their indices."""
     return [Device(**device) for device in _residua.devices()]
+
+
+def _in_folders(
+    images: Any, labels: Iterable[Any] | None, every: bool
+) -> tuple[list[str] | None, Iterable[Any], Iterable[Any]]:
+    """The paths and the classes of the images of a folder; images with labels as they are, without paths."""
+    if labels is not None:
+        return None, images, labels
+    if not isinstance(images, (str, os.PathLike)):
+        raise InputTypeError("without labels, give a folder with a folder of images for each class", "input.type")
+    paths, found = _learn.in_folders(os.fspath(images), every)
+    return paths, paths, found
+
+
+def _labelled(
+    images: Any,
+    labels: Iterable[Any],
+    start: Callable[[Iterable[Any], int | None], _residua.Run],
+    errors: str,
+) -> tuple[Floats, list[Any], list[int]]:
+    """Runs images whose classes are known.
+
+    Returns:
+        The rows of those that could be read, their labels, and their places among all.
+    """
+    _one_of("errors", errors, ("raise", "skip"))
+    several, count, single = _inputs.split(images)
+    if single:
+        raise InputTypeError("one image; give several, with a label for each", "input.type")
+    rows, failed = start(several, count).all_vectors(errors == "raise")
+    given = labels.tolist() if hasattr(labels, "tolist") else list(labels)
+    if len(given) != len(rows):
+        raise InputError(f"{len(given)} labels for {len(rows)} images", "input.shape")
+    for index, error in failed.items():
+        _warn("image %d: %s [%s]", index, error, error.code)
+    places = [place for place in range(len(rows)) if place not in failed]
+    return rows[places], [given[place] for place in places], places
 
 
 def _only(results: list[T], single: bool) -> list[T] | T:

@@ -36,6 +36,10 @@ if TYPE_CHECKING:
     Image: TypeAlias = File | Array
     #: float32, of the shape that its use implies.
     Floats: TypeAlias = np.ndarray[Any, np.dtype[np.float32]]
+    #: float64, of the shape that its use implies.
+    Doubles: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
+    #: uint64, of the shape that its use implies.
+    Integers: TypeAlias = np.ndarray[Any, np.dtype[np.uint64]]
     #: uint8, of the shape that its use implies.
     Bytes: TypeAlias = np.ndarray[Any, np.dtype[np.uint8]]
 
