@@ -31,7 +31,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 }
 
 /// Draws all photos below `folder`.
-pub fn draw(folder: &Path) -> Result<(), Box<dyn Error>> {
+pub(crate) fn draw(folder: &Path) -> Result<(), Box<dyn Error>> {
     for (set, first, count) in [("train", 0, TRAIN), ("val", 1000, VAL)] {
         for (kind, name) in KINDS.iter().enumerate() {
             let place = folder.join(set).join(name);

@@ -9,7 +9,11 @@ use std::{
 use residua::checkpoint::Checkpoint;
 use serde_json::Value;
 
-use crate::{Folder, assert_fails, err, on_cpu, out};
+use crate::{Folder, assert_fails, err, on_cpu, out, terminal::sessions};
+
+#[path = "../../examples/parts.rs"]
+#[expect(dead_code, reason = "the example runs by itself")]
+mod parts;
 
 /// Colours of the classes; a photo has noise of its own besides.
 pub(crate) const COLOURS: [(&str, [u8; 3]); 3] =
@@ -162,7 +166,9 @@ fn bad_images_are_counted_and_repeated_ones_told() {
     let mine = folder.path("mine.safetensors");
     let output = on_cpu(&["fit", &train, "-o", &mine]);
     assert_fails(&output, 1, "image.decode");
-    for told in ["1 of 33 images failed", "1 images are in two classes", "1 images lie in no folder", "--balanced"] {
+    for told in
+        ["1 of 33 images failed", "images in two classes: 1, ", "in no folder of a class: 1 images", "--balanced"]
+    {
         assert!(err(&output).contains(told), "{told}: {}", err(&output));
     }
     assert!(out(&output).contains("copy.png"), "the copy's label is doubtful: {}", out(&output));
@@ -253,4 +259,36 @@ fn the_nearest_images_are_a_model_too() {
     let output = on_cpu(&[&fit[..], &[&head, "-m", &headless]].concat());
     assert!(output.status.success(), "{}", err(&output));
     assert_eq!(classify(&head, "1").matches(",rust,1,").count(), 3);
+}
+
+#[cfg(unix)]
+#[test]
+fn the_guide_shows_what_is_printed_and_drawn() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let guide = fs::read_to_string(root.join("src/fit/README.md")).unwrap();
+    let folder = Folder::new();
+    parts::draw(Path::new(&folder.path("parts"))).unwrap();
+    let programs = Path::new(env!("CARGO_BIN_EXE_residua")).parent().unwrap().display().to_string();
+    let path = format!("{programs}:{}", std::env::var("PATH").unwrap());
+    let sessions = sessions(&guide);
+    assert!(sessions.len() > 3);
+    for (line, printed) in sessions {
+        let mut shell = Command::new("sh");
+        // Run without a driver, as the README's commands are.
+        shell.args(["-c", &line]).current_dir(folder.path(".")).env("PATH", &path);
+        let output = shell.env("VK_DRIVER_FILES", "/none").env("VK_ICD_FILENAMES", "/none").output().unwrap();
+        assert_eq!(out(&output), printed, "{line}: {}", err(&output));
+    }
+    let drawn = fs::read_to_string(folder.path("confusion.svg")).unwrap();
+    assert_eq!(drawn, fs::read_to_string(root.join("tests/images/parts-confusion.svg")).unwrap());
+    assert!(image::open(folder.path("mistakes.png")).is_ok());
+    // The program in the guide is one that is compiled.
+    let flat = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let example = flat(&fs::read_to_string(root.join("examples/own_classes.rs")).unwrap());
+    let fences: Vec<&str> = guide.split("```rust\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+    assert_eq!(fences.len(), 2);
+    for line in fences.iter().flat_map(|fence| fence.lines()) {
+        let is_opened = line.contains("Classifier::open");
+        assert!(is_opened || example.contains(&flat(line)), "{line}");
+    }
 }

@@ -144,18 +144,20 @@ fn ctrl_c_ends_it_behind_a_complete_line() {
     assert!(shown.lines().count() < 397, "it ran to the end");
 }
 
-/// The commands in the README with their output: lines that start with `$`, indented by four.
-fn sessions(readme: &str) -> Vec<(String, String)> {
+/// The commands in a guide with their output: lines that start with `$`, indented by four.
+pub(crate) fn sessions(readme: &str) -> Vec<(String, String)> {
     let mut sessions: Vec<(String, String)> = Vec::new();
-    let mut inside = false;
+    let (mut inside, mut blank) = (false, 0);
     for line in readme.lines() {
         match line.strip_prefix("    ") {
             Some(line) if line.starts_with("$ ") => {
                 sessions.push((line[2..].into(), String::new()));
-                inside = true;
+                (inside, blank) = (true, 0);
             }
+            None if inside && line.is_empty() => blank += 1,
             Some(line) if inside => {
                 let (_, printed) = sessions.last_mut().unwrap();
+                printed.push_str(&"\n".repeat(std::mem::take(&mut blank)));
                 printed.push_str(line);
                 printed.push('\n');
             }

@@ -1,9 +1,9 @@
-"""How many of some wrong labels are among the hundred most doubtful of `residua fit`.
+"""How many of 50 wrong labels are among the hundred most doubtful of `residua fit`, for several draws of them.
 
-python wrong_labels.py ../../target/release/residua train/ [OPTION OF fit...]
+python wrong_labels.py ../../target/release/residua train/ DRAWS [OPTION OF fit...]
 
-`train/` has a folder of images for each class; 50 of its images get the label of another class, by a seed that is always the same. The
-features are kept in train.index beside the folder.
+`train/` has a folder of images for each class. In each draw 50 of its images get the label of another class; the draws are always the
+same. The features are kept in train.index beside the folder.
 """
 
 import json
@@ -14,32 +14,31 @@ import tempfile
 from pathlib import Path
 
 WRONG = 50
-SEED = 15
 
-program, folder, options = sys.argv[1], Path(sys.argv[2]).resolve(), sys.argv[3:]
+program, folder, draws, options = sys.argv[1], Path(sys.argv[2]).resolve(), int(sys.argv[3]), sys.argv[4:]
 images = sorted(path for path in folder.glob("*/*") if path.is_file())
 classes = sorted({path.parent.name for path in images})
-chance = random.Random(SEED)
-wrong = set(chance.sample(images, WRONG))
-with tempfile.TemporaryDirectory() as made:
-    rows = [
-        json.dumps(
-            {
-                "path": str(path),
-                "label": chance.choice([name for name in classes if name != path.parent.name]) if path in wrong else path.parent.name,
-            }
-        )
-        for path in images
-    ]
-    labels, verdict = Path(made, "labels.jsonl"), Path(made, "verdict.json")
-    labels.write_text("\n".join(rows) + "\n")
-    index = folder.with_suffix(".index")
-    command = [program, "fit", labels, "-o", Path(made, "mine.safetensors"), "--json", verdict, "--index", index]
-    subprocess.run([*command, *options], check=True, stdout=subprocess.DEVNULL)
-    said = json.loads(verdict.read_text())
-doubtful = {Path(image["path"]) for image in said["doubtful"]}
-best = max(said["tried"], key=lambda tried: tried["accuracy"])
-print(
-    f"{len(images)} images, {100 * best['accuracy']:.1f} % right in cross-validation:"
-    f" {len(doubtful & wrong)} of {WRONG} wrong labels are among the {len(doubtful)} most doubtful"
-)
+found = []
+for draw in range(draws):
+    chance = random.Random(draw)
+    wrong = set(chance.sample(images, WRONG))
+    with tempfile.TemporaryDirectory() as made:
+        rows = []
+        for path in images:
+            others = [name for name in classes if name != path.parent.name]
+            rows.append({"path": str(path), "label": chance.choice(others) if path in wrong else path.parent.name})
+        labels, verdict = Path(made, "labels.jsonl"), Path(made, "verdict.json")
+        labels.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        kept = ["--json", verdict, "--index", folder.with_suffix(".index")]
+        command = [program, "fit", labels, "-o", Path(made, "mine.safetensors"), *kept, *options]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        said = json.loads(verdict.read_text())
+    doubtful = {Path(image["path"]) for image in said["doubtful"]}
+    found.append(len(doubtful & wrong))
+    best = max(said["tried"], key=lambda tried: tried["accuracy"])
+    print(
+        f"draw {draw}: {len(images)} images, {100 * best['accuracy']:.1f} % right in cross-validation:"
+        f" {found[-1]} of {WRONG} wrong labels are among the {len(doubtful)} most doubtful",
+        flush=True,
+    )
+print(f"mean {sum(found) / draws:.1f}, from {min(found)} to {max(found)}")

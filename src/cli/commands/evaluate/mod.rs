@@ -59,7 +59,7 @@ pub(crate) fn run(global: &Global, command: &Evaluate, out: &mut dyn Write) -> O
     let matched = Matched::new(&labelled, &classifier, &command.images)?;
     matched.notes().for_each(|note| global.note(&note));
     if !labelled.loose.is_empty() {
-        global.note(&format!("{} images lie in no folder of a class, and are left out", labelled.loose.len()));
+        global.note(&format!("left out, because they are in no folder of a class: {} images", labelled.loose.len()));
     }
     let watched = watched(command, &classifier)?;
     let run = Run { global, command, labelled: &labelled, truth: &matched.truth, classifier: &classifier, watched };

@@ -100,7 +100,7 @@ pub(super) fn note_repeated(global: &Global, index: &Index, paths: &[&Path], tru
     }
     if let Some((a, b)) = pairs.first() {
         let said = |i: &usize| format!("{} ({})", paths[*i].display(), classes.names[truth.of[*i][0]]);
-        global.note(&format!("{} images are in two classes, the first is {} and {}", pairs.len(), said(a), said(b)));
+        global.note(&format!("images in two classes: {}, first {} and {}", pairs.len(), said(a), said(b)));
     }
 }
 

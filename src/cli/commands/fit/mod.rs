@@ -34,7 +34,10 @@ pub(crate) fn run(global: &Global, command: &Fit, out: &mut dyn Write) -> Outcom
     }
     if !train.loose.is_empty() {
         let first = train.loose[0].display();
-        global.note(&format!("{} images lie in no folder of a class, and are left out: {first}", train.loose.len()));
+        global.note(&format!(
+            "left out, because they are in no folder of a class: {} images, first {first}",
+            train.loose.len()
+        ));
     }
     let classifier = global.open(&command.model.model)?;
     let features = classifier.model().features;
