@@ -109,15 +109,16 @@ pub enum NormGroups {
 }
 
 impl NormGroups {
-    /// Those of the network of this name in timm, such as `resnet50_gn`, if it has group normalisation.
+    /// Those of the network of this name in timm, such as `resnet50_gn`, if it has group normalisation. The networks of Big Transfer have
+    /// it too: `resnetv2_50x1_bit`.
     #[doc(hidden)]
     pub fn of_network(name: &str) -> Option<Self> {
         let network = name.split('.').next()?;
-        match network.rsplit_once('_')?.1 {
-            "gn" => Some(NormGroups::Groups(32)),
+        network.split('_').skip(1).find_map(|part| match part {
+            "gn" | "bit" | "bitm" => Some(NormGroups::Groups(32)),
             "sgn" => Some(NormGroups::Channels(16)),
             _ => None,
-        }
+        })
     }
 }
 

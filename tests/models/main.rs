@@ -96,7 +96,12 @@ fn bit_in_the_spelling_of_transformers() {
     let tensors: Vec<(String, Vec<usize>)> = timm.graph().tensors().into_iter().map(spelled).collect();
     let weights = Synthetic { salt: "bit".into(), damped: None, damp: 1.0 };
     let checkpoint = weights.checkpoint("bit", &tensors).unwrap();
-    let architecture = Architecture::detect("bit", checkpoint.shapes()).unwrap();
+    // A ResNetV2 with batch normalisation whose statistics were not saved has the same tensors.
+    let refused = Architecture::detect("bit", checkpoint.shapes()).unwrap_err();
+    assert!(refused.to_string().contains("norm-groups"), "{refused}");
+    let stated = "norm-groups=32".parse().unwrap();
+    let (architecture, _) =
+        Architecture::detect_stated("bit", checkpoint.shapes(), &stated, &Structure::default()).unwrap();
     assert_eq!(architecture, timm);
     let config =
         r#"{"model_type": "bit", "global_padding": "SAME", "embedding_dynamic_padding": true, "num_groups": 16}"#;

@@ -25,7 +25,7 @@ pub use split::{Split, Unit};
 pub use tresnet::TResNet;
 
 use super::{
-    Head, Properties, Shapes,
+    Head, Norm, Properties, Shapes,
     head::{classify, pool_and_classify},
 };
 use crate::graph::{Activation, Graph, ValueId};
@@ -265,7 +265,11 @@ pub(super) fn read(shapes: &Shapes) -> Result<Kin, String> {
         None => Body::ResNetV2(resnetv2::read(shapes)?),
         Some(is_of_family) => nearest(shapes, inputs, is_of_family)?,
     };
-    Ok(Kin::new(body, inputs, head))
+    let mut net = Kin::new(body, inputs, head);
+    if matches!(&net.body, Body::ResNetV2(body) if body.norm == Norm::Group) {
+        net.properties.norm_groups = None;
+    }
+    Ok(net)
 }
 
 /// The named network of a family from which the tensors differ least.
