@@ -267,7 +267,8 @@ def test_folders_that_are_not_as_they_should_be(model: Classifier, train: Path, 
 
 
 def test_ctrl_c_ends_a_fit_and_other_threads_run() -> None:
-    x, y = blobs(20000, 400, 20)
+    # Many seconds of work, on any machine.
+    x, y = blobs(40000, 600, 40)
     counted = [0]
     done = threading.Event()
 
@@ -277,7 +278,7 @@ def test_ctrl_c_ends_a_fit_and_other_threads_run() -> None:
 
     counter = threading.Thread(target=count)
     counter.start()
-    timer = threading.Timer(1.0, lambda: os.kill(os.getpid(), signal.SIGINT))
+    timer = threading.Timer(0.2, lambda: os.kill(os.getpid(), signal.SIGINT))
     timer.start()
     began = time.monotonic()
     with pytest.raises(KeyboardInterrupt):

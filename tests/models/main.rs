@@ -1,5 +1,6 @@
 //! Architectures: their counts, how they are recognised, and which are refused.
 
+mod census;
 #[path = "../common/mod.rs"]
 mod common;
 mod refused;
