@@ -276,14 +276,16 @@ def test_ctrl_c_ends_a_fit_and_other_threads_run() -> None:
         while not done.is_set():
             counted[0] += 1
 
-    counter = threading.Thread(target=count)
+    counter = threading.Thread(target=count, daemon=True)
     counter.start()
     timer = threading.Timer(0.2, lambda: os.kill(os.getpid(), signal.SIGINT))
     timer.start()
     began = time.monotonic()
-    with pytest.raises(KeyboardInterrupt):
-        LogisticRegression().fit(x, y)
-    took = time.monotonic() - began
-    done.set()
-    counter.join()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            LogisticRegression().fit(x, y)
+        took = time.monotonic() - began
+    finally:
+        done.set()
+        counter.join()
     assert took < 5 and counted[0] > 1000
