@@ -1,5 +1,5 @@
 //! The inner product: computes a tile of pixels by a strip of output channels. Its sums stay in registers from the first weight
-//! of a part to the last.
+//! of a part to the last; between parts they wait in the output.
 //!
 //! Each weight vector is loaded once for all pixels of the tile. Each input is loaded once and broadcast for all channels of the
 //! strip. A library for matrix products would need the windows of a convolution as rows of a matrix in memory; here they are only
@@ -43,7 +43,7 @@ pub(super) struct Tile<'a, const C: usize> {
 /// The size of tiles: enough sums to hide the latency of a multiply-add, and few enough to stay in registers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct TileSize {
-    /// Pixels of tiles with that many blocks of output channels, from one block on.
+    /// Pixels of a tile of one block of output channels, of two blocks, and so on.
     pixels: [usize; BLOCKS],
     /// Largest number of blocks of output channels in a strip.
     pub(super) blocks: usize,
