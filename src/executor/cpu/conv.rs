@@ -5,7 +5,8 @@ use std::{mem, ops::Range};
 use pulp::{Arch, Simd, WithSimd};
 
 use super::{
-    lanes::{LANES, Lanes, Source, Target, View, blocks, zeroed},
+    buffer::Buffer,
+    lanes::{LANES, Lanes, Source, Target, View, blocks},
     panel::{Panel, Part},
     scratch::with_scratch,
     threads::{Threads, cut},
@@ -176,6 +177,9 @@ impl<const C: usize> Work<'_, '_, C> {
             for part in cut(offsets.len(), parts) {
                 let (resumed, last) = (part.start > 0, part.end == offsets.len());
                 let matrix = &matrix[part.start * per_offset..part.end * per_offset];
+                // Each tile fetches its share of the weights that come next.
+                let ahead = weights.after(strip, part.end * per_offset, matrix.len());
+                let share = |pixel: usize| pixel * ahead.len() / (rows.len() * self.shape.w);
                 let offsets = &offsets[part];
                 for (input, output, len) in self.panel.runs(rows.len(), self.shape.w) {
                     for pixels in size.cut(len, strip.outputs.len()) {
@@ -190,8 +194,9 @@ impl<const C: usize> Work<'_, '_, C> {
                             residual.map(|planes| planes.map(|plane| plane.get(addends.clone()).unwrap_or_default()));
                         let activation = if last { epilogue.activation } else { Activation::None };
                         let x = &x[input + pixels.start..];
-                        let weights = matrix;
-                        tile::compute(simd, Tile { x, offsets, weights, own, bias, resumed, residual, activation, y });
+                        let (weights, ahead) = (matrix, &ahead[share(places.start)..share(places.end)]);
+                        let tile = Tile { x, offsets, weights, ahead, own, bias, resumed, residual, activation, y };
+                        tile::compute(simd, tile);
                     }
                 }
             }
@@ -207,7 +212,7 @@ pub(super) fn run_vectors(arch: Arch, threads: &Threads, operands: &Operands<'_,
     let (n, c) = (y.view.shape.n, y.view.shape.c);
     let as_pixels = |source: &Source<'_>| {
         let Shape { n, c, .. } = source.view.shape;
-        let mut data = zeroed("a batch", n * blocks(c))?;
+        let mut data = Buffer::zeroed("a batch", n * blocks(c))?;
         for (i, to) in data.iter_mut().enumerate() {
             to.0 = source.plane(i % n, i / n)[0];
         }
@@ -216,7 +221,7 @@ pub(super) fn run_vectors(arch: Arch, threads: &Threads, operands: &Operands<'_,
     let (x, x_view) = as_pixels(&operands.x)?;
     let residual = operands.epilogue.residual.as_ref().map(as_pixels).transpose()?;
     let view = View::whole(Shape::new(1, c, 1, n));
-    let mut outputs = zeroed("a batch", view.buffer_len())?;
+    let mut outputs = Buffer::zeroed("a batch", view.buffer_len())?;
     let residual = residual.as_ref().map(|(data, view)| Source::new(data, *view));
     let epilogue = Epilogue { residual, ..operands.epilogue };
     // The pixels are images: read all of them, whatever the stride.

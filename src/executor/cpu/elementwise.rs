@@ -3,7 +3,8 @@
 use pulp::{Arch, Simd, WithSimd};
 
 use super::{
-    lanes::{LANES, Lanes, Source, Target, View, blocks, zeroed},
+    buffer::Buffer,
+    lanes::{LANES, Lanes, Source, Target, View, blocks},
     simd::{activate, sigmoid, sigmoid_all},
     threads::Threads,
     weights::Affine,
@@ -80,15 +81,10 @@ impl<'a> WithSimd for Plane<'a, '_> {
 ///
 /// # Errors
 /// [`Error::GpuMemory`](crate::Error::GpuMemory) if there is no memory for it.
-pub(super) fn subsampled(
-    threads: &Threads,
-    x: Source<'_>,
-    subsample: Subsample,
-    output: Shape,
-) -> Result<Box<[Lanes]>> {
+pub(super) fn subsampled(threads: &Threads, x: Source<'_>, subsample: Subsample, output: Shape) -> Result<Buffer> {
     let Subsample { stride, before } = subsample;
     let view = View::whole(output);
-    let mut data = zeroed("a shortcut", view.buffer_len())?;
+    let mut data = Buffer::zeroed("a shortcut", view.buffer_len())?;
     let planes = Target { data: &mut data, view }.planes();
     threads.each(planes.enumerate().collect(), |(i, plane)| {
         let (image, block) = (i / blocks(output.c), i % blocks(output.c));

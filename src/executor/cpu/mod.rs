@@ -6,6 +6,7 @@
 //! every batch and on any number of threads.
 
 mod attend;
+mod buffer;
 mod conv;
 mod elementwise;
 mod executor;

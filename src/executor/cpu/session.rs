@@ -6,11 +6,12 @@ use pulp::Arch;
 
 use super::{
     attend,
+    buffer::Buffer,
     conv::{self, Epilogue},
     elementwise,
     gather::{self, Places},
     group_norm,
-    lanes::{LANES, Lanes, Source, Target, View, to_blocks, to_tensor, zeroed},
+    lanes::{LANES, Source, Target, View, to_blocks, to_tensor},
     plan::{Form, Plan, Step},
     pool::{self, Global},
     store::{Arrays, Store},
@@ -31,7 +32,7 @@ pub(super) struct Session {
     pub(super) wanted: Vec<ValueId>,
     pub(super) plan: Plan,
     weights: Vec<Arrays>,
-    buffers: Vec<Box<[Lanes]>>,
+    buffers: Vec<Buffer>,
 }
 
 impl Session {
@@ -49,7 +50,7 @@ impl Session {
     ) -> Result<Self> {
         let plan = Plan::new(network, input, wanted)?;
         let weights = store.of(network, &plan, arch, threads)?;
-        let buffers = plan.buffers.iter().map(|len| zeroed("activations", *len)).collect::<Result<_>>()?;
+        let buffers = plan.buffers.iter().map(|len| Buffer::zeroed("activations", *len)).collect::<Result<_>>()?;
         Ok(Session { input, wanted: wanted.to_vec(), plan, weights, buffers })
     }
 
@@ -92,7 +93,7 @@ impl Session {
 /// A step while it runs.
 struct Running<'a> {
     plan: &'a Plan,
-    buffers: &'a [Box<[Lanes]>],
+    buffers: &'a [Buffer],
     input: &'a Tensor,
     arch: Arch,
     threads: &'a Threads,

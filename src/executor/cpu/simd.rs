@@ -37,3 +37,14 @@ pub(super) fn sigmoid(x: f32) -> f32 {
 pub(super) fn sigmoid_all(values: &mut [Lanes]) {
     values.iter_mut().flat_map(|lanes| &mut lanes.0).for_each(|value| *value = sigmoid(*value));
 }
+
+/// Asks the cache for lanes that are needed soon, where the processor has an instruction for it.
+#[inline(always)]
+pub(super) fn fetch(lanes: &Lanes) {
+    #[cfg(target_arch = "x86_64")]
+    if let Some(sse) = pulp::core_arch::x86::Sse::try_new() {
+        sse._mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(std::ptr::from_ref(lanes).cast());
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = lanes;
+}

@@ -11,7 +11,7 @@ use pulp::{Arch, Simd, WithSimd};
 
 use super::{
     lanes::{LANES, Lanes},
-    simd::{relu, sigmoid_all},
+    simd::{fetch, relu, sigmoid_all},
     threads,
 };
 use crate::network::Activation;
@@ -27,6 +27,8 @@ pub(super) struct Tile<'a, const C: usize> {
     pub(super) offsets: &'a [u32],
     /// A vector over the strip's output channels for each term.
     pub(super) weights: &'a [Lanes],
+    /// Weights that a later tile uses, to be fetched into the cache meanwhile.
+    pub(super) ahead: &'a [Lanes],
     /// Whether each lane has inputs of its own, so that a group of `C` is one term.
     pub(super) own: bool,
     /// Start values of the sums, for each block of the strip.
@@ -113,12 +115,12 @@ impl<const C: usize, const P: usize, const N: usize, const OWN: bool> WithSimd f
             return;
         }
         let Tile { residual, activation, mut y, .. } = self.0;
-        let Tile { x, offsets, weights, bias, resumed, .. } = self.0;
+        let Tile { x, offsets, weights, ahead, bias, resumed, .. } = self.0;
         let start = if resumed { stored::<S, P, N>(&y) } else { [vectors::<S, N>(bias)[0]; P] };
         let sums = if OWN {
             own_sums::<S, P, N>(simd, start, x.as_flattened(), offsets, weights)
         } else {
-            sums::<S, C, P, N>(simd, start, x, offsets, weights)
+            sums::<S, C, P, N>(simd, start, x, offsets, weights, ahead)
         };
         // Match here, outside the loop: the sums stay in registers only if the epilogue is known at compile time.
         match (residual.map(|planes| planes.map(|x| S::as_simd_f32s(x.as_flattened()).0)), activation) {
@@ -176,9 +178,12 @@ fn sums<S: Simd, const C: usize, const P: usize, const N: usize>(
     x: &[[f32; C]],
     offsets: &[u32],
     weights: &[Lanes],
+    ahead: &[Lanes],
 ) -> [[S::f32s; N]; P] {
     let terms = vectors::<S, N>(weights).as_chunks::<C>().0;
+    let mut ahead = ahead.chunks(ahead.len().div_ceil(offsets.len()).max(1));
     for (&offset, terms) in offsets.iter().zip(terms) {
+        ahead.next().into_iter().flatten().for_each(fetch);
         let x: &[[f32; C]; P] = x[offset as usize..][..P].try_into().expect("a slice of P vectors");
         for (c, weights) in terms.iter().enumerate() {
             for p in 0..P {

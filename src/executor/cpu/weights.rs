@@ -4,7 +4,8 @@
 use std::ops::Range;
 
 use super::{
-    lanes::{LANES, Lanes, blocks, zeroed},
+    buffer::Buffer,
+    lanes::{LANES, Lanes, blocks},
     plan::Form,
 };
 use crate::{
@@ -106,7 +107,7 @@ impl Layout {
 pub(super) struct Packed {
     pub(super) layout: Layout,
     /// Weights in the order that the form needs.
-    data: Box<[Lanes]>,
+    data: Buffer,
     /// Blocks of output channels.
     pub(super) bias: Vec<Lanes>,
 }
@@ -128,7 +129,7 @@ impl Packed {
         let source = checkpoint.tensor(&weights.weight, shape)?;
         let affine = output_affine(checkpoint, weights, params.out_channels)?;
         let layout = Layout::new(params, form, strip);
-        let mut data = zeroed("weights", layout.len)?;
+        let mut data = Buffer::zeroed("weights", layout.len)?;
         match form {
             Some(Form::Groups) => pack_groups(&source, params, &affine, &mut data),
             Some(Form::Winograd) => pack_winograd(&source, params, &affine, &layout, &mut data),
@@ -141,6 +142,12 @@ impl Packed {
     /// The weights of a strip.
     pub(super) fn of(&self, strip: &Strip) -> &[Lanes] {
         &self.data[self.layout.of(strip)]
+    }
+
+    /// At most `len` weights that lie `from` weights after the start of a strip, in this strip or the next ones.
+    pub(super) fn after(&self, strip: &Strip, from: usize, len: usize) -> &[Lanes] {
+        let start = strip.start + from;
+        &self.data[start..(start + len).min(self.data.len())]
     }
 }
 

@@ -120,29 +120,25 @@ impl WithSimd for Work<'_, '_> {
             let width = strip.outputs.len();
             let matrices = weights.of(strip).chunks_exact(planes * LANES * width);
             for ((point, matrix), sums) in matrices.enumerate().zip(sums.chunks_exact_mut(width * count)) {
-                let (mut first, mut second) = sums.split_at_mut(count);
-                let mut x = &transformed[point * planes * count..];
-                for pixels in TileSize::of(S::F32_LANES).cut(count, width).map(|pixels| pixels.len()) {
-                    let (y0, y1);
-                    (y0, first) = first.split_at_mut(pixels);
-                    (y1, second) = second.split_at_mut(pixels.min(second.len()));
-                    let (bias, residual, activation) = (&ZEROS[..width], None, Activation::None);
-                    let offsets = &offsets[..];
-                    tile::compute(
-                        simd,
-                        Tile {
-                            x,
-                            offsets,
-                            weights: matrix,
-                            own: false,
-                            bias,
-                            resumed: false,
-                            residual,
-                            activation,
-                            y: [y0, y1],
-                        },
-                    );
-                    x = &x[pixels..];
+                // Each tile fetches its share of the next matrix.
+                let next = weights.after(strip, (point + 1) * matrix.len(), matrix.len());
+                let share = |pixel: usize| pixel * next.len() / count;
+                let (first, second) = sums.split_at_mut(count);
+                let x = &transformed[point * planes * count..];
+                for pixels in TileSize::of(S::F32_LANES).cut(count, width) {
+                    let tile = Tile {
+                        x: &x[pixels.start..],
+                        offsets: &offsets,
+                        weights: matrix,
+                        ahead: &next[share(pixels.start)..share(pixels.end)],
+                        own: false,
+                        bias: &ZEROS[..width],
+                        resumed: false,
+                        residual: None,
+                        activation: Activation::None,
+                        y: [&mut first[pixels.clone()], second.get_mut(pixels).unwrap_or_default()],
+                    };
+                    tile::compute(simd, tile);
                 }
             }
             for (i, block) in strip.outputs.clone().enumerate() {
