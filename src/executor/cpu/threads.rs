@@ -3,17 +3,24 @@
 //! pool of its own.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, VecDeque},
+    hint,
     ops::Range,
     panic::resume_unwind,
     process,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, OnceLock, PoisonError,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
     thread,
 };
 
-use rayon::prelude::*;
+use rayon::Yield;
 
 use crate::Result;
+
+/// How often an idle thread looks for work, some tenths of a millisecond, before it lets threads outside the pool run.
+const SPINS: usize = 2000;
 
 /// Pools by process and number of threads.
 static POOLS: Mutex<BTreeMap<(u32, usize), Arc<Threads>>> = Mutex::new(BTreeMap::new());
@@ -67,10 +74,10 @@ impl Threads {
             // While it waits here, a thread of another pool would take up other work of that pool, although its caller may hold
             // locks.
             Some(pool) if rayon::current_thread_index().is_some() && pool.current_thread_index().is_none() => {
-                let run = || pool.install(work);
+                let run = || pool.install(|| awake(work));
                 thread::scope(|scope| scope.spawn(run).join()).unwrap_or_else(|panic| resume_unwind(panic))
             }
-            Some(pool) => pool.install(work),
+            Some(pool) => pool.install(|| awake(work)),
             None => work(),
         }
     }
@@ -79,24 +86,95 @@ impl Threads {
         self.pool.as_ref().filter(|_| self.process == process::id())
     }
 
-    /// Calls `work` for each of `tasks`, on all threads. Neighbouring tasks tend to run in order on one thread.
-    pub(super) fn each<T: Send>(&self, tasks: Vec<T>, work: impl Fn(T) + Sync + Send) {
-        if tasks.len() > 1 && self.pool().is_some() {
-            tasks.into_par_iter().with_max_len(1).for_each(work);
-        } else {
-            tasks.into_iter().for_each(work);
+    /// Calls `work` for each of `tasks`, on all threads. Each thread takes a share of neighbouring tasks in order, and then helps the
+    /// others from the end of theirs.
+    pub(super) fn each<T: Send>(&self, tasks: Vec<T>, work: impl Fn(T) + Sync) {
+        let count = self.count.min(tasks.len());
+        if count < 2 || self.pool().is_none() {
+            return tasks.into_iter().for_each(work);
         }
+        let left = AtomicUsize::new(tasks.len());
+        let lens: Vec<usize> = cut(tasks.len(), count).map(|share| share.len()).collect();
+        let mut tasks = tasks.into_iter();
+        let shares: Vec<Mutex<VecDeque<T>>> =
+            lens.into_iter().map(|len| Mutex::new(tasks.by_ref().take(len).collect())).collect();
+        let share = |i: usize| shares[i % count].lock().unwrap_or_else(PoisonError::into_inner);
+        let run = |own: usize| {
+            // Never hold two locks at once.
+            let first = || share(own).pop_front();
+            let last = |other: usize| share(other).pop_back();
+            let next = || {
+                let of_own = first();
+                of_own.or_else(|| (own + 1..own + count).find_map(last))
+            };
+            while let Some(task) = next() {
+                let _done = Done(&left);
+                work(task);
+            }
+        };
+        rayon::scope(|scope| {
+            let run = &run;
+            (1..count).for_each(|own| scope.spawn(move |_| run(own)));
+            run(0);
+            wait(|| left.load(Ordering::Acquire) == 0);
+        });
     }
 
     /// The same for work that may fail. After a failure, some tasks may be left undone.
     ///
     /// # Errors
     /// One of the errors of `work`.
-    pub(super) fn try_each<T: Send>(&self, tasks: Vec<T>, work: impl Fn(T) -> Result<()> + Sync + Send) -> Result<()> {
-        if tasks.len() > 1 && self.pool().is_some() {
-            tasks.into_par_iter().with_max_len(1).try_for_each(work)
-        } else {
-            tasks.into_iter().try_for_each(work)
+    pub(super) fn try_each<T: Send>(&self, tasks: Vec<T>, work: impl Fn(T) -> Result<()> + Sync) -> Result<()> {
+        let failure = OnceLock::new();
+        self.each(tasks, |task| {
+            if failure.get().is_none()
+                && let Err(error) = work(task)
+            {
+                let _ = failure.set(error);
+            }
+        });
+        failure.into_inner().map_or(Ok(()), Err)
+    }
+}
+
+/// Counts a task as done, even if it panics.
+struct Done<'a>(&'a AtomicUsize);
+
+impl Drop for Done<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Release);
+    }
+}
+
+/// Runs `work` on this thread of a pool while the others stay awake: a layer takes about as long as it takes to wake a thread.
+fn awake<T>(work: impl FnOnce() -> T) -> T {
+    struct Over(Arc<AtomicBool>);
+    impl Drop for Over {
+        fn drop(&mut self) {
+            self.0.store(true, Ordering::Release);
+        }
+    }
+    let over = Over(Arc::default());
+    let (caller, seen) = (rayon::current_thread_index(), over.0.clone());
+    rayon::spawn_broadcast(move |thread| {
+        if Some(thread.index()) != caller {
+            wait(|| seen.load(Ordering::Acquire));
+        }
+    });
+    work()
+}
+
+/// Does work of the pool until `over`. Does not sleep.
+fn wait(over: impl Fn() -> bool) {
+    let mut idle = 0;
+    while !over() {
+        match rayon::yield_now() {
+            Some(Yield::Executed) => idle = 0,
+            _ if idle < SPINS => {
+                idle += 1;
+                hint::spin_loop();
+            }
+            _ => thread::yield_now(),
         }
     }
 }
