@@ -4,7 +4,7 @@ use pulp::{Arch, Simd, WithSimd};
 
 use super::{
     buffer::Buffer,
-    lanes::{LANES, Lanes, Source, Target, View, blocks},
+    lanes::{LANES, Lanes, Source, Target, View, blocks, window},
     simd::{activate, sigmoid, sigmoid_all},
     threads::Threads,
     weights::Affine,
@@ -104,16 +104,24 @@ pub(super) fn subsampled(threads: &Threads, x: Source<'_>, subsample: Subsample,
 
 /// Copies `x` to the channels of `y` from `channel` on. Channels that pad its last block become zeros there.
 pub(super) fn copy_channels(threads: &Threads, x: Source<'_>, y: Target<'_>, channel: usize) {
-    let blocks = blocks(y.view.shape.c);
-    threads.each(y.planes().enumerate().collect(), |(i, plane)| {
+    let (blocks, end) = (blocks(y.view.shape.c), channel + x.view.shape.c);
+    let planes = y.planes().enumerate().filter(|(i, _)| {
+        let first = i % blocks * LANES;
+        first + LANES > channel && first < end
+    });
+    threads.each(planes.collect(), |(i, plane)| {
         let (image, first) = (i / blocks, i % blocks * LANES);
-        for lane in 0..LANES {
-            let Some(c) = (first + lane).checked_sub(channel) else { continue };
-            if c < x.view.shape.c {
-                let from = x.plane(image, c / LANES);
-                plane.iter_mut().zip(from).for_each(|(to, from)| to.0[lane] = from[c % LANES]);
-            } else if i % blocks == (channel + x.view.shape.c - 1) / LANES {
-                plane.iter_mut().for_each(|to| to.0[lane] = 0.0);
+        // The block's channels lie in two blocks of `x`. The first one may lie before `x`, and the second one after it.
+        let (second, lane) = ((first + LANES - channel) / LANES, (first + LANES - channel) % LANES);
+        let one = second.checked_sub(1).map(|block| x.plane(image, block));
+        let two = (second * LANES < x.view.shape.c).then(|| x.plane(image, second));
+        let (own, inside) = (channel.saturating_sub(first), end - first);
+        for (pixel, y) in plane.iter_mut().enumerate() {
+            let x = window([one, two].map(|block| block.map_or([0.0; LANES], |block| block[pixel])), lane);
+            for lane in 0..LANES {
+                if lane >= own {
+                    y.0[lane] = if lane < inside { x[lane] } else { 0.0 };
+                }
             }
         }
     });

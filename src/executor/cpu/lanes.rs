@@ -17,6 +17,12 @@ pub(super) const LANES: usize = 16;
 #[derive(Debug, Clone, Copy, Default, PartialEq, Pod, Zeroable)]
 pub(super) struct Lanes(pub(super) [f32; LANES]);
 
+/// The sixteen channels from channel `first` on of two blocks.
+#[inline(always)]
+pub(super) fn window(two: [[f32; LANES]; 2], first: usize) -> [f32; LANES] {
+    two.as_flattened()[first..][..LANES].try_into().expect("sixteen channels")
+}
+
 /// Number of blocks that hold `channels` channels.
 pub(super) fn blocks(channels: usize) -> usize {
     channels.div_ceil(LANES)
