@@ -5,6 +5,7 @@
 
 mod anti_aliasing;
 mod biases;
+mod compare;
 mod densenet;
 mod densenet_detect;
 mod densenet_table;
@@ -12,7 +13,6 @@ mod extra;
 mod foreign;
 mod gate;
 mod head;
-mod kin;
 mod majority;
 mod norm;
 mod outline;
@@ -22,9 +22,11 @@ mod regnet_detect;
 mod regnet_table;
 mod resnet;
 mod resnet_detect;
+mod resnet_imagenet;
 mod resnet_table;
 mod stated;
 mod unsupported;
+mod variants;
 
 use std::collections::BTreeMap;
 
@@ -33,24 +35,21 @@ pub use densenet::DenseNet;
 pub(crate) use foreign::task;
 pub use gate::Gate;
 pub use head::{Head, HeadLayer};
-pub use kin::{
-    Attention, Body, Byob, ByobFeatures, ByobGate, ByobPool, ByobStage, Csp, Dla, DlaBlock, HrNet, Kin, NormFree,
-    NormFreeGate, ResNetV2, Split, TResNet, Unit,
-};
 pub use norm::Norm;
 pub use properties::Properties;
 pub use regnet::{RegNet, RegNetBlock};
 pub use resnet::{Block, BlockKind, ResNet, Shortcut, Stem};
 pub use stated::Property;
 pub use unsupported::{Named, check_declared, is_foreign, named};
+pub use variants::{
+    Attention, Body, Byob, ByobFeatures, ByobGate, ByobPool, ByobStage, Csp, Dla, DlaBlock, HrNet, NormFree,
+    NormFreeGate, ResNetV2, Split, TResNet, Unit, Variant,
+};
 
 use crate::{Error, Result, graph::Graph, structure::Structure, tensor::Shape};
 
 /// Tensor names and shapes, in torchvision spelling.
 pub type Shapes = BTreeMap<String, Vec<usize>>;
-
-/// How many names an error lists.
-const LISTED: usize = 10;
 
 /// A network without its weights.
 #[derive(Debug, Clone, PartialEq)]
@@ -62,8 +61,8 @@ pub enum Architecture {
     DenseNet(DenseNet),
     /// RegNet X, Y, Z and V.
     RegNet(RegNet),
-    /// Their kin: ResNetV2 and BiT, Res2Net, ResNeSt, SKNet, DLA, HRNet, CSPResNet, TResNet, NF-ResNet, the ResNets of byobnet.
-    Kin(Kin),
+    /// Other ResNet variants: ResNetV2 and BiT, Res2Net, ResNeSt, SKNet, DLA, HRNet, CSPResNet, TResNet, NF-ResNet, the ResNets of byobnet.
+    Variant(Variant),
 }
 
 impl Architecture {
@@ -110,8 +109,8 @@ impl Architecture {
         if regnet_detect::resembles(shapes) {
             return regnet_detect::read(shapes).map(Architecture::RegNet).map_err(unknown);
         }
-        if kin::resembles(shapes) {
-            return kin::read(shapes).map(Architecture::Kin).map_err(unknown);
+        if variants::resembles(shapes) {
+            return variants::read(shapes).map(Architecture::Variant).map_err(unknown);
         }
         let ours = densenet_detect::resembles(shapes) || resnet_detect::resembles(shapes);
         let family = if ours { None } else { foreign::family(shapes) };
@@ -135,50 +134,17 @@ impl Architecture {
         architecture.map_err(unknown)
     }
 
-    /// Refuses those of the `extra` tensors, which lie beside the network, that may be another head of it.
-    ///
-    /// # Errors
-    /// [`Error::UnexpectedTensor`].
-    pub fn refuse_extra(&self, model: &str, extra: &[&str]) -> Result<()> {
-        let doubtful = extra.iter().filter(|name| self.head().is_some() && extra::is_doubtful(name));
-        self.unexpected(model, &doubtful.copied().collect::<Vec<_>>(), "they may be the head that is meant")
-    }
-
-    /// Refuses those of the tensors `outside` of the prefix of a network with a head that are not known to take no part.
-    ///
-    /// # Errors
-    /// [`Error::UnexpectedTensor`].
-    pub(crate) fn refuse_outside(&self, model: &str, outside: &[&str]) -> Result<()> {
-        let doubtful = outside.iter().filter(|name| self.head().is_some() && !extra::is_beside(name));
-        let why =
-            "they lie beside the network and may take part in what it computes; taken as a part, it is used alone";
-        self.unexpected(model, &doubtful.copied().collect::<Vec<_>>(), why)
-    }
-
-    /// [`Error::UnexpectedTensor`], if there are such tensors.
-    fn unexpected(&self, model: &str, names: &[&str], why: &str) -> Result<()> {
-        if names.is_empty() {
-            return Ok(());
-        }
-        Err(Error::UnexpectedTensor {
-            model: model.into(),
-            architecture: self.name(),
-            count: names.len(),
-            names: format!("{}: {why}", list(names)),
-        })
-    }
-
     /// The architecture of a name out of [`Architecture::names`].
     pub fn by_name(name: &str) -> Option<Self> {
         let densenet = || densenet_table::by_name(name).map(Architecture::DenseNet);
         let regnet = || regnet_table::by_name(name).map(Architecture::RegNet);
-        let kin = || kin::by_name(name).map(Architecture::Kin);
-        resnet_table::by_name(name).map(Architecture::ResNet).or_else(densenet).or_else(regnet).or_else(kin)
+        let variant = || variants::by_name(name).map(Architecture::Variant);
+        resnet_table::by_name(name).map(Architecture::ResNet).or_else(densenet).or_else(regnet).or_else(variant)
     }
 
     /// The names that [`Architecture::by_name`] knows.
     pub fn names() -> Vec<String> {
-        let others = densenet_table::names().chain(regnet_table::names()).chain(kin::names());
+        let others = densenet_table::names().chain(regnet_table::names()).chain(variants::names());
         resnet_table::names().into_iter().chain(others).collect()
     }
 
@@ -188,7 +154,7 @@ impl Architecture {
             Architecture::ResNet(net) => resnet_table::name(net),
             Architecture::DenseNet(net) => densenet_table::name(net),
             Architecture::RegNet(net) => regnet_table::name(net),
-            Architecture::Kin(net) => kin::name(net),
+            Architecture::Variant(net) => variants::name(net),
         }
     }
 
@@ -198,7 +164,7 @@ impl Architecture {
             Architecture::ResNet(net) => &mut net.head,
             Architecture::DenseNet(net) => &mut net.head,
             Architecture::RegNet(net) => &mut net.head,
-            Architecture::Kin(net) => &mut net.head,
+            Architecture::Variant(net) => &mut net.head,
         };
         *head = head.take().map(|head| head.with_classes(classes));
         self
@@ -212,7 +178,7 @@ impl Architecture {
             Architecture::ResNet(net) => resnet::graph(net),
             Architecture::DenseNet(net) => densenet::graph(net),
             Architecture::RegNet(net) => regnet::graph(net),
-            Architecture::Kin(net) => net.graph(),
+            Architecture::Variant(net) => net.graph(),
         }
     }
 
@@ -227,13 +193,13 @@ impl Architecture {
             Architecture::ResNet(net) => net.head.as_ref(),
             Architecture::DenseNet(net) => net.head.as_ref(),
             Architecture::RegNet(net) => net.head.as_ref(),
-            Architecture::Kin(net) => net.head.as_ref(),
+            Architecture::Variant(net) => net.head.as_ref(),
         }
     }
 
     /// Rows and columns of the input that the network was made for.
     pub fn default_input(&self) -> (usize, usize) {
-        if let Architecture::Kin(net) = self {
+        if let Architecture::Variant(net) = self {
             return (net.default_input(), net.default_input());
         }
         // With stride and pooling, a 3x3 stem does what one of 7x7 does for large images.
@@ -247,14 +213,14 @@ impl Architecture {
             Architecture::ResNet(net) => &net.properties,
             Architecture::DenseNet(net) => &net.properties,
             Architecture::RegNet(net) => &net.properties,
-            Architecture::Kin(net) => &net.properties,
+            Architecture::Variant(net) => &net.properties,
         }
     }
 
     /// Channels of the last feature map.
     pub(crate) fn channels(&self) -> usize {
         match self {
-            Architecture::Kin(net) => net.channels(),
+            Architecture::Variant(net) => net.channels(),
             Architecture::ResNet(net) => {
                 net.stages.last().and_then(|stage| stage.last()).map_or(net.stem_channels, |block| block.channels)
             }
@@ -280,76 +246,6 @@ impl Architecture {
         let shapes = graph.infer_shapes(Shape::new(1, graph.channels(), height, width))?;
         Ok(macs(&graph, &shapes))
     }
-
-    /// Compares what the network's `graph` reads with what the checkpoint has, and gives the names of the tensors that lie beside it.
-    ///
-    /// # Errors
-    /// [`Error::MissingTensor`], [`Error::TensorShape`], and [`Error::UnexpectedTensor`] for tensors inside the network's modules;
-    /// [`Error::UnknownArchitecture`] with all that differs, where it differs in several ways.
-    pub(crate) fn extra<'a>(&self, model: &str, shapes: &'a Shapes, graph: &Graph) -> Result<Vec<&'a str>> {
-        let expected: Shapes = graph.tensors().into_iter().collect();
-        let missing: Vec<&str> =
-            expected.keys().filter(|name| !shapes.contains_key(*name)).map(String::as_str).collect();
-        let misshapen: Vec<_> = expected
-            .iter()
-            .filter_map(|(name, expected)| {
-                Some((name, expected, shapes.get(name).filter(|got| !same_shape(expected, got))?))
-            })
-            .collect();
-        let beyond = shapes.keys().filter(|name| !expected.contains_key(*name)).map(String::as_str);
-        let headless = self.head().is_none();
-        let (beside, inside) =
-            extra::beside(graph, beyond.filter(|name| !(headless && extra::is_head(name))).collect());
-
-        let differs = [missing.len(), misshapen.len(), inside.len()].into_iter().filter(|count| *count > 0).count();
-        if differs > 1 {
-            let mut parts = Vec::new();
-            if !missing.is_empty() {
-                parts.push(format!("{} missing ({})", missing.len(), list(&missing)));
-            }
-            if !inside.is_empty() {
-                parts.push(format!("{} too many ({})", inside.len(), list(&inside)));
-            }
-            if let [(name, expected, got), ..] = &misshapen[..] {
-                let first = format!("the first is {name}, {got:?} in place of {expected:?}");
-                parts.push(format!("{} of another shape ({first})", misshapen.len()));
-            }
-            let reason = format!("closest is {}, from which its tensors differ: {}", self.name(), parts.join(", "));
-            return Err(Error::UnknownArchitecture { model: model.into(), reason });
-        }
-        if !missing.is_empty() {
-            return Err(Error::MissingTensor {
-                model: model.into(),
-                architecture: self.name(),
-                count: missing.len(),
-                names: list(&missing),
-            });
-        }
-        if let Some((name, expected, got)) = misshapen.first() {
-            return Err(Error::TensorShape {
-                model: model.into(),
-                tensor: (*name).clone(),
-                expected: (*expected).clone(),
-                got: (*got).clone(),
-            });
-        }
-        if let Some((name, shape)) = expected.iter().find(|(_, shape)| shape.contains(&0)) {
-            let reason = format!("tensor {name} of shape {shape:?} holds nothing");
-            return Err(Error::UnknownArchitecture { model: model.into(), reason });
-        }
-        let why = "they may be a part of the network, which would compute something else without them";
-        self.unexpected(model, &inside, why)?;
-        let left = shapes.keys().map(String::as_str).filter(|name| headless && extra::is_head(name));
-        Ok(beside.into_iter().chain(left).collect())
-    }
-}
-
-/// Whether a tensor can stand for another: a linear layer is a 1x1 convolution of one pixel, and that a linear layer of each.
-fn same_shape(expected: &[usize], got: &[usize]) -> bool {
-    let ones = |long: &[usize], short: &[usize]| {
-        long.len() == 4 && short.len() == 2 && long[..2] == *short && long[2..] == [1, 1]
-    };
-    expected == got || ones(got, expected) || ones(expected, got)
 }
 
 /// The supported networks, for messages.
@@ -371,11 +267,6 @@ pub(crate) fn parameters(graph: &Graph) -> u64 {
 pub(crate) fn macs(graph: &Graph, shapes: &[Shape]) -> u64 {
     let of_nodes = graph.nodes().iter().zip(shapes).map(|(node, output)| node.op.macs(*output));
     of_nodes.fold(0, u64::saturating_add)
-}
-
-fn list(names: &[&str]) -> String {
-    let more = if names.len() > LISTED { ", ..." } else { "" };
-    format!("{}{more}", names[..names.len().min(LISTED)].join(", "))
 }
 
 /// Five of the names, spread over all of them.

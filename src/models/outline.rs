@@ -26,7 +26,7 @@ impl Architecture {
                 stages: stages(&net.stages, |block| block.channels),
                 block: if regnet_table::form(net) == "regnetx" { "x" } else { "y" },
             }),
-            Architecture::DenseNet(_) | Architecture::Kin(_) => None,
+            Architecture::DenseNet(_) | Architecture::Variant(_) => None,
         }
     }
 }

@@ -1,5 +1,5 @@
-//! Residual networks: one builder for ResNet, Wide ResNet, ResNeXt, their kin with deep stems, pooled shortcuts and gates, and the
-//! CIFAR nets.
+//! Residual networks: one builder for ResNet, Wide ResNet, ResNeXt, their variants with deep stems, pooled shortcuts and gates, and the
+//! CIFAR networks.
 //!
 //! Sources: He et al. 2015, "Deep Residual Learning for Image Recognition" (section 3.3 and table 1 for ImageNet,
 //! section 4.2 for CIFAR-10); Zagoruyko and Komodakis 2016, "Wide Residual Networks"; Xie et al. 2016, "Aggregated

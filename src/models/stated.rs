@@ -39,7 +39,7 @@ impl Architecture {
             Architecture::ResNet(net) => (&mut net.properties, net.stages.len()),
             Architecture::DenseNet(net) => (&mut net.properties, 4),
             Architecture::RegNet(net) => (&mut net.properties, net.stages.len()),
-            Architecture::Kin(net) => (&mut net.properties, 4),
+            Architecture::Variant(net) => (&mut net.properties, 4),
         };
         for stated in [configured, asked] {
             properties.state(stated, stages);
@@ -82,7 +82,7 @@ impl Architecture {
             "conv-padding" | "pool-padding" | "shortcut-pool" | "standardised-weights" => {
                 "it is no ResNetV2 with such parts"
             }
-            _ if matches!(self, Architecture::Kin(_)) => "in its family that is always the same",
+            _ if matches!(self, Architecture::Variant(_)) => "in its family that is always the same",
             _ => "the network has no such stages",
         };
         Some((key, reason.into()))
@@ -92,7 +92,7 @@ impl Architecture {
     fn parts(&self) -> Vec<&'static str> {
         let has = |key: &&str| match (self, *key) {
             (Architecture::ResNet(net), "stem-pool") => !net.stem_pool_conv,
-            (Architecture::Kin(net), key) if key != "head-activation" => net.parts().contains(&key),
+            (Architecture::Variant(net), key) if key != "head-activation" => net.parts().contains(&key),
             (Architecture::ResNet(ResNet { norm, .. }) | Architecture::RegNet(RegNet { norm, .. }), "norm-groups") => {
                 *norm == Norm::Group
             }
@@ -126,7 +126,7 @@ impl Architecture {
             Architecture::RegNet(net) => {
                 net.stages.iter().map(|stage| stage.first().and_then(|block| block.shortcut)).collect()
             }
-            Architecture::DenseNet(_) | Architecture::Kin(_) => {
+            Architecture::DenseNet(_) | Architecture::Variant(_) => {
                 let reason = "it has no stages that could be dilated";
                 return (!dilated.is_empty()).then(|| ("dilation", reason.into()));
             }
@@ -209,7 +209,7 @@ impl Architecture {
             Architecture::ResNet(net) => net.small_stem(),
             Architecture::DenseNet(net) => !net.pooled_stem,
             Architecture::RegNet(_) => false,
-            Architecture::Kin(_) => false,
+            Architecture::Variant(_) => false,
         }
     }
 
@@ -218,7 +218,7 @@ impl Architecture {
         match self {
             Architecture::ResNet(net) => net.usual(),
             Architecture::RegNet(net) => net.usual(),
-            Architecture::Kin(net) => net.usual(),
+            Architecture::Variant(net) => net.usual(),
             Architecture::DenseNet(_) => Properties::usual(self.small_stem()),
         }
     }
@@ -229,7 +229,7 @@ impl Architecture {
         match self {
             Architecture::ResNet(net) => net.stages.iter().flatten().any(|block| squeezes(block.gate)),
             Architecture::RegNet(net) => net.stages.iter().flatten().any(|block| squeezes(block.gate)),
-            Architecture::DenseNet(_) | Architecture::Kin(_) => false,
+            Architecture::DenseNet(_) | Architecture::Variant(_) => false,
         }
     }
 }

@@ -162,7 +162,7 @@ fn alike(a: &Architecture, b: &Architecture) -> bool {
                 && gate(a) == gate(b)
         }
         (Architecture::DenseNet(a), Architecture::DenseNet(b)) => a.blocks == b.blocks,
-        (Architecture::Kin(a), Architecture::Kin(b)) => a.body == b.body,
+        (Architecture::Variant(a), Architecture::Variant(b)) => a.body == b.body,
         (Architecture::RegNet(a), Architecture::RegNet(b)) => {
             let depths = |net: &RegNet| net.stages.iter().map(Vec::len).collect::<Vec<_>>();
             regnet_table::form(a) == regnet_table::form(b) && depths(a) == depths(b)

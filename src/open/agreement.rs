@@ -72,9 +72,9 @@ impl Subject<'_> {
         {
             return Some(("model_type", kind.clone(), SUPPORTED_TYPES.into()));
         }
-        let (bit, kin) =
-            (claims.model_type.as_deref() == Some("bit"), matches!(self.architecture, Architecture::Kin(_)));
-        if let Some(kind) = claims.model_type.as_ref().filter(|kind| *kind != "timm_wrapper" && bit != kin) {
+        let (bit, variant) =
+            (claims.model_type.as_deref() == Some("bit"), matches!(self.architecture, Architecture::Variant(_)));
+        if let Some(kind) = claims.model_type.as_ref().filter(|kind| *kind != "timm_wrapper" && bit != variant) {
             return Some(("model_type", kind.clone(), format!("the tensors are those of {}", name())));
         }
         if let Some(declared) = &claims.architecture {

@@ -45,8 +45,8 @@ GOLDEN = {
     "regnetv_064": (97, 75),
 }
 
-# The kin of ResNet: name, size, and the last norm of a residual block.
-KIN = {
+# ResNet variants: name, size, and the last norm of a residual block.
+VARIANTS = {
     "resnetv2_18": ((97, 131), None),
     "resnetv2_50d": ((64, 96), None),
     "resnetv2_50d_gn": ((64, 96), None),
@@ -139,7 +139,7 @@ def weights(model):
 
 def canonical(name, network):
     """What residua calls a tensor: a head is `fc` in most families, whatever timm calls it."""
-    for head in ("last_linear.", *(("head.fc.", "classifier.") if network in KIN else ())):
+    for head in ("last_linear.", *(("head.fc.", "classifier.") if network in VARIANTS else ())):
         if name.startswith(head):
             return "fc." + name[len(head) :]
     return name
@@ -149,7 +149,7 @@ def stages(network, model):
     """The modules whose values are compared, if a network has them and nothing that follows is fused into the same layer."""
     if network.startswith("regnetv"):
         return []
-    kin = (
+    others = (
         [f"body.layer{s}" for s in range(1, 5)]
         + [f"stages.{s}" for s in range(4)]
         + [*(f"level{n}" for n in range(2, 6)), *(f"stage{n}" for n in range(2, 5))]
@@ -157,7 +157,7 @@ def stages(network, model):
     names = dict(model.named_modules())
     if network.startswith("nf_"):
         return ["stem"]
-    return [name for name in [*STAGES, *kin] if name in names]
+    return [name for name in [*STAGES, *others] if name in names]
 
 
 def create(name):
@@ -221,7 +221,7 @@ def write_rows(file, rows):
 def main():
     path = os.path.join(HERE, "golden.json")
     index = json.load(open(path))
-    rows = list(GOLDEN.items()) + [(name, *row) for name, row in KIN.items()]
+    rows = list(GOLDEN.items()) + [(name, *row) for name, row in VARIANTS.items()]
     for name, *row in rows:
         if sys.argv[1:] and name not in sys.argv[1:]:
             continue

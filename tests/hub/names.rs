@@ -81,7 +81,7 @@ fn the_table_of_published_models_is_consistent() {
                 // Alibaba's selection of ImageNet-21k, and Google's.
                 architecture = architecture.with_classes(if alias.contains(".miil") { 11221 } else { 21843 });
             }
-            if let Architecture::Kin(net) = &mut architecture
+            if let Architecture::Variant(net) = &mut architecture
                 && row.repository.contains("_clip_gap")
             {
                 net.head = None;

@@ -122,7 +122,7 @@ fn bit_in_the_spelling_of_transformers() {
 
 /// The head of a network with the name of its family's, and as a 1x1 convolution.
 #[test]
-fn kin_of_other_classes_channels_and_heads() {
+fn resnet_variants_with_other_classes_channels_and_heads() {
     let tensors = |name: &str, inputs: usize, classes: usize| {
         let mut tensors = shapes(name);
         let head = ["weight", "bias"].map(|part| tensors.remove(&format!("fc.{part}")).unwrap());
@@ -135,7 +135,7 @@ fn kin_of_other_classes_channels_and_heads() {
             .for_each(|(_, shape)| shape[1] = inputs);
         tensors.into_iter().map(|(name, shape)| (format!("model.{name}"), shape)).collect::<Vec<_>>()
     };
-    let weights = Synthetic { salt: "kin".into(), damped: None, damp: 1.0 };
+    let weights = Synthetic { salt: "variants".into(), damped: None, damp: 1.0 };
     for name in ["resnetv2_18", "cspresnet50", "resnet32ts"] {
         let checkpoint = weights.checkpoint(name, &tensors(name, 1, 7)).unwrap();
         let architecture = Architecture::detect(name, checkpoint.shapes()).unwrap();

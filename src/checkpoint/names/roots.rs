@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use super::{COUNTERS, regnet::Writer, spelling::Kind};
 
 /// How the names of a tensor in the first block of timm's other residual families begin, below the network's prefix.
-const KIN: [&str; 6] = [
+const VARIANTS: [&str; 6] = [
     "stages.0.0.conv1.gain",
     "stages.0.blocks.0.conv1.weight",
     "stages.0.blocks.0.conv1.conv.weight",
@@ -134,7 +134,7 @@ fn mark(prefix: &str, rest: &str, shapes: &HashMap<&str, &[usize]>) -> Option<(u
         if let Some(above) = above("body.")
             && shapes.contains_key(format!("{prefix}conv1.conv.weight").as_str())
         {
-            return Some((above.len(), Kind::Kin));
+            return Some((above.len(), Kind::Variant));
         }
         return Some((prefix.len(), Kind::ResNet));
     }
@@ -153,8 +153,8 @@ fn mark(prefix: &str, rest: &str, shapes: &HashMap<&str, &[usize]>) -> Option<(u
     if rest.starts_with("trunk_output.block1.block1-0.") {
         return Some((prefix.len(), Kind::RegNet(Writer::Torchvision)));
     }
-    if KIN.iter().any(|start| rest.starts_with(start)) {
-        return Some((prefix.len(), Kind::Kin));
+    if VARIANTS.iter().any(|start| rest.starts_with(start)) {
+        return Some((prefix.len(), Kind::Variant));
     }
     if rest.starts_with("encoder.stages.0.layers.0.conv1.") {
         return Some((above("bit.").map_or(prefix.len(), str::len), Kind::Bit));

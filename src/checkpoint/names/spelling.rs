@@ -23,7 +23,7 @@ pub(super) enum Kind {
     /// A RegNet.
     RegNet(Writer),
     /// The spelling of timm's other residual families, each of which has its own names.
-    Kin,
+    Variant,
     /// As in transformers' BiT.
     Bit,
 }
@@ -34,7 +34,7 @@ impl Kind {
         match self {
             Kind::DenseNet | Kind::BareDenseNet { .. } => &["classifier"],
             Kind::ResNet | Kind::Sequential { .. } | Kind::Transformers => &["fc", "linear"],
-            Kind::Kin | Kind::Bit => &["fc"],
+            Kind::Variant | Kind::Bit => &["fc"],
             Kind::RegNet(Writer::Timm) => &["head.fc"],
             Kind::RegNet(Writer::Torchvision | Writer::Transformers) => &["fc"],
         }
@@ -61,7 +61,7 @@ impl Kind {
             Kind::RegNet(Writer::Torchvision) => &["stem.0.weight"],
             Kind::Sequential { .. }
             | Kind::Transformers
-            | Kind::Kin
+            | Kind::Variant
             | Kind::Bit
             | Kind::RegNet(Writer::Transformers) => return true,
         };
@@ -77,7 +77,7 @@ impl Kind {
             Kind::DenseNet => from_old_densenet(name),
             Kind::BareDenseNet { before } => from_bare_densenet(name, before),
             Kind::RegNet(writer) => writer.spell(name),
-            Kind::Kin => None,
+            Kind::Variant => None,
             Kind::Bit => from_bit(name),
         };
         spelled.unwrap_or_else(|| name.to_string())

@@ -1,11 +1,12 @@
-//! The kin of ResNet: other residual families, each with its own file, which share what lies around a network: its head, and what no
-//! tensor shows.
+//! ResNet variants: other families of residual networks, one file each. They share their head and the properties that no tensor shows.
 //!
-//! A family whose members are few and all published is recognised by its nearest member ([`read`]); the caller compares all tensors with
-//! that afterwards. So another member of such a family is refused with what it differs in.
+//! Most of these families have few members, all published. [`read`] recognises them by the member that differs least from the tensors, and
+//! the caller then compares all tensors with that member. An unpublished network of such a family is therefore refused, with an error that
+//! lists the differences.
 
 mod build;
 mod byob;
+mod byob_table;
 mod csp;
 mod dla;
 mod hrnet;
@@ -33,7 +34,7 @@ use build::Net;
 
 /// A network of one of these families, without its weights.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Kin {
+pub struct Variant {
     /// Channels of the image.
     pub inputs: usize,
     /// What comes before the head.
@@ -127,10 +128,10 @@ impl Body {
     }
 }
 
-impl Kin {
+impl Variant {
     /// A network with the usual properties and so many classes.
     fn new(body: Body, inputs: usize, head: Option<Head>) -> Self {
-        Kin { inputs, properties: body.usual(), body, head }
+        Variant { inputs, properties: body.usual(), body, head }
     }
 
     /// What is usual of what no tensor shows of it.
@@ -183,7 +184,7 @@ fn table() -> impl Iterator<Item = (&'static str, Body)> {
     let dla = dla::table().map(|(name, body)| (name, Body::Dla(body)));
     let hrnet = hrnet::table().map(|(name, body)| (name, Body::HrNet(body)));
     let csp = csp::table().map(|(name, body)| (name, Body::Csp(body)));
-    let byob = byob::table().map(|(name, body)| (name, Body::Byob(body)));
+    let byob = byob_table::table().map(|(name, body)| (name, Body::Byob(body)));
     let tresnet = tresnet::table().map(|(name, body)| (name, Body::TResNet(body)));
     let normfree = normfree::table().map(|(name, body)| (name, Body::NormFree(body)));
     preact.chain(split).chain(dla).chain(hrnet).chain(csp).chain(byob).chain(tresnet).chain(normfree)
@@ -195,15 +196,15 @@ pub(super) fn names() -> impl Iterator<Item = String> {
 }
 
 /// The network of a name.
-pub(super) fn by_name(name: &str) -> Option<Kin> {
+pub(super) fn by_name(name: &str) -> Option<Variant> {
     let (_, body) = table().find(|(known, _)| *known == name)?;
     let attends = matches!(body.features(), ByobFeatures::Attended(_));
     let head = if attends { None } else { Some(Head::linear("fc", 1000)) };
-    Some(Kin::new(body, 3, head))
+    Some(Variant::new(body, 3, head))
 }
 
 /// The name of a network, whatever its head, or a description.
-pub(super) fn name(net: &Kin) -> String {
+pub(super) fn name(net: &Variant) -> String {
     let known = table().find(|(_, body)| *body == net.body);
     known.map_or_else(|| net.body.describe(), |(name, _)| name.to_string())
 }
@@ -243,7 +244,7 @@ fn family(shapes: &Shapes) -> Option<IsOfFamily> {
 ///
 /// # Errors
 /// A sentence about what is not supported.
-pub(super) fn read(shapes: &Shapes) -> Result<Kin, String> {
+pub(super) fn read(shapes: &Shapes) -> Result<Variant, String> {
     let head = Head::read(shapes, &["fc"])?;
     let stems = [
         "stem.conv.weight",
@@ -265,7 +266,7 @@ pub(super) fn read(shapes: &Shapes) -> Result<Kin, String> {
         None => Body::ResNetV2(resnetv2::read(shapes)?),
         Some(is_of_family) => nearest(shapes, inputs, is_of_family)?,
     };
-    let mut net = Kin::new(body, inputs, head);
+    let mut net = Variant::new(body, inputs, head);
     if matches!(&net.body, Body::ResNetV2(body) if body.norm == Norm::Group) {
         net.properties.norm_groups = None;
     }
@@ -275,7 +276,7 @@ pub(super) fn read(shapes: &Shapes) -> Result<Kin, String> {
 /// The named network of a family from which the tensors differ least.
 fn nearest(shapes: &Shapes, inputs: usize, is_of_family: IsOfFamily) -> Result<Body, String> {
     let differences = |body: &Body| {
-        let tensors = Kin::new(body.clone(), inputs, None).graph().tensors();
+        let tensors = Variant::new(body.clone(), inputs, None).graph().tensors();
         let fitting = tensors.iter().filter(|(name, shape)| shapes.get(name) == Some(shape)).count();
         tensors.len() + shapes.len() - 2 * fitting
     };
