@@ -5,7 +5,7 @@ use crate::{
     structure::AntiAliasing,
 };
 
-/// Halves the rows and columns of `x`; the value itself without anti-aliasing.
+/// Halves the rows and columns of `x`. Without anti-aliasing, returns `x`.
 pub(super) fn halve(graph: &mut Graph, kind: AntiAliasing, name: &str, x: ValueId) -> ValueId {
     let mean = |stride, padding| Op::AvgPool2d(PoolParams { kernel: 2, stride, padding, ceil: false });
     match kind {
@@ -20,7 +20,7 @@ pub(super) fn halve(graph: &mut Graph, kind: AntiAliasing, name: &str, x: ValueI
     }
 }
 
-/// The pooling of the stem. Average pooling replaces the max pooling; a filter follows max pooling without a stride.
+/// Appends the stem's pooling. Average pooling replaces max pooling; a blur follows max pooling with stride 1.
 pub(super) fn pool(graph: &mut Graph, kind: AntiAliasing, name: &str, x: ValueId) -> ValueId {
     let max = |stride| Op::MaxPool2d(PoolParams { kernel: 3, stride, padding: 1, ceil: false });
     match kind {

@@ -1,4 +1,4 @@
-//! Convolutions with a bias: in addition to the norm that follows, as in ports from Keras, or instead of a norm that was folded into the
+//! Convolutions with a bias. A norm may follow the bias, as in ports from Keras, or the bias stands for a norm that was folded into the
 //! weights.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,14 +12,14 @@ pub struct Biases(BTreeMap<String, Bias>);
 /// Whether a norm follows the bias.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Bias {
-    /// The norm that follows.
+    /// A norm follows.
     WithNorm,
-    /// No norm: it is folded into the convolution.
+    /// No norm follows: it is folded into the convolution.
     InPlaceOfNorm,
 }
 
 impl Biases {
-    /// The biases that these tensors show, except in gates, whose convolutions always have one.
+    /// Reads biases from the tensors. Convolutions in gates always have one and are left out.
     pub(super) fn read(shapes: &Shapes) -> Self {
         let modules: BTreeSet<&str> = shapes.keys().filter_map(|name| Some(name.rsplit_once('.')?.0)).collect();
         let biased = shapes.keys().filter_map(|name| {

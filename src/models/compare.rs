@@ -7,11 +7,11 @@ use crate::{Error, Result, graph::Graph};
 const LISTED: usize = 10;
 
 impl Architecture {
-    /// Compares what the network's `graph` reads with what the checkpoint has, and gives the names of the tensors that lie beside it.
+    /// Compares the tensors that `graph` reads with the checkpoint's, and returns the names of those that lie beside the network.
     ///
     /// # Errors
     /// [`Error::MissingTensor`], [`Error::TensorShape`], and [`Error::UnexpectedTensor`] for tensors inside the network's modules;
-    /// [`Error::UnknownArchitecture`] with all that differs, where it differs in several ways.
+    /// [`Error::UnknownArchitecture`] with all differences if there are several kinds.
     pub(crate) fn extra<'a>(&self, model: &str, shapes: &'a Shapes, graph: &Graph) -> Result<Vec<&'a str>> {
         let expected: Shapes = graph.tensors().into_iter().collect();
         let missing: Vec<&str> =
@@ -60,36 +60,35 @@ impl Architecture {
             });
         }
         if let Some((name, shape)) = expected.iter().find(|(_, shape)| shape.contains(&0)) {
-            let reason = format!("tensor {name} of shape {shape:?} holds nothing");
+            let reason = format!("tensor {name} of shape {shape:?} is empty");
             return Err(Error::UnknownArchitecture { model: model.into(), reason });
         }
-        let why = "they may be a part of the network, which would compute something else without them";
+        let why = "they may be a part of the network, and leaving them out may change its results";
         self.unexpected(model, &inside, why)?;
         let left = shapes.keys().map(String::as_str).filter(|name| headless && extra::is_head(name));
         Ok(beside.into_iter().chain(left).collect())
     }
 
-    /// Refuses those of the `extra` tensors, which lie beside the network, that may be another head of it.
+    /// Refuses `extra` tensors, which lie beside the network, if they may be another head.
     ///
     /// # Errors
     /// [`Error::UnexpectedTensor`].
     pub fn refuse_extra(&self, model: &str, extra: &[&str]) -> Result<()> {
         let doubtful = extra.iter().filter(|name| self.head().is_some() && extra::is_doubtful(name));
-        self.unexpected(model, &doubtful.copied().collect::<Vec<_>>(), "they may be the head that is meant")
+        self.unexpected(model, &doubtful.copied().collect::<Vec<_>>(), "they may be the intended head")
     }
 
-    /// Refuses those of the tensors `outside` of the prefix of a network with a head that are not known to take no part.
+    /// Refuses tensors `outside` of the network's prefix, unless they are known to take no part in it or the network has no head.
     ///
     /// # Errors
     /// [`Error::UnexpectedTensor`].
     pub(crate) fn refuse_outside(&self, model: &str, outside: &[&str]) -> Result<()> {
         let doubtful = outside.iter().filter(|name| self.head().is_some() && !extra::is_beside(name));
-        let why =
-            "they lie beside the network and may take part in what it computes; taken as a part, it is used alone";
+        let why = "they lie beside the network and may change its results; to use the network without them, name it as a part";
         self.unexpected(model, &doubtful.copied().collect::<Vec<_>>(), why)
     }
 
-    /// [`Error::UnexpectedTensor`], if there are such tensors.
+    /// Returns [`Error::UnexpectedTensor`] if there are any `names`.
     fn unexpected(&self, model: &str, names: &[&str], why: &str) -> Result<()> {
         if names.is_empty() {
             return Ok(());
@@ -103,7 +102,7 @@ impl Architecture {
     }
 }
 
-/// Whether a tensor can stand for another: a linear layer is a 1x1 convolution of one pixel, and that a linear layer of each.
+/// Whether a tensor of shape `got` can be used as `expected`: a linear layer and a 1x1 convolution have the same weights.
 fn same_shape(expected: &[usize], got: &[usize]) -> bool {
     let ones = |long: &[usize], short: &[usize]| {
         long.len() == 4 && short.len() == 2 && long[..2] == *short && long[2..] == [1, 1]

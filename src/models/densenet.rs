@@ -1,7 +1,6 @@
-//! Densely connected networks: one builder for the ImageNet and the CIFAR forms.
+//! Densely connected networks: one builder for ImageNet and CIFAR.
 //!
-//! Source: Huang et al. 2016, "Densely Connected Convolutional Networks" (section 3 and table 1). Names are those of
-//! torchvision.
+//! Source: Huang et al. 2016, "Densely Connected Convolutional Networks" (section 3 and table 1). Names are torchvision's.
 
 use super::{Bias, Biases, Head, Properties, anti_aliasing, head::pool_and_classify};
 use crate::graph::{Conv2dParams, Graph, Op, PoolParams, ValueId};
@@ -93,7 +92,7 @@ impl Builder<'_> {
         self.norm_relu_of(&conv, &norm, &relu, channels[1], x)
     }
 
-    /// `x` and the channels that are computed from it.
+    /// Appends a dense layer: concatenates `x` and the channels that it computes from `x`.
     fn dense_layer(&mut self, name: &str, channels: usize, x: ValueId) -> ValueId {
         let growth = self.net.growth;
         let mut y = self.norm_relu(&format!("{name}.norm1"), &format!("{name}.relu1"), channels, x);
@@ -118,7 +117,7 @@ impl Builder<'_> {
         x
     }
 
-    /// The norm after the convolution `conv`, unless it is folded into the convolution, and the activation.
+    /// Appends the norm of the convolution `conv`, unless it is folded into the convolution, and the activation.
     fn norm_relu_of(&mut self, conv: &str, norm: &str, relu: &str, channels: usize, x: ValueId) -> ValueId {
         match self.net.biases.of(conv) {
             Some(Bias::InPlaceOfNorm) => self.relu(relu, x),

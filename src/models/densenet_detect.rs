@@ -1,5 +1,5 @@
-//! Reads a [`DenseNet`] from the names and shapes of its tensors. As in `resnet_detect`, this is a guess; the caller compares all
-//! tensors with it afterwards.
+//! Reads a [`DenseNet`] from the names and shapes of its tensors. As in `resnet_detect`, the result is a guess: the caller then compares
+//! all tensors with it.
 
 use super::{
     Biases, DenseNet, Head, Properties, Shapes,
@@ -63,7 +63,7 @@ pub(super) fn read(shapes: &Shapes) -> Result<DenseNet, String> {
     })
 }
 
-/// Whether it is the pooled stem, and the number of channels of its image.
+/// Whether the stem is pooled, and the number of image channels.
 fn read_stem(shapes: &Shapes, deep: bool) -> Result<(bool, usize), String> {
     match shapes.get("features.conv0.weight").map(Vec::as_slice) {
         Some([_, image @ 1..=MOST_CHANNELS, 7, 7]) if !deep => Ok((true, *image)),

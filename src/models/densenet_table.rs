@@ -11,7 +11,7 @@ const IMAGENET: [(&str, usize, usize, [usize; 4]); 4] = [
     ("densenet201", 64, 32, [6, 12, 48, 32]),
 ];
 
-/// timm's with three 3x3 convolutions in their stem: name, growth, dense layers of each block, anti-aliasing.
+/// timm's networks with three 3x3 convolutions in their stem: name, growth, dense layers in each block, anti-aliasing.
 const DEEP: [(&str, usize, [usize; 4], AntiAliasing); 2] = [
     ("densenet264d", 48, [6, 12, 64, 48], AntiAliasing::None),
     ("densenetblur121d", 32, [6, 12, 24, 16], AntiAliasing::Blur),
@@ -20,7 +20,7 @@ const DEEP: [(&str, usize, [usize; 4], AntiAliasing); 2] = [
 /// For CIFAR-10: DenseNet-BC with L = 100 and k = 12 (table 2).
 const CIFAR: &str = "cifar_densenet_bc_100_12";
 
-/// All names of the table, except of networks whose tensors are those of another.
+/// All names of the table, except those of networks whose tensors equal another's.
 pub(super) fn names() -> impl Iterator<Item = String> {
     let shown = DEEP.into_iter().filter(|(.., anti_aliasing)| *anti_aliasing == AntiAliasing::None);
     let deep = shown.map(|(name, ..)| name);
@@ -71,7 +71,7 @@ fn network(
     }
 }
 
-/// The name in the table of this network with any head, or else a description.
+/// The network's name in the table, whatever its head, or else a description.
 pub(super) fn name(net: &DenseNet) -> String {
     let plain = |net: &DenseNet| DenseNet {
         inputs: 3,

@@ -1,12 +1,12 @@
-//! Tensors that a recognised network has no place for: parts of another network, which computes something else, or tensors that only lie
-//! beside the network.
+//! Tensors that a recognised network does not read: parts of another network with other results, or tensors that only lie beside the
+//! network.
 
 use std::collections::BTreeSet;
 
 use crate::graph::Graph;
 
-/// Names, without numbers, of outermost modules that lie beside a network and take no part in what it computes: heads of other tasks,
-/// training state, copies of the network, counters and normalisation outside of it. Any other module may be a part of the network.
+/// Outermost modules, without numbers, that lie beside a network and do not change its results: heads of other tasks, training state,
+/// copies of the network, counters and normalisation outside of it. Any other module may be a part of the network.
 const BESIDE: [&str; 53] = [
     "amp",
     "aux",
@@ -76,8 +76,8 @@ const DOUBTFUL: [&str; 3] = ["decoder", "head", "heads"];
 /// Names of head modules in torchvision's and in timm's spelling.
 const HEADS: [&str; 4] = ["fc", "linear", "classifier", "head"];
 
-/// The names in `extra`, in two lists: those that lie beside the network of `graph` (heads, projectors, queues, copies, training state),
-/// and those inside one of its modules or in an additional one.
+/// Splits the names in `extra` into those beside the network of `graph` (heads, projectors, queues, copies, training state) and those
+/// inside one of its modules or in an additional one.
 pub(super) fn beside<'a>(graph: &Graph, extra: Vec<&'a str>) -> (Vec<&'a str>, Vec<&'a str>) {
     if extra.is_empty() {
         return (extra, Vec::new());
@@ -91,7 +91,7 @@ pub(super) fn beside<'a>(graph: &Graph, extra: Vec<&'a str>) -> (Vec<&'a str>, V
         .partition(|name| !modules.contains(unnumbered(outermost(name))) && (is_beside(name) || is_doubtful(name)))
 }
 
-/// Whether a tensor never takes part in what a network computes.
+/// Whether a tensor never changes the results of a network.
 pub(super) fn is_beside(name: &str) -> bool {
     let module = unnumbered(outermost(name));
     let projection = name.contains(".head.mlp.") || name.starts_with("head.mlp.");
@@ -109,7 +109,7 @@ pub(super) fn is_head(name: &str) -> bool {
     HEADS.contains(&outermost(name))
 }
 
-/// The outermost module of a tensor that is not merely a wrapper of a network.
+/// The outermost module of a tensor, without wrappers of the network.
 fn outermost(name: &str) -> &str {
     name.split('.').find(|module| !HOLDERS.contains(module)).unwrap_or(name)
 }

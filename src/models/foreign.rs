@@ -91,8 +91,8 @@ pub(crate) fn task(names: &[&str]) -> Option<Task> {
 }
 
 impl Task {
-    /// Refuses the model, and names the network `part` that can be used instead. If that part was `asked` for, nothing is refused, except
-    /// that a network for segmentation must have its dilation `stated`, because such networks often dilate.
+    /// Refuses the model, and names the network `part` to use instead. If that part was `asked` for, only one case is refused: a network
+    /// for segmentation whose dilation is not `stated`, because such networks often dilate.
     ///
     /// # Errors
     /// [`Error::UnknownArchitecture`], and [`Error::ConfigValue`] for the dilation.
@@ -113,7 +113,7 @@ impl Task {
             Some(part) => format!("; the part {part} alone gives embeddings"),
             None => String::new(),
         };
-        let reason = format!("{what} is not supported, only networks that classify{instead}");
+        let reason = format!("{what} is not supported, only image classification{instead}");
         Err(Error::UnknownArchitecture { model: model.into(), reason })
     }
 }

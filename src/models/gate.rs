@@ -9,7 +9,7 @@ use super::{
 };
 use crate::graph::{Activation, Conv2dParams, Graph, Op, Plain, ValueId};
 
-/// How the gates of a block are computed from the means of its channels.
+/// Gate of a block, computed from the means of its channels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Gate {
@@ -26,20 +26,20 @@ pub enum Gate {
 }
 
 impl Gate {
-    /// Squeeze-and-excitation of `channels` channels, with about one squeezed channel for each `reduction` of them, as timm rounds: to
-    /// the next multiple of 8, at least 8.
+    /// Squeeze-and-excitation of `channels` channels with about `channels / reduction` squeezed ones, rounded as in timm: to a multiple of
+    /// 8, at least 8.
     pub(super) fn squeeze_excite(channels: usize, reduction: usize) -> Self {
         Gate::SqueezeExcite { squeeze: ((channels / reduction + 4) / 8 * 8).max(8) }
     }
 
-    /// Efficient channel attention of `channels` channels, with a kernel of `(log2(channels) + 1) / 2` as timm rounds it: down,
-    /// then up to an odd number, at least 3.
+    /// Efficient channel attention of `channels` channels. The kernel is `(log2(channels) + 1) / 2`, rounded as in timm: down, then up to
+    /// an odd number, at least 3.
     pub(super) fn eca(channels: usize) -> Self {
         let half = (channels.max(1).ilog2() as usize).div_ceil(2);
         Gate::Eca { kernel: (half | 1).max(3) }
     }
 
-    /// Appends the gate `module` of a block to its value `x` of so many channels, with this activation between its layers.
+    /// Appends the gate `module` of a block to its value `x`.
     pub(super) fn push(
         self,
         graph: &mut Graph,
@@ -66,7 +66,7 @@ impl Gate {
         graph.push(part("scale"), Op::Scale, &[x, gate])
     }
 
-    /// The gate's name for people.
+    /// The gate's name in messages.
     pub(super) fn name(self) -> &'static str {
         match self {
             Gate::SqueezeExcite { .. } => "squeeze-and-excitation",
@@ -79,13 +79,13 @@ impl Gate {
 pub(super) struct Gates<'a> {
     shapes: &'a Shapes,
     module: &'static str,
-    /// Whether any block has efficient channel attention. Then all blocks have it: it is a single tensor, and nothing else would show that
-    /// it is missing.
+    /// Whether any block has efficient channel attention. Then all blocks have it: it is a single tensor, so nothing else shows that one is
+    /// missing.
     eca: bool,
 }
 
 impl<'a> Gates<'a> {
-    /// The gates that these tensors show, in the module `module` of each block.
+    /// Reads gates from the tensors, in the module `module` of each block.
     pub(super) fn read(shapes: &'a Shapes, module: &'static str) -> Self {
         let eca = shapes.keys().any(|name| name.starts_with("layer") && name.contains(&format!(".{module}.conv.")));
         Gates { shapes, module, eca }
@@ -95,7 +95,7 @@ impl<'a> Gates<'a> {
     pub(super) fn of(&self, block: &str, channels: usize) -> Option<Gate> {
         let module = format!("{block}.{}.", self.module);
         if self.eca {
-            // The size of the kernel that the tensor shows, which need not be timm's.
+            // The kernel's size that the tensor shows. It may differ from timm's rule.
             let kernel = self.shapes.get(&format!("{module}conv.weight")).and_then(|shape| shape.get(2).copied());
             let is_kernel = |kernel: &usize| kernel % 2 == 1 && (3..1 << 16).contains(kernel);
             return Some(kernel.filter(is_kernel).map_or_else(|| Gate::eca(channels), |kernel| Gate::Eca { kernel }));
@@ -118,6 +118,6 @@ fn pointwise(graph: &mut Graph, name: String, params: Conv2dParams, x: ValueId) 
 
 /// The unsupported gates that tensors show.
 pub(super) const UNSUPPORTED: [(&[&str], &str); 2] = [
-    (&[".se_layer."], "squeeze-and-excitation of another spelling than timm's se.fc1 and se.fc2"),
-    (&[".eca."], "efficient channel attention of another spelling than timm's se.conv"),
+    (&[".se_layer."], "squeeze-and-excitation with other names than timm's se.fc1 and se.fc2"),
+    (&[".eca."], "efficient channel attention with another name than timm's se.conv"),
 ];

@@ -1,4 +1,4 @@
-//! Global pooling and the classifier after it, the same in all families.
+//! Global pooling and the head after it, the same for all families.
 
 use super::{Properties, Shapes, majority::rows};
 use crate::{
@@ -6,13 +6,13 @@ use crate::{
     structure::GlobalPool,
 };
 
-/// What can be done about a head that is not supported.
+/// How to use a network whose head is not supported.
 const WITHOUT: &str = "the structure `head=none` leaves the head out, for features alone";
 
 /// The classifier after global pooling: one linear layer, or a sequence of layers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Head {
-    /// Its layers, the last of which that is linear yields the classes.
+    /// Its layers. The last linear one yields the classes.
     pub layers: Vec<HeadLayer>,
 }
 
@@ -21,7 +21,7 @@ pub struct Head {
 pub enum HeadLayer {
     /// Fully connected.
     Linear {
-        /// What its tensors are called before `.weight` and `.bias`.
+        /// Its tensors are `name.weight` and `name.bias`.
         name: String,
         /// Rows of its weight.
         outputs: usize,
@@ -30,12 +30,12 @@ pub enum HeadLayer {
     },
     /// Batch normalisation of each feature.
     Norm {
-        /// What its tensors are called before `.weight` and the others.
+        /// Its tensors are `name.weight`, `name.bias`, `name.running_mean` and `name.running_var`.
         name: String,
         /// Features.
         features: usize,
     },
-    /// The function that stands in a gap of the numbers of a sequence: [`Properties::head_activation`].
+    /// An activation, in a gap between the numbers of a sequence: [`Properties::head_activation`].
     Activation,
 }
 
@@ -50,7 +50,7 @@ impl Head {
         self.linears().last().map_or(0, |(_, outputs)| outputs)
     }
 
-    /// The same with another number of classes.
+    /// The same head with another number of classes.
     #[must_use]
     pub fn with_classes(mut self, classes: usize) -> Self {
         let last = self.layers.iter_mut().rev().find_map(|layer| match layer {
@@ -63,12 +63,12 @@ impl Head {
         self
     }
 
-    /// Whether a function of its own stands between its layers, which no tensor shows.
+    /// Whether an activation stands between its linear layers. No tensor shows which.
     pub fn has_activation(&self) -> bool {
         self.layers.contains(&HeadLayer::Activation)
     }
 
-    /// Whether it is the first of a sequence alone: then what follows holds no tensors, and a linear layer alone needs no sequence.
+    /// Whether it is the first layer of a sequence. Layers without tensors then follow, because a single linear layer needs no sequence.
     pub fn is_followed(&self) -> bool {
         matches!(&self.layers[..], [HeadLayer::Linear { name, .. }] if name.ends_with(".0"))
     }
@@ -81,7 +81,7 @@ impl Head {
         })
     }
 
-    /// The head that the first of these modules is that has a tensor.
+    /// Reads the head from the first of these modules that has a tensor.
     ///
     /// # Errors
     /// A sentence about a layer that is not supported.
@@ -103,7 +103,7 @@ impl Head {
     }
 }
 
-/// The numbers of the layers in a sequence that hold tensors, in order.
+/// The numbers of the layers of a sequence that hold tensors, in order.
 fn numbers(shapes: &Shapes, module: &str) -> Vec<u16> {
     let start = format!("{module}.");
     let tails = shapes.range(start.clone()..).map_while(|(name, _)| name.strip_prefix(&start));
@@ -113,8 +113,8 @@ fn numbers(shapes: &Shapes, module: &str) -> Vec<u16> {
     numbers
 }
 
-/// A sequence of layers, of which those between two linear ones that hold no tensors are one activation and dropout: the activation
-/// stands in the first gap after a linear layer. What holds no tensors before the first linear layer is pooling, flattening and dropout.
+/// A sequence of layers. Layers without tensors between two linear ones are one activation and dropout; the activation stands in the first
+/// gap after a linear layer. Layers without tensors before the first linear layer are pooling, flattening and dropout.
 fn sequence(shapes: &Shapes, module: &str, numbers: &[u16]) -> Result<Head, String> {
     let (mut layers, mut last) = (Vec::new(), None);
     let mut open = false;
@@ -130,7 +130,7 @@ fn sequence(shapes: &Shapes, module: &str, numbers: &[u16]) -> Result<Head, Stri
         if shape("running_mean").is_some() || shape("running_var").is_some() {
             if shape("weight").is_none() && shape("bias").is_none() {
                 return Err(format!(
-                    "a head with a batch normalisation {name} without weights is not supported; {WITHOUT}"
+                    "a head whose batch normalisation {name} has no weights is not supported; {WITHOUT}"
                 ));
             }
             let parts = ["weight", "bias", "running_mean", "running_var"].map(|part| format!("{name}.{part}"));
@@ -149,7 +149,7 @@ fn sequence(shapes: &Shapes, module: &str, numbers: &[u16]) -> Result<Head, Stri
     Ok(Head { layers })
 }
 
-/// Global pooling of `x` of `channels` channels, then the classifier, if there is one.
+/// Appends global pooling of `x` with `channels` channels, and the head, if there is one.
 pub(super) fn pool_and_classify(
     graph: &mut Graph,
     properties: &Properties,
@@ -172,7 +172,7 @@ pub(super) fn pool_and_classify(
     classify(graph, properties, head, channels * properties.features_per_channel(), value);
 }
 
-/// The classifier of so many features, if there is one.
+/// Appends the head, if there is one, to this number of features.
 pub(super) fn classify(
     graph: &mut Graph,
     properties: &Properties,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::Shapes;
 
-/// Largest plausible number of channels; a tensor without values may announce any. Sums over all layers do not overflow.
+/// Largest plausible number of channels: a tensor without values may announce any. Sums over all layers then do not overflow.
 pub(super) const MOST_CHANNELS: usize = usize::MAX >> 16;
 
 /// Output channels of a convolution, which its batch normalisation shares.
@@ -20,7 +20,7 @@ pub(super) fn rows(shapes: &Shapes, names: impl IntoIterator<Item = String>) -> 
     })
 }
 
-/// The most frequent value; of several, the largest.
+/// The most frequent value; the largest, if several are equally frequent.
 pub(super) fn most_frequent(values: impl Iterator<Item = usize>) -> Option<usize> {
     let mut counts = BTreeMap::new();
     values.for_each(|value| *counts.entry(value).or_insert(0) += 1);

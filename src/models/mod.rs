@@ -66,25 +66,25 @@ pub enum Architecture {
 }
 
 impl Architecture {
-    /// The architecture of a checkpoint; `model` is its name in messages. What its tensors do not show is taken to be the usual,
-    /// see [`Properties::usual`] and [`Architecture::detect_stated`].
+    /// The architecture of a checkpoint; `model` is its name in messages. Properties that no tensor shows have their usual values: see
+    /// [`Properties::usual`] and [`Architecture::detect_stated`].
     ///
     /// # Errors
-    /// * [`Error::UnknownArchitecture`] if the names or shapes are of no supported network,
-    /// * [`Error::MissingTensor`], [`Error::UnexpectedTensor`], [`Error::TensorShape`] if they are nearly of one.
+    /// * [`Error::UnknownArchitecture`] if no supported network has such names or shapes,
+    /// * [`Error::MissingTensor`], [`Error::UnexpectedTensor`], [`Error::TensorShape`] if a supported network almost has them.
     pub fn detect(model: &str, shapes: &Shapes) -> Result<Self> {
         let (architecture, extra) = Self::detect_stated(model, shapes, &Structure::default(), &Structure::default())?;
         architecture.refuse_extra(model, &extra)?;
         Ok(architecture)
     }
 
-    /// As [`Architecture::detect`], with the names of the tensors that lie beside the network (another head, a copy of all weights), and
-    /// with what is stated of what no tensor shows: `asked` wins over `configured`. Of `configured`, what the network does not have is
-    /// passed over, as a configuration names all that its library knows.
+    /// Like [`Architecture::detect`], with stated properties: `asked` wins over `configured`. Also returns the names of tensors that lie
+    /// beside the network (another head, a copy of all weights). A property in `configured` that the network does not have is ignored,
+    /// because a library's configuration states every property that the library knows.
     ///
     /// # Errors
-    /// Those of [`Architecture::detect`], and [`Error::ConfigValue`] for what contradicts the tensors, and for what is `asked` of a
-    /// part that the network does not have; [`Error::UnexpectedTensor`] only for tensors inside the network's modules.
+    /// Those of [`Architecture::detect`]; [`Error::ConfigValue`] if a property contradicts the tensors, or if one in `asked` is of a part
+    /// that the network does not have. [`Error::UnexpectedTensor`] only for tensors inside the network's modules.
     pub fn detect_stated<'a>(
         model: &str,
         shapes: &'a Shapes,
@@ -96,10 +96,10 @@ impl Architecture {
         Ok((architecture, extra))
     }
 
-    /// The architecture that tensors of these names and shapes look like, whatever else is stated of it; `headless` leaves its head out.
+    /// The architecture of tensors with these names and shapes, with usual properties. `headless` leaves out the head.
     ///
     /// # Errors
-    /// [`Error::UnknownArchitecture`] if they are of no supported network.
+    /// [`Error::UnknownArchitecture`] if no supported network has them.
     pub(crate) fn of_tensors(model: &str, shapes: &Shapes, headless: bool) -> Result<Self> {
         if headless {
             let body = shapes.iter().filter(|(name, _)| !extra::is_head(name));
@@ -134,7 +134,7 @@ impl Architecture {
         architecture.map_err(unknown)
     }
 
-    /// The architecture of a name out of [`Architecture::names`].
+    /// The architecture with this name, one of [`Architecture::names`].
     pub fn by_name(name: &str) -> Option<Self> {
         let densenet = || densenet_table::by_name(name).map(Architecture::DenseNet);
         let regnet = || regnet_table::by_name(name).map(Architecture::RegNet);
@@ -142,13 +142,13 @@ impl Architecture {
         resnet_table::by_name(name).map(Architecture::ResNet).or_else(densenet).or_else(regnet).or_else(variant)
     }
 
-    /// The names that [`Architecture::by_name`] knows.
+    /// The names for [`Architecture::by_name`].
     pub fn names() -> Vec<String> {
         let others = densenet_table::names().chain(regnet_table::names()).chain(variants::names());
         resnet_table::names().into_iter().chain(others).collect()
     }
 
-    /// The name, if it is a known one whatever the classes; otherwise a description.
+    /// The published name, whatever the number of classes, or else a description.
     pub fn name(&self) -> String {
         match self {
             Architecture::ResNet(net) => resnet_table::name(net),
@@ -158,7 +158,7 @@ impl Architecture {
         }
     }
 
-    /// The same network for another number of classes. A network without a head stays without.
+    /// The same network with another number of classes. A network without a head stays without one.
     pub fn with_classes(mut self, classes: usize) -> Self {
         let head = match &mut self {
             Architecture::ResNet(net) => &mut net.head,
@@ -170,9 +170,9 @@ impl Architecture {
         self
     }
 
-    /// The network as nodes; the last one yields the logits `[N, classes, 1, 1]`, or the pooled features if there is
-    /// no head. Stages are marked under the names of torchvision's modules, of a RegNet timm's: `maxpool`, `layer1` to `layer4`,
-    /// `features.pool0`, `features.denseblock1`, `features.transition1` and so on, or `stem`, `s1` to `s4`, and `avgpool`.
+    /// The network's graph. Its last node yields the logits `[N, classes, 1, 1]`, or pooled features if there is no head. Stages have the
+    /// names of torchvision's modules (`maxpool`, `layer1` to `layer4`, `features.pool0`, `features.denseblock1`, `features.transition1`
+    /// and so on, `avgpool`), or those of timm's (`stem`, `s1` to `s4` in a RegNet).
     pub fn graph(&self) -> Graph {
         match self {
             Architecture::ResNet(net) => resnet::graph(net),
@@ -182,7 +182,7 @@ impl Architecture {
         }
     }
 
-    /// Number of classes; nothing for a network without a head, whose output are features.
+    /// Number of classes. None for a network without a head, which yields features.
     pub fn classes(&self) -> Option<usize> {
         self.head().map(Head::classes)
     }
@@ -197,17 +197,17 @@ impl Architecture {
         }
     }
 
-    /// Rows and columns of the input that the network was made for.
+    /// Rows and columns of the input that the network was designed for.
     pub fn default_input(&self) -> (usize, usize) {
         if let Architecture::Variant(net) = self {
             return (net.default_input(), net.default_input());
         }
-        // With stride and pooling, a 3x3 stem does what one of 7x7 does for large images.
+        // With stride and pooling, a 3x3 stem serves large images as a 7x7 one does.
         let large = self.properties().stem_pool && self.properties().stem_stride == 2;
         if self.small_stem() && !large { (32, 32) } else { (224, 224) }
     }
 
-    /// What no tensor shows.
+    /// The properties that no tensor shows.
     pub fn properties(&self) -> &Properties {
         match self {
             Architecture::ResNet(net) => &net.properties,
@@ -232,7 +232,7 @@ impl Architecture {
         }
     }
 
-    /// Number of trained parameters: all weights but running means and variances.
+    /// Number of trained parameters: all weights except running means and variances.
     pub fn parameters(&self) -> u64 {
         parameters(&self.graph())
     }
@@ -263,18 +263,18 @@ pub(crate) fn parameters(graph: &Graph) -> u64 {
     trained.map(|(_, shape)| shape.iter().map(|extent| *extent as u64).product::<u64>()).sum()
 }
 
-/// Multiply-accumulates of all convolutions and linear layers of a network whose nodes yield values of these shapes.
+/// Multiply-accumulates of all convolutions and linear layers of a network with these value shapes.
 pub(crate) fn macs(graph: &Graph, shapes: &[Shape]) -> u64 {
     let of_nodes = graph.nodes().iter().zip(shapes).map(|(node, output)| node.op.macs(*output));
     of_nodes.fold(0, u64::saturating_add)
 }
 
-/// Five of the names, spread over all of them.
+/// Five of the names, evenly spread.
 fn sample(shapes: &Shapes) -> String {
     if shapes.is_empty() {
         return "it holds no tensors".into();
     }
     let step = shapes.len().div_ceil(5);
     let names: Vec<&str> = shapes.keys().step_by(step).map(String::as_str).collect();
-    format!("its {} tensors are those of no known network: {}", shapes.len(), names.join(", "))
+    format!("no known network has its {} tensors: {}", shapes.len(), names.join(", "))
 }

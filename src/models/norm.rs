@@ -16,15 +16,15 @@ pub enum Norm {
 }
 
 impl Norm {
-    /// The norm of a network with these tensors: only batch normalisation has running statistics. Without them it may be one all the same,
-    /// if only what was trained is in the file.
+    /// The norm of a network with these tensors. Only batch normalisation has running statistics, but a file of trained weights alone may
+    /// lack them.
     pub(super) fn read(shapes: &Shapes) -> Self {
         let any = |ends: &[&str]| shapes.keys().any(|name| ends.iter().any(|end| name.ends_with(end)));
         let norms = [".bn1.weight", ".bn.weight", ".norm1.weight"];
         if any(&norms) && !any(&[".running_mean", ".running_var"]) { Norm::Group } else { Norm::Batch }
     }
 
-    /// Appends a norm of so many channels, called `name` as its tensors are.
+    /// Appends the norm `name` of this number of channels.
     pub(super) fn push(
         self,
         graph: &mut Graph,

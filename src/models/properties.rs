@@ -1,11 +1,11 @@
-//! What no tensor shows of a network, decided.
+//! The properties of a network that no tensor shows, each with its value.
 
 use crate::{
     graph::Activation,
     structure::{AntiAliasing, ConvPadding, Dilation, GlobalPool, NormGroups, PoolPadding, StrideIn, Structure},
 };
 
-/// What no tensor shows of a network: the usual, or what is stated instead.
+/// The properties of a network that no tensor shows: the stated values, or else the usual ones.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Properties {
     /// Whether 3x3 max pooling with stride 2 follows the stem's convolutions.
@@ -18,36 +18,36 @@ pub struct Properties {
     pub stride_in: StrideIn,
     /// Stages, from 1, that dilate their convolutions in place of striding.
     pub dilated: Vec<usize>,
-    /// What stands in the place of strides.
+    /// Filter that replaces strides.
     pub anti_aliasing: AntiAliasing,
-    /// What becomes of the last feature map.
+    /// Global pooling of the last feature map.
     pub global_pool: GlobalPool,
-    /// What batch normalisation adds to the variance.
+    /// Epsilon of batch normalisation, added to the variance.
     pub norm_eps: f32,
-    /// What follows convolutions and their norms in the stem, and the additions of blocks.
+    /// Activation after convolutions and their norms in the stem, and after the additions of blocks.
     pub activation: Activation,
-    /// What follows the convolutions of a block but the last.
+    /// Activation inside a block, after each convolution but the last.
     pub block_activation: Activation,
-    /// What stands between the two layers of squeeze-and-excitation.
+    /// Activation between the two layers of squeeze-and-excitation.
     pub gate_activation: Activation,
-    /// What stands between the linear layers of a head.
+    /// Activation between the linear layers of a head.
     pub head_activation: Activation,
-    /// Where convolutions that stride have their zeros.
+    /// Padding of convolutions that stride.
     pub conv_padding: ConvPadding,
-    /// What lies around the image in the stem's pooling.
+    /// Padding of the stem's pooling.
     pub pool_padding: PoolPadding,
-    /// Whether shortcuts pool where they stride, in a ResNetV2: elsewhere tensors show it.
+    /// Whether shortcuts that stride pool, in a ResNetV2. In other networks the tensors show it.
     pub shortcut_pool: bool,
-    /// Groups of a group normalisation; nothing if it is not known whether it is one.
+    /// Groups of a group normalisation. None if it is unknown whether the norm is one.
     pub norm_groups: Option<NormGroups>,
     /// Whether the weights of convolutions are standardised.
     pub standardised: bool,
 }
 
 impl Properties {
-    /// What torchvision and timm build: a stem of stride 2 with max pooling, or for a `small` stem, a 3x3 convolution, neither
-    /// stride nor pooling; the stride of a bottleneck in its 3x3 convolution; no dilation; means over all pixels; an epsilon of
-    /// 1e-5; ReLU.
+    /// The values that torchvision and timm use. The stem has stride 2 and max pooling; a `small` stem, one 3x3 convolution, has neither.
+    /// Bottlenecks stride in their 3x3 convolution. Nothing is dilated, global pooling is the mean, epsilon is 1e-5, and the activation is
+    /// ReLU.
     pub fn usual(small: bool) -> Self {
         Properties {
             stem_pool: !small,
@@ -70,12 +70,12 @@ impl Properties {
         }
     }
 
-    /// How many times as many features as channels of the last map the head reads.
+    /// Features that the head reads for each channel of the last map.
     pub(crate) fn features_per_channel(&self) -> usize {
         if matches!(self.global_pool, GlobalPool::CatAvgMax | GlobalPool::CatMaxAvg) { 2 } else { 1 }
     }
 
-    /// Takes over what is stated, for a network of so many stages.
+    /// Takes over the stated values, for a network of this number of stages.
     pub(super) fn state(&mut self, stated: &Structure, stages: usize) {
         self.stem_pool = stated.stem_pool.unwrap_or(self.stem_pool);
         self.stem_stride = stated.stem_stride.unwrap_or(self.stem_stride);
@@ -96,14 +96,14 @@ impl Properties {
         match &stated.dilation {
             None => {}
             Some(Dilation::Stages(dilated)) => self.dilated.clone_from(dilated),
-            // The stem and the first stage come to 4, each stage more to twice as much.
+            // The stem and the first stage shrink the map by 4, and each further stage halves it.
             Some(Dilation::OutputStride(most)) => {
                 self.dilated = (2..=stages).filter(|stage| 4_usize << (stage - 1).min(16) > *most).collect();
             }
         }
     }
 
-    /// Key and value of each, as [`Structure`] parses them.
+    /// Key and value of each property, as [`Structure`] parses them.
     pub(super) fn rows(&self) -> Vec<(&'static str, String)> {
         let dilated: Vec<String> = self.dilated.iter().map(|stage| format!("layer{stage}")).collect();
         vec![

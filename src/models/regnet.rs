@@ -1,9 +1,9 @@
-//! RegNets: one builder for their forms X, Y, Z and V.
+//! RegNets: one builder for X, Y, Z and V.
 //!
 //! Sources: Radosavovic et al. 2020, "Designing Network Design Spaces" (figure 3, section 4: X; section 5: Y, with squeeze-and-excitation
-//! in the middle of a block); Dollár et al. 2021, "Fast and Accurate Model Scaling" (appendix: Z, inverted bottlenecks that end in no
-//! activation); V is timm's Y with norms and activations before the convolutions, as in He et al. 2016, "Identity Mappings in Deep Residual
-//! Networks". Names are those of timm. What no tensor shows is in [`Properties`].
+//! in the middle of a block); Dollár et al. 2021, "Fast and Accurate Model Scaling" (appendix: Z, inverted bottlenecks without a last
+//! activation). V is timm's Y with norms and activations before the convolutions, as in He et al. 2016, "Identity Mappings in Deep Residual
+//! Networks". Names are timm's. [`Properties`] has what no tensor shows.
 
 use super::{
     Bias, Biases, Gate, Head, Norm, Properties, Shortcut,
@@ -20,13 +20,13 @@ use crate::{
 pub struct RegNet {
     /// Channels of the image.
     pub inputs: usize,
-    /// Channels that the stem yields, a 3x3 convolution, usually with stride 2.
+    /// Output channels of the stem, a 3x3 convolution, usually with stride 2.
     pub stem_channels: usize,
-    /// Whether norm and activation stand before each convolution (V), in place of after it.
+    /// Whether norm and activation come before each convolution (V) instead of after it.
     pub preactivated: bool,
-    /// Whether blocks that change channels or resolution have no way around, and no activation follows the last convolution of a block (Z).
+    /// Whether no activation follows the last convolution of a block, and blocks that change channels or resolution have no shortcut (Z).
     pub linear: bool,
-    /// What stands before or behind convolutions.
+    /// The norm of each convolution.
     pub norm: Norm,
     /// Blocks of each stage; the first block of every stage halves the resolution, unless the stage is dilated.
     pub stages: Vec<Vec<RegNetBlock>>,
@@ -36,7 +36,7 @@ pub struct RegNet {
     pub biases: Biases,
     /// The classifier, if there is one.
     pub head: Option<Head>,
-    /// What no tensor shows.
+    /// The properties that no tensor shows.
     pub properties: Properties,
 }
 
@@ -45,19 +45,19 @@ pub struct RegNet {
 pub struct RegNetBlock {
     /// Channels of the 3x3 convolution.
     pub width: usize,
-    /// Channels that it yields.
+    /// Output channels.
     pub channels: usize,
     /// Groups of the 3x3 convolution.
     pub groups: usize,
-    /// What scales the channels of the 3x3 convolution, if anything does.
+    /// Gate of the channels of the 3x3 convolution, if there is one.
     pub gate: Option<Gate>,
-    /// The way around, if there is one. It is the identity, or one of the projections with a 1x1 convolution.
+    /// The shortcut, if there is one. It is the identity, or a projection with a 1x1 convolution.
     pub shortcut: Option<Shortcut>,
 }
 
 impl RegNet {
-    /// What the networks of this form have that have a name: a stem of stride 2 without pooling, stride 2 in every stage, and ReLU, or SiLU
-    /// in Z and V and with group normalisation, which has groups of 16 channels.
+    /// The properties of the published networks of this form: a stem of stride 2 without pooling, and stride 2 in every stage. The
+    /// activation is ReLU, or SiLU in Z and V and with group normalisation, which has groups of 16 channels.
     pub(super) fn usual(&self) -> Properties {
         let grouped = self.norm == Norm::Group;
         let activation = if self.preactivated || self.linear || grouped { Activation::Silu } else { Activation::Relu };
@@ -79,7 +79,7 @@ impl RegNet {
     }
 }
 
-/// The network as nodes.
+/// The network's graph.
 pub(super) fn graph(net: &RegNet) -> Graph {
     let mut builder = Builder { graph: Graph::new(net.inputs), net };
     let input = builder.graph.input();
@@ -129,7 +129,7 @@ impl Builder<'_> {
         x
     }
 
-    /// A block that takes `inputs` channels from `x`: norm and activation follow the convolutions.
+    /// Appends a block with `inputs` channels, in which norm and activation follow the convolutions.
     fn block(&mut self, name: &str, block: &RegNetBlock, inputs: usize, window: Stride, x: ValueId) -> ValueId {
         let [first, middle, last] = convolutions(block, inputs, window);
         let within = self.net.properties.block_activation;
@@ -156,7 +156,7 @@ impl Builder<'_> {
         }
     }
 
-    /// The same where norm and activation come before the convolutions, the first of them before the way around too.
+    /// Appends a block in which norm and activation come before the convolutions. The first ones also come before the shortcut.
     fn preactivated(&mut self, name: &str, block: &RegNetBlock, inputs: usize, window: Stride, x: ValueId) -> ValueId {
         let [first, middle, last] = convolutions(block, inputs, window);
         let x = self.norm_activation(&format!("{name}.norm1"), inputs, x);
@@ -206,7 +206,7 @@ impl Builder<'_> {
         }
     }
 
-    /// A convolution `<name>.conv` and the norm `<name>.bn`, unless that is folded into it.
+    /// A convolution `<name>.conv` and the norm `<name>.bn`, unless the norm is folded into it.
     fn conv_norm(&mut self, name: &str, params: Conv2dParams, x: ValueId) -> ValueId {
         let x = self.conv(&format!("{name}.conv"), params, x);
         match self.net.biases.of(&format!("{name}.conv")) {
@@ -225,7 +225,7 @@ impl Builder<'_> {
     }
 }
 
-/// The convolutions on the long way through a block.
+/// The convolutions of a block, without the shortcut's.
 fn convolutions(block: &RegNetBlock, inputs: usize, window: Stride) -> [Conv2dParams; 3] {
     [
         conv(inputs, block.width, 1, 1, 1),
@@ -234,7 +234,7 @@ fn convolutions(block: &RegNetBlock, inputs: usize, window: Stride) -> [Conv2dPa
     ]
 }
 
-/// The convolution on the way around.
+/// The convolution of the shortcut.
 fn around(block: &RegNetBlock, inputs: usize, stride: usize) -> Conv2dParams {
     conv(inputs, block.channels, 1, stride, 1)
 }

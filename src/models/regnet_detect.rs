@@ -1,5 +1,5 @@
-//! A [`RegNet`] read off the names and shapes of its tensors: a guess, as in `resnet_detect`, with which the caller compares all tensors
-//! afterwards.
+//! Reads a [`RegNet`] from the names and shapes of its tensors. As in `resnet_detect`, the result is a guess: the caller then compares all
+//! tensors with it.
 
 use super::{
     Biases, Head, Norm, Properties, RegNet, RegNetBlock, Shapes, Shortcut,
@@ -7,7 +7,7 @@ use super::{
     majority::{MOST_CHANNELS, largest_index, most_frequent, rows, unsupported_stem},
 };
 
-/// Whether the names are of the RegNet family at all.
+/// Whether the names belong to the RegNet family.
 pub(super) fn resembles(shapes: &Shapes) -> bool {
     starts(shapes, "s1.b1.")
 }
@@ -16,7 +16,7 @@ fn starts(shapes: &Shapes, prefix: &str) -> bool {
     shapes.range(prefix.to_string()..).next().is_some_and(|(name, _)| name.starts_with(prefix))
 }
 
-/// The network that has these tensors.
+/// The network with these tensors.
 ///
 /// # Errors
 /// A sentence about the feature that is not supported.
@@ -60,7 +60,7 @@ pub(super) fn read(shapes: &Shapes) -> Result<RegNet, String> {
     };
     net.properties = net.usual();
     net.properties.norm_groups = net.properties.norm_groups.filter(|_| net.norm == Norm::Batch);
-    // A block that strides has a convolution in its way around.
+    // A block that strides has a convolution in its shortcut.
     let first = net.stages.first().and_then(|stage| stage.first());
     if first.is_some_and(|block| block.shortcut == Some(Shortcut::Identity)) {
         net.properties.layer1_stride = 1;
@@ -68,7 +68,7 @@ pub(super) fn read(shapes: &Shapes) -> Result<RegNet, String> {
     Ok(net)
 }
 
-/// Blocks of each stage by the highest index.
+/// Number of blocks in each stage, from the highest index.
 fn depths(shapes: &Shapes) -> Result<Vec<usize>, String> {
     let mut depths = Vec::new();
     while let Some(last) = largest_index(shapes, &format!("s{}.b", depths.len() + 1))? {
@@ -80,13 +80,13 @@ fn depths(shapes: &Shapes) -> Result<Vec<usize>, String> {
 struct Reader<'a> {
     shapes: &'a Shapes,
     preactivated: bool,
-    /// Whether no block has a convolution in its way around.
+    /// Whether no block has a convolution in its shortcut.
     linear: bool,
     gates: Gates<'a>,
 }
 
 impl Reader<'_> {
-    /// Channels that the stem yields, and those of the image that it takes.
+    /// Output channels of the stem, and the number of image channels.
     fn stem(&self) -> Result<(usize, usize), String> {
         let name = if self.preactivated { "stem.weight" } else { "stem.conv.weight" };
         let image = match self.shapes.get(name).map(Vec::as_slice) {
@@ -102,7 +102,7 @@ impl Reader<'_> {
         Ok((channels.ok_or("its stem yields no channels")?, image))
     }
 
-    /// Channels of a convolution `<name>.conv` and its norm `<name>.bn`.
+    /// Output channels of a convolution `<name>.conv` and its norm `<name>.bn`.
     fn conv_norm(&self, name: &str) -> Vec<usize> {
         rows(self.shapes, [format!("{name}.conv.weight")]).chain(self.norm(&format!("{name}.bn"))).collect()
     }
@@ -122,7 +122,7 @@ impl Reader<'_> {
         most_frequent(parts.into_iter().flat_map(|conv| self.conv_norm(&conv)))
     }
 
-    /// Channels that a block yields, which those after it in its stage keep; `next` is the block after it.
+    /// Output channels of a block, which later blocks of its stage keep; `next` is the block after it.
     fn channels(&self, block: &str, next: &str) -> Option<usize> {
         if self.preactivated {
             let convs = rows(self.shapes, ["conv3", "downsample"].map(|conv| format!("{block}.{conv}.weight")));
@@ -131,7 +131,7 @@ impl Reader<'_> {
         most_frequent(self.conv_norm(&format!("{block}.conv3")).into_iter())
     }
 
-    /// Channels of a group of the 3x3 convolutions: the same in all blocks, as far as a block has so many.
+    /// Channels in each group of the 3x3 convolutions: the same in all blocks, unless a block has fewer channels.
     fn per_group(&self, depths: &[usize]) -> Option<usize> {
         let blocks = (1..).zip(depths).flat_map(|(s, depth)| (1..=*depth).map(move |b| format!("s{s}.b{b}")));
         let per_group = blocks.filter_map(|block| {
@@ -144,7 +144,7 @@ impl Reader<'_> {
         most_frequent(per_group)
     }
 
-    /// The block that takes `inputs` channels; `before` is the one before it in its stage.
+    /// Reads the block with `inputs` channels; `before` is the block before it in its stage.
     fn block(
         &self,
         [name, next]: [&str; 2],
@@ -177,7 +177,7 @@ impl Reader<'_> {
         Ok(RegNetBlock { width, channels, groups, gate: self.gates.of(name, width), shortcut })
     }
 
-    /// Whether the ways around pool: then the convolution is the second module of them.
+    /// Whether shortcuts pool: then their convolution is their second module.
     fn pools(&self) -> bool {
         self.shapes.keys().any(|name| name.starts_with('s') && name.contains(".downsample.1."))
     }

@@ -1,19 +1,20 @@
-//! The RegNets that have a name: timm's, and torchvision's names for some of them.
+//! The named RegNets: timm's names, and torchvision's for some of them.
 
 use super::{Biases, Gate, Head, Norm, Properties, RegNet, RegNetBlock, Shortcut};
 use Form::{V, X, Y, Z};
 
-/// What is supported, for messages.
+/// The supported networks, for messages.
 pub(super) const SUPPORTED: &str = "RegNet (X, Y, Z, V)";
 
-/// What the letter in a name says.
+/// Meaning of the letter in a name.
 #[derive(Clone, Copy, PartialEq)]
 enum Form {
     /// Plain.
     X,
     /// With squeeze-and-excitation.
     Y,
-    /// Y with four times as many channels inside of a block, which ends in no activation, and no way around where the shape changes.
+    /// Y with inverted bottlenecks, four times as wide inside. Blocks end without an activation, and those that change shape have no
+    /// shortcut.
     Z,
     /// Y with norms and activations before the convolutions.
     V,
@@ -24,14 +25,14 @@ enum Form {
 struct Row {
     name: &'static str,
     form: Form,
-    /// Channels of a group of the 3x3 convolutions, if there are so many.
+    /// Channels in each group of the 3x3 convolutions, unless a block has fewer channels.
     per_group: usize,
-    /// Blocks of each stage, and the channels that they yield.
+    /// Blocks in each stage, and their output channels.
     depths: [usize; 4],
     channels: [usize; 4],
     final_channels: Option<usize>,
     norm: Norm,
-    /// The way around where the shape changes.
+    /// The shortcut of blocks that change shape.
     shortcut: Shortcut,
 }
 
@@ -127,7 +128,7 @@ impl Row {
             let width = if self.form == Z { 4 * channels } else { channels };
             let mut blocks = Vec::new();
             for b in 0..depth {
-                // A quarter of what the block takes, and of two that are as near the even one, as Python rounds.
+                // A quarter of the block's inputs, rounded as Python does: half to even.
                 let squeeze = (inputs as f64 / 4.0).round_ties_even() as usize;
                 let shortcut = match (b, self.form) {
                     (0, Z) => None,
@@ -162,17 +163,17 @@ pub(super) fn names() -> impl Iterator<Item = String> {
     ROWS.iter().map(|row| row.name.to_string())
 }
 
-/// The network of a name.
+/// The network with this name.
 pub(super) fn by_name(name: &str) -> Option<RegNet> {
     ROWS.iter().find(|row| row.name == name).map(Row::network)
 }
 
-/// torchvision's names, each with that of the table.
+/// torchvision's names, each with the table's name.
 pub(super) fn torchvision() -> impl Iterator<Item = (&'static str, &'static str)> {
     TORCHVISION.into_iter()
 }
 
-/// The name in the table, whatever the head, or a description.
+/// The name in the table, whatever the head, or else a description.
 pub(super) fn name(net: &RegNet) -> String {
     let plain = |net: &RegNet| RegNet {
         inputs: 3,
@@ -185,7 +186,7 @@ pub(super) fn name(net: &RegNet) -> String {
     known.map_or_else(|| describe(net), |row| row.name.into())
 }
 
-/// The name of the form, as timm begins its names.
+/// The form, as timm's names begin.
 pub(super) fn form(net: &RegNet) -> &'static str {
     let gates = net.stages.iter().flatten().any(|block| block.gate.is_some());
     match (net.preactivated, net.linear) {

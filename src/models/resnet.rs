@@ -5,7 +5,7 @@
 //! section 4.2 for CIFAR-10); Zagoruyko and Komodakis 2016, "Wide Residual Networks"; Xie et al. 2016, "Aggregated
 //! Residual Transformations" (grouped 3x3 convolutions, figure 3c); He et al. 2018, "Bag of Tricks for Image Classification" (ResNet-C
 //! and -D, section 4.1); Bello et al. 2021, "Revisiting ResNets" (ResNet-RS, section 7); Yu et al. 2017, "Dilated Residual Networks" (section 2); as timm
-//! builds them. What no tensor shows is in [`Properties`].
+//! builds them. [`Properties`] has what no tensor shows.
 
 use super::{Bias, Biases, Gate, Head, Norm, Properties, anti_aliasing, head::pool_and_classify};
 use crate::{
@@ -18,42 +18,42 @@ use crate::{
 pub struct ResNet {
     /// Channels of the image.
     pub inputs: usize,
-    /// What comes before the first block.
+    /// The convolutions before the first block.
     pub stem: Stem,
-    /// Channels that the stem yields.
+    /// Output channels of the stem.
     pub stem_channels: usize,
     /// Whether the max pooling of the stem is replaced by a 3x3 convolution with stride 2 (ResNet-RS).
     pub stem_pool_conv: bool,
-    /// Whether it is Cadene's SENet (timm's `legacy_`): other names of the stem and the gates, a stem whose pooling hangs over the edge
-    /// and is not padded, and gates of basic blocks that follow another activation.
+    /// Whether it is Cadene's SENet (timm's `legacy_`). The stem and the gates have other names, the stem's pooling is not padded and may
+    /// reach over the edge, and the gates of basic blocks follow another activation.
     pub legacy: bool,
     /// Groups of the 3x3 convolutions of bottlenecks (the cardinality of ResNeXt).
     pub groups: usize,
-    /// What follows convolutions.
+    /// The norm of each convolution.
     pub norm: Norm,
-    /// Blocks of each stage; the first block of every stage but the first halves the resolution, unless the stage is dilated.
+    /// Blocks of each stage. The first block of every later stage halves the resolution, unless the stage is dilated.
     pub stages: Vec<Vec<Block>>,
     /// The convolutions that have a bias.
     pub biases: Biases,
     /// The classifier, if there is one.
     pub head: Option<Head>,
-    /// What no tensor shows.
+    /// The properties that no tensor shows.
     pub properties: Properties,
 }
 
-/// What comes before the first block.
+/// The layers before the first block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stem {
     /// 7x7 convolution, usually with stride 2, then usually 3x3 max pooling with stride 2.
     ImageNet,
-    /// Three 3x3 convolutions, the first usually with stride 2, then pooling as for ImageNet (ResNet-C); the first two
-    /// yield these channels.
+    /// Three 3x3 convolutions, the first usually with stride 2, then pooling as for ImageNet (ResNet-C). The first two have these output
+    /// channels.
     Deep([usize; 2]),
     /// 3x3 convolution, usually with stride 1 and without pooling.
     Cifar,
 }
 
-/// What a block computes besides the shortcut.
+/// The convolutions of a block, without the shortcut's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BlockKind {
     /// 3x3, 3x3.
@@ -65,21 +65,21 @@ pub enum BlockKind {
 /// One residual block.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Block {
-    /// What it computes, the same in all blocks of a stage.
+    /// Its convolutions, the same in all blocks of a stage.
     pub kind: BlockKind,
-    /// Channels that its first convolution yields: as many as between its convolutions, or half as many (SENet-154).
+    /// Output channels of its first convolution: `width`, or half of it (SENet-154).
     pub first: usize,
-    /// Channels before its last convolution.
+    /// Input channels of its last convolution.
     pub width: usize,
-    /// Channels that it yields.
+    /// Output channels.
     pub channels: usize,
-    /// What scales its channels before the addition, if anything does.
+    /// Gate of its channels before the addition, if there is one.
     pub gate: Option<Gate>,
-    /// The way around.
+    /// The shortcut.
     pub shortcut: Shortcut,
 }
 
-/// The way around a block.
+/// The shortcut of a block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Shortcut {
     /// The input itself.
@@ -100,7 +100,7 @@ impl ResNet {
         self.stem == Stem::Cifar
     }
 
-    /// What the networks of this kind have that have a name. Cadene's SE-ResNets stride as Caffe's ResNets do.
+    /// The properties of the published networks of this kind. Cadene's SE-ResNets stride as Caffe's ResNets do.
     pub(super) fn usual(&self) -> Properties {
         let reduced = self.stages.iter().flatten().any(|block| block.first != block.width);
         let in_first = self.legacy && self.has_bottlenecks() && self.groups == 1 && !reduced;
@@ -112,13 +112,13 @@ impl ResNet {
         self.stages.iter().flatten().any(|block| block.kind == BlockKind::Bottleneck)
     }
 
-    /// What the gate of a block is called.
+    /// The name of a block's gate.
     pub(super) fn gate_module(&self) -> &'static str {
         if self.legacy { "se_module" } else { "se" }
     }
 }
 
-/// The network as nodes.
+/// The network's graph.
 pub(super) fn graph(net: &ResNet) -> Graph {
     let mut builder = Builder { graph: Graph::new(net.inputs), net };
     let input = builder.graph.input();
@@ -183,7 +183,7 @@ impl Builder<'_> {
         x
     }
 
-    /// A block that takes `inputs` channels from `x`.
+    /// Appends a block with `inputs` channels.
     fn block(&mut self, name: &str, block: &Block, inputs: usize, window: Stride, x: ValueId) -> ValueId {
         let layers = convolutions(self.net, block, inputs, window);
         let last = layers.len();
@@ -251,7 +251,7 @@ impl Builder<'_> {
         }
     }
 
-    /// A convolution and the norm that follows, unless that is folded into it.
+    /// A convolution and the norm that follows, unless the norm is folded into it.
     fn conv_norm(&mut self, name: &str, norm: &str, params: Conv2dParams, x: ValueId) -> ValueId {
         let biased = self.net.biases.of(name);
         let bias = biased.map(|_| format!("{name}.bias"));
@@ -263,10 +263,10 @@ impl Builder<'_> {
     }
 }
 
-/// How far apart pixels are that a block takes.
+/// Strides and dilations of a block.
 #[derive(Clone, Copy)]
 pub(super) struct Stride {
-    /// Of its windows.
+    /// Stride of the block.
     pub(super) stride: usize,
     /// Dilation of its first 3x3 convolution.
     pub(super) first: usize,
@@ -275,7 +275,7 @@ pub(super) struct Stride {
 }
 
 impl Stride {
-    /// That of block `b`, from 0, in `stage`, from 1, whose input is dilated by `dilation`.
+    /// The stride of block `b`, from 0, in `stage`, from 1, whose input is dilated by `dilation`.
     pub(super) fn of(properties: &Properties, stage: usize, b: usize, dilation: usize) -> Self {
         let step = match (b, stage) {
             (0, 1) => properties.layer1_stride,
@@ -285,14 +285,14 @@ impl Stride {
         let dilated = properties.dilated.contains(&stage);
         Stride {
             stride: if dilated { 1 } else { step },
-            // The first convolution that does not stride reads what is as dense as before.
+            // The first convolution that would stride reads an input that is as dense as before.
             first: dilation,
             rest: if dilated { dilation * step } else { dilation },
         }
     }
 }
 
-/// The convolutions on the long way through a block.
+/// The convolutions of a block, without the shortcut's.
 fn convolutions(net: &ResNet, block: &Block, inputs: usize, window: Stride) -> Vec<Conv2dParams> {
     let Stride { stride, first, rest } = window;
     match block.kind {
@@ -314,12 +314,12 @@ fn convolutions(net: &ResNet, block: &Block, inputs: usize, window: Stride) -> V
     }
 }
 
-/// The same convolution with its taps `dilation` pixels apart, padded so that the resolution stays.
+/// The same convolution with its taps `dilation` pixels apart, padded to keep the resolution.
 pub(super) fn dilated(params: Conv2dParams, dilation: usize) -> Conv2dParams {
     Conv2dParams { dilation, padding: params.padding * dilation, ..params }
 }
 
-/// A convolution that is padded so that only its stride changes the resolution.
+/// A convolution padded so that only its stride changes the resolution.
 pub(super) fn conv(
     in_channels: usize,
     out_channels: usize,

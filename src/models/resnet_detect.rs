@@ -1,7 +1,7 @@
-//! A [`ResNet`] read off the names and shapes of its tensors.
+//! Reads a [`ResNet`] from the names and shapes of its tensors.
 //!
-//! What is read here is a guess at which network was meant; the caller compares all tensors with it afterwards. So a
-//! tensor that is missing or misshapen leads to an error that names it, not to another network.
+//! The result is a guess: the caller then compares all tensors with it. So a missing or misshapen tensor leads to an error that names it,
+//! not to another network.
 
 use super::{
     Biases, Block, BlockKind, Head, Norm, Properties, ResNet, Shapes, Shortcut, Stem,
@@ -9,7 +9,7 @@ use super::{
     majority::{MOST_CHANNELS, largest_index, most_frequent, outputs, unsupported_stem},
 };
 
-/// Whether the names are of the ResNet family at all.
+/// Whether the names belong to the ResNet family.
 pub(super) fn resembles(shapes: &Shapes) -> bool {
     let stem = shapes.contains_key("conv1.weight") || has_deep_stem(shapes) || is_legacy(shapes);
     stem && shapes.keys().any(|name| name.starts_with("layer1.0."))
@@ -21,14 +21,14 @@ fn has_deep_stem(shapes: &Shapes) -> bool {
     shapes.keys().any(position)
 }
 
-/// Whether it is Cadene's SENet, by its gates and the name of its stem.
+/// Whether it is Cadene's SENet: its gates and the stem have other names.
 fn is_legacy(shapes: &Shapes) -> bool {
     let has =
         |prefix: &str| shapes.range(prefix.to_string()..).next().is_some_and(|(name, _)| name.starts_with(prefix));
     has("layer0.") && shapes.keys().any(|name| name.contains(".se_module."))
 }
 
-/// The network that has these tensors.
+/// The network with these tensors.
 ///
 /// # Errors
 /// A sentence about the feature that is not supported.
@@ -44,7 +44,7 @@ pub(super) fn read(shapes: &Shapes) -> Result<ResNet, String> {
     let stem_channels = outputs(shapes, last, norm).ok_or("its stem yields no channels")?;
     let depths = depths(shapes)?;
     let head = Head::read(shapes, &["fc", "linear"])?;
-    // A head shows where the network ends. Without one, what has another number of stages may be a part of a network.
+    // A head shows where the network ends. Without a head, another number of stages may mean that only a part of a network is here.
     if stem != Stem::Cifar && depths.len() != 4 && head.is_none() {
         let stages = depths.len();
         return Err(format!("an ImageNet stem with {stages} stages and no head is not supported, only with 4"));
@@ -56,7 +56,7 @@ pub(super) fn read(shapes: &Shapes) -> Result<ResNet, String> {
         let third = names.any(|name| name.contains(".conv3.") || name.contains(".bn3."));
         if third { BlockKind::Bottleneck } else { BlockKind::Basic }
     };
-    // Projections are option B; a CIFAR net without a single one has option A.
+    // Projections are option B. A CIFAR network without any projection has option A.
     let padded = stem == Stem::Cifar && !any(".downsample.");
     let gates = Gates::read(shapes, if legacy { "se_module" } else { "se" });
     let mut inputs = stem_channels;
@@ -90,7 +90,7 @@ pub(super) fn read(shapes: &Shapes) -> Result<ResNet, String> {
     Ok(ResNet { properties: Properties { norm_groups, ..net.usual() }, ..net })
 }
 
-/// The stem, and the channels of the image that it takes.
+/// The stem, and the number of image channels.
 fn read_stem(shapes: &Shapes) -> Result<(Stem, usize), String> {
     if has_deep_stem(shapes) {
         let first = shapes.get("conv1.0.weight").map(Vec::as_slice);
@@ -109,7 +109,7 @@ fn read_stem(shapes: &Shapes) -> Result<(Stem, usize), String> {
     }
 }
 
-/// The same of Cadene's SENet.
+/// The stem of Cadene's SENet, and the number of image channels.
 fn read_legacy_stem(shapes: &Shapes) -> Result<(Stem, usize), String> {
     let name = "layer0.conv1.weight";
     let deep = shapes.keys().any(|name| name.starts_with("layer0.conv3.") || name.starts_with("layer0.bn3."));
@@ -141,7 +141,7 @@ fn read_groups(shapes: &Shapes, stages: &[Vec<Block>]) -> usize {
     most_frequent(groups).unwrap_or(1)
 }
 
-/// Blocks of each stage by the highest index.
+/// Number of blocks in each stage, from the highest index.
 fn depths(shapes: &Shapes) -> Result<Vec<usize>, String> {
     let mut depths = Vec::new();
     while let Some(last) = largest_index(shapes, &format!("layer{}.", depths.len() + 1))? {
@@ -158,7 +158,7 @@ struct BlockReader<'a> {
 }
 
 impl BlockReader<'_> {
-    /// The block, which takes `inputs` channels; `before` is the one before it in its stage.
+    /// Reads the block with `inputs` channels; `before` is the block before it in its stage.
     fn read(&self, inputs: usize, halves: bool, padded: bool, before: Option<&Block>) -> Result<Block, String> {
         let layer = |i: usize| outputs(self.shapes, &format!("{}.conv{i}", self.name), &format!("{}.bn{i}", self.name));
         let last = match self.kind {

@@ -1,4 +1,4 @@
-//! Residual networks for ImageNet, each a row of a table: torchvision's and timm's.
+//! Named residual networks for ImageNet, torchvision's and timm's: one row each.
 
 use super::{Biases, Block, BlockKind, Gate, Head, Norm, Properties, ResNet, Shortcut, Stem, resnet_table::stage};
 use crate::structure::AntiAliasing;
@@ -17,11 +17,11 @@ pub(super) struct Row {
     stem_channels: usize,
     stem_pool_conv: bool,
     legacy: bool,
-    /// The first convolution of a block yields the channels of the 3x3 one divided by this.
+    /// Divisor of `width` for the output channels of a block's first convolution.
     reduction: usize,
-    /// The shortcut where channels or resolution change.
+    /// The shortcut of blocks that change channels or resolution.
     shortcut: Shortcut,
-    /// The gate of a block of so many channels.
+    /// The gate of a block with this number of channels.
     gate: Option<fn(usize) -> Gate>,
     pub(super) anti_aliasing: AntiAliasing,
     norm: Norm,
@@ -51,7 +51,7 @@ impl Row {
         Row { width, ..self }
     }
 
-    /// ResNeXt: `groups` x `channels`.
+    /// ResNeXt: `groups` groups of `channels` channels.
     const fn grouped(self, groups: usize, channels: usize) -> Row {
         Row { groups, width: groups * channels, ..self }
     }
@@ -81,7 +81,7 @@ impl Row {
         Row { stem: Stem::Deep([24, 32]), ..self.d() }
     }
 
-    /// Average pooling in the place of strides.
+    /// Average pooling instead of strides.
     const fn aa(self) -> Row {
         Row { anti_aliasing: AntiAliasing::Avg, ..self }
     }
@@ -91,7 +91,7 @@ impl Row {
         Row { norm: Norm::Group, ..self }
     }
 
-    /// Blur pooling in the place of strides.
+    /// Blur pooling instead of strides.
     const fn blur(self) -> Row {
         Row { anti_aliasing: AntiAliasing::Blur, ..self }
     }
@@ -104,12 +104,12 @@ impl Row {
         Row { gate: Some(Gate::eca), ..self }
     }
 
-    /// SENet-154: half as many channels after the first convolution of a block, and 3x3 convolutions in shortcuts that stride.
+    /// SENet-154: the first convolution of a block has half the channels, and shortcuts that stride have 3x3 convolutions.
     const fn senet(self) -> Row {
         Row { reduction: 2, shortcut: Shortcut::SpatialProjection, ..self.s().se() }
     }
 
-    /// Cadene's SENets, with as many squeezed channels as he has.
+    /// Cadene's SENets, with his number of squeezed channels.
     const fn legacy(self) -> Row {
         let gate: Option<fn(usize) -> Gate> = Some(|channels| Gate::SqueezeExcite { squeeze: channels / 16 });
         Row { legacy: true, gate, ..self }
@@ -226,7 +226,7 @@ impl Row {
             let width = self.width << s;
             let block =
                 |shortcut| Block { kind: self.kind, first: width / self.reduction, width, channels, gate, shortcut };
-            // What does not stride sees no neighbours.
+            // A shortcut that does not stride has a 1x1 convolution.
             let spatial = self.shortcut == Shortcut::SpatialProjection;
             let change = if spatial && s == 0 { Shortcut::Projection } else { self.shortcut };
             stages.push(stage(depth, inputs == channels, change, block));

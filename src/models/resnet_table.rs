@@ -1,4 +1,4 @@
-//! The residual networks that have a name: torchvision's and timm's.
+//! The named residual networks: torchvision's and timm's.
 
 use super::{
     Biases, Block, BlockKind, Head, Norm, Properties, ResNet, Shortcut, Stem,
@@ -7,14 +7,14 @@ use super::{
 use crate::structure::AntiAliasing;
 use BlockKind::{Basic, Bottleneck};
 
-/// What is supported, for messages.
+/// The supported networks, for messages.
 pub(super) const SUPPORTED: &str =
     "ResNet (plain, wide, -C, -D, -S, -T, -RS), ResNeXt, SENet, SE-ResNet, SE-ResNeXt, ECA-ResNet and ECA-ResNeXt";
 
-/// Depths of the CIFAR nets, 6n + 2 (He et al. 2015, section 4.2).
+/// Depths of the CIFAR networks, 6n + 2 (He et al. 2015, section 4.2).
 const CIFAR: [usize; 6] = [20, 32, 44, 56, 110, 1202];
 
-/// timm's network for its tests, with blocks of both kinds.
+/// timm's network for its own tests, with both kinds of blocks.
 const MIXED: &str = "test_resnet";
 
 /// `option` is the shortcut of blocks that change the number of channels.
@@ -38,7 +38,7 @@ fn cifar(depth: usize, option: Shortcut) -> ResNet {
     }
 }
 
-/// timm's `test_resnet`: a block of either kind a stage.
+/// timm's `test_resnet`: one block in each stage, basic or bottleneck.
 fn mixed() -> ResNet {
     let mut inputs = 32;
     let stages = [(Basic, 32), (Basic, 48), (Bottleneck, 48), (Basic, 96)].map(|(kind, width)| {
@@ -63,7 +63,7 @@ fn mixed() -> ResNet {
     }
 }
 
-/// `depth` blocks, the first of which has the shortcut `change` unless it `keeps` channels and resolution.
+/// `depth` blocks. The first has the shortcut `change`, unless it `keeps` channels and resolution.
 pub(super) fn stage(depth: usize, keeps: bool, change: Shortcut, block: impl Fn(Shortcut) -> Block) -> Vec<Block> {
     let first = if keeps { Shortcut::Identity } else { change };
     (0..depth).map(|b| block(if b == 0 { first } else { Shortcut::Identity })).collect()
@@ -76,14 +76,14 @@ fn cifar_names() -> impl Iterator<Item = (String, usize, Shortcut)> {
     })
 }
 
-/// All names of the table but those of networks whose tensors are those of others.
+/// All names of the table, except those of networks whose tensors equal another's.
 pub(super) fn names() -> Vec<String> {
     let shown = IMAGENET.iter().filter(|row| row.anti_aliasing == AntiAliasing::None);
     let imagenet = shown.map(|row| row.name.to_string());
     imagenet.chain(cifar_names().map(|(name, ..)| name)).chain([MIXED.into()]).collect()
 }
 
-/// The network of a name.
+/// The network with this name.
 pub(super) fn by_name(name: &str) -> Option<ResNet> {
     if name == MIXED {
         return Some(mixed());
@@ -92,9 +92,9 @@ pub(super) fn by_name(name: &str) -> Option<ResNet> {
     imagenet.or_else(|| cifar_names().find(|(n, ..)| n == name).map(|(_, depth, option)| cifar(depth, option)))
 }
 
-/// The name in the table of a network with these blocks, or a description.
+/// The network's name in the table, or else a description.
 pub(super) fn name(net: &ResNet) -> String {
-    // The name says nothing of the image's channels, the head, biases and what no tensor shows.
+    // A name does not depend on the image's channels, the head, biases, or properties that no tensor shows.
     let plain = |net: &ResNet| ResNet {
         inputs: 3,
         biases: Biases::default(),

@@ -1,4 +1,4 @@
-//! What is stated of a network whose tensors do not show it, checked against what they do show.
+//! Applies the stated properties to a network, and checks them against its tensors.
 
 use super::{Architecture, Gate, Head, Norm, Properties, RegNet, ResNet, Shortcut};
 use crate::{
@@ -6,7 +6,7 @@ use crate::{
     structure::{AntiAliasing, GlobalPool, StrideIn, Structure},
 };
 
-/// A property of a network that none of its tensors shows.
+/// A property of a network that no tensor shows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Property {
@@ -14,23 +14,23 @@ pub struct Property {
     pub key: &'static str,
     /// Its value, as a [`Structure`] parses it.
     pub value: String,
-    /// Whether that is the usual value.
+    /// Whether this is the usual value.
     pub usual: bool,
-    /// Where it is stated; nothing for the usual value, which is then assumed.
+    /// Where it is stated. None if it is not: then the usual value is assumed.
     pub stated_in: Option<String>,
 }
 
 impl Architecture {
-    /// The same network with what is stated of it.
+    /// The same network with the stated properties.
     ///
     /// # Errors
-    /// [`Error::ConfigValue`] for what contradicts the tensors, and for what is stated of a part that the network does not have.
+    /// [`Error::ConfigValue`] if a property contradicts the tensors, or is of a part that the network does not have.
     pub fn with_structure(self, stated: &Structure) -> Result<Self> {
         self.stated(stated, &Structure::default())
     }
 
-    /// The same network with what is stated: `asked` wins over `configured`. What is `asked` of a part that it does not have is an
-    /// error.
+    /// The same network with the stated properties: `asked` wins over `configured`. A property in `asked` of a part that the network does
+    /// not have is an error.
     pub(crate) fn stated(mut self, asked: &Structure, configured: &Structure) -> Result<Self> {
         if let Some((key, reason)) = self.missing_part(asked) {
             return Err(refused(asked, key, value_of(asked, key), reason));
@@ -65,30 +65,30 @@ impl Architecture {
         }
     }
 
-    /// What is stated of a part that the network does not have.
+    /// A stated property of a part that the network does not have, with the reason.
     fn missing_part(&self, stated: &Structure) -> Option<(&'static str, String)> {
         let parts = self.parts();
         let key = KEYS.into_iter().find(|key| stated.states(key) && !parts.contains(key))?;
         let reason = match key {
             "stem-pool" if matches!(self, Architecture::RegNet(_)) => "the stem of a RegNet does not pool",
             "stride-in" if matches!(self, Architecture::RegNet(_)) => "the 3x3 convolution of a RegNet's block strides",
-            "stem-pool" => "a convolution stands in the place of the pooling, as the tensors show",
+            "stem-pool" => "the tensors show a convolution instead of this pooling",
             "stride-in" => "the network has no bottlenecks",
             "block-activation" => "the network has no residual blocks",
-            "anti-aliasing" => "the network has no pooling in its stem, and no such variant in timm",
+            "anti-aliasing" => "the network has no pooling in its stem, and timm has no such network",
             "gate-activation" => "the network has no squeeze-and-excitation",
-            "head-activation" => "the head has no such layers, as the tensors show",
+            "head-activation" => "the tensors show no activation in the head",
             "norm-groups" => "it has no group normalisation",
             "conv-padding" | "pool-padding" | "shortcut-pool" | "standardised-weights" => {
-                "it is no ResNetV2 with such parts"
+                "only a ResNetV2 with such parts has this property"
             }
-            _ if matches!(self, Architecture::Variant(_)) => "in its family that is always the same",
+            _ if matches!(self, Architecture::Variant(_)) => "networks of this family always have the same value",
             _ => "the network has no such stages",
         };
         Some((key, reason.into()))
     }
 
-    /// The keys of what the network has.
+    /// The keys of the parts that the network has.
     fn parts(&self) -> Vec<&'static str> {
         let has = |key: &&str| match (self, *key) {
             (Architecture::ResNet(net), "stem-pool") => !net.stem_pool_conv,
@@ -109,7 +109,7 @@ impl Architecture {
         KEYS.into_iter().filter(has).collect()
     }
 
-    /// What contradicts the tensors.
+    /// A property that contradicts the tensors, with the reason.
     fn contradiction(&self) -> Option<(&'static str, String)> {
         if self.properties().global_pool == GlobalPool::None && self.classes().is_some() {
             return Some(("global-pool", "the network has a head, which reads pooled features".into()));
@@ -118,7 +118,7 @@ impl Architecture {
         if let Some(reason) = self.contradicts_anti_aliasing() {
             return Some(("anti-aliasing", reason.into()));
         }
-        // The way around the first block of each stage.
+        // The shortcut of the first block of each stage.
         let around: Vec<Option<Shortcut>> = match self {
             Architecture::ResNet(net) => {
                 net.stages.iter().map(|stage| stage.first().map(|block| block.shortcut)).collect()
@@ -127,60 +127,60 @@ impl Architecture {
                 net.stages.iter().map(|stage| stage.first().and_then(|block| block.shortcut)).collect()
             }
             Architecture::DenseNet(_) | Architecture::Variant(_) => {
-                let reason = "it has no stages that could be dilated";
+                let reason = "the network has no stages that can be dilated";
                 return (!dilated.is_empty()).then(|| ("dilation", reason.into()));
             }
         };
         let stages = around.len();
         if let Some(stage) = dilated.iter().find(|stage| !(2..=stages).contains(*stage)) {
-            return Some(("dilation", format!("layer{stage} is none of layer2 to layer{stages}, which stride")));
+            return Some(("dilation", format!("layer{stage} does not stride; only layer2 to layer{stages} do")));
         }
-        // Each doubles the distance between taps.
+        // Each dilated stage doubles the distance between taps.
         if dilated.len() > 8 {
             return Some(("dilation", "at most 8 stages can be dilated".into()));
         }
         let first = |stage: usize| around.get(stage - 1).copied().flatten();
         let linear = matches!(self, Architecture::RegNet(net) if net.linear);
         if linear && *layer1_stride == 1 {
-            return Some(("layer1-stride", "the tensors do not show whether s1.b1 then has a way around".into()));
+            return Some(("layer1-stride", "the tensors do not show whether s1.b1 then has a shortcut".into()));
         }
         if *layer1_stride > 1 && !linear && first(1).is_none_or(|shortcut| shortcut == Shortcut::Identity) {
             return Some((
                 "layer1-stride",
-                "no convolution is in the shortcut of the first block, so that cannot stride".into(),
+                "the shortcut of the first block has no convolution, so it cannot stride".into(),
             ));
         }
         let around = |stage: &&usize| first(**stage);
         if let Some(stage) = dilated.iter().find(|stage| around(stage) == Some(Shortcut::SpatialProjection)) {
             return Some((
                 "dilation",
-                format!("layer{stage} has a 3x3 convolution in its shortcut, and dilation there is not supported"),
+                format!("layer{stage} has a 3x3 convolution in its shortcut, which cannot be dilated"),
             ));
         }
         let pooled = |stage: &&usize| around(stage) == Some(Shortcut::PooledProjection);
         let stage = dilated.iter().find(pooled)?;
-        Some(("dilation", format!("layer{stage} pools in its shortcut, and dilation there is not supported")))
+        Some(("dilation", format!("layer{stage} pools in its shortcut, which cannot be dilated")))
     }
 
-    /// Why the network cannot have the anti-aliasing that is stated: timm builds no such one.
+    /// Why the network cannot have the stated anti-aliasing: timm has no such network.
     fn contradicts_anti_aliasing(&self) -> Option<&'static str> {
         let Properties { anti_aliasing, stem_pool, stride_in, dilated, .. } = self.properties();
         match (anti_aliasing, self) {
             (AntiAliasing::None, _) => None,
-            _ if !dilated.is_empty() => Some("with dilation it is not supported"),
-            (AntiAliasing::Avg, Architecture::DenseNet(_)) => Some("a DenseNet has none or blur"),
+            _ if !dilated.is_empty() => Some("anti-aliasing and dilation together are not supported"),
+            (AntiAliasing::Avg, Architecture::DenseNet(_)) => Some("a DenseNet has the value none or blur"),
             (_, Architecture::ResNet(net)) if net.stem_pool_conv || !stem_pool => {
-                Some("it takes the place of the stem's pooling, which the network does not have")
+                Some("it replaces the stem's pooling, which the network does not have")
             }
-            (_, Architecture::ResNet(net)) if net.legacy => Some("no such network has it"),
+            (_, Architecture::ResNet(net)) if net.legacy => Some("no legacy SENet has it"),
             (_, Architecture::ResNet(net)) if net.has_bottlenecks() && *stride_in == StrideIn::OneByOne => {
-                Some("it follows 3x3 convolutions that stride, and here the 1x1 convolutions do")
+                Some("it follows 3x3 convolutions that stride, but here the 1x1 convolutions stride")
             }
             _ => None,
         }
     }
 
-    /// What none of the tensors shows of the network, in a fixed order; `stated` tells where a key is stated, if it is.
+    /// All properties that no tensor shows, in a fixed order; `stated` returns where a key is stated, if it is.
     pub fn unseen(&self, stated: impl Fn(&str) -> Option<String>) -> Vec<Property> {
         let parts = self.parts();
         let usual = self.usual().rows();
@@ -196,10 +196,10 @@ impl Architecture {
         rows.map(property).filter(|property| parts.contains(&property.key)).collect()
     }
 
-    /// Whether pooling after the stem is as common as none with these tensors, unless `stated` says that the key `stem-pool` is stated.
-    /// Then it is taken that there is none.
+    /// Whether the tensors fit networks with and without pooling after the stem, and `stated` does not have the key `stem-pool`. No pooling
+    /// is then assumed.
     pub(crate) fn assumes_stem_pool(&self, stated: impl Fn(&str) -> bool) -> bool {
-        // With three stages they are the networks of He et al. 2015, section 4.2.
+        // With three stages they are the networks of He et al. 2015, section 4.2, which do not pool.
         matches!(self, Architecture::ResNet(net) if net.small_stem() && net.stages.len() != 3) && !stated("stem-pool")
     }
 
@@ -213,7 +213,7 @@ impl Architecture {
         }
     }
 
-    /// What is usual of what no tensor shows.
+    /// The usual properties of the network.
     fn usual(&self) -> Properties {
         match self {
             Architecture::ResNet(net) => net.usual(),
@@ -258,7 +258,7 @@ fn value_in(properties: &Properties, key: &str) -> String {
     properties.rows().into_iter().find(|(known, _)| *known == key).map_or_else(String::new, |(_, value)| value)
 }
 
-/// The value of what is stated, as if all the rest were the usual.
+/// The value of a stated property, with usual values for all others.
 fn value_of(stated: &Structure, key: &str) -> String {
     let mut properties = Properties::usual(false);
     properties.state(stated, 4);

@@ -1,21 +1,21 @@
-//! Networks that resemble a supported one and compute something else.
+//! Networks that resemble a supported one but have other results.
 
 use super::{Architecture, RegNet, ResNet, Shapes, gate, regnet_table};
 use crate::{Error, Result, structure::AntiAliasing};
 
-/// The feature that gives a look-alike away in its tensors.
+/// The unsupported feature that the tensors of a look-alike show.
 pub(super) fn feature(shapes: &Shapes) -> Option<&'static str> {
     let has = |name: &str| shapes.contains_key(name);
     let any = |parts: &[&str]| shapes.keys().any(|name| parts.iter().any(|part| name.contains(part)));
     let marks = [
-        (has("conv1.0.0.weight"), "a stem of convolutions that are sequences themselves"),
+        (has("conv1.0.0.weight"), "a stem whose convolutions are sequences"),
         (
             any(&["layer0.conv", "layer0.bn"]) != any(&[".se_module."]),
-            "half of the legacy SENet's names (layer0 for the stem and se_module for gates go together)",
+            "only half of the legacy SENet's names (stem layer0 or gates se_module, but not both)",
         ),
         (
             any(&[".attn.", ".attention.", ".cbam.", ".gc.", ".se.channel.", ".se.spatial.", ".se.fc.", ".se.conv_"]),
-            "an attention module (cbam, global context of another network than gcresnet)",
+            "an attention module (CBAM, or global context outside of a gcresnet)",
         ),
         (any(&[".aa.", ".filt", "blurpool", "blur_pool"]), "blur pooling whose filter is a tensor"),
         (any(&["stem.conv.", "stem.conv1."]), "a stem of resnetv2 or ReXNet"),
@@ -36,13 +36,13 @@ pub(super) fn feature(shapes: &Shapes) -> Option<&'static str> {
     marks.into_iter().chain(gates).find_map(|(found, feature)| found.then_some(feature))
 }
 
-/// Parts of names of networks that have the very tensors of a supported one, and what they compute besides.
+/// Names of networks with the same tensors as a supported one, and how they differ from it.
 const MARKS: [(&str, &str); 2] = [("deeplabv3_resnet", "dilated convolutions"), ("fcn_resnet", "dilated convolutions")];
 
-/// How the names of other residual networks of timm and torchvision begin, whose tensors show that they are others.
+/// Beginnings of the names of other residual networks of timm and torchvision, which differ in their tensors.
 const OTHERS: [&str; 6] = ["ecaresne", "eca_resne", "nf_regnet", "regnet", "bat_resne", "lambda_resnet"];
 
-/// How the names of networks of other families of timm and torchvision begin.
+/// Beginnings of the names of networks of other families in timm and torchvision.
 const FAMILIES: [&str; 42] = [
     "alexnet",
     "beit",
@@ -88,17 +88,17 @@ const FAMILIES: [&str; 42] = [
     "xception",
 ];
 
-/// Compares the architecture that a configuration declares with what the tensors cannot show: torchvision's networks for segmentation
-/// have the very tensors of plain ones. `model` is its name in messages.
+/// Compares the architecture that a configuration declares with properties that no tensor shows. For example, torchvision's networks for
+/// segmentation have the same tensors as plain ones. `model` is its name in messages.
 ///
 /// # Errors
-/// [`Error::UnknownArchitecture`] for such a name. A name that is unknown passes: the tensors decide.
+/// [`Error::UnknownArchitecture`] for such a name. An unknown name passes, because the tensors decide.
 pub fn check_declared(model: &str, architecture: &str) -> Result<()> {
     match MARKS.iter().find(|(mark, _)| architecture.contains(mark)) {
         Some((_, feature)) => Err(Error::UnknownArchitecture {
             model: model.into(),
             reason: format!(
-                "config declares {architecture}: {feature} is not supported; supported are {}",
+                "config declares {architecture}: {feature} are not supported; supported are {}",
                 super::supported()
             ),
         }),
@@ -106,27 +106,27 @@ pub fn check_declared(model: &str, architecture: &str) -> Result<()> {
     }
 }
 
-/// The network that the name of a file, folder or model speaks of.
+/// The network that a file, folder or model is named after.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Named {
-    /// A supported one, by its name in [`Architecture::names`].
+    /// A supported network, by its name in [`Architecture::names`].
     Supported(String),
-    /// One that has the very tensors of a supported one, by its name and what it computes besides.
+    /// A network with the same tensors as a supported one: its name, and the difference.
     LookAlike(String, &'static str),
-    /// A supported one with anti-aliasing, which the tensors do not show: its name, that of the network without it, and the kind.
+    /// A supported network with anti-aliasing, which the tensors do not show: its name, the name of the network without it, and the kind.
     AntiAliased(String, String, AntiAliasing),
-    /// One that is not supported, and shows that in its tensors.
+    /// A network that is not supported, as its tensors show.
     Other(String),
 }
 
 impl Named {
-    /// Whether `architecture`, as it was recognised by its tensors, may be this network. One without a name of its own may be of
-    /// another width.
+    /// Whether this may be the network `architecture`, which was recognised from its tensors. A network without a published name may have
+    /// other widths.
     pub fn may_be(&self, architecture: &Architecture) -> bool {
         let found = architecture.name();
         match self {
             Named::Supported(name) => match (Architecture::by_name(name), Architecture::by_name(&found)) {
-                // Cadene's weights lie in files that are named as timm's networks are.
+                // Files with Cadene's weights are named after timm's networks.
                 (Some(named), Some(found)) => {
                     let plain = |name: String| name.strip_prefix("legacy_").map_or(name.clone(), String::from);
                     plain(named.name()) == plain(found.name())
@@ -150,7 +150,7 @@ impl Named {
     }
 }
 
-/// Whether two networks differ in widths, stem and head alone.
+/// Whether two networks differ only in widths, stem and head.
 fn alike(a: &Architecture, b: &Architecture) -> bool {
     match (a, b) {
         (Architecture::ResNet(a), Architecture::ResNet(b)) => {
@@ -171,14 +171,14 @@ fn alike(a: &Architecture, b: &Architecture) -> bool {
     }
 }
 
-/// Whether a configuration's `architecture` is a network of timm, torchvision or transformers of quite another family.
+/// Whether a configuration's `architecture` is a network of another family in timm, torchvision or transformers.
 pub fn is_foreign(architecture: &str) -> bool {
     let architecture = architecture.to_ascii_lowercase();
     FAMILIES.iter().any(|family| architecture.starts_with(family))
 }
 
-/// The first network of torchvision or timm that `text` names as a word of its own: `resnet50` in `my_resnet50-best`. Nothing for
-/// personal names.
+/// The first network of torchvision or timm whose name is a word in `text`: `resnet50` in `my_resnet50-best`. None if there is no such
+/// name.
 pub fn named(text: &str) -> Option<Named> {
     let text = text.to_ascii_lowercase();
     let names = Architecture::names();
@@ -216,7 +216,7 @@ pub fn named(text: &str) -> Option<Named> {
             return Some(Named::Other(word()));
         }
         let name = name?;
-        // Gluon's spelling of the variants.
+        // Gluon's names for variants.
         let variant = ["c", "d", "s"].iter().find(|letter| rest[name.len()..].starts_with(&format!("_v1{letter}")));
         Some(Named::Supported(format!("{name}{}", variant.unwrap_or(&""))))
     })

@@ -1,4 +1,4 @@
-//! What no tensor shows of a network, as far as somebody states it: a configuration, or who opens the model.
+//! Properties of a network that no tensor shows, as a configuration or the caller states them.
 
 mod parse;
 
@@ -6,14 +6,14 @@ pub(crate) use parse::{norm_eps, output_stride};
 
 pub use crate::graph::Activation;
 
-/// Properties that change what a network computes and neither names nor shapes of its tensors. What is not stated is
-/// assumed to be the usual: see [`crate::models::Properties`].
+/// Properties that change the results of a network, but neither names nor shapes of its tensors. A property that is not stated has its
+/// usual value: see [`crate::models::Properties`].
 ///
-/// It parses from pairs of a key and a value, for example `stem-pool=max,stem-stride=1,activation=silu`.
+/// Parses from pairs of a key and a value, for example `stem-pool=max,stem-stride=1,activation=silu`.
 #[derive(Debug, Clone, PartialEq, Default)]
 #[non_exhaustive]
 pub struct Structure {
-    /// Where it is stated, for messages: a file, or `option`.
+    /// Source of the statement, for messages: a file, or `option`.
     pub stated_in: String,
     /// Whether 3x3 max pooling with stride 2 follows the stem's convolutions.
     pub stem_pool: Option<bool>,
@@ -25,28 +25,28 @@ pub struct Structure {
     pub stride_in: Option<StrideIn>,
     /// Stages that dilate their convolutions in place of striding.
     pub dilation: Option<Dilation>,
-    /// What stands where a convolution or a pooling strides, in its place.
+    /// Filter that replaces the strides of convolutions and of the stem's pooling.
     pub anti_aliasing: Option<AntiAliasing>,
-    /// What becomes of the last feature map.
+    /// Global pooling: how the last feature map becomes features.
     pub global_pool: Option<GlobalPool>,
-    /// What batch normalisation adds to the variance.
+    /// Epsilon of batch normalisation, added to the variance.
     pub norm_eps: Option<f32>,
-    /// What follows convolutions and their norms, in the stem, in blocks and after their additions.
+    /// Activation after convolutions and their norms in the stem and in blocks, and after the additions of blocks.
     pub activation: Option<Activation>,
-    /// What follows the convolutions of a block but the last, where it is another function (transformers' `hidden_act` does not
-    /// change that one).
+    /// Activation inside a block, after each convolution but the last, if it differs from `activation` (transformers' `hidden_act` does not
+    /// change it).
     pub block_activation: Option<Activation>,
-    /// What stands between the two layers of squeeze-and-excitation. In a RegNet that is `activation` where it is not stated.
+    /// Activation between the two layers of squeeze-and-excitation. A RegNet uses `activation` if this is not stated.
     pub gate_activation: Option<Activation>,
-    /// What stands between the linear layers of a head.
+    /// Activation between the linear layers of a head.
     pub head_activation: Option<Activation>,
-    /// Where convolutions that stride have their zeros.
+    /// Padding of convolutions that stride.
     #[doc(hidden)]
     pub conv_padding: Option<ConvPadding>,
-    /// What lies around the image in the stem's pooling.
+    /// Padding of the stem's pooling.
     #[doc(hidden)]
     pub pool_padding: Option<PoolPadding>,
-    /// Whether shortcuts pool where they stride.
+    /// Whether shortcuts that stride pool.
     #[doc(hidden)]
     pub shortcut_pool: Option<bool>,
     /// Groups of a group normalisation.
@@ -55,7 +55,7 @@ pub struct Structure {
     /// Whether the weights of convolutions are standardised.
     #[doc(hidden)]
     pub standardised: Option<bool>,
-    /// Whether the head is left out, so that the network ends in its features.
+    /// Whether to leave out the head, so that the network ends in its features.
     pub no_head: bool,
 }
 
@@ -69,31 +69,31 @@ pub enum StrideIn {
     ThreeByThree,
 }
 
-/// Where convolutions that stride have their zeros.
+/// Padding of convolutions that stride.
 #[doc(hidden)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ConvPadding {
     /// The same number on each side.
     Sides,
-    /// As many as the windows need, the odd one behind (TensorFlow's `SAME`).
+    /// As many as the windows need; an odd one goes to the bottom and the right (TensorFlow's `SAME`).
     Same,
 }
 
-/// What lies around the image in the stem's pooling.
+/// Padding of the stem's pooling.
 #[doc(hidden)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum PoolPadding {
-    /// One row and column that are never the maximum.
+    /// One row and column that never yield the maximum.
     Ignored,
     /// One row and column of zeros (BiT's).
     Zeros,
-    /// As many zeros as the windows need, the odd one behind.
+    /// As many zeros as the windows need; an odd one goes to the bottom and the right.
     Same,
-    /// Both.
+    /// `Zeros`, then `Same`.
     ZerosAndSame,
-    /// Nothing.
+    /// No padding.
     None,
 }
 
@@ -102,15 +102,15 @@ pub enum PoolPadding {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum NormGroups {
-    /// So many, whatever the channels.
+    /// This number of groups, whatever the number of channels.
     Groups(usize),
-    /// As many as there are of so many channels.
+    /// Groups of this number of channels.
     Channels(usize),
 }
 
 impl NormGroups {
-    /// Those of the network of this name in timm, such as `resnet50_gn`, if it has group normalisation. The networks of Big Transfer have
-    /// it too: `resnetv2_50x1_bit`.
+    /// The groups of timm's network of this name, such as `resnet50_gn`. None if the name does not say that it has group normalisation. The
+    /// networks of Big Transfer have it too: `resnetv2_50x1_bit`.
     #[doc(hidden)]
     pub fn of_network(name: &str) -> Option<Self> {
         let network = name.split('.').next()?;
@@ -129,17 +129,17 @@ pub enum Dilation {
     /// All stages that would make the map smaller than the input by more than this factor: 8, 16 or 32 (timm's
     /// `output_stride`).
     OutputStride(usize),
-    /// These stages, from 1, which is the one that is called `layer1`; none of them if it is empty.
+    /// These stages; 1 is `layer1`. An empty list dilates none.
     Stages(Vec<usize>),
 }
 
-/// What makes the map smaller where the 3x3 convolutions and the stem's pooling would stride, which they then do not (timm's `aa_layer`).
+/// Filter that shrinks the map where 3x3 convolutions and the stem's pooling would stride; these then keep its size (timm's `aa_layer`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum AntiAliasing {
-    /// Nothing: they stride.
+    /// No filter: they stride.
     None,
-    /// 2x2 average pooling with stride 2. It takes the place of the stem's pooling too.
+    /// 2x2 average pooling with stride 2, which also replaces the stem's pooling.
     Avg,
     /// A 3x3 binomial filter with stride 2, over a map that is reflected at its edges (Zhang 2019, "Making Convolutional Networks
     /// Shift-Invariant Again", section 3).
@@ -147,7 +147,7 @@ pub enum AntiAliasing {
 }
 
 impl AntiAliasing {
-    /// Parts of the names of timm's networks that have it: their tensors are those of networks that have not.
+    /// Parts of the names of timm's networks with anti-aliasing, whose tensors equal those of networks without it.
     const NAMES: [(&str, &str, AntiAliasing); 4] = [
         ("resnetblur", "resnet", AntiAliasing::Blur),
         ("densenetblur", "densenet", AntiAliasing::Blur),
@@ -155,7 +155,7 @@ impl AntiAliasing {
         ("resnextaa", "resnext", AntiAliasing::Avg),
     ];
 
-    /// That of the network of this name in timm, such as `resnetaa50d`, with the name of the network without it: `resnet50d`.
+    /// The anti-aliasing of timm's network of this name, such as `resnetaa50d`, and the name of the same network without it: `resnet50d`.
     #[doc(hidden)]
     pub fn of_network(name: &str) -> Option<(Self, String)> {
         let (mark, plain, kind) = Self::NAMES.iter().find(|(mark, ..)| name.contains(mark))?;
@@ -163,7 +163,7 @@ impl AntiAliasing {
     }
 }
 
-/// What becomes of the last feature map (timm's `global_pool`).
+/// Global pooling of the last feature map (timm's `global_pool`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum GlobalPool {
@@ -173,11 +173,11 @@ pub enum GlobalPool {
     Max,
     /// The mean of both.
     AvgMax,
-    /// The mean, and after it the maximum: twice as many features.
+    /// The mean, then the maximum: twice as many features.
     CatAvgMax,
-    /// The maximum, and after it the mean: fastai's `AdaptiveConcatPool2d`.
+    /// The maximum, then the mean: fastai's `AdaptiveConcatPool2d`.
     CatMaxAvg,
-    /// Nothing: the network has no head. Its features are the means all the same.
+    /// The network has no head. Its features are the means.
     None,
 }
 
@@ -208,7 +208,7 @@ impl Structure {
         }
     }
 
-    /// What is stated here, and the pooling, anti-aliasing and groups of norms that `other` states if none are.
+    /// These properties. Where they state no pooling, anti-aliasing or groups of norms, those of `other` are taken.
     #[must_use]
     pub(crate) fn or(self, other: &Structure) -> Self {
         let stated_in = if self.stated_in.is_empty() { &other.stated_in } else { &self.stated_in }.clone();
@@ -221,7 +221,7 @@ impl Structure {
         }
     }
 
-    /// Whether what is stated here decides the property of this key: `activation` is that of blocks too.
+    /// Whether these properties decide the property of this key. `activation` also decides that of blocks.
     #[doc(hidden)]
     pub fn decides(&self, key: &str) -> bool {
         self.states(key) || key == "block-activation" && self.activation.is_some()

@@ -1,4 +1,4 @@
-//! Properties as pairs of a key and a value, in words.
+//! Reads and writes properties as pairs of a key and a value.
 
 use std::{fmt, str::FromStr};
 
@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{Error, Result};
 
-/// All keys, with what their values may be.
+/// All keys, and the values of each.
 const KEYS: [(&str, &str); 19] = [
     ("stem-pool", "max or none"),
     ("stem-stride", "1, 2, 3 or 4"),
@@ -25,7 +25,7 @@ const KEYS: [(&str, &str); 19] = [
     ("conv-padding", "sides or same"),
     ("pool-padding", "ignored, zeros, same, zeros+same or none"),
     ("shortcut-pool", "mean or none"),
-    ("norm-groups", "a number from 1 to 4096, or with -channels behind it the channels of each: 16-channels"),
+    ("norm-groups", "a number from 1 to 4096, or the channels of a group, such as 16-channels"),
     ("standardised-weights", "yes or no"),
     ("head", "none"),
 ];
@@ -36,7 +36,7 @@ const ACTIVATIONS: &str = "relu, relu6, leaky_relu, silu, mish, gelu, gelu_tanh,
 impl FromStr for Structure {
     type Err = Error;
 
-    /// Takes pairs such as `stem-pool=max,stride-in=1x1`.
+    /// Reads pairs such as `stem-pool=max,stride-in=1x1`.
     fn from_str(text: &str) -> Result<Self> {
         let mut structure = Structure { stated_in: "option".into(), ..Structure::default() };
         for pair in text.split(',') {
@@ -45,7 +45,7 @@ impl FromStr for Structure {
             let invalid = |expected: &str| Error::config_value("structure", key, value, expected);
             let Some((_, values)) = KEYS.iter().find(|(known, _)| *known == key) else {
                 let keys: Vec<&str> = KEYS.iter().map(|(key, _)| *key).collect();
-                return Err(invalid(&format!("there is no such key; the keys are {}", keys.join(", "))));
+                return Err(invalid(&format!("unknown key; the keys are {}", keys.join(", "))));
             };
             let property = if key == "output-stride" { "dilation" } else { key };
             if structure.states(property) {
@@ -58,7 +58,7 @@ impl FromStr for Structure {
 }
 
 impl Structure {
-    /// Nothing if the value is none of the key's.
+    /// Sets a property. None if the key does not have this value.
     fn set(&mut self, key: &str, value: &str) -> Option<()> {
         let number = |range: std::ops::RangeInclusive<usize>| value.parse().ok().filter(|n| range.contains(n));
         match key {
@@ -125,18 +125,18 @@ fn stages(value: &str) -> Option<Vec<usize>> {
     Some(stages)
 }
 
-/// One of those that timm builds.
+/// An output stride that timm builds.
 pub(crate) fn output_stride(stride: i64) -> Option<usize> {
     [8, 16, 32].contains(&stride).then_some(stride as usize)
 }
 
-/// An epsilon that a variance can be added to.
+/// An epsilon in the range that batch normalisation can use.
 pub(crate) fn norm_eps(eps: f64) -> Option<f32> {
     (1e-12..=1.0).contains(&eps).then_some(eps as f32)
 }
 
 impl GlobalPool {
-    /// The kind of a name. Those that start with `fast` are timm's other implementations of the same.
+    /// Reads timm's names. Those that start with `fast` are other implementations of the same pooling.
     pub(crate) fn parse(name: &str) -> Option<Self> {
         match name.strip_prefix("fast").unwrap_or(name) {
             "avg" => Some(GlobalPool::Avg),
@@ -184,7 +184,7 @@ impl fmt::Display for NormGroups {
 }
 
 impl AntiAliasing {
-    /// The kind of a name, as timm has them too.
+    /// Reads our names and timm's.
     pub(crate) fn parse(name: &str) -> Option<Self> {
         match name.to_lowercase().as_str() {
             "none" | "" => Some(AntiAliasing::None),

@@ -1,5 +1,5 @@
-//! The table of the census: what `tests/census/census.py` found of every residual network of timm and torchvision. `tests/nightly census`
-//! compares all of it with PyTorch; `tests/networks.rs` does so for a sample.
+//! Checks the table of the census, in which `tests/census/census.py` records every residual network of timm and torchvision. `tests/nightly
+//! census` compares all of them with PyTorch; `tests/networks.rs` compares a sample.
 
 use std::{fs, path::Path};
 
@@ -13,7 +13,7 @@ fn the_census_agrees_with_the_named_networks() {
     let timm: Vec<(&str, &str)> = rows.iter().filter(|row| row[0] == "timm").map(|row| (row[1], row[2])).collect();
     for (name, result) in &timm {
         match *result {
-            // It computes features only, which `embed` gives.
+            // It yields features, not classes: `embed` supports it.
             "right" | "refused model.no_classifier" => {}
             refused => {
                 assert!(refused.starts_with("refused "), "{name}: {refused}");

@@ -1,4 +1,4 @@
-//! Architectures: their counts, how they are recognised, and which are refused.
+//! Architectures: their counts, their recognition, and refusals.
 
 mod census;
 #[path = "../common/mod.rs"]
@@ -15,7 +15,7 @@ use residua::{
     structure::{NormGroups, Structure},
 };
 
-/// Networks that together have nearly every feature that is recognised from tensors.
+/// Networks that together have nearly every feature that tensors can show.
 const EVERY_FEATURE: [&str; 12] = [
     "resnet18",
     "resnet50",
@@ -82,7 +82,7 @@ fn counts_are_those_of_the_golden_files() {
     }
 }
 
-/// Transformers' BiT is timm's; its configuration states how its windows are padded.
+/// transformers' BiT is timm's. Its configuration states the padding.
 #[test]
 fn bit_in_the_spelling_of_transformers() {
     let timm = Architecture::by_name("resnetv2_50x1_bit").unwrap();
@@ -120,7 +120,7 @@ fn bit_in_the_spelling_of_transformers() {
     assert_eq!(refused.unwrap_err().code(), "config.value");
 }
 
-/// The head of a network with the name of its family's, and as a 1x1 convolution.
+/// The head may have its family's name, and may be a 1x1 convolution.
 #[test]
 fn resnet_variants_with_other_classes_channels_and_heads() {
     let tensors = |name: &str, inputs: usize, classes: usize| {
@@ -144,7 +144,7 @@ fn resnet_variants_with_other_classes_channels_and_heads() {
     }
 }
 
-/// Table 2 of the paper says 0.8 million.
+/// Table 2 of the paper states 0.8 million parameters.
 #[test]
 fn the_densenet_for_cifar() {
     let architecture = Architecture::by_name("cifar_densenet_bc_100_12").unwrap();
@@ -228,7 +228,7 @@ fn other_depths_and_widths_are_described() {
     assert_eq!(detect(&short).unwrap().name(), "densenet [6,12,24,14] growth 32 bottleneck 128");
 }
 
-/// DenseNet in all its forms: without bottlenecks, without a head, with another name for its last norm.
+/// DenseNets without bottlenecks, without a head, and with another name for the last norm.
 #[test]
 fn densenets_of_other_forms() {
     let bottlenecks = shapes("cifar_densenet_bc_100_12");
@@ -254,7 +254,7 @@ fn densenets_of_other_forms() {
     assert!(architecture.graph().nodes().iter().any(|node| node.name == "features.norm_final"));
 }
 
-/// A network whose tensors are those of another still gets its own name once its properties are stated.
+/// A network gets its own name from stated properties, even if its tensors equal another's.
 #[test]
 fn networks_with_anti_aliasing_have_their_own_names() {
     for (name, plain, kind) in [
@@ -282,7 +282,7 @@ fn networks_with_anti_aliasing_have_their_own_names() {
     assert!(refused("regnety_002", "anti-aliasing=avg").contains("anti-aliasing"));
 }
 
-/// Each concatenation of a block starts with the one before it, so that a block can lie in one buffer.
+/// Each concatenation of a block starts with the one before, so that a block can lie in one buffer.
 #[test]
 fn concatenations_extend_one_another() {
     let graph = Architecture::by_name("densenet121").unwrap().graph();
@@ -303,7 +303,7 @@ fn the_stride_of_bottlenecks_is_told_and_not_guessed() {
     assert_eq!(v1.name(), "resnet50");
 }
 
-/// The kernels need not be those that timm builds.
+/// A kernel may differ from timm's.
 #[test]
 fn gates_have_the_kernels_that_the_tensors_show() {
     let mut other = shapes("ecaresnet50d");
@@ -321,9 +321,10 @@ fn gates_have_the_kernels_that_the_tensors_show() {
     assert_eq!(gate.op, Plain::ChannelGate { kernel: 7 }.named("layer3.5.se.conv"));
 }
 
-/// Where no block has a convolution in its way around, blocks that change the shape have none, and end in no activation.
+/// If no block has a convolution in its shortcut, the network is a RegNetZ: blocks that change the shape have no shortcut, and end without
+/// activation.
 #[test]
-fn regnetz_is_told_by_its_ways_around() {
+fn regnetz_is_recognised_by_its_shortcuts() {
     let adds = |name: &str| {
         let graph = Architecture::by_name(name).unwrap().graph();
         let blocks = graph.nodes().iter().filter(|node| node.name.ends_with(".conv3.conv")).count();

@@ -1,4 +1,4 @@
-//! What is refused, and what the error says.
+//! Networks that are refused, and the errors.
 
 use residua::{
     Error,
@@ -8,9 +8,9 @@ use residua::{
 
 use super::{EVERY_FEATURE, detect, shapes, unknown};
 
-/// A family whose members are all published is told by the nearest.
+/// Tensors of a published family are compared with its nearest member.
 #[test]
-fn kin_that_differ_from_all_members_are_refused_with_what_differs() {
+fn resnet_variants_that_differ_from_all_members_are_refused_with_the_difference() {
     let mut dla = shapes("dla34");
     dla.remove("level3.tree1.root.conv.weight");
     assert!(
@@ -51,7 +51,7 @@ fn row_10_missing_tensors_are_listed() {
     assert!(names.ends_with(", ..."), "{names}");
 }
 
-/// If any tensor is removed, the error names it, and the rest is never taken for another network.
+/// Removing any tensor leads to an error that names it. The rest is never taken for another network.
 #[test]
 fn every_single_missing_tensor_is_noticed() {
     for name in EVERY_FEATURE {
@@ -76,7 +76,7 @@ fn every_single_missing_tensor_is_noticed() {
     }
 }
 
-/// If any extent of any tensor is changed, the error names that tensor.
+/// Changing any dimension of any tensor leads to an error that names the tensor.
 #[test]
 fn every_single_wrong_extent_is_noticed() {
     for name in EVERY_FEATURE {
@@ -105,7 +105,7 @@ fn every_single_wrong_extent_is_noticed() {
                 changed.insert(tensor.clone(), other.clone());
                 match detect(&changed) {
                     Err(Error::TensorShape { tensor: named, got, .. }) if named == *tensor => assert_eq!(got, other),
-                    // The classes are counted in the weight, and the stem decides what the network is.
+                    // The weight counts the classes, and the stem decides which network it is.
                     Err(Error::TensorShape { tensor: named, .. })
                         if named.starts_with("fc.") && tensor == "fc.weight" => {}
                     Err(Error::TensorShape { tensor: named, .. })
@@ -139,7 +139,7 @@ fn row_11_extra_tensors_are_listed() {
         resnet.insert(extra.into(), vec![1]);
         match detect(&resnet) {
             Err(Error::UnexpectedTensor { count: 1, names, .. }) => assert!(names.starts_with(extra), "{names}"),
-            // A name within the stages may also look like one block more.
+            // A name within the stages may also look like one more block.
             Err(Error::MissingTensor { .. } | Error::UnknownArchitecture { .. }) if extra.starts_with("layer5") => {}
             other => panic!("{extra}: {other:?}"),
         }
@@ -151,7 +151,7 @@ fn look_alikes_are_refused_by_name() {
     let marks = [
         ("layer0.conv1.weight", "legacy SENet"),
         ("layer1.0.se_module.fc1.weight", "legacy SENet"),
-        ("layer1.0.eca.conv.weight", "channel attention of another spelling"),
+        ("layer1.0.eca.conv.weight", "channel attention with another name"),
         ("layer2.0.aa.filt", "blur pooling"),
         ("stem.conv.weight", "resnetv2"),
         ("embedder.embedder.convolution.weight", "RegNet"),
@@ -225,7 +225,8 @@ fn architectures_that_only_their_name_gives_away() {
     }
 }
 
-/// Group normalisation has the parameters of batch normalisation, and a file of parameters alone lacks the statistics of that.
+/// Group normalisation has the same parameters as batch normalisation, and a file of trained weights alone lacks the statistics of batch
+/// normalisation.
 #[test]
 fn norms_without_statistics_are_not_guessed() {
     for (name, groups, told) in [("resnet50", "32", "resnet50_gn"), ("regnety_040", "16-channels", "regnety_040_sgn")] {

@@ -1,11 +1,11 @@
-//! What the graphs of all these families are put together from.
+//! Helpers that build the graphs of all these families.
 
 use crate::{
     graph::{Conv2dParams, Graph, Op, Padding, Plain, PoolParams, ValueId},
     models::Properties,
 };
 
-/// A graph that grows, with what no tensor shows of its network.
+/// A graph under construction, and the properties that no tensor shows.
 pub(super) struct Net<'a> {
     pub(super) graph: Graph,
     pub(super) properties: &'a Properties,
@@ -16,12 +16,12 @@ pub(super) fn window(in_channels: usize, out_channels: usize, kernel: usize, str
     Conv2dParams { in_channels, out_channels, kernel, stride, padding: kernel / 2, dilation: 1, groups: 1 }
 }
 
-/// The same in groups.
+/// The same convolution in groups.
 pub(super) fn grouped(params: Conv2dParams, groups: usize) -> Conv2dParams {
     Conv2dParams { groups, ..params }
 }
 
-/// The stem's pooling: the maximum of 3x3 windows by 2, which padding never is.
+/// The stem's pooling: the maximum of 3x3 windows with stride 2. Padding is never the maximum.
 pub(super) const STEM_POOL: PoolParams = PoolParams { kernel: 3, stride: 2, padding: 1, ceil: false };
 
 impl Net<'_> {
@@ -67,25 +67,25 @@ impl Net<'_> {
         self.graph.push(name, Op::Add, &[a, b])
     }
 
-    /// The parts of `x`, of so many channels each.
+    /// Splits `x` into parts of `channels` channels each.
     pub(super) fn split(&mut self, name: &str, parts: usize, channels: usize, x: ValueId) -> Vec<ValueId> {
         let slice = |part: usize| Plain::Slice { from: part * channels, channels };
         (0..parts).map(|part| self.push(format!("{name}.part{part}"), slice(part), x)).collect()
     }
 
-    /// The mean of windows of 3x3 in which zeros around the image count (`torch.nn.AvgPool2d(3, stride, 1)`).
+    /// The mean of 3x3 windows, which counts the zeros around the image (`torch.nn.AvgPool2d(3, stride, 1)`).
     pub(super) fn zero_padded_mean(&mut self, name: &str, stride: usize, x: ValueId) -> ValueId {
         let x = self.push(format!("{name}.pad"), Plain::Pad(Padding::Sides(1)), x);
         self.push(name, Op::AvgPool2d(PoolParams { kernel: 3, stride, padding: 0, ceil: false }), x)
     }
 
-    /// The mean of windows of 2x2, which may hang over the edge.
+    /// The mean of 2x2 windows, which may reach over the edge.
     pub(super) fn half(&mut self, name: &str, x: ValueId) -> ValueId {
         self.push(name, Op::AvgPool2d(PoolParams { kernel: 2, stride: 2, padding: 0, ceil: true }), x)
     }
 
-    /// The way around a block that changes channels or resolution, as timm's ResNet has it: a 1x1 convolution and batch normalisation, in
-    /// a `pooled` one after the mean of 2x2 windows.
+    /// The shortcut of a block that changes channels or resolution, as in timm's ResNet: a 1x1 convolution and batch normalisation. A
+    /// `pooled` one takes the mean of 2x2 windows first.
     pub(super) fn projection(&mut self, block: &str, params: Conv2dParams, pooled: bool, x: ValueId) -> ValueId {
         let part = |number: usize| format!("{block}.downsample.{number}");
         if !pooled {
@@ -97,7 +97,8 @@ impl Net<'_> {
     }
 }
 
-/// What timm rounds channels to: the nearest multiple of `divisor`, at least `least`, and less than a tenth below the number.
+/// Rounds a number of channels as timm does: to the nearest multiple of `divisor` that is at least `least` and more than nine tenths of the
+/// number.
 pub(super) fn make_divisible(channels: f64, divisor: usize, least: usize) -> usize {
     let rounded = ((channels + divisor as f64 / 2.0) as usize / divisor * divisor).max(least);
     if (rounded as f64) < 0.9 * channels { rounded + divisor } else { rounded }

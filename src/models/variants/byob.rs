@@ -1,5 +1,5 @@
-//! ResNets of timm's `byobnet`: tiered stems, SiLU, gates between the convolutions of a block, a convolution before the head; and CLIP's,
-//! with attention pooling or the mean over all pixels.
+//! ResNets of timm's `byobnet`, with tiered stems, SiLU, gates between the convolutions of a block, or a convolution before the head.
+//! CLIP's ResNets are among them, with attention pooling or the mean over all pixels.
 //!
 //! Sources: timm 1.0.31, `models/byobnet.py`; Radford et al. 2021, "Learning Transferable Visual Models From Natural Language
 //! Supervision" (section 2.4: ResNet-D, pooling in place of strides, attention pooling).
@@ -10,20 +10,20 @@ use crate::{
     models::{Gate, Properties},
 };
 
-/// A network of these without its head.
+/// One of these networks without its head.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Byob {
     /// Channels of the stem's 3x3 convolutions.
     pub stem: Vec<usize>,
-    /// How many of those, from the first, have neither norm nor activation.
+    /// Number of those convolutions, from the first, that have neither norm nor activation.
     pub bare: usize,
-    /// What follows them. Without pooling the last one strides.
+    /// Pooling after them. Without pooling, the last convolution strides.
     pub stem_pool: ByobPool,
     /// Stages.
     pub stages: Vec<ByobStage>,
-    /// What scales the channels between the last two convolutions of a block.
+    /// Gate between the last two convolutions of a block.
     pub gate: ByobGate,
-    /// Whether blocks pool where others stride, and so do their shortcuts (CLIP).
+    /// Whether blocks and their shortcuts pool instead of striding (CLIP).
     pub pools: bool,
     /// Whether a block has a second 3x3 convolution.
     pub extra_conv: bool,
@@ -31,73 +31,73 @@ pub struct Byob {
     pub last: Option<usize>,
     /// Whether the activation is SiLU, else ReLU.
     pub silu: bool,
-    /// What makes features of the last map.
+    /// How the last map becomes features.
     pub features: ByobFeatures,
 }
 
-/// What makes features of a map.
+/// How the last map becomes features.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ByobFeatures {
     /// Global pooling.
     Pooled,
     /// Attention pooling. Its features are the output: there is no head.
     Attended(Attention),
-    /// Batch normalisation of the means of all pixels, a linear layer with so many outputs, and ReLU.
+    /// Batch normalisation of the means over all pixels, a linear layer with this number of outputs, and ReLU.
     Hidden(usize),
 }
 
-/// Attention pooling: the map's mean asks all its pixels, in heads of 64 channels.
+/// Attention pooling: the map's mean attends to all pixels, in heads of 64 channels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Attention {
-    /// Rows and columns of the map that it has positions for.
+    /// Rows and columns of the map for which it has position embeddings.
     pub side: usize,
-    /// Features.
+    /// Number of features.
     pub outputs: usize,
 }
 
 /// A stage of blocks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ByobStage {
-    /// Blocks.
+    /// Number of blocks.
     pub depth: usize,
-    /// Channels that each yields.
+    /// Output channels of a block.
     pub channels: usize,
     /// Channels between their convolutions.
     pub width: usize,
-    /// Channels of a group of a 3x3 convolution, all of them if it is zero.
+    /// Channels in each group of a 3x3 convolution; 0 for one group.
     pub group: usize,
-    /// Whether a block is a 3x3 and a 1x1 convolution.
+    /// Whether a block consists of a 3x3 and a 1x1 convolution.
     pub edge: bool,
-    /// Step of its first block.
+    /// Stride of its first block.
     pub stride: usize,
 }
 
 /// The pooling of a stem.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ByobPool {
-    /// None.
+    /// No pooling.
     None,
-    /// The maximum of windows of 3x3.
+    /// The maximum of 3x3 windows.
     Max,
-    /// The mean of windows of 2x2.
+    /// The mean of 2x2 windows.
     Mean,
 }
 
 /// The gate of a block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ByobGate {
-    /// None.
+    /// No gate.
     None,
-    /// Squeeze-and-excitation, with one squeezed channel for 16.
+    /// Squeeze-and-excitation with a sixteenth of the channels inside.
     SqueezeExcite,
     /// Efficient channel attention.
     Eca,
-    /// Global context: a number that is added to each channel in place of one that scales it, with one squeezed channel for 8.
+    /// Global context, which adds a number to each channel instead of scaling it, with an eighth of the channels inside.
     GlobalContext,
 }
 
 impl Byob {
-    /// What is usual of what no tensor shows.
+    /// The usual properties.
     pub(super) fn usual(&self) -> Properties {
         let activation = if self.silu { Activation::Silu } else { Activation::Relu };
         Properties { activation, ..Properties::usual(false) }
@@ -108,7 +108,7 @@ impl Byob {
         self.last.unwrap_or(self.stages.last().map_or(0, |stage| stage.channels))
     }
 
-    /// The network up to its last feature map, of an image of so many channels.
+    /// Appends the network up to its last feature map, for an image with `image` channels.
     pub(super) fn push(&self, net: &mut Net<'_>, image: usize) -> ValueId {
         let mut x = self.stem(net, image);
         let mut inputs = self.stem.last().copied().unwrap_or(image);
@@ -126,7 +126,7 @@ impl Byob {
         }
     }
 
-    /// The number of features, and they themselves, of the last map `x`, unless global pooling makes them.
+    /// Appends the features of the last map `x`, and returns their number. None if global pooling makes them.
     pub(super) fn push_features(&self, net: &mut Net<'_>, x: ValueId) -> Option<(usize, ValueId)> {
         let channels = self.channels();
         match self.features {
@@ -173,7 +173,7 @@ impl Byob {
         let part = |part: &str| format!("{name}.{part}");
         let ByobStage { channels, width, group, edge, .. } = *stage;
         let groups = width.checked_div(group).unwrap_or(1);
-        // In the place of a stride, CLIP's convolutions are pooled after their activation.
+        // Instead of a stride, CLIP pools after the activation.
         let pooled = self.pools && stride > 1;
         let step = if pooled { 1 } else { stride };
         let (mut y, last) = if edge {
@@ -221,7 +221,7 @@ impl Byob {
     }
 }
 
-/// The sum of a map and, for each channel, two layers of the mean that the map itself weights.
+/// Appends global context: adds to each channel two layers of the mean of `x`, weighted by attention over its pixels.
 fn global_context(net: &mut Net<'_>, name: &str, channels: usize, x: ValueId) -> ValueId {
     let part = |part: &str| format!("{name}.{part}");
     let key = net.biased_conv(&part("conv_attn"), window(channels, 1, 1, 1), x);
@@ -237,12 +237,12 @@ fn global_context(net: &mut Net<'_>, name: &str, channels: usize, x: ValueId) ->
 }
 
 impl Attention {
-    /// The features of a map of so many channels.
+    /// Appends the features of a map with `channels` channels.
     fn push(self, net: &mut Net<'_>, channels: usize, x: ValueId) -> ValueId {
         let Attention { side, outputs } = self;
         let weights = vec!["head.pos_embed".to_string()];
         let tokens = net.push("head.tokens", Op::Plain { op: Plain::Tokens { channels, side }, weights }, x);
-        // No map has so many pixels.
+        // A stride larger than any map keeps only the first pixel.
         let first = Op::SubsamplePad { stride: 1 << 24, before: 0, after: 0 };
         let mean = net.push("head.mean", first, tokens);
         let linear = |out_features| Plain::Linear { in_features: channels, out_features };
@@ -251,14 +251,14 @@ impl Attention {
         let values = net.biased_conv("head.v", window(channels, channels, 1, 1), tokens);
         let asked = net.graph.push("head.asked", Op::Scale, &[keys, query]);
         let both = net.graph.push("head.concat", Op::Concat, &[asked, values]);
-        // The root of the channels of a head, which are 64.
+        // Divide by the root of a head's channels, which are 64.
         let attend = Plain::Attend { heads: channels / 64, keys: channels, scale: 0.125 };
         let pooled = net.push("head.attend", attend, both);
         net.push("head.proj", linear(outputs).named("head.proj"), pooled)
     }
 }
 
-/// The mean of windows of 2x2.
+/// The mean of 2x2 windows.
 const HALF: PoolParams = PoolParams { kernel: 2, stride: 2, padding: 0, ceil: false };
 
 fn layer(net: &mut Net<'_>, name: &str, params: Conv2dParams, x: ValueId) -> ValueId {

@@ -2,7 +2,7 @@
 
 use super::byob::{Attention, Byob, ByobFeatures, ByobGate, ByobPool, ByobStage};
 
-/// Four stages of bottlenecks, a quarter as wide between their convolutions.
+/// Four stages of bottlenecks with a quarter of the channels inside.
 fn bottlenecks(depths: [usize; 4], channels: [usize; 4], group: usize) -> Vec<ByobStage> {
     let stage = |(s, (depth, channels)): (usize, (usize, usize))| {
         let (width, stride) = (channels / 4, if s == 0 { 1 } else { 2 });
@@ -13,7 +13,7 @@ fn bottlenecks(depths: [usize; 4], channels: [usize; 4], group: usize) -> Vec<By
 
 type ClipRow = ([&'static str; 2], usize, [usize; 4], usize, usize);
 
-/// Names with attention pooling and without, wide by eighths, depths, rows of the last map, features of attention.
+/// Names with attention pooling and with the mean, width in eighths, depths, rows of the last map, features of attention.
 const CLIP: [ClipRow; 5] = [
     (["resnet50_clip", "resnet50_clip_gap"], 8, [3, 4, 6, 3], 7, 1024),
     (["resnet101_clip", "resnet101_clip_gap"], 8, [3, 4, 23, 3], 7, 512),
@@ -22,7 +22,7 @@ const CLIP: [ClipRow; 5] = [
     (["resnet50x64_clip", "resnet50x64_clip_gap"], 16, [3, 15, 36, 10], 14, 1024),
 ];
 
-/// The networks that have a name.
+/// The named networks.
 pub(super) fn table() -> impl Iterator<Item = (&'static str, Byob)> {
     use ByobGate::{Eca, GlobalContext, SqueezeExcite};
     let usual = [256, 512, 1024, 2048];

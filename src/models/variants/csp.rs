@@ -8,11 +8,11 @@ use crate::graph::{Conv2dParams, Op, ValueId};
 /// A CSPResNet without its head. Its stages have 3, 3, 5 and 2 blocks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Csp {
-    /// Channels of the stem's three 3x3 convolutions; without them the stem is one 7x7 convolution.
+    /// Whether the stem has three 3x3 convolutions; otherwise it is one 7x7 convolution.
     pub deep_stem: bool,
     /// Output channels of the first stage; each further stage doubles them.
     pub channels: usize,
-    /// Channels of both paths through a stage together, per output channel.
+    /// Channels of both paths through a stage, per output channel.
     pub expansion: usize,
     /// Channels between the convolutions of a block, in quarters of its output channels.
     pub quarters: usize,
@@ -28,7 +28,7 @@ impl Csp {
         self.channels << 3
     }
 
-    /// The network up to its last feature map, for an image with `channels` channels.
+    /// Appends the network up to its last feature map, for an image with `image` channels.
     pub(super) fn push(&self, net: &mut Net<'_>, image: usize) -> ValueId {
         let input = net.graph.input();
         let mut x = if self.deep_stem {

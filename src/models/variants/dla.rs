@@ -1,6 +1,7 @@
 //! Deep layer aggregation, as timm builds it.
 //!
-//! Source: Yu et al. 2017, "Deep Layer Aggregation" (figure 3; section 3.2 for trees of blocks). Res2Net's and ResNeXt's blocks as in timm.
+//! Source: Yu et al. 2017, "Deep Layer Aggregation" (figure 3; section 3.2 for trees of blocks). The blocks of Res2Net and ResNeXt are
+//! timm's.
 
 use super::{
     build::{Net, grouped, window},
@@ -55,7 +56,7 @@ impl Dla {
         self.channels[5]
     }
 
-    /// The network up to its last feature map, for an image with `channels` channels.
+    /// Appends the network up to its last feature map, for an image with `image` channels.
     pub(super) fn push(&self, net: &mut Net<'_>, image: usize) -> ValueId {
         let channels = self.channels;
         let input = net.graph.input();
@@ -79,7 +80,7 @@ impl Dla {
         x
     }
 
-    /// A tree, whose root also reads the `children`.
+    /// Appends a tree, whose root also reads the `children`.
     fn tree(&self, net: &mut Net<'_>, name: &str, tree: &Tree, mut children: Vec<ValueId>, x: ValueId) -> ValueId {
         let Tree { levels, inputs, outputs, stride, level_root } = *tree;
         let part = |part: &str| format!("{name}.{part}");

@@ -8,7 +8,7 @@ use crate::graph::{Plain, ValueId};
 /// An HRNet without its head.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HrNet {
-    /// Bottlenecks of the first stage, and the channels between their convolutions.
+    /// Number of bottlenecks in the first stage, and the channels between their convolutions.
     pub first: [usize; 2],
     /// Channels of the finest map in the further stages; each coarser one has twice as many.
     pub width: usize,
@@ -24,7 +24,7 @@ pub struct HrNet {
 pub(super) const CHANNELS: usize = 2048;
 
 impl HrNet {
-    /// The network up to its last feature map, for an image with `channels` channels.
+    /// Appends the network up to its last feature map, for an image with `image` channels.
     pub(super) fn push(&self, net: &mut Net<'_>, image: usize) -> ValueId {
         let input = net.graph.input();
         let x = net.conv_norm_act("conv1", "bn1", window(image, 64, 3, 2), input);
@@ -45,7 +45,7 @@ impl HrNet {
         self.features(net, &channels, &maps)
     }
 
-    /// Adds a map, made from the coarsest one, and gives all maps the channels of the stage.
+    /// Adds a map, made from the coarsest one, and gives all maps the stage's channels.
     fn transition(&self, net: &mut Net<'_>, name: &str, channels: &mut Vec<usize>, maps: &mut Vec<ValueId>) {
         let coarsest = *maps.last().expect("there is a map");
         let before = *channels.last().expect("there is a map");
@@ -63,7 +63,7 @@ impl HrNet {
         channels.push(wanted);
     }
 
-    /// Blocks for each map; then each map becomes a sum of all maps.
+    /// Appends the blocks of each map; then each map becomes a sum of all maps.
     fn module(&self, net: &mut Net<'_>, name: &str, channels: &[usize], mut maps: Vec<ValueId>) -> Vec<ValueId> {
         for (i, map) in maps.iter_mut().enumerate() {
             for b in 0..self.blocks {

@@ -37,11 +37,11 @@ use build::Net;
 pub struct Variant {
     /// Channels of the image.
     pub inputs: usize,
-    /// What comes before the head.
+    /// The layers before the head.
     pub body: Body,
     /// The classifier, if there is one.
     pub head: Option<Head>,
-    /// What no tensor shows.
+    /// The properties that no tensor shows.
     pub properties: Properties,
 }
 
@@ -49,21 +49,21 @@ pub struct Variant {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Body {
-    /// Norms before convolutions.
+    /// The norm comes before the convolution.
     ResNetV2(ResNetV2),
-    /// Blocks that split their channels: Res2Net, ResNeSt, SKNet.
+    /// Blocks split their channels: Res2Net, ResNeSt, SKNet.
     Split(Split),
     /// Deep layer aggregation.
     Dla(Dla),
-    /// Maps of several resolutions side by side.
+    /// Feature maps of several resolutions side by side.
     HrNet(HrNet),
     /// Cross-stage partial ResNets.
     Csp(Csp),
     /// ResNets of timm's `byobnet`.
     Byob(Byob),
-    /// Blocks of pixels for a stem, anti-aliasing, leaky ReLUs.
+    /// A stem of blocks of pixels, anti-aliasing, leaky ReLUs.
     TResNet(TResNet),
-    /// Standardised weights in place of norms.
+    /// Standardised weights instead of norms.
     NormFree(NormFree),
 }
 
@@ -95,12 +95,12 @@ impl Body {
         }
     }
 
-    /// What makes features of the last map.
+    /// How the last map becomes features.
     fn features(&self) -> ByobFeatures {
         if let Body::Byob(body) = self { body.features } else { ByobFeatures::Pooled }
     }
 
-    /// What is usual of what no tensor shows.
+    /// The usual properties.
     fn usual(&self) -> Properties {
         match self {
             Body::ResNetV2(body) => body.usual(),
@@ -112,7 +112,7 @@ impl Body {
         }
     }
 
-    /// What it is called if it has no name.
+    /// A description of a network without a published name.
     fn describe(&self) -> String {
         let (family, depths): (_, Vec<usize>) = match self {
             Body::ResNetV2(body) => ("resnetv2", body.stages.iter().map(Vec::len).collect()),
@@ -129,12 +129,12 @@ impl Body {
 }
 
 impl Variant {
-    /// A network with the usual properties and so many classes.
+    /// A network with the usual properties.
     fn new(body: Body, inputs: usize, head: Option<Head>) -> Self {
         Variant { inputs, properties: body.usual(), body, head }
     }
 
-    /// What is usual of what no tensor shows of it.
+    /// The usual properties of the network.
     pub(super) fn usual(&self) -> Properties {
         self.body.usual()
     }
@@ -144,7 +144,7 @@ impl Variant {
         self.body.channels()
     }
 
-    /// Keys of what can be stated of it.
+    /// The keys of properties that can be stated.
     pub(super) fn parts(&self) -> Vec<&'static str> {
         let own: &[_] = match &self.body {
             Body::ResNetV2(body) => body.parts(),
@@ -158,12 +158,12 @@ impl Variant {
         own.iter().copied().chain(pooled).collect()
     }
 
-    /// Rows and columns of the input that it was made for.
+    /// Rows and columns of the input that the network was designed for.
     pub(super) fn default_input(&self) -> usize {
         if let ByobFeatures::Attended(attention) = self.body.features() { 32 * attention.side } else { 224 }
     }
 
-    /// The network as nodes.
+    /// The network's graph.
     pub(super) fn graph(&self) -> Graph {
         let mut net = Net { graph: Graph::new(self.inputs), properties: &self.properties };
         let x = self.body.push(&mut net, self.inputs);
@@ -177,7 +177,7 @@ impl Variant {
     }
 }
 
-/// All bodies that have a name.
+/// All named bodies.
 fn table() -> impl Iterator<Item = (&'static str, Body)> {
     let preact = resnetv2::table().map(|(name, body)| (name, Body::ResNetV2(body)));
     let split = split::table().map(|(name, body)| (name, Body::Split(body)));
@@ -195,7 +195,7 @@ pub(super) fn names() -> impl Iterator<Item = String> {
     table().map(|(name, _)| name.to_string())
 }
 
-/// The network of a name.
+/// The network with this name.
 pub(super) fn by_name(name: &str) -> Option<Variant> {
     let (_, body) = table().find(|(known, _)| *known == name)?;
     let attends = matches!(body.features(), ByobFeatures::Attended(_));
@@ -203,13 +203,13 @@ pub(super) fn by_name(name: &str) -> Option<Variant> {
     Some(Variant::new(body, 3, head))
 }
 
-/// The name of a network, whatever its head, or a description.
+/// The network's name, whatever its head, or else a description.
 pub(super) fn name(net: &Variant) -> String {
     let known = table().find(|(_, body)| *body == net.body);
     known.map_or_else(|| net.body.describe(), |(name, _)| name.to_string())
 }
 
-/// Whether the names are of one of these families.
+/// Whether the names belong to one of these families.
 pub(super) fn resembles(shapes: &Shapes) -> bool {
     resnetv2::resembles(shapes) || family(shapes).is_some()
 }
@@ -217,7 +217,7 @@ pub(super) fn resembles(shapes: &Shapes) -> bool {
 /// Whether a body is of the family that the tensors show.
 type IsOfFamily = fn(&Body) -> bool;
 
-/// The family whose members are all named that these tensors are of.
+/// The family of these tensors, if all its members are named.
 fn family(shapes: &Shapes) -> Option<IsOfFamily> {
     let any = |parts: &[&str]| shapes.keys().any(|name| parts.iter().any(|part| name.contains(part)));
     let has = |start: &str| shapes.range(start.to_string()..).next().is_some_and(|(name, _)| name.starts_with(start));
@@ -240,10 +240,10 @@ fn family(shapes: &Shapes) -> Option<IsOfFamily> {
     }
 }
 
-/// The network that has these tensors.
+/// The network with these tensors.
 ///
 /// # Errors
-/// A sentence about what is not supported.
+/// A sentence about the feature that is not supported.
 pub(super) fn read(shapes: &Shapes) -> Result<Variant, String> {
     let head = Head::read(shapes, &["fc"])?;
     let stems = [
@@ -256,7 +256,7 @@ pub(super) fn read(shapes: &Shapes) -> Result<Variant, String> {
         "body.conv1.conv.weight",
     ];
     let image = stems.iter().find_map(|stem| match shapes.get(*stem)?.as_slice() {
-        // TResNet's are the pixels of a block.
+        // TResNet's stem reads 16 pixels of a block as channels.
         [_, channels, _, _] if tresnet::resembles(shapes) => Some(channels / 16),
         [_, image, _, _] => Some(*image),
         _ => None,
@@ -273,7 +273,7 @@ pub(super) fn read(shapes: &Shapes) -> Result<Variant, String> {
     Ok(net)
 }
 
-/// The named network of a family from which the tensors differ least.
+/// The named network of a family that differs least from the tensors.
 fn nearest(shapes: &Shapes, inputs: usize, is_of_family: IsOfFamily) -> Result<Body, String> {
     let differences = |body: &Body| {
         let tensors = Variant::new(body.clone(), inputs, None).graph().tensors();

@@ -1,9 +1,9 @@
-//! ResNets without normalisation: weights are standardised, and constants keep the variance of what passes.
+//! ResNets without normalisation: weights are standardised, and constants keep the variance of all values near one.
 //!
 //! Sources: Brock et al. 2021, "Characterizing signal propagation to close the performance gap in unnormalized ResNets" (sections 3.1 and
 //! 4.2); timm 1.0.31, `models/nfnet.py`.
 //!
-//! The constants scale weights and biases, so that there are no more operators than in another ResNet.
+//! The constants scale weights and biases, so that the network needs no more operators than another ResNet.
 
 use super::build::{Net, STEM_POOL, window};
 use crate::{
@@ -12,33 +12,33 @@ use crate::{
     tensor::{Gain, Rewrite},
 };
 
-/// A network of these without its head.
+/// One of these networks without its head.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NormFree {
     /// Blocks of each stage.
     pub depths: [usize; 4],
-    /// What scales the channels that a block adds, if anything does.
+    /// Gate of the channels that a block adds, if there is one.
     pub gate: NormFreeGate,
 }
 
 /// The gate of a block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NormFreeGate {
-    /// None.
+    /// No gate.
     None,
-    /// Squeeze-and-excitation, with one squeezed channel for 16.
+    /// Squeeze-and-excitation with a sixteenth of the channels inside.
     SqueezeExcite,
     /// Efficient channel attention.
     Eca,
 }
 
-/// What gives ReLU of normally distributed values a variance of one.
+/// Gain that gives the ReLU of normally distributed values a variance of one.
 const GAMMA: f64 = 1.713_958_859_443_664_6;
 
-/// How much of itself a block adds.
+/// Share of a block's output that is added to its input.
 const ALPHA: f64 = 0.2;
 
-/// What gates are multiplied by: on average they halve.
+/// Factor of gates, which halve values on average.
 const GATE_GAIN: f64 = 2.0;
 
 impl NormFree {
@@ -47,7 +47,7 @@ impl NormFree {
         2048
     }
 
-    /// The network up to its last feature map, of an image of so many channels.
+    /// Appends the network up to its last feature map, for an image with `image` channels.
     pub(super) fn push(&self, net: &mut Net<'_>, image: usize) -> ValueId {
         let x = conv(net, "stem.conv", window(image, 64, 7, 2), [1.0; 2], net.graph.input());
         let mut x = net.push("stem.pool", Op::MaxPool2d(STEM_POOL), x);
@@ -58,7 +58,7 @@ impl NormFree {
                 let stride = if s > 0 && b == 0 { 2 } else { 1 };
                 x = self.block(net, &format!("stages.{s}.{b}"), [inputs, 256 << s, stride], variance.sqrt(), x);
                 inputs = 256 << s;
-                // The way around the first block of a stage starts from a variance of one.
+                // The shortcut of a stage's first block resets the variance to one.
                 variance = if b == 0 { 1.0 } else { variance } + ALPHA * ALPHA;
             }
             net.graph.mark_stage(format!("stages.{s}"), x);
@@ -66,7 +66,7 @@ impl NormFree {
         net.push("final_act", Op::Relu, x)
     }
 
-    /// A block whose input has this standard deviation.
+    /// Appends a block whose input has the standard deviation `deviation`.
     fn block(
         &self,
         net: &mut Net<'_>,
@@ -96,7 +96,7 @@ impl NormFree {
         let y = net.push(part("act3"), Op::Relu, y);
         let mut y = conv(net, &part("conv3"), window(width, channels, 1, 1), [share; 2], y);
         if let Some((gate, first)) = gate {
-            // Gates depend on what the convolution yields by itself.
+            // The gate depends on the unscaled output of the convolution.
             net.graph.rewrite(part(first), Rewrite::Times((1.0 / share) as f32));
             y = gate.push(&mut net.graph, &part("attn_last"), channels, Activation::Relu, y);
         }
@@ -104,7 +104,7 @@ impl NormFree {
     }
 }
 
-/// A convolution with standardised weights, gains and a bias; weights and bias are multiplied by these numbers.
+/// A convolution with standardised weights, gains and a bias. `[weight, bias]` are factors of both.
 fn conv(net: &mut Net<'_>, name: &str, params: Conv2dParams, [weight, bias]: [f64; 2], x: ValueId) -> ValueId {
     let terms: usize = params.weight_shape()[1..].iter().product();
     let gain = Gain { name: format!("{name}.gain"), times: weight * GAMMA / (terms as f64).sqrt() };
@@ -115,7 +115,7 @@ fn conv(net: &mut Net<'_>, name: &str, params: Conv2dParams, [weight, bias]: [f6
     net.biased_conv(name, params, x)
 }
 
-/// The networks that have a name.
+/// The named networks.
 pub(super) fn table() -> impl Iterator<Item = (&'static str, NormFree)> {
     use NormFreeGate::{Eca, None, SqueezeExcite};
     let net = |name, last, gate| (name, NormFree { depths: last, gate });

@@ -1,10 +1,10 @@
-//! The middle of a Res2Net block (Gao et al. 2019, "Res2Net: A New Multi-scale Backbone Architecture", figure 2b): its channels in parts,
-//! each convolved after the output of the previous part was added.
+//! The middle of a Res2Net block (Gao et al. 2019, "Res2Net: A New Multi-scale Backbone Architecture", figure 2b). It splits the channels
+//! into parts, and adds the output of each part to the next one before its convolution.
 
 use super::build::{Net, grouped, window};
 use crate::graph::{Op, ValueId};
 
-/// Parameters of such a middle.
+/// Parameters of the middle of a block.
 pub(super) struct Parts {
     /// Channels of a part.
     pub(super) width: usize,
@@ -14,12 +14,12 @@ pub(super) struct Parts {
     pub(super) groups: usize,
     /// Stride of the convolutions.
     pub(super) stride: usize,
-    /// Whether nothing is added between the parts, and the last one is pooled (in the first block of a stage).
+    /// Whether the parts stay independent and the last one is pooled, as in the first block of a stage.
     pub(super) apart: bool,
 }
 
 impl Parts {
-    /// Convolves the parts of `x`, and concatenates them again.
+    /// Convolves the parts of `x`, and concatenates them.
     pub(super) fn push(&self, net: &mut Net<'_>, block: &str, x: ValueId) -> ValueId {
         let Parts { width, scale, groups, stride, apart } = *self;
         let parts = net.split(block, scale, width, x);

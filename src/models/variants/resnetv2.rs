@@ -11,26 +11,26 @@ use crate::{
     tensor::Rewrite,
 };
 
-/// A network of these without its head.
+/// One of these networks without its head.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ResNetV2 {
-    /// Channels of the first two of three 3x3 convolutions; without them the stem is one of 7x7.
+    /// Output channels of the first two of three 3x3 convolutions; None if the stem is one 7x7 convolution.
     pub deep_stem: Option<[usize; 2]>,
-    /// Channels that the stem yields.
+    /// Output channels of the stem.
     pub stem_channels: usize,
     /// Whether norms come before convolutions.
     pub preact: bool,
-    /// Whether a block has two 3x3 convolutions, else three of 1x1, 3x3 and 1x1.
+    /// Whether a block has two 3x3 convolutions; otherwise it has 1x1, 3x3 and 1x1.
     pub basic: bool,
-    /// Which norm it is.
+    /// The norm of each convolution.
     pub norm: Norm,
-    /// Blocks of each stage, each with the channels between its convolutions and those that it yields.
+    /// Blocks of each stage, each with the channels between its convolutions and its output channels.
     pub stages: Vec<Vec<[usize; 2]>>,
 }
 
 impl ResNetV2 {
-    /// What is usual of what no tensor shows: one 7x7 convolution and group normalisation are BiT's, which standardises its weights and
-    /// pads the stem's pooling with zeros. timm's networks pool in shortcuts where their stem is deep.
+    /// The usual properties. One 7x7 convolution with group normalisation is BiT's stem: BiT standardises its weights and pads the stem's
+    /// pooling with zeros. timm's networks with a deep stem pool in their shortcuts.
     pub(super) fn usual(&self) -> Properties {
         let bit = self.norm == Norm::Group && self.deep_stem.is_none();
         let pool_padding = if bit { PoolPadding::Zeros } else { PoolPadding::Ignored };
@@ -38,7 +38,7 @@ impl ResNetV2 {
         Properties { standardised: bit, pool_padding, shortcut_pool, ..Properties::usual(false) }
     }
 
-    /// Keys of what can be stated of it.
+    /// The keys of properties that can be stated.
     pub(super) fn parts(&self) -> &'static [&'static str] {
         match self.norm {
             Norm::Batch => &["norm-eps", "activation", "pool-padding", "conv-padding", "shortcut-pool"],
@@ -59,7 +59,7 @@ impl ResNetV2 {
         self.stages.iter().flatten().last().map_or(self.stem_channels, |[_, channels]| *channels)
     }
 
-    /// The network up to its last feature map, of an image of so many channels.
+    /// Appends the network up to its last feature map, for an image with `image` channels.
     pub(super) fn push(&self, net: &mut Net<'_>, image: usize) -> ValueId {
         let mut x = self.stem(net, image);
         let mut inputs = self.stem_channels;
@@ -102,7 +102,7 @@ impl ResNetV2 {
         x
     }
 
-    /// A block that takes `inputs` channels; `(projects, stride)`.
+    /// Appends a block with `inputs` channels.
     fn block(
         &self,
         net: &mut Net<'_>,
@@ -119,7 +119,7 @@ impl ResNetV2 {
             vec![window(inputs, width, 1, 1), window(width, width, 3, stride), window(width, channels, 1, 1)]
         };
         let normed = if self.preact { self.norm_act(net, &part("norm1"), inputs, x) } else { x };
-        // A bottleneck that is the first of its stage projects whatever its channels are.
+        // The first bottleneck of a stage always projects.
         let projects = first && (!self.basic || stride > 1 || inputs != channels);
         let around = if projects { self.shortcut(net, name, inputs, channels, stride, normed) } else { x };
         let (mut y, last) = (normed, convolutions.len());
@@ -161,7 +161,7 @@ impl ResNetV2 {
     /// A convolution, whose weights may be standardised.
     fn conv(&self, net: &mut Net<'_>, name: &str, params: Conv2dParams, mut x: ValueId) -> ValueId {
         if net.properties.standardised {
-            // The epsilon of BiT.
+            // BiT's epsilon.
             net.graph.rewrite(format!("{name}.weight"), Rewrite::Standardise { eps: 1e-8, gain: None });
         }
         let Conv2dParams { kernel, stride, .. } = params;
@@ -182,7 +182,7 @@ impl ResNetV2 {
     }
 }
 
-/// Whether the names are of this family.
+/// Whether the names belong to this family.
 pub(super) fn resembles(shapes: &Shapes) -> bool {
     let has = |start: &str| shapes.range(start.to_string()..).next().is_some_and(|(name, _)| name.starts_with(start));
     (has("stem.conv.weight") || has("stem.conv1.weight"))
@@ -190,10 +190,10 @@ pub(super) fn resembles(shapes: &Shapes) -> bool {
         && has("stages.0.blocks.0.conv1.weight")
 }
 
-/// The network that has these tensors.
+/// The network with these tensors.
 ///
 /// # Errors
-/// A sentence about what is not supported.
+/// A sentence about the feature that is not supported.
 pub(super) fn read(shapes: &Shapes) -> Result<ResNetV2, String> {
     let rows = |name: String| shapes.get(&name).and_then(|shape| shape.first()).copied();
     let stem = |conv: &str| rows(format!("stem.{conv}.weight")).ok_or_else(|| format!("its stem has no {conv}"));
@@ -227,7 +227,7 @@ pub(super) fn read(shapes: &Shapes) -> Result<ResNetV2, String> {
     Ok(ResNetV2 { deep_stem, stem_channels, preact, basic, norm: Norm::read(shapes), stages })
 }
 
-/// Name, bottlenecks of each stage, and how many times as wide.
+/// Name, bottlenecks in each stage, and factor of the width.
 const BIT: [(&str, [usize; 4], usize); 6] = [
     ("resnetv2_50x1_bit", [3, 4, 6, 3], 1),
     ("resnetv2_50x3_bit", [3, 4, 6, 3], 3),
@@ -239,7 +239,7 @@ const BIT: [(&str, [usize; 4], usize); 6] = [
 
 type BatchRow = (&'static str, bool, [usize; 4], Option<[usize; 2]>);
 
-/// Name, whether its blocks are basic, blocks of each stage, channels of a deep stem.
+/// Name, whether its blocks are basic, blocks in each stage, channels of a deep stem.
 const BATCH: [BatchRow; 11] = [
     ("resnetv2_18", true, [2, 2, 2, 2], None),
     ("resnetv2_18d", true, [2, 2, 2, 2], Some([32, 32])),
@@ -254,7 +254,7 @@ const BATCH: [BatchRow; 11] = [
     ("resnetv2_152d", false, [3, 8, 36, 3], Some([32, 32])),
 ];
 
-/// The networks that have a name.
+/// The named networks.
 pub(super) fn table() -> impl Iterator<Item = (&'static str, ResNetV2)> {
     let stages = |depths: [usize; 4], first: [usize; 2]| {
         (0..).zip(depths).map(move |(s, depth)| vec![first.map(|channels| channels << s); depth]).collect()

@@ -9,10 +9,10 @@ use super::{
 };
 use crate::graph::{Conv2dParams, Op, Plain, ValueId};
 
-/// A network of these families without its head.
+/// One of these networks without its head.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Split {
-    /// Channels of the stem's first two 3x3 convolutions, and of the third; without them the stem is one 7x7 convolution with 64.
+    /// Output channels of the stem's three 3x3 convolutions; None if the stem is one 7x7 convolution with 64.
     pub deep_stem: Option<[usize; 3]>,
     /// Whether shortcuts pool instead of striding, with ResNet-D's names of tensors.
     pub pooled: bool,
@@ -28,15 +28,15 @@ pub struct Split {
     pub depths: [usize; 4],
 }
 
-/// How a block uses its parts.
+/// How a block combines its parts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unit {
-    /// Res2Net: one after the other, each with the width.
+    /// Res2Net: each part reads the output of the one before.
     Chain {
         /// Number of parts.
         scale: usize,
     },
-    /// ResNeSt: all convolved, then weighted by attention over the parts of a channel.
+    /// ResNeSt: attention weights the parts.
     Attention {
         /// Number of parts, each with the width.
         radix: usize,
@@ -47,7 +47,7 @@ pub enum Unit {
     Kernels {
         /// Whether each takes half of the channels.
         halves: bool,
-        /// Channels per channel of the attention's inner layer.
+        /// Divisor of the channels for the attention's inner layer.
         reduction: usize,
         /// The attention's inner channels are a multiple of this.
         divisor: usize,
@@ -84,7 +84,7 @@ impl Split {
         self.expansion() << 3
     }
 
-    /// The network up to its last feature map, for an image with `channels` channels.
+    /// Appends the network up to its last feature map, for an image with `image` channels.
     pub(super) fn push(&self, net: &mut Net<'_>, image: usize) -> ValueId {
         let (mut x, mut inputs) = self.stem(net, image);
         for (s, depth) in self.depths.into_iter().enumerate() {
@@ -156,12 +156,12 @@ impl Split {
         net.act(part("act"), sum)
     }
 
-    /// ResNeSt's convolution of `width` channels to `width` channels: `radix` times as many are computed, and attention weights them.
+    /// ResNeSt's convolution of `width` channels to `width` channels: it computes `radix` times as many, and attention weights them.
     fn attention(&self, net: &mut Net<'_>, name: &str, width: usize, radix: usize, x: ValueId) -> ValueId {
         let part = |part: &str| format!("{name}.{part}");
         let params = Conv2dParams { out_channels: width * radix, ..window(width, width, 3, 1) };
         let x = net.conv_norm_act(&part("conv"), &part("bn0"), grouped(params, self.groups * radix), x);
-        // The mean of a sum is the sum of the means, which are fewer.
+        // The mean of the sum equals the sum of the means, which has fewer values.
         let means = net.push(part("mean"), Plain::GlobalAvgPool, x);
         let mut mean = means;
         if radix > 1 {

@@ -1,4 +1,4 @@
-//! TResNet: blocks of 4x4 pixels for a stem, anti-aliasing in the place of strides, leaky ReLUs.
+//! TResNet: a stem of blocks of 4x4 pixels, anti-aliasing instead of strides, leaky ReLUs.
 //!
 //! Sources: Ridnik et al. 2020, "TResNet: High Performance GPU-Dedicated Architecture" (section 2); timm 1.0.31, `models/tresnet.py`. The
 //! original normalises in place (`InPlaceABN`); timm has batch normalisation and an activation, and converts the original's weights.
@@ -11,28 +11,28 @@ use crate::{
     tensor::Rewrite,
 };
 
-/// A network of these without its head.
+/// One of these networks without its head.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TResNet {
     /// Blocks of each stage.
     pub depths: [usize; 4],
-    /// Channels between the convolutions of the first stage; they double with every stage.
+    /// Channels between the convolutions of the first stage; each further stage doubles them.
     pub width: usize,
-    /// Stages, from the first on, whose blocks are two 3x3 convolutions: two, and none in the second version.
+    /// Number of stages, from the first, with basic blocks: two, or none in the second version.
     pub basic: usize,
 }
 
-/// Rows and columns of the blocks of the stem.
+/// Rows and columns of a block of pixels in the stem.
 const BLOCK: usize = 4;
 
-/// After the stem's convolution.
+/// Activation after the stem's convolution.
 const STEM: Activation = Activation::LeakyRelu(1e-2);
 
-/// Between the convolutions of a block.
+/// Activation between the convolutions of a block.
 const WITHIN: Activation = Activation::LeakyRelu(1e-3);
 
 impl TResNet {
-    /// Channels that a stage, from 0, yields.
+    /// Output channels of a stage, from 0.
     fn yields(&self, stage: usize) -> usize {
         let width = self.width << stage;
         if stage < self.basic { width } else { 4 * width }
@@ -43,9 +43,9 @@ impl TResNet {
         self.yields(3)
     }
 
-    /// The network up to its last feature map, of an image of so many channels.
+    /// Appends the network up to its last feature map, for an image with `image` channels.
     pub(super) fn push(&self, net: &mut Net<'_>, image: usize) -> ValueId {
-        // A 3x3 convolution of blocks, which are channels, is one of their pixels that strides by a block.
+        // A 3x3 convolution of blocks of pixels equals a larger convolution of the pixels, which strides by a block.
         let params = Conv2dParams { padding: BLOCK, ..window(image, self.width, 3 * BLOCK, BLOCK) };
         net.graph.rewrite("body.conv1.conv.weight", Rewrite::Blocks { block: BLOCK });
         let mut x = layer(net, "body.conv1", params, Some(STEM), net.graph.input());
@@ -62,7 +62,7 @@ impl TResNet {
         x
     }
 
-    /// A block that takes `inputs` channels.
+    /// Appends a block with `inputs` channels.
     fn block(&self, net: &mut Net<'_>, name: &str, stage: usize, [inputs, stride]: [usize; 2], x: ValueId) -> ValueId {
         let part = |part: &str| format!("{name}.{part}");
         let (width, channels) = (self.width << stage, self.yields(stage));
@@ -77,7 +77,7 @@ impl TResNet {
         } else {
             let y = layer(net, &part("conv1"), window(inputs, width, 1, 1), Some(WITHIN), x);
             let y = strided(net, &part("conv2"), window(width, width, 3, stride), y);
-            // The last stage has none.
+            // The last stage has no gate.
             let y = if stage < 3 { gate(net, (channels / 8).max(64), y) } else { y };
             layer(net, &part("conv3"), window(width, channels, 1, 1), None, y)
         };
@@ -94,7 +94,7 @@ impl TResNet {
     }
 }
 
-/// A 3x3 convolution with its norm and activation, in which a blur strides.
+/// A 3x3 convolution with its norm and activation. A blur replaces the stride.
 fn strided(net: &mut Net<'_>, name: &str, params: Conv2dParams, x: ValueId) -> ValueId {
     let y = layer(net, name, Conv2dParams { stride: 1, ..params }, Some(WITHIN), x);
     if params.stride == 1 {
@@ -112,12 +112,12 @@ fn layer(net: &mut Net<'_>, name: &str, params: Conv2dParams, act: Option<Activa
     }
 }
 
-/// Whether the names are of this family.
+/// Whether the names belong to this family.
 pub(super) fn resembles(shapes: &Shapes) -> bool {
     shapes.contains_key("body.conv1.conv.weight")
 }
 
-/// The networks that have a name.
+/// The named networks.
 pub(super) fn table() -> impl Iterator<Item = (&'static str, TResNet)> {
     [
         ("tresnet_m", TResNet { depths: [3, 4, 11, 3], width: 64, basic: 2 }),
