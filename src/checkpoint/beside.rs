@@ -25,7 +25,7 @@ impl ConfigFiles {
     pub fn read(folder: &Path) -> Result<Option<Self>> {
         let path = folder.join("config.json");
         let Some(config) = read_if_there(&path)? else { return Ok(None) };
-        // transformers looks in the newer file first too.
+        // transformers also looks in the newer file first.
         let newer =
             read_if_there(&folder.join("processor_config.json"))?.filter(|text| text.contains("\"image_processor\""));
         let preprocessor = match newer {
@@ -35,7 +35,7 @@ impl ConfigFiles {
         Ok(Some(ConfigFiles { place: path.display().to_string(), config, preprocessor }))
     }
 
-    /// What they say about the tensors. `None` if `config.json` is not a model's configuration.
+    /// The statements about the tensors. `None` if `config.json` is not a model's configuration.
     pub fn claims(&self) -> Option<Claims> {
         Claims::of(&self.config)
     }

@@ -1,17 +1,17 @@
-//! What a configuration says about its tensors.
+//! The statements of a configuration about its tensors.
 
 use serde_json::{Map, Value};
 
 use super::json::parse;
 use crate::labels::forms;
 
-/// The networks of transformers that are supported, by what it calls them.
+/// Supported networks of transformers, by `model_type`.
 pub(crate) const MODEL_TYPES: [&str; 3] = ["resnet", "regnet", "bit"];
 
-/// The same and what wraps others, for messages.
+/// Supported values of `model_type`, for messages.
 pub(crate) const SUPPORTED_TYPES: &str = "resnet, regnet, bit and timm_wrapper are supported";
 
-/// What a configuration says about its tensors, so that the two can be compared.
+/// The statements of a configuration about its tensors, to be compared with them.
 #[doc(hidden)]
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Claims {
@@ -27,11 +27,11 @@ pub struct Claims {
     pub first_conv: Option<String>,
     /// Blocks of each stage in transformers (`depths`).
     pub depths: Option<Vec<usize>>,
-    /// Channels that each stage yields in transformers (`hidden_sizes`).
+    /// Output channels of each stage in transformers (`hidden_sizes`).
     pub hidden_sizes: Option<Vec<usize>>,
-    /// Channels that the stem yields in transformers (`embedding_size`).
+    /// Output channels of the stem in transformers (`embedding_size`).
     pub embedding_size: Option<usize>,
-    /// Kind of block in transformers (`layer_type`): `basic` or `bottleneck`, of a RegNet `x` or `y`.
+    /// Kind of block in transformers (`layer_type`): `basic` or `bottleneck`; in a RegNet `x` or `y`.
     pub layer_type: Option<String>,
 }
 
@@ -74,7 +74,7 @@ impl Claims {
             let listed = names.as_array().map(Vec::len).or_else(|| names.as_object().map(Map::len))?;
             forms::names(names).ok().map(|names| names.len()).filter(|count| *count == listed)
         };
-        // Only these networks of transformers mean by these fields what their code does.
+        // Other networks of transformers use these fields in other ways.
         let known = fields.get("model_type").and_then(Value::as_str).is_some_and(|kind| MODEL_TYPES.contains(&kind));
         let resnet = |key: &str| fields.get(key).filter(|_| known);
         Claims {

@@ -32,13 +32,13 @@ pub struct ModelConfig {
     pub architecture: Option<String>,
     /// Class names by class index. A class without a name in the file is named by its index.
     pub labels: Option<Vec<String>>,
-    /// How the input is made.
+    /// The preprocessing of photos.
     pub preprocess: Option<PreprocessConfig>,
     /// Licence of the weights.
     pub license: Option<String>,
     /// How logits become scores.
     pub problem_type: Option<ProblemType>,
-    /// What it says about the tensors.
+    /// Statements about the tensors.
     pub claims: Claims,
     /// Properties of the network that its tensors do not show.
     pub structure: Structure,
@@ -161,7 +161,7 @@ impl RawConfig {
         if let Some(name) = &self.hidden_act {
             let activation = timm::activation(place, "hidden_act", name)?;
             structure.activation = Some(activation);
-            // Between the convolutions of a ResNet's block transformers has ReLU all the same, and so has a RegNet's gate.
+            // transformers always has ReLU between the convolutions of a ResNet's block, and in a RegNet's gate.
             match self.model_type.as_deref() {
                 Some("bit") => structure.block_activation = Some(activation),
                 Some("regnet") => structure.gate_activation = Some(Activation::Relu),
@@ -179,7 +179,7 @@ impl RawConfig {
         Ok(structure)
     }
 
-    /// The fields that only transformers' BiT has: its padding and its groups.
+    /// Reads the fields that only transformers' BiT has: its padding and its groups.
     fn state_bit(&self, place: &str, structure: &mut Structure) -> Result<()> {
         let same = match self.global_padding.as_deref().map(str::to_lowercase).as_deref() {
             None => false,

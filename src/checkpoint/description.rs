@@ -1,5 +1,5 @@
-//! The configuration that residua writes into a checkpoint's metadata: in timm's form, with [`super::own`] for what that form
-//! lacks.
+//! The configuration that residua writes into a checkpoint's metadata. It has timm's form; [`super::own`] adds the facts that this form
+//! cannot state.
 
 use std::collections::BTreeMap;
 
@@ -24,7 +24,7 @@ pub struct Description<'a> {
     pub labels: &'a [String],
     /// How logits become scores.
     pub problem_type: ProblemType,
-    /// How the input is made.
+    /// The preprocessing of photos.
     pub preprocess: &'a Preprocess,
     /// Properties that tensors do not show, in the text form of [`Structure`]; left out if empty.
     pub structure: String,
@@ -34,7 +34,7 @@ pub struct Description<'a> {
     pub backbone: Option<Backbone>,
     /// The images of a head whose outputs are similarities to them.
     pub neighbours: Option<&'a Neighbours>,
-    /// How the weights were made, for people.
+    /// How the weights were made, for readers.
     pub made: Value,
 }
 
@@ -69,7 +69,7 @@ impl Description<'_> {
     }
 }
 
-/// The preprocessing in timm's form, as close as it can be: there the crop is a share of the shorter side.
+/// The preprocessing in timm's form. It is approximate, because timm states the crop as a share of the shorter side.
 fn timm(preprocess: &Preprocess, classes: usize, license: Option<&str>) -> Value {
     let Preprocess { height, width, resize, filter, mean, std, .. } = preprocess;
     let (mode, resized) = match resize {

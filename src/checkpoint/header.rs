@@ -1,4 +1,4 @@
-//! The header of a safetensors file. The `safetensors` crate parses and checks it; this file checks what that crate lets through.
+//! The header of a safetensors file. The `safetensors` crate parses and checks it; this file checks what the crate does not.
 //!
 //! Source: the format's specification, <https://huggingface.co/docs/safetensors>.
 
@@ -32,8 +32,7 @@ pub(super) struct TensorEntry {
     pub(super) bytes: Range<usize>,
 }
 
-/// Where the header ends, in a file of `length` bytes that begins with `bytes`. Give at least 8 of them, if the file has that
-/// many.
+/// The position after the header, in a file of `length` bytes that begins with `bytes`. Give at least 8 bytes, if the file has that many.
 ///
 /// # Errors
 /// [`Error::ModelTruncated`] if the file is shorter than the length field, [`Error::ModelHeader`] for an impossible length.
@@ -45,12 +44,12 @@ pub(super) fn end(model: &str, bytes: &[u8], length: u64) -> Result<usize> {
     };
     let announced = u64::from_le_bytes(*announced);
     if announced > MAX_HEADER {
-        return Err(malformed(format!("a header of {announced} bytes, over the limit of {MAX_HEADER}")));
+        return Err(malformed(format!("the header takes {announced} bytes, over the limit of {MAX_HEADER}")));
     }
     let have = length.saturating_sub(8);
     if announced > have {
         return Err(malformed(format!(
-            "announces a header of {announced} bytes and {have} follow; it may be cut short"
+            "it announces a header of {announced} bytes, but {have} follow; it may be cut short"
         )));
     }
     // Below the limit, so it fits into usize.
@@ -75,7 +74,7 @@ pub(super) fn parse(model: &str, head: &[u8], data: u64) -> Result<Header> {
     let parsed: Metadata = serde_json::from_str(header).map_err(|e| malformed(e.to_string()).because(e))?;
     let announced = parsed.data_len() as u64;
     if data < announced {
-        return Err(truncated(format!("the header announces {announced} bytes of tensors, the file has {data}")));
+        return Err(truncated(format!("the header announces {announced} bytes of tensors, but the file has {data}")));
     }
     if data > announced {
         return Err(malformed(format!("{} bytes follow the last tensor", data - announced)));

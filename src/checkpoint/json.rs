@@ -9,8 +9,8 @@ use crate::{Error, Result};
 /// Numbers that Python's `json` writes but JSON does not allow.
 const NO_NUMBERS: [&str; 3] = ["NaN", "-Infinity", "Infinity"];
 
-/// Parses `text`, which may begin with a byte-order mark. [`NO_NUMBERS`] count as strings, so a field of numbers refuses them,
-/// and an unused field may have them.
+/// Parses `text`, which may begin with a byte-order mark. [`NO_NUMBERS`] become strings: a field of numbers refuses them, and an unused
+/// field may have them.
 pub(super) fn parse<T: DeserializeOwned>(text: &str) -> serde_json::Result<T> {
     let text = text.trim_start_matches('\u{feff}');
     serde_json::from_str(text).or_else(|error| serde_json::from_str(&quoted(text)).map_err(|_| error))

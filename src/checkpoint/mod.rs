@@ -153,27 +153,27 @@ impl Headers {
         Ok(Headers { files, directory: Directory::new(&path.display().to_string(), tensors, metadata)? })
     }
 
-    /// The path that they were opened under.
+    /// The path that was opened.
     pub(crate) fn name(&self) -> &str {
         &self.directory.name
     }
 
-    /// As [`Checkpoint::shapes`].
+    /// Like [`Checkpoint::shapes`].
     pub(crate) fn shapes(&self) -> &BTreeMap<String, Vec<usize>> {
         &self.directory.shapes
     }
 
-    /// As [`Checkpoint::metadata`].
+    /// Like [`Checkpoint::metadata`].
     pub(crate) fn metadata(&self) -> &BTreeMap<String, String> {
         &self.directory.metadata
     }
 
-    /// As [`Checkpoint::reading`].
+    /// Like [`Checkpoint::reading`].
     pub(crate) fn reading(&self) -> &Reading {
         &self.directory.reading
     }
 
-    /// As [`Checkpoint::part`].
+    /// Like [`Checkpoint::part`].
     ///
     /// # Errors
     /// Those of [`Checkpoint::part`].
@@ -197,7 +197,7 @@ impl Headers {
 }
 
 impl Headers {
-    /// As [`Headers::read`], but reads at least the tensors at `wanted` positions.
+    /// Like [`Headers::read`], but reads at least the tensors at `wanted` positions.
     fn read_those(self, wanted: impl Fn(usize) -> bool) -> Result<Checkpoint> {
         let Headers { files, directory } = self;
         let mut first = 0;
@@ -260,14 +260,14 @@ impl Checkpoint {
         &self.directory.reading
     }
 
-    /// The same checkpoint, but [`Checkpoint::tensor`] also returns values that are NaN or infinite.
+    /// The same checkpoint, except that [`Checkpoint::tensor`] also returns values that are NaN or infinite.
     #[doc(hidden)]
     pub fn allow_nonfinite(mut self) -> Self {
         self.nonfinite = true;
         self
     }
 
-    /// The same checkpoint, of which [`Checkpoint::tensor`] gives the values of these tensors rewritten.
+    /// The same checkpoint, with rewritten values of these tensors in [`Checkpoint::tensor`].
     pub(crate) fn rewritten(&self, rewrites: &BTreeMap<String, Rewrite>) -> Self {
         Checkpoint { rewrites: Arc::new(rewrites.clone()), ..self.clone() }
     }
@@ -344,8 +344,8 @@ impl Checkpoint {
         Ok(rewritten)
     }
 
-    /// The largest magnitude among the values of the tensor `name`; infinite or NaN if a value is, where that is allowed. Checks
-    /// each tensor only once, however often it is called.
+    /// The largest magnitude among the values of the tensor `name`. It is infinite or NaN if a value is, where that is allowed. Each tensor
+    /// is checked only once.
     ///
     /// # Errors
     /// Those of [`Checkpoint::tensor`].

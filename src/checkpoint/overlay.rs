@@ -8,8 +8,8 @@ use std::{
 use super::{Bytes, Checkpoint, Entry, Stored, header::TensorEntry};
 
 impl Checkpoint {
-    /// The network's tensors, with `tensors` added or replaced; each comes with its name in torchvision's spelling. Of the old
-    /// tensors, keeps those for which `keeps` is true, and batch counters. Shares the bytes of the tensors that stay.
+    /// Adds or replaces `tensors`, each with its name in torchvision's spelling. Of the old tensors, keeps those for which `keeps` is true,
+    /// and batch counters. Shares the bytes of the tensors that stay.
     pub(crate) fn with_tensors(&self, tensors: Vec<(String, Stored<'static>)>, keeps: impl Fn(&str) -> bool) -> Self {
         let mut files = (*self.files).clone();
         let mut directory = (*self.directory).clone();
@@ -26,7 +26,7 @@ impl Checkpoint {
         Checkpoint { nonfinite: self.nonfinite, rewrites, ..Checkpoint::assemble(files, directory) }
     }
 
-    /// These tensors with those of `head` added or replaced, under the name and with the metadata of `head`.
+    /// Adds or replaces the tensors of `head`. The result has the name and the metadata of `head`.
     pub(crate) fn under(&self, head: &Checkpoint) -> Self {
         let owned = |(name, tensor): (Option<&str>, Stored<'_>)| {
             let Stored { name: source, dtype, shape, bytes } = tensor;

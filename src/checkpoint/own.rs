@@ -129,7 +129,7 @@ impl Own {
         }
         match classes.iter().find(|class| **class >= classes.len()) {
             None => Ok(Some(Neighbours { k: *k, of: classes.clone().into() })),
-            Some(class) => Err(invalid(place, "residua.neighbours.classes", class, "less classes than images")),
+            Some(class) => Err(invalid(place, "residua.neighbours.classes", class, "fewer classes than images")),
         }
     }
 

@@ -1,4 +1,4 @@
-//! The preprocessing that a model's configuration asks for, as plain data.
+//! The preprocessing that a model's configuration states, as plain data.
 
 use super::json::invalid;
 use crate::{
@@ -28,7 +28,7 @@ pub struct PreprocessConfig {
     pub rounding: CropRounding,
     /// Subtracted from red, green and blue in 0..1.
     pub mean: [f32; 3],
-    /// Standard deviations by which the result is then divided.
+    /// Divisors of the result: standard deviations.
     pub std: [f32; 3],
 }
 
@@ -73,7 +73,7 @@ pub(super) fn resized(place: &str, field: &str, side: usize, crop_pct: f64) -> R
             place,
             field,
             crop_pct,
-            format!("a value that resizes to at most {MAX_RESIZE} pixels, not to {resized}"),
+            format!("a value that resizes to at most {MAX_RESIZE} pixels, not {resized}"),
         ));
     }
     Ok(resized as usize)

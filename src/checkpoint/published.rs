@@ -24,8 +24,8 @@ const TORCHVISION_232: [&str; 8] = [
     "resnext101_64x4d-173b62eb",
 ];
 
-/// Files of torchvision's RegNets, each with the network in timm's name, the rows and columns of the input and the shorter side before
-/// the crop. Where both are the same it is bicubic.
+/// Files of torchvision's RegNets, each with timm's name of the network, the side of the input and the shorter side before the crop. If
+/// both sides are equal, the filter is bicubic.
 const TORCHVISION_REGNET: [(&str, &str, i64, i64); 20] = [
     ("regnet_x_400mf-62229a5f", "regnetx_004_tv", 224, 232),
     ("regnet_x_800mf-94a99ebd", "regnetx_008", 224, 232),

@@ -82,12 +82,15 @@ impl Shards {
     pub(super) fn check(&self, file: &str, tensors: &[TensorEntry]) -> Result<()> {
         let wrong = |reason: String| Error::model_header(&*self.place, reason);
         if let Some(tensor) = tensors.iter().find(|tensor| self.file_of.get(&tensor.name).is_none_or(|of| of != file)) {
-            return Err(wrong(format!("{file} has the tensor {}, which the index does not list there", tensor.name)));
+            return Err(wrong(format!(
+                "{file} has the tensor {}, which the index does not list for this file",
+                tensor.name
+            )));
         }
         let announced = self.file_of.iter().filter(|(_, of)| *of == file).count();
         if announced != tensors.len() {
             return Err(wrong(format!(
-                "the index lists {announced} tensors for {file}, the file has {}",
+                "the index lists {announced} tensors for {file}, but the file has {}",
                 tensors.len()
             )));
         }

@@ -12,7 +12,7 @@ pub struct Stored<'a> {
     pub name: String,
     /// Type of the values.
     pub dtype: Dtype,
-    /// Extents, outermost first.
+    /// Size of each dimension, outermost first.
     pub shape: Vec<usize>,
     /// Values, row-major, little-endian.
     pub bytes: Cow<'a, [u8]>,

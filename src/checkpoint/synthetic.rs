@@ -57,7 +57,7 @@ impl Synthetic {
         Ok(Checkpoint::assemble(vec![Bytes::Given(bytes.into()).into()], directory))
     }
 
-    /// An input `[N, C, H, W]`: noise in ±1 on top of a wave that differs from image to image and channel to channel.
+    /// An input `[N, C, H, W]`: noise in ±1 and a wave that differs between images and between channels.
     pub fn input(&self, shape: [usize; 4]) -> Vec<f32> {
         let [images, channels, rows, columns] = shape;
         let mut noise = uniform(self.key("input"));

@@ -15,7 +15,7 @@ use crate::{
     structure::{Activation, AntiAliasing, Dilation, GlobalPool, Structure, norm_eps, output_stride},
 };
 
-/// timm's default if the file does not say.
+/// timm's default.
 const DEFAULT_CROP_PCT: f64 = 0.875;
 const DEFAULT_SIZE: [i64; 3] = [3, 224, 224];
 const IMAGENET_MEAN: [f64; 3] = [0.485, 0.456, 0.406];
@@ -39,8 +39,8 @@ pub(super) struct PretrainedCfg {
     pub(super) label_descriptions: Option<Value>,
 }
 
-/// The fields of `pretrained_cfg` from a `config.json` that has them at its top level, as timm wrote it before 0.8. `None` if it
-/// has none of them, or has neither an architecture nor an input size: then it may be anything.
+/// The fields of `pretrained_cfg` from a `config.json` that has them at its top level, as timm wrote it before 0.8. `None` if it has none
+/// of them, or neither an architecture nor an input size: then it may be another program's.
 ///
 /// # Errors
 /// [`crate::Error::ConfigValue`] if one of them has another type.
@@ -55,7 +55,7 @@ pub(super) fn flat(place: &str, config: &str) -> Result<Option<PretrainedCfg>> {
     }
 }
 
-/// The fields of `model_args` that change what the tensors do not show. Older configurations have some of them at the top level.
+/// The fields of `model_args` that change properties which no tensor shows. Older configurations have some of them at the top level.
 #[derive(Deserialize)]
 pub(super) struct ModelArgs {
     global_pool: Option<String>,
@@ -82,9 +82,14 @@ impl ModelArgs {
             return Err(invalid(place, "norm_layer", norm, "only batch normalisation is supported"));
         }
         if let Some(linear) = self.linear_out {
-            return Err(invalid(place, "linear_out", linear, "only what goes with the network's name is supported"));
+            return Err(invalid(
+                place,
+                "linear_out",
+                linear,
+                "only the value that belongs to the network's name is supported",
+            ));
         }
-        // Attention pooling yields its own token, which its tensors show.
+        // Attention pooling yields a token, as the tensors show.
         if let Some(pool) = self.global_pool.as_deref().filter(|pool| *pool != "token") {
             let known = if pool.is_empty() { Some(GlobalPool::None) } else { GlobalPool::parse(pool) };
             let kinds =

@@ -49,10 +49,10 @@ const KINDS: [Kind; 5] = [
     Kind { name: "Bit", square: false, size: 224, crop: Some(224), resample: 3, mean: CLIP_MEAN, std: CLIP_STD },
 ];
 
-/// Classes that use the same fields in another way.
+/// Classes that read the same fields in another way.
 const OTHERS: [&str; 7] = ["EfficientNet", "Levit", "MobileViT", "Perceiver", "PoolFormer", "Siglip2", "TextNet"];
 
-/// The fields of `preprocessor_config.json` that are used.
+/// The fields of `preprocessor_config.json` that are read.
 #[derive(Deserialize)]
 struct RawProcessor {
     image_processor_type: Option<String>,
@@ -83,8 +83,8 @@ enum RawSize {
     Shortest { shortest_edge: i64, longest_edge: Option<i64> },
 }
 
-/// The validated preprocessing from the file's text. A `processor_config.json` has the same under `image_processor`. If the file
-/// names no class, takes the one that belongs to `model_type`.
+/// The validated preprocessing from the file's text. A `processor_config.json` has the same fields under `image_processor`. If the file
+/// names no class, `model_type` decides.
 ///
 /// # Errors
 /// [`crate::Error::ConfigValue`] if the text is not such a file, a value is out of range, or a step is not supported.

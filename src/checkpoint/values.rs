@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use half::{bf16, f16};
 use safetensors::Dtype;
 
-/// Added to the variance by the batch normalisations of all supported networks.
+/// Epsilon of batch normalisation in all supported networks.
 const BATCH_NORM_EPS: f32 = 1e-5;
 
 /// The values of a tensor; `None` if `dtype` is not a weight type. F64 beyond the range of f32 becomes infinite.

@@ -97,7 +97,7 @@ fn row_05_too_few_and_too_many_bytes() {
     let whole = one("F32", "[2]", &le(&[1.0, 2.0]));
     assert_eq!(code(&whole[..]), "ok");
     let Err(Error::ModelTruncated { reason, .. }) = parse(&whole[..whole.len() - 1]) else { panic!() };
-    assert_eq!(reason, "the header announces 8 bytes of tensors, the file has 7");
+    assert_eq!(reason, "the header announces 8 bytes of tensors, but the file has 7");
     let trailing = [&whole[..], b"PK"].concat();
     let Err(Error::ModelHeader { reason, .. }) = parse(trailing) else { panic!() };
     assert_eq!(reason, "2 bytes follow the last tensor");

@@ -277,5 +277,5 @@ fn row_22_checkpoints_in_several_files() {
     let twice = sharded(&folder, |index| index);
     fs::copy(folder.path("model-1.safetensors"), folder.path("model-2.safetensors")).unwrap();
     let Err(Error::ModelHeader { reason, .. }) = Checkpoint::open(twice.as_ref()) else { panic!() };
-    assert!(reason.contains("which the index does not list there"), "{reason}");
+    assert!(reason.contains("which the index does not list for this file"), "{reason}");
 }

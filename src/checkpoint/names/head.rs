@@ -7,7 +7,7 @@ use super::{
     roots::{Root, boundaries},
 };
 
-/// Names of modules that are heads, surest first.
+/// Names of head modules, most certain first.
 const HEADS: [&str; 16] = [
     "fc",
     "classifier",
@@ -27,7 +27,7 @@ const HEADS: [&str; 16] = [
     "top",
 ];
 
-/// Modules of training without classes. If one lies beside a network together with a head, that head is a probe of its features.
+/// Modules of training without classes. A head beside a network with such a module is a probe of the network's features.
 const PROJECTORS: [&str; 8] = [
     "projector",
     "projection_head",
@@ -39,7 +39,7 @@ const PROJECTORS: [&str; 8] = [
     "queue",
 ];
 
-/// The module below `prefix` that is a head: all its tensors belong to layers on vectors, alone or in a sequence.
+/// The head module below `prefix`: all its tensors belong to layers on vectors, alone or in a sequence.
 pub(super) fn module(prefix: &str, shapes: &HashMap<&str, &[usize]>) -> Option<&'static str> {
     HEADS.into_iter().find(|head| {
         let front = format!("{prefix}{head}.");
@@ -52,7 +52,7 @@ pub(super) fn module(prefix: &str, shapes: &HashMap<&str, &[usize]>) -> Option<&
     })
 }
 
-/// Whether this is `weight`, or `3.weight` in a sequence, with at most two extents.
+/// Whether `tail` is `weight`, or `3.weight` in a sequence, and the tensor has at most two dimensions.
 fn is_layer(tail: &str, shape: &[usize]) -> bool {
     let part = match tail.split_once('.') {
         Some((number, part)) if index(number).is_some() => part,
@@ -62,7 +62,7 @@ fn is_layer(tail: &str, shape: &[usize]) -> bool {
     vector && matches!(part, "weight" | "bias" | "running_mean" | "running_var")
 }
 
-/// The head of `root` outside its prefix: the prefix of the head's tensors, and the module that they become.
+/// The head of `root` outside of its prefix: the prefix of the head's tensors, and the module that it becomes.
 pub(super) fn beside(root: &Root, shapes: &HashMap<&str, &[usize]>) -> Option<(String, &'static str)> {
     let outside = |name: &&&str| !name.starts_with(&root.prefix);
     let trained_without = shapes.keys().filter(outside).any(|name| {

@@ -46,7 +46,7 @@ pub(crate) struct Reading {
     pub(crate) parts: Vec<String>,
     /// Whether the caller asked for the part.
     pub(crate) asked: bool,
-    /// Why no network is taken, if it is not clear which one is meant.
+    /// Why no network is taken, if several are possible.
     pub(crate) undecided: Option<String>,
     /// Names of the tensors beside the network taken that belong to no other network of the file.
     pub(crate) beside: Vec<String>,
@@ -57,15 +57,15 @@ pub(crate) struct Reading {
 }
 
 impl Reading {
-    /// Whether the prefix says more than the names of wrappers do.
+    /// Whether the prefix has more segments than the names of wrappers.
     pub(crate) fn is_telling(&self) -> bool {
         let mut segments = self.prefix.split('.').filter(|segment| !segment.is_empty());
         segments.any(|segment| !roots::WRAPPERS.contains(&segment))
     }
 }
 
-/// The canonical name of each tensor, in the given order, and how the names were read. The name is `None` for counters and for
-/// tensors beside the network. Takes the network `part`, or the only one that is not an average of another.
+/// The canonical name of each tensor, in the given order, and how the names were read. Counters and tensors beside the network have no
+/// canonical name. Takes the network `part`, or the only one that is not an average of another.
 ///
 /// # Errors
 /// A sentence, if two tensors get the same name.
@@ -90,7 +90,7 @@ pub(super) fn canonical(
             if let Some(head) = reading.head.as_ref().filter(|_| features_alone) {
                 // torchvision's stem has max pooling; that of fastai's learners may not.
                 reading.undecided = Some(format!(
-                    "nothing tells whether ReLU stands between the features of its DenseNet, {}, and its head, {head}; the \
+                    "it is unknown whether ReLU stands between the features of its DenseNet, {}, and its head, {head}; the \
                      features alone are a part",
                     reading.prefix
                 ));
@@ -122,7 +122,7 @@ fn choose<'a>(roots: &'a [Root], part: Option<&str>) -> Result<Option<&'a Root>,
         let mut called = roots.iter().filter(|root| root.is_called(part));
         return match (called.next(), called.next()) {
             (Some(root), None) => Ok(Some(root)),
-            (Some(_), Some(_)) => Err(format!("it has several networks called {part}; give the whole prefix of one")),
+            (Some(_), Some(_)) => Err(format!("it has several networks called {part}; give the full prefix of one")),
             (None, _) if roots.is_empty() => Ok(None),
             (None, _) => Err(format!("it has no network called {part}; it has: {}", list())),
         };
@@ -219,8 +219,7 @@ impl<'a> Network<'a> {
         })
     }
 
-    /// Properties of the network that the spelling implies: the heads of fastai's learners read the maximum and the mean of each
-    /// channel.
+    /// Properties of the network that the spelling implies. The heads of fastai's learners read the maximum and the mean of each channel.
     fn structure(&self, shapes: &Shapes<'_>) -> Structure {
         let mut structure = Structure::default();
         let numbered = self.root.prefix.trim_end_matches('.').rsplit('.').next().and_then(index).is_some();

@@ -1,11 +1,11 @@
-//! The names that libraries give to the tensors of a RegNet, brought to timm's, the only ones that all forms of it have.
+//! Translates the names that libraries give to the tensors of a RegNet into timm's, the only names that all its forms have.
 
 use super::index;
 
-/// The module that the head is.
+/// The head module.
 pub(super) const HEAD: &str = "head.fc";
 
-/// The library that writes such names.
+/// The library that writes these names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Writer {
     Timm,
@@ -14,7 +14,7 @@ pub(super) enum Writer {
 }
 
 impl Writer {
-    /// The name in timm's spelling of what is called `name` below the prefix.
+    /// timm's name of the tensor called `name` below the prefix.
     pub(super) fn spell(self, name: &str) -> Option<String> {
         match self {
             Writer::Timm => None,
@@ -46,7 +46,7 @@ fn from_torchvision(name: &str) -> Option<String> {
     }
 }
 
-/// A convolution and its norm, which are the modules 0 and 1.
+/// Reads names of a convolution and its norm, which are the modules 0 and 1.
 fn numbered(layer: &str, place: &str) -> Option<String> {
     match layer.split_once('.')? {
         ("0", part) => Some(format!("{place}.conv.{part}")),
@@ -55,7 +55,7 @@ fn numbered(layer: &str, place: &str) -> Option<String> {
     }
 }
 
-/// `RegNetForImageClassification`, and `RegNetModel`, which has no `regnet.` in front and no head.
+/// Reads names of `RegNetForImageClassification`, and of `RegNetModel`, which has no prefix `regnet.` and no head.
 fn from_transformers(name: &str) -> Option<String> {
     if let Some(part) = name.strip_prefix("classifier.1.") {
         return Some(format!("{HEAD}.{part}"));
@@ -78,7 +78,7 @@ fn from_transformers(name: &str) -> Option<String> {
             _ => None,
         };
     }
-    // With squeeze-and-excitation, which is in place 2 then, the last convolution is in place 3.
+    // Squeeze-and-excitation takes place 2, and moves the last convolution to place 3.
     match position {
         "0" => worded(layer, &format!("{place}.conv1")),
         "1" => worded(layer, &format!("{place}.conv2")),

@@ -1,10 +1,10 @@
-//! Finds the networks in a file: the prefixes under which blocks are found.
+//! Finds the networks in a file, by the prefixes of their blocks.
 
 use std::collections::{BTreeMap, HashMap};
 
 use super::{COUNTERS, regnet::Writer, spelling::Kind};
 
-/// How the names of a tensor in the first block of timm's other residual families begin, below the network's prefix.
+/// Beginnings of tensor names in the first block of timm's ResNet variants, below the network's prefix.
 const VARIANTS: [&str; 6] = [
     "stages.0.0.conv1.gain",
     "stages.0.blocks.0.conv1.weight",
@@ -14,7 +14,7 @@ const VARIANTS: [&str; 6] = [
     "level2.tree1.",
 ];
 
-/// Segments of a prefix that name a wrapper, and say nothing about the network.
+/// Segments of a prefix that name a wrapper instead of a network.
 pub(super) const WRAPPERS: [&str; 12] = [
     "module",
     "_orig_mod",
@@ -30,7 +30,7 @@ pub(super) const WRAPPERS: [&str; 12] = [
     "_model",
 ];
 
-/// Segments of a prefix which say that the network below is an average of another, or follows it, and was not trained itself.
+/// Segments of a prefix that mark a network as an average or a follower of another, not trained itself.
 const AVERAGES: [&str; 16] = [
     "averaged",
     "ema",
@@ -54,7 +54,7 @@ const AVERAGES: [&str; 16] = [
 const AVERAGE_STARTS: [&str; 4] = ["ema_", "momentum_", "target_", "teacher_"];
 const AVERAGE_ENDS: [&str; 5] = ["_ema", "_momentum", "_target", "_teacher", "_swa"];
 
-/// Number of segments of a name to look at: networks do not lie deeper.
+/// Number of segments of a name to look at: no network lies deeper.
 const DEEPEST: usize = 16;
 
 /// A network in a file.
@@ -66,7 +66,7 @@ pub(super) struct Root {
 }
 
 impl Root {
-    /// Its name: the prefix without wrappers, unless nothing is left.
+    /// The network's name: the prefix without wrappers, or the whole prefix if nothing else is left.
     pub(super) fn name(&self) -> String {
         let segments: Vec<&str> = self.prefix.split('.').filter(|segment| !segment.is_empty()).collect();
         let telling: Vec<&str> = segments.iter().filter(|segment| !WRAPPERS.contains(segment)).copied().collect();
@@ -96,7 +96,7 @@ pub(in crate::checkpoint) fn counts(name: &str) -> bool {
     COUNTERS.iter().any(|counter| name.ends_with(counter))
 }
 
-/// The networks among tensors of these names and shapes, by prefix. A network without a first convolution counts only if none has
+/// The networks among tensors with these names and shapes, by prefix. A network without a first convolution counts only if no network has
 /// one.
 pub(super) fn roots(shapes: &HashMap<&str, &[usize]>) -> Vec<Root> {
     let mut found: BTreeMap<String, Kind> = BTreeMap::new();
@@ -126,7 +126,7 @@ pub(super) fn boundaries(name: &str) -> impl DoubleEndedIterator<Item = usize> {
     [0].into_iter().chain(starts)
 }
 
-/// The network whose first block has the tensor `prefix` + `rest`: where its prefix ends, and its kind.
+/// The network whose first block has the tensor `prefix` + `rest`: the end of its prefix, and its kind.
 fn mark(prefix: &str, rest: &str, shapes: &HashMap<&str, &[usize]>) -> Option<(usize, Kind)> {
     let above = |module: &str| prefix.strip_suffix(module).filter(|rest| rest.is_empty() || rest.ends_with('.'));
     if rest.starts_with("layer1.0.") {
@@ -162,7 +162,7 @@ fn mark(prefix: &str, rest: &str, shapes: &HashMap<&str, &[usize]>) -> Option<(u
     if rest.starts_with("encoder.stages.0.layers.0.") {
         let stem = format!("{prefix}embedder.embedder.convolution.weight");
         let end = |module: &str| above(module).map_or(prefix.len(), str::len);
-        // ResNet has seven rows and columns, RegNet three, and ConvNeXt, which has such names too, none.
+        // The kernel of the stem distinguishes ResNet (7x7) from RegNet (3x3). ConvNeXt has such names too, with another kernel.
         return match shapes.get(stem.as_str()) {
             Some([_, _, 7, 7]) => Some((end("resnet."), Kind::Transformers)),
             Some([_, _, 3, 3]) => Some((end("regnet."), Kind::RegNet(Writer::Transformers))),
@@ -178,8 +178,8 @@ fn numbered_stage(rest: &str) -> Option<usize> {
     block.starts_with("0.conv1.").then(|| number.parse().ok()).flatten()
 }
 
-/// Whether the modules before `first`, the first stage, show what the stem is: convolution, norm, ReLU and pooling for ImageNet;
-/// for CIFAR, what follows the norm may be functions instead of modules.
+/// Whether the modules before `first`, the first stage, show the stem. For ImageNet it is convolution, norm, ReLU and pooling. For CIFAR,
+/// functions may take the place of the modules after the norm.
 fn stem_ends_before(prefix: &str, first: usize, shapes: &HashMap<&str, &[usize]>) -> bool {
     let small = matches!(shapes.get(format!("{prefix}0.weight").as_str()), Some([_, _, 3, 3]));
     if small { (2..=4).contains(&first) } else { first == 4 }

@@ -10,26 +10,26 @@ use super::{
 /// The spelling of a network's tensor names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// As in torchvision's ResNet.
+    /// torchvision's ResNet.
     ResNet,
-    /// `Sequential(*network.children())` of such a network, in which the module of this number is `layer1`.
+    /// `Sequential(*network.children())` of torchvision's ResNet, in which the module of this number is `layer1`.
     Sequential { first: usize },
-    /// As in transformers' ResNet.
+    /// transformers' ResNet.
     Transformers,
-    /// As in torchvision's DenseNet.
+    /// torchvision's DenseNet.
     DenseNet,
-    /// The same without the outermost module `features`; `before` precedes the names of its children.
+    /// torchvision's DenseNet without the outermost module `features`; `before` precedes the names of its children.
     BareDenseNet { before: &'static str },
     /// A RegNet.
     RegNet(Writer),
-    /// The spelling of timm's other residual families, each of which has its own names.
+    /// timm's ResNet variants. Each family has its own names.
     Variant,
-    /// As in transformers' BiT.
+    /// transformers' BiT.
     Bit,
 }
 
 impl Kind {
-    /// The modules that are the head under their usual names.
+    /// The usual names of the head module.
     pub(super) fn heads(self) -> &'static [&'static str] {
         match self {
             Kind::DenseNet | Kind::BareDenseNet { .. } => &["classifier"],
@@ -45,12 +45,12 @@ impl Kind {
         matches!(self, Kind::Transformers | Kind::Bit | Kind::RegNet(Writer::Transformers))
     }
 
-    /// The module that the head is in the spelling that all are brought to.
+    /// The canonical name of the head module.
     pub(super) fn head(self) -> &'static str {
         if let Kind::RegNet(_) = self { regnet::HEAD } else { self.heads()[0] }
     }
 
-    /// Whether the first convolution is there.
+    /// Whether the tensors of the first convolution exist.
     pub(super) fn has_stem(self, prefix: &str, shapes: &HashMap<&str, &[usize]>) -> bool {
         let stems: &[&str] = match self {
             Kind::ResNet => &["conv1.weight", "conv1.0.weight", "layer0.conv1.weight"],
@@ -127,7 +127,7 @@ fn from_transformers(name: &str) -> Option<String> {
     conv_and_norm(layer, &format!("{place}.conv{position}"), &format!("{place}.bn{position}"))
 }
 
-/// `BitForImageClassification`, and `BitModel`, in the spelling of timm's ResNetV2.
+/// Reads names of `BitForImageClassification`, and of `BitModel`. The result has the names of timm's ResNetV2.
 fn from_bit(name: &str) -> Option<String> {
     if let Some(part) = name.strip_prefix("classifier.1.") {
         return Some(format!("fc.{part}"));
@@ -151,7 +151,7 @@ fn conv_and_norm(layer: &str, conv: &str, norm: &str) -> Option<String> {
     }
 }
 
-/// Reads names of the children of `features` alone.
+/// Reads names of the children of `features`.
 fn from_bare_densenet(name: &str, before: &str) -> Option<String> {
     let child = name.strip_prefix(before)?;
     let parts = ["conv", "norm", "denseblock", "transition"];

@@ -1,5 +1,5 @@
-//! Checkpoints as `torch.save` writes them: pickles. A machine reads them that knows their opcodes and calls nothing. The crate
-//! `pytorch-reader` builds the tensors; before that, the file is scanned, so that time and memory are bounded by its size.
+//! Checkpoints as `torch.save` writes them: pickles. The reader knows their opcodes and calls none of their code. The crate
+//! `pytorch-reader` builds the tensors; the file is scanned first, so that its size bounds time and memory.
 
 mod scan;
 mod tar;
@@ -23,8 +23,8 @@ use super::{
 };
 use crate::{Error, Result};
 
-/// Largest total size of tensors, as a multiple of their file's: some share their values, as an average does before the first
-/// step of training.
+/// Largest total size of tensors, as a multiple of their file's. Tensors may share values: an average does before the first step of
+/// training.
 const SHARED: u64 = 4;
 
 /// Each tensor starts at a multiple of this many bytes.

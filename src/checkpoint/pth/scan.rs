@@ -2,10 +2,10 @@
 //!
 //! Source: CPython's `pickletools`, which lists the opcodes and their arguments.
 
-/// Largest pickle to read: hundreds of times that of the deepest supported network with its optimizer's state.
+/// Largest pickle to read: hundreds of times the size of the deepest supported network's with its optimizer's state.
 pub(super) const MAX_PICKLE: u64 = 10_000_000;
 
-/// Largest number of opcodes in all pickles of a checkpoint: thirty times that of a DenseNet-201 with its optimizer's state. The
+/// Largest number of opcodes in all pickles of a checkpoint: thirty times as many as a DenseNet-201's with its optimizer's state. The
 /// reader keeps an object for each, so this bounds its memory.
 const MAX_OPCODES: usize = 500_000;
 

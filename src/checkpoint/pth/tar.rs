@@ -1,4 +1,4 @@
-//! Scans the tar archives that PyTorch wrote before 0.1.10, before they are read.
+//! Scans tar archives, as PyTorch wrote them before 0.1.10, before they are read.
 //!
 //! Source: PyTorch, `torch/serialization.py` (`legacy_load`).
 
@@ -9,7 +9,7 @@ const BLOCK: usize = 512;
 /// Checks that the archive's members are ordinary files and that its pickles are small.
 ///
 /// # Errors
-/// A sentence about what is wrong.
+/// A sentence about the problem.
 pub(super) fn check(bytes: &[u8]) -> Result<(), String> {
     let (mut at, mut budget) = (0, Budget::new());
     while let Some(header) = bytes.get(at..at + BLOCK).filter(|header| header[0] != 0) {

@@ -16,7 +16,7 @@ const TAIL: u64 = (1 << 16) + 22;
 /// compressed, which `torch.save` never does.
 ///
 /// # Errors
-/// A sentence about what is wrong.
+/// A sentence about the problem.
 pub(super) fn check(file: &mut File, length: u64) -> Result<(), String> {
     let failed = |error: std::io::Error| error.to_string();
     let mut tail = Vec::new();
