@@ -151,7 +151,7 @@ impl fmt::Display for Note {
             Note::ConfigurationIgnored { place, reason } => write!(f, "{place} is not used: {reason}"),
             Note::NameDiffers { name, architecture, configured } => {
                 let whose = if *configured { "its configuration and its tensors" } else { "its tensors" };
-                write!(f, "named {name}, but {whose} are those of {architecture}")
+                write!(f, "named {name}, but {whose} belong to {architecture}")
             }
             Note::LeftOut(names) => {
                 write!(f, "left out, because the architecture has no place for them: {}", some(names))

@@ -277,7 +277,7 @@ fn a_name_that_contradicts_the_tensors_is_told() {
     let nets = folder(&files.map(|file| (file, "resnet18")), r#"{"name": "x"}"#);
     fs::remove_file(nets.path().join("config.json")).unwrap();
     for (file, note) in
-        files.into_iter().zip(["named resnet34, but its tensors are those of resnet18", "", "named ecaresnet50d", ""])
+        files.into_iter().zip(["named resnet34, but its tensors belong to resnet18", "", "named ecaresnet50d", ""])
     {
         check(nets.path().join(file), ("1", 224, note));
     }

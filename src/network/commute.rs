@@ -1,9 +1,10 @@
-//! Moves a mean pooling before the 1x1 convolution that it follows, so that the convolution computes fewer pixels. Both are linear, so
-//! they commute. DenseNet's transitions (Huang et al. 2016, section 3) are such pairs.
+//! Moves a mean pooling before the 1x1 convolution that it follows, so that the convolution computes fewer pixels. The result is the same,
+//! because both are linear. DenseNet's transitions (Huang et al. 2016, section 3) are such pairs.
 
 use crate::graph::{Conv2dParams, Graph, Node, Op, ValueId};
 
-/// Exchanges, in `graph`, every 1x1 convolution that only a mean pooling reads with that pooling. The value after both keeps its id.
+/// Exchanges a 1x1 convolution with the mean pooling after it, wherever nothing else reads the convolution. The value after both keeps its
+/// id.
 pub(super) fn commute(graph: &Graph) -> Graph {
     let nodes = graph.nodes();
     let Some(Op::Input { channels }) = nodes.first().map(|node| &node.op) else { return graph.clone() };

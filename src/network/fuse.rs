@@ -51,7 +51,10 @@ pub fn fuse(graph: &Graph) -> Fused {
                     prologues.insert(reader, (norm, node.inputs[0]));
                     continue;
                 }
-                chain.report.push(format!("{}: a separate layer: no convolution feeds it alone", node.name));
+                chain.report.push(format!(
+                    "{}: a separate layer: it does not follow a convolution that it could be fused into",
+                    node.name
+                ));
                 let norm = Some(Norm { prefix: prefix.clone(), channels: *channels, eps: *eps });
                 (LayerOp::Elementwise { norm, gate: None, epilogue: chain.epilogue() }, inputs)
             }
@@ -65,7 +68,10 @@ pub fn fuse(graph: &Graph) -> Fused {
                 (LayerOp::Elementwise { norm: None, gate: None, epilogue }, inputs)
             }
             Op::Add => {
-                chain.report.push(format!("{}: a separate layer: no convolution feeds it alone", node.name));
+                chain.report.push(format!(
+                    "{}: a separate layer: it does not follow a convolution that it could be fused into",
+                    node.name
+                ));
                 let [first, second] = node.inputs[..] else { continue };
                 let (source, addend) = if readers.add_takes(graph, first) { (second, first) } else { (first, second) };
                 let residual = Some(chain.addend(addend));
@@ -114,7 +120,7 @@ impl Readers {
         if let [reader] = self.0[value][..] { Some(reader) } else { None }
     }
 
-    /// Whether `value` is a shortcut A whose only reader, an addition, computes it.
+    /// Whether an addition computes `value`, a shortcut A that nothing else reads.
     fn add_takes(&self, graph: &Graph, value: ValueId) -> bool {
         let is_shortcut = |id: &ValueId| matches!(graph.nodes()[id.0].op, Op::SubsamplePad { .. });
         let reader = self.only_reader(value.0).map(|reader| &graph.nodes()[reader]);

@@ -26,17 +26,17 @@ pub enum LayerOp {
         prologue: Option<Norm>,
         /// Source of the weights.
         weights: ConvWeights,
-        /// Extents.
+        /// Parameters of the convolution.
         params: Conv2dParams,
         /// The operations after the sum.
         epilogue: Epilogue,
     },
-    /// Two convolutions of these extents with bias and ReLU, and the input added before the last ReLU. A plan makes it from
-    /// this layer and the one before.
+    /// Two convolutions with these parameters, bias and ReLU, and the input added before the last ReLU. A plan merges the layer before and
+    /// this one into it.
     Block {
         /// Number of the layer with the first convolution.
         first: usize,
-        /// Extents.
+        /// Parameters of both convolutions.
         params: Conv2dParams,
     },
     /// Maximum (`max`) or mean over a window.
@@ -45,7 +45,7 @@ pub enum LayerOp {
         prologue: Option<Norm>,
         /// Maximum if true, else mean.
         max: bool,
-        /// Extents.
+        /// Parameters of the pooling.
         params: PoolParams,
     },
     /// An operator on its own.
@@ -56,11 +56,11 @@ pub enum LayerOp {
         weights: Option<ConvWeights>,
     },
     /// Batch norm or a second input by channel (if any), addition and activation that could not be fused into a convolution. Without an
-    /// input it starts from zero.
+    /// input, the sum starts from zero.
     Elementwise {
         /// Scale and shift.
         norm: Option<Norm>,
-        /// What becomes of the second input, `[N, C, 1, 1]`, if there is one.
+        /// Use of the second input, `[N, C, 1, 1]`, if there is one.
         gate: Option<Gate>,
         /// The operations after that.
         epilogue: Epilogue,
@@ -69,13 +69,13 @@ pub enum LayerOp {
     Concat,
 }
 
-/// What the second input of an elementwise layer, one number for each image and channel, does to the first.
+/// Use of the second input of an elementwise layer, which has one number for each image and channel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Gate {
-    /// Scales it.
+    /// The input is multiplied by it.
     Scale,
-    /// Is added to it.
+    /// It is added to the input.
     Shift,
 }
 
@@ -97,7 +97,7 @@ pub struct Norm {
     pub prefix: String,
     /// Channels.
     pub channels: usize,
-    /// Added to the variance.
+    /// Epsilon, added to the variance.
     pub eps: f32,
 }
 
@@ -119,10 +119,10 @@ pub struct Addend {
     pub subsample: Option<Subsample>,
 }
 
-/// Extents of a shortcut A.
+/// Parameters of a shortcut A.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Subsample {
-    /// Step in rows and columns.
+    /// Stride in rows and columns.
     pub stride: usize,
     /// Zero channels before the value's.
     pub before: usize,
@@ -161,7 +161,7 @@ impl Layer {
 }
 
 impl LayerOp {
-    /// The weights that the layer multiplies by, their extents as a convolution, and the shape of the tensor.
+    /// The weights of the layer, its parameters as a convolution, and the shape of the weight tensor.
     pub(crate) fn weights(&self) -> Option<(&ConvWeights, Conv2dParams, Vec<usize>)> {
         match self {
             LayerOp::Conv2d { weights, params, .. } => Some((weights, *params, params.weight_shape().into())),

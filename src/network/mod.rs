@@ -20,7 +20,7 @@ use crate::{
     graph::{Graph, ValueId},
 };
 
-/// A checkpoint's graph with its layers: the part of a network that does not depend on the input's size.
+/// The graph and the layers of a checkpoint: the part of a network that does not depend on the input's size.
 #[derive(Debug)]
 pub struct Network {
     graph: Graph,
@@ -71,7 +71,7 @@ impl Network {
         for id in keep {
             if !self.layers().iter().any(|layer| layer.output == *id) {
                 let node = self.graph.nodes().get(id.0).map_or_else(|| format!("%{}", id.0), |node| node.name.clone());
-                let reason = "its value cannot be read: the device computes it only as a part of another";
+                let reason = "its value cannot be read, because it is fused into another";
                 return Err(Error::NoValue { node, reason });
             }
             wanted[id.0] = true;

@@ -1,5 +1,5 @@
-//! The tiles of Winograd's minimal filtering and their transform of weights: F(4x4, 3x3) with a quarter of the multiplications, and F(2x2,
-//! 3x3) with 4/9 of them, for outputs that 4x4 tiles would overshoot too far.
+//! Winograd's minimal filtering: its tiles, and the transform of weights. F(4x4, 3x3) needs a quarter of the multiplications. F(2x2, 3x3)
+//! needs 4/9 of them, and suits outputs that 4x4 tiles would exceed too far.
 //!
 //! F(4x4, 3x3) uses the points 0, +-sqrt(1/2), +-sqrt(2) and infinity, with a rounding error close to the direct sum's; F(2x2, 3x3)
 //! uses the usual 0, +-1 and infinity.
@@ -24,8 +24,8 @@ impl Tile {
         Tile::ALL.into_iter().find(|tile| tile.outputs() as u32 == outputs)
     }
 
-    /// Error bound relative to the direct sum's, for each term. For positive and equal terms, the ratio of their sum to the sum of the nine
-    /// products of the definition is the square of the largest row of |A'| (|B'| 1 * |G| 1), divided by 9.
+    /// Bound of the rounding error relative to the direct sum's, for each term. For positive and equal terms, the ratio of their sum to the
+    /// sum of the nine products of the definition is the square of the largest row of |A'| (|B'| 1 * |G| 1), divided by 9.
     pub(crate) const fn growth(self) -> f32 {
         match self {
             Tile::Two => 64.0 / 9.0,
@@ -46,7 +46,7 @@ impl Tile {
         (self.outputs() + 2) * (self.outputs() + 2)
     }
 
-    /// `G`.
+    /// The matrix `G`.
     const fn rows(self) -> &'static [[f64; 3]] {
         const S: f64 = std::f64::consts::SQRT_2;
         match self {

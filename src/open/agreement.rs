@@ -10,18 +10,18 @@ use crate::{
     structure::{AntiAliasing, NormGroups, Structure},
 };
 
-/// A configuration, where it was found, and whether it surely belongs to the checkpoint.
+/// A configuration, its place, and whether it surely belongs to the checkpoint.
 pub(super) struct Stated {
-    /// Where it was found, for messages.
+    /// Its place, for messages.
     pub(super) place: String,
     pub(super) claims: Claims,
-    /// The configuration itself, or what is wrong with it; the error is ignored if it belongs to another network.
+    /// The configuration, or the error that it led to. The error is ignored if the configuration belongs to another network.
     pub(super) config: Result<ModelConfig>,
     /// Whether it can only belong to this checkpoint. A configuration beside a file with its own name may belong to another checkpoint.
     pub(super) owned: bool,
 }
 
-/// A checkpoint as its tensors describe it.
+/// A checkpoint with its recognised network.
 pub(super) struct Subject<'a> {
     /// Its name in messages.
     pub(super) model: &'a str,
@@ -64,7 +64,7 @@ impl Subject<'_> {
         other(&format!("it belongs to another network, with {field} = {said}: {found}"))
     }
 
-    /// The first claim that contradicts the tensors: its field, its value, and what the tensors say.
+    /// The first claim that contradicts the tensors: its field, its value, and the tensors' answer.
     fn contradiction(&self, claims: &Claims) -> Option<(&'static str, String, String)> {
         let name = || self.architecture.name();
         if let Some(kind) =
@@ -75,13 +75,13 @@ impl Subject<'_> {
         let (bit, variant) =
             (claims.model_type.as_deref() == Some("bit"), matches!(self.architecture, Architecture::Variant(_)));
         if let Some(kind) = claims.model_type.as_ref().filter(|kind| *kind != "timm_wrapper" && bit != variant) {
-            return Some(("model_type", kind.clone(), format!("the tensors are those of {}", name())));
+            return Some(("model_type", kind.clone(), format!("the tensors belong to {}", name())));
         }
         if let Some(declared) = &claims.architecture {
             // Take the part before the first dot; the rest names the weights.
             let plain = declared.split('.').next().unwrap_or(declared);
             if is_foreign(plain) || named(plain).is_some_and(|named| !named.may_be(self.architecture)) {
-                return Some(("architecture", declared.clone(), format!("the tensors are those of {}", name())));
+                return Some(("architecture", declared.clone(), format!("the tensors belong to {}", name())));
             }
         }
         let differs =
@@ -112,15 +112,15 @@ impl Subject<'_> {
             .or_else(|| {
                 let conv =
                     claims.first_conv.as_ref().filter(|conv| !self.shapes.contains_key(&format!("{conv}.weight")))?;
-                Some(("first_conv", conv.clone(), format!("the tensors of {} have none of that name", name())))
+                Some(("first_conv", conv.clone(), format!("{} has no tensors with this name", name())))
             })
     }
 
-    /// Compares the names under which the file lies at `steps` with the tensors; `confirmed` if its own configuration says which network it
-    /// is, with anti-aliasing of the kind `declared`. Returns the properties that the names state and no tensor shows.
+    /// Compares the file's names at `steps` with the tensors. `confirmed` if its own configuration says which network it is, with
+    /// anti-aliasing of the kind `declared`. Returns the properties that only the names state.
     ///
     /// # Errors
-    /// [`Error::UnknownArchitecture`] for the name of a network that is not supported and has these tensors too.
+    /// [`Error::UnknownArchitecture`] for the name of an unsupported network that has the same tensors.
     pub(super) fn check_names(
         &self,
         steps: &[PathBuf],
@@ -141,7 +141,7 @@ impl Subject<'_> {
                 Named::LookAlike(name, _) if confirmed => differs(name),
                 Named::LookAlike(name, feature) => {
                     let reason = format!(
-                        "its name says {name}, but {feature} is not supported; if it is a plain {}, rename the file",
+                        "its name says {name}, but {feature} are not supported; if it is a plain {}, rename the file",
                         self.architecture.name()
                     );
                     return Err(Error::UnknownArchitecture { model: self.model.into(), reason });

@@ -50,14 +50,14 @@ impl Builder {
         self
     }
 
-    /// A network of your own for photos of three channels. Its weights come from [`Builder::checkpoint`], under the names that
-    /// its operators give. Photos are prepared as torchvision does, unless [`Builder::crop`] and the calls like it say otherwise.
+    /// A network of your own for photos of three channels. Its weights come from [`Builder::checkpoint`], under the names in its operators.
+    /// Photos are prepared as torchvision does, unless [`Builder::crop`] and the calls like it say otherwise.
     pub fn graph(mut self, graph: Graph) -> Self {
         self.0.graph = Some(graph);
         self
     }
 
-    /// `auto` (the default), `cpu`, `reference` (plain loops, the oracle), an index, or a part of an adapter's name; a number is
+    /// `auto` (the default), `cpu`, `reference` (plain loops, to compare with), an index, or a part of an adapter's name. A number is
     /// always an index. `auto` takes the best GPU, or the CPU if there is none.
     pub fn device(mut self, device: &str) -> Self {
         self.0.wanted = self.0.wanted.device(device);
@@ -134,8 +134,8 @@ impl Builder {
         self
     }
 
-    /// Whether to choose kernels as for one image, whatever the batch. An image's result then has the same bits in every batch,
-    /// but may take longer. See also [`Classifier::for_batches`].
+    /// Whether to choose kernels as for one image, whatever the batch. A result then has the same bits in every batch, but may take longer.
+    /// See also [`Classifier::for_batches`].
     pub fn deterministic(mut self, deterministic: bool) -> Self {
         self.0.deterministic = deterministic;
         self
@@ -159,10 +159,9 @@ impl Builder {
         self
     }
 
-    /// Whether to leave out tensors beside the network that may take part in what it computes, such as other modules around it or
-    /// a second head. [`Classifier::notes`] names them; by default they are an error. Tensors that are known to take no part
-    /// (projectors, queues, training state) are always left out. Extra tensors inside the modules of the network are always an
-    /// error, because they change what it computes.
+    /// Whether to leave out tensors beside the network that may change its results, such as other modules around it or a second head.
+    /// [`Classifier::notes`] names them; by default they are an error. Projectors, queues and training state are always left out. Extra
+    /// tensors inside the modules of the network are always an error.
     pub fn allow_extra(mut self, allow: bool) -> Self {
         self.0.allow_extra = allow;
         self
@@ -182,8 +181,8 @@ impl Builder {
         self
     }
 
-    /// Properties of the network that its tensors do not show, instead of those that the model's configuration states or that are usual:
-    /// `"stem-pool=max,activation=silu".parse()?`. [`ModelInfo::structure`](crate::ModelInfo::structure) has those in use.
+    /// Properties of the network that its tensors do not show, instead of the configuration's or the usual ones:
+    /// `"stem-pool=max,activation=silu".parse()?`. [`ModelInfo::structure`](crate::ModelInfo::structure) has the properties in use.
     pub fn structure(mut self, structure: Structure) -> Self {
         self.0.structure = structure;
         self
@@ -195,22 +194,22 @@ impl Builder {
         self
     }
 
-    /// Batch size to prepare for when the model is opened; 1 by default. Compiles the kernels and uploads the weights that such a
-    /// batch needs; other batch sizes reuse what they share with it. With 0, the first call does all of that.
+    /// Batch size to prepare for when the model is opened; 1 by default. Compiles the kernels and uploads the weights for this size. Other
+    /// sizes reuse what they share with it. With 0, the first call does all of that.
     #[doc(hidden)]
     pub fn prepare(mut self, images: usize) -> Self {
         self.0.prepare = Some(images);
         self
     }
 
-    /// Where models of the hub come from and are kept. Without this call, opening a model of the hub fails.
+    /// Source and folder of models from the hub. Without this call, opening a model of the hub fails.
     #[cfg(feature = "hub")]
     pub fn hub(mut self, hub: Hub) -> Self {
         self.0.hub = hub;
         self
     }
 
-    /// Kernels known to be wrong on some device, as [`Classifier::verify`] reports them. They are not used on that device.
+    /// Kernels that are wrong on some device, as [`Classifier::verify`] reports them. They are not used on that device.
     #[doc(hidden)]
     pub fn faults(mut self, faults: Vec<Fault>) -> Self {
         self.0.faults = faults;

@@ -2,8 +2,8 @@
 
 use crate::{Labels, Note};
 
-/// The names of `classes` classes: the given ones, otherwise those of the configuration, otherwise ImageNet's if there are a
-/// thousand. A configuration for another number of classes, which it may have `stated`, names none.
+/// The names of `classes` classes: the given ones, or else the configuration's, or else ImageNet's if there are a thousand. A configuration
+/// is ignored if it has `stated` another number of classes.
 pub(super) fn class_names(
     given: Option<&Labels>,
     configured: Option<Vec<String>>,

@@ -1,4 +1,4 @@
-//! Describes a model: how photos become its input, the names of its classes, how its logits become scores.
+//! Describes a model: the preprocessing of photos, the names of its classes, and the scores of its logits.
 
 use super::{class_names::class_names, recognised::Recognised, settings::Settings};
 use crate::{
@@ -23,7 +23,7 @@ pub(super) struct Described {
 }
 
 impl Described {
-    /// Combines what the model, its configuration and the settings say.
+    /// Combines the facts from the model, its configuration and the settings.
     ///
     /// # Errors
     /// [`Error::ConfigValue`](crate::Error::ConfigValue) for an impossible preprocessing, `graph.shape` for an input that the
@@ -144,7 +144,8 @@ fn classes(neighbours: Option<&Neighbours>, claimed: Option<usize>, outputs: usi
         None => Ok((outputs, claimed)),
         Some(neighbours) if neighbours.of.len() == outputs => Ok((neighbours.classes(), None)),
         Some(neighbours) => {
-            let (images, expected) = (neighbours.of.len().to_string(), format!("{outputs}, as the head has outputs"));
+            let (images, expected) =
+                (neighbours.of.len().to_string(), format!("{outputs}, the number of the head's outputs"));
             Err(Error::config_value("__metadata__.config", "images of residua.neighbours", images, expected))
         }
     }
@@ -172,7 +173,7 @@ fn properties(
 ) -> Vec<Property> {
     let places = [&settings.structure, &config.structure];
     let place = |key: &str| Some(places.into_iter().find(|stated| stated.decides(key))?.stated_in.clone());
-    // A name such as `cifar_resnet20` says which stem the network has.
+    // A name such as `cifar_resnet20` states the stem.
     let named = config.architecture.as_deref().is_some_and(|name| name.starts_with("cifar_"));
     if architecture.assumes_stem_pool(|key| named || place(key).is_some()) {
         notes.push(Note::StemPoolAssumed);

@@ -10,10 +10,10 @@ use crate::models::{Named, named};
 /// Largest number of links to follow, as in Linux.
 const MOST: usize = 40;
 
-/// Beginnings of generic file names, which say only that the file is its folder's model.
+/// Beginnings of generic file names, which do not name the network.
 const ORDINARY: [&str; 2] = ["model.", "pytorch_model."];
 
-/// `path`, and the paths that it leads to if it is a symbolic link, one link at a time.
+/// `path`, and the paths that it leads to, one symbolic link at a time.
 pub(super) fn steps(path: &Path) -> Vec<PathBuf> {
     let mut steps = vec![path.to_path_buf()];
     while steps.len() <= MOST
@@ -26,7 +26,7 @@ pub(super) fn steps(path: &Path) -> Vec<PathBuf> {
     steps
 }
 
-/// The same file under the real path of its folder, whose name may name the network.
+/// The same file under the real path of its folder, which may be named after the network.
 pub(super) fn resolved(step: &Path) -> Option<PathBuf> {
     let folder = step.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     Some(fs::canonicalize(folder).ok()?.join(step.file_name()?))
@@ -42,8 +42,7 @@ pub(super) fn own_name(file: &Path) -> Option<Named> {
     named(&file.file_name()?.to_string_lossy())
 }
 
-/// The networks that the path of the file at one step names: by the file's own name or else its folder's, and by the folder in
-/// the hub's cache.
+/// The networks that the path of the file names at one step: its own name or else its folder's, and the folder in the hub's cache.
 pub(super) fn names(step: &Path) -> impl Iterator<Item = Named> {
     let folder = || step.parent().and_then(own_name);
     let in_cache = step.iter().filter_map(|part| part.to_str()?.strip_prefix("models--")).next_back().and_then(named);

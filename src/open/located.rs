@@ -1,4 +1,4 @@
-//! Locates a model: its weights, of which only the headers have been read, and the configuration beside them.
+//! Locates a model: its weights, with only the headers read, and the configuration beside them.
 
 use std::{
     collections::BTreeMap,
@@ -88,7 +88,7 @@ impl Weights {
 pub(super) struct Identity {
     /// Its name.
     pub(super) name: String,
-    /// Where the weights come from.
+    /// Source of the weights.
     pub(super) origin: String,
     /// Commit, if the model comes from the hub.
     pub(super) revision: Option<String>,
@@ -212,11 +212,11 @@ impl Located {
     }
 }
 
-/// The weights of `backbone` with the head from the file at `path`. The backbone is a file beside that one or in the current
-/// folder, or a model of the hub. A head file cannot make residua open a file elsewhere.
+/// The weights of `backbone` with the head from the file at `path`. The backbone is a file beside that one or in the current folder, or a
+/// model of the hub. A head file cannot make residua open a file elsewhere.
 ///
 /// # Errors
-/// Those of [`Located::find`] and of reading; [`Error::ConfigValue`] if the weights are not those that the head was fitted to.
+/// Those of [`Located::find`] and of reading; [`Error::ConfigValue`] if the head was fitted to other weights.
 fn with_head(backbone: Backbone, path: &Path, head: Checkpoint, settings: &Settings) -> Result<Checkpoint> {
     let Backbone { model, fingerprint } = backbone;
     let refused = |expected: String| Error::config_value(path.display().to_string(), "backbone", &*model, expected);

@@ -1,5 +1,5 @@
 //! Opens a classifier in steps: collect the settings, locate the model, recognise it, describe it, and prepare its executor. Each file is a
-//! step, and passes its value to the next.
+//! step, and passes its result to the next.
 
 mod agreement;
 pub(crate) mod builder;

@@ -113,7 +113,7 @@ fn configuration(
     let subject = Subject { model: weights.name(), architecture, shapes: weights.shapes() };
     let own = steps.first().and_then(|file| links::own_name(file));
     let owned = stated.as_ref().is_some_and(|stated| stated.owned);
-    // A configuration inside the file belongs to it; one in its folder may not.
+    // A configuration inside the file belongs to it. A configuration in its folder may not.
     let inside = if owned { None } else { inside(weights, notes)? };
     let inside = inside.map_or(Ok(None), |inside| subject.settle(inside, None, notes))?;
     let config = match (inside, stated) {
@@ -142,7 +142,7 @@ fn inside(weights: &Weights, notes: &mut Vec<Note>) -> Result<Option<Stated>> {
     }
 }
 
-/// Whether a configuration says which network it is for.
+/// Whether a configuration names its network.
 fn says_which(claims: &Claims) -> bool {
     let known = |name: &String| Architecture::by_name(name.split('.').next().unwrap_or(name)).is_some();
     let kind = claims.model_type.as_deref();

@@ -5,7 +5,8 @@ use super::{
     threads::Threads,
 };
 
-/// The sums over all pixels of the channels after the `keys`, weighted in each head by the softmax of `scale` times the sum of its keys.
+/// Attention pooling, in `heads`: the mean of the channels after the `keys` over all pixels, weighted by the softmax of `scale` times the
+/// sum of a head's keys.
 pub(super) fn attend(threads: &Threads, heads: usize, keys: usize, scale: f32, x: Source<'_>, y: Target<'_>) {
     let (shape, channels) = (x.view.shape, y.view.shape.c);
     let mut shares = vec![vec![0.0_f32; shape.pixels()]; shape.n * heads];
@@ -32,8 +33,8 @@ pub(super) fn attend(threads: &Threads, heads: usize, keys: usize, scale: f32, x
     });
 }
 
-/// The mean of all pixels, then the pixels in a row, and a vector added to each: of the mean the first one of the weight, of the pixels the
-/// others, resampled from a map of `side` rows and columns.
+/// The mean of all pixels, followed by the pixels in a row, each with its position embedding added. `weight` has the mean's embedding
+/// first, then the pixels', which are resampled from a map of `side` rows and columns.
 pub(super) fn tokens(threads: &Threads, weight: &[f32], side: usize, x: Source<'_>, y: Target<'_>) {
     let (shape, of_image) = (x.view.shape, blocks(x.view.shape.c));
     let [rows, columns] =
@@ -59,8 +60,8 @@ pub(super) fn tokens(threads: &Threads, weight: &[f32], side: usize, x: Source<'
     });
 }
 
-/// The places, of `side`, that have a share in place `to` of `extent`, with their shares: Keys' cubic of -1/2 of their distance, as wide as
-/// the coarser of both is.
+/// The places of `side` with a share in place `to` of `extent`, and their shares: Keys' cubic with parameter -1/2, as wide as the coarser
+/// of both grids.
 fn taps(side: usize, extent: usize, to: usize) -> Vec<(usize, f32)> {
     let scale = side as f32 / extent as f32;
     let cubic = |from: usize| {

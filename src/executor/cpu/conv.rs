@@ -15,18 +15,17 @@ use super::{
 };
 use crate::{Result, graph::Conv2dParams, network::Activation, tensor::Shape};
 
-/// Target size of a panel in bytes: it should stay in the L2 cache beside the weights of a strip. One row of outputs may need
-/// more.
+/// Target size of a panel in bytes: it should stay in the L2 cache with the weights of a strip. One row of outputs may need more.
 const PANEL_BYTES: usize = 256 << 10;
 
-/// Target size in bytes of the weights that all tiles of a task use before the next ones: they should stay in the L1 cache beside
-/// the inputs of a tile.
+/// Target size in bytes of the weights that all tiles of a task use before the next ones: they should stay in the L1 cache with the inputs
+/// of a tile.
 const PART_BYTES: usize = 20 << 10;
 
 /// Tasks for each thread: enough that no thread waits long for the last one.
 const TASKS: usize = 4;
 
-/// Applied to sums before they are stored; the bias is already in them.
+/// Operations on sums before they are stored. The bias is already in the sums.
 #[derive(Clone, Copy)]
 pub(super) struct Epilogue<'a> {
     /// Second addend, of the output's shape.
@@ -99,23 +98,23 @@ pub(super) fn run<const C: usize>(
 }
 
 impl<const C: usize> Operands<'_, C> {
-    /// Whether tiles can read the input where it lies, without a panel.
+    /// Whether tiles can read the input without a panel.
     fn reads_in_place(&self) -> bool {
         let Operands { params: Conv2dParams { kernel, stride, padding, .. }, prologue, weights, .. } = self;
         (*kernel, *stride, *padding) == (1, 1, 0) && prologue.is_none() && weights.layout.group.is_none()
     }
 }
 
-/// Computes a part of the strips for some rows of an image.
+/// The part of the work for some strips and some rows of an image.
 struct Task<'a> {
     image: usize,
     rows: Range<usize>,
     strips: Range<usize>,
-    /// Their outputs, block by block.
+    /// Its outputs, block by block.
     y: Vec<&'a mut [Lanes]>,
 }
 
-/// A task with everything that it needs.
+/// A task with its operands.
 struct Work<'a, 'b, const C: usize> {
     operands: &'a Operands<'a, C>,
     panel: Panel,
@@ -153,7 +152,7 @@ impl<const C: usize> WithSimd for Work<'_, '_, C> {
 }
 
 impl<const C: usize> Work<'_, '_, C> {
-    /// Computes all tiles. The inputs `x` begin with the first plane and row; `offsets` are where the terms lie from there on.
+    /// Computes all tiles. The inputs `x` begin with the first plane and row; `offsets` are the positions of the terms from there.
     #[inline(always)]
     fn tiles<S: Simd>(self, simd: S, x: &[[f32; C]], offsets: &[u32]) {
         let Operands { params, weights, epilogue, .. } = self.operands;
@@ -224,7 +223,7 @@ pub(super) fn run_vectors(arch: Arch, threads: &Threads, operands: &Operands<'_,
     let mut outputs = Buffer::zeroed("a batch", view.buffer_len())?;
     let residual = residual.as_ref().map(|(data, view)| Source::new(data, *view));
     let epilogue = Epilogue { residual, ..operands.epilogue };
-    // The pixels are images: read all of them, whatever the stride.
+    // The pixels are images, so read all of them, whatever the stride.
     let params = Conv2dParams { stride: 1, ..operands.params };
     let operands = Operands { params, x: Source::new(&x, x_view), epilogue, ..*operands };
     run(arch, threads, &operands, Target { data: &mut outputs, view })?;

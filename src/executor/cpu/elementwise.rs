@@ -15,8 +15,8 @@ use crate::{
     tensor::Shape,
 };
 
-/// The operands of `activation((x * scale + shift) * gate + residual)`, or with `+ gate`. Each is optional; without `x`, zero takes its
-/// place.
+/// The operands of `activation((x * scale + shift) * gate + residual)`, or of the same with `+ gate`. Each is optional; a missing `x` is
+/// zero.
 #[derive(Clone, Copy)]
 pub(super) struct Operands<'a> {
     pub(super) x: Option<Source<'a>>,
@@ -77,7 +77,7 @@ impl<'a> WithSimd for Plane<'a, '_> {
     }
 }
 
-/// Shortcut A, of shape `output`: every `stride`-th pixel in both directions, after `before` channels of zeros.
+/// Shortcut A of shape `output`: every `stride`-th pixel in both directions, after `before` channels of zeros.
 ///
 /// # Errors
 /// [`Error::GpuMemory`](crate::Error::GpuMemory) if there is no memory for it.
@@ -168,13 +168,13 @@ fn activated(x: f32, activation: graph::Activation) -> f32 {
     }
 }
 
-/// `ln(1 + exp(x))`; for large `x`, whose exponential would overflow, `x`.
+/// `ln(1 + exp(x))`. For large `x`, whose exponential overflows, this is `x`.
 fn softplus(x: f32) -> f32 {
     x.max(0.0) + (-x.abs()).exp().ln_1p()
 }
 
-/// The gates of efficient channel attention: `y[n, c] = sigmoid(sum over t of weight[t] * x[n, c + t - K / 2])`, `x` being zero outside
-/// of its channels.
+/// The gates of efficient channel attention: `y[n, c] = sigmoid(sum over t of weight[t] * x[n, c + t - K / 2])`. Outside of its channels,
+/// `x` is zero.
 pub(super) fn channel_gate(weight: &[f32], x: Source<'_>, y: Target<'_>) {
     let (channels, blocks) = (x.view.shape.c, blocks(x.view.shape.c));
     for (i, plane) in y.planes().enumerate() {
@@ -188,7 +188,7 @@ pub(super) fn channel_gate(weight: &[f32], x: Source<'_>, y: Target<'_>) {
     }
 }
 
-/// `[N, outer, groups, inner]` to `[N, groups, outer, inner]`: the softmax along the groups.
+/// The softmax along the groups of `[N, outer, groups, inner]`, as `[N, groups, outer, inner]`.
 pub(super) fn softmax(outer: usize, groups: usize, x: Source<'_>, y: Target<'_>) {
     let (channels, blocks) = (x.view.shape.c, blocks(x.view.shape.c));
     let inner = channels / (outer * groups);

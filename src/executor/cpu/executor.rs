@@ -48,7 +48,7 @@ impl Cpu {
         DeviceInfo::cpu(vectors(Arch::new()), host.cores())
     }
 
-    /// The same, boxed.
+    /// Like [`Cpu::new`], boxed.
     pub(crate) fn open(network: Network, host: Arc<dyn Host>) -> Box<dyn Executor> {
         Box::new(Cpu::new(network, host))
     }
@@ -136,7 +136,7 @@ impl Executor for Cpu {
         })
     }
 
-    /// Does not keep the session: all values of a network take much memory, and are seldom needed twice.
+    /// Does not keep the session, because all values of a network take much memory and are seldom needed twice.
     fn trace<'a>(&'a self, input: Input<'a>, wanted: &'a [ValueId]) -> Work<'a, Result<Vec<Tensor>>> {
         let Cpu { network, arch, threads, .. } = self;
         Box::pin(async move {

@@ -5,10 +5,10 @@ use super::{
     threads::Threads,
 };
 
-/// Where a value of the output comes from.
+/// The source of each output value.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Places {
-    /// Channel of the input that is the output's first.
+    /// The input channel of the first output channel.
     pub(super) from: usize,
     /// Rows and columns of zeros before the input's first.
     pub(super) before: [usize; 2],

@@ -1,5 +1,5 @@
-//! How values lie in memory: channels in blocks of sixteen, `[N][C / 16][H][W][16]`, which oneDNN calls `nChw16c`. The last block
-//! is padded with channels whose values have no meaning: their weights are zero, or nothing reads them.
+//! The layout of values in memory: channels in blocks of sixteen, `[N][C / 16][H][W][16]`, which oneDNN calls `nChw16c`. The last block is
+//! padded with channels whose values have no meaning: their weights are zero, or nothing reads them.
 
 use bytemuck::{Pod, Zeroable};
 

@@ -65,7 +65,7 @@ impl Panel {
         self.phases * self.rows * self.columns
     }
 
-    /// Where the inputs of a panel's first output lie, for each of `planes` planes and each tap of the window.
+    /// The positions of the inputs of a panel's first output, for each of `planes` planes and each tap of the window.
     pub(super) fn offsets(&self, planes: usize) -> Vec<u32> {
         let Window { kernel, stride, dilation, .. } = self.window;
         let tap = |plane: usize, ky: usize, kx: usize| {

@@ -1,4 +1,4 @@
-//! The plan of a network for one input shape, as data: its layers in order, the form of each, and where every value lies.
+//! The plan of a network for one input shape, as data: its layers in order, the form of each, and the place of every value.
 
 use super::lanes::{LANES, Lanes, View};
 use crate::{
@@ -70,7 +70,7 @@ pub(super) struct Step {
     pub(super) form: Option<Form>,
 }
 
-/// Where a value lies.
+/// The place of a value.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Place {
     /// Number of the buffer.
@@ -94,7 +94,7 @@ pub(super) struct Plan {
 }
 
 impl Plan {
-    /// Plans `network` for an input of shape `input`: exactly the layers that the values of `keep` depend on.
+    /// Plans `network` for an input of shape `input`: only the layers that the values of `keep` depend on.
     ///
     /// # Errors
     /// [`Error::Shape`](crate::Error::Shape) if the network does not admit the shape, and those of [`Network::needed`].

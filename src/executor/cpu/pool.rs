@@ -12,8 +12,8 @@ use super::{
 };
 use crate::graph::PoolParams;
 
-/// Maximum (`max`) or mean over each window. With a `prologue`, batch norm and ReLU are applied to the input first. Padding never
-/// wins a maximum and does not count in a mean; NaN always wins.
+/// Maximum (`max`) or mean over each window. With a `prologue`, batch norm and ReLU are applied to the input first. Padding is never the
+/// maximum, and does not count in a mean; NaN always wins.
 pub(super) fn run(
     arch: Arch,
     threads: &Threads,
@@ -81,7 +81,7 @@ fn inside(position: usize, window: &PoolParams, extent: usize) -> Range<usize> {
     start.saturating_sub(window.padding)..(start + window.kernel).saturating_sub(window.padding).min(extent)
 }
 
-/// How to pool all pixels of a channel.
+/// Pooling of all pixels of a channel.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Global {
     Mean,

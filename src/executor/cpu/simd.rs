@@ -5,7 +5,7 @@ use pulp::Simd;
 use super::lanes::Lanes;
 use crate::network::Activation;
 
-/// Applies ReLU to each element, if that is the activation; [`sigmoid_all`] is for the sigmoid.
+/// Applies ReLU to each element, if it is the activation; [`sigmoid_all`] applies the sigmoid.
 #[inline(always)]
 pub(super) fn activate<S: Simd>(simd: S, x: S::f32s, activation: Activation) -> S::f32s {
     if activation == Activation::Relu { relu(simd, x) } else { x }

@@ -33,7 +33,7 @@ pub(super) struct Tile<'a, const C: usize> {
     pub(super) own: bool,
     /// Start values of the sums, for each block of the strip.
     pub(super) bias: &'a [Lanes],
-    /// Whether the sums start from what `y` holds, the sums of earlier terms, instead of the bias.
+    /// Whether the sums start from the values in `y`, the sums of earlier terms, instead of the bias.
     pub(super) resumed: bool,
     /// Second addends of each block, one for each pixel.
     pub(super) residual: Option<[&'a [[f32; LANES]]; BLOCKS]>,
@@ -197,7 +197,7 @@ fn sums<S: Simd, const C: usize, const P: usize, const N: usize>(
     sums
 }
 
-/// The same if every lane has inputs of its own.
+/// Like [`sums`], with other inputs for each lane.
 #[inline(always)]
 fn own_sums<S: Simd, const P: usize, const N: usize>(
     simd: S,

@@ -1,5 +1,5 @@
-//! Weights as the inner product reads them: strip after strip of output channels, each with the terms of its sums in order. Batch
-//! norm is folded in.
+//! Weights in the order in which the inner product reads them: strip after strip of output channels, each with the terms of its sums in
+//! order. Batch norm is folded in.
 
 use std::ops::Range;
 
@@ -25,7 +25,7 @@ pub(super) struct Strip {
     pub(super) outputs: Range<usize>,
     /// The channels that its sums read: blocks of them, or single ones.
     pub(super) inputs: Range<usize>,
-    /// Where its weights start.
+    /// Position of its first weight.
     start: usize,
 }
 
@@ -55,7 +55,7 @@ impl Layout {
         }
     }
 
-    /// One strip for each block: there are as many outputs as inputs.
+    /// One strip for each block, because there are as many outputs as inputs.
     fn groups(params: &Conv2dParams) -> Self {
         let (blocks, group) = (blocks(params.out_channels), params.in_channels / params.groups);
         let terms = group * params.kernel * params.kernel;
@@ -90,7 +90,7 @@ impl Layout {
         Layout { strips, group: None, channels, len, blocks }
     }
 
-    /// Where the weights of a strip lie.
+    /// The positions of a strip's weights.
     fn of(&self, strip: &Strip) -> Range<usize> {
         let next = self.strips.partition_point(|other| other.start <= strip.start);
         strip.start..self.strips.get(next).map_or(self.len, |next| next.start)

@@ -1,7 +1,6 @@
-//! Winograd's minimal filtering F(4x4, 3x3) for 3x3 convolutions of stride 1 (Lavin and Gray 2015, "Fast Algorithms for
-//! Convolutional Neural Networks", section 4): patches of 6x6 inputs are transformed, tiles multiply the 36 results by the
-//! transformed weights, and 36 sums become 4x4 outputs. The points are those of
-//! [`WinogradTile::Four`](crate::network::WinogradTile::Four).
+//! Winograd's minimal filtering F(4x4, 3x3) for 3x3 convolutions of stride 1 (Lavin and Gray 2015, "Fast Algorithms for Convolutional
+//! Neural Networks", section 4). Patches of 6x6 inputs are transformed, tiles multiply the 36 results by the transformed weights, and 36
+//! sums become 4x4 outputs. The points are those in [`WinogradTile::Four`](crate::network::WinogradTile::Four).
 
 use std::ops::Range;
 
@@ -42,7 +41,7 @@ pub(super) fn run(arch: Arch, threads: &Threads, operands: &Operands<'_, LANES>,
     let strips = &operands.weights.layout.strips;
     let bytes = POINTS * size_of::<Lanes>() * patches.across * (blocks(operands.x.view.shape.c) + tile::BLOCKS);
     let all = shape.n * patches.down;
-    // With few patches, give each thread a part of the strips instead; each then transforms all inputs.
+    // With few patches, give each thread some of the strips instead. Each thread then transforms all inputs.
     let chunks = all.div_ceil((TASK_BYTES / bytes).max(1));
     let parts = (2 * threads.count()).div_ceil(chunks).clamp(1, strips.len().div_ceil(2));
     let chunks = if parts == 1 { chunks.next_multiple_of(threads.count()).min(all) } else { chunks };
@@ -69,7 +68,7 @@ pub(super) fn run(arch: Arch, threads: &Threads, operands: &Operands<'_, LANES>,
     })
 }
 
-/// The patches of an image.
+/// The grid of patches of an image.
 #[derive(Clone, Copy)]
 struct Patches {
     down: usize,
@@ -167,7 +166,7 @@ struct Patch<'a> {
 }
 
 impl Patch<'_> {
-    /// Writes its transformed inputs, `step` lanes apart.
+    /// Writes the transformed inputs of the patch, `step` lanes apart.
     #[inline(always)]
     fn transform<S: Simd>(&self, simd: S, transformed: &mut [Lanes], step: usize) {
         let shape = self.x.view.shape;
