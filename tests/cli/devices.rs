@@ -13,10 +13,13 @@ use crate::{Folder, assert_fails, err, on_cpu, out, residua};
 fn devices_are_listed_and_an_unknown_one_refused() {
     let output = residua(&["devices"]);
     assert_eq!(output.status.code(), Some(0));
-    assert!(out(&output).contains("* is used: its name is"), "{}", out(&output));
+    assert!(out(&output).contains("* marks the device in use: its name is"), "{}", out(&output));
     for name in ["cpu", "reference"] {
         let listed = out(&residua(&["devices", "--device", name]));
-        assert!(listed.contains(&format!("\n* {name} ")) && listed.contains("* is used: requested"), "{listed}");
+        assert!(
+            listed.contains(&format!("\n* {name} ")) && listed.contains("* marks the device in use: requested"),
+            "{listed}"
+        );
     }
     let folder = Folder::new();
     let photo = folder.image("photo.png", 32, 32);

@@ -3,7 +3,7 @@
 use std::io::Write;
 
 use residua::{
-    DeviceInfo, Error,
+    DeviceInfo, Error, Note,
     executor::{
         gpu::{self, Device},
         on_cpu_devices,
@@ -40,13 +40,13 @@ pub(crate) fn run(global: &Global, out: &mut dyn Write) -> Outcome {
     match opened {
         Some(Ok(device)) => {
             device.notes().iter().for_each(|note| global.note(&note.to_string()));
-            writeln!(out, "* is used: {}", device.reason())?;
+            writeln!(out, "* marks the device in use: {}", device.reason())?;
         }
         Some(Err(error @ (Error::NoAdapter { .. } | Error::GpuOpen { .. }))) if wanted.is_auto() => {
-            writeln!(out, "* is used: {error}")?;
+            writeln!(out, "* marks the device in use: {}", Note::CpuUsed(error))?;
         }
         Some(Err(error)) => return Err(error.into()),
-        None => writeln!(out, "* is used: requested")?,
+        None => writeln!(out, "* marks the device in use: requested")?,
     }
     Ok(true)
 }

@@ -8,7 +8,7 @@ use std::{
 };
 
 use residua::{
-    Classifier, DeviceInfo, Error, Precision,
+    Classifier, DeviceInfo, Error, Note, Precision,
     check::{tune, verify::Coverage},
     executor::gpu::{self, AdapterReport, Device, Wanted},
     hub::Hub,
@@ -75,7 +75,7 @@ pub(crate) fn run(global: &Global, as_json: bool, out: &mut dyn Write) -> Outcom
             format!("{index}{}{notes}", device.reason())
         }
         Some(Err(error @ (Error::NoAdapter { .. } | Error::GpuOpen { .. }))) if wanted.is_auto() => {
-            format!("cpu: {error}")
+            Note::CpuUsed(error.clone()).to_string()
         }
         Some(Err(error)) => format!("none: {error} [{}]", error.code()),
     };

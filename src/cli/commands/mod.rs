@@ -23,7 +23,7 @@ use std::{
     io::{self, Write},
 };
 
-/// One line of a two-column listing.
+/// One line of a two-column listing. The first column has room for the longest name, `  standardised-weights`.
 pub(crate) fn row(out: &mut dyn Write, name: &str, value: impl fmt::Display) -> io::Result<()> {
-    writeln!(out, "{name:<15} {value}")
+    writeln!(out, "{name:<22} {value}")
 }
