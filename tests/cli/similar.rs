@@ -85,6 +85,10 @@ fn near_duplicates_and_what_is_refused() {
     let lines: Vec<String> = out(&output).lines().map(String::from).collect();
     assert_eq!(lines.len(), 1, "{lines:?}");
     assert!(lines[0].contains("w small.jpg") && lines[0].ends_with("x copy.jpg"), "{lines:?}");
+    fs::create_dir(folder.path("one")).unwrap();
+    fs::copy(&query, folder.path("one/photo.jpg")).unwrap();
+    let none = on_cpu(&["similar", "--duplicates", "--in", &folder.path("one")]);
+    assert!(out(&none).is_empty() && err(&none).contains("no near-duplicates"), "{}", err(&none));
     let all = ["similar", "--duplicates", "--in", &index, "--min-score", "-1", "--format", "jsonl"];
     assert_eq!(records(&out(&on_cpu(&[&all[..], &["--pairs"]].concat()))).len(), 9 * 8 / 2, "each pair once");
     let groups = records(&out(&on_cpu(&all)));

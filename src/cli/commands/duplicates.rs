@@ -13,7 +13,7 @@ use crate::cli::{
 };
 
 /// Images with at least this similarity are near-duplicates, unless --min-score sets another limit.
-const NEAR: f32 = 0.95;
+pub(super) const NEAR: f32 = 0.95;
 
 #[derive(Serialize)]
 struct JsonGroup {
@@ -21,7 +21,7 @@ struct JsonGroup {
     score: f32,
 }
 
-/// Writes the near-duplicates among the images at `paths`, whose features are `vectors`.
+/// Writes the near-duplicates among the images at `paths`, whose features are `vectors`. Returns the number of groups or pairs.
 pub(super) fn run(
     command: &Similar,
     classifier: &Classifier,
@@ -29,9 +29,11 @@ pub(super) fn run(
     paths: &[&Path],
     vectors: &[&[f32]],
     out: &mut Output<'_>,
-) -> Result<(), Stop> {
+) -> Result<usize, Stop> {
     let least = command.min_score.unwrap_or(NEAR);
+    let mut found = 0;
     let mut write = |members: &[usize], score: f32| {
+        found += 1;
         let paths: Vec<String> = members.iter().map(|&i| text_of(paths[i])).collect();
         match command.format {
             SimilarFormat::Jsonl => out.json(&JsonGroup { paths, score })?,
@@ -40,10 +42,11 @@ pub(super) fn run(
         out.flush()
     };
     if command.pairs {
-        return pairs(classifier, interrupt, vectors, &mut |first, second, score, error| {
+        pairs(classifier, interrupt, vectors, &mut |first, second, score, error| {
             let score = if score + error < least { score } else { cosine(vectors[first], vectors[second]) };
             if score < least { Ok(()) } else { write(&[first, second], score) }
-        });
+        })?;
+        return Ok(found);
     }
     let mut groups = Groups::new(vectors.len());
     pairs(classifier, interrupt, vectors, &mut |first, second, score, error| {
@@ -55,7 +58,7 @@ pub(super) fn run(
     })?;
     let members = groups.members();
     if members.is_empty() {
-        return Ok(());
+        return Ok(0);
     }
     // The lowest similarity within each group.
     let mut lowest = vec![f32::INFINITY; vectors.len()];
@@ -66,7 +69,8 @@ pub(super) fn run(
         }
         Ok(())
     })?;
-    members.iter().try_for_each(|members| write(members, lowest[groups.of(members[0])]))
+    members.iter().try_for_each(|members| write(members, lowest[groups.of(members[0])]))?;
+    Ok(found)
 }
 
 /// Calls `each` once for each pair of vectors, with their positions, their similarity, and the largest error of that similarity.

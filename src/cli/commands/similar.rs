@@ -39,7 +39,11 @@ pub(crate) fn run(global: &Global, command: &Similar, out: &mut dyn Write) -> Ou
     let (paths, vectors): (Vec<&Path>, Vec<&[f32]>) = index.images().unzip();
     let mut out = Output::new(out, Path::new("stdout"));
     if command.duplicates {
-        duplicates::run(command, &classifier, &interrupt, &paths, &vectors, &mut out)?;
+        let found = duplicates::run(command, &classifier, &interrupt, &paths, &vectors, &mut out)?;
+        if found == 0 && !paths.is_empty() {
+            let least = command.min_score.unwrap_or(duplicates::NEAR);
+            global.note(&format!("no near-duplicates: no two images have a similarity of at least {least}"));
+        }
         return Ok(failed == 0);
     }
     let queries: Vec<Result<Vec<f32>, Error>> =
