@@ -1,11 +1,15 @@
 //! Sorts a folder of photos into one folder per class: `cargo run --example sort_photos -- PHOTOS SORTED [MODEL]`.
 //!
-//! Photos are copied, never moved. If the network is unsure, the photo goes to `unsure`; if it cannot be read, it is reported.
+//! Photos are copied, never moved, and keep their subfolders. If the network is unsure, the photo goes to `unsure`. A damaged photo is
+//! reported, and a file that is not a photo is left out.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "an example prints its results")]
 
-use std::{error::Error, fs, path::PathBuf};
+use std::{error::Error, fs, path::Path};
 
-use residua::Classifier;
+use residua::{
+    Classifier,
+    folder::{Choice, Found},
+};
 
 /// Lowest score for filing a photo under a class.
 const SURE: f32 = 0.5;
@@ -16,10 +20,15 @@ fn main() -> Result<(), Box<dyn Error>> {
         return Err("usage: sort_photos PHOTOS SORTED [MODEL]".into());
     };
     let classifier = Classifier::open(&arguments.next().unwrap_or("builtin".into()))?;
-    let mut paths: Vec<PathBuf> =
-        fs::read_dir(photos)?.map(|entry| Ok(entry?.path())).collect::<std::io::Result<_>>()?;
-    paths.retain(|path| path.is_file());
-    paths.sort();
+    let mut paths = Vec::new();
+    Choice::default().walk(Path::new(&photos), &mut |found| match found {
+        Found::Image(path) => {
+            paths.push(path);
+            Ok(())
+        }
+        Found::Failed(_, error) => Err(error),
+        _ => Ok(()),
+    })?;
     for path in paths {
         let best = match classifier.infer_path(&path) {
             Ok(prediction) => prediction.top(1).remove(0),
@@ -29,9 +38,9 @@ fn main() -> Result<(), Box<dyn Error>> {
             }
         };
         let class = if best.score < SURE { "unsure".into() } else { best.label.replace(['/', '\\'], "-") };
-        let folder = PathBuf::from(&sorted).join(&class);
-        fs::create_dir_all(&folder)?;
-        fs::copy(&path, folder.join(path.file_name().unwrap_or_default()))?;
+        let copy = Path::new(&sorted).join(&class).join(path.strip_prefix(&photos)?);
+        fs::create_dir_all(copy.parent().unwrap_or(&copy))?;
+        fs::copy(&path, copy)?;
         println!("{:5.1} %  {class}  {}", 100.0 * best.score, path.display());
     }
     Ok(())
