@@ -1,7 +1,7 @@
 //! Operators on channels: gates, shifts, norms of groups, softmax, attention, and values in other places.
 
 use residua::{
-    checkpoint::Synthetic,
+    checkpoint::{Checkpoint, Synthetic},
     executor::{
         gpu::plan::{Options, Plan},
         reference,
@@ -13,9 +13,22 @@ use residua::{
 
 use crate::{
     F32, checkpoint,
-    common::{self, executors::machine},
+    common::{
+        self,
+        executors::{Machine, machine},
+    },
     each_exact, outputs, small,
 };
+
+/// Compares every executor with the reference. `bounds` are the largest differences in f32 and in f16.
+fn each_close(machine: &Machine, what: &str, graph: &Graph, checkpoint: &Checkpoint, input: &Tensor, bounds: [f32; 2]) {
+    let expected = reference::logits(graph, checkpoint, input).unwrap();
+    for (stored, bound) in [StorageType::F32, StorageType::F16].into_iter().zip(bounds) {
+        for (who, got) in outputs(machine, graph, checkpoint, input, None, &[stored]) {
+            common::compare(&got.data, &expected.data, bound).unwrap_or_else(|error| panic!("{what}, {who}: {error}"));
+        }
+    }
+}
 
 /// Numbers that are means of 16 integers are exact, and so are products and sums with them.
 #[test]
@@ -58,14 +71,7 @@ fn gates_along_the_channels_are_those_of_the_reference() {
         let checkpoint = checkpoint(&graph.tensors(), |i| small(i) / 4.0);
         let shape = Shape::new(n, channels, 1, 1);
         let input = Tensor::new(shape, (0..shape.elements()).map(|i| small(i + 5)).collect());
-        let expected = reference::logits(&graph, &checkpoint, &input).unwrap();
-        for stored in [StorageType::F32, StorageType::F16] {
-            let bound = if stored == StorageType::F16 { 1e-2 } else { 2e-6 };
-            for (who, got) in outputs(&machine, &graph, &checkpoint, &input, None, &[stored]) {
-                common::compare(&got.data, &expected.data, bound)
-                    .unwrap_or_else(|error| panic!("{n} x {channels}, {kernel}, {who}: {error}"));
-            }
-        }
+        each_close(&machine, &format!("{n} x {channels}, {kernel}"), &graph, &checkpoint, &input, [2e-6, 1e-2]);
     }
 }
 
@@ -120,14 +126,7 @@ fn group_norms_are_those_of_the_reference() {
         let checkpoint = weights.checkpoint("groups", &graph.tensors()).unwrap();
         let mut input = Tensor::new(Shape::new(n, channels, h, w), weights.input([n, channels, h, w]));
         input.data.iter_mut().enumerate().for_each(|(i, x)| *x += (i / (h * w) % 5) as f32 * 3.0);
-        let expected = reference::logits(&graph, &checkpoint, &input).unwrap();
-        for stored in [StorageType::F32, StorageType::F16] {
-            let bound = if stored == StorageType::F16 { 1e-2 } else { 1e-5 };
-            for (who, got) in outputs(&machine, &graph, &checkpoint, &input, None, &[stored]) {
-                common::compare(&got.data, &expected.data, bound)
-                    .unwrap_or_else(|error| panic!("{n}x{channels}x{h}x{w} in {groups}, {who}: {error}"));
-            }
-        }
+        each_close(&machine, &format!("{n}x{channels}x{h}x{w} in {groups}"), &graph, &checkpoint, &input, [1e-5, 1e-2]);
     }
 }
 
@@ -162,14 +161,7 @@ fn shares_of_what_competes_are_those_of_the_reference() {
         // One logit is so large that its exponential is beyond f32.
         let data = (0..shape.elements()).map(|i| if i == 1 { 200.0 } else { small(i + 5) }).collect();
         let input = Tensor::new(shape, data);
-        let expected = reference::logits(&graph, &checkpoint, &input).unwrap();
-        for stored in [StorageType::F32, StorageType::F16] {
-            let bound = if stored == StorageType::F16 { 1e-2 } else { 4e-6 };
-            for (who, got) in outputs(&machine, &graph, &checkpoint, &input, None, &[stored]) {
-                common::compare(&got.data, &expected.data, bound)
-                    .unwrap_or_else(|error| panic!("{n}x{channels}, {outer}x{groups}, {who}: {error}"));
-            }
-        }
+        each_close(&machine, &format!("{n}x{channels}, {outer}x{groups}"), &graph, &checkpoint, &input, [4e-6, 1e-2]);
     }
 }
 
@@ -209,14 +201,13 @@ fn attention_is_that_of_the_reference() {
         let weights = Synthetic { salt: "attend".into(), damped: None, damp: 1.0 };
         let checkpoint = weights.checkpoint("attend", &graph.tensors()).unwrap();
         let input = Tensor::new(Shape::new(n, channels, h, w), weights.input([n, channels, h, w]));
-        let expected = reference::logits(&graph, &checkpoint, &input).unwrap();
-        for stored in [StorageType::F32, StorageType::F16] {
-            let bound = if stored == StorageType::F16 { 2e-2 } else { 2e-5 };
-            for (who, got) in outputs(&machine, &graph, &checkpoint, &input, None, &[stored]) {
-                common::compare(&got.data, &expected.data, bound).unwrap_or_else(|error| {
-                    panic!("{n}x{channels}, {heads} of {keys}, {side} for {h}x{w}, {who}: {error}")
-                });
-            }
-        }
+        each_close(
+            &machine,
+            &format!("{n}x{channels}, {heads} of {keys}, {side} for {h}x{w}"),
+            &graph,
+            &checkpoint,
+            &input,
+            [2e-5, 2e-2],
+        );
     }
 }
