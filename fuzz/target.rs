@@ -1,4 +1,4 @@
-//! One of the targets of `tests/fuzz/targets.rs`: that of the binary's name.
+//! Runs the target of `tests/fuzz/targets.rs` that has the binary's name.
 
 #![no_main]
 

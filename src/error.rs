@@ -89,7 +89,7 @@ pub use hub::HubFailure;
 /// Result with residua's [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// What went wrong, where, and with which values. [`Error::code`] is stable across releases; the text is not.
+/// An error: the problem, its place, and the values. [`Error::code`] is stable across releases; the text is not.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -117,7 +117,7 @@ pub enum Error {
     ModelHeader {
         /// File or model name.
         model: String,
-        /// What the parser found.
+        /// The problem that the parser found.
         reason: String,
         /// The parser's or decoder's error that caused it, if any.
         source: Option<Cause>,
@@ -127,9 +127,9 @@ pub enum Error {
     ModelFormat {
         /// File or model name.
         model: String,
-        /// What the bytes look like.
+        /// The format that the bytes show.
         found: &'static str,
-        /// What to do.
+        /// The next step.
         hint: &'static str,
     },
     /// The checkpoint holds several networks and none was named, or it lacks the one that was named.
@@ -218,10 +218,10 @@ pub enum Error {
     ModelNotFound {
         /// What was asked for.
         model: String,
-        /// Where residua looked, and which names are possible.
+        /// The places where residua looked, and the possible names.
         reason: String,
     },
-    /// The model could not be had from the hub or from its cache.
+    /// The model cannot be obtained from the hub or its cache.
     #[error("{model}: {reason}")]
     #[non_exhaustive]
     Hub {
@@ -229,7 +229,7 @@ pub enum Error {
         model: String,
         /// The kind of failure: it decides the code.
         failure: HubFailure,
-        /// What happened, with place and numbers, and the next step.
+        /// The failure, with place and numbers, and the next step.
         reason: String,
         /// The error of the system or of the connection that caused it, if any.
         source: Option<Cause>,
@@ -250,7 +250,7 @@ pub enum Error {
         source: Option<Cause>,
     },
 
-    /// A file names another file by more than a plain file name, which could point anywhere.
+    /// A file refers to another one by a path instead of a plain file name, and the path could point anywhere.
     #[error("{place}: {path:?} is not a plain file name")]
     ConfigPath {
         /// The file with the name.
@@ -300,7 +300,7 @@ pub enum Error {
     #[error("is a folder")]
     ImageFolder,
     /// A folder or a list has no images.
-    #[error("there is no image in it")]
+    #[error("contains no images")]
     ImageNone,
 
     /// Heat maps were asked for, but the network's head does not follow global average pooling.
@@ -316,7 +316,7 @@ pub enum Error {
     NoValue {
         /// Name of the node, or its position.
         node: String,
-        /// Why the value cannot be had.
+        /// Why the value is not available.
         reason: &'static str,
     },
     /// A node of the graph cannot take its input.
@@ -331,7 +331,7 @@ pub enum Error {
     /// No adapter at all.
     #[error("no GPU adapter found ({reason}); install a Vulkan, Metal or DX12 driver, or use the device 'cpu'")]
     NoAdapter {
-        /// Which interfaces were searched.
+        /// The interfaces that were searched.
         reason: String,
     },
     /// An adapter exists, but cannot be opened.
@@ -357,9 +357,9 @@ pub enum Error {
         device: String,
         /// Name of the limit.
         what: String,
-        /// What the plan needs.
+        /// The plan's need.
         needed: u64,
-        /// What the adapter has.
+        /// The adapter's limit.
         limit: u64,
     },
     /// The adapter lacks a feature that was asked for.
@@ -385,7 +385,7 @@ pub enum Error {
     GpuMemory {
         /// Adapter name.
         device: String,
-        /// What the memory was for.
+        /// The use of the memory.
         reason: String,
     },
     /// The device was lost, or a result could not be read back.
@@ -401,7 +401,7 @@ pub enum Error {
     GpuWrong {
         /// Adapter name and driver.
         device: String,
-        /// What was found.
+        /// The wrong result.
         reason: String,
     },
     /// The process that uses the device is a fork of the one that opened it. The driver's threads and locks belong to the parent.

@@ -30,7 +30,7 @@ pub struct ModelInfo {
     pub license: Option<String>,
     /// Top-1 accuracy that was published for these weights, with the size of its input and its source; never measured here.
     pub published_top1: Option<String>,
-    /// Where the weights come from.
+    /// Source of the weights.
     pub source: String,
     /// The preprocessing that turns a photo into the network's input.
     pub preprocess: Preprocess,

@@ -7,7 +7,7 @@ use crate::{Error, tensor::StorageType};
 /// Largest number of names that a note lists.
 const LISTED: usize = 10;
 
-/// Something that the user should know about an open model or its device. Its text is a sentence for people.
+/// A fact that the user should know about an open model or its device. Its text is a sentence for readers.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum Note {
@@ -41,7 +41,7 @@ pub enum Note {
         /// Prefix of the head's tensors, if the head lies beside the network.
         head: Option<String>,
     },
-    /// The model is a pickle, which was read by a machine that runs no code.
+    /// The model is a pickle, which was read without running any of its code.
     Pickled,
     /// One of several networks of the file is used.
     #[non_exhaustive]
@@ -118,7 +118,7 @@ pub enum Note {
     KernelDoubted {
         /// Its name.
         kernel: String,
-        /// What the test found.
+        /// The problem that the test found.
         reason: String,
     },
     /// A kernel that was timed disagrees with the plain one, and is not chosen.
@@ -134,7 +134,7 @@ pub enum Note {
     KernelGivenUp {
         /// Its id.
         kernel: String,
-        /// The driver's message, or what is wrong.
+        /// The driver's message, or the wrong result.
         reason: String,
     },
 }

@@ -1,4 +1,4 @@
-//! An executor of another kind: what `verify` and `profile` ask of it, and how they use the answers.
+//! A third kind of executor: the calls of `verify` and `profile`, and their use of its answers.
 
 mod common;
 

@@ -23,8 +23,7 @@ use residua::Classifier;
 /// handler joins the threads of its queues, which a fork does not have, and crashes.
 #[allow(unsafe_code, reason = "the child runs what is under test, and nothing after it")]
 fn in_fork(child: impl FnOnce() -> i32) -> WaitStatus {
-    // SAFETY: the child of a process with threads may do little; glibc and macOS let it allocate, and beyond that it does what this
-    // test is about.
+    // SAFETY: the child of a process with threads may do little; glibc and macOS let it allocate, and the rest is the subject of this test.
     match unsafe { fork() }.unwrap() {
         // SAFETY: nothing of this process is used afterwards.
         ForkResult::Child => unsafe { libc::_exit(child()) },

@@ -325,7 +325,7 @@ fn attention_over_all_pixels() {
     let y = apply(Plain::Tokens { channels: 2, side: 2 }.named("t"), Shape::new(1, 2, 2, 2), &weight);
     assert_eq!(y.shape, Shape::new(1, 2, 1, 5));
     assert_eq!(y.data, [3.5, 11.0, 2.0, 3.0, 4.0, 8.5, 25.0, 6.0, 7.0, 7.0]);
-    // What PyTorch 2.15 resamples positions to, for fewer pixels, and for more.
+    // Positions as PyTorch 2.15 resamples them, for fewer pixels and for more.
     let weight: [(&str, &[usize], &[f32]); 1] =
         [("t.weight", &[10, 1], &[0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 10.0])];
     for (extents, expected) in [

@@ -106,7 +106,7 @@ impl Global {
         Ok(decoded)
     }
 
-    /// Where models of the hub come from: the environment, these options, and a bar on a terminal.
+    /// The hub's settings, from the environment and these options, with a progress bar on a terminal.
     pub(crate) fn hub(&self) -> Hub {
         let mut hub = Hub::from_vars(|name| env::var_os(name));
         hub.offline |= self.offline;

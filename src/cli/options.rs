@@ -39,7 +39,7 @@ pub(crate) struct Global {
     /// of N, otherwise the first two, and on a GPU all three. Only kernels that agree with the plain one are chosen.
     #[arg(long, global = true, hide_short_help = true)]
     pub(crate) tune: bool,
-    /// Like --tune, but measure again what is already measured
+    /// Like --tune, but repeat earlier measurements
     #[arg(long, global = true, conflicts_with = "tune", hide_short_help = true)]
     pub(crate) retune: bool,
     /// Choose kernels by rules alone, and ignore all measurements
@@ -51,7 +51,7 @@ pub(crate) struct Global {
     /// residua takes the network that was trained: student before teacher, encoder_q before encoder_k, the model before its EMA.
     #[arg(long, global = true, value_name = "NAME", hide_short_help = true)]
     pub(crate) part: Option<String>,
-    /// Ignore modules around the network that may take part in what it computes
+    /// Ignore modules around the network that may change its results
     #[arg(long, global = true, hide_short_help = true)]
     pub(crate) allow_extra: bool,
     /// Ignore the config.json beside a model's file
@@ -153,7 +153,7 @@ pub(crate) struct Global {
     /// Ignore the EXIF orientation of photos, as timm and torchvision do
     #[arg(long, global = true, help_heading = "Preprocessing, instead of the model's own", hide_short_help = true)]
     pub(crate) no_exif: bool,
-    /// Accept truncated JPEGs, and classify what is there
+    /// Accept truncated JPEGs, and classify the part that is there
     #[arg(long, global = true, help_heading = "Preprocessing, instead of the model's own", hide_short_help = true)]
     pub(crate) allow_truncated: bool,
     /// Refuse damaged images, even if they can be decoded

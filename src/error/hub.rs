@@ -1,4 +1,4 @@
-//! Reasons why a model cannot be had from the hub.
+//! Reasons why a model cannot be obtained from the hub.
 
 /// Kinds of [`Error::Hub`](crate::Error::Hub).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -88,7 +88,8 @@ pub trait Executor: fmt::Debug + Shareable {
         StorageType::F32
     }
 
-    /// The same network, always computed as is best for batches of `images`, whatever their real size; `None` if that makes no difference.
+    /// The same network, computed as is best for batches of `images`, whatever the real size of a batch. `None` if that makes no
+    /// difference.
     fn chosen_for(&self, _images: usize) -> Option<Box<dyn Executor>> {
         None
     }

@@ -84,7 +84,7 @@ impl Graph {
         self.stages.push((name.into(), value));
     }
 
-    /// Says that the values of the tensor `name` are rewritten before they are used.
+    /// Rewrites the values of the tensor `name` before they are used.
     #[doc(hidden)]
     pub fn rewrite(&mut self, name: impl Into<String>, rewrite: Rewrite) {
         self.rewrites.insert(name.into(), rewrite);
@@ -172,7 +172,7 @@ impl Graph {
             let inputs: Vec<Shape> = node.inputs.iter().map(|id| shapes[id.0]).collect();
             let bounded = |shape: Shape| match shape.elements() {
                 0 => Err(format!("{shape} is empty")),
-                // `usize::MAX` stands for every larger number.
+                // Larger numbers become `usize::MAX`.
                 n if n == usize::MAX || n as u64 > MOST_ELEMENTS => Err(format!("{shape} has too many elements")),
                 _ => Ok(shape),
             };

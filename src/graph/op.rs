@@ -8,7 +8,7 @@ use super::{
 };
 use crate::tensor::Shape;
 
-/// One operator. Weight names are those of the checkpoint in torchvision spelling.
+/// One operator. Weight names are the checkpoint's, in torchvision spelling.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum Op {

@@ -77,10 +77,10 @@ pub enum Plain {
         /// Factor of the sums of keys.
         scale: f32,
     },
-    /// `[N, C, H, W]` to `[N, C, 1, 1 + H W]`: the mean of all pixels, then the pixels row by row, and a vector added to each (Radford et
-    /// al. 2021, section 2.4: attention pooling). The weight `[1 + side side, C]` holds the vectors of the mean and of the pixels of a
-    /// map of `side` rows and columns. For other maps those of the pixels are resampled: with Keys' cubic of -1/2, which is widened where
-    /// there are fewer (`torch.nn.functional.interpolate` with `mode="bicubic"` and `antialias=True`).
+    /// `[N, C, H, W]` to `[N, C, 1, 1 + H W]`: the mean of all pixels, then the pixels row by row, each with its position embedding added
+    /// (Radford et al. 2021, section 2.4: attention pooling). The weight `[1 + side side, C]` holds the embedding of the mean, then those
+    /// of the pixels of a map of `side` rows and columns. For maps of another size, the pixels' embeddings are resampled with Keys' cubic
+    /// with parameter -1/2, widened if the map is smaller (`torch.nn.functional.interpolate` with `mode="bicubic"` and `antialias=True`).
     Tokens {
         /// Number of channels.
         channels: usize,
@@ -89,7 +89,7 @@ pub enum Plain {
     },
 }
 
-/// Where padding puts rows and columns of zeros.
+/// The sides that get rows and columns of zeros.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]

@@ -1,4 +1,4 @@
-//! Where models come from: the cache, the hub, and how long to wait for it.
+//! Settings for models from the hub: the cache, the address, and how long to wait.
 
 use std::{collections::BTreeMap, ffi::OsString, fmt, fs, path::PathBuf, time::Duration};
 
@@ -9,7 +9,7 @@ use crate::Error;
 #[doc(hidden)]
 pub const DEFAULT_ENDPOINT: &str = "https://huggingface.co";
 
-/// Where models come from. [`Hub::from_vars`] reads the variables of Python's `huggingface_hub`.
+/// Source of models by name. [`Hub::from_vars`] reads the variables of Python's `huggingface_hub`.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Hub {

@@ -9,7 +9,7 @@ use libheif_rs::{ColorSpace, HeifContext, HeifError, HeifErrorCode, HeifErrorSub
 use super::picture::{Picture, Sizes, from_samples};
 use crate::{Error, Result};
 
-/// The pixels of the main image, 8 bits per channel. `upright` turns, mirrors and cuts it as the file says.
+/// The pixels of the main image, 8 bits per channel. `upright` turns, mirrors and crops it as the file states.
 pub(super) fn decode(bytes: &[u8], sizes: &Sizes, upright: bool) -> Result<Picture> {
     let context = HeifContext::read_from_bytes(bytes).map_err(error)?;
     let handle = context.primary_image_handle().map_err(error)?;

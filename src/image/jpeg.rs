@@ -1,9 +1,9 @@
 //! The segments of a JPEG: its coding, its metadata, and whether it is complete.
 //!
-//! A JPEG is a chain of segments, each `FF`, a marker and, for most, a length; after a start of scan comes
-//! entropy-coded data, in which `FF` is followed by `00` (a data byte) or a restart marker. The image ends at the first
-//! end-of-image marker on that walk: one inside a segment, such as a thumbnail's, does not count, nor does anything that
-//! comes after. Only the decoder judges whether the segments form an image.
+//! A JPEG is a chain of segments, each `FF`, a marker and, for most, a length; after a start of scan comes entropy-coded data, in which
+//! `FF` is followed by `00` (a data byte) or a restart marker. The image ends at the first end-of-image marker on that walk. A marker
+//! inside a segment, such as a thumbnail's, does not count, and bytes after the image are ignored. Only the decoder judges whether the
+//! segments form an image.
 
 use std::ops::RangeInclusive;
 
@@ -26,7 +26,7 @@ const XMP: &[u8] = b"http://ns.adobe.com/xap/1.0/\0";
 /// The header of the image.
 #[derive(Debug, Clone, Copy)]
 struct Frame {
-    /// The marker, which tells how the image is coded.
+    /// The marker, which shows how the image is coded.
     marker: u8,
     width: u32,
     height: u32,

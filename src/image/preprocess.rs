@@ -39,7 +39,7 @@ pub enum Resize {
 
 /// The preprocessing that a checkpoint was trained with: resize, centre crop and normalisation.
 ///
-/// The fields may be changed freely; [`Preprocess::check`] tells whether they are in range.
+/// The fields may be changed freely; [`Preprocess::check`] checks their ranges.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Preprocess {
@@ -210,8 +210,8 @@ impl Preprocess {
         }
     }
 
-    /// A batch of `images` `[N, 3, height, width]` in which each value x stands for `(x / 255 - mean) / std`, each operation in
-    /// f32, as torchvision's `ToTensor` and `Normalize` compute it. For no images, an empty batch.
+    /// A batch of `images` `[N, 3, height, width]` in which each value x means `(x / 255 - mean) / std`, each operation in f32, as
+    /// torchvision's `ToTensor` and `Normalize` compute it. For no images, an empty batch.
     ///
     /// # Errors
     /// [`Error::Shape`] if an image is not `height` by `width`, and the errors of [`Preprocess::check`].

@@ -94,7 +94,7 @@ fn name(index: usize, value: &Value) -> Result<String, Refused> {
     }
 }
 
-/// An index in place of a name.
+/// An index that replaces a missing name.
 fn index(value: &Value) -> Option<usize> {
     match value {
         Value::Number(number) => number.as_u64().and_then(|index| index.try_into().ok()),

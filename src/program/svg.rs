@@ -26,7 +26,8 @@ pub fn fill(i: usize) -> String {
     format!("fill {}{pale}", series(i))
 }
 
-/// A picture. CSS classes: `ink`, `muted`, `bold` for text; `line`, `mark`, `faint`, `box` for shapes; those of [`series`] and [`fill`].
+/// A picture. CSS classes: `ink`, `muted`, `bold` for text; `line`, `mark`, `faint`, `box` for shapes; and the classes from [`series`] and
+/// [`fill`].
 pub struct Svg {
     width: f64,
     height: f64,

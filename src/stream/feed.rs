@@ -17,7 +17,7 @@ use crate::Result;
 /// Interval between two checks for a stop while waiting for the next image.
 const PATIENCE: Duration = Duration::from_millis(50);
 
-/// Where a decoding thread puts an image.
+/// The receiver of a decoded image.
 type Place = SyncSender<Result<Prepared>>;
 
 /// The decoded images of the inputs, in order.

@@ -10,14 +10,15 @@ pub enum Rewrite {
     Standardise {
         /// Added to the variance.
         eps: f32,
-        /// What each output channel is multiplied by afterwards (Brock et al. 2021, "Characterizing signal propagation to close the
-        /// performance gap in unnormalized ResNets", section 4.2).
+        /// The factor of each output channel afterwards (Brock et al. 2021, "Characterizing signal propagation to close the performance gap
+        /// in unnormalized ResNets", section 4.2).
         gain: Option<Gain>,
     },
     /// All values times a number.
     Times(f32),
     /// The weight `[out, block block in, k, k]` of a convolution of blocks of pixels, whose pixels are channels (TensorFlow's
-    /// `space_to_depth`), as that of a convolution of the pixels themselves, `[out, in, block k, block k]`, which strides by a block.
+    /// `space_to_depth`). Becomes the weight `[out, in, block k, block k]` of the equal convolution of the pixels, which strides by a
+    /// block.
     Blocks {
         /// Rows and columns of a block.
         block: usize,
@@ -30,7 +31,7 @@ pub enum Rewrite {
 pub struct Gain {
     /// Name of a tensor `[out, 1, 1, 1]`.
     pub name: String,
-    /// What it is multiplied by.
+    /// The factor.
     pub times: f64,
 }
 

@@ -15,7 +15,7 @@ fn residua() -> Command {
     command
 }
 
-/// The first Ctrl-C waits for the running batch, which a slow network has.
+/// The first Ctrl-C waits for the running batch: use a slow network.
 #[test]
 fn row_48_the_second_ctrl_c_ends_it_at_once() {
     let folder = Folder::new();
@@ -35,7 +35,7 @@ fn row_48_the_second_ctrl_c_ends_it_at_once() {
     assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
 }
 
-/// Without a home folder, or if it is not a folder, there is no cache, and everything else works.
+/// Without a home folder, or if HOME is a file, there is no cache, and everything else works.
 #[test]
 fn row_49_without_a_home() {
     let folder = Folder::new();

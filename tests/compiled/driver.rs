@@ -60,7 +60,7 @@ impl Driver {
     /// Compiles a kernel, with its listings if they are `listed`.
     pub(crate) fn compile(&self, key: &KernelKey, listed: bool) -> Result<Compiled, String> {
         let spirv = spirv(key);
-        // SAFETY: naga wrote the module, and `tests/shaders` holds its bindings against those of the key's shader.
+        // SAFETY: naga wrote the module, and `tests/shaders` compares its bindings with the key's shader.
         unsafe { self.compiled(&spirv, key.shader.bindings, listed) }.map_err(|error| error.to_string())
     }
 

@@ -22,7 +22,7 @@ pub(crate) enum Fault {
     Cut(usize),
     /// The connection stays open after this many bytes, but no more arrive.
     Stall(usize),
-    /// This many bytes at a time, with pauses.
+    /// Sends this many bytes at a time, with pauses.
     Slow(usize, Duration),
     /// The whole file, whatever range is requested.
     IgnoreRange,

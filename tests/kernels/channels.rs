@@ -57,8 +57,7 @@ fn each_channel_of_each_image_is_scaled_or_shifted() {
 fn gates_along_the_channels_are_those_of_the_reference() {
     let machine = machine();
     for (n, channels, kernel) in [(1, 3, 3), (2, 6, 5), (3, 64, 1), (1, 258, 7), (9, 20, 5), (2, 5, 11)] {
-        // Gates written and read beside other values in one buffer, whose channels must not mix with theirs, and then read by a layer
-        // that also reads the padding.
+        // Gates share a buffer with other values, whose channels must not mix with theirs. The last layer also reads the padding.
         let mut graph = Graph::new(channels);
         let input = graph.input();
         let first = graph.push("first", Plain::ChannelGate { kernel }.named("first"), &[input]);
@@ -92,7 +91,7 @@ fn moved_values_are_in_their_places() {
         ((2, 18, 3, 2), Plain::Upsample { factor: 4 }),
     ] {
         let (n, c, h, w) = shape;
-        // Out of a buffer that holds another value in front, into one: neither may be read or written where it is the other's.
+        // The input and the output each share their buffer with another value, which must not be read or overwritten.
         let mut graph = Graph::new(c);
         let double = graph.push("double", Op::Add, &[ValueId(0), ValueId(0)]);
         let moved = graph.push("moved", op, &[double]);
@@ -140,7 +139,7 @@ fn a_channel_far_from_zero_keeps_its_digits_in_a_group_norm() {
     let input = Tensor::new(shape, (0..shape.elements()).map(|i| 1000.0 + small(i)).collect());
     let expected = reference::logits(&graph, &checkpoint, &input).unwrap();
     for (who, got) in outputs(&machine, &graph, &checkpoint, &input, None, F32) {
-        // The mean is off by half a unit of its last place, of which there are 16384 in one.
+        // The mean is off by half a unit in the last place: 1/32768 here.
         common::compare(&got.data, &expected.data, 1e-4).unwrap_or_else(|error| panic!("{who}: {error}"));
     }
 }
@@ -181,7 +180,7 @@ fn attention_is_that_of_the_reference() {
         (1, 8, 2, 4, 7, [9, 16]),
         (1, 6, 1, 1, 1, [3, 1]),
     ] {
-        // Tokens of a map; of those their keys and values side by side, and the mean's alone.
+        // The tokens of a map; the keys and values of all tokens, and the query of the mean.
         let mut graph = Graph::new(channels);
         let tokens = Plain::Tokens { channels, side }.named("tokens");
         let tokens = graph.push("tokens", tokens, &[ValueId(0)]);

@@ -1,4 +1,4 @@
-//! Pooling, linear layers, concatenations, what stands alone, and NaN through all of it.
+//! Pooling, linear layers, concatenations, separate elementwise layers, and NaN in all of them.
 
 use residua::{
     checkpoint::Synthetic,

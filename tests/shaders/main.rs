@@ -133,7 +133,7 @@ fn parse(key: &KernelKey) -> Module {
     wgsl::parse_str(&key.wgsl()).unwrap_or_else(|error| panic!("{key}: {}", error.emit_to_string(&key.wgsl())))
 }
 
-/// The problem that naga has with `module` compiled under `key`, if any.
+/// The error that naga finds in `module` compiled under `key`, if any.
 fn problem(key: &KernelKey, module: &Module) -> Option<String> {
     let validate = |module: &Module| {
         Validator::new(ValidationFlags::all(), Capabilities::all())

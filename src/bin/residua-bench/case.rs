@@ -35,7 +35,7 @@ pub(crate) struct Measurement {
     pub(crate) model: String,
     pub(crate) batch: usize,
     pub(crate) precision: String,
-    /// `rules` with --no-tune. Else `tuned`: chosen by times measured on the device or shipped with the crate, by rules without them.
+    /// `rules` with --no-tune; otherwise `tuned`: chosen by times measured on the device or shipped with the crate, or by rules if there are none.
     pub(crate) kernels: String,
     pub(crate) device: String,
     pub(crate) driver: String,

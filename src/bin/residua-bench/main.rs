@@ -33,10 +33,10 @@ use residua::{Precision, program::environment};
   residua-bench --batch 1,2,4,8,16 --plot speed.svg --peak 125
   residua-bench -m model.safetensors --input 288x288 --precision f16
 
-load ms is the time from the start of the process until the model is read (or made up) and the device open, first ms until the
-first logits: kernels compiled, weights packed and uploaded, one batch run, with the shader caches as they are. With --cold the
-caches are empty, and restart ms is first ms of a second process that finds them filled. With --gemm, GEMM ms is what the device
-takes for the network's multiply-accumulates as bare matrix products, and of GEMM what the network achieves of their rate."
+load ms is the time from the start of the process until the model is read (or made up) and the device is open. first ms is the time
+until the first logits: kernels are compiled, weights are packed and uploaded, and one batch runs. With --cold, the shader caches
+are empty, and restart ms is first ms of a second process that finds them filled. With --gemm, GEMM ms is the time of the network's
+multiply-accumulates as bare matrix products, and of GEMM is that time divided by the network's."
 )]
 struct Args {
     /// Architectures (with synthetic weights), .safetensors files, folders, names on the hub, or builtin

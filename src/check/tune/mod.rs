@@ -44,11 +44,11 @@ pub enum Tune {
     Measure(Measure),
 }
 
-/// What to measure.
+/// The measurements to take.
 #[derive(Debug, Clone, Default)]
 pub struct Measure {
-    /// Images per batch. Kernels are measured for batches of 1, of 2 to 16, and of more; each size here stands for one of these
-    /// classes. If empty: the first two, and on hardware also the third.
+    /// Images per batch. Kernels are measured for batches of 1, of 2 to 16, and of more; each size here selects one of these classes. If
+    /// empty: the first two, and on hardware also the third.
     pub batches: Vec<usize>,
     /// Rows and columns of the network's input, if different from the model's own.
     pub size: Option<(usize, usize)>,

@@ -60,7 +60,7 @@ Results come in the order of the inputs, a batch at a time; --batch 1 answers ea
 Files that are left out of a folder are counted on stderr.
 Exit status 1 if an input failed: an image that cannot be read, or a folder without images.")]
     Classify(Classify),
-    /// Draw where in a photo the evidence for a class lies
+    /// Draw where in a photo the network sees evidence for a class
     #[command(after_help = "Examples:
   residua explain photo.jpg -o heatmap.png
   residua explain photo.jpg -o heatmap.png --class ship --json map.json
@@ -109,8 +109,8 @@ or without a header, or JSON Lines (.jsonl) of {\"path\", \"label\"}. With --mul
 {\"path\", \"labels\": [...]}, and a table separates labels by ;.
 The network stays as it is. Its new head is a logistic regression on the features; cross-validation
 chooses its strength. The file is an ordinary checkpoint for every command and for timm: weights,
-class names, preprocessing, and how it was made. With --method neighbours it holds the features of the
-images instead, whose nearest are counted, by residua alone.
+class names, preprocessing, and how it was made. With --method neighbours, the head holds the features
+of the images instead, and only residua can count the nearest ones.
 Exit status 1 if an image could not be read and was left out.")]
     Fit(Fit),
     /// Measure how well a model does on images whose classes are known
@@ -121,9 +121,9 @@ Exit status 1 if an image could not be read and was left out.")]
   residua evaluate -m mine.safetensors val/ --threshold broken --curves curves.svg
 
 IMAGES is a folder with a folder per class, images with a WordNet id in their names, a list as for
-fit, or Kaggle's LOC_val_solution.csv. Folders and labels are matched with the model's classes by name, by WordNet id or by index. What
-does not match is reported and left out.
-The figures are those of scikit-learn's classification_report, log_loss and confusion_matrix; the
+fit, or Kaggle's LOC_val_solution.csv. Folders and labels are matched with the model's classes by
+name, by WordNet id or by index; a folder or label without a match is reported and left out.
+The figures equal scikit-learn's classification_report, log_loss and confusion_matrix; the
 calibration error uses 15 bins.
 Exit status 1 if an image could not be read and was left out.")]
     Evaluate(Evaluate),
@@ -137,7 +137,7 @@ OUT gets a tensor \"logits\" [N, classes] f32.")]
     /// List the devices, which one is used, and why
     #[command(after_help = "Example:\n  residua devices --device 0")]
     Devices,
-    /// Show what a model is: network, preprocessing, classes (-v: graph and plan)
+    /// Describe a model: network, preprocessing, classes (-v: graph and plan)
     #[command(after_help = "Examples:
   residua info builtin
   residua info model.safetensors -v
@@ -195,8 +195,8 @@ the best rate in this profile, whichever is longer. A 1x1 convolution of 512 to 
   residua pull resnet50
   residua pull microsoft/resnet-50@main
 
-The cache is that of Python's huggingface_hub. HF_HOME, HF_HUB_CACHE, HF_ENDPOINT, HF_TOKEN and
-HF_HUB_OFFLINE mean what they mean there.")]
+The cache is shared with Python's huggingface_hub. HF_HOME, HF_HUB_CACHE, HF_ENDPOINT, HF_TOKEN and
+HF_HUB_OFFLINE have the same meaning as in Python.")]
     Pull {
         /// A name such as resnet50, or a hub id such as timm/resnet50.a1_in1k; @REVISION may follow
         #[arg(required_unless_present = "option")]

@@ -1,4 +1,4 @@
-//! ImageNet's validation set in the forms in which it is handed out: Kaggle's table, and the numbers of its development kit.
+//! Reads the labels of ImageNet's validation set: Kaggle's table, and the numbers of the development kit.
 
 use std::{
     collections::HashMap,
@@ -10,10 +10,10 @@ use residua::Error;
 
 use super::mat;
 
-/// Where the images of Kaggle's tables lie, beside them or below them.
+/// Folders of the images in Kaggle's tables, relative to the table.
 const KAGGLE: [&str; 4] = ["", "val", "ILSVRC/Data/CLS-LOC/val", "ILSVRC/Data/CLS-LOC/train"];
 
-/// What begins the names of the validation images; eight digits follow, which count from one.
+/// Beginning of the names of validation images. Eight digits follow, which count from one.
 const VALIDATION: &str = "ILSVRC2012_val_";
 
 /// An image, relative to the folder of the table at `place`, and its class, from a row of `LOC_val_solution.csv` or `LOC_train_solution.csv`:
@@ -36,11 +36,11 @@ pub(super) fn kaggle(place: &Path, id: &str, prediction: &str) -> Result<(PathBu
 }
 
 /// The classes of images out of a file with one a line, in the order of the images' names; the images of ImageNet's validation set have the
-/// line that their names say. What the lines call a class is its WordNet id, its name, or its number in the development kit of ILSVRC
-/// 2012, which tells in `meta.mat` beside the file what its numbers mean.
+/// line that their names say. A line has the WordNet id of a class, its name, or its number in the development kit of ILSVRC 2012. Numbers
+/// need the kit's `meta.mat` beside the file.
 ///
 /// # Errors
-/// [`Error::Io`]; [`Error::ConfigValue`] if there are not as many lines as images, or for numbers that nothing tells the meaning of.
+/// [`Error::Io`]; [`Error::ConfigValue`] if there are not as many lines as images, or for numbers without `meta.mat`.
 pub(super) fn classes_of(file: &Path, images: &[&Path]) -> Result<Vec<String>, Error> {
     let text = fs::read_to_string(file).map_err(|error| Error::io(file, &error))?;
     let invalid = |field: &str, value: String, expected: String| {
@@ -53,7 +53,7 @@ pub(super) fn classes_of(file: &Path, images: &[&Path]) -> Result<Vec<String>, E
     if lines.iter().any(|line| line.parse::<u64>().is_ok()) {
         let kit = file.with_file_name("meta.mat");
         if !kit.is_file() {
-            let expected = "WordNet ids or names; numbers mean classes by meta.mat of the development kit, which is not beside this file";
+            let expected = "WordNet ids or names; for numbers, put meta.mat of the development kit beside this file";
             return invalid("classes", "numbers".into(), expected.into());
         }
         let synsets = synsets(&kit)?;
@@ -70,11 +70,9 @@ pub(super) fn classes_of(file: &Path, images: &[&Path]) -> Result<Vec<String>, E
             let line = |number: usize| lines.get(number.wrapping_sub(1)).cloned();
             match numbers.iter().find(|number| line(**number).is_none()) {
                 None => Ok(numbers.into_iter().filter_map(line).collect()),
-                Some(number) => invalid(
-                    "lines",
-                    lines.len().to_string(),
-                    format!("a line {number}, as there is an image of that number"),
-                ),
+                Some(number) => {
+                    invalid("lines", lines.len().to_string(), format!("a line {number} for the image with this number"))
+                }
             }
         }
         None if lines.len() == images.len() => Ok(lines),

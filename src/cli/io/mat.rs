@@ -17,10 +17,10 @@ const TEXT: u8 = 4;
 /// The most bytes that compressed data may become.
 const MOST: u64 = 1 << 28;
 
-/// The values of two fields of each structure in the array `name`, as text; none if there is no such array, or something else than fields
-/// of text and numbers.
+/// The values of two fields of each structure in the array `name`, as text; none if there is no such array, or if a field has another type
+/// than text and numbers.
 pub(super) fn structures(file: &[u8], name: &str, fields: [&str; 2]) -> Option<Vec<[String; 2]>> {
-    // Of a big-endian machine it would say MI.
+    // A big-endian machine writes MI.
     let mut rest = file.get(128..).filter(|_| file[126..128] == *b"IM")?;
     while let Some((kind, data)) = element(&mut rest) {
         let inflated;

@@ -62,10 +62,7 @@ pub(crate) fn open(path: &Path, format: Format, model: &ModelInfo, rows: usize) 
     let io = |error: std::io::Error| Error::io(path, &error);
     // A device or a pipe may have no end, and keeps no records.
     if fs::metadata(path).is_ok_and(|there| !there.is_file()) {
-        return Err(io(std::io::Error::new(
-            std::io::ErrorKind::InvalidInput,
-            "not a plain file, in which records are kept",
-        )));
+        return Err(io(std::io::Error::new(std::io::ErrorKind::InvalidInput, "not a regular file, as records need")));
     }
     let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path).map_err(io)?;
     let (done, end) = match format {

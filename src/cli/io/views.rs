@@ -1,4 +1,4 @@
-//! Views of a training image: as it is, mirrored, and cut at a corner.
+//! Views of a training image: unchanged, mirrored, and cropped at a corner.
 
 use ::image::{
     RgbImage,
@@ -6,7 +6,7 @@ use ::image::{
 };
 use residua::{Classifier, Error, Pixels};
 
-/// What the views are, for an index: features of others are not these.
+/// The name of these views in an index, which tells their features from those of other views.
 pub(crate) const NAMES: &str = "plain, mirrored, four corners of 7/8, two of them mirrored";
 
 /// How many views there are.

@@ -33,7 +33,7 @@ pub(crate) struct Work<'a> {
 
 impl Work<'_> {
     /// Runs `infer` on all images for which `skip` is false, and calls `sink` with each result, in order. Shows progress, damage and
-    /// errors. Returns whether no image failed, neither now nor in an earlier run, which did `done` images of which `failed` failed.
+    /// errors. Returns whether no image failed, now or in an earlier run. The earlier run did `done` images; `failed` of them failed.
     pub(crate) fn run<T: Send + 'static>(
         &self,
         (done, mut failed): (u64, u64),

@@ -97,8 +97,8 @@ pub(super) async fn connect(info: &DeviceInfo, adapter: &wgpu::Adapter) -> Resul
     Ok((device, queue, caps))
 }
 
-/// The value for [`Caps::registers`], from what the compilers of Mesa's drivers do (`tests/compilers`). An unknown GPU may have
-/// as few as 64 registers in all, as Arm's have. Metal does not report a vendor. A CPU spills into its caches, which is cheap.
+/// The value for [`Caps::registers`], as measured with the compilers of Mesa's drivers (`tests/compilers`). An unknown GPU may have as few
+/// as 64 registers in all, as Arm's have. Metal does not report a vendor. A CPU spills into its caches, which is cheap.
 fn registers(info: &wgpu::AdapterInfo) -> u32 {
     const AMD: u32 = 0x1002;
     const NVIDIA: u32 = 0x10de;

@@ -173,8 +173,8 @@ impl Connection {
         Error::GpuShader { device: format!("{name} ({driver})"), kernel: what.into(), reason }
     }
 
-    /// Does what [`Injection`] has planned for `moment`, in the work on `what`. Returns `true` if the caller must skip the work
-    /// and report it as done.
+    /// Causes the failure that [`Injection`] has planned for `moment`, in the work on `what`. Returns `true` if the caller must skip the
+    /// work and report it as done.
     pub(super) fn at(&self, moment: Moment, what: &str) -> Result<bool> {
         let reason = || format!("injected: {what}");
         match self.injection.as_ref().and_then(|injection| injection.at(moment)) {

@@ -36,7 +36,7 @@ pub struct Injection(Arc<Mutex<State>>);
 struct State {
     /// How many times each moment has come.
     seen: HashMap<Moment, u64>,
-    /// Planned failures: moment, how many times it must have come, and what then happens.
+    /// Planned failures: the moment, its count when the failure happens, and the failure.
     planned: Vec<(Moment, u64, Failure)>,
     happened: u64,
     patience: Option<Duration>,

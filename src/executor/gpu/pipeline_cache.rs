@@ -25,7 +25,7 @@ impl PipelineCache {
         }
         let adapter = device.adapter_info();
         let name = wgpu::util::pipeline_cache_key(&adapter)?;
-        // The driver tells pipelines apart by their shaders. The version in the key drops those of older versions of the crate.
+        // The driver tells pipelines apart by their shaders. The version in the key drops pipelines of older versions of the crate.
         let key = format!("{name} {} {} residua {}", adapter.driver, adapter.driver_info, env!("CARGO_PKG_VERSION"));
         let stored = files.read(&name, &key);
         let driver = trusted::pipeline_cache(device, stored.as_deref());

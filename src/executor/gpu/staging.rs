@@ -6,8 +6,8 @@ use crate::{Result, executor::gpu::plan::Plan};
 /// Bytes that a run's stamp takes, after the input and after the first of the results.
 pub(super) const STAMP_BYTES: u64 = 4;
 
-/// The buffers of one run. A stamp follows the input, and the device copies it after the first of the results. If another stamp
-/// is found there, the results are those of an earlier run.
+/// The buffers of one run. A stamp follows the input, and the device copies it after the first of the results. If another stamp is found
+/// there, the results come from an earlier run.
 #[derive(Debug)]
 pub(super) struct StagingBuffers {
     pub(super) upload: wgpu::Buffer,

@@ -1,4 +1,4 @@
-//! How long each dispatch of a plan takes on the device.
+//! Times each dispatch of a plan on the device.
 
 use std::{fmt, time::Duration};
 

@@ -22,8 +22,8 @@ pub(super) fn attend(x: &Tensor, heads: usize, keys: usize, scale: f32, output: 
     Tensor::new(output, data)
 }
 
-/// `[N, C, H, W]` to `[N, C, 1, 1 + H W]`: the mean of all pixels, then the pixels, and a vector added to each: of the mean the first one of
-/// the weight, of the pixels the others, resampled from a map of `side` rows and columns.
+/// `[N, C, H, W]` to `[N, C, 1, 1 + H W]`: the mean of all pixels, followed by the pixels, each with its position embedding added. `weight`
+/// has the mean's embedding first, then the pixels', which are resampled from a map of `side` rows and columns.
 pub(super) fn tokens(x: &Tensor, weight: &[f32], side: usize, output: Shape) -> Tensor {
     let Shape { c: channels, h, w, .. } = x.shape;
     let position = |row: usize, column: usize, channel: usize| -> f64 {
@@ -41,8 +41,8 @@ pub(super) fn tokens(x: &Tensor, weight: &[f32], side: usize, output: Shape) -> 
     Tensor::new(output, data)
 }
 
-/// The share of place `from` of `side` places in place `to` of `extent`: Keys' cubic of -1/2 of their distance, as wide as the coarser of
-/// both is.
+/// The share of place `from` of `side` places in place `to` of `extent`: Keys' cubic with parameter -1/2, as wide as the coarser of both
+/// grids.
 fn share(side: usize, extent: usize, to: usize, from: usize) -> f64 {
     let scale = side as f64 / extent as f64;
     let cubic = |from: usize| {

@@ -24,7 +24,7 @@ const DNG_VERSION: Tag = Tag::Unknown(50_706);
 
 type Reader<'a> = Decoder<Cursor<&'a [u8]>>;
 
-/// Where a strip or tile lies in the image, in pixels, and which plane it belongs to.
+/// The place of a strip or tile in the image, in pixels, and its plane.
 struct Place {
     left: u32,
     top: u32,

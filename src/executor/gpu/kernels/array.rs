@@ -43,7 +43,7 @@ impl Array {
     }
 }
 
-/// How a matrix of packed weights lies in memory. It has a row for each input of a sum and a column for each output channel.
+/// The layout of a matrix of packed weights. It has a row for each input of a sum and a column for each output channel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Packing {
     /// Row by row.

@@ -26,7 +26,7 @@ pub struct Dispatch {
     pub uniform: Vec<u8>,
     /// Workgroups along x, y, z.
     pub grid: [u32; 3],
-    /// What to bind at 1, 2, ...
+    /// The operands at bindings 1, 2, ...
     pub operands: Vec<Role>,
     /// Multiply-accumulates.
     pub macs: u64,

@@ -1,4 +1,4 @@
-//! How values lie on a device, and in which type.
+//! The layout and the type of values on a device.
 
 use serde::{Deserialize, Serialize};
 
@@ -23,8 +23,8 @@ impl Types {
     }
 }
 
-/// Where the elements of a value lie in a buffer. Layout NHWC: pixels are `stride` vectors of four channels apart, and the
-/// value's own channels start at vector `offset`. The inputs of a concatenation are views of its buffer.
+/// The place of a value's elements in a buffer. Layout NHWC: pixels are `stride` vectors of four channels apart, and the value's own
+/// channels start at vector `offset`. The inputs of a concatenation are views of its buffer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct View {
     /// Shape of the value.

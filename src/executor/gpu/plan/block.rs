@@ -7,7 +7,7 @@ use crate::{
     network::{Activation, Addend, Epilogue, Layer, LayerOp},
 };
 
-/// A layer and its number in the network; a block has that of its last layer.
+/// A layer and its number in the network; a block has the number of its last layer.
 pub(super) type Numbered<'a> = (usize, Cow<'a, Layer>);
 
 /// Joins each two `layers` that are a basic block with identity shortcut, if no other layer reads the value between them and

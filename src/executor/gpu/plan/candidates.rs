@@ -6,7 +6,7 @@ use crate::executor::gpu::kernels::{self, Caps, KernelId, Problem, Types, checks
 /// The kernels that can compute a [`Case`] on a device.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Candidates {
-    /// The kernel that the rules choose, then those of [`kernels::candidates`].
+    /// The kernel that the rules choose, then [`kernels::candidates`].
     pub kernels: Vec<KernelId>,
     /// Checksum of the final WGSL of all candidates.
     pub wgsl: String,

@@ -108,7 +108,7 @@ pub fn cases(network: &Network, input: Shape, stored: StorageType) -> Result<Vec
     Ok(network.layers().iter().filter_map(case).collect())
 }
 
-/// The layers of a plan: those of [`Network::needed`], with two joined into a block if that is faster.
+/// The layers of a plan: [`Network::needed`], with two layers joined into a block if that is faster.
 fn joined<'a>(
     network: &'a Network,
     shapes: &[Shape],
@@ -165,7 +165,7 @@ fn footprint(
     }
 }
 
-/// The choice for a layer of a plan. Blocks that are not worth a dispatch have been taken apart before.
+/// The choice for a layer of a plan. Blocks that are slower in one dispatch are already split.
 fn choose(layer: &Layer, shapes: &[Shape], options: &Options, caps: &Caps) -> Choice {
     select::choose(layer, shapes, options, caps).expect("every layer has a kernel, and a block that pays")
 }

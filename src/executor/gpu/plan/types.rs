@@ -17,7 +17,7 @@ use crate::{
 /// results.
 pub(crate) const RUNS: usize = 2;
 
-/// What a step binds at one of its kernel's bindings after the uniform block.
+/// The operand at one of a kernel's bindings after the uniform block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Operand {
     /// An activation buffer, by its index in [`Plan::buffers`].
