@@ -180,7 +180,7 @@ impl Classifier {
     /// reference.
     ///
     /// # Errors
-    /// Those of [`Plan::new`](crate::executor::gpu::plan::Plan::new).
+    /// The errors of [`Plan::new`](crate::executor::gpu::plan::Plan::new).
     #[doc(hidden)]
     pub fn activation_bytes(&self, batch: usize) -> Result<u64> {
         Ok(self.footprint(self.input_shape(batch))?.map_or(0, |footprint| footprint.activations))
@@ -248,7 +248,7 @@ impl Classifier {
     /// Device memory for an input of shape `input`; zero for the reference.
     ///
     /// # Errors
-    /// Those of [`Plan::new`](crate::executor::gpu::plan::Plan::new).
+    /// The errors of [`Plan::new`](crate::executor::gpu::plan::Plan::new).
     #[doc(hidden)]
     pub fn footprint(&self, input: Shape) -> Result<Option<Footprint>> {
         self.0.executor.footprint(input)
@@ -264,7 +264,7 @@ impl Classifier {
     /// The graph, and on a GPU the plan for one image with its fusions, as text.
     ///
     /// # Errors
-    /// Those of [`Plan::new`](crate::executor::gpu::plan::Plan::new).
+    /// The errors of [`Plan::new`](crate::executor::gpu::plan::Plan::new).
     #[doc(hidden)]
     pub fn describe(&self) -> Result<String> {
         Ok(format!("graph\n{}\n{}", self.network().graph(), self.0.executor.describe(self.input_shape(1))?))

@@ -1,4 +1,4 @@
-//! The comparison that the golden tests use can fail.
+//! Checks that the comparison in the golden tests can fail.
 
 mod common;
 

@@ -43,7 +43,7 @@ impl ConfigFiles {
     /// Parses the configuration.
     ///
     /// # Errors
-    /// Those of [`ModelConfig::from_json`].
+    /// The errors of [`ModelConfig::from_json`].
     pub fn parse(&self) -> Result<ModelConfig> {
         ModelConfig::from_json(&self.place, &self.config, self.preprocessor.as_deref())
     }

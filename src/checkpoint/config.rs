@@ -93,7 +93,7 @@ impl ModelConfig {
     /// something else.
     ///
     /// # Errors
-    /// Those of [`ModelConfig::from_json`].
+    /// The errors of [`ModelConfig::from_json`].
     #[doc(hidden)]
     pub fn from_metadata(metadata: &BTreeMap<String, String>) -> Result<Option<Self>> {
         let config = metadata.get(METADATA_KEY).filter(|config| Claims::of(config).is_some());

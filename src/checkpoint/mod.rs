@@ -128,7 +128,7 @@ impl Headers {
     /// Reads the headers of all files that [`Checkpoint::open`] would read.
     ///
     /// # Errors
-    /// Those of [`Checkpoint::open`].
+    /// The errors of [`Checkpoint::open`].
     pub(crate) fn open(path: &Path) -> Result<Self> {
         let (mut files, mut tensors, mut metadata) = (Vec::new(), Vec::new(), BTreeMap::new());
         let mut add = |path: &Path, shards: Option<(&Shards, &str)>| -> Result<()> {
@@ -176,7 +176,7 @@ impl Headers {
     /// Like [`Checkpoint::part`].
     ///
     /// # Errors
-    /// Those of [`Checkpoint::part`].
+    /// The errors of [`Checkpoint::part`].
     pub(crate) fn part(self, part: &str) -> Result<Self> {
         Ok(Headers { directory: self.directory.part(part)?, files: self.files })
     }
@@ -348,7 +348,7 @@ impl Checkpoint {
     /// is checked only once.
     ///
     /// # Errors
-    /// Those of [`Checkpoint::tensor`].
+    /// The errors of [`Checkpoint::tensor`].
     pub(crate) fn largest(&self, name: &str, shape: &[usize]) -> Result<f32> {
         if self.rewrites.contains_key(name) {
             return Ok(self.tensor(name, shape)?.iter().fold(0.0, |largest, value| value.abs().max(largest)));

@@ -136,7 +136,7 @@ impl Own {
     /// Adds the stated properties of the network.
     ///
     /// # Errors
-    /// Those of [`Structure`]'s parser.
+    /// The errors of [`Structure`]'s parser.
     pub(super) fn state(&self, structure: &mut Structure) -> Result<()> {
         if let Some(text) = self.structure.as_deref().filter(|text| !text.is_empty()) {
             let stated_in = std::mem::take(&mut structure.stated_in);

@@ -10,9 +10,9 @@ use residua::{Precision, Structure, image::Filter, stream::Batch};
 pub(crate) struct Global {
     /// auto, cpu, reference (plain loops), or an index or part of a name [default: auto]
     ///
-    /// Names and indices are those of `residua devices`; a number is always an index. auto takes the best GPU that can be opened, and the
-    /// CPU if there is none or only software adapters, which are slower. Without this option the variable WGPU_ADAPTER_NAME may give a part
-    /// of a name. WGPU_BACKEND (vulkan, metal, dx12) limits the graphics APIs whose adapters are listed.
+    /// `residua devices` lists names and indices; a number is always an index. auto takes the best GPU that can be opened, and the CPU if
+    /// there is none or only software adapters, which are slower. Without this option the variable WGPU_ADAPTER_NAME may give a part of a
+    /// name. WGPU_BACKEND (vulkan, metal, dx12) limits the graphics APIs whose adapters are listed.
     #[arg(long, global = true, value_name = "DEVICE")]
     pub(crate) device: Option<String>,
     /// Precision in which a GPU stores weights and activations

@@ -83,7 +83,7 @@ impl Architecture {
     /// because a library's configuration states every property that the library knows.
     ///
     /// # Errors
-    /// Those of [`Architecture::detect`]; [`Error::ConfigValue`] if a property contradicts the tensors, or if one in `asked` is of a part
+    /// The errors of [`Architecture::detect`]; [`Error::ConfigValue`] if a property contradicts the tensors, or if one in `asked` is of a part
     /// that the network does not have. [`Error::UnexpectedTensor`] only for tensors inside the network's modules.
     pub fn detect_stated<'a>(
         model: &str,

@@ -216,7 +216,7 @@ impl Located {
 /// model of the hub. A head file cannot make residua open a file elsewhere.
 ///
 /// # Errors
-/// Those of [`Located::find`] and of reading; [`Error::ConfigValue`] if the head was fitted to other weights.
+/// The errors of [`Located::find`] and of reading; [`Error::ConfigValue`] if the head was fitted to other weights.
 fn with_head(backbone: Backbone, path: &Path, head: Checkpoint, settings: &Settings) -> Result<Checkpoint> {
     let Backbone { model, fingerprint } = backbone;
     let refused = |expected: String| Error::config_value(path.display().to_string(), "backbone", &*model, expected);

@@ -32,7 +32,7 @@ pub(super) struct Prepared {
 /// Opens the device that `settings` ask for. The CPU is preferred to software adapters, except for f16, which it does not have.
 ///
 /// # Errors
-/// Those of [`Device::open_preferred`].
+/// The errors of [`Device::open_preferred`].
 pub(super) async fn device(settings: &Settings, host: Arc<dyn Host>) -> Result<Device> {
     let wanted = settings.wanted.clone();
     let mut device = match settings.precision {

@@ -14,7 +14,7 @@ fn documented() -> Vec<String> {
 /// The sources of `code()`.
 const CODE: &str = concat!(include_str!("../../src/error.rs"), include_str!("../../src/error/hub.rs"));
 
-/// The codes that `code()` gives.
+/// The codes that `code()` returns.
 fn given() -> BTreeSet<String> {
     let arms = CODE.lines().filter_map(|line| line.trim().split_once(" => \""));
     arms.filter_map(|(_, code)| code.strip_suffix("\",")).map(String::from).collect()

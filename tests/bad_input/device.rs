@@ -17,7 +17,7 @@ use serde_json::Value;
 
 use crate::Folder;
 
-/// Networks whose widest convolutions have more bytes of weights than WebGPU's least limit for a binding.
+/// Networks whose widest convolutions have more bytes of weights than WebGPU's smallest limit for a binding.
 const WIDEST: [&str; 3] = ["resnetv2_152x4_bit", "regnety_1280", "regnety_2560"];
 
 #[test]

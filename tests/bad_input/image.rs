@@ -134,8 +134,7 @@ fn row_26_27_bombs_cost_little() {
     image_costs("GIF of 13000x13000 in 1 KB", "image.decode", gif);
 }
 
-/// A TIFF of grey pixels that announces `side` rows and columns, in tiles of that size, with tables of tags in 4 bytes
-/// a value.
+/// A TIFF of grey pixels that announces `side` rows and columns, in tiles of that size, with tables of tags of 4 bytes per value.
 fn tiff(side: u32, tile: Option<u32>, compression: u32, data: &[u8]) -> Vec<u8> {
     let here = 8_u32;
     let len = data.len() as u32;

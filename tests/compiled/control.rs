@@ -48,7 +48,7 @@ unsafe fn hazard(device: &ash::Device, queue: vk::Queue, family: u32) -> Result<
     let mut validator = Validator::new(ValidationFlags::all(), Capabilities::empty());
     let info = validator.validate(&module).expect("the text is valid");
     let spirv = written(&module, &info).expect("and SPIR-V");
-    // SAFETY: the caller's; every handle belongs to this device. Everything made here ends with the process.
+    // SAFETY: as the caller guarantees; every handle belongs to this device. Everything made here ends with the process.
     unsafe {
         let usage = vk::BufferUsageFlags::STORAGE_BUFFER;
         let buffer = device.create_buffer(&vk::BufferCreateInfo::default().size(4096).usage(usage), None)?;

@@ -73,7 +73,8 @@ impl Driver {
         if listed {
             flags |= vk::PipelineCreateFlags::CAPTURE_INTERNAL_REPRESENTATIONS_KHR;
         }
-        // SAFETY: the caller's. Each call gets handles of this device that are alive: all are made and destroyed here, nothing is submitted.
+        // SAFETY: as the caller guarantees. Each call gets live handles of this device: all are made and destroyed here, and nothing is
+        // submitted.
         unsafe {
             let set = device.create_descriptor_set_layout(
                 &vk::DescriptorSetLayoutCreateInfo::default().bindings(&bindings),
@@ -110,7 +111,7 @@ impl Driver {
     /// `pipeline` must be alive, and must have been created to capture statistics, and listings if they are `listed`.
     unsafe fn said(&self, pipeline: vk::Pipeline, listed: bool) -> Result<Compiled, vk::Result> {
         let which = vk::PipelineExecutableInfoKHR::default().pipeline(pipeline);
-        // SAFETY: the caller's.
+        // SAFETY: as the caller guarantees.
         let (properties, statistics) = unsafe {
             let all = vk::PipelineInfoKHR::default().pipeline(pipeline);
             let properties = self.executables.get_pipeline_executable_properties(&all)?;
@@ -118,7 +119,7 @@ impl Driver {
         };
         let mut listings = Vec::new();
         if listed {
-            // SAFETY: the caller's; a first call returns the sizes, a second one fills as many bytes.
+            // SAFETY: as the caller guarantees; a first call returns the sizes, a second one fills as many bytes.
             listings = unsafe { self.listings(&which)? };
         }
         Ok(Compiled {
@@ -133,14 +134,14 @@ impl Driver {
     unsafe fn listings(&self, which: &vk::PipelineExecutableInfoKHR<'_>) -> Result<Vec<(String, String)>, vk::Result> {
         let (call, device) =
             (self.executables.fp().get_pipeline_executable_internal_representations_khr, self.executables.device());
-        // SAFETY: the caller's; the list has the length that is passed.
+        // SAFETY: as the caller guarantees; the list has the length that is passed.
         let mut list = unsafe { self.executables.get_pipeline_executable_internal_representations(which)? };
         let mut texts: Vec<Vec<u8>> = list.iter().map(|listing| vec![0; listing.data_size]).collect();
         for (listing, text) in list.iter_mut().zip(&mut texts) {
             listing.p_data = text.as_mut_ptr().cast();
         }
         let mut count = list.len() as u32;
-        // SAFETY: the caller's; each `p_data` has `data_size` bytes, which outlive the call.
+        // SAFETY: as the caller guarantees; each `p_data` has `data_size` bytes, which outlive the call.
         unsafe { call(device, which, &mut count, list.as_mut_ptr()).result()? };
         let said = list.iter().zip(&texts).filter(|(listing, _)| listing.is_text == vk::TRUE);
         Ok(said.map(|(listing, bytes)| (text(&listing.name), String::from_utf8_lossy(bytes).into_owned())).collect())

@@ -358,7 +358,7 @@ impl Maker {
             Part::Pad(padding) => {
                 self.push(Plain::Pad(*padding));
             }
-            // Values grow no further than the bounds of a test's time.
+            // Limits the size of values, and so the time of a test.
             Part::Upsample if self.shape().pixels() <= 400 => {
                 self.push(Plain::Upsample { factor: 2 });
             }

@@ -107,7 +107,7 @@ in its metadata. An index of another model is refused.
 TRAIN is a folder with a folder per class, or a list of paths and labels: a table (.csv, .tsv), with
 or without a header, or JSON Lines (.jsonl) of {\"path\", \"label\"}. With --multi-label, JSON Lines have
 {\"path\", \"labels\": [...]}, and a table separates labels by ;.
-The network stays as it is. Its new head is a logistic regression on the features; cross-validation
+The network is not changed. Its new head is a logistic regression on the features; cross-validation
 chooses its strength. The file is an ordinary checkpoint for every command and for timm: weights,
 class names, preprocessing, and how it was made. With --method neighbours, the head holds the features
 of the images instead, and only residua can count the nearest ones.

@@ -76,7 +76,7 @@ pub(super) fn classes_of(file: &Path, images: &[&Path]) -> Result<Vec<String>, E
             }
         }
         None if lines.len() == images.len() => Ok(lines),
-        None => invalid("lines", lines.len().to_string(), format!("{}, a line an image", images.len())),
+        None => invalid("lines", lines.len().to_string(), format!("{}, one for each image", images.len())),
     }
 }
 

@@ -49,7 +49,7 @@ fn element<'a>(rest: &mut &'a [u8]) -> Option<(u32, &'a [u8])> {
     let first = word(0)?;
     let (kind, start, size): (u32, usize, usize) = match first >> 16 {
         0 => (first, 8, word(4)? as usize),
-        // A small one: up to four bytes beside the kind.
+        // A small element: up to four bytes beside the kind.
         size => (first & 0xffff, 4, size as usize),
     };
     let data = rest.get(start..start.checked_add(size)?)?;

@@ -39,7 +39,7 @@ impl Session {
     /// Plans the network, packs the weights that no other session has packed, and allocates the buffers.
     ///
     /// # Errors
-    /// Those of [`Plan::new`] and [`Store::of`]; [`Error::GpuMemory`](crate::Error::GpuMemory) if there is no memory for the buffers.
+    /// The errors of [`Plan::new`] and [`Store::of`]; [`Error::GpuMemory`](crate::Error::GpuMemory) if there is no memory for the buffers.
     pub(super) fn new(
         network: &Network,
         store: &Store,

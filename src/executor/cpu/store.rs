@@ -83,10 +83,10 @@ pub(super) fn bytes(network: &Network, plan: &Plan, arch: Arch) -> u64 {
 pub(super) struct Store(Mutex<HashMap<(usize, Option<Form>), Arrays>>);
 
 impl Store {
-    /// The arrays for each step of `plan`. Packs those that are missing, on all threads.
+    /// The arrays for each step of `plan`. Packs missing arrays, on all threads.
     ///
     /// # Errors
-    /// Those of [`Checkpoint::tensor`](crate::checkpoint::Checkpoint::tensor).
+    /// The errors of [`Checkpoint::tensor`](crate::checkpoint::Checkpoint::tensor).
     pub(super) fn of(&self, network: &Network, plan: &Plan, arch: Arch, threads: &Threads) -> Result<Vec<Arrays>> {
         let size = TileSize::here(arch);
         let packed: Vec<Mutex<Option<Result<Arrays>>>> = plan.steps.iter().map(|_| Mutex::default()).collect();

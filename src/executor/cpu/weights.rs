@@ -116,7 +116,7 @@ impl Packed {
     /// Packs the weights of a layer, a tensor of shape `shape`, as `form` reads them, in strips of `strip` blocks.
     ///
     /// # Errors
-    /// Those of [`Checkpoint::tensor`]; [`Error::GpuMemory`](crate::Error::GpuMemory) if there is no memory for the packed
+    /// The errors of [`Checkpoint::tensor`]; [`Error::GpuMemory`](crate::Error::GpuMemory) if there is no memory for the packed
     /// arrays.
     pub(super) fn new(
         checkpoint: &Checkpoint,
@@ -233,7 +233,7 @@ impl Affine {
     /// Packs scale and shift of `norm`.
     ///
     /// # Errors
-    /// Those of [`Checkpoint::tensor`]; [`Error::GpuMemory`](crate::Error::GpuMemory) if there is no memory for the packed
+    /// The errors of [`Checkpoint::tensor`]; [`Error::GpuMemory`](crate::Error::GpuMemory) if there is no memory for the packed
     /// arrays.
     pub(super) fn new(checkpoint: &Checkpoint, norm: &Norm) -> Result<Self> {
         let affine = scale_shift(checkpoint, norm)?;

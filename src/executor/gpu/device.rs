@@ -59,7 +59,7 @@ impl Device {
     /// do and the best cannot be opened, tries the next; [`Device::notes`] says so.
     ///
     /// # Errors
-    /// Those of [`pick`](super::pick); [`Error::GpuOpen`] if no driver opens one.
+    /// The errors of [`pick`](super::pick); [`Error::GpuOpen`] if no driver opens one.
     pub async fn open(wanted: impl Into<Wanted>, host: Arc<dyn Host>) -> Result<Self> {
         Device::open_among(wanted.into(), host, |_| true).await
     }
@@ -67,7 +67,7 @@ impl Device {
     /// Opens a device as [`Device::open`] does, but if any adapter will do, skips software adapters: the CPU executor is faster.
     ///
     /// # Errors
-    /// Those of [`Device::open`]; [`Error::NoAdapter`] if there are software adapters only.
+    /// The errors of [`Device::open`]; [`Error::NoAdapter`] if there are software adapters only.
     pub async fn open_preferred(wanted: impl Into<Wanted>, host: Arc<dyn Host>) -> Result<Self> {
         let wanted = wanted.into();
         let any = cfg!(target_family = "wasm") || !wanted.is_auto();

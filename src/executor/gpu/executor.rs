@@ -87,7 +87,7 @@ impl Executor {
     /// The plan that yields the logits for an input of shape `input`.
     ///
     /// # Errors
-    /// Those of [`Plan::new`].
+    /// The errors of [`Plan::new`].
     pub fn plan(&self, input: Shape) -> Result<Plan> {
         Plan::new(&self.network, input, &[self.network.graph().output()], &self.options(), self.device.caps())
     }
@@ -126,7 +126,7 @@ impl Executor {
     /// Logits `[N, classes, 1, 1]` of an input: a normalised tensor `[N, C, H, W]`, or pixels.
     ///
     /// # Errors
-    /// Those of [`Plan::new`], and the device's: [`Error::GpuLost`] if the device is lost twice during the call or cannot be
+    /// The errors of [`Plan::new`], and the device's: [`Error::GpuLost`] if the device is lost twice during the call or cannot be
     /// opened again, [`Error::GpuMemory`], [`Error::GpuShader`].
     pub async fn run<'a>(&self, input: impl Into<Input<'a>>) -> Result<Tensor> {
         let mut values = self.values(input, &[self.network.graph().output()]).await?;
@@ -199,7 +199,7 @@ impl Executor {
     /// The plan for `input`, and for each of its dispatches the median time of `runs` runs, by `clock`.
     ///
     /// # Errors
-    /// Those of [`Stopwatch::times`].
+    /// The errors of [`Stopwatch::times`].
     pub async fn profile(&self, input: &Tensor, runs: usize, clock: Clock) -> Result<(Plan, Vec<Duration>)> {
         let stopwatch = self.stopwatch(input.shape, &[self.network.graph().output()]).await?;
         stopwatch.run(input).await?;

@@ -2,7 +2,7 @@
 
 #![cfg_attr(
     not(feature = "fault-injection"),
-    allow(dead_code, unreachable_pub, reason = "without the feature nothing plans a failure")
+    allow(dead_code, unreachable_pub, reason = "only the feature plans failures")
 )]
 
 use std::{

@@ -3,7 +3,7 @@
 use super::{connection::Connection, transfer};
 use crate::{Result, executor::gpu::plan::Plan};
 
-/// Bytes that a run's stamp takes, after the input and after the first of the results.
+/// Bytes of a run's stamp, which follows the input and the first result.
 pub(super) const STAMP_BYTES: u64 = 4;
 
 /// The buffers of one run. A stamp follows the input, and the device copies it after the first of the results. If another stamp is found

@@ -1,5 +1,5 @@
 //! All `unsafe` code for the GPU: shader modules without wgpu's run-time checks, pipelines from a file, cooperative matrices.
-#![allow(unsafe_code, reason = "each call has its argument")]
+#![allow(unsafe_code, reason = "each call states why it is sound")]
 
 /// Compiles WGSL of this crate without bounds checks on indices, counters in loops, or guards on integer division. The loop
 /// counters alone keep drivers from unrolling the inner loops.

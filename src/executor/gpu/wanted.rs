@@ -111,7 +111,7 @@ impl Wanted {
     /// The adapters among `devices` that are wanted, best first, each with the reason.
     ///
     /// # Errors
-    /// Those of [`pick`].
+    /// The errors of [`pick`].
     pub(super) fn candidates(&self, devices: &[DeviceInfo]) -> Result<Vec<(usize, String)>> {
         if devices.is_empty() {
             return Err(self.none());

@@ -1,5 +1,5 @@
-//! Convolution as an implicit matrix product over tiles in workgroup memory. The same kernel also computes slices of one, and
-//! batches of matrix products.
+//! Convolution as an implicit matrix product over tiles in workgroup memory. The same kernel also computes slices of such a product, and
+//! batches of products.
 
 use std::fmt;
 

@@ -31,7 +31,7 @@ pub(crate) fn packed(network: &Network, id: WeightsId, stored: StorageType) -> u
 /// Replaces the contents of `packed` with the array that `id` names, in f32.
 ///
 /// # Errors
-/// Those of [`Checkpoint::tensor`].
+/// The errors of [`Checkpoint::tensor`].
 ///
 /// # Panics
 /// If `id` does not come from a plan of this network.
@@ -53,7 +53,7 @@ pub fn pack(network: &Network, id: WeightsId, packed: &mut Vec<f32>) -> Result<(
 /// and the largest weight.
 ///
 /// # Errors
-/// Those of [`Checkpoint::tensor`].
+/// The errors of [`Checkpoint::tensor`].
 pub(crate) fn beyond_f16(network: &Network) -> Result<Option<(&str, f64)>> {
     for layer in network.layers() {
         let Some((weights, _, shape)) = layer.op.weights() else { continue };

@@ -25,7 +25,7 @@ impl SingleLayer {
     /// Builds the case with made-up weights and input.
     ///
     /// # Errors
-    /// Those of [`Synthetic::checkpoint`].
+    /// The errors of [`Synthetic::checkpoint`].
     pub fn new(case: &Case) -> Result<Self> {
         let (weight, bias) = (String::from("layer.weight"), Some("layer.bias".into()));
         let (op, prologue, x) = match case.problem {

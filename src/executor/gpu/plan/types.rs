@@ -76,7 +76,7 @@ impl Step {
 pub struct Placed {
     /// Index in [`Plan::buffers`].
     pub buffer: usize,
-    /// Its shape, and where in the buffer its elements are.
+    /// Its shape, and its place in the buffer.
     pub view: View,
     /// Its type.
     pub stored: StorageType,
