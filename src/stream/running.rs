@@ -142,7 +142,7 @@ mod tests {
         let expected = run(of(1), 0);
         assert!(expected.iter().all(Result::is_ok));
         assert_eq!(run(Batch::Auto, 1), expected, "in halves it fits");
-        // Eight images, four, two, one and one, two, one.
+        // Batches of eight, four, two, one and one, two, one.
         let errors = vec![Err("gpu.oom"); 3];
         assert_eq!(run(Batch::Auto, 7), [&errors, &expected[3..]].concat());
         let plain = run(of(4), 1);

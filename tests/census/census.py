@@ -1,10 +1,10 @@
-"""Which residual networks of timm and torchvision `residua` runs, and whether it gives PyTorch's logits: makes or checks networks.csv.
+"""Compares `residua` with PyTorch on every residual network of timm and torchvision, and makes or checks networks.csv.
 
     pip install torch torchvision timm safetensors numpy
     python census.py ../../target/release/residua [--write] [REGEX]
 
 Each network gets random weights, is saved as its library saves it, and computes an image of 64x64 pixels on `--device cpu`. Its logits
-may differ from PyTorch's in float64 by 1e-4 of the largest, or by twice what PyTorch's in float32 differ by. REGEX picks rows by
+may differ from PyTorch's in float64 by 1e-4 of the largest, or by twice the difference of PyTorch's float32 logits. REGEX picks rows by
 LIBRARY/NAME. Networks with more than 300 million parameters are left out.
 """
 
@@ -24,7 +24,7 @@ from safetensors.torch import load_file, save_file
 TABLE = Path(__file__).with_name("networks.csv")
 BOUND = 1e-4
 MOST_PARAMETERS = 300e6
-# timm's modules of residual families, and which of their networks are residual.
+# timm's modules of residual families, each with a pattern for its residual networks.
 MODULES = {
     "resnet": "",
     "densenet": "",
@@ -55,7 +55,7 @@ def networks():
 
 
 def create(library, name):
-    """The network with random weights. What ends a residual block stays small: a deep network is ill-conditioned otherwise."""
+    """The network with random weights. The last weights of a residual block are small, or a deep network would be ill-conditioned."""
     torch.manual_seed(zlib.crc32(name.encode()))
     if library == "torchvision":
         model = torchvision.models.get_model(name)
@@ -87,7 +87,7 @@ def save(library, model, folder):
 
 
 def result(program, library, name):
-    """`right` and the difference, `wrong` and the difference, or `refused` and the code of the error. Nothing for a large network."""
+    """`right` or `wrong` with the difference, or `refused` with the code of the error. None for a large network."""
     with tempfile.TemporaryDirectory() as made, torch.no_grad():
         folder = Path(made)
         model = create(library, name)

@@ -138,7 +138,7 @@ def weights(model):
 
 
 def canonical(name, network):
-    """What residua calls a tensor: a head is `fc` in most families, whatever timm calls it."""
+    """residua's name of a tensor: a head is `fc` in most families, whatever its name in timm."""
     for head in ("last_linear.", *(("head.fc.", "classifier.") if network in VARIANTS else ())):
         if name.startswith(head):
             return "fc." + name[len(head) :]

@@ -217,7 +217,7 @@ impl Executor {
             return Ok(session.clone());
         }
         let session = match self.new_session(connection, purpose).await {
-            // Free what is kept for other calls, and try once more.
+            // Free the sessions of other calls, and try once more.
             Err(Error::GpuMemory { .. }) if self.sessions.drop_others(connection, slot)? => {
                 self.new_session(connection, purpose).await
             }

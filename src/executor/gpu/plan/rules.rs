@@ -132,10 +132,10 @@ fn tile(conv: &Conv2d, count: u32, caps: &Caps) -> (Tile, &'static str) {
     let held = wide.iter().find(|tile| tile.on(caps).is_some());
     match held.filter(|tile| fill(tile, enough)) {
         Some(&tile) if tile == wide[0] => (tile, "many pixels: the largest tile of this width"),
-        Some(&tile) => (tile, "many pixels: the largest tile whose sums the registers hold"),
+        Some(&tile) => (tile, "many pixels: the largest tile whose sums fit into the registers"),
         None if channels > 32 && fill(&Tile::P64C64, enough / 2) => match held {
             Some(_) => (Tile::P64C64, "the largest tile would leave processors idle"),
-            None => (Tile::P64C64, "the largest tile whose sums the registers hold"),
+            None => (Tile::P64C64, "the largest tile whose sums fit into the registers"),
         },
         None => (Tile::P32C32, "few pixels: the smallest tile, each sum shared out in the workgroup"),
     }
