@@ -109,8 +109,8 @@ or without a header, or JSON Lines (.jsonl) of {\"path\", \"label\"}. With --mul
 {\"path\", \"labels\": [...]}, and a table separates labels by ;.
 The network stays as it is. Its new head is a logistic regression on the features; cross-validation
 chooses its strength. The file is an ordinary checkpoint for every command and for timm: weights,
-class names, preprocessing, and how it was made. With --method neighbours it holds the features of the
-images instead, whose nearest are counted, by residua alone.
+class names, preprocessing, and how it was made. With --method neighbours it has the features of the
+images instead of a head, and only residua counts the nearest ones.
 Exit status 1 if an image could not be read and was left out.")]
     Fit(Fit),
     /// Measure how well a model does on images whose classes are known
@@ -121,8 +121,8 @@ Exit status 1 if an image could not be read and was left out.")]
   residua evaluate -m mine.safetensors val/ --threshold broken --curves curves.svg
 
 IMAGES is a folder with a folder per class, images with a WordNet id in their names, a list as for
-fit, or Kaggle's LOC_val_solution.csv. Folders and labels are matched with the model's classes by name, by WordNet id or by index. What
-does not match is reported and left out.
+fit, or Kaggle's LOC_val_solution.csv. Folders and labels are matched with the model's classes by
+name, by WordNet id or by index. Images of other classes are reported and left out.
 The figures are those of scikit-learn's classification_report, log_loss and confusion_matrix; the
 calibration error uses 15 bins.
 Exit status 1 if an image could not be read and was left out.")]

@@ -10,10 +10,10 @@ use residua::Error;
 
 use super::mat;
 
-/// Where the images of Kaggle's tables lie, beside them or below them.
+/// Folders of the images of Kaggle's tables, relative to the tables.
 const KAGGLE: [&str; 4] = ["", "val", "ILSVRC/Data/CLS-LOC/val", "ILSVRC/Data/CLS-LOC/train"];
 
-/// What begins the names of the validation images; eight digits follow, which count from one.
+/// The prefix of the names of the validation images; a number of eight digits from one follows.
 const VALIDATION: &str = "ILSVRC2012_val_";
 
 /// An image, relative to the folder of the table at `place`, and its class, from a row of `LOC_val_solution.csv` or `LOC_train_solution.csv`:
@@ -35,12 +35,12 @@ pub(super) fn kaggle(place: &Path, id: &str, prediction: &str) -> Result<(PathBu
     }
 }
 
-/// The classes of images out of a file with one a line, in the order of the images' names; the images of ImageNet's validation set have the
-/// line that their names say. What the lines call a class is its WordNet id, its name, or its number in the development kit of ILSVRC
-/// 2012, which tells in `meta.mat` beside the file what its numbers mean.
+/// The classes of images from a file with one class per line, in the order of the images' names; for images of ImageNet's validation set,
+/// the line is the number in the name. A line is the WordNet id of a class, its name, or its number in the development kit of ILSVRC 2012,
+/// whose `meta.mat` beside the file explains the numbers.
 ///
 /// # Errors
-/// [`Error::Io`]; [`Error::ConfigValue`] if there are not as many lines as images, or for numbers that nothing tells the meaning of.
+/// [`Error::Io`]; [`Error::ConfigValue`] if there are not as many lines as images, or for numbers without `meta.mat`.
 pub(super) fn classes_of(file: &Path, images: &[&Path]) -> Result<Vec<String>, Error> {
     let text = fs::read_to_string(file).map_err(|error| Error::io(file, &error))?;
     let invalid = |field: &str, value: String, expected: String| {
@@ -106,7 +106,7 @@ fn synsets(path: &Path) -> Result<HashMap<u64, String>, Error> {
 mod tests {
     use super::*;
 
-    /// The classes that `text` gives to images, with the kit of `tests/golden/devkit` beside it or not.
+    /// The classes that `text` gives to images, with or without the kit of `tests/golden/devkit` beside it.
     fn read(text: &str, images: &[&str], with_kit: bool) -> Result<Vec<String>, Error> {
         let folder = tempfile::tempdir().unwrap();
         let kit = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/meta.mat");
