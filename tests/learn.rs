@@ -6,7 +6,7 @@ use std::fs;
 use residua::{
     Error,
     learn::{
-        Fitted, Logistic, Rows, Truth, centroid,
+        Fitted, Logistic, Rows, Tried, Truth, centroid,
         measures::{Answer, Measures, areas, cuts},
         neighbours,
         tagged::{TagMeasures, Tagged},
@@ -137,6 +137,36 @@ fn folds_and_accuracies_are_those_of_scikit_learn() {
     for (tried, expected) in fitted.tried.iter().zip(Golden::numbers(&golden.0["accuracy"])) {
         assert!((tried.accuracy - expected).abs() <= 1.5 / classes.len() as f64, "{tried:?}, scikit-learn {expected}");
     }
+}
+
+/// A number between -0.5 and 0.5, as if at random.
+fn noise(i: usize) -> f32 {
+    let mixed = (i as u64 + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    let mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    (mixed >> 40) as f32 / (1 << 24) as f32 - 0.5
+}
+
+#[test]
+fn the_search_ends_after_two_worse_strengths() {
+    // One feature tells two classes apart, most of the time. The others are noise, to which weak penalties fit.
+    let (images, features) = (120, 40);
+    let x: Vec<f32> = (0..images * features)
+        .map(|i| noise(i) + if i % features > 0 { 0.0 } else { [-0.3, 0.3][i / features % 2] })
+        .collect();
+    let truth = Truth { classes: 2, several: false, of: (0..images).map(|image| vec![image % 2]).collect() };
+    let rows = Rows { values: &x, features, views: 1 };
+    let mut shares = Vec::new();
+    let Fitted { tried, strength, .. } = Logistic::default()
+        .fit::<Error>(rows, &truth, &mut |share| {
+            shares.push(share);
+            Ok(())
+        })
+        .unwrap();
+    let best = tried.iter().position(|tried| tried.strength == strength).unwrap();
+    assert!(tried.len() == best + 3 && tried.len() < 7, "{tried:?}");
+    let worse = |other: &Tried| other.accuracy < tried[best].accuracy && other.log_loss > tried[best].log_loss;
+    assert!(tried[best + 1..].iter().all(worse), "{tried:?}");
+    assert!(shares.is_sorted() && shares.last().is_some_and(|last| *last > 0.9 && *last < 1.0));
 }
 
 #[test]

@@ -331,6 +331,11 @@ impl Engine {
         (0..model.classes).map(|class| model.labels.name(class)).collect()
     }
 
+    /// Whether each class has a score of its own.
+    fn multi_label(&self) -> bool {
+        self.any_classifier().model().scoring == Scoring::Sigmoid
+    }
+
     /// The device in use.
     fn device<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         device(py, self.any_classifier().device())

@@ -11,6 +11,7 @@ use residua::{
         Fitted, Head, Logistic, Neighbours, Rows, Truth, centroid,
         measures::{Answer, ClassMeasures, Measures, wilson},
         neighbours,
+        tagged::{TagMeasures, Tagged},
     },
 };
 
@@ -160,11 +161,52 @@ pub(crate) fn measured<'py>(
     Ok(dict)
 }
 
-fn measures(scores: &[f32], classes: usize, truth: &[usize]) -> Result<Measures> {
-    if let Some(class) = truth.iter().find(|class| **class >= classes) {
-        let expected = format!("a class below {classes}");
-        return Err(Error::config_value("argument", "labels", class.to_string(), expected));
+/// How good `scores`, float32 `[N, classes]`, are for images that may have several of the classes.
+#[pyfunction]
+pub(crate) fn measured_tags<'py>(
+    py: Python<'py>,
+    scores: PyReadonlyArray2<'py, f32>,
+    truth: Vec<Vec<usize>>,
+) -> PyResult<Bound<'py, PyDict>> {
+    let &[_, classes] = scores.shape() else { unreachable!("it has two axes") };
+    let scores = scores.as_slice()?.to_vec();
+    let measured = on_thread(py, move || tag_measures(&scores, classes, truth))?;
+    let measures = measured.map_err(|error| raised(py, &error))?;
+    let TagMeasures { images, all_right, mean_average_precision, .. } = measures;
+    let dict = PyDict::new(py);
+    dict.set_item("images", images)?;
+    dict.set_item("all_right", all_right)?;
+    dict.set_item("interval", wilson(all_right, images))?;
+    dict.set_item("mean_average_precision", mean_average_precision)?;
+    let each: Vec<_> = measures.classes.iter().map(|(class, average)| (of_class(class), *average)).collect();
+    dict.set_item("classes", each)?;
+    dict.set_item("micro_mean", of_class(&measures.micro_mean))?;
+    dict.set_item("macro_mean", of_class(&measures.macro_mean))?;
+    dict.set_item("weighted_mean", of_class(&measures.weighted_mean))?;
+    Ok(dict)
+}
+
+fn tag_measures(scores: &[f32], classes: usize, truth: Vec<Vec<usize>>) -> Result<TagMeasures> {
+    check_classes(truth.iter().flatten(), classes)?;
+    let rows = scores.chunks_exact(classes.max(1)).zip(truth);
+    let images: Vec<Tagged> = rows.map(|(scores, truth)| Tagged { truth, scores: scores.into() }).collect();
+    Ok(TagMeasures::of(&images, classes))
+}
+
+/// # Errors
+/// [`Error::ConfigValue`] for a class that is not below `classes`.
+fn check_classes<'a>(mut truth: impl Iterator<Item = &'a usize>, classes: usize) -> Result<()> {
+    match truth.find(|class| **class >= classes) {
+        None => Ok(()),
+        Some(class) => {
+            let expected = format!("a class below {classes}");
+            Err(Error::config_value("argument", "labels", class.to_string(), expected))
+        }
     }
+}
+
+fn measures(scores: &[f32], classes: usize, truth: &[usize]) -> Result<Measures> {
+    check_classes(truth.iter(), classes)?;
     let rows = scores.chunks_exact(classes.max(1)).zip(truth);
     Ok(Measures::of(&rows.map(|(scores, &class)| Answer::new(scores, class)).collect::<Vec<_>>()))
 }

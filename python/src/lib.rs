@@ -27,7 +27,7 @@ mod _residua {
     use crate::{
         engine::Engine,
         explanation::Explanation,
-        learn::{fit_head, measured},
+        learn::{fit_head, measured, measured_tags},
         run::Run,
     };
 

@@ -1,4 +1,4 @@
-"""Classes of one's own: `fit`, `with_head`, `evaluate`, `save`, `LogisticRegression`."""
+"""Your own classes: `fit`, `with_head`, `evaluate`, `save`, `LogisticRegression`."""
 
 from __future__ import annotations
 
@@ -79,7 +79,8 @@ def test_regression_chooses_a_strength_and_keeps_names() -> None:
     x, y = blobs(120, 8, 3)
     names = np.array(["b", "a", "c"])[y]
     regression = LogisticRegression().fit(x, names)
-    assert list(regression.classes_) == ["a", "b", "c"] and len(regression.tried_) == 7
+    assert list(regression.classes_) == ["a", "b", "c"]
+    assert [tried.setting for tried in regression.tried_] == [10.0**power for power in range(-4, 3)][: len(regression.tried_)]
     best = max(regression.tried_, key=lambda tried: (tried.accuracy, -tried.log_loss))
     assert best.setting == regression.C_
     assert (regression.predict(x) == names).mean() > 0.9
@@ -250,6 +251,47 @@ def test_measures_are_those_of_scikit_learn(model: Classifier, photos: list[Path
         [report["macro avg"][name] for name in ("precision", "recall", "f1-score")]
     )
     assert found.accuracy == pytest.approx(report["accuracy"])
+
+
+def test_measures_of_several_labels_are_those_of_scikit_learn(
+    model: Classifier, mine: Classifier, train: Path, val: Path
+) -> None:
+    from sklearn.metrics import accuracy_score, average_precision_score, classification_report
+
+    def labels_of(paths: list[Path]) -> list[list[str]]:
+        """The folder; ``many`` for every second photo; none for every fifth."""
+        return [
+            [] if i % 5 == 4 else [path.parent.name, "many"][: 1 + i % 2] for i, path in enumerate(paths)
+        ]
+
+    paths, photos = sorted(train.glob("*/*.png")), sorted(val.glob("*/*.png"))
+    several = model.fit(paths, labels_of(paths), multi_label=True)
+    found = several.evaluate(photos, labels_of(photos), multi_label=True)
+    scores = np.zeros((len(photos), 4))
+    for row, result in zip(scores, several.classify(photos, top_k=None, errors="raise"), strict=True):
+        for each in result:
+            row[each["index"]] = each["score"]
+    truth = np.array([[name in each for name in several.labels] for each in labels_of(photos)])
+    report: Any = classification_report(truth, scores > 0.5, output_dict=True, zero_division=0)
+    for i, of_class in enumerate(found.classes):
+        expected = [report[str(i)][name] for name in ("precision", "recall", "f1-score")]
+        assert of_class[1:4] == pytest.approx(expected) and of_class.images == truth[:, i].sum()
+        assert of_class.average_precision == pytest.approx(average_precision_score(truth[:, i], scores[:, i]))
+    for mean, name in [(found.micro_mean, "micro avg"), (found.macro_mean, "macro avg"), (found.weighted_mean, "weighted avg")]:
+        assert mean[1:4] == pytest.approx([report[name][each] for each in ("precision", "recall", "f1-score")])
+    assert found.mean_average_precision == pytest.approx(average_precision_score(truth, scores))
+    assert found.accuracy == pytest.approx(accuracy_score(truth, scores > 0.5))
+    by_index = [[several.labels.index(name) for name in each] for each in labels_of(photos)]
+    assert several.evaluate(photos, by_index, multi_label=True) == found
+    of_folders = several.evaluate(val, multi_label=True)
+    assert of_folders == several.evaluate(photos, [[path.parent.name] for path in photos], multi_label=True)
+
+    with pytest.raises(residua.ConfigError, match="shares of one"):
+        mine.evaluate(val, multi_label=True)
+    with pytest.raises(residua.ConfigError, match="no such class: weeds"):
+        several.evaluate(photos, [["weeds"], *labels_of(photos)[1:]], multi_label=True)
+    with pytest.raises(residua.InputTypeError):
+        several.evaluate(photos, ["sky"] * 9, multi_label=True)  # type: ignore[list-item]
 
 
 def test_folders_that_are_not_as_they_should_be(model: Classifier, train: Path, tmp_path: Path) -> None:

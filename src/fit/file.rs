@@ -1,4 +1,4 @@
-//! The file that an open model is saved to: it opens as the model is.
+//! Saves an open model to a file.
 
 use std::{collections::BTreeMap, fs, io, path::Path};
 
@@ -12,9 +12,9 @@ use crate::{
 };
 
 impl Classifier {
-    /// Writes the network to the file at `path`, whole or not at all: its weights as they are, and in its metadata class names,
-    /// preprocessing, scoring and what no tensor shows, so that it opens as it is here; and how it was `made`, for people. With a
-    /// `backbone` the file holds the head alone, and opens where that model is.
+    /// Writes the network to the file at `path`, completely or not at all. The metadata has class names, preprocessing, scoring and the
+    /// properties that no tensor shows, so that the file opens as the same model; and how it was `made`, for people. With a `backbone` the
+    /// file has only the head, and opens where that model is.
     ///
     /// # Errors
     /// [`Error::Io`].
@@ -29,15 +29,16 @@ impl Classifier {
         save(path, &tensors, &self.description(backbone, made))
     }
 
-    /// As [`Classifier::save`], under the names that torchvision gives the tensors, and without what the network does not read: other
-    /// networks of its checkpoint, projectors, queues. Gives the number of tensors, and of the bytes of their values.
+    /// As [`Classifier::save`], under the names that torchvision gives the tensors, and without those that the network does not read: other
+    /// networks of its checkpoint, projectors, queues. Returns the number of tensors, and the number of bytes of their values.
     ///
     /// # Errors
     /// [`Error::Io`], also if `path` leads to a file that the model was read from.
     #[doc(hidden)]
     pub fn convert(&self, path: &Path, made: Value) -> Result<(usize, usize)> {
         let checkpoint = self.network().checkpoint();
-        // A name of its own for the same file is replaced, and leaves the other name as it is: links are followed, hard ones are not.
+        // Writing would destroy a file that the model is read from, also through a symbolic link. A hard link is safe: only its name is
+        // replaced.
         let real = fs::canonicalize(path).ok();
         if real.is_some() && checkpoint.paths().any(|read| fs::canonicalize(read).ok() == real) {
             let reason = "the model is read from this file; give another name for the one to write";
@@ -49,11 +50,11 @@ impl Classifier {
         Ok((tensors.len(), tensors.iter().map(|tensor| tensor.bytes.len()).sum()))
     }
 
-    /// What the file says of itself, for its metadata.
+    /// The metadata of the file.
     fn description(&self, backbone: Option<Backbone>, made: Value) -> BTreeMap<String, String> {
         let model = self.model();
         let labels: Vec<String> = (0..model.classes).map(|class| model.labels.name(class)).collect();
-        // A head reads something in any case.
+        // A network with a head pools its features, even if the backbone alone did not.
         let stated = model
             .structure
             .iter()

@@ -1,4 +1,4 @@
-//! Classes of one's own: a network with another head.
+//! Your own classes: a network with another head.
 
 mod file;
 
@@ -13,14 +13,14 @@ use crate::{
 };
 
 impl Classifier {
-    /// The same network on the same device with another head, which was fitted to the features of [`Classifier::embed`]. With `several`
-    /// each class has a score of its own, else the scores are shares of one; those of a head of [`neighbours`](crate::learn::neighbours)
-    /// are the shares of the nearest images. The weights in the checkpoint's memory are shared; the
-    /// device gets them once more when they are first wanted.
+    /// Makes a classifier of the same network, on the same device, with another head, which was fitted to the features of
+    /// [`Classifier::embed`]. The scores are shares of one; with `several` each class has a score by itself; a head of
+    /// [`neighbours`](crate::learn::neighbours) gives shares of the nearest images. Both classifiers share the weights in the CPU's
+    /// memory. The first call uploads them to the device again.
     ///
     /// # Errors
-    /// [`Error::Shape`] if the head is not for the network's features or has not as many rows, or images of as many classes, as there are
-    /// `labels`, [`Error::TensorValue`] if a number in it is not finite.
+    /// [`Error::Shape`] if the head is not for the network's features, or if the number of `labels` is not that of its classes;
+    /// [`Error::TensorValue`] if a number in it is not finite.
     pub fn with_head(&self, head: &Head, labels: &[String], several: bool) -> Result<Classifier> {
         let (network, features, classes) = (self.network(), self.model().features, labels.len());
         let Head { weights, biases, neighbours } = head;
@@ -64,7 +64,7 @@ impl Classifier {
     }
 }
 
-/// The name of a network's head, or of the one that its family has.
+/// The name of a network's head; for a network without a head, the name that its family gives it.
 fn head_name(graph: &Graph) -> String {
     let last = &graph.nodes()[graph.output().0];
     if matches!(last.op, Op::Plain { op: Plain::Linear { .. }, .. }) {

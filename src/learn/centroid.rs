@@ -1,4 +1,4 @@
-//! The nearest class: cosine similarity to the mean of each class, for very few images.
+//! The nearest class mean by cosine similarity, for very few images.
 
 use super::{
     Head, Rows,
@@ -8,16 +8,16 @@ use super::{
 };
 use crate::Result;
 
-/// What the cosines may be multiplied by: the largest makes the nearest class nearly sure.
+/// Factors of the cosines to choose from. The largest one makes the nearest class almost certain.
 const SCALES: [f64; 8] = [1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0];
 
-/// Fits a head whose best class is the one with the highest cosine similarity of the image's features to the mean of the class's
-/// features, all of unit length. Each image is judged by means that it has no part in, and the scale of the cosines is the one with the
-/// lowest log loss. The features of an image are those of its first view.
+/// Fits a head that gives each class the cosine similarity of the image's features to the mean of the class's features, all of unit length,
+/// times a factor. For cross-validation each image is left out of the mean of its class. The factor is the one with the lowest log
+/// loss. Only the first view of each image is used.
 ///
 /// # Errors
 /// [`Error::Shape`](crate::Error::Shape) if there are not as many rows as images, [`Error::ConfigValue`](crate::Error::ConfigValue) if a
-/// class has fewer than two images, there are fewer than two classes, or an image may have several.
+/// class has fewer than two images, there are fewer than two classes, or images may have several.
 pub fn centroid(rows: Rows<'_>, truth: &Truth) -> Result<Fitted> {
     truth.check()?;
     truth.check_one()?;

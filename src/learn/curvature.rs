@@ -1,23 +1,23 @@
-//! How the loss curves, and steps that follow it: the inverse of an approximate Hessian.
+//! The preconditioner of the searches: the inverse of an approximate Hessian.
 //!
-//! The Hessian of logistic regression has a block for each pair of outputs. Here each output has the same block, a Gram matrix of the rows
-//! in which a row counts by how much its probabilities still move, and pairs have none: exact where all outputs are equally likely, and
-//! near enough elsewhere that a search needs a fraction of its steps.
+//! The Hessian of logistic regression has a block for each pair of outputs. The approximation has the same block for each output, and zeros
+//! for pairs of different outputs. The block is a Gram matrix of the rows, each weighted by the mean of p(1 - p) over its outputs. With
+//! it a search needs a fraction of its steps.
 
 use rayon::prelude::*;
 
 use super::products;
 
-/// Rows whose products are summed at once: their transpose stays in a core's cache.
+/// Rows that are multiplied at once, so that their transpose stays in a core's cache.
 const BLOCK: usize = 256;
 
-/// Columns that are inverted at once.
+/// Pivots of a step of the inversion.
 const PIVOTS: usize = 32;
 
-/// The least that a row counts, so that nothing is divided by zero.
+/// The least weight of a row, which avoids a division by zero.
 const LEAST: f64 = 1e-4;
 
-/// Evaluations of the loss that a whole matrix saves in the searches of a strength, at least.
+/// Evaluations of the loss that a full matrix saves in the searches of a strength, at least.
 const SAVED: usize = 400;
 
 /// The inverse of `I + scale * sum of curvature * row row^T`.
@@ -27,17 +27,17 @@ pub(super) struct Inverse {
     bias: f64,
 }
 
-/// The part of the inverse that belongs to the weights.
+/// The inverse's block of the weights of an output.
 enum Weights {
     /// `[features, features]`.
     Matrix(Vec<f64>),
-    /// The same number for all, which is what standardised features have on the diagonal before it is inverted.
+    /// A multiple of the identity, from the diagonal that standardised features have.
     Scale(f64),
 }
 
 impl Inverse {
-    /// For rows of so many standardised `features`, the `curvatures` of the loss in the sums of each, and the `scale` of the loss. A matrix
-    /// is made where it takes less time than the searches for so many `outputs` save by it.
+    /// The inverse for rows of so many standardised `features`, with the `curvature` of each. It is a full matrix if making it takes less
+    /// time than it saves in searches for so many `outputs`.
     pub(super) fn new(rows: &[f64], features: usize, curvatures: &[f64], scale: f64, outputs: usize) -> Self {
         let weights: Vec<f64> = curvatures.iter().map(|curvature| scale * curvature.max(LEAST)).collect();
         let sum: f64 = weights.iter().sum();
@@ -53,7 +53,7 @@ impl Inverse {
         Inverse { features, weights, bias: 1.0 / sum.max(f64::MIN_POSITIVE) }
     }
 
-    /// Multiplies a point of a search with it: the weights `[outputs, features]`, and the biases after them.
+    /// Multiplies a point of a search by it: the weights `[outputs, features]`, and the biases after them.
     pub(super) fn apply(&self, point: &mut [f64]) {
         let outputs = point.len() / (self.features + 1);
         let (weights, biases) = point.split_at_mut(outputs * self.features);
@@ -107,7 +107,7 @@ fn invert(matrix: &mut [f64], n: usize) {
         );
         let mut columns: Vec<f64> =
             (0..n).flat_map(|i| pivots.clone().map(move |j| (i, j))).map(|(i, j)| matrix[at(i, j)]).collect();
-        // Of the pivots themselves the inverse is wanted.
+        // The rows of the pivots become those of their inverse.
         for (i, pivot) in pivots.clone().enumerate() {
             let row = &mut columns[pivot * width..][..width];
             row.fill(0.0);

@@ -1,7 +1,7 @@
-//! Minimises a smooth convex function by L-BFGS: the last steps stand for its curvature.
+//! Minimises a smooth convex function by L-BFGS, which approximates the curvature by the last steps.
 //!
-//! `argmin` has the method too. It asks for value and gradient one after the other, each of which takes both products of matrices here,
-//! and it cannot be asked to stop where the weights are known to be near enough.
+//! The crate `argmin` has the method too, but it evaluates value and gradient separately, which would double the matrix products, and its
+//! stopping rule does not bound the error of the weights.
 //!
 //! Source: Nocedal and Wright, Numerical Optimization, 2nd ed., algorithm 7.4 (two-loop recursion); the line search bisects to the weak
 //! Wolfe conditions (Lewis and Overton 2013, "Nonsmooth optimization via quasi-Newton methods", algorithm 2.6).
@@ -17,7 +17,7 @@ const MOST_STEPS: usize = 1000;
 /// Points that a line search tries, at most.
 const MOST_TRIALS: usize = 40;
 
-/// A function that is to be minimised.
+/// A function to minimise.
 pub(super) trait Function {
     /// Its value and its gradient at a point.
     fn at(&self, point: &[f64]) -> (f64, Vec<f64>);
@@ -25,14 +25,14 @@ pub(super) trait Function {
     /// Whether a point with that gradient is close enough to the minimum.
     fn is_minimum(&self, point: &[f64], gradient: &[f64]) -> bool;
 
-    /// Multiplies `vector` with something near the inverse of the second derivatives.
+    /// Multiplies `vector` by an approximate inverse Hessian.
     fn precondition(&self, vector: &mut [f64]);
 }
 
 /// Where a search ended.
 pub(super) struct Minimum {
     pub(super) point: Vec<f64>,
-    /// Whether it is the minimum, as far as numbers allow.
+    /// Whether it is near enough to the minimum.
     pub(super) converged: bool,
 }
 
@@ -41,14 +41,14 @@ struct Step {
     s: Vec<f64>,
     y: Vec<f64>,
     rho: f64,
-    /// The length of `s` that the gradient's change speaks for, as a share of what the preconditioned change has.
+    /// The scale of the preconditioner on this step: `s . y` divided by `y . P y`.
     scale: f64,
 }
 
-/// Looks for the minimum, from `point` on. Calls `check` before every step.
+/// Searches for the minimum from `point`. Calls `check` before every step.
 ///
 /// # Errors
-/// What `check` returns.
+/// The errors of `check`.
 pub(super) fn minimise<E>(
     function: &impl Function,
     mut point: Vec<f64>,
@@ -100,7 +100,7 @@ fn direction(function: &impl Function, memory: &VecDeque<Step>, gradient: &[f64]
     q
 }
 
-/// A point along `direction` that is lower by enough, with value and gradient; none if numbers do not tell points apart any more.
+/// A point along `direction` that meets the Wolfe conditions, with value and gradient; None if rounding errors hide the difference.
 fn search(
     function: &impl Function,
     point: &[f64],
@@ -114,7 +114,7 @@ fn search(
         let mut trial = point.to_vec();
         add(&mut trial, t, direction);
         let (new_value, new_gradient) = function.at(&trial);
-        // The sums of a value are off by some units in its last place.
+        // A value is a sum, with a rounding error of some units in the last place.
         let rounding = 8.0 * f64::EPSILON * value.abs();
         let is_lower = new_value <= value + 1e-4 * t * slope + rounding;
         if !is_lower {

@@ -1,4 +1,4 @@
-//! Logistic regression: multinomial, or a sigmoid for each class, with the strength that does best on images that it was not fitted to.
+//! Logistic regression: multinomial, or a sigmoid for each class. Cross-validation chooses its strength.
 
 use std::ops::Range;
 
@@ -13,18 +13,22 @@ use super::{
 };
 use crate::{Error, Result};
 
-/// Strengths that are tried: the C of scikit-learn, the inverse of the penalty, on standardised features.
+/// The default strengths. A strength is scikit-learn's C, the inverse of the penalty on the weights of standardised features.
 const STRENGTHS: [f64; 7] = [1e-4, 1e-3, 1e-2, 1e-1, 1.0, 1e1, 1e2];
 
-/// How a regression is fitted.
+/// The search ends after so many strengths in a row that are worse than the best one, in accuracy and in log loss.
+const WORSE: usize = 2;
+
+/// The settings of a regression.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Logistic {
-    /// The strengths to choose from.
+    /// The strengths to choose from. They are tried from the smallest, which has the largest penalty and the shortest search, until two in
+    /// a row are worse than the best one, in accuracy and in log loss.
     pub strengths: Vec<f64>,
     /// Folds of the cross-validation.
     pub folds: usize,
-    /// Let each class count the same, whatever its number of images.
+    /// Weight the images so that all classes count the same.
     pub balanced: bool,
 }
 
@@ -34,40 +38,43 @@ impl Default for Logistic {
     }
 }
 
-/// A regression with all that cross-validation found out.
+/// A fitted head, with the results of cross-validation.
 #[derive(Debug, Clone)]
 pub struct Fitted {
     /// The head.
     pub head: Head,
-    /// The strengths that were tried; of [`neighbours`](super::neighbours) how many are counted, of [`centroid`](super::centroid) what
-    /// cosines are multiplied by.
+    /// The strengths that were tried. A strength of [`neighbours`](super::neighbours) is their number, a strength of
+    /// [`centroid`](super::centroid) is the factor of the cosines.
     pub tried: Vec<Tried>,
-    /// The one that was taken.
+    /// The strength of the head.
     pub strength: f64,
-    /// The images, at that strength.
+    /// The prediction for each image at that strength, by a head that was fitted without it.
     pub out_of_fold: Vec<OutOfFold>,
-    /// Whether every search came to its end.
+    /// Whether every search converged.
     pub converged: bool,
 }
 
-/// Rows of features: those of an image one after the other, `views` of each, the first of which is the image as it is.
+/// Rows of features. Each image has `views` rows in sequence, the first of which is of the unchanged image.
 #[derive(Debug, Clone, Copy)]
 pub struct Rows<'a> {
-    /// All of them, `[images * views, features]`.
+    /// `[images * views, features]`.
     pub values: &'a [f32],
-    /// Features of a row.
+    /// Length of a row.
     pub features: usize,
     /// Rows of an image.
     pub views: usize,
 }
 
 impl Rows<'_> {
-    /// The row of an image's first view.
+    /// The row of the unchanged image.
     pub(super) fn plain(&self, image: usize) -> &[f32] {
         &self.values[image * self.views * self.features..][..self.features]
     }
 
-    /// Whether there are as many rows as `images` need.
+    /// Checks that there are rows for so many images, and that they are finite.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] and [`Error::ConfigValue`] otherwise.
     pub(super) fn check(&self, images: usize) -> Result<()> {
         let Rows { values, features, views } = self;
         if values.len() == images * views * features && features * views > 0 {
@@ -86,11 +93,11 @@ impl Rows<'_> {
 }
 
 impl Logistic {
-    /// Fits a head. `step` is called before every step of every search, with the share of the work that is done.
+    /// Fits a head. Calls `step` before every step of every search, with the share of the work that is done.
     ///
     /// # Errors
     /// [`Error::Shape`] if there are not as many rows as images, [`Error::ConfigValue`] if a class has fewer than two images, there are
-    /// fewer than two classes, a feature is not finite or a setting is out of its range; and what `step` returns.
+    /// fewer than two classes, a feature is not finite or a setting is out of its range; and the errors of `step`.
     pub fn fit<E: From<Error>>(
         &self,
         rows: Rows<'_>,
@@ -120,7 +127,7 @@ struct Best {
     out_of_fold: Vec<OutOfFold>,
     /// The curvature of the loss at each row.
     curvatures: Vec<f64>,
-    /// The mean of what the folds found, which is near to what all images will.
+    /// The mean of the folds' points, which is near the minimum for all images.
     start: Vec<f64>,
 }
 
@@ -130,7 +137,7 @@ struct Search<'a> {
     standard: Standard,
     truth: &'a Truth,
     views: usize,
-    /// The images in that order.
+    /// The images in the order of the rows.
     images: Vec<usize>,
     /// The rows of each fold.
     folds: Vec<Range<usize>>,
@@ -158,7 +165,7 @@ impl<'a> Search<'a> {
         let binary = !truth.several && truth.classes == 2;
         let outputs_of = |image: &usize| {
             let classes = &truth.of[*image];
-            // Of two classes the second is the output that is true or not.
+            // Two classes have one output, which is true for the second class.
             if binary { classes.iter().filter(|class| **class == 1).map(|_| 0).collect() } else { classes.clone() }
         };
         let data = Data {
@@ -183,7 +190,7 @@ impl<'a> Search<'a> {
         let (mut tried, mut best, mut converged) = (Vec::<Tried>::new(), None::<Best>, true);
         let searches = (strengths.len() * folds.len() + 1) as f64;
         let mut done = 0.0;
-        // Where all outputs are equally likely, to begin with.
+        // The search starts where all outputs are equally likely.
         let mut curvatures = vec![self.data.curvature(&vec![0.0; self.data.outputs()]); self.data.weights.len()];
         let of_fold = 1.0 - 1.0 / folds.len() as f64;
         for &strength in strengths {
@@ -206,6 +213,9 @@ impl<'a> Search<'a> {
                 best = Some(Best { tried: now, out_of_fold, curvatures: curvatures.clone(), start: mean(&points) });
             }
             tried.push(now);
+            if best.as_ref().is_some_and(|best| are_worse(&tried, &best.tried)) {
+                break;
+            }
         }
         let Some(Best { tried: Tried { strength, .. }, out_of_fold, curvatures, start }) = best else {
             unreachable!("there is a strength to try")
@@ -214,11 +224,11 @@ impl<'a> Search<'a> {
         let parts = std::slice::from_ref(&whole);
         let inverse = self.inverse(&curvatures, strength);
         let problem = Problem { data: &self.data, parts, strength, accuracy: Accuracy::Final, inverse: &inverse };
-        let Minimum { point, converged: ended } = lbfgs::minimise(&problem, start, &mut || step(done / searches))?;
+        let Minimum { point, converged: ended } = lbfgs::minimise(&problem, start, &mut || step(1.0 - 1.0 / searches))?;
         Ok(Fitted { head: self.head(&point), tried, strength, out_of_fold, converged: converged && ended })
     }
 
-    /// What searches are preconditioned by where the loss has these `curvatures` and counts `scale` times.
+    /// The preconditioner of searches in which the rows' losses have these `curvatures`, times `scale`.
     fn inverse(&self, curvatures: &[f64], scale: f64) -> Inverse {
         let Data { rows, features, weights, .. } = &self.data;
         let curvatures: Vec<f64> =
@@ -226,7 +236,8 @@ impl<'a> Search<'a> {
         Inverse::new(rows, *features, &curvatures, scale, self.data.outputs())
     }
 
-    /// What a point makes of the rows `out`, of each image the first; and the curvature of the loss there, for all rows of an image.
+    /// Predicts the images of the rows `out` by the weights at a point, from the first row of each image; and takes the curvature of the
+    /// loss there for all rows of the image.
     fn judge(&self, point: &[f64], out: Range<usize>, out_of_fold: &mut [Option<OutOfFold>], curvatures: &mut [f64]) {
         for row in out.step_by(self.views) {
             let image = self.images[row / self.views];
@@ -241,7 +252,7 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// The head for features as they are.
+    /// The head for features that are not standardised.
     fn head(&self, point: &[f64]) -> Head {
         let (weights, biases) = self.data.split(point);
         let (weights, biases) = self.standard.undo(weights, biases);
@@ -259,7 +270,14 @@ impl<'a> Search<'a> {
     }
 }
 
-/// How much each output counts where it is not true, and where it is: images divided by classes and by the images of the class.
+/// Whether the last strengths are worse than the best one, by both measures.
+fn are_worse(tried: &[Tried], best: &Tried) -> bool {
+    let worse = |tried: &&Tried| tried.accuracy < best.accuracy && tried.log_loss > best.log_loss;
+    tried.iter().rev().take_while(worse).count() >= WORSE
+}
+
+/// The weights of each output's loss where the output is false and where it is true. Balanced ones are the number of images divided by the
+/// number of classes and by the images of the class.
 fn balance(settings: &Logistic, truth: &Truth, binary: bool) -> Vec<[f64; 2]> {
     let images = truth.of.len() as f64;
     let counts: Vec<f64> = truth.counts().into_iter().map(|count| count as f64).collect();

@@ -8,42 +8,43 @@ const LEAST: f64 = f64::EPSILON;
 /// Bins of [`Measures::calibration_error`].
 const BINS: usize = 15;
 
-/// What a classifier said of an image whose class is known.
+/// The prediction of a classifier for an image whose class is known.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Answer {
-    /// The class that is true.
+    /// The true class.
     pub truth: usize,
     /// The class of the highest score.
-    pub said: usize,
+    pub predicted: usize,
     /// Its score.
     pub score: f64,
-    /// The score of the class that is true.
+    /// The score of the true class.
     pub of_truth: f64,
-    /// How many classes have a better score than the one that is true, or the same and a lower index.
+    /// The number of classes that have a higher score than the true one, or the same score and a lower index.
     pub rank: usize,
 }
 
 impl Answer {
-    /// What the scores of all classes say of an image of class `truth`.
+    /// The answer that these scores of all classes are for an image of class `truth`.
     pub fn new(scores: &[f32], truth: usize) -> Self {
         let better = |a: usize, b: usize| scores[a] > scores[b] || scores[a] == scores[b] && a < b;
-        let said = (0..scores.len()).reduce(|best, class| if better(class, best) { class } else { best }).unwrap_or(0);
+        let predicted =
+            (0..scores.len()).reduce(|best, class| if better(class, best) { class } else { best }).unwrap_or(0);
         let rank = (0..scores.len()).filter(|&class| better(class, truth)).count();
-        Answer { truth, said, score: scores[said].into(), of_truth: scores[truth].into(), rank }
+        Answer { truth, predicted, score: scores[predicted].into(), of_truth: scores[truth].into(), rank }
     }
 
-    /// Whether the class of the highest score is true.
+    /// Whether the prediction is right.
     pub fn is_right(&self) -> bool {
         self.rank == 0
     }
 }
 
-/// How well one class is told from the others.
+/// How well a classifier tells one class from the others.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct ClassMeasures {
-    /// Share of the images said to be of the class that are; 0 if there are none.
+    /// Share of the images predicted as the class that are of it; 0 if there are none.
     pub precision: f64,
-    /// Share of the class's images that are said to be of it; 0 if there are none.
+    /// Share of the class's images that are predicted as it; 0 if there are none.
     pub recall: f64,
     /// The harmonic mean of both.
     pub f1: f64,
@@ -56,22 +57,22 @@ pub struct ClassMeasures {
 pub struct Measures {
     /// Images.
     pub images: usize,
-    /// Those of which the best class is right.
+    /// Images whose true class has the best score.
     pub top1: usize,
-    /// Those of which one of the best five is.
+    /// Images whose true class is among the best five.
     pub top5: usize,
-    /// Each class that is true of an image or was said of one.
+    /// Each class that is true of an image or was predicted for one.
     pub classes: BTreeMap<usize, ClassMeasures>,
     /// The mean over these classes.
     pub macro_mean: ClassMeasures,
-    /// The mean over these classes, each counted as often as it has images.
+    /// The mean over these classes, weighted by their numbers of images.
     pub weighted_mean: ClassMeasures,
-    /// The mean of minus the natural logarithm of the score of what is true; scores below 2^-52 count as that.
+    /// The mean of minus the natural logarithm of the score of the true class; scores below 2^-52 count as 2^-52.
     pub log_loss: f64,
     /// How far scores are from the share that is right, over 15 bins of equal width (Guo et al. 2017, "On Calibration of Modern Neural
     /// Networks", section 2).
     pub calibration_error: f64,
-    /// How many images of a class, the first, were said to be of another or the same, the second.
+    /// The number of images for each pair of true class and predicted class.
     pub confusion: BTreeMap<(usize, usize), usize>,
 }
 
@@ -79,18 +80,19 @@ impl Measures {
     /// The measures of some answers.
     pub fn of(answers: &[Answer]) -> Self {
         let mut confusion: BTreeMap<(usize, usize), usize> = BTreeMap::new();
-        answers.iter().for_each(|answer| *confusion.entry((answer.truth, answer.said)).or_default() += 1);
-        let (mut support, mut said) = (BTreeMap::<usize, usize>::new(), BTreeMap::<usize, usize>::new());
+        answers.iter().for_each(|answer| *confusion.entry((answer.truth, answer.predicted)).or_default() += 1);
+        let (mut support, mut predicted) = (BTreeMap::<usize, usize>::new(), BTreeMap::<usize, usize>::new());
         for (&(truth, other), &count) in &confusion {
             *support.entry(truth).or_default() += count;
-            *said.entry(other).or_default() += count;
+            *predicted.entry(other).or_default() += count;
             support.entry(other).or_default();
         }
         let share = |part: usize, of: usize| if of == 0 { 0.0 } else { part as f64 / of as f64 };
         let class = |(&class, &support): (&usize, &usize)| {
             let right = confusion.get(&(class, class)).copied().unwrap_or(0);
-            let said = said.get(&class).copied().unwrap_or(0);
-            let (precision, recall, f1) = (share(right, said), share(right, support), share(2 * right, said + support));
+            let predicted = predicted.get(&class).copied().unwrap_or(0);
+            let (precision, recall, f1) =
+                (share(right, predicted), share(right, support), share(2 * right, predicted + support));
             (class, ClassMeasures { precision, recall, f1, support })
         };
         let classes: BTreeMap<usize, ClassMeasures> = support.iter().map(class).collect();
@@ -118,16 +120,16 @@ impl Measures {
         }
     }
 
-    /// Share of the images of which the best class is right.
+    /// Share of the images whose true class has the best score.
     pub fn accuracy(&self) -> f64 {
         self.top1 as f64 / self.images.max(1) as f64
     }
 
-    /// The mistakes that are made most often: what is true, what was said, how often. Of equal ones the lower classes first.
+    /// The most frequent mistakes: true class, predicted class, number of images. Equally frequent ones are in the order of their classes.
     pub fn confused(&self) -> Vec<(usize, usize, usize)> {
-        let mistakes = self.confusion.iter().filter(|((truth, said), _)| truth != said);
-        let mut confused: Vec<_> = mistakes.map(|(&(truth, said), &count)| (truth, said, count)).collect();
-        confused.sort_by_key(|&(truth, said, count)| (std::cmp::Reverse(count), truth, said));
+        let mistakes = self.confusion.iter().filter(|((truth, predicted), _)| truth != predicted);
+        let mut confused: Vec<_> = mistakes.map(|(&(truth, predicted), &count)| (truth, predicted, count)).collect();
+        confused.sort_by_key(|&(truth, predicted, count)| (std::cmp::Reverse(count), truth, predicted));
         confused
     }
 }
@@ -135,7 +137,7 @@ impl Measures {
 fn calibration_error(answers: &[Answer]) -> f64 {
     let mut bins = [(0.0, 0.0); BINS];
     for answer in answers {
-        // A bin has its upper end and not its lower one.
+        // A bin includes its upper end, but not its lower one.
         let bin = ((answer.score * BINS as f64).ceil() as usize).clamp(1, BINS) - 1;
         bins[bin].0 += answer.score;
         bins[bin].1 += f64::from(u8::from(answer.is_right()));
@@ -143,8 +145,8 @@ fn calibration_error(answers: &[Answer]) -> f64 {
     bins.iter().map(|(scores, right)| (scores - right).abs()).sum::<f64>() / answers.len().max(1) as f64
 }
 
-/// The interval that a share of `right` out of `all` speaks for, 95 % sure (Wilson 1927, "Probable inference, the law of succession, and
-/// statistical inference").
+/// The 95 % confidence interval of a share, of which `right` out of `all` were counted (Wilson 1927, "Probable inference, the law of
+/// succession, and statistical inference").
 pub fn wilson(right: usize, all: usize) -> (f64, f64) {
     const Z: f64 = 1.959_963_984_540_054;
     let n = all.max(1) as f64;
@@ -154,14 +156,14 @@ pub fn wilson(right: usize, all: usize) -> (f64, f64) {
     (((centre - spread) / scale).max(0.0), ((centre + spread) / scale).min(1.0))
 }
 
-/// A threshold for the score of one class, and what comes of it: an image is said to be of the class if its score is at least that.
+/// A threshold for the score of one class: an image is predicted as the class if its score is at least the threshold.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Cut {
     /// The threshold.
     pub threshold: f64,
-    /// Images of the class that are said to be of it.
+    /// Images of the class that are predicted as it.
     pub right: usize,
-    /// Images of other classes that are.
+    /// Images of other classes that are predicted as it.
     pub wrong: usize,
 }
 

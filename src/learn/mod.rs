@@ -1,5 +1,5 @@
-//! Heads of one's own: classifiers that are fitted to features. Everything here is computed in f64 on the CPU, and gives the same bits
-//! whatever the number of threads.
+//! Your own classes: heads that are fitted to features. Everything is computed in f64 on the CPU, and any number of threads gives the same
+//! bits.
 
 mod centroid;
 mod curvature;
@@ -28,16 +28,16 @@ use crate::labels::Scoring;
 /// A linear layer on features.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Head {
-    /// `[classes, features]`, row by row; `[images, features]` with `neighbours`.
+    /// `[classes, features]`, row by row; with `neighbours` `[images, features]`.
     pub weights: Vec<f32>,
     /// One for each row.
     pub biases: Vec<f32>,
-    /// The classes of known images, if rows stand for these and the nearest of them are counted.
+    /// The classes of known images, if each row is one of these and the nearest are counted.
     pub neighbours: Option<Neighbours>,
 }
 
 impl Head {
-    /// The scores of the classes for an image with these features. With `several` each class has a score of its own.
+    /// The scores of the classes for an image with these features: shares of one, or with `several` a score for each class by itself.
     #[doc(hidden)]
     pub fn scores(&self, features: &[f32], several: bool) -> Vec<f32> {
         let scoring = match &self.neighbours {
@@ -48,7 +48,7 @@ impl Head {
         scoring.scores(&self.logits(features))
     }
 
-    /// What the rows make of these features.
+    /// The logits for these features.
     #[doc(hidden)]
     pub fn logits(&self, features: &[f32]) -> Vec<f32> {
         let row = |(row, bias): (&[f32], &f32)| {

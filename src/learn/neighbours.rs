@@ -1,4 +1,4 @@
-//! The nearest images: the classes of those that are most similar by cosine are counted.
+//! The nearest images by cosine similarity, whose classes are counted.
 
 use rayon::prelude::*;
 
@@ -12,23 +12,23 @@ use super::{
 };
 use crate::{Error, Result, labels::Neighbours};
 
-/// How many neighbours may be counted.
+/// Numbers of neighbours to choose from.
 const COUNTED: [usize; 8] = [1, 3, 5, 9, 15, 25, 45, 75];
 
-/// Images whose similarities to all others are computed at once by a thread, and by all of them between two steps.
+/// Images whose similarities to all others are computed at once: by a thread, and by all threads between two calls of `step`.
 const BLOCK: usize = 32;
 const STEP: usize = 1024;
 
-/// The least probability that a logarithm is taken of.
+/// Probabilities below this count as this in the log loss.
 const LEAST: f64 = f64::EPSILON;
 
-/// Fits a head that counts the classes of the nearest images, by cosine similarity of the features. Each image is judged by the others, and
-/// of the numbers of neighbours the one is taken that is right most often. The features of an image are those of its first view. `step` is
-/// called again and again, with the share of the work that is done.
+/// Fits a head that counts the classes of the nearest images, by cosine similarity of the features. Cross-validation leaves one image out
+/// at a time, and chooses the number of neighbours with the highest accuracy. Only the first view of each image is used. Calls `step`
+/// repeatedly, with the share of the work that is done.
 ///
 /// # Errors
 /// [`Error::Shape`] if there are not as many rows as images, [`Error::ConfigValue`] if a class has fewer than two images, there are fewer
-/// than two classes, or an image may have several; and what `step` returns.
+/// than two classes, or images may have several; and the errors of `step`.
 pub fn neighbours<E: From<Error>>(
     rows: Rows<'_>,
     truth: &Truth,
@@ -68,7 +68,7 @@ pub fn neighbours<E: From<Error>>(
     Ok(Fitted { head, tried, strength, out_of_fold: judge(k), converged: true })
 }
 
-/// The images that are most similar to each of `block`, themselves left out, the nearest first.
+/// For each image of `block`, the most similar others, the nearest first.
 fn nearest_of(vectors: &[f64], features: usize, block: std::ops::Range<usize>, most: usize) -> Vec<Vec<usize>> {
     let images = vectors.len() / features;
     let rows = &vectors[block.start * features..block.end * features];
@@ -87,7 +87,7 @@ fn nearest_of(vectors: &[f64], features: usize, block: std::ops::Range<usize>, m
     block.zip(cosines.chunks_exact(images)).map(of).collect()
 }
 
-/// An image, whose nearest images are of these classes.
+/// The prediction for an image whose nearest images are of these classes.
 fn judged(nearest: impl Iterator<Item = usize>, truth: usize, classes: usize) -> OutOfFold {
     let mut votes = vec![0_usize; classes];
     nearest.for_each(|class| votes[class] += 1);

@@ -1,13 +1,13 @@
-//! Images in the eyes of heads that were fitted without them.
+//! Out-of-fold predictions: for each image by a head that was fitted without it.
 
-/// How well a strength does on images that it was not fitted to.
+/// A strength and its measures in cross-validation.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Tried {
     /// The strength.
     pub strength: f64,
-    /// Share of the images whose classes are right.
+    /// Share of the images whose predicted classes are right.
     pub accuracy: f64,
-    /// Mean of minus the logarithm of what the truth was given.
+    /// Mean of minus the logarithm of the probability of the true classes.
     pub log_loss: f64,
 }
 
@@ -20,27 +20,27 @@ impl Tried {
     }
 }
 
-/// An image in the eyes of a regression that was fitted without it.
+/// The prediction for an image by a head that was fitted without it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct OutOfFold {
-    /// The probability of what is said to be true of it; of several classes that of the least likely part.
+    /// The probability of its label; of several labels or none, the probability of the least likely part.
     pub of_truth: f64,
-    /// The class that is most likely instead, or of several classes the one that is most likely wrong.
+    /// The most likely other class; of several labels or none, the class that is most likely labelled wrongly.
     pub instead: usize,
-    /// Whether all of it is right.
+    /// Whether the predicted classes are its labels.
     pub right: bool,
-    /// Minus the logarithm of what the truth was given; of several classes the mean over all classes.
+    /// Minus the logarithm of the probability of its label; of several labels or none, the mean over all classes.
     pub loss: f64,
 }
 
-/// Logarithms of the probabilities of a softmax.
+/// The logarithms of a softmax.
 pub(super) fn log_softmax(sums: &[f64]) -> Vec<f64> {
     let largest = sums.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     let total = sums.iter().map(|sum| (sum - largest).exp()).sum::<f64>().ln() + largest;
     sums.iter().map(|sum| sum - total).collect()
 }
 
-/// An image of one class.
+/// The prediction for an image of one class.
 pub(super) fn one(logs: &[f64], class: usize) -> OutOfFold {
     let others = (0..logs.len()).filter(|&other| other != class);
     let instead = others.max_by(|&a, &b| logs[a].total_cmp(&logs[b]).then(b.cmp(&a))).unwrap_or(class);
@@ -48,7 +48,7 @@ pub(super) fn one(logs: &[f64], class: usize) -> OutOfFold {
     OutOfFold { of_truth: logs[class].exp(), instead, right, loss: -logs[class] }
 }
 
-/// An image of several classes, each a sigmoid.
+/// The prediction for an image of several classes or none, each with a sigmoid.
 pub(super) fn several(sums: &[f64], classes: &[usize]) -> OutOfFold {
     let sign = |class: usize| if classes.contains(&class) { 1.0 } else { -1.0 };
     let margins: Vec<f64> = sums.iter().enumerate().map(|(class, sum)| sign(class) * sum).collect();

@@ -1,5 +1,5 @@
-//! What logistic regression minimises: `C * sum of row weight * loss + 0.5 * |weights|^2`, the biases not in the penalty; what
-//! scikit-learn's `LogisticRegression` minimises at the same C.
+//! The objective of logistic regression: `C * sum of row weight * loss + 0.5 * |weights|^2`, without a penalty on biases. It is the
+//! objective of scikit-learn's `LogisticRegression` at the same C.
 
 use std::ops::Range;
 
@@ -7,13 +7,13 @@ use rayon::prelude::*;
 
 use super::{curvature::Inverse, lbfgs::Function, out_of_fold::log_softmax, products};
 
-/// Rows of a block: with 512 features they stay in a core's cache from the first product to the second.
+/// Rows of a block. With 512 features they stay in a core's cache between the two products.
 const BLOCK: usize = 128;
 
-/// Parts that threads take, at most. The sums of parts are added in order.
+/// Parts into which the work is split, at most. Their sums are added in order.
 const PARTS: usize = 16;
 
-/// Numbers that the sums of all parts may take together.
+/// Numbers in the sums of all parts together, at most.
 const ROOM: usize = 1 << 24;
 
 /// How sums become probabilities.
@@ -25,25 +25,25 @@ pub(super) enum Link {
     Sigmoid,
 }
 
-/// When a search has come to its end.
+/// When a search ends.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Accuracy {
-    /// To compare strengths: the mean loss changes by no more than 1e-4 with any weight, which is scikit-learn's default.
+    /// To compare strengths: no component of the mean loss's gradient is above 1e-4, as in scikit-learn by default.
     Compared,
-    /// The weights are within 1e-4 of the largest of them.
+    /// The weights are off by 1e-4 of the largest weight, at most.
     Final,
 }
 
-/// Rows of standardised features with what is true of them.
+/// Rows of standardised features, with their classes.
 pub(super) struct Data {
     /// Row by row.
     pub(super) rows: Vec<f64>,
     pub(super) features: usize,
-    /// The outputs that are true of each row.
+    /// The true outputs of each row.
     pub(super) truth: Vec<Vec<usize>>,
-    /// How much each row counts.
+    /// The weight of each row.
     pub(super) weights: Vec<f64>,
-    /// How much an output counts where it is not true, and where it is.
+    /// The weights of an output's loss where the output is false, and where it is true.
     pub(super) balance: Vec<[f64; 2]>,
     pub(super) link: Link,
 }
@@ -51,16 +51,16 @@ pub(super) struct Data {
 /// The regression on some of the rows.
 pub(super) struct Problem<'a> {
     pub(super) data: &'a Data,
-    /// The rows that count.
+    /// The rows to fit to.
     pub(super) parts: &'a [Range<usize>],
     /// The inverse of the penalty.
     pub(super) strength: f64,
     pub(super) accuracy: Accuracy,
-    /// What is near the inverse of the second derivatives.
+    /// An approximate inverse Hessian.
     pub(super) inverse: &'a Inverse,
 }
 
-/// Sums over rows: of the losses, and of their derivatives by the weights and biases.
+/// The sums over rows of the loss and of its derivatives.
 struct Sums {
     loss: f64,
     weights: Vec<f64>,
@@ -68,12 +68,12 @@ struct Sums {
 }
 
 impl Data {
-    /// How many outputs there are.
+    /// The number of outputs.
     pub(super) fn outputs(&self) -> usize {
         self.balance.len()
     }
 
-    /// A point of the search as weights `[outputs, features]`, row by row, and biases.
+    /// Splits a point of the search into weights `[outputs, features]` and biases.
     pub(super) fn split<'p>(&self, point: &'p [f64]) -> (&'p [f64], &'p [f64]) {
         point.split_at(self.outputs() * self.features)
     }
@@ -83,7 +83,7 @@ impl Data {
         vec![0.0; self.outputs() * (self.features + 1)]
     }
 
-    /// The sums before the link of every output for some rows, row by row.
+    /// The logits of some rows, `[rows, outputs]`.
     pub(super) fn outputs_of(&self, point: &[f64], rows: Range<usize>) -> Vec<f64> {
         let (weights, biases) = self.split(point);
         let mut sums = vec![0.0; rows.len() * self.outputs()];
@@ -91,7 +91,7 @@ impl Data {
         sums
     }
 
-    /// The second derivative of the loss by one of a row's `sums`, in the mean over the outputs.
+    /// The second derivative of the loss by a logit, in the mean over a row's outputs with these `sums`.
     pub(super) fn curvature(&self, sums: &[f64]) -> f64 {
         let of = |probability: f64| probability * (1.0 - probability);
         let all: f64 = match self.link {
@@ -105,7 +105,7 @@ impl Data {
         &self.rows[rows.start * self.features..rows.end * self.features]
     }
 
-    /// The loss of `row`, whose sums become the derivatives of the loss.
+    /// The loss of `row`. Replaces its logits `sums` by the loss's derivatives.
     fn loss(&self, row: usize, sums: &mut [f64]) -> f64 {
         let truth = &self.truth[row];
         match self.link {
@@ -134,7 +134,7 @@ impl Data {
         }
     }
 
-    /// The sums over `parts` at a point, in an order of their own whatever the number of threads.
+    /// The sums over `parts` at a point. The order of the additions does not depend on the number of threads.
     fn sums(&self, point: &[f64], parts: &[Range<usize>]) -> Sums {
         let block = |part: &Range<usize>| {
             let end = part.end;
@@ -184,8 +184,7 @@ impl Function for Problem<'_> {
                 let rows = self.parts.iter().flat_map(|part| &self.data.weights[part.clone()]).sum::<f64>();
                 largest(gradient) <= 1e-4 * self.strength * rows
             }
-            // The penalty alone makes the second derivative at least one, so that the weights are no further from the minimum's than the
-            // gradient is long.
+            // The penalty makes the second derivative at least one, so that the length of the gradient bounds the distance to the minimum.
             Accuracy::Final => {
                 gradient.iter().map(|value| value * value).sum::<f64>().sqrt() <= 1e-4 * largest(weights).max(1e-6)
             }

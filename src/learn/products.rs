@@ -1,10 +1,10 @@
-//! Products of matrices in f64, with the vectors that the processor has. Each number is summed in an order of its own, so that the bits are
-//! the same for any number of threads.
+//! Matrix products in f64 with the processor's vectors. The order of the additions is fixed, so that any number of threads gives the same
+//! bits.
 
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
-/// Rows that are taken together.
+/// Rows of a tile.
 const TOGETHER: usize = 4;
 
 /// `sums[row][output] = biases[output] + rows[row] . weights[output]`, all of them row by row.
@@ -33,7 +33,7 @@ impl<'a> WithSimd for Forward<'a> {
                 let mut put = |row: usize, output: usize, product: f64| {
                     sums[row * outputs + output] = biases[output] + product;
                 };
-                // Of an odd number of outputs the last one is taken twice.
+                // With an odd number of outputs, the last one is computed twice.
                 let pair = [output, (output + 1).min(outputs - 1)];
                 let weights = pair.map(|output| row_of(weights, output));
                 if whole {
@@ -52,7 +52,7 @@ impl<'a> WithSimd for Forward<'a> {
     }
 }
 
-/// The products of some rows with the weights of some outputs, each summed in the same order however many are taken together.
+/// The products of some rows with the weights of some outputs. The order of the additions does not depend on the size of the tile.
 #[inline(always)]
 fn tile<S: Simd, const R: usize, const O: usize>(simd: S, rows: [&[f64]; R], weights: [&[f64]; O]) -> [[f64; O]; R] {
     let (rows, weights) = (rows.map(S::as_simd_f64s), weights.map(S::as_simd_f64s));
@@ -139,8 +139,8 @@ fn add<S: Simd, const O: usize>(
     }
 }
 
-/// `lower[i][j] += factor * rows[i] . rows[j]` for all `j` up to `i`, with as many rows and columns in `lower` as there are `rows` of
-/// so many numbers. What is above the diagonal may change.
+/// `lower[i][j] += factor * rows[i] . rows[j]` for all `j` up to `i`, where `rows` are of length `width`. `lower` is square; what is above
+/// its diagonal may change.
 pub(super) fn add_symmetric(rows: &[f64], width: usize, factor: f64, lower: &mut [f64]) {
     let n = rows.len() / width;
     lower.par_chunks_mut(TOGETHER * n).enumerate().for_each(|(block, lower)| {
@@ -166,7 +166,7 @@ impl<'a> WithSimd for AddSymmetric<'a> {
         let n = rows.len() / width;
         let row_of = |row: usize| -> &'a [f64] { &rows[row * width..][..width] };
         let count = lower.len() / n;
-        // Rows past the last one are the last one, and are not kept.
+        // Past the end the last row is repeated, and its products are dropped.
         let mine: [&[f64]; TOGETHER] = std::array::from_fn(|row| row_of(first + row.min(count - 1)));
         for column in (0..first + count).step_by(2) {
             let pair = [column, (column + 1).min(n - 1)];

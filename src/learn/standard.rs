@@ -7,7 +7,7 @@ pub(super) struct Standard {
 }
 
 impl Standard {
-    /// Those of rows of so many `features`. A feature that is the same in all rows has a deviation of one.
+    /// Computes them for rows of so many `features`. A constant feature gets a deviation of one.
     pub(super) fn of(rows: &[f32], features: usize) -> Self {
         let count = (rows.len() / features.max(1)).max(1) as f64;
         let mean_of = |value: &dyn Fn(usize, f64) -> f64| {
@@ -20,7 +20,7 @@ impl Standard {
         };
         let mean = mean_of(&|_, x| x);
         let variance = mean_of(&|i, x| (x - mean[i]).powi(2));
-        // A constant's deviation is what the rounding of its mean leaves.
+        // A constant's deviation is the rounding error of its mean.
         let constant = |mean: f64| (10.0 * f64::EPSILON * mean).abs();
         let deviation = variance.iter().zip(&mean).map(|(variance, &mean)| match variance.sqrt() {
             deviation if deviation <= constant(mean) => 1.0,
@@ -29,13 +29,13 @@ impl Standard {
         Standard { deviation: deviation.collect(), mean }
     }
 
-    /// A row, standardised.
+    /// Standardises a row.
     pub(super) fn apply<'a>(&'a self, row: &'a [f32]) -> impl Iterator<Item = f64> + 'a {
         let of = |((&x, mean), deviation): ((&f32, &f64), &f64)| (f64::from(x) - mean) / deviation;
         row.iter().zip(&self.mean).zip(&self.deviation).map(of)
     }
 
-    /// Weights and biases for features as they are, of those for standardised ones.
+    /// Turns weights and biases for standardised features into those for the features themselves.
     pub(super) fn undo(&self, weights: &[f64], biases: &[f64]) -> (Vec<f64>, Vec<f64>) {
         let weights: Vec<f64> = weights.iter().zip(self.deviation.iter().cycle()).map(|(w, d)| w / d).collect();
         let shift = |row: &[f64]| row.iter().zip(&self.mean).map(|(weight, mean)| weight * mean).sum::<f64>();

@@ -3,13 +3,13 @@
 
 use super::measures::{ClassMeasures, areas, cuts};
 
-/// A class is said of an image if its score is above this.
+/// A class is predicted for an image if its score is above this.
 pub const THRESHOLD: f32 = 0.5;
 
-/// What a classifier said of an image whose classes are known.
+/// The scores of an image whose classes are known.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Tagged {
-    /// The classes that are true, each once.
+    /// The true classes, each once.
     pub truth: Vec<usize>,
     /// The score of each class.
     pub scores: Vec<f32>,
@@ -20,25 +20,28 @@ pub struct Tagged {
 pub struct TagMeasures {
     /// Images.
     pub images: usize,
-    /// Those of which all classes are right.
+    /// Images whose predicted classes are the true ones, all of them and no others.
     pub all_right: usize,
-    /// Each class, with its average precision; none if no image is of it.
+    /// Each class, with its average precision; None if no image is of the class.
     pub classes: Vec<(ClassMeasures, Option<f64>)>,
     /// Counted over all pairs of an image and a class.
     pub micro_mean: ClassMeasures,
     /// The mean over the classes.
     pub macro_mean: ClassMeasures,
-    /// The mean over the classes, each counted as often as it has images.
+    /// The mean over the classes, weighted by their numbers of images.
     pub weighted_mean: ClassMeasures,
     /// The mean of the average precisions (mAP), over the classes that have images.
     pub mean_average_precision: f64,
 }
 
-/// Pairs of an image and a class that are true and said, said, and true.
+/// Numbers of images of a class.
 #[derive(Clone, Copy, Default)]
 struct Counts {
+    /// The class is true and predicted.
     right: usize,
-    said: usize,
+    /// It is predicted.
+    predicted: usize,
+    /// It is true.
     truth: usize,
 }
 
@@ -46,9 +49,9 @@ impl Counts {
     fn measures(self) -> ClassMeasures {
         let share = |part: usize, of: usize| if of == 0 { 0.0 } else { part as f64 / of as f64 };
         ClassMeasures {
-            precision: share(self.right, self.said),
+            precision: share(self.right, self.predicted),
             recall: share(self.right, self.truth),
-            f1: share(2 * self.right, self.said + self.truth),
+            f1: share(2 * self.right, self.predicted + self.truth),
             support: self.truth,
         }
     }
@@ -57,14 +60,14 @@ impl Counts {
 impl TagMeasures {
     /// The measures of some images, each with the scores of so many `classes`.
     pub fn of(images: &[Tagged], classes: usize) -> Self {
-        let is_said = |image: &Tagged, class: usize| image.scores[class] > THRESHOLD;
+        let is_predicted = |image: &Tagged, class: usize| image.scores[class] > THRESHOLD;
         let is_true = |image: &Tagged, class: usize| image.truth.contains(&class);
         let counts: Vec<Counts> = (0..classes)
             .map(|class| {
                 let number = |counts: &dyn Fn(&Tagged) -> bool| images.iter().filter(|image| counts(image)).count();
                 Counts {
-                    right: number(&|image| is_said(image, class) && is_true(image, class)),
-                    said: number(&|image| is_said(image, class)),
+                    right: number(&|image| is_predicted(image, class) && is_true(image, class)),
+                    predicted: number(&|image| is_predicted(image, class)),
                     truth: number(&|image| is_true(image, class)),
                 }
             })
@@ -77,7 +80,7 @@ impl TagMeasures {
         let each: Vec<(ClassMeasures, Option<f64>)> =
             (0..classes).map(|class| (counts[class].measures(), average_precision(class))).collect();
         let sum = |of: fn(&Counts) -> usize| counts.iter().map(of).sum::<usize>();
-        let all = Counts { right: sum(|c| c.right), said: sum(|c| c.said), truth: sum(|c| c.truth) };
+        let all = Counts { right: sum(|c| c.right), predicted: sum(|c| c.predicted), truth: sum(|c| c.truth) };
         let mean = |weight: fn(&ClassMeasures) -> f64| {
             let total: f64 = each.iter().map(|(class, _)| weight(class)).sum();
             let of = |value: fn(&ClassMeasures) -> f64| {
@@ -88,7 +91,7 @@ impl TagMeasures {
             ClassMeasures { precision, recall, f1, support: all.truth }
         };
         let precisions: Vec<f64> = each.iter().filter_map(|(_, precision)| *precision).collect();
-        let all_right = |image: &&Tagged| (0..classes).all(|class| is_said(image, class) == is_true(image, class));
+        let all_right = |image: &&Tagged| (0..classes).all(|class| is_predicted(image, class) == is_true(image, class));
         TagMeasures {
             images: images.len(),
             all_right: images.iter().filter(all_right).count(),

@@ -1,11 +1,11 @@
-//! What is true of images: their classes.
+//! The true classes of images, and their folds.
 
 use crate::{Error, Result};
 
 /// The classes of each of some images.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Truth {
-    /// How many classes there are.
+    /// The number of classes.
     pub classes: usize,
     /// Whether an image may have several classes, or none.
     pub several: bool,
@@ -14,7 +14,7 @@ pub struct Truth {
 }
 
 impl Truth {
-    /// How many images each class has.
+    /// The number of images of each class.
     #[doc(hidden)]
     pub fn counts(&self) -> Vec<usize> {
         let mut counts = vec![0; self.classes];
@@ -22,17 +22,17 @@ impl Truth {
         counts
     }
 
-    /// Whether there are two classes or more, one with several labels an image, and two images or more of each; and whether each image has one
-    /// of them, or with several labels any number.
+    /// Checks that there are at least two classes (one if images may have several), each with at least two images, and that each image has
+    /// one class, or any number if it may have several.
     ///
     /// # Errors
-    /// [`Error::ConfigValue`] for what is not so.
+    /// [`Error::ConfigValue`] otherwise.
     #[doc(hidden)]
     pub fn check(&self) -> Result<()> {
         let invalid =
             |field: &str, value: String, expected: &str| Err(Error::config_value("the images", field, value, expected));
         if self.classes < 2 && !self.several || self.classes == 0 {
-            return invalid("classes", self.classes.to_string(), "two at least: there is nothing to tell apart");
+            return invalid("classes", self.classes.to_string(), "two at least");
         }
         let beyond = |classes: &&Vec<usize>| classes.iter().any(|&class| class >= self.classes);
         if let Some(classes) = self.of.iter().find(beyond) {
@@ -54,20 +54,20 @@ impl Truth {
         }
     }
 
-    /// Whether each image has one class.
+    /// Checks that images have one class each.
     ///
     /// # Errors
-    /// [`Error::ConfigValue`] if an image may have several.
+    /// [`Error::ConfigValue`] if they may have several.
     pub(super) fn check_one(&self) -> Result<()> {
         if !self.several {
             return Ok(());
         }
-        let expected = "one class an image, or logistic regression: what is nearest is of one class";
-        Err(Error::config_value("the images", "labels", "several an image", expected))
+        let expected = "one class per image; only logistic regression takes several";
+        Err(Error::config_value("the images", "labels", "several per image", expected))
     }
 
-    /// The fold of each image, out of `folds`. Each class has as many images in each fold, give or take one, in the order of the images:
-    /// the folds of scikit-learn's `StratifiedKFold` without shuffling. Images of several classes are dealt out in turn.
+    /// The fold of each image, out of `folds`. The images of each class are spread evenly over the folds, in their order: the folds of
+    /// scikit-learn's `StratifiedKFold` without shuffling. Images that may have several classes are dealt out in turn.
     #[doc(hidden)]
     pub fn folds(&self, folds: usize) -> Vec<usize> {
         if self.several {
@@ -83,8 +83,8 @@ impl Truth {
         let mut before = 0;
         let mut left = vec![Vec::new().into_iter(); self.classes];
         for class in order {
-            // With the classes in the order in which they first appear, the images of a class are those from `before` on; every `folds`-th of
-            // all is of a fold.
+            // With the images sorted by class, in the order in which classes first appear, those of this class begin at `before`, and every
+            // `folds`-th image is in the same fold.
             let places = before..before + counts[class];
             let of_fold = |fold: usize| places.clone().filter(|place| place % folds == fold).count();
             left[class] =

@@ -22,10 +22,14 @@ fn an_evaluation_counts_matches_and_goes_on() {
     let output =
         on_cpu(&[&evaluate[..], &["--confusion", &matrix, "--curves", &curves, "--mistakes", &sheet]].concat());
     assert_eq!(output.status.code(), Some(0), "{}", err(&output));
-    assert!(err(&output).contains("1 images are left out, as the model has no such class: weeds"), "{}", err(&output));
+    assert!(
+        err(&output).contains("1 images are left out, because the model has no such class: weeds"),
+        "{}",
+        err(&output)
+    );
     let report: Value = serde_json::from_str(&out(&output)).unwrap();
     assert_eq!((report["images"].as_u64(), report["top1"].as_u64()), (Some(12), Some(10)));
-    assert_eq!(report["confused"][0], serde_json::json!({"class": "rust", "said": "grass", "images": 2}));
+    assert_eq!(report["confused"][0], serde_json::json!({"class": "rust", "predicted": "grass", "images": 2}));
     assert_eq!(
         fs::read_to_string(&matrix).unwrap(),
         "class,\"blue sky\",\"grass\",\"rust\"\n\"blue sky\",4,0,0\n\"grass\",0,2,0\n\"rust\",0,2,4\n"
@@ -39,13 +43,13 @@ fn an_evaluation_counts_matches_and_goes_on() {
     assert!(err(&again).contains("images are recorded already"), "{}", err(&again));
     assert_eq!(out(&again), out(&output));
     assert_eq!(fs::read(&records).unwrap(), whole);
-    assert!(fs::read_to_string(&picture).unwrap().contains("rust taken for grass: 2"));
+    assert!(fs::read_to_string(&picture).unwrap().contains("rust predicted as grass: 2"));
     let other = on_cpu(&["evaluate", "-m", &mine, &val, "--resume", &records]);
     assert_fails(&other, 2, "config.value");
 
     for format in ["text", "markdown"] {
         let text = out(&on_cpu(&["evaluate", "-m", &mine, &val, "--format", format]));
-        assert!(text.contains("83.33 %") && text.contains("weighted mean") && text.contains("2 times"), "{text}");
+        assert!(text.contains("83.33 %") && text.contains("weighted mean") && text.contains("2 images"), "{text}");
     }
     assert_fails(&on_cpu(&["evaluate", "-m", &mine, &val, "--curves", &curves]), 2, "config.value");
     assert_fails(&on_cpu(&["evaluate", "-m", &mine, &folder.path("train/rust")]), 2, "config.value");

@@ -26,7 +26,8 @@ from residua._errors import (
     ModelError,
     ShapeError,
 )
-from residua._learn import ClassMeasures, Doubt, Evaluation, Fit, LogisticRegression, Tried
+from residua._learn import Doubt, Fit, LogisticRegression, Tried
+from residua._measures import ClassMeasures, Evaluation, MultiLabelEvaluation
 from residua._residua import Explanation, __version__
 from residua._types import Class, Device, LayerCheck, ModelInfo, Verification
 
@@ -52,6 +53,7 @@ __all__ = [
     "LogisticRegression",
     "ModelError",
     "ModelInfo",
+    "MultiLabelEvaluation",
     "ShapeError",
     "Tried",
     "Verification",

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal, SupportsIndex, TypeVar, cast, ov
 
 from residua import _inputs, _learn, _residua
 from residua._errors import ClosedError, ConfigError, Error, InputError, InputTypeError
-from residua._learn import Evaluation, Fit, Head
+from residua._learn import Fit, Head
+from residua._measures import Evaluation, MultiLabelEvaluation, evaluation, multi_label_evaluation, truth_of
 from residua._progress import Progress
 from residua._types import Class, Device, LayerCheck, ModelInfo, Settings, Verification
 
@@ -488,7 +489,7 @@ class Classifier:
             image, target if target is None or isinstance(target, str) else operator.index(target)
         )
 
-    # ---- Classes of one's own.
+    # ---- Your own classes.
 
     def with_head(
         self, weights: Any, biases: Any, labels: Iterable[object], *, multi_label: bool = False
@@ -532,9 +533,9 @@ class Classifier:
         multi_label: bool = False,
         errors: Literal["raise", "skip"] = "raise",
     ) -> Classifier:
-        """Fits a classifier of one's own classes on this network's features, as ``residua fit`` does.
+        """Fits a classifier for your own classes to this network's features, as ``residua fit`` does.
 
-        The network stays as it is and gets a new head. Other Python threads run meanwhile, and Ctrl-C ends it.
+        It has the same network with a new head. Other Python threads run meanwhile, and Ctrl-C stops it.
 
         Args:
             images: A folder with a folder of images for each class, or several images.
@@ -548,7 +549,7 @@ class Classifier:
             errors: ``raise`` raises an exception for the first image that cannot be read; ``skip`` leaves it out, and logs it.
 
         Returns:
-            A classifier with the new classes; `fitted` has what cross-validation found, with the most doubtful labels.
+            A classifier with the new classes; its `fitted` has the results of cross-validation, with the most doubtful labels.
 
         Raises:
             Error: If an image cannot be read; ``index`` has its place.
@@ -569,45 +570,69 @@ class Classifier:
 
     @property
     def fitted(self) -> Fit | None:
-        """How its head was fitted by `fit`; None if it was not."""
+        """How `fit` fitted its head; None if it did not."""
         return self._fitted
 
+    @overload
     def evaluate(
         self,
         images: str | os.PathLike[str] | Iterable[Image],
         labels: Iterable[str | int] | None = None,
         *,
+        multi_label: Literal[False] = False,
         errors: Literal["raise", "skip"] = "raise",
-    ) -> Evaluation:
-        """Measures how good the classifier is on images whose classes are known, as ``residua evaluate`` does.
+    ) -> Evaluation: ...
+    @overload
+    def evaluate(
+        self,
+        images: str | os.PathLike[str] | Iterable[Image],
+        labels: Iterable[Iterable[str | int]] | None = None,
+        *,
+        multi_label: Literal[True],
+        errors: Literal["raise", "skip"] = "raise",
+    ) -> MultiLabelEvaluation: ...
+    def evaluate(
+        self,
+        images: str | os.PathLike[str] | Iterable[Image],
+        labels: Iterable[Any] | None = None,
+        *,
+        multi_label: bool = False,
+        errors: Literal["raise", "skip"] = "raise",
+    ) -> Evaluation | MultiLabelEvaluation:
+        """Measures the classifier on images whose classes are known, as ``residua evaluate`` does.
 
         Args:
             images: A folder with a folder of images for each class, or several images.
-            labels: The class of each image by name, WordNet id or index; None if `images` is a folder.
+            labels: The class of each image by name, WordNet id or index, or with ``multi_label`` a list of classes for each image;
+                None if `images` is a folder.
+            multi_label: An image may have several labels, or none: measures each class for itself. The model must give each
+                class a score of its own.
             errors: ``raise`` raises an exception for the first image that cannot be read; ``skip`` leaves it out, and logs it.
 
         Returns:
-            An `Evaluation`: accuracy, precision and recall of each class, log loss, confusion matrix and more.
+            An `Evaluation`: accuracy, precision and recall of each class, log loss, confusion matrix and more; with
+            ``multi_label`` a `MultiLabelEvaluation`, with the average precision of each class.
 
         Raises:
             Error: If an image cannot be read; ``index`` has its place.
-            ConfigError: If a label is no class of the model.
+            ConfigError: If a label is not a class of the model, or with ``multi_label`` the model's scores are shares of one.
             InputError: If there are not as many labels as images, or no images.
+            InputTypeError: If with ``multi_label`` the labels of an image are not a list.
             ModelError: If the network has no classes.
         """
         engine = self._opened()
+        if multi_label and not engine.multi_label():
+            raise ConfigError("argument: multi_label: the model's scores are shares of one", "config.value")
         _, images, labels = _in_folders(images, labels, every=False)
+        if multi_label:
+            labels = _learn.lists_of(labels)
         scores, given, _ = _labelled(images, labels, engine.score, errors)
         if not given:
             raise InputError("there are no images to measure with", "input.value")
-        meant = dict(zip(given, engine.meant([str(label) for label in given]), strict=True))
-        unknown = sorted({str(label) for label, index in meant.items() if index is None})
-        if unknown:
-            raise ConfigError(
-                f"argument: labels: the model has no such class: {', '.join(unknown[:10])}", "config.value"
-            )
-        found = _residua.measured(scores, [cast("int", meant[label]) for label in given])
-        return _learn.evaluation(found, engine.labels())
+        truth = truth_of(given if multi_label else [[label] for label in given], engine.meant)
+        if multi_label:
+            return multi_label_evaluation(_residua.measured_tags(scores, truth), engine.labels())
+        return evaluation(_residua.measured(scores, [index for (index,) in truth]), engine.labels())
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes the model to a safetensors file, whole or not at all: weights, labels, preprocessing and scoring.

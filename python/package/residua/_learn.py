@@ -1,4 +1,4 @@
-"""Classes of one's own: heads that are fitted to features, and how good a classifier is."""
+"""Your own classes: heads that are fitted to features."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from residua._errors import ConfigError, InputError, InputTypeError
 from residua._inputs import as_array
 
 if TYPE_CHECKING:
-    from residua._types import Doubles, Floats, Integers
+    from residua._types import Doubles, Floats
 
 #: How a head is fitted.
 Method: TypeAlias = Literal["logistic", "centroid", "neighbours"]
 
 
 class Tried(NamedTuple):
-    """A setting that cross-validation tried, on images that the head was not fitted to.
+    """A setting that cross-validation tried, with its measures.
 
     Attributes:
         setting: The strength C of a logistic regression, the factor of the cosines of ``centroid``, or the number of neighbours.
-        accuracy: Share of the images whose classes are right.
-        log_loss: Mean of minus the natural logarithm of what the truth was given.
+        accuracy: Share of the images whose predicted classes are right.
+        log_loss: Mean of minus the natural logarithm of the probability of the true classes.
     """
 
     setting: float
@@ -33,14 +33,15 @@ class Tried(NamedTuple):
 
 
 class Doubt(NamedTuple):
-    """A label that the other images speak against.
+    """A label that cross-validation predicts otherwise.
 
     Attributes:
-        image: Place of the image among those that were given.
-        path: Its path, if the images were those of a folder.
+        image: Index of the image among those that were given.
+        path: Its path; None if the images were not given as a folder.
         label: Its label; with ``multi_label`` its labels.
-        rather: The label that is likelier; with ``multi_label`` the one in doubt.
-        score: The score of its label from a head that was fitted without it; with ``multi_label`` of the least likely part.
+        rather: The most likely other label; with ``multi_label`` the label in doubt.
+        score: The score of its label from a head that was fitted without it; with ``multi_label`` the score of the least likely
+            part.
     """
 
     image: int
@@ -51,15 +52,15 @@ class Doubt(NamedTuple):
 
 
 class Fit(NamedTuple):
-    """How a head was fitted, and what cross-validation found.
+    """How a head was fitted, and the results of cross-validation.
 
     Attributes:
         method: ``logistic``, ``centroid`` or ``neighbours``.
-        images: Images that it was fitted to.
+        images: Number of images that it was fitted to.
         setting: The setting that did best.
         tried: All settings that were tried.
-        converged: Whether every search of the regression came to its end.
-        doubtful: Labels that the other images speak against, the most doubtful first.
+        converged: Whether every search of the regression converged.
+        doubtful: Labels that cross-validation predicts otherwise, the most doubtful first.
     """
 
     method: str
@@ -68,52 +69,6 @@ class Fit(NamedTuple):
     tried: list[Tried]
     converged: bool
     doubtful: list[Doubt]
-
-
-class ClassMeasures(NamedTuple):
-    """How well one class is told from the others.
-
-    Attributes:
-        label: Its name.
-        precision: Share of the images said to be of the class that are; 0 if there are none.
-        recall: Share of the class's images that are said to be of it; 0 if there are none.
-        f1: The harmonic mean of both.
-        images: Images of the class.
-    """
-
-    label: str
-    precision: float
-    recall: float
-    f1: float
-    images: int
-
-
-class Evaluation(NamedTuple):
-    """How good a classifier is: the figures of ``residua evaluate``, and of scikit-learn's ``classification_report``.
-
-    Attributes:
-        images: Images that were classified.
-        accuracy: Share of them whose best class is right.
-        interval: The interval that this speaks for, 95 % sure (Wilson 1927).
-        top5: Share of them of which one of the best five classes is right.
-        log_loss: Mean of minus the natural logarithm of the score of what is true.
-        calibration_error: How far scores are from the share that is right, over 15 bins (Guo et al. 2017).
-        classes: Each class that is true of an image or was said of one.
-        macro_mean: The mean over these classes.
-        weighted_mean: The mean over these classes, each counted as often as it has images.
-        confusion: uint64 ``[classes, classes]``: how many images of a class, the row, were said to be of another, the column.
-    """
-
-    images: int
-    accuracy: float
-    interval: tuple[float, float]
-    top5: float
-    log_loss: float
-    calibration_error: float
-    classes: list[ClassMeasures]
-    macro_mean: ClassMeasures
-    weighted_mean: ClassMeasures
-    confusion: Integers
 
 
 class Head(NamedTuple):
@@ -127,21 +82,21 @@ class Head(NamedTuple):
 
 
 class LogisticRegression:
-    """Logistic regression on features: multinomial, or a sigmoid for each class with ``multi_label``.
+    """Logistic regression on features: multinomial, or with ``multi_label`` a sigmoid for each class.
 
-    It minimises what scikit-learn's ``LogisticRegression`` minimises on standardised features, in float64, and gives the same bits
-    whatever the number of threads. Of several strengths it takes the one that does best in cross-validation, as
-    ``LogisticRegressionCV`` does.
+    It minimises the objective of scikit-learn's ``LogisticRegression`` on standardised features, in float64. Any number of threads
+    gives the same bits. Cross-validation chooses the best of several strengths, as in ``LogisticRegressionCV``. Strengths are tried
+    from the smallest, until two in a row are worse than the best one, in accuracy and in log loss.
 
     Attributes:
         classes_: The classes, sorted ``[classes]``.
-        coef_: float32 ``[classes, features]``, for features as they are; a row for each of two classes as well.
+        coef_: float32 ``[classes, features]``, for features that are not standardised; two rows for two classes.
         intercept_: float32 ``[classes]``.
-        C_: The strength that was taken.
-        tried_: What cross-validation found for each strength, a list of `Tried`.
-        converged_: Whether every search came to its end.
+        C_: The chosen strength.
+        tried_: The results of cross-validation for each strength that was tried, a list of `Tried`.
+        converged_: Whether every search converged.
         label_score_: float64 ``[N]``: the score of each image's label from a head that was fitted without the image.
-        rather_: intp ``[N]``: which of ``classes_`` is likeliest instead.
+        rather_: intp ``[N]``: index in ``classes_`` of the most likely other class.
     """
 
     def __init__(
@@ -152,13 +107,13 @@ class LogisticRegression:
         class_weight: Literal["balanced"] | None = None,
         multi_label: bool = False,
     ) -> None:
-        """Takes the settings; they are checked when it is fitted.
+        """Keeps the settings, which `fit` checks.
 
         Args:
-            C: The inverse of the penalty on large weights, or several to choose from; None tries 0.0001, 0.001, ... 100.
-            cv: Folds of the cross-validation, those of ``StratifiedKFold``.
-            class_weight: ``balanced`` lets each class count the same, whatever its number of images.
-            multi_label: An image may have several labels, or none: each class gets a score of its own.
+            C: The inverse of the penalty on large weights, or several values to choose from; None chooses from 0.0001, 0.001, ... 100.
+            cv: Number of folds of the cross-validation, which are those of ``StratifiedKFold``.
+            class_weight: ``balanced`` weights the images so that all classes count the same.
+            multi_label: An image may have several labels, or none: gives each class a score of its own.
         """
         self.C = C
         self.cv = cv
@@ -172,11 +127,11 @@ class LogisticRegression:
     def fit(self, X: Any, y: Iterable[Any]) -> LogisticRegression:  # noqa: N803
         """Fits the regression.
 
-        Other Python threads run meanwhile, and Ctrl-C ends it.
+        Other Python threads run meanwhile, and Ctrl-C stops it.
 
         Args:
             X: Features, floats ``[N, features]``, as from `Classifier.embed`.
-            y: The class of each row; with ``multi_label`` a list of classes of each.
+            y: The class of each row; with ``multi_label`` a list of classes for each row.
 
         Returns:
             Itself.
@@ -209,7 +164,7 @@ class LogisticRegression:
             float64 ``[N, classes]``.
 
         Raises:
-            InputError: If the features are not of those that it was fitted to.
+            InputError: If the rows have another length than those that it was fitted to, or it was not fitted yet.
         """
         import numpy as np
 
@@ -222,7 +177,7 @@ class LogisticRegression:
         return cast("Doubles", logits)
 
     def predict_proba(self, X: Any) -> Doubles:  # noqa: N803
-        """Computes the scores of the classes: shares of one, or with ``multi_label`` each for itself.
+        """Computes the scores of the classes: shares of one, or with ``multi_label`` a score for each class by itself.
 
         Args:
             X: Features, floats ``[N, features]``.
@@ -239,13 +194,13 @@ class LogisticRegression:
         return cast("Doubles", powers / powers.sum(axis=1, keepdims=True))
 
     def predict(self, X: Any) -> Any:  # noqa: N803
-        """Names the classes of rows.
+        """Predicts the classes of rows.
 
         Args:
             X: Features, floats ``[N, features]``.
 
         Returns:
-            The best class of each row ``[N]``; with ``multi_label`` a list of those whose score is above 0.5 for each row.
+            The best class of each row ``[N]``; with ``multi_label`` for each row a list of the classes whose score is above 0.5.
         """
         logits = self.decision_function(X)
         if self.multi_label:
@@ -254,11 +209,11 @@ class LogisticRegression:
 
 
 def features_of(values: Any) -> Floats:
-    """Checks features ``[N, features]``, and returns them as float32 in C order.
+    """Checks features ``[N, features]``, and converts them to float32 in C order.
 
     Raises:
         InputTypeError: If they are not floats.
-        InputError: If their shape is another.
+        InputError: If they are not ``[N, features]``.
     """
     import numpy as np
 
@@ -271,22 +226,31 @@ def features_of(values: Any) -> Floats:
         return np.ascontiguousarray(array, dtype=np.float32)
 
 
-def indices_of(labels: Iterable[Any], several: bool) -> tuple[list[Any], list[list[int]]]:
-    """Numbers labels.
-
-    Returns:
-        The classes, sorted, and for each image the indices of its own.
+def lists_of(labels: Iterable[Any]) -> list[list[Any]]:
+    """The labels of images that may have several, or none.
 
     Raises:
-        InputTypeError: If labels cannot be sorted, or an image has not one or several of them, as it should.
+        InputTypeError: If those of an image are not a list.
     """
     given = labels.tolist() if hasattr(labels, "tolist") else list(labels)
+    if any(isinstance(each, (str, bytes)) or not isinstance(each, Iterable) for each in given):
+        raise InputTypeError("with multi_label, give a list of labels for each image", "input.type")
+    return [list(each) for each in given]
+
+
+def indices_of(labels: Iterable[Any], several: bool) -> tuple[list[Any], list[list[int]]]:
+    """Replaces labels by indices.
+
+    Returns:
+        The sorted classes, and for each image the indices of its classes.
+
+    Raises:
+        InputTypeError: If labels cannot be sorted, or with `several` those of an image are not a list.
+    """
     if several:
-        if any(isinstance(each, (str, bytes)) or not isinstance(each, Iterable) for each in given):
-            raise InputTypeError("with multi_label, give a list of labels for each image", "input.type")
-        rows = [list(each) for each in given]
+        rows = lists_of(labels)
     else:
-        rows = [[each] for each in given]
+        rows = [[each] for each in (labels.tolist() if hasattr(labels, "tolist") else labels)]
     try:
         classes = sorted({label for row in rows for label in row})
     except TypeError as error:
@@ -301,7 +265,7 @@ def method_of(
     """Gathers the settings of a fit.
 
     Raises:
-        ConfigError: For a setting out of its range, or one that only logistic regression takes.
+        ConfigError: If a setting is out of its range, or only logistic regression takes it.
     """
     if class_weight not in (None, "balanced"):
         raise ConfigError(f"argument: class_weight = {class_weight!r}: 'balanced' or None", "config.value")
@@ -334,10 +298,10 @@ def fitted(
 
 
 def in_folders(folder: str, every: bool) -> tuple[list[str], list[str]]:
-    """Finds the images in the folders of a folder, and names the folder of each. Those that are in none are left out, and logged.
+    """Finds the images in the folders of a folder, and the name of the folder of each. Logs images that are in none, and leaves them out.
 
     Raises:
-        ConfigError: If `every` folder needs an image, and one has none.
+        ConfigError: If `every` folder must have an image, and one has none.
     """
     paths, labels = [], []
     found, folders = _residua.images_in(folder)
@@ -349,17 +313,17 @@ def in_folders(folder: str, every: bool) -> tuple[list[str], list[str]]:
         else:
             import logging
 
-            logging.getLogger("residua").warning("%s lies in no folder of a class, and is left out", path)
+            logging.getLogger("residua").warning("%s is not in a folder of a class, and is left out", path)
     empty = sorted(set(folders) - set(labels))
     if every and empty:
-        raise ConfigError(f"{folder}: images of the class {empty[0]} = 0: two images at least", "config.value")
+        raise ConfigError(f"{folder}: images of the class {empty[0]} = 0: at least two images", "config.value")
     return paths, labels
 
 
 def fit_of(
     method: str, found: dict[str, Any], labels: list[Any], names: list[str], places: list[int], paths: list[str] | None
 ) -> Fit:
-    """What was found of images with these labels, whose places among all are given."""
+    """The results of a fit to images with these labels; `places` are their indices among all images."""
     import numpy as np
 
     scores, rather, right = found["score"], found["rather"], found["right"]
@@ -373,11 +337,11 @@ def fit_of(
 
 
 def head(weights: Any, biases: Any, labels: list[str], several: bool) -> Head:
-    """The head of these arrays; one row for two classes is the logit of the second.
+    """The head with these arrays; one row for two classes is the logit of the second.
 
     Raises:
         InputTypeError: If they are not numbers.
-        InputError: If their shapes are others.
+        InputError: If their shapes are not ``[classes, features]`` and ``[classes]``.
     """
     import numpy as np
 
@@ -389,7 +353,7 @@ def head(weights: Any, biases: Any, labels: list[str], several: bool) -> Head:
 
 
 def made(fitted: Fit | None) -> str:
-    """How a head was made, for the metadata of its file: JSON. Without the names of the images."""
+    """The metadata about how a head was made, as JSON, without the names of the images."""
     import json
 
     by = f"residua {_residua.__version__} for Python"
@@ -398,20 +362,3 @@ def made(fitted: Fit | None) -> str:
     tried = [{"strength": each.setting, "accuracy": each.accuracy, "log_loss": each.log_loss} for each in fitted.tried]
     result = {"images": fitted.images, "strength": fitted.setting, "converged": fitted.converged, "tried": tried}
     return json.dumps({"by": by, "method": fitted.method, "result": result})
-
-
-def evaluation(found: dict[str, Any], labels: Sequence[str]) -> Evaluation:
-    """The figures of some answers."""
-    images = max(1, found["images"])
-    return Evaluation(
-        images=found["images"],
-        accuracy=found["top1"] / images,
-        interval=found["interval"],
-        top5=found["top5"] / images,
-        log_loss=found["log_loss"],
-        calibration_error=found["calibration_error"],
-        classes=[ClassMeasures(labels[index], *measures) for index, measures in found["classes"]],
-        macro_mean=ClassMeasures("macro mean", *found["macro_mean"]),
-        weighted_mean=ClassMeasures("weighted mean", *found["weighted_mean"]),
-        confusion=found["confusion"],
-    )

@@ -17,7 +17,7 @@ pub(crate) struct Fit {
     /// The checkpoint to write
     #[arg(short, long, value_name = "MINE.safetensors")]
     pub(crate) output: PathBuf,
-    /// Judge the result by these images, instead of holding out a fifth of the others
+    /// Measure the result on these images, instead of on a held-out fifth of the others
     #[arg(long, value_name = "VAL")]
     pub(crate) val: Option<PathBuf>,
     #[command(flatten)]
@@ -25,25 +25,25 @@ pub(crate) struct Fit {
     /// How the head is fitted
     #[arg(long, value_enum, default_value_t)]
     pub(crate) method: Method,
-    /// An image may have several labels, or none: each class gets a score of its own
+    /// An image may have several labels, or none: give each class a score of its own
     #[arg(long)]
     pub(crate) multi_label: bool,
-    /// Let each class count the same, whatever its number of images
+    /// Weight the images so that all classes count the same
     #[arg(long)]
     pub(crate) balanced: bool,
-    /// Learn from five more views of each image: mirrored, and cut at its corners
+    /// Train on five more views of each image: mirrored, and cropped at its corners
     #[arg(long)]
     pub(crate) augment: bool,
-    /// Write the head alone; the file opens where the model of -m is, which it names
+    /// Write only the head; the file names the model of -m, and opens where that model is
     #[arg(long)]
     pub(crate) head_only: bool,
     /// The strength of the regression (scikit-learn's C), instead of the best of 0.0001, 0.001, ... 100
     #[arg(long, value_name = "C", value_parser = above_zero)]
     pub(crate) strength: Option<f64>,
-    /// Keep the features of the images in this file, and read only those that changed next time [default: MINE.index]
+    /// Keep the features of the images in this file, so that the next run reads only changed images [default: MINE.index]
     #[arg(long, value_name = "FILE")]
     pub(crate) index: Option<PathBuf>,
-    /// Also write the verdict to this file, with the hundred most doubtful labels
+    /// Also write the results to this file as JSON, with the hundred most doubtful labels
     #[arg(long, value_name = "FILE")]
     pub(crate) json: Option<PathBuf>,
 }
@@ -54,9 +54,9 @@ pub(crate) enum Method {
     /// Logistic regression
     #[default]
     Logistic,
-    /// The class whose mean is nearest by cosine similarity, for very few images
+    /// The class with the nearest mean by cosine similarity, for very few images
     Centroid,
-    /// The classes of the nearest images by cosine similarity, which the file keeps the features of
+    /// The classes of the nearest images by cosine similarity; the file keeps the features of all images
     Neighbours,
 }
 
@@ -69,11 +69,11 @@ impl Method {
         }
     }
 
-    /// What cross-validation chooses.
+    /// The name of the setting that cross-validation chooses.
     pub(crate) fn setting(self) -> &'static str {
         match self {
             Method::Logistic => "strength",
-            Method::Centroid => "cosines times",
+            Method::Centroid => "factor",
             Method::Neighbours => "neighbours",
         }
     }

@@ -1,4 +1,4 @@
-//! A confusion matrix as a picture: a row a class that is true, a column a class that was said.
+//! A confusion matrix as a picture: a row for each true class, a column for each predicted class.
 
 use residua::{
     ModelInfo,
@@ -9,11 +9,11 @@ use residua::{
 /// Characters of a name that are drawn.
 const NAME: usize = 24;
 
-/// Height of a line of text, and how far apart lines begin that lean.
+/// Height of a line of text, and the distance between slanted lines.
 const LINE: f64 = 12.0;
 const LEANING: f64 = 16.0;
 
-/// Colours of what is right and of what is wrong.
+/// Colours of right and wrong predictions.
 const RIGHT: usize = 0;
 const WRONG: usize = 1;
 
@@ -24,10 +24,10 @@ pub(crate) fn svg(measures: &Measures, model: &ModelInfo) -> String {
     let widest = names.iter().map(|name| name.chars().count()).max().unwrap_or(0) as f64 * CHARACTER;
     let (left, top) = (widest + 24.0, widest * 0.87 + 66.0);
     let side = cell * classes.len() as f64;
-    let title = format!("{}: {} images, {:.2} % right", model.name, measures.images, 100.0 * measures.accuracy());
-    let below = "a row: what is true; a column: what was said; the shade: the share of the row";
+    let title = format!("{}: {} images, accuracy {:.2} %", model.name, measures.images, 100.0 * measures.accuracy());
+    let below = "rows: true class; columns: predicted class; shade: share of the row";
     let words = [&*title, below].map(|text| 24.0 + CHARACTER * text.chars().count() as f64);
-    // The last name leans out over the right edge.
+    // The last name slants beyond the right edge.
     let width = words.into_iter().fold(left + side + 0.5 * widest + 24.0, f64::max);
     let mut svg = Svg::new(width, top + side + 44.0);
     svg.text(12.0, 20.0, "bold", &title);
@@ -42,13 +42,13 @@ pub(crate) fn svg(measures: &Measures, model: &ModelInfo) -> String {
     svg.rect([left, top, side, side], "box", "");
     for (row, &truth) in classes.iter().enumerate() {
         let support = measures.classes[&truth].support.max(1) as f64;
-        for (column, &said) in classes.iter().enumerate() {
-            let Some(&count) = measures.confusion.get(&(truth, said)) else { continue };
-            let kind = if truth == said { RIGHT } else { WRONG };
+        for (column, &predicted) in classes.iter().enumerate() {
+            let Some(&count) = measures.confusion.get(&(truth, predicted)) else { continue };
+            let kind = if truth == predicted { RIGHT } else { WRONG };
             let (x, y) = (left + column as f64 * cell, top + row as f64 * cell);
-            let title = format!("{} taken for {}: {count}", model.labels.name(truth), model.labels.name(said));
+            let title = format!("{} predicted as {}: {count}", model.labels.name(truth), model.labels.name(predicted));
             let gap = if cell > 12.0 { 1.0 } else { 0.0 };
-            // A single image in a large class is still to be seen.
+            // The square root keeps a single image of a large class visible.
             let shade = 0.12 + 0.58 * (count as f64 / support).sqrt();
             svg.shade([x + gap, y + gap, cell - 2.0 * gap, cell - 2.0 * gap], &fill(kind), shade, &title);
             if count.to_string().len() as f64 * CHARACTER + 4.0 < cell {

@@ -1,4 +1,4 @@
-//! Two curves of a class: what its threshold costs and brings.
+//! The ROC curve and the precision-recall curve of a class.
 
 use std::fmt::Write;
 
@@ -10,10 +10,10 @@ use residua::{
 /// Side of a diagram in pixels.
 const SIDE: f64 = 300.0;
 
-/// Where the diagrams begin, below the name of the class, their own names and those of the upright axes.
+/// Top of the diagrams, below the name of the class, their own names and the labels of the vertical axes.
 const TOP: f64 = 72.0;
 
-/// Below so many pixels two points are one.
+/// Points closer than so many pixels are drawn as one.
 const NEAR: f64 = 0.4;
 
 pub(crate) fn svg(cuts: &[Cut], class: &str) -> String {
@@ -23,14 +23,14 @@ pub(crate) fn svg(cuts: &[Cut], class: &str) -> String {
     svg.text(12.0, 20.0, "bold", class);
     let falls = |cut: &Cut| (cut.wrong as f64 / others.max(1.0), cut.right as f64 / of_class.max(1.0));
     let roc_points = std::iter::once((0.0, 0.0)).chain(cuts.iter().map(falls));
-    diagram(&mut svg, 60.0, &format!("ROC, area {roc:.4}"), ["false alarms", "found"], roc_points);
+    diagram(&mut svg, 60.0, &format!("ROC, area {roc:.4}"), ["false positive rate", "true positive rate"], roc_points);
     svg.path(&format!("M60 {:.1}L{:.1} {TOP}", TOP + SIDE, 60.0 + SIDE), "line dashed");
     let precise = |cut: &Cut| {
         let (right, wrong) = (cut.right as f64, cut.wrong as f64);
         (right / of_class.max(1.0), right / (right + wrong))
     };
-    let name = format!("precision and recall, average {average:.4}");
-    diagram(&mut svg, SIDE + 160.0, &name, ["found (recall)", "right (precision)"], cuts.iter().map(precise));
+    let name = format!("precision and recall, average precision {average:.4}");
+    diagram(&mut svg, SIDE + 160.0, &name, ["recall", "precision"], cuts.iter().map(precise));
     svg.finish()
 }
 

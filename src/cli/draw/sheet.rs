@@ -1,4 +1,4 @@
-//! A contact sheet of mistakes: each photo with the evidence for what was said of it.
+//! A contact sheet of mistakes: each photo with the heat map of the predicted class.
 
 use std::path::Path;
 
@@ -15,7 +15,7 @@ use crate::cli::{io::answers::Answered, options::Global};
 const MOST: usize = 24;
 const IN_A_ROW: usize = 4;
 
-/// Side of a picture's place, the room between a photo and its evidence, and that around both, in pixels.
+/// Side of a picture's square, the gap between a photo and its heat map, and the gap around both, in pixels.
 const SIDE: u32 = 160;
 const SEAM: u32 = 2;
 const GAP: u32 = 14;
@@ -39,7 +39,7 @@ pub(crate) fn draw(global: &Global, classifier: &Classifier, mistakes: &[&Answer
         let answer = record.answer();
         let name = |class: usize| classifier.model().labels.name(class);
         let lines = [
-            format!("{} {:.0} %", name(answer.said), 100.0 * answer.score),
+            format!("{} {:.0} %", name(answer.predicted), 100.0 * answer.score),
             format!("is {} {:.0} %", name(answer.truth), 100.0 * answer.of_truth),
             Path::new(&record.path).file_name().unwrap_or_default().to_string_lossy().into_owned(),
         ];
@@ -51,8 +51,8 @@ pub(crate) fn draw(global: &Global, classifier: &Classifier, mistakes: &[&Answer
     sheet
 }
 
-/// A photo, and the same with the evidence for the class that was said, each as large as its place. Without class maps it is the photo alone,
-/// and nothing if it cannot be read any more.
+/// A photo and its heat map for the predicted class, scaled to their squares. Only the photo if the network has no class maps; none if the
+/// photo can no longer be read.
 fn tiles(global: &Global, classifier: &Classifier, record: &Answered) -> Vec<RgbImage> {
     let Ok(decoded) = global.photo(Path::new(&record.path)) else { return Vec::new() };
     let photo = decoded.image;
@@ -60,7 +60,7 @@ fn tiles(global: &Global, classifier: &Classifier, record: &Answered) -> Vec<Rgb
     let scale = f64::from(SIDE) / width.max(height);
     let side = |extent: f64| ((extent * scale).round() as u32).clamp(1, SIDE);
     let pixels = photo.to_rgb8();
-    let explained = classifier.explain(&photo, Some(record.answer().said)).ok();
+    let explained = classifier.explain(&photo, Some(record.answer().predicted)).ok();
     let evidence = explained.map(|explained| explained.overlay(&pixels));
     let sized = |image: RgbImage| imageops::resize(&image, side(width), side(height), FilterType::Triangle);
     std::iter::once(pixels).chain(evidence).map(sized).collect()

@@ -1,4 +1,4 @@
-//! What a model said of images whose classes are known, in memory and in a file that a later run goes on with.
+//! The predictions for images whose classes are known, in memory and in a file that a later run continues.
 
 use std::{
     fs::{self, File},
@@ -20,18 +20,18 @@ use super::{
     resume::{self, Recorded},
 };
 
-/// Classes that a record names.
+/// The best classes that a record names.
 const BEST: usize = 5;
 
-/// An image with what was said of it.
+/// An image and its prediction.
 pub(crate) trait Record: Serialize + DeserializeOwned {
-    /// What `said` says of an image of the classes `truth`; of `watched` the score is wanted.
-    fn new(path: &Path, model: &ModelInfo, said: &Prediction, truth: &[usize], watched: Option<usize>) -> Self;
+    /// The record of an image of the classes `truth`, with the score of the class `watched`.
+    fn new(path: &Path, model: &ModelInfo, predicted: &Prediction, truth: &[usize], watched: Option<usize>) -> Self;
 
-    /// Whether it may be of that model and of a run that watched this class; if not, why.
+    /// Checks that it can be of that model and of a run that watched this class; the error says why not.
     fn check(&self, model: &ModelInfo, watched: Option<usize>) -> Result<(), String>;
 
-    /// The score of the watched class, and whether that is true.
+    /// The score of the watched class, and whether the image is of the class.
     fn watched(&self, class: Option<usize>) -> Option<(f64, bool)>;
 }
 
@@ -45,8 +45,8 @@ pub(crate) struct Answered {
     truth: usize,
     score_of_truth: f64,
     rank_of_truth: usize,
-    predictions: Vec<Said>,
-    /// A class whose score is wanted of every image, and that score.
+    predictions: Vec<Named>,
+    /// The watched class, and its score.
     #[serde(skip_serializing_if = "Option::is_none")]
     watched: Option<(usize, f64)>,
 }
@@ -58,31 +58,31 @@ pub(crate) struct Tags {
     model: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     revision: Option<String>,
-    /// The classes that are true.
+    /// The true classes.
     tags: Vec<usize>,
     /// The score of each class.
     scores: Vec<f32>,
-    /// Those that are said of it.
-    predictions: Vec<Said>,
+    /// The predicted classes.
+    predictions: Vec<Named>,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
-struct Said {
+struct Named {
     index: usize,
     label: String,
     score: f64,
 }
 
-impl From<Class> for Said {
+impl From<Class> for Named {
     fn from(class: Class) -> Self {
-        Said { index: class.index, label: class.label, score: class.score.into() }
+        Named { index: class.index, label: class.label, score: class.score.into() }
     }
 }
 
 impl Record for Answered {
-    fn new(path: &Path, model: &ModelInfo, said: &Prediction, truth: &[usize], watched: Option<usize>) -> Self {
+    fn new(path: &Path, model: &ModelInfo, predicted: &Prediction, truth: &[usize], watched: Option<usize>) -> Self {
         let truth = truth.first().copied().unwrap_or_default();
-        let Answer { of_truth, rank, .. } = Answer::new(&said.scores, truth);
+        let Answer { of_truth, rank, .. } = Answer::new(&predicted.scores, truth);
         Answered {
             path: text_of(path),
             model: model.name.clone(),
@@ -90,8 +90,8 @@ impl Record for Answered {
             truth,
             score_of_truth: of_truth,
             rank_of_truth: rank,
-            predictions: said.top(BEST).into_iter().map(Said::from).collect(),
-            watched: watched.map(|class| (class, said.scores[class].into())),
+            predictions: predicted.top(BEST).into_iter().map(Named::from).collect(),
+            watched: watched.map(|class| (class, predicted.scores[class].into())),
         }
     }
 
@@ -106,13 +106,13 @@ impl Record for Answered {
 }
 
 impl Answered {
-    /// What was said, less the names.
+    /// The same without names.
     pub(crate) fn answer(&self) -> Answer {
         let best = self.predictions.first();
         Answer {
             truth: self.truth,
-            said: best.map_or(0, |said| said.index),
-            score: best.map_or(0.0, |said| said.score),
+            predicted: best.map_or(0, |predicted| predicted.index),
+            score: best.map_or(0.0, |predicted| predicted.score),
             of_truth: self.score_of_truth,
             rank: self.rank_of_truth,
         }
@@ -120,15 +120,15 @@ impl Answered {
 }
 
 impl Record for Tags {
-    fn new(path: &Path, model: &ModelInfo, said: &Prediction, truth: &[usize], _: Option<usize>) -> Self {
-        let is_said = |class: &Class| class.score > THRESHOLD;
+    fn new(path: &Path, model: &ModelInfo, predicted: &Prediction, truth: &[usize], _: Option<usize>) -> Self {
+        let is_predicted = |class: &Class| class.score > THRESHOLD;
         Tags {
             path: text_of(path),
             model: model.name.clone(),
             revision: model.revision.clone(),
             tags: truth.to_vec(),
-            scores: said.scores.clone(),
-            predictions: said.top(model.classes).into_iter().filter(is_said).map(Said::from).collect(),
+            scores: predicted.scores.clone(),
+            predictions: predicted.top(model.classes).into_iter().filter(is_predicted).map(Named::from).collect(),
         }
     }
 
@@ -143,13 +143,14 @@ impl Record for Tags {
 }
 
 impl Tags {
-    /// What was said, less the names.
+    /// The same without names.
     pub(crate) fn tagged(&self) -> Tagged {
         Tagged { truth: self.tags.clone(), scores: self.scores.clone() }
     }
 }
 
-/// Opens the records of an earlier run, or makes their file: the file, positioned to go on, what is done, and its records.
+/// Opens the records of an earlier run, or creates their file. Returns the file, positioned at its end, the inputs that are done, and their
+/// records.
 ///
 /// # Errors
 /// Those of [`resume::open`]; [`Error::ConfigValue`] for a record of another command, or of another class to watch.
@@ -166,7 +167,7 @@ pub(crate) fn resume<R: Record>(
             continue;
         }
         let foreign = |value: String| {
-            let expected = "--resume goes on with the output of the same command only, with the same --threshold";
+            let expected = "a record of the same command with the same --threshold; --resume continues no other";
             Error::config_value(path.display().to_string(), format!("line {}", number + 1), value, expected)
         };
         let record: R = serde_json::from_str(line).map_err(|error| foreign(error.to_string()))?;

@@ -104,7 +104,7 @@ fn synsets(path: &Path) -> Result<HashMap<u64, String>, Error> {
 mod tests {
     use super::*;
 
-    /// The classes that `text` gives to images, with the kit of `tests/golden/devkit` beside it or not.
+    /// The classes that `text` gives to images, with or without the kit of `tests/golden/devkit` beside it.
     fn read(text: &str, images: &[&str], with_kit: bool) -> Result<Vec<String>, Error> {
         let folder = tempfile::tempdir().unwrap();
         let kit = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/meta.mat");

@@ -1,4 +1,4 @@
-//! Images whose classes are known: a folder a class, or a list of paths and labels.
+//! Images whose classes are known: a folder for each class, or a list of paths and labels.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -21,13 +21,13 @@ const KAGGLE: [&str; 2] = ["ImageId", "PredictionString"];
 /// Images whose classes are known.
 #[derive(Debug, Default)]
 pub(crate) struct Labelled {
-    /// What names the images.
+    /// The folder or the paths as given.
     inputs: Vec<PathBuf>,
-    /// The classes that are said of each image, by name.
+    /// The names of the classes of each image.
     pub(crate) images: BTreeMap<PathBuf, Vec<String>>,
-    /// All classes, sorted, those without an image among them.
+    /// All classes, sorted, including those without an image.
     pub(crate) classes: BTreeSet<String>,
-    /// Images of a folder that lie in no folder of a class.
+    /// Images that do not lie in the folder of a class.
     pub(crate) loose: Vec<PathBuf>,
 }
 
@@ -40,8 +40,8 @@ struct Line {
 }
 
 impl Labelled {
-    /// Reads what lies at `place`: a folder whose folders are classes, or a list, by the ending of its name .csv, .tsv or .jsonl, whose
-    /// paths are relative to its folder. With `several` an image of a list may have several labels, with ; between them in a table.
+    /// Reads a folder with a folder for each class, or a list of paths and labels. The ending of a list's name is .csv, .tsv or .jsonl, and
+    /// its paths are relative to its folder. With `several` an image of a list may have several labels, in a table with ; between them.
     ///
     /// # Errors
     /// [`Error::Io`]; [`Error::ConfigValue`] for a list that cannot be understood; [`Error::ImageNone`] if there is no image.
@@ -53,7 +53,7 @@ impl Labelled {
         let invalid =
             |value: &str, expected: &str| Error::config_value(place.display().to_string(), "list", value, expected);
         let kinds =
-            "a folder whose folders are classes, or a list of paths and labels that is called .csv, .tsv or .jsonl";
+            "a folder with a folder for each class, or a list of paths and labels that ends in .csv, .tsv or .jsonl";
         if !["csv", "tsv", "jsonl"].contains(&ending.as_str()) {
             return Err(if place.exists() { invalid(&ending, kinds) } else { Error::io(place, &not_there()) });
         }
@@ -70,7 +70,7 @@ impl Labelled {
                 Some(before) if several => before.extend(labels),
                 Some(before) if *before != labels => {
                     let (value, expected) =
-                        (format!("{} and {}", before.join(";"), labels.join(";")), "one class an image");
+                        (format!("{} and {}", before.join(";"), labels.join(";")), "one class per image");
                     return Err(Error::config_value(
                         place.display().to_string(),
                         path.display().to_string(),
@@ -85,7 +85,7 @@ impl Labelled {
                 }
             }
         }
-        if labelled.images.is_empty() { Err(invalid("no line", "a line an image")) } else { Ok(labelled) }
+        if labelled.images.is_empty() { Err(invalid("no lines", "a line for each image")) } else { Ok(labelled) }
     }
 
     fn folder(place: &Path, folders: &FolderOptions) -> Result<Self, Error> {
@@ -95,7 +95,7 @@ impl Labelled {
             let class = below.components().next().filter(|_| below.components().count() > 1);
             match (error, class) {
                 (Some(error), _) if path == place => return Err(error),
-                // What cannot be read is told of when its turn comes.
+                // An unreadable image is reported when its turn comes.
                 (Some(_), _) => {}
                 (None, Some(class)) => {
                     let name = class.as_os_str().to_string_lossy().into_owned();
@@ -110,8 +110,8 @@ impl Labelled {
         Ok(labelled)
     }
 
-    /// The same, with the loose images of a folder whose names hold a WordNet id, as those of ImageNet's training and of some of its
-    /// validation sets do (`n01440764_10026.JPEG`, `ILSVRC2012_val_00000293_n01440764.JPEG`).
+    /// Adds the loose images of a folder whose names contain a WordNet id, like those of ImageNet's training set and of some of its
+    /// validation sets (`n01440764_10026.JPEG`, `ILSVRC2012_val_00000293_n01440764.JPEG`).
     pub(crate) fn with_synsets(mut self) -> Self {
         let (named, loose): (Vec<_>, Vec<_>) =
             self.loose.into_iter().map(|path| (synset(&path), path)).partition(|(synset, _)| synset.is_some());
@@ -123,10 +123,10 @@ impl Labelled {
         self
     }
 
-    /// The images of a folder, loose or not, with the classes that `file` gives them, one a line.
+    /// Gives the images of a folder, loose or not, the classes in `file`, one per line.
     ///
     /// # Errors
-    /// [`Error::Io`]; [`Error::ConfigValue`] if it does not.
+    /// [`Error::Io`]; [`Error::ConfigValue`] if the file does not have a class for each image.
     pub(crate) fn with_truth(mut self, file: &Path) -> Result<Self, Error> {
         let mut paths: Vec<PathBuf> = self.images.into_keys().chain(self.loose).collect();
         paths.sort_by(|a, b| a.file_name().cmp(&b.file_name()).then_with(|| a.cmp(b)));
@@ -137,7 +137,7 @@ impl Labelled {
         Ok(self)
     }
 
-    /// The images, and those of others, as what a command runs through.
+    /// The inputs of a command that runs through these images and the others.
     pub(crate) fn inputs(&self, others: Option<&Labelled>, folders: &FolderOptions) -> Inputs {
         let inputs = self.inputs.iter().chain(others.into_iter().flat_map(|others| &others.inputs));
         Inputs { recursive: true, null: false, folders: folders.clone(), inputs: inputs.cloned().collect() }

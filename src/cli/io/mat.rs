@@ -14,11 +14,11 @@ const COMPRESSED: u32 = 15;
 const STRUCTURE: u8 = 2;
 const TEXT: u8 = 4;
 
-/// The most bytes that compressed data may become.
+/// Decompressed data may have at most so many bytes.
 const MOST: u64 = 1 << 28;
 
-/// The values of two fields of each structure in the array `name`, as text; none if there is no such array, or if a field has another type
-/// than text and numbers.
+/// The values of two fields of each structure in the array `name`, as text; None if there is no such array, or if a field is neither text
+/// nor a number.
 pub(super) fn structures(file: &[u8], name: &str, fields: [&str; 2]) -> Option<Vec<[String; 2]>> {
     // A big-endian machine writes MI.
     let mut rest = file.get(128..).filter(|_| file[126..128] == *b"IM")?;

@@ -1,4 +1,4 @@
-//! Which classes of a model images have whose classes are known by name.
+//! Finds the classes of images, known by name, among those of a model.
 
 use std::{
     collections::BTreeMap,
@@ -9,12 +9,12 @@ use residua::{Classifier, Error};
 
 use super::labelled::Labelled;
 
-/// The classes of images by index, and the names that are no class of the model.
+/// The classes of images by index, and the names that the model does not have.
 pub(crate) struct Matched {
     /// Sorted, each once.
     pub(crate) truth: BTreeMap<PathBuf, Vec<usize>>,
     unknown: Vec<String>,
-    /// Images that have such names only.
+    /// The number of images with only such names.
     left_out: usize,
 }
 
@@ -52,14 +52,16 @@ impl Matched {
         Ok(Matched { truth, unknown, left_out })
     }
 
-    /// What was not found, and is to be told.
+    /// A note about the names that were not found.
     pub(crate) fn notes(&self) -> impl Iterator<Item = String> {
         let names = self.unknown.iter().take(10).cloned().collect::<Vec<_>>().join(", ");
         let more = if self.unknown.len() > 10 { ", ..." } else { "" };
         let note = match (self.unknown.len(), self.left_out) {
             (0, _) => None,
-            (_, 0) => Some(format!("these labels do not count, as the model has no such class: {names}{more}")),
-            (_, images) => Some(format!("{images} images are left out, as the model has no such class: {names}{more}")),
+            (_, 0) => Some(format!("these labels are ignored, because the model has no such class: {names}{more}")),
+            (_, images) => {
+                Some(format!("{images} images are left out, because the model has no such class: {names}{more}"))
+            }
         };
         note.into_iter()
     }

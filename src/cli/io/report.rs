@@ -1,4 +1,4 @@
-//! How well a model does, as text, Markdown, JSON and CSV.
+//! The measures of a model as text, Markdown, JSON and CSV.
 
 use std::{cmp::Ordering, fmt::Write};
 
@@ -14,7 +14,7 @@ use super::{answers::Answered, watched::Watched};
 /// Confusions that are listed.
 const CONFUSED: usize = 5;
 
-/// The form of a report.
+/// The format of a report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum ReportFormat {
     Text,
@@ -22,7 +22,7 @@ pub(crate) enum ReportFormat {
     Markdown,
 }
 
-/// What was measured.
+/// The measures of a model.
 pub(crate) struct Report<'a> {
     pub(crate) model: &'a ModelInfo,
     pub(crate) measures: &'a Measures,
@@ -71,15 +71,16 @@ impl Report<'_> {
         let mut lines = vec![
             (
                 "top-1".to_string(),
-                format!("{:.2} % ({low:.2} to {high:.2}, 95 % sure), {top1} of {images}", percent(*top1)),
+                format!("{:.2} % (95 % interval {low:.2} to {high:.2}), {top1} of {images}", percent(*top1)),
             ),
             ("top-5".into(), format!("{:.2} %, {top5} of {images}", percent(*top5))),
             ("log loss".into(), format!("{log_loss:.4}")),
             ("calibration error".into(), format!("{calibration_error:.4}")),
         ];
-        for (truth, said, count) in self.measures.confused().into_iter().take(CONFUSED) {
-            let (truth, said) = (self.model.labels.name(truth), self.model.labels.name(said));
-            lines.push((format!("{count} times"), format!("{truth} taken for {said}")));
+        for (truth, predicted, count) in self.measures.confused().into_iter().take(CONFUSED) {
+            let (truth, predicted) = (self.model.labels.name(truth), self.model.labels.name(predicted));
+            let images = if count == 1 { "image" } else { "images" };
+            lines.push((format!("{count} {images}"), format!("{truth} predicted as {predicted}")));
         }
         lines.extend(self.watched.map(Watched::line));
         text.push('\n');
@@ -103,8 +104,8 @@ impl Report<'_> {
             value
         };
         let (low, high) = wilson(*top1, *images);
-        let confused = self.measures.confused().into_iter().map(|(truth, said, count)| {
-            json!({"class": self.model.labels.name(truth), "said": self.model.labels.name(said), "images": count})
+        let confused = self.measures.confused().into_iter().map(|(truth, predicted, count)| {
+            json!({"class": self.model.labels.name(truth), "predicted": self.model.labels.name(predicted), "images": count})
         });
         json!({
             "model": self.model.name, "revision": self.model.revision, "images": images, "top1": top1, "top5": top5,
@@ -116,7 +117,7 @@ impl Report<'_> {
         })
     }
 
-    /// The confusion matrix as CSV: a row for each class that is true, a column for each class that was said.
+    /// The confusion matrix as CSV: a row for each true class, a column for each predicted class.
     pub(crate) fn confusion(&self) -> String {
         let quoted = |class: usize| format!("\"{}\"", self.model.labels.name(class).replace('"', "\"\""));
         let classes: Vec<usize> = self.measures.classes.keys().copied().collect();
@@ -124,14 +125,14 @@ impl Report<'_> {
         classes.iter().for_each(|&class| text.extend([",", &quoted(class)]));
         for truth in &classes {
             let _ = write!(text, "\n{}", quoted(*truth));
-            for said in &classes {
-                let _ = write!(text, ",{}", self.measures.confusion.get(&(*truth, *said)).unwrap_or(&0));
+            for predicted in &classes {
+                let _ = write!(text, ",{}", self.measures.confusion.get(&(*truth, *predicted)).unwrap_or(&0));
             }
         }
         text + "\n"
     }
 
-    /// The images of which a wrong class was said, the surest first.
+    /// The images for which a wrong class was predicted, the most confident first.
     pub(crate) fn mistakes(&self) -> Vec<&Answered> {
         let mut wrong: Vec<&Answered> = self.records.iter().filter(|record| !record.answer().is_right()).collect();
         let surer =

@@ -1,4 +1,4 @@
-//! How well a model does on images of several classes, as text, Markdown and JSON.
+//! The measures of a model on images of several classes, as text, Markdown and JSON.
 
 use std::fmt::Write;
 
@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use super::{report::ReportFormat, watched::Watched};
 
-/// What was measured.
+/// The measures of a model.
 pub(crate) struct TagReport<'a> {
     pub(crate) model: &'a ModelInfo,
     pub(crate) measures: &'a TagMeasures,
@@ -72,7 +72,7 @@ impl TagReport<'_> {
         let share = percent(*all_right as f64 / (*images).max(1) as f64);
         let (low, high) = (percent(low), percent(high));
         let all = format!(
-            "of {share:.2} % ({low:.2} to {high:.2}, 95 % sure), {all_right} of {images}, at a threshold of 0.5"
+            "{share:.2} % (95 % interval {low:.2} to {high:.2}), {all_right} of {images}, at a threshold of 0.5"
         );
         let mut lines =
             vec![("all labels right".to_string(), all), ("mAP".into(), format!("{mean_average_precision:.4}"))];

@@ -1,4 +1,4 @@
-//! How good a head is that was fitted, as text and as JSON.
+//! The results of a fit, as text and as JSON.
 
 use std::{fmt, path::Path};
 
@@ -16,19 +16,19 @@ const LISTED: (usize, usize) = (5, 10);
 /// Doubtful images in JSON.
 const MOST_DOUBTFUL: usize = 100;
 
-/// What a head made of images that it was not fitted to.
+/// The accuracy of a head on images that it was not fitted to.
 #[derive(Default)]
 pub(crate) struct Checked {
-    /// Which images these are.
+    /// The words for these images, after their number.
     of: &'static str,
     right: usize,
     images: usize,
-    /// With one class an image.
+    /// None if images may have several classes.
     measures: Option<Measures>,
 }
 
 impl Checked {
-    /// The scores and the classes of each image.
+    /// Compares the scores of each image with its classes.
     pub(crate) fn new(of: &'static str, images: Vec<(Vec<f32>, Vec<usize>)>, several: bool) -> Self {
         if several {
             let all_right = |(scores, classes): &&(Vec<f32>, Vec<usize>)| {
@@ -47,27 +47,27 @@ impl Checked {
     }
 }
 
-/// A head with all that was found out about it.
+/// A head and its measures.
 pub(crate) struct Verdict<'a> {
     pub(crate) classes: &'a [String],
     /// The training images.
     pub(crate) paths: &'a [&'a Path],
     pub(crate) truth: &'a Truth,
-    /// What cross-validation has chosen.
+    /// The name of the setting that cross-validation has chosen.
     pub(crate) setting: &'a str,
     pub(crate) fitted: &'a Fitted,
     pub(crate) checked: &'a Checked,
 }
 
 impl Verdict<'_> {
-    /// What is confused most often: what is true, what was said, how often. Of images that the head was not fitted to.
+    /// The most frequent mistakes in cross-validation: label, predicted class, number of images.
     fn confused(&self) -> Vec<(usize, usize, usize)> {
         if self.truth.several {
             return Vec::new();
         }
         let answer = |(classes, image): (&Vec<usize>, &OutOfFold)| Answer {
             truth: classes[0],
-            said: if image.right { classes[0] } else { image.instead },
+            predicted: if image.right { classes[0] } else { image.instead },
             score: 0.0,
             of_truth: image.of_truth,
             rank: usize::from(!image.right),
@@ -76,7 +76,7 @@ impl Verdict<'_> {
         Measures::of(&answers).confused()
     }
 
-    /// The training images whose label the others speak against, the most doubtful first.
+    /// The training images that cross-validation predicts otherwise than labelled, the most doubtful first.
     fn doubtful(&self) -> Vec<usize> {
         let images = &self.fitted.out_of_fold;
         let mut order: Vec<usize> = (0..images.len()).filter(|&image| !images[image].right).collect();
@@ -84,23 +84,24 @@ impl Verdict<'_> {
         order
     }
 
-    fn said(&self, image: usize) -> String {
+    /// The labels of a training image.
+    fn label(&self, image: usize) -> String {
         let names: Vec<&str> = self.truth.of[image].iter().map(|&class| &*self.classes[class]).collect();
-        if names.is_empty() { "nothing".into() } else { names.join(";") }
+        if names.is_empty() { "no label".into() } else { names.join(";") }
     }
 
-    /// All of it.
+    /// The results as JSON.
     pub(crate) fn json(&self) -> Value {
         let Fitted { tried, strength, out_of_fold, converged, .. } = self.fitted;
         let (low, high) = wilson(self.checked.right, self.checked.images);
         let tried =
             tried.iter().map(|t| json!({"strength": t.strength, "accuracy": t.accuracy, "log_loss": t.log_loss}));
         let confused = self.confused().into_iter().map(
-            |(truth, said, count)| json!({"class": self.classes[truth], "said": self.classes[said], "images": count}),
+            |(truth, predicted, count)| json!({"class": self.classes[truth], "predicted": self.classes[predicted], "images": count}),
         );
         let doubtful = self.doubtful().into_iter().take(MOST_DOUBTFUL).map(|image| {
             let OutOfFold { of_truth, instead, .. } = &out_of_fold[image];
-            json!({"path": text_of(self.paths[image]), "label": self.said(image), "score": of_truth, "rather": self.classes[*instead]})
+            json!({"path": text_of(self.paths[image]), "label": self.label(image), "score": of_truth, "rather": self.classes[*instead]})
         });
         let checked = match self.checked.images {
             0 => Value::Null,
@@ -127,32 +128,33 @@ impl fmt::Display for Verdict<'_> {
             let (low, high) = wilson(*right, *images);
             let accuracy = percent(*right as f64 / *images as f64);
             let (low, high) = (percent(low), percent(high));
-            writeln!(f, "  right: {accuracy:.1} % ({low:.1} to {high:.1}, 95 % sure) of {images}: {of}")?;
+            writeln!(f, "  accuracy: {accuracy:.1} % (95 % interval {low:.1} to {high:.1}) on {images} {of}")?;
         } else {
-            writeln!(f, "  not checked: too few images to hold some out; give others with --val")?;
+            writeln!(f, "  not measured: too few images to hold some out; give others with --val")?;
         }
         let best = self.fitted.tried.iter().find(|tried| tried.strength == self.fitted.strength);
         if let Some(best) = best {
             let (accuracy, images) = (percent(best.accuracy), self.paths.len());
             let (setting, chosen) = (self.setting, best.strength);
-            writeln!(f, "  right in cross-validation: {accuracy:.1} % of {images}, with {setting} {chosen}")?;
+            writeln!(f, "  accuracy in cross-validation: {accuracy:.1} % on {images} images, with {setting} {chosen}")?;
         }
         let confused = self.confused();
         if !confused.is_empty() {
             writeln!(f, "  confused most often:")?;
         }
-        for (truth, said, count) in confused.into_iter().take(LISTED.0) {
-            writeln!(f, "    {count:5}  {} taken for {}", self.classes[truth], self.classes[said])?;
+        for (truth, predicted, count) in confused.into_iter().take(LISTED.0) {
+            writeln!(f, "    {count:5}  {} predicted as {}", self.classes[truth], self.classes[predicted])?;
         }
         let doubtful = self.doubtful();
         if !doubtful.is_empty() {
-            writeln!(f, "  labels to look at first, each with its score:")?;
+            writeln!(f, "  most doubtful labels, each with its score:")?;
         }
         for image in doubtful.into_iter().take(LISTED.1) {
             let OutOfFold { of_truth, instead, .. } = &self.fitted.out_of_fold[image];
-            let (path, said, rather) = (text_of(self.paths[image]), self.said(image), &self.classes[*instead]);
-            let rather = if self.truth.several { format!("{rather} is in doubt") } else { format!("rather {rather}") };
-            writeln!(f, "    {:7.3} %  {path}  {said}, {rather}", percent(*of_truth))?;
+            let (path, label, rather) = (text_of(self.paths[image]), self.label(image), &self.classes[*instead]);
+            let rather =
+                if self.truth.several { format!("{rather} is in doubt") } else { format!("more likely {rather}") };
+            writeln!(f, "    {:7.3} %  {path}  {label}, {rather}", percent(*of_truth))?;
         }
         Ok(())
     }

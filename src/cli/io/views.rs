@@ -6,13 +6,13 @@ use ::image::{
 };
 use residua::{Classifier, Error, Pixels};
 
-/// The name of these views in an index, which tells their features from those of other views.
+/// The views in words. An index records them, so that features of other views are not mistaken for these.
 pub(crate) const NAMES: &str = "plain, mirrored, four corners of 7/8, two of them mirrored";
 
-/// How many views there are.
+/// The number of views.
 pub(crate) const COUNT: usize = 6;
 
-/// The features of all views of each image, one view after the other; the first is the image as it is.
+/// The features of all views of each image, one view after the other; the first is of the unchanged image.
 pub(crate) fn features(classifier: &Classifier, images: &[Pixels]) -> Result<Vec<Vec<f32>>, Error> {
     let mut all = vec![Vec::new(); images.len()];
     for view in 0..COUNT {
@@ -22,7 +22,7 @@ pub(crate) fn features(classifier: &Classifier, images: &[Pixels]) -> Result<Vec
     Ok(all)
 }
 
-/// One of the views of the pixels that a network sees.
+/// A view of the pixels that the network would see.
 fn seen(pixels: &Pixels, view: usize) -> Pixels {
     let (width, height) = (pixels.width as u32, pixels.height as u32);
     let Some(image) = RgbImage::from_raw(width, height, pixels.data.clone()) else { return pixels.clone() };

@@ -1,4 +1,4 @@
-//! A class whose score is looked at: what thresholds for it cost and bring.
+//! A watched class: precision and recall at thresholds for its score.
 
 use std::fmt::Write;
 
@@ -18,31 +18,31 @@ pub(crate) struct Watched {
 }
 
 impl Watched {
-    /// The class of that index, and its score for each image with whether it is true.
+    /// The class of that index. `scores` has its score for each image, and whether the image is of the class.
     pub(crate) fn new(model: &ModelInfo, class: usize, scores: &[(f64, bool)]) -> Self {
         Watched { name: model.labels.name(class), cuts: cuts(scores) }
     }
 
-    /// A line of a report: what it is about, and the figures.
+    /// A line of a report: its name and its figures.
     pub(crate) fn line(&self) -> (String, String) {
         let (roc, precision) = areas(&self.cuts);
-        (format!("curves of {}", self.name), format!("area below ROC {roc:.4}, average precision {precision:.4}"))
+        (format!("curves of {}", self.name), format!("area under ROC {roc:.4}, average precision {precision:.4}"))
     }
 
     /// Precision and recall at thresholds that are spread evenly.
     pub(crate) fn table(&self, markdown: bool) -> String {
         let (mut text, name) = (String::new(), &self.name);
         let _ = if markdown {
-            writeln!(text, "\n| {name} from | precision | recall | F1 | said |\n|--:|--:|--:|--:|--:|")
+            writeln!(text, "\n| {name} from | precision | recall | F1 | predicted |\n|--:|--:|--:|--:|--:|")
         } else {
-            writeln!(text, "\n{name} from  precision  recall      F1    said")
+            writeln!(text, "\n{name} from  precision  recall      F1  predicted")
         };
         for (threshold, ClassMeasures { precision, recall, f1, support }) in swept(&self.cuts) {
             let _ = if markdown {
                 writeln!(text, "| {threshold:.2} | {precision:.4} | {recall:.4} | {f1:.4} | {support} |")
             } else {
                 let width = name.chars().count() + 5;
-                writeln!(text, "{threshold:width$.2}     {precision:.4}  {recall:.4}  {f1:.4}  {support:6}")
+                writeln!(text, "{threshold:width$.2}     {precision:.4}  {recall:.4}  {f1:.4}  {support:9}")
             };
         }
         text
@@ -51,7 +51,7 @@ impl Watched {
     pub(crate) fn json(&self) -> Value {
         let (roc, precision) = areas(&self.cuts);
         let swept = swept(&self.cuts).into_iter().map(|(threshold, m)| {
-            json!({"threshold": threshold, "precision": m.precision, "recall": m.recall, "f1": m.f1, "said": m.support})
+            json!({"threshold": threshold, "precision": m.precision, "recall": m.recall, "f1": m.f1, "predicted": m.support})
         });
         json!({
             "class": self.name, "roc_area": roc, "average_precision": precision,
@@ -60,7 +60,7 @@ impl Watched {
     }
 }
 
-/// What comes of thresholds 0.05, 0.10, ... 0.95; the images that are said to be of the class stand for the support.
+/// Precision and recall at thresholds 0.05, 0.10, ... 0.95, with the number of images predicted as the class for the support.
 fn swept(cuts: &[Cut]) -> Vec<(f64, ClassMeasures)> {
     let of_class = cuts.last().map_or(0, |cut| cut.right);
     let share = |part: usize, of: usize| if of == 0 { 0.0 } else { part as f64 / of as f64 };
@@ -71,9 +71,10 @@ fn swept(cuts: &[Cut]) -> Vec<(f64, ClassMeasures)> {
             .take_while(|cut| cut.threshold >= threshold)
             .last()
             .map_or((0, 0), |cut| (cut.right, cut.wrong));
-        let said = right + wrong;
-        let (precision, recall, f1) = (share(right, said), share(right, of_class), share(2 * right, said + of_class));
-        (threshold, ClassMeasures { precision, recall, f1, support: said })
+        let predicted = right + wrong;
+        let (precision, recall, f1) =
+            (share(right, predicted), share(right, of_class), share(2 * right, predicted + of_class));
+        (threshold, ClassMeasures { precision, recall, f1, support: predicted })
     };
     (1..=SWEPT).map(at).collect()
 }

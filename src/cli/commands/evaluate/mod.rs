@@ -1,4 +1,4 @@
-//! `residua evaluate`: how well a model does on images whose classes are known.
+//! `residua evaluate`: measures a model on images whose classes are known.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -45,7 +45,7 @@ pub(crate) fn run(global: &Global, command: &Evaluate, out: &mut dyn Write) -> O
                 "option",
                 "--truth",
                 value,
-                "a folder of images; a list has their classes",
+                "a folder of images; a list has classes of its own",
             )
             .into());
         }
@@ -85,14 +85,14 @@ pub(crate) fn run(global: &Global, command: &Evaluate, out: &mut dyn Write) -> O
     Ok(ok)
 }
 
-/// Tells whether scores of the model are what is asked for.
+/// Checks that the model gives the scores that were asked for.
 ///
 /// # Errors
 /// [`Error::ConfigValue`] for --multi-label with a model whose scores are shares of one.
 fn check_scores(global: &Global, command: &Evaluate, model: &ModelInfo) -> Result<(), Error> {
     let each_for_itself = model.scoring == Scoring::Sigmoid;
     if command.multi_label && !each_for_itself {
-        let expected = "a model that gives each class a score of its own; this one says which class an image has";
+        let expected = "a model that gives each class a score of its own; this model's scores are shares of one";
         return Err(Error::config_value("option", "--multi-label", &model.name, expected));
     }
     if !command.multi_label && each_for_itself && model.classes > 1 {
@@ -101,7 +101,7 @@ fn check_scores(global: &Global, command: &Evaluate, model: &ModelInfo) -> Resul
     Ok(())
 }
 
-/// What is to be run.
+/// A run of the command.
 struct Run<'a> {
     global: &'a Global,
     command: &'a Evaluate,
@@ -112,7 +112,7 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    /// What the model says of all images, and whether all could be read. With --resume what is in the file is not done again.
+    /// The records of all images, and whether all could be read. With --resume, those in the file are not computed again.
     fn records<R: Record>(&self) -> Result<(Vec<R>, bool), Stop> {
         let Run { global, command, labelled, truth, classifier, watched } = *self;
         let model = classifier.model();
@@ -153,7 +153,7 @@ impl Run<'_> {
         if records.is_empty() { Err(Error::ImageNone.into()) } else { Ok((records, ok)) }
     }
 
-    /// The watched class, in the eyes of these records.
+    /// The thresholds of the watched class, from these records.
     fn watched<R: Record>(&self, records: &[R]) -> Option<Watched> {
         let class = self.watched?;
         let scores: Vec<(f64, bool)> = records.iter().filter_map(|record| record.watched(self.watched)).collect();
@@ -161,7 +161,7 @@ impl Run<'_> {
     }
 }
 
-/// The class whose score is wanted of every image: the one of --threshold, or the second of two.
+/// The class whose score each record has: the class of --threshold, or the second of two.
 fn watched(command: &Evaluate, classifier: &Classifier) -> Result<Option<usize>, Error> {
     let model = classifier.model();
     match &command.threshold {
@@ -171,14 +171,14 @@ fn watched(command: &Evaluate, classifier: &Classifier) -> Result<Option<usize>,
         },
         None if model.classes == 2 => Ok(Some(1)),
         None if command.curves.is_some() => {
-            let expected = "with --threshold CLASS, which says whose curves, or a model of two classes";
+            let expected = "--threshold CLASS with it, or a model of two classes";
             Err(Error::config_value("option", "--curves", format!("{} classes", model.classes), expected))
         }
         None => Ok(None),
     }
 }
 
-/// Writes the pictures that were asked for.
+/// Draws the pictures that were asked for.
 fn draw(global: &Global, command: &Evaluate, classifier: &Classifier, report: &Report<'_>) -> Result<(), Stop> {
     if let Some(path) = &command.confusion {
         let is_picture = path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("svg"));

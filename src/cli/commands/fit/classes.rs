@@ -1,4 +1,4 @@
-//! The classes that a head is to tell apart, and what is told of them.
+//! The classes of a fit, and notes about them.
 
 use std::{collections::HashMap, path::Path};
 
@@ -10,10 +10,10 @@ use crate::cli::{
     options::Global,
 };
 
-/// Of a class with fewer images than this share of another's, it is told that classes may be balanced.
+/// If a class has so many times the images of another, a note mentions --balanced.
 const UNBALANCED: usize = 3;
 
-/// The classes that are to be told apart.
+/// The classes of a fit.
 pub(super) struct Classes {
     place: String,
     /// Sorted.
@@ -36,11 +36,11 @@ impl Classes {
     }
 
     fn refused(&self, class: &str, images: usize) -> Error {
-        let expected = "two images at least, one to learn from and one to check with; add some, or leave the class out (--exclude)";
+        let expected = "at least two images; add some, or leave the class out (--exclude)";
         Error::config_value(&*self.place, format!("images of the class {class}"), images.to_string(), expected)
     }
 
-    /// What `labelled` says of the images `paths`.
+    /// The classes that `labelled` gives the images `paths`.
     pub(super) fn truth<'p, P: AsRef<Path> + 'p + ?Sized>(
         &self,
         labelled: &Labelled,
@@ -56,7 +56,7 @@ impl Classes {
         Truth { classes: self.names.len(), several: self.several, of: of.collect() }
     }
 
-    /// As [`Truth::check`], with the name of the class.
+    /// As [`Truth::check`], with the name of the class in the error.
     pub(super) fn check(&self, truth: &Truth) -> Result<(), Error> {
         let counts = truth.counts();
         match counts.iter().position(|&count| count < 2) {
@@ -84,7 +84,7 @@ fn some(names: &[String]) -> String {
     format!("{}{more}", names[..names.len().min(10)].join(", "))
 }
 
-/// Tells of images that are in two classes: files with the same features.
+/// Notes images that are in two classes: files with the same features.
 pub(super) fn note_repeated(global: &Global, index: &Index, paths: &[&Path], truth: &Truth, classes: &Classes) {
     if truth.several {
         return;
@@ -104,7 +104,7 @@ pub(super) fn note_repeated(global: &Global, index: &Index, paths: &[&Path], tru
     }
 }
 
-/// Tells of classes that are much smaller than others.
+/// Notes classes that are much smaller than others.
 pub(super) fn note_unbalanced(global: &Global, command: &Fit, truth: &Truth, classes: &Classes) {
     let counts = truth.counts();
     let by_count = |class: &usize| counts[*class];

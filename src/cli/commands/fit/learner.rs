@@ -1,4 +1,4 @@
-//! Heads, and what they make of images that they were not fitted to.
+//! Fits heads, and measures them on images that they were not fitted to.
 
 use std::path::Path;
 
@@ -15,10 +15,10 @@ use crate::cli::{
     terminal::{interrupt::Interrupt, progress::Bar},
 };
 
-/// Images that are held out to be judged by: one of so many.
+/// One of so many images is held out to measure with.
 const HELD_OUT: usize = 5;
 
-/// What fits heads.
+/// Fits heads.
 pub(super) struct Learner<'a> {
     pub(super) global: &'a Global,
     pub(super) command: &'a Fit,
@@ -28,8 +28,25 @@ pub(super) struct Learner<'a> {
 }
 
 impl Learner<'_> {
-    /// Fits a head to images. A bar says `what` is done.
-    pub(super) fn fit(&self, what: &str, index: &Index, paths: &[&Path], truth: &Truth) -> Result<Fitted, Stop> {
+    /// Fits a head to all images.
+    pub(super) fn fit(&self, index: &Index, paths: &[&Path], truth: &Truth) -> Result<Fitted, Stop> {
+        let mut logistic = Logistic::default();
+        logistic.balanced = self.command.balanced;
+        if let Some(strength) = self.command.strength {
+            logistic.strengths = vec![strength];
+        }
+        self.fit_to("fitting", &logistic, index, paths, truth)
+    }
+
+    /// Fits a head to images, by these settings if it is a regression. A bar says `what` is done.
+    fn fit_to(
+        &self,
+        what: &str,
+        logistic: &Logistic,
+        index: &Index,
+        paths: &[&Path],
+        truth: &Truth,
+    ) -> Result<Fitted, Stop> {
         let values: Vec<f32> = paths.iter().flat_map(|path| index.get(path).unwrap_or_default()).copied().collect();
         let rows = Rows { values: &values, features: self.features, views: self.views };
         let bar = Bar::of_share(self.global, what);
@@ -40,19 +57,19 @@ impl Learner<'_> {
         match self.command.method {
             Method::Centroid => Ok(centroid(rows, truth)?),
             Method::Neighbours => neighbours(rows, truth, step),
-            Method::Logistic => {
-                let mut logistic = Logistic::default();
-                logistic.balanced = self.command.balanced;
-                if let Some(strength) = self.command.strength {
-                    logistic.strengths = vec![strength];
-                }
-                logistic.fit(rows, truth, step)
-            }
+            Method::Logistic => logistic.fit(rows, truth, step),
         }
     }
 
-    /// What a head that was fitted to the other images makes of every fifth.
-    pub(super) fn held_out(&self, index: &Index, paths: &[&Path], truth: &Truth) -> Result<Checked, Stop> {
+    /// Measures a head on a fifth of the images, after fitting it to the others. `fitted` is the head for all images; a regression chooses
+    /// its strength only among that of `fitted` and the two next to it.
+    pub(super) fn held_out(
+        &self,
+        fitted: &Fitted,
+        index: &Index,
+        paths: &[&Path],
+        truth: &Truth,
+    ) -> Result<Checked, Stop> {
         let folds = truth.folds(HELD_OUT);
         let part = |held: bool| -> (Vec<&Path>, Truth) {
             let images = (0..paths.len()).filter(|&image| (folds[image] == 0) == held);
@@ -63,12 +80,15 @@ impl Learner<'_> {
         if truth_of_kept.check().is_err() || held.is_empty() {
             return Ok(Checked::default());
         }
-        let Fitted { head, .. } = self.fit("checking", index, &kept, &truth_of_kept)?;
-        let of = "a fifth of the images, by a head that was fitted to the others";
+        let mut logistic = Logistic::default();
+        logistic.balanced = self.command.balanced;
+        logistic.strengths = neighbouring(fitted);
+        let Fitted { head, .. } = self.fit_to("checking", &logistic, index, &kept, &truth_of_kept)?;
+        let of = "held-out images, by a head fitted to the others";
         Ok(self.checked(of, &head, index, &held, &truth_of_held))
     }
 
-    /// What `head` makes of images; `of` says which these are.
+    /// Measures `head` on images; `of` says which these are.
     pub(super) fn checked(
         &self,
         of: &'static str,
@@ -77,17 +97,24 @@ impl Learner<'_> {
         paths: &[&Path],
         truth: &Truth,
     ) -> Checked {
-        // Of several views the first is the image as it is.
+        // The first view is of the unchanged image.
         let scores =
             |path: &&Path| head.scores(&index.get(path).unwrap_or_default()[..self.features], self.command.multi_label);
         Checked::new(of, paths.iter().map(scores).zip(truth.of.iter().cloned()).collect(), truth.several)
     }
 }
 
-/// Whether the method takes the options that were given.
+/// The strength of a head, and those that were tried before and after it.
+fn neighbouring(fitted: &Fitted) -> Vec<f64> {
+    let strengths: Vec<f64> = fitted.tried.iter().map(|tried| tried.strength).collect();
+    let at = strengths.iter().position(|strength| *strength == fitted.strength).unwrap_or(0);
+    strengths[at.saturating_sub(1)..strengths.len().min(at + 2)].to_vec()
+}
+
+/// Checks that the method takes the options that were given.
 ///
 /// # Errors
-/// [`Error::ConfigValue`] for the first that only logistic regression takes.
+/// [`Error::ConfigValue`] for an option of logistic regression with another method.
 pub(super) fn check(command: &Fit) -> Result<(), Error> {
     let options = [
         ("--balanced", command.balanced),
@@ -99,7 +126,7 @@ pub(super) fn check(command: &Fit) -> Result<(), Error> {
         None => Ok(()),
         Some((option, _)) => {
             let value = format!("--method {}", command.method.name());
-            Err(Error::config_value("option", option, value, "--method logistic, which alone takes it"))
+            Err(Error::config_value("option", option, value, "--method logistic"))
         }
     }
 }

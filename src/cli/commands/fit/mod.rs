@@ -1,4 +1,4 @@
-//! `residua fit`: a folder a class in, a model of these classes out.
+//! `residua fit`: turns a folder with a folder for each class into a model of these classes.
 
 mod classes;
 mod learner;
@@ -53,17 +53,17 @@ pub(crate) fn run(global: &Global, command: &Fit, out: &mut dyn Write) -> Outcom
     note_unbalanced(global, command, &truth, &classes);
     let views = if command.augment { views::COUNT } else { 1 };
     let learner = Learner { global, command, interrupt: &interrupt, features, views };
-    let fitted = learner.fit("fitting", &index, &paths, &truth)?;
+    let fitted = learner.fit(&index, &paths, &truth)?;
     if !fitted.converged {
-        global.note("the regression has not come to its end: its weights are near the best ones, not at them");
+        global.note("the regression has not converged: its weights are only near the best ones");
     }
     let checked = match &val {
         Some(val) => {
             let paths = read(&index, val.images.keys());
             let truth = classes.truth(val, paths.iter().copied());
-            learner.checked("the images of --val", &fitted.head, &index, &paths, &truth)
+            learner.checked("images of --val", &fitted.head, &index, &paths, &truth)
         }
-        None => learner.held_out(&index, &paths, &truth)?,
+        None => learner.held_out(&fitted, &index, &paths, &truth)?,
     };
     let verdict = Verdict {
         classes: &classes.names,
@@ -86,7 +86,7 @@ pub(crate) fn run(global: &Global, command: &Fit, out: &mut dyn Write) -> Outcom
     Ok(failed == 0)
 }
 
-/// The features of all images, and how many of these failed.
+/// The features of all images, and the number of images that failed.
 fn index(command: &Fit, work: &Work<'_>) -> Result<(Index, u64), Stop> {
     let new = || {
         let index = Index::new(work.global, work.classifier);
@@ -108,7 +108,7 @@ fn index(command: &Fit, work: &Work<'_>) -> Result<(Index, u64), Stop> {
         if command.index.is_some() {
             return Err(error.into());
         }
-        work.global.note(&format!("{} is not of this model and these options, and is made anew", path.display()));
+        work.global.note(&format!("{} is of another model or other options, and is computed again", path.display()));
         index = new();
     }
     let (failed, ended) = index.refresh(work);
@@ -120,12 +120,12 @@ fn index(command: &Fit, work: &Work<'_>) -> Result<(Index, u64), Stop> {
     Ok((index, failed))
 }
 
-/// Those of `paths` whose features are there.
+/// Those of `paths` that have features.
 fn read<'p>(index: &Index, paths: impl Iterator<Item = &'p PathBuf>) -> Vec<&'p Path> {
     paths.map(PathBuf::as_path).filter(|path| index.get(path).is_some()).collect()
 }
 
-/// What the model of a head alone opens by: a file by its name, a model of the hub by its commit.
+/// The backbone that a file with only a head names: a file by its name, a model of the hub by its commit.
 fn backbone(command: &Fit, classifier: &Classifier) -> Backbone {
     let model = classifier.model();
     let at_commit = model.revision.as_ref().map(|revision| format!("{}@{revision}", model.name));
@@ -139,7 +139,7 @@ fn backbone(command: &Fit, classifier: &Classifier) -> Backbone {
 fn made(command: &Fit, classifier: &Classifier, verdict: &Verdict<'_>) -> serde_json::Value {
     let model = classifier.model();
     let mut result = verdict.json();
-    // Whoever gets the file need not know the names of the images that it was made of.
+    // The file does not give away the names of the training images.
     if let Some(result) = result.as_object_mut() {
         result.remove("doubtful");
     }
