@@ -4,8 +4,8 @@ use std::ops::{Deref, DerefMut};
 
 use memmap2::MmapMut;
 
-use super::lanes::Lanes;
-use crate::{Error, Result};
+use super::lanes::{Lanes, out_of_memory};
+use crate::Result;
 
 /// Buffers of at least this many bytes lie in huge pages where Linux has them. The weights of a network are read once for each
 /// image, so with ordinary pages the processor would look up an address every 4 KiB.
@@ -22,7 +22,7 @@ impl Buffer {
     /// A buffer of `len` lanes of zeros for `what`.
     ///
     /// # Errors
-    /// [`Error::GpuMemory`] if there is no memory for it.
+    /// [`Error::GpuMemory`](crate::Error::GpuMemory) if there is no memory for it.
     pub(super) fn zeroed(what: &str, len: usize) -> Result<Self> {
         let bytes = len.saturating_mul(size_of::<Lanes>());
         if cfg!(target_os = "linux") && bytes >= LARGE {
@@ -62,12 +62,6 @@ impl DerefMut for Buffer {
             Buffer::Pages(pages) => bytemuck::cast_slice_mut(pages),
         }
     }
-}
-
-/// The error for too little memory for `len` lanes of `what`.
-pub(super) fn out_of_memory(what: &str, len: usize) -> Error {
-    let mib = len as f64 * size_of::<Lanes>() as f64 / f64::from(1 << 20);
-    Error::GpuMemory { device: "cpu".into(), reason: format!("{mib:.1} MiB of {what}") }
 }
 
 #[cfg(test)]

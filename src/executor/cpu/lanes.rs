@@ -3,9 +3,9 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use super::{buffer::out_of_memory, threads::Threads};
+use super::threads::Threads;
 use crate::{
-    Result,
+    Error, Result,
     tensor::{Shape, Tensor},
 };
 
@@ -16,6 +16,12 @@ pub(super) const LANES: usize = 16;
 #[repr(C, align(64))]
 #[derive(Debug, Clone, Copy, Default, PartialEq, Pod, Zeroable)]
 pub(super) struct Lanes(pub(super) [f32; LANES]);
+
+/// The error for too little memory for `len` lanes of `what`.
+pub(super) fn out_of_memory(what: &str, len: usize) -> Error {
+    let mib = len as f64 * size_of::<Lanes>() as f64 / f64::from(1 << 20);
+    Error::GpuMemory { device: "cpu".into(), reason: format!("{mib:.1} MiB of {what}") }
+}
 
 /// The sixteen channels from channel `first` on of two blocks.
 #[inline(always)]
@@ -120,7 +126,7 @@ pub(super) fn to_blocks(threads: &Threads, tensor: &Tensor, target: Target<'_>) 
 /// Reads a tensor from blocks.
 ///
 /// # Errors
-/// [`Error::GpuMemory`](crate::Error::GpuMemory) if there is no memory for it.
+/// [`Error::GpuMemory`] if there is no memory for it.
 pub(super) fn to_tensor(source: Source<'_>) -> Result<Tensor> {
     let shape = source.view.shape;
     let mut data = Vec::new();

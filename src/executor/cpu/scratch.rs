@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 
-use super::{buffer::out_of_memory, lanes::Lanes};
+use super::lanes::{Lanes, out_of_memory};
 use crate::Result;
 
 thread_local! {

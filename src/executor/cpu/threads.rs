@@ -183,3 +183,39 @@ fn wait(over: impl Fn() -> bool) {
 pub(super) fn cut(len: usize, parts: usize) -> impl Iterator<Item = Range<usize>> {
     (0..parts).map(move |part| part * len / parts..(part + 1) * len / parts)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
+    use super::*;
+    use crate::Error;
+
+    #[test]
+    fn every_task_is_done_once_on_any_number_of_threads() {
+        for count in [1, 2, 5] {
+            let threads = Threads::shared(count);
+            for len in [0, 1, 4, 100] {
+                let done: Vec<AtomicUsize> = (0..len).map(|_| AtomicUsize::new(0)).collect();
+                threads.run(|| {
+                    threads.each((0..len).collect(), |task: usize| _ = done[task].fetch_add(1, Ordering::Relaxed))
+                });
+                assert!(done.iter().all(|times| times.load(Ordering::Relaxed) == 1), "{len} tasks on {count} threads");
+            }
+        }
+    }
+
+    #[test]
+    fn a_failure_and_a_panic_reach_the_caller_who_can_go_on() {
+        let threads = Threads::shared(3);
+        let work = |task| {
+            if task == 40 { Err(Error::GpuMemory { device: "cpu".into(), reason: String::new() }) } else { Ok(()) }
+        };
+        for _ in 0..20 {
+            let outcome = threads.run(|| threads.try_each((0..100).collect(), work));
+            assert_eq!(outcome.unwrap_err().code(), "gpu.oom");
+            let panics = || threads.run(|| threads.each((0..100).collect(), |task: usize| assert_ne!(task, 70)));
+            assert!(catch_unwind(AssertUnwindSafe(panics)).is_err());
+        }
+    }
+}
