@@ -1,6 +1,6 @@
 //! Named residual networks for ImageNet, torchvision's and timm's: one row each.
 
-use super::{Biases, Block, BlockKind, Gate, Head, Norm, Properties, ResNet, Shortcut, Stem, resnet_table::stage};
+use super::{Biases, Block, BlockKind, Gate, Head, Norm, Properties, ResNet, Shortcut, Stem};
 use crate::structure::AntiAliasing;
 use BlockKind::{Basic, Bottleneck};
 
@@ -247,4 +247,10 @@ impl Row {
         };
         ResNet { properties: Properties { anti_aliasing: self.anti_aliasing, ..net.usual() }, ..net }
     }
+}
+
+/// `depth` blocks. The first has the shortcut `change`, unless it `keeps` channels and resolution.
+pub(super) fn stage(depth: usize, keeps: bool, change: Shortcut, block: impl Fn(Shortcut) -> Block) -> Vec<Block> {
+    let first = if keeps { Shortcut::Identity } else { change };
+    (0..depth).map(|b| block(if b == 0 { first } else { Shortcut::Identity })).collect()
 }

@@ -2,7 +2,7 @@
 
 use super::{
     Biases, Block, BlockKind, Head, Norm, Properties, ResNet, Shortcut, Stem,
-    resnet_imagenet::{IMAGENET, Row},
+    resnet_imagenet::{IMAGENET, Row, stage},
 };
 use crate::structure::AntiAliasing;
 use BlockKind::{Basic, Bottleneck};
@@ -61,12 +61,6 @@ fn mixed() -> ResNet {
         head: Some(Head::linear("fc", 1000)),
         properties: Properties::usual(false),
     }
-}
-
-/// `depth` blocks. The first has the shortcut `change`, unless it `keeps` channels and resolution.
-pub(super) fn stage(depth: usize, keeps: bool, change: Shortcut, block: impl Fn(Shortcut) -> Block) -> Vec<Block> {
-    let first = if keeps { Shortcut::Identity } else { change };
-    (0..depth).map(|b| block(if b == 0 { first } else { Shortcut::Identity })).collect()
 }
 
 fn cifar_names() -> impl Iterator<Item = (String, usize, Shortcut)> {
