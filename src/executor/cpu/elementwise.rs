@@ -118,10 +118,8 @@ pub(super) fn copy_channels(threads: &Threads, x: Source<'_>, y: Target<'_>, cha
         let (own, inside) = (channel.saturating_sub(first), end - first);
         for (pixel, y) in plane.iter_mut().enumerate() {
             let x = window([one, two].map(|block| block.map_or([0.0; LANES], |block| block[pixel])), lane);
-            for lane in 0..LANES {
-                if lane >= own {
-                    y.0[lane] = if lane < inside { x[lane] } else { 0.0 };
-                }
+            for (lane, x) in x.into_iter().enumerate().skip(own) {
+                y.0[lane] = if lane < inside { x } else { 0.0 };
             }
         }
     });
