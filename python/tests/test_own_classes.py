@@ -80,7 +80,9 @@ def test_regression_chooses_a_strength_and_keeps_names() -> None:
     names = np.array(["b", "a", "c"])[y]
     regression = LogisticRegression().fit(x, names)
     assert list(regression.classes_) == ["a", "b", "c"]
-    assert [tried.setting for tried in regression.tried_] == [10.0**power for power in range(-4, 3)][: len(regression.tried_)]
+    assert [tried.setting for tried in regression.tried_] == [10.0**power for power in range(-4, 3)][
+        : len(regression.tried_)
+    ]
     best = max(regression.tried_, key=lambda tried: (tried.accuracy, -tried.log_loss))
     assert best.setting == regression.C_
     assert (regression.predict(x) == names).mean() > 0.9
@@ -260,9 +262,7 @@ def test_measures_of_several_labels_are_those_of_scikit_learn(
 
     def labels_of(paths: list[Path]) -> list[list[str]]:
         """The folder; ``many`` for every second photo; none for every fifth."""
-        return [
-            [] if i % 5 == 4 else [path.parent.name, "many"][: 1 + i % 2] for i, path in enumerate(paths)
-        ]
+        return [[] if i % 5 == 4 else [path.parent.name, "many"][: 1 + i % 2] for i, path in enumerate(paths)]
 
     paths, photos = sorted(train.glob("*/*.png")), sorted(val.glob("*/*.png"))
     several = model.fit(paths, labels_of(paths), multi_label=True)
@@ -277,7 +277,11 @@ def test_measures_of_several_labels_are_those_of_scikit_learn(
         expected = [report[str(i)][name] for name in ("precision", "recall", "f1-score")]
         assert of_class[1:4] == pytest.approx(expected) and of_class.images == truth[:, i].sum()
         assert of_class.average_precision == pytest.approx(average_precision_score(truth[:, i], scores[:, i]))
-    for mean, name in [(found.micro_mean, "micro avg"), (found.macro_mean, "macro avg"), (found.weighted_mean, "weighted avg")]:
+    for mean, name in [
+        (found.micro_mean, "micro avg"),
+        (found.macro_mean, "macro avg"),
+        (found.weighted_mean, "weighted avg"),
+    ]:
         assert mean[1:4] == pytest.approx([report[name][each] for each in ("precision", "recall", "f1-score")])
     assert found.mean_average_precision == pytest.approx(average_precision_score(truth, scores))
     assert found.accuracy == pytest.approx(accuracy_score(truth, scores > 0.5))

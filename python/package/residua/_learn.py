@@ -247,10 +247,8 @@ def indices_of(labels: Iterable[Any], several: bool) -> tuple[list[Any], list[li
     Raises:
         InputTypeError: If labels cannot be sorted, or with `several` those of an image are not a list.
     """
-    if several:
-        rows = lists_of(labels)
-    else:
-        rows = [[each] for each in (labels.tolist() if hasattr(labels, "tolist") else labels)]
+    given = labels.tolist() if hasattr(labels, "tolist") else list(labels)
+    rows = lists_of(given) if several else [[each] for each in given]
     try:
         classes = sorted({label for row in rows for label in row})
     except TypeError as error:
