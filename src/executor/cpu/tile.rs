@@ -1,5 +1,6 @@
 //! The inner product: computes a tile of pixels by a strip of output channels. Its sums stay in registers from the first weight
-//! of a part to the last; between parts they wait in the output.
+//! of a part to the last; the output holds the sum of the parts. So the rounding errors of a long sum grow with the length of a part
+//! and with the number of parts, not with all of its terms (Higham 1993, "The Accuracy of Floating Point Summation").
 //!
 //! Each weight vector is loaded once for all pixels of the tile. Each input is loaded once and broadcast for all channels of the
 //! strip. A library for matrix products would need the windows of a convolution as rows of a matrix in memory; here they are only
@@ -33,7 +34,7 @@ pub(super) struct Tile<'a, const C: usize> {
     pub(super) own: bool,
     /// Start values of the sums, for each block of the strip.
     pub(super) bias: &'a [Lanes],
-    /// Whether the sums start from the values in `y`, the sums of earlier terms, instead of the bias.
+    /// Whether `y` holds the sums of earlier terms, to which these are added. If not, these start from the bias.
     pub(super) resumed: bool,
     /// Second addends of each block, one for each pixel.
     pub(super) residual: Option<[&'a [[f32; LANES]]; BLOCKS]>,
@@ -116,12 +117,18 @@ impl<const C: usize, const P: usize, const N: usize, const OWN: bool> WithSimd f
         }
         let Tile { residual, activation, mut y, .. } = self.0;
         let Tile { x, offsets, weights, ahead, bias, resumed, .. } = self.0;
-        let start = if resumed { stored::<S, P, N>(&y) } else { [vectors::<S, N>(bias)[0]; P] };
-        let sums = if OWN {
+        let start = if resumed { [[simd.splat_f32s(0.0); N]; P] } else { [vectors::<S, N>(bias)[0]; P] };
+        let mut sums = if OWN {
             own_sums::<S, P, N>(simd, start, x.as_flattened(), offsets, weights)
         } else {
             sums::<S, C, P, N>(simd, start, x, offsets, weights, ahead)
         };
+        if resumed {
+            let stored = stored::<S, P, N>(&y);
+            for (sum, stored) in sums.as_flattened_mut().iter_mut().zip(stored.as_flattened()) {
+                *sum = simd.add_f32s(*sum, *stored);
+            }
+        }
         // Match here, outside the loop: the sums stay in registers only if the epilogue is known at compile time.
         match (residual.map(|planes| planes.map(|x| S::as_simd_f32s(x.as_flattened()).0)), activation) {
             (None, Activation::Relu) => store::<S, P, N>(&sums, &mut y, |sum, _, _| relu(simd, sum)),
