@@ -67,6 +67,30 @@ fn any_prefix_gives_the_same_logits_and_is_said() {
 }
 
 #[test]
+fn blocks_with_a_residual_function_give_the_same_logits() {
+    let file = renamed(|name| {
+        let (module, part) = name.rsplit_once('.')?;
+        let segments: Vec<&str> = module.split('.').collect();
+        Some(match segments[..] {
+            ["linear"] => format!("fc.{part}"),
+            ["conv1"] => format!("conv1.0.{part}"),
+            ["bn1"] => format!("conv1.1.{part}"),
+            [stage, block, "downsample", layer] => {
+                format!("conv{}_x.{block}.shortcut.{layer}.{part}", stage[5..].parse::<u32>().ok()? + 1)
+            }
+            [stage, block, layer] => {
+                let number =
+                    3 * (layer[layer.len() - 1..].parse::<u32>().ok()? - 1) + u32::from(layer.starts_with("bn"));
+                format!("conv{}_x.{block}.residual_function.{number}.{part}", stage[5..].parse::<u32>().ok()? + 1)
+            }
+            _ => return None,
+        })
+    });
+    assert_eq!(file.len(), network().len());
+    assert_eq!(logits(&file), logits(&network()));
+}
+
+#[test]
 fn heads_beside_and_of_other_names_give_the_same_logits() {
     let plain = logits(&network());
     for head in ["classifier.", "head.fc.", "last_linear.", "fc."] {

@@ -199,7 +199,9 @@ impl Architecture {
 
     /// Rows and columns of the input that the network was designed for.
     pub fn default_input(&self) -> (usize, usize) {
-        if let Architecture::Variant(net) = self {
+        if let Architecture::Variant(net) = self
+            && !self.small_stem()
+        {
             return (net.default_input(), net.default_input());
         }
         // With stride and pooling, a 3x3 stem serves large images as a 7x7 one does.

@@ -200,7 +200,12 @@ impl Architecture {
     /// is then assumed.
     pub(crate) fn assumes_stem_pool(&self, stated: impl Fn(&str) -> bool) -> bool {
         // With three stages they are the networks of He et al. 2015, section 4.2, which do not pool.
-        matches!(self, Architecture::ResNet(net) if net.small_stem() && net.stages.len() != 3) && !stated("stem-pool")
+        let stages = match self {
+            Architecture::ResNet(net) if net.small_stem() => net.stages.len(),
+            Architecture::Variant(net) => net.small_stages().unwrap_or(3),
+            _ => 3,
+        };
+        stages != 3 && !stated("stem-pool")
     }
 
     /// Whether the stem is one 3x3 convolution.
@@ -209,7 +214,7 @@ impl Architecture {
             Architecture::ResNet(net) => net.small_stem(),
             Architecture::DenseNet(net) => !net.pooled_stem,
             Architecture::RegNet(_) => false,
-            Architecture::Variant(_) => false,
+            Architecture::Variant(net) => net.small_stages().is_some(),
         }
     }
 

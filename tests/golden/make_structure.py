@@ -132,6 +132,66 @@ ACTIVATIONS = [
 ]
 
 
+class PreActBlock(nn.Module):
+    """A block of He et al. 2016, "Identity Mappings in Deep Residual Networks", figure 4e; `shortcut` names its projection."""
+
+    def __init__(self, inputs, width, outputs, stride, bottleneck, shortcut):
+        super().__init__()
+        windows = [(inputs, width, 1, 1), (width, width, 3, stride), (width, outputs, 1, 1)]
+        if not bottleneck:
+            windows = [(inputs, width, 3, stride), (width, outputs, 3, 1)]
+        self.depth, self.shortcut_name = len(windows), shortcut
+        for i, (a, b, kernel, step) in enumerate(windows, 1):
+            setattr(self, f"bn{i}", nn.BatchNorm2d(a))
+            setattr(self, f"conv{i}", nn.Conv2d(a, b, kernel, step, kernel // 2, bias=False))
+        if stride != 1 or inputs != outputs:
+            projection = nn.Conv2d(inputs, outputs, 1, stride, bias=False)
+            setattr(self, shortcut, projection if shortcut == "convShortcut" else nn.Sequential(projection))
+
+    def forward(self, x):
+        y = torch.relu(self.bn1(x))
+        around = getattr(self, self.shortcut_name)(y) if hasattr(self, self.shortcut_name) else x
+        for i in range(1, self.depth + 1):
+            y = getattr(self, f"conv{i}")(y if i == 1 else torch.relu(getattr(self, f"bn{i}")(y)))
+        return y + around
+
+
+class PreAct(nn.Module):
+    """A network for CIFAR in the spelling of kuangliu's pytorch-cifar, which has no last norm, or of xternalz's WideResNet-pytorch."""
+
+    def __init__(self, bottleneck=False, pool=False, wide=False):
+        super().__init__()
+        self.wide, inputs = wide, 8
+        self.conv1 = nn.Conv2d(3, inputs, 3, 1, 1, bias=False)
+        self.pool = nn.MaxPool2d(3, 2, 1) if pool else nn.Identity()
+        self.stages = []
+        for s, (width, depth) in enumerate(((12, 1), (16, 2), (20, 1)) if wide else ((8, 2), (16, 1), (20, 2), (24, 1)), 1):
+            outputs = 2 * width if bottleneck else width
+            layer = nn.Sequential()
+            for b in range(depth):
+                stride = 2 if s > 1 and b == 0 else 1
+                layer.append(PreActBlock(inputs, width, outputs, stride, bottleneck, "convShortcut" if wide else "shortcut"))
+                inputs = outputs
+            if wide:
+                setattr(self, f"block{s}", nn.Module())
+                getattr(self, f"block{s}").layer = layer
+            else:
+                setattr(self, f"layer{s}", layer)
+            self.stages.append(layer)
+        if wide:
+            self.bn1, self.fc = nn.BatchNorm2d(inputs), nn.Linear(inputs, 7)
+        else:
+            self.linear = nn.Linear(inputs, 7)
+
+    def forward(self, x):
+        x = self.pool(self.conv1(x))
+        for stage in self.stages:
+            x = stage(x)
+        if self.wide:
+            return self.fc(torch.relu(self.bn1(x)).mean((2, 3)))
+        return self.linear(x.mean((2, 3)))
+
+
 def rows():
     """Name, network, structure, configuration, size of the input."""
     yield "usual", resnet(), "", None, 64
@@ -212,6 +272,10 @@ def rows():
     yield "transformers' regnet, narrow", net, "activation=gelu", stated, 32
     net, stated = transformers_regnet(hidden_act="silu", embedding_size=8, downsample_in_first_stage=False)
     yield "transformers' regnet, wide", net, "layer1-stride=1,activation=silu,gate-activation=relu", stated, 32
+
+    yield "norms first", PreAct(), "", None, 32
+    yield "norms first, bottlenecks and a pool", PreAct(bottleneck=True, pool=True), "stem-pool=max", None, 61
+    yield "norms first, wide", PreAct(wide=True), "", None, 29
 
 
 def golden(net, size):

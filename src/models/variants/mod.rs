@@ -144,6 +144,11 @@ impl Variant {
         self.body.channels()
     }
 
+    /// The number of stages, if the stem is one 3x3 convolution.
+    pub(super) fn small_stages(&self) -> Option<usize> {
+        if let Body::ResNetV2(body) = &self.body { body.small_stem.then_some(body.stages.len()) } else { None }
+    }
+
     /// The keys of properties that can be stated.
     pub(super) fn parts(&self) -> Vec<&'static str> {
         let own: &[_] = match &self.body {

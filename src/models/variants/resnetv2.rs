@@ -1,6 +1,7 @@
 //! Residual networks with the norm before the convolution: ResNetV2 and Big Transfer (BiT), as timm and transformers build them.
 //!
-//! Sources: He et al. 2016, "Identity Mappings in Deep Residual Networks" (figure 4e); Kolesnikov et al. 2019, "Big Transfer (BiT): General
+//! Sources: He et al. 2016, "Identity Mappings in Deep Residual Networks" (figure 4e); Zagoruyko and Komodakis 2016, "Wide Residual
+//! Networks" (table 1); Kolesnikov et al. 2019, "Big Transfer (BiT): General
 //! Visual Representation Learning" (section 3.2: group normalisation, weight standardisation).
 
 use super::build::{Net, STEM_POOL, window};
@@ -16,10 +17,14 @@ use crate::{
 pub struct ResNetV2 {
     /// Output channels of the first two of three 3x3 convolutions; None if the stem is one 7x7 convolution.
     pub deep_stem: Option<[usize; 2]>,
+    /// Whether the stem is one 3x3 convolution, as for CIFAR (He et al. 2016, section 5).
+    pub small_stem: bool,
     /// Output channels of the stem.
     pub stem_channels: usize,
     /// Whether norms come before convolutions.
     pub preact: bool,
+    /// Whether a norm follows the last block of a network whose norms come before convolutions. kuangliu's PreActResNets have none.
+    pub last_norm: bool,
     /// Whether a block has two 3x3 convolutions; otherwise it has 1x1, 3x3 and 1x1.
     pub basic: bool,
     /// The norm of each convolution.
@@ -32,6 +37,9 @@ impl ResNetV2 {
     /// The usual properties. One 7x7 convolution with group normalisation is BiT's stem: BiT standardises its weights and pads the stem's
     /// pooling with zeros. timm's networks with a deep stem pool in their shortcuts.
     pub(super) fn usual(&self) -> Properties {
+        if self.small_stem {
+            return Properties::usual(true);
+        }
         let bit = self.norm == Norm::Group && self.deep_stem.is_none();
         let pool_padding = if bit { PoolPadding::Zeros } else { PoolPadding::Ignored };
         let shortcut_pool = self.deep_stem.is_some();
@@ -41,6 +49,7 @@ impl ResNetV2 {
     /// The keys of properties that can be stated.
     pub(super) fn parts(&self) -> &'static [&'static str] {
         match self.norm {
+            Norm::Batch if self.small_stem => &["norm-eps", "activation", "stem-pool", "stem-stride"],
             Norm::Batch => &["norm-eps", "activation", "pool-padding", "conv-padding", "shortcut-pool"],
             Norm::Group => &[
                 "norm-eps",
@@ -71,11 +80,19 @@ impl ResNetV2 {
             }
             net.graph.mark_stage(format!("stages.{s}"), x);
         }
-        if self.preact { self.norm_act(net, "norm", inputs, x) } else { x }
+        if self.last_norm { self.norm_act(net, "norm", inputs, x) } else { x }
     }
 
     fn stem(&self, net: &mut Net<'_>, image: usize) -> ValueId {
         let (channels, input) = (self.stem_channels, net.graph.input());
+        if self.small_stem {
+            let mut x = net.conv("stem.conv", window(image, channels, 3, net.properties.stem_stride), input);
+            if net.properties.stem_pool {
+                x = net.push("stem.pool", Op::MaxPool2d(STEM_POOL), x);
+            }
+            net.graph.mark_stage("stem", x);
+            return x;
+        }
         let (mut x, last) = match self.deep_stem {
             Some([a, b]) => {
                 let x = self.conv(net, "stem.conv1", window(image, a, 3, 2), input);
@@ -205,6 +222,7 @@ pub(super) fn read(shapes: &Shapes) -> Result<ResNetV2, String> {
     if let Some(tau) = shapes.keys().find(|name| name.ends_with(".tau") || name.ends_with(".v")) {
         return Err(format!("the norm of {tau} (evonorm or filter response normalisation) is not supported"));
     }
+    let small_stem = matches!(shapes.get("stem.conv.weight").map(Vec::as_slice), Some([_, _, 3, 3]));
     let basic = !shapes.keys().any(|name| name.starts_with("stages.") && name.ends_with(".conv3.weight"));
     let last = if basic { "conv2" } else { "conv3" };
     let (mut stages, mut inputs) = (Vec::new(), stem_channels);
@@ -220,11 +238,12 @@ pub(super) fn read(shapes: &Shapes) -> Result<ResNetV2, String> {
         }
         stages.push(blocks);
     }
-    let preact = shapes.keys().any(|name| name.starts_with("norm."));
+    let last_norm = shapes.keys().any(|name| name.starts_with("norm."));
+    let preact = last_norm || small_stem;
     if !preact && basic {
         return Err("basic blocks with norms after convolutions are not supported in a ResNetV2".into());
     }
-    Ok(ResNetV2 { deep_stem, stem_channels, preact, basic, norm: Norm::read(shapes), stages })
+    Ok(ResNetV2 { deep_stem, small_stem, stem_channels, preact, last_norm, basic, norm: Norm::read(shapes), stages })
 }
 
 /// Name, bottlenecks in each stage, and factor of the width.
@@ -272,5 +291,6 @@ pub(super) fn table() -> impl Iterator<Item = (&'static str, ResNetV2)> {
 }
 
 fn network(deep_stem: Option<[usize; 2]>, stem_channels: usize, basic: bool, stages: Vec<Vec<[usize; 2]>>) -> ResNetV2 {
-    ResNetV2 { deep_stem, stem_channels, preact: true, basic, norm: Norm::Batch, stages }
+    let (small_stem, preact, last_norm, norm) = (false, true, true, Norm::Batch);
+    ResNetV2 { deep_stem, small_stem, stem_channels, preact, last_norm, basic, norm, stages }
 }
