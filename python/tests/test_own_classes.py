@@ -295,7 +295,7 @@ def test_measures_of_several_labels_are_those_of_scikit_learn(
     with pytest.raises(residua.ConfigError, match="no such class: weeds"):
         several.evaluate(photos, [["weeds"], *labels_of(photos)[1:]], multi_label=True)
     with pytest.raises(residua.InputTypeError):
-        several.evaluate(photos, ["sky"] * 9, multi_label=True)  # type: ignore[list-item]
+        several.evaluate(photos, ["sky"] * 9, multi_label=True)
 
 
 def test_folders_that_are_not_as_they_should_be(model: Classifier, train: Path, tmp_path: Path) -> None:

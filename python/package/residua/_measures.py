@@ -127,7 +127,9 @@ def multi_label_evaluation(found: dict[str, Any], labels: Sequence[str]) -> Mult
         accuracy=found["all_right"] / max(1, found["images"]),
         interval=found["interval"],
         mean_average_precision=found["mean_average_precision"],
-        classes=[ClassMeasures(label, *measures, average) for label, (measures, average) in each],
+        classes=[
+            ClassMeasures(label, *measures)._replace(average_precision=average) for label, (measures, average) in each
+        ],
         micro_mean=ClassMeasures("micro mean", *found["micro_mean"]),
         macro_mean=ClassMeasures("macro mean", *found["macro_mean"]),
         weighted_mean=ClassMeasures("weighted mean", *found["weighted_mean"]),
