@@ -623,9 +623,10 @@ class Classifier:
         engine = self._opened()
         if multi_label and not engine.multi_label():
             raise ConfigError("argument: multi_label: the model's scores are shares of one", "config.value")
+        in_folders = labels is None
         _, images, labels = _in_folders(images, labels, every=False)
         if multi_label:
-            labels = _learn.lists_of(labels)
+            labels = [[label] for label in labels] if in_folders else _learn.lists_of(labels)
         scores, given, _ = _labelled(images, labels, engine.score, errors)
         if not given:
             raise InputError("there are no images to measure with", "input.value")
