@@ -201,11 +201,11 @@ impl Architecture {
     pub(crate) fn assumes_stem_pool(&self, stated: impl Fn(&str) -> bool) -> bool {
         // With three stages they are the networks of He et al. 2015, section 4.2, which do not pool.
         let stages = match self {
-            Architecture::ResNet(net) if net.small_stem() => net.stages.len(),
-            Architecture::Variant(net) => net.small_stages().unwrap_or(3),
-            _ => 3,
+            Architecture::ResNet(net) if net.small_stem() => Some(net.stages.len()),
+            Architecture::Variant(net) => net.small_stages(),
+            _ => None,
         };
-        stages != 3 && !stated("stem-pool")
+        stages.is_some_and(|stages| stages != 3) && !stated("stem-pool")
     }
 
     /// Whether the stem is one 3x3 convolution.

@@ -1,8 +1,8 @@
 //! Residual networks with the norm before the convolution: ResNetV2 and Big Transfer (BiT), as timm and transformers build them.
 //!
 //! Sources: He et al. 2016, "Identity Mappings in Deep Residual Networks" (figure 4e); Zagoruyko and Komodakis 2016, "Wide Residual
-//! Networks" (table 1); Kolesnikov et al. 2019, "Big Transfer (BiT): General
-//! Visual Representation Learning" (section 3.2: group normalisation, weight standardisation).
+//! Networks" (table 1); Kolesnikov et al. 2019, "Big Transfer (BiT): General Visual Representation Learning" (section 3.2: group
+//! normalisation, weight standardisation).
 
 use super::build::{Net, STEM_POOL, window};
 use crate::{
