@@ -5,13 +5,14 @@ from __future__ import annotations
 import operator
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Literal, SupportsIndex, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Literal, SupportsIndex, TypeVar, overload
 
 from residua import _inputs, _learn, _residua
-from residua._errors import ClosedError, ConfigError, Error, InputError, InputTypeError
+from residua._arguments import labels_of, one_of, triple, whole
+from residua._errors import ClosedError, ConfigError, Error, InputError
 from residua._learn import Fit, Head
 from residua._measures import Evaluation, MultiLabelEvaluation, evaluation, multi_label_evaluation, truth_of
-from residua._progress import Progress
+from residua._results import in_thread, labelled, only, stream, vectors, warn, with_classes
 from residua._types import Class, Device, LayerCheck, ModelInfo, Settings, Verification
 
 if TYPE_CHECKING:
@@ -20,13 +21,6 @@ if TYPE_CHECKING:
     from residua._types import Array, Bytes, File, Floats, Image
 
 T = TypeVar("T")
-
-
-def _warn(message: str, *values: object) -> None:
-    # Import it late: it takes longer than everything else here.
-    import logging
-
-    logging.getLogger("residua").warning(message, *values)
 
 
 class Classifier:
@@ -125,17 +119,17 @@ class Classifier:
             "synthetic": synthetic,
             "device": None if device is None else str(device),
             "precision": precision,
-            "batch": None if batch == "auto" else _whole("batch", batch, 1, 65536),
+            "batch": None if batch == "auto" else whole("batch", batch, 1, 65536),
             "deterministic": deterministic,
             "tune": tune,
             "offline": offline,
             "cache_dir": None if cache_dir is None else os.path.abspath(cache_dir),
-            "labels": _labels(labels),
+            "labels": labels_of(labels),
             "resize": resize,
             "crop": crop,
             "filter": filter,
-            "mean": _triple("mean", mean),
-            "std": _triple("std", std),
+            "mean": triple("mean", mean),
+            "std": triple("std", std),
             "test_size": test_size,
             "exif": exif,
             "allow_truncated": allow_truncated,
@@ -152,7 +146,7 @@ class Classifier:
     def _open(self, head: Head | None, fitted: Fit | None) -> None:
         engine = _residua.Engine.open(self._settings)
         for note in engine.notes():
-            _warn("%s", note)
+            warn("%s", note)
         self._head, self._fitted = head, fitted
         self._engine = engine if head is None else engine.with_head(*head)
 
@@ -300,7 +294,7 @@ class Classifier:
             DeviceError: If the device fails.
         """
         run, single = self._classify(images, top_k, min_score, errors)
-        return _only(run.all_classes(single or errors == "raise"), single)
+        return only(run.all_classes(single or errors == "raise"), single)
 
     async def aclassify(
         self,
@@ -312,19 +306,19 @@ class Classifier:
     ) -> Any:
         """As `classify`, in a thread of the event loop's executor. If cancelled, it stops after the batches under way."""
         run, single = self._classify(images, top_k, min_score, errors)
-        return _only(await _in_thread(run, lambda: run.all_classes(single or errors == "raise")), single)
+        return only(await in_thread(run, lambda: run.all_classes(single or errors == "raise")), single)
 
     def _classify(
         self, images: Any, top_k: SupportsIndex | None, min_score: float | None, errors: str
     ) -> tuple[_residua.Run, bool]:
-        _one_of("errors", errors, ("return", "raise"))
+        one_of("errors", errors, ("return", "raise"))
         several, count, single = _inputs.split(images)
         return self._opened().classify(several, count, self._top(top_k), min_score), single
 
     def _top(self, top_k: SupportsIndex | None) -> int:
         if top_k is None:
             return max(1, self.model.classes)
-        return _whole("top_k", top_k, 1, 1 << 31)
+        return whole("top_k", top_k, 1, 1 << 31)
 
     def classify_folder(
         self,
@@ -354,7 +348,7 @@ class Classifier:
             thousand.
         """
         run = self._opened().classify_folder(os.fspath(folder), hidden, list(exclude), self._top(top_k), min_score)
-        return _stream(run, errors, progress)
+        return stream(run, errors, progress)
 
     # ---- Vectors.
 
@@ -381,17 +375,17 @@ class Classifier:
             DeviceError: If the device fails.
         """
         run, single = self._embed(images, normalize, errors)
-        return _vectors(run.all_vectors(single or errors == "raise"), single)
+        return vectors(run.all_vectors(single or errors == "raise"), single)
 
     async def aembed(
         self, images: Image | Iterable[Image], *, normalize: bool = False, errors: Literal["raise", "nan"] = "raise"
     ) -> Floats:
         """As `embed`, in a thread of the event loop's executor. If cancelled, it stops after the batches under way."""
         run, single = self._embed(images, normalize, errors)
-        return _vectors(await _in_thread(run, lambda: run.all_vectors(single or errors == "raise")), single)
+        return vectors(await in_thread(run, lambda: run.all_vectors(single or errors == "raise")), single)
 
     def _embed(self, images: Any, normalize: bool, errors: str) -> tuple[_residua.Run, bool]:
-        _one_of("errors", errors, ("raise", "nan"))
+        one_of("errors", errors, ("raise", "nan"))
         several, count, single = _inputs.split(images)
         return self._opened().embed(several, count, normalize), single
 
@@ -424,7 +418,7 @@ class Classifier:
             The path of an image, and its vector, float32 ``[features]``, or its `Error`.
         """
         run = self._opened().embed_folder(os.fspath(folder), hidden, list(exclude), normalize)
-        return _stream(run, errors, progress)
+        return stream(run, errors, progress)
 
     # ---- One image, and normalised ones.
 
@@ -558,8 +552,8 @@ class Classifier:
         """
         settings = _learn.method_of(method, C, cv, class_weight)
         engine = self._opened()
-        paths, images, labels = _in_folders(images, labels, every=True)
-        features, given, places = _labelled(
+        paths, images, labels = with_classes(images, labels, every=True)
+        features, given, places = labelled(
             images, labels, lambda several, count: engine.embed(several, count, False), errors
         )
         classes, of = _learn.indices_of(given, multi_label)
@@ -624,10 +618,10 @@ class Classifier:
         if multi_label and not engine.multi_label():
             raise ConfigError("argument: multi_label: the model's scores are shares of one", "config.value")
         in_folders = labels is None
-        _, images, labels = _in_folders(images, labels, every=False)
+        _, images, labels = with_classes(images, labels, every=False)
         if multi_label:
             labels = [[label] for label in labels] if in_folders else _learn.lists_of(labels)
-        scores, given, _ = _labelled(images, labels, engine.score, errors)
+        scores, given, _ = labelled(images, labels, engine.score, errors)
         if not given:
             raise InputError("there are no images to measure with", "input.value")
         truth = truth_of(given if multi_label else [[label] for label in given], engine.meant)
@@ -671,110 +665,3 @@ class Classifier:
 def devices() -> list[Device]:
     """Lists the adapters that a `Classifier` can use, in the order of their indices."""
     return [Device(**device) for device in _residua.devices()]
-
-
-def _in_folders(
-    images: Any, labels: Iterable[Any] | None, every: bool
-) -> tuple[list[str] | None, Iterable[Any], Iterable[Any]]:
-    """The paths and the classes of the images of a folder; images with labels as they are, without paths."""
-    if labels is not None:
-        return None, images, labels
-    if not isinstance(images, (str, os.PathLike)):
-        raise InputTypeError("without labels, give a folder with a folder of images for each class", "input.type")
-    paths, found = _learn.in_folders(os.fspath(images), every)
-    return paths, paths, found
-
-
-def _labelled(
-    images: Any,
-    labels: Iterable[Any],
-    start: Callable[[Iterable[Any], int | None], _residua.Run],
-    errors: str,
-) -> tuple[Floats, list[Any], list[int]]:
-    """Runs images whose classes are known.
-
-    Returns:
-        The rows of those that could be read, their labels, and their places among all.
-    """
-    _one_of("errors", errors, ("raise", "skip"))
-    several, count, single = _inputs.split(images)
-    if single:
-        raise InputTypeError("one image; give several, with a label for each", "input.type")
-    rows, failed = start(several, count).all_vectors(errors == "raise")
-    given = labels.tolist() if hasattr(labels, "tolist") else list(labels)
-    if len(given) != len(rows):
-        raise InputError(f"{len(given)} labels for {len(rows)} images", "input.shape")
-    for index, error in failed.items():
-        _warn("image %d: %s [%s]", index, error, error.code)
-    places = [place for place in range(len(rows)) if place not in failed]
-    return rows[places], [given[place] for place in places], places
-
-
-def _only(results: list[T], single: bool) -> list[T] | T:
-    return results[0] if single else results
-
-
-def _vectors(found: tuple[Floats, dict[int, Error]], single: bool) -> Floats:
-    vectors, errors = found
-    for index, error in errors.items():
-        _warn("image %d: %s [%s]", index, error, error.code)
-    return cast("Floats", vectors[0]) if single else vectors
-
-
-async def _in_thread(run: _residua.Run, work: Callable[[], T]) -> T:
-    import asyncio
-
-    try:
-        return await asyncio.to_thread(work)
-    except asyncio.CancelledError:
-        run.stop()
-        raise
-
-
-def _stream(run: _residua.Run, errors: str, progress: bool | Callable[[int], object]) -> Iterator[tuple[str, Any]]:
-    _one_of("errors", errors, ("return", "raise"))
-
-    def results() -> Iterator[tuple[str, Any]]:
-        shown = Progress(progress)
-        try:
-            while (batch := run.next()) is not None:
-                shown.add(len(batch))
-                for path, result in batch:
-                    if errors == "raise" and isinstance(result, Error):
-                        raise result
-                    yield path, result
-        finally:
-            run.close()
-            shown.close()
-
-    return results()
-
-
-def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:
-    if value not in allowed:
-        raise ConfigError(f"argument: {name} = {value!r}: {' or '.join(map(repr, allowed))}", "config.value")
-
-
-def _whole(name: str, value: Any, least: int, most: int) -> int:
-    try:
-        number = operator.index(value)
-    except TypeError:
-        number = least - 1
-    if isinstance(value, bool) or not least <= number <= most:
-        raise ConfigError(f"argument: {name} = {value!r}: a whole number from {least} to {most}", "config.value")
-    return number
-
-
-def _triple(name: str, values: Sequence[float] | None) -> tuple[float, float, float] | None:
-    if values is None:
-        return None
-    red, *others = (float(value) for value in values)
-    if len(others) != 2:
-        raise ConfigError(f"argument: {name} = {values!r}: three numbers, for red, green and blue", "config.value")
-    return red, others[0], others[1]
-
-
-def _labels(labels: str | os.PathLike[str] | Sequence[str] | None) -> str | list[str] | None:
-    if labels is None:
-        return None
-    return os.path.abspath(labels) if isinstance(labels, (str, os.PathLike)) else [str(label) for label in labels]
