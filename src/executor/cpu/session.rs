@@ -193,8 +193,8 @@ impl Running<'_> {
         let x = self.source(self.layer.inputs[0]);
         let operands =
             conv::Operands::<LANES> { params, x, prologue: self.arrays.affine.as_deref(), weights, epilogue };
-        if self.step.form == Some(Form::Winograd) {
-            return winograd::run(arch, threads, &operands, y);
+        if let Some(Form::Winograd(tile)) = self.step.form {
+            return winograd::run(arch, threads, tile, &operands, y);
         }
         let one_pixel = x.view.shape.pixels() == 1 && params.kernel == 1 && params.padding == 0;
         if one_pixel && y.view.shape.n > 1 {

@@ -15,9 +15,6 @@ use crate::{
     network::{ConvWeights, Norm, WinogradTile, output_affine, scale_shift},
 };
 
-/// Winograd's transform of the weights.
-const TILE: WinogradTile = WinogradTile::Four;
-
 /// Output channels that a tile computes.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Strip {
@@ -49,7 +46,7 @@ impl Layout {
         let taps = params.kernel * params.kernel;
         match form {
             Some(Form::Groups) => Layout::groups(params),
-            Some(Form::Winograd) => Layout::strips(params, LANES, strip, TILE.points()),
+            Some(Form::Winograd(tile)) => Layout::strips(params, LANES, strip, tile.points()),
             Some(Form::Channels) => Layout::strips(params, 1, strip, taps),
             Some(Form::Blocks) | None => Layout::strips(params, LANES, strip, taps),
         }
@@ -132,7 +129,7 @@ impl Packed {
         let mut data = Buffer::zeroed("weights", layout.len)?;
         match form {
             Some(Form::Groups) => pack_groups(&source, params, &affine, &mut data),
-            Some(Form::Winograd) => pack_winograd(&source, params, &affine, &layout, &mut data),
+            Some(Form::Winograd(tile)) => pack_winograd(tile, &source, params, &affine, &layout, &mut data),
             Some(Form::Channels | Form::Blocks) | None => pack(&source, params, &affine, &layout, &mut data),
         }
         let bias = lanes(affine.iter().map(|(_, shift)| *shift));
@@ -184,10 +181,17 @@ fn pack_groups(source: &[f32], params: &Conv2dParams, affine: &[(f64, f64)], dat
 }
 
 /// Transforms each kernel, and packs each strip as `[points][inputs][16][outputs][16]`.
-fn pack_winograd(source: &[f32], params: &Conv2dParams, affine: &[(f64, f64)], layout: &Layout, data: &mut [Lanes]) {
+fn pack_winograd(
+    tile: WinogradTile,
+    source: &[f32],
+    params: &Conv2dParams,
+    affine: &[(f64, f64)],
+    layout: &Layout,
+    data: &mut [Lanes],
+) {
     for strip in &layout.strips {
         let matrices = &mut data[layout.of(strip)];
-        let (width, matrix) = (strip.outputs.len(), matrices.len() / TILE.points());
+        let (width, matrix) = (strip.outputs.len(), matrices.len() / tile.points());
         for (at, block) in strip.outputs.clone().enumerate() {
             let outputs = block * LANES..((block + 1) * LANES).min(params.out_channels);
             for i in 0..params.in_channels {
@@ -198,7 +202,7 @@ fn pack_winograd(source: &[f32], params: &Conv2dParams, affine: &[(f64, f64)], l
                     of_tap.for_each(|(lanes, w)| lanes[o % LANES] = f64::from(*w) * affine[o].0);
                 }
                 let mut places = matrices[i * width + at..].iter_mut().step_by(matrix);
-                TILE.transform(kernels, |points| {
+                tile.transform(kernels, |points| {
                     if let Some(place) = places.next() {
                         place.0 = points.map(|point| point as f32);
                     }
