@@ -30,6 +30,8 @@ fn resnet_variants_that_differ_from_all_members_are_refused_with_the_difference(
     let mut gates = shapes("resnext26ts");
     gates.insert("stages.0.0.attn.conv1.conv.weight".into(), vec![64, 64, 1, 1]);
     assert!(detect(&gates).is_err(), "another gate");
+    gates.insert("stages.0.0.attn.ba.conv1.conv.weight".into(), vec![2, 16, 1, 1]);
+    assert!(unknown(&gates).contains("bilinear attention"));
 }
 
 #[test]
