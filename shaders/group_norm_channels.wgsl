@@ -1,4 +1,4 @@
-// Mean of each channel, and the sum of its pixels' squared distances from that mean.
+// Mean of each channel, and the sum of its pixels' squared distances from that mean; or zero instead of the mean.
 //
 // binding  buffer  contents
 // 0        dims    extents, channels in fours where they are called so
@@ -12,6 +12,9 @@ struct NormDims {
     images: u32, x_stride: u32, x_offset: u32, y_stride: u32,
     y_offset: u32, eps: f32, pad0: u32, pad1: u32,
 }
+
+// Whether distances are those from the mean.
+override CENTRED: bool = true;
 
 @group(0) @binding(0) var<uniform> dims: NormDims;
 @group(0) @binding(1) var<storage, read> x: array<Stored>;
@@ -37,11 +40,14 @@ fn together(value: vec4<f32>, lane: u32) -> vec4<f32> {
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let channel = min(group.x * 4u + lane % 4u, dims.c4 - 1u);
     let base = group.y * dims.pixels * dims.x_stride + dims.x_offset + channel;
-    var sum = vec4<f32>();
-    for (var p = lane / 4u; p < dims.pixels; p += 64u) {
-        sum += vec4<f32>(x[base + p * dims.x_stride]);
+    var mean = vec4<f32>();
+    if CENTRED {
+        var sum = vec4<f32>();
+        for (var p = lane / 4u; p < dims.pixels; p += 64u) {
+            sum += vec4<f32>(x[base + p * dims.x_stride]);
+        }
+        mean = together(sum, lane) / f32(dims.pixels);
     }
-    let mean = together(sum, lane) / f32(dims.pixels);
     var squares = vec4<f32>();
     for (var p = lane / 4u; p < dims.pixels; p += 64u) {
         let away = vec4<f32>(x[base + p * dims.x_stride]) - mean;

@@ -104,6 +104,8 @@ networks! {
     resnetv2_18: 2;
     resnetv2_50d: 1;
     resnetv2_50d_gn: 2;
+    resnetv2_50d_evos: 2;
+    resnetv2_50d_frn: 2;
     resnetv2_50x1_bit: 2;
     res2net50_26w_4s: 1;
     res2next50: 2;

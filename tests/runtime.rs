@@ -99,6 +99,36 @@ fn kernels_that_are_chosen_for_one_batch_give_an_image_the_same_bits_in_every_ba
     }
 }
 
+/// A network of each family.
+const EACH_FAMILY: [&str; 26] = [
+    "resnet18",
+    "resnet50",
+    "resnext50_32x4d",
+    "densenet121",
+    "cifar_resnet56a",
+    "seresnet50",
+    "ecaresnet26t",
+    "legacy_seresnet18",
+    "regnetx_002",
+    "regnety_002",
+    "regnetz_005",
+    "regnetv_040",
+    "resnetv2_18",
+    "resnetv2_50x1_bit",
+    "resnetv2_50d_evos",
+    "res2net50_26w_4s",
+    "resnest14d",
+    "skresnet18",
+    "dla46x_c",
+    "hrnet_w18_small",
+    "cspresnext50",
+    "gcresnext26ts",
+    "resnet50_clip",
+    "tresnet_m",
+    "nf_resnet26",
+    "test_resnet",
+];
+
 #[test]
 fn memory_is_little_more_than_weights_and_what_is_alive() {
     // No weights are read: planning needs only their shapes.
@@ -114,7 +144,7 @@ fn memory_is_little_more_than_weights_and_what_is_alive() {
         max_binding_bytes: 1 << 31,
         max_workgroups: 1 << 20,
     };
-    for name in ["resnet18", "resnet50", "resnext50_32x4d", "densenet121", "cifar_resnet56a"] {
+    for name in EACH_FAMILY {
         let architecture = Architecture::by_name(name).unwrap();
         let (h, w) = architecture.default_input();
         let network = Network::new(architecture.graph(), nothing.clone());
@@ -128,7 +158,8 @@ fn memory_is_little_more_than_weights_and_what_is_alive() {
                     let least = memory.weights + memory.live;
                     // The buffers for input and results are in the host's memory.
                     let device = memory.weights + memory.activations;
-                    assert!(device as f64 <= 1.2 * least as f64, "{name}, batch {n}, {stored}: {memory}");
+                    let ratio = device as f64 / least as f64;
+                    assert!(ratio <= 1.2, "{name}, batch {n}, {stored}: {memory}");
                     assert_eq!(memory.activations, plan.buffers.iter().sum::<u64>());
                 }
             }

@@ -26,7 +26,7 @@ pub struct Synthetic {
 
 impl Synthetic {
     /// The weights `name` of shape `shape`, row-major. Values are uniform: within ±sqrt(6 / fan-in) for convolutions and linear
-    /// layers, 0.75 to 1.25 for scales and variances, ±0.1 for biases and means.
+    /// layers, 0.75 to 1.25 for scales and variances, ±0.1 for biases, means and thresholds.
     pub fn tensor(&self, name: &str, shape: &[usize]) -> Vec<f32> {
         let mut values = Vec::with_capacity(shape.iter().product());
         self.generate(name, shape, |v| values.push(v));
@@ -79,7 +79,7 @@ impl Synthetic {
     fn generate(&self, name: &str, shape: &[usize], mut sink: impl FnMut(f32)) {
         let count: usize = shape.iter().product();
         let mut u = uniform(self.key(name));
-        if name.ends_with("running_mean") || name.ends_with("bias") {
+        if ["running_mean", "bias", ".tau"].iter().any(|end| name.ends_with(end)) {
             (0..count).for_each(|_| sink((0.2 * (u() - 0.5)) as f32));
         } else if shape.len() == 1 || name.ends_with(".gain") {
             let damp = if self.damped.as_deref().is_some_and(|end| name.ends_with(end)) { self.damp } else { 1.0 };

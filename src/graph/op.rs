@@ -68,7 +68,7 @@ pub enum Op {
     Plain {
         /// What it computes.
         op: Plain,
-        /// Names of its tensors, in the order of [`Plain::tensors`]; the last one, a bias, may be left out.
+        /// Names of its tensors, in the order of [`Plain::tensors`]; the bias of a linear layer may be left out.
         weights: Vec<String>,
     },
 }
@@ -184,7 +184,8 @@ impl Op {
             Op::Input { .. } => inputs == 0,
             Op::Add | Op::Scale | Op::Shift => inputs == 2,
             Op::Concat => inputs > 0,
-            Op::Plain { op, weights } => inputs == 1 && weights.is_empty() == op.tensors().is_empty(),
+            Op::Plain { op: Plain::Linear { .. }, weights } => inputs == 1 && (1..=2).contains(&weights.len()),
+            Op::Plain { op, weights } => inputs == 1 && weights.len() == op.tensors().len(),
             Op::Conv2d { .. } | Op::BatchNorm { .. } | Op::Relu | Op::Sigmoid => inputs == 1,
             Op::MaxPool2d(_) | Op::AvgPool2d(_) | Op::SubsamplePad { .. } => inputs == 1,
         }

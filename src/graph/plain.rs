@@ -44,6 +44,25 @@ pub enum Plain {
         /// Added to the variance.
         eps: f32,
     },
+    /// `x * sigmoid(v * x) / sqrt(var + eps) * weight + bias` with the variance over all pixels of the channels of a group; weight, bias
+    /// and `v` are `[channels]` (Liu et al. 2020, "Evolving Normalization-Activation Layers", table 2: EvoNorm-S0).
+    EvoNorm {
+        /// Channels of the input.
+        channels: usize,
+        /// Number of groups, all of the same size.
+        groups: usize,
+        /// Added to the variance.
+        eps: f32,
+    },
+    /// `max(x / sqrt(mean(x^2) + eps) * weight + bias, tau)` with the mean over all pixels of a channel; weight, bias and `tau` are
+    /// `[channels]` (Singh and Krishnan 2019, "Filter Response Normalization Layer: Eliminating Batch Dependence in the Training of Deep
+    /// Neural Networks", equations 1, 2 and 4).
+    FilterResponseNorm {
+        /// Channels of the input.
+        channels: usize,
+        /// Added to the mean of the squares.
+        eps: f32,
+    },
     /// A range of the channels.
     Slice {
         /// First channel.
@@ -133,6 +152,8 @@ impl Plain {
             Plain::Linear { .. } => "linear",
             Plain::ChannelGate { .. } => "channel_gate",
             Plain::GroupNorm { .. } => "group_norm",
+            Plain::EvoNorm { .. } => "evo_norm",
+            Plain::FilterResponseNorm { .. } => "filter_response_norm",
             Plain::Slice { .. } => "slice",
             Plain::Pad(_) => "pad",
             Plain::Upsample { .. } => "upsample",
@@ -142,7 +163,8 @@ impl Plain {
         }
     }
 
-    /// The usual names and shapes of its tensors, if it has any: a weight, whose first dimension is its number of rows, then a bias.
+    /// The usual names and shapes of its tensors, if it has any: a weight, whose first dimension is its number of rows, then a bias, then
+    /// the parameters of an activation.
     #[doc(hidden)]
     pub fn tensors(self) -> Vec<(&'static str, Vec<usize>)> {
         match self {
@@ -150,7 +172,9 @@ impl Plain {
                 vec![("weight", vec![out_features, in_features]), ("bias", vec![out_features])]
             }
             Plain::ChannelGate { kernel } => vec![("weight", vec![1, 1, kernel])],
-            Plain::GroupNorm { channels, .. } => vec![("weight", vec![channels]), ("bias", vec![channels])],
+            Plain::GroupNorm { channels, .. } => of_each(channels, &["weight", "bias"]),
+            Plain::EvoNorm { channels, .. } => of_each(channels, &["weight", "bias", "v"]),
+            Plain::FilterResponseNorm { channels, .. } => of_each(channels, &["weight", "bias", "tau"]),
             Plain::GlobalAvgPool | Plain::GlobalMaxPool | Plain::GlobalAvgMaxPool | Plain::Activation(_) => Vec::new(),
             Plain::Tokens { channels, side } => {
                 vec![("weight", vec![side.saturating_mul(side).saturating_add(1), channels])]
@@ -172,10 +196,13 @@ impl Plain {
                 Err(format!("has a kernel of {kernel}, which is not odd"))
             }
             Plain::ChannelGate { .. } => one_pixel(x),
-            Plain::GroupNorm { channels, groups, .. } => match channels.checked_rem(groups) {
-                Some(0) => of_channels(x, channels),
-                _ => Err(format!("has {groups} groups of {channels} channels")),
-            },
+            Plain::GroupNorm { channels, groups, .. } | Plain::EvoNorm { channels, groups, .. } => {
+                match channels.checked_rem(groups) {
+                    Some(0) => of_channels(x, channels),
+                    _ => Err(format!("has {groups} groups of {channels} channels")),
+                }
+            }
+            Plain::FilterResponseNorm { channels, .. } => of_channels(x, channels),
             Plain::Slice { from, channels } => match from.checked_add(channels) {
                 Some(end) if end <= x.c => Ok(Shape { c: channels, ..x }),
                 _ => Err(format!("takes {channels} channels of {x}, starting at channel {from}")),
@@ -217,6 +244,11 @@ pub(super) fn of_channels(x: Shape, expected: usize) -> Result<Shape, String> {
     if x.c == expected { Ok(x) } else { Err(format!("takes {expected} channels, got {x} (NCHW)")) }
 }
 
+/// Tensors with one number for each channel.
+fn of_each(channels: usize, names: &[&'static str]) -> Vec<(&'static str, Vec<usize>)> {
+    names.iter().map(|name| (*name, vec![channels])).collect()
+}
+
 fn one_pixel(x: Shape) -> Result<Shape, String> {
     if x.pixels() == 1 { Ok(x) } else { Err(format!("takes one pixel, got {x}")) }
 }
@@ -231,6 +263,8 @@ impl fmt::Display for Plain {
             Plain::Linear { in_features, out_features } => write!(f, "linear {in_features} -> {out_features}"),
             Plain::ChannelGate { kernel } => write!(f, "convolution over {kernel} channels + sigmoid"),
             Plain::GroupNorm { channels, groups, .. } => write!(f, "group norm {channels} in {groups}"),
+            Plain::EvoNorm { channels, groups, .. } => write!(f, "EvoNorm-S0 {channels} in {groups}"),
+            Plain::FilterResponseNorm { channels, .. } => write!(f, "filter response norm {channels}"),
             Plain::Slice { from, channels } => write!(f, "channels {from} to {}", from + channels),
             Plain::Pad(Padding::Sides(side)) => write!(f, "{side} zeros on each side"),
             Plain::Pad(Padding::Same { kernel, stride }) => write!(f, "zeros for windows of {kernel} by {stride}"),

@@ -6,13 +6,17 @@ use crate::{
     structure::NormGroups,
 };
 
-/// A norm.
+/// A norm, maybe with an activation of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Norm {
     /// Batch normalisation.
     Batch,
     /// Group normalisation.
     Group,
+    /// EvoNorm-S0.
+    Evo,
+    /// Filter response normalisation with a thresholded linear unit.
+    FilterResponse,
 }
 
 impl Norm {
@@ -22,6 +26,11 @@ impl Norm {
         let any = |ends: &[&str]| shapes.keys().any(|name| ends.iter().any(|end| name.ends_with(end)));
         let norms = [".bn1.weight", ".bn.weight", ".norm1.weight"];
         if any(&norms) && !any(&[".running_mean", ".running_var"]) { Norm::Group } else { Norm::Batch }
+    }
+
+    /// Whether it includes an activation.
+    pub(super) fn activates(self) -> bool {
+        matches!(self, Norm::Evo | Norm::FilterResponse)
     }
 
     /// Appends the norm `name` of this number of channels.
@@ -34,12 +43,15 @@ impl Norm {
         x: ValueId,
     ) -> ValueId {
         let eps = properties.norm_eps;
-        let op = match (self, properties.norm_groups.unwrap_or(NormGroups::Groups(32))) {
-            (Norm::Batch, _) => Op::BatchNorm { prefix: name.into(), channels, eps },
-            (Norm::Group, NormGroups::Groups(groups)) => Plain::GroupNorm { channels, groups, eps }.named(name),
-            (Norm::Group, NormGroups::Channels(each)) => {
-                Plain::GroupNorm { channels, groups: channels / each.max(1), eps }.named(name)
-            }
+        let groups = match properties.norm_groups.unwrap_or(NormGroups::Groups(32)) {
+            NormGroups::Groups(groups) => groups,
+            NormGroups::Channels(each) => channels / each.max(1),
+        };
+        let op = match self {
+            Norm::Batch => Op::BatchNorm { prefix: name.into(), channels, eps },
+            Norm::Group => Plain::GroupNorm { channels, groups, eps }.named(name),
+            Norm::Evo => Plain::EvoNorm { channels, groups, eps }.named(name),
+            Norm::FilterResponse => Plain::FilterResponseNorm { channels, eps }.named(name),
         };
         graph.push(name, op, &[x])
     }

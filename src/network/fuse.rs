@@ -34,14 +34,18 @@ pub fn fuse(graph: &Graph) -> Fused {
         let (op, inputs) = match &node.op {
             Op::Input { .. } => continue,
             Op::Conv2d { weight, bias, params } => {
-                let weights = ConvWeights { weight: weight.clone(), bias: bias.clone(), norm: chain.norm() };
+                let (weight, bias) = (weight.clone(), bias.clone());
+                let weights = ConvWeights { weight, bias, norm: chain.norm(), parameters: None };
                 (LayerOp::Conv2d { prologue, weights, params: *params, epilogue: chain.epilogue() }, inputs)
             }
             Op::MaxPool2d(params) => (LayerOp::Pool2d { prologue, max: true, params: *params }, inputs),
             Op::AvgPool2d(params) => (LayerOp::Pool2d { prologue, max: false, params: *params }, inputs),
             Op::Plain { op, weights } => {
                 let mut names = weights.iter().cloned();
-                let weights = names.next().map(|weight| ConvWeights { weight, bias: names.next(), norm: None });
+                let weights = names.next().map(|weight| {
+                    let (bias, parameters) = (names.next(), names.next());
+                    ConvWeights { weight, bias, norm: None, parameters }
+                });
                 (LayerOp::Plain { op: *op, weights }, inputs)
             }
             Op::Concat => (LayerOp::Concat, inputs),

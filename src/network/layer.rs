@@ -79,7 +79,7 @@ pub enum Gate {
     Shift,
 }
 
-/// Names of the tensors from which a convolution's or linear layer's folded weights and bias are computed.
+/// Names of the tensors from which a layer's weights and bias are computed.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ConvWeights {
     /// Weight tensor.
@@ -88,6 +88,9 @@ pub struct ConvWeights {
     pub bias: Option<String>,
     /// Batch norm that follows.
     pub norm: Option<Norm>,
+    /// Parameters of the activation of an [`EvoNorm`](Plain::EvoNorm) or a [`FilterResponseNorm`](Plain::FilterResponseNorm), one for each
+    /// channel.
+    pub parameters: Option<String>,
 }
 
 /// A batch norm by name.

@@ -50,6 +50,8 @@ VARIANTS = {
     "resnetv2_18": ((97, 131), None),
     "resnetv2_50d": ((64, 96), None),
     "resnetv2_50d_gn": ((64, 96), None),
+    "resnetv2_50d_evos": ((64, 75), None),
+    "resnetv2_50d_frn": ((97, 64), None),
     "resnetv2_50x1_bit": ((96, 75), None),
     "res2net50_26w_4s": ((97, 75), "bn3.weight"),
     "res2next50": ((64, 64), "bn3.weight"),
@@ -105,7 +107,7 @@ COUNTED = """
     regnetz_005 regnetz_040 regnetz_040_h regnetv_040 regnetv_064
     resnetv2_50x1_bit resnetv2_50x3_bit resnetv2_101x1_bit resnetv2_101x3_bit resnetv2_152x2_bit resnetv2_152x4_bit
     resnetv2_18 resnetv2_18d resnetv2_34 resnetv2_34d resnetv2_50 resnetv2_50d resnetv2_50t resnetv2_101 resnetv2_101d
-    resnetv2_152 resnetv2_152d resnetv2_50d_gn
+    resnetv2_152 resnetv2_152d resnetv2_50d_gn resnetv2_50d_evos resnetv2_50d_frn
     res2net50_26w_4s res2net50_48w_2s res2net50_14w_8s res2net50_26w_6s res2net50_26w_8s res2net101_26w_4s res2net50d
     res2net101d res2next50
     resnest14d resnest26d resnest50d resnest101e resnest200e resnest269e resnest50d_4s2x40d resnest50d_1s4x24d

@@ -129,18 +129,52 @@ fn group_norms_are_those_of_the_reference() {
     }
 }
 
+/// As above, with exponentials that are off by a few units of their last place. The inputs of the second norm are not negative, and many
+/// are zero or the threshold.
 #[test]
-fn a_channel_far_from_zero_keeps_its_digits_in_a_group_norm() {
+fn norms_with_an_activation_are_those_of_the_reference() {
+    let machine = machine();
+    for (n, channels, groups, h, w) in [
+        (2, 64, 32, 9, 7),
+        (1, 32, 32, 5, 5),
+        (2, 24, 3, 12, 12),
+        (1, 18, 6, 20, 21),
+        (3, 10, 2, 1, 1),
+        (1, 7, 1, 3, 4),
+    ] {
+        let eps = 1e-5;
+        for norm in [Plain::EvoNorm { channels, groups, eps }, Plain::FilterResponseNorm { channels, eps }] {
+            let mut graph = Graph::new(channels);
+            let first = graph.push("first", norm.named("first"), &[ValueId(0)]);
+            let relu = graph.push("relu", Op::Relu, &[first]);
+            let second = graph.push("second", norm.named("second"), &[relu]);
+            let both = graph.push("both", Op::Concat, &[first, second]);
+            let params = Conv2dParams::pointwise(2 * channels, 3);
+            graph.push("conv", Op::Conv2d { weight: "conv.weight".into(), bias: None, params }, &[both]);
+            let weights = Synthetic { salt: "norms".into(), damped: None, damp: 1.0 };
+            let checkpoint = weights.checkpoint("norms", &graph.tensors()).unwrap();
+            let mut input = Tensor::new(Shape::new(n, channels, h, w), weights.input([n, channels, h, w]));
+            input.data.iter_mut().enumerate().for_each(|(i, x)| *x += (i / (h * w) % 5) as f32 * 3.0 - 4.0);
+            each_close(&machine, &format!("{norm}, {n}x{channels}x{h}x{w}"), &graph, &checkpoint, &input, [1e-5, 1e-2]);
+        }
+    }
+}
+
+#[test]
+fn a_channel_far_from_zero_keeps_its_digits_in_a_norm_of_groups() {
     let machine = machine();
     let shape = Shape::new(1, 8, 16, 16);
-    let mut graph = Graph::new(8);
-    graph.push("norm", Plain::GroupNorm { channels: 8, groups: 4, eps: 1e-5 }.named("norm"), &[ValueId(0)]);
-    let checkpoint = checkpoint(&graph.tensors(), |_| 1.0);
-    let input = Tensor::new(shape, (0..shape.elements()).map(|i| 1000.0 + small(i)).collect());
-    let expected = reference::logits(&graph, &checkpoint, &input).unwrap();
-    for (who, got) in outputs(&machine, &graph, &checkpoint, &input, None, F32) {
-        // The mean is off by half a unit in the last place: 1/32768 here.
-        common::compare(&got.data, &expected.data, 1e-4).unwrap_or_else(|error| panic!("{who}: {error}"));
+    let (channels, groups, eps) = (8, 4, 1e-5);
+    for norm in [Plain::GroupNorm { channels, groups, eps }, Plain::EvoNorm { channels, groups, eps }] {
+        let mut graph = Graph::new(channels);
+        graph.push("norm", norm.named("norm"), &[ValueId(0)]);
+        let checkpoint = checkpoint(&graph.tensors(), |_| 1.0);
+        let input = Tensor::new(shape, (0..shape.elements()).map(|i| 1000.0 + small(i)).collect());
+        let expected = reference::logits(&graph, &checkpoint, &input).unwrap();
+        for (who, got) in outputs(&machine, &graph, &checkpoint, &input, None, F32) {
+            // The mean is off by half a unit in the last place: 1/32768 here.
+            common::compare(&got.data, &expected.data, 1e-4).unwrap_or_else(|error| panic!("{norm}, {who}: {error}"));
+        }
     }
 }
 

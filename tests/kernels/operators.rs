@@ -283,10 +283,17 @@ fn nan_stays_nan_through_relu_and_pooling() {
         graph.push("gates", Plain::ChannelGate { kernel: 3 }.named("gates"), &[max]);
     };
     check("channel gates", &gates, None);
-    let norm = |graph: &mut Graph| {
-        graph.push("norm", Plain::GroupNorm { channels: 8, groups: 4, eps: 1e-5 }.named("norm"), &[ValueId(0)]);
-    };
-    check("group norm", &norm, None);
+    let (channels, groups, eps) = (8, 4, 1e-5);
+    for op in [
+        Plain::GroupNorm { channels, groups, eps },
+        Plain::EvoNorm { channels, groups, eps },
+        Plain::FilterResponseNorm { channels, eps },
+    ] {
+        let norm = |graph: &mut Graph| {
+            graph.push("norm", op.named("norm"), &[ValueId(0)]);
+        };
+        check(op.name(), &norm, None);
+    }
     let shares = |graph: &mut Graph| {
         let max = graph.push("max", Plain::GlobalMaxPool, &[ValueId(0)]);
         graph.push("shares", Plain::Softmax { outer: 1, groups: 2 }, &[max]);

@@ -25,11 +25,13 @@ fn resnet_variants_that_differ_from_all_members_are_refused_with_the_difference(
     for part in ["tau", "v"] {
         let mut evonorm = shapes("resnetv2_50d");
         evonorm.insert(format!("stages.0.blocks.0.norm1.{part}"), vec![64]);
-        assert!(unknown(&evonorm).contains("evonorm or filter response normalisation"));
+        assert!(unknown(&evonorm).contains("such as EvoNorm-B0"));
     }
     let mut gates = shapes("resnext26ts");
     gates.insert("stages.0.0.attn.conv1.conv.weight".into(), vec![64, 64, 1, 1]);
     assert!(detect(&gates).is_err(), "another gate");
+    gates.insert("stages.0.0.attn.ba.conv1.conv.weight".into(), vec![2, 16, 1, 1]);
+    assert!(unknown(&gates).contains("bilinear attention"));
 }
 
 #[test]

@@ -7,7 +7,8 @@ use residua::{
     executor::gpu::{
         kernels::{
             Binding, activation::ActivationDims, channel_gate::GateDims, conv2d::Conv2dDims,
-            elementwise::ElementwiseDims, fours, gather::GatherDims, gemv::LinearDims, pool2d::PoolDims,
+            elementwise::ElementwiseDims, fours, gather::GatherDims, gemv::LinearDims, group_norm::NormDims,
+            pool2d::PoolDims,
         },
         plan::{Operand, Placed, Plan, Step},
     },
@@ -129,6 +130,7 @@ impl Machine<'_> {
                 self.read(x, self.layers[&step.value].inputs[0])?;
                 self.yields(region(step, 3, images, [dims.y_stride, dims.y_offset], c4)?, step.value)
             }
+            "group_norm_channels" | "group_norm_groups" | "group_norm" => self.norm(step, index),
             "gather" => {
                 let dims: GatherDims = block(step);
                 let (outputs, per_image) = (dims.pixels as usize, (dims.oh * dims.ow) as usize);
@@ -146,6 +148,35 @@ impl Machine<'_> {
                 self.yields(region(step, 4, images, [dims.y_stride, dims.y_offset], dims.out4 as usize)?, step.value)
             }
             _ => self.convolution(step, index),
+        }
+    }
+
+    /// Statistics of channels, statistics of groups, and the norm.
+    fn norm(&mut self, step: &Step, index: usize) -> Result<(), String> {
+        let dims: NormDims = block(step);
+        let [images, c4] = [dims.images, dims.c4].map(|extent| extent as usize);
+        let pixels = images * dims.pixels as usize;
+        let input = self.layers[&step.value].inputs[0];
+        // Two numbers for each image and channel.
+        let statistics = |binding: usize| {
+            let packed = region(step, binding, 2 * images, [dims.c4, 0], c4)?;
+            Ok::<_, String>(Region { stored: StorageType::F32, ..packed })
+        };
+        let x = || region(step, 1, pixels, [dims.x_stride, dims.x_offset], c4);
+        match step.key.shader.name {
+            "group_norm_channels" => {
+                self.read(x()?, input)?;
+                self.scratch(statistics(2)?, step.value, index)
+            }
+            "group_norm_groups" => {
+                self.exchanged(statistics(1)?, step.value, index)?;
+                self.scratch(statistics(3)?, step.value, index)
+            }
+            _ => {
+                self.read(x()?, input)?;
+                self.exchanged(statistics(2)?, step.value, index)?;
+                self.yields(region(step, 5, pixels, [dims.y_stride, dims.y_offset], c4)?, step.value)
+            }
         }
     }
 

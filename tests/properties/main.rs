@@ -11,6 +11,7 @@ mod common;
 mod files;
 mod machine;
 mod networks;
+mod own_norm;
 mod plans;
 mod recipe;
 mod shapes;

@@ -11,7 +11,7 @@ use residua::{
     tensor::StorageType,
 };
 
-use crate::{config, machine, recipe::recipe};
+use crate::{config, machine, recipe::recipe_with_norms};
 
 /// A software adapter, one without subgroups, a GPU, one with cooperative matrices, and those with fewer registers.
 fn adapters() -> Vec<Caps> {
@@ -50,7 +50,7 @@ proptest! {
 
     #[test]
     fn values_that_are_alive_share_no_byte_and_what_is_read_was_written(
-        recipe in recipe(),
+        recipe in recipe_with_norms(),
         (caps, options) in planning(),
         kept in subsequence((0..64).collect::<Vec<usize>>(), 0..=4),
     ) {

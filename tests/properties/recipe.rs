@@ -7,6 +7,8 @@ use residua::{
     tensor::{Shape, Tensor},
 };
 
+use crate::own_norm::{self, OwnNorm};
+
 /// A network and the shape of its input.
 #[derive(Debug, Clone)]
 pub(crate) struct Recipe {
@@ -41,6 +43,8 @@ pub(crate) enum Part {
         window: Window,
     },
     Norm,
+    /// A norm by statistics of the value itself.
+    OwnNorm(OwnNorm),
     Activation(Activation),
     /// Adds the value to itself.
     Twice,
@@ -200,10 +204,19 @@ fn part() -> impl Strategy<Value = Part> {
 
 /// Networks of one to six parts for a few small images, often of odd extents; from eight images on, linear layers are matrix products.
 pub(crate) fn recipe() -> impl Strategy<Value = Recipe> {
+    of_parts(part())
+}
+
+/// As [`recipe`], with norms by statistics of values too. Their rounding errors have no useful bound.
+pub(crate) fn recipe_with_norms() -> impl Strategy<Value = Recipe> {
+    of_parts(prop_oneof![4 => part(), 1 => own_norm::norms().prop_map(Part::OwnNorm)])
+}
+
+fn of_parts(part: impl Strategy<Value = Part>) -> impl Strategy<Value = Recipe> {
     let images = prop_oneof![6 => 1_usize..=3, 1 => Just(9)];
     let input = (images, 1_usize..=9, 1_usize..=11, 1_usize..=11).prop_map(|(n, c, h, w)| [n, c, h, w]);
     let pool = prop_oneof![3 => Just(0_u8), 2 => 1_u8..=3];
-    (input, vec(part(), 1..=6), pool, vec(1_usize..=40, 0..=2), any::<u8>())
+    (input, vec(part, 1..=6), pool, vec(1_usize..=40, 0..=2), any::<u8>())
         .prop_map(|(input, parts, pool, head, salt)| Recipe { input, parts, pool, head, salt })
 }
 
@@ -346,6 +359,11 @@ impl Maker {
             }
             Part::Pool { max, ceil, window } => self.pool(*max, *ceil, *window),
             Part::Norm => self.norm(),
+            Part::OwnNorm(norm) => {
+                let op = norm.of(self.shape().c);
+                let name = self.name(op.name());
+                self.push(op.named(&name));
+            }
             Part::Activation(activation) => self.activation(*activation),
             Part::Twice => {
                 self.join(Op::Add, &[self.value; 2]);

@@ -7,7 +7,7 @@ use residua::{
     tensor::Shape,
 };
 
-use crate::{config, recipe::recipe};
+use crate::{config, recipe::recipe_with_norms};
 
 /// Counts windows by moving one: it stays inside the extent and its padding or, with `ceil`, starts inside the extent or the padding
 /// before it and extends beyond by less than a stride (`torch.nn.MaxPool2d`).
@@ -68,7 +68,7 @@ proptest! {
     #![proptest_config(config(500))]
 
     #[test]
-    fn inferred_shapes_are_those_of_the_definition_and_of_the_reference(recipe in recipe()) {
+    fn inferred_shapes_are_those_of_the_definition_and_of_the_reference(recipe in recipe_with_norms()) {
         let graph = recipe.graph();
         let inferred = graph.infer_shapes(recipe.shape()).unwrap();
         for (node, shape) in graph.nodes().iter().zip(&inferred) {

@@ -65,7 +65,10 @@ fn problems() -> Vec<Problem> {
     let gates = View::whole(Shape::new(3, 23, 1, 1));
     problems.push(plain(Plain::ChannelGate { kernel: 5 }, gates, gates));
     problems.push(plain(Plain::Softmax { outer: 1, groups: 23 }, gates, gates));
-    problems.push(plain(Plain::GroupNorm { channels: 64, groups: 32, eps: 1e-5 }, view, view));
+    let (channels, groups, eps) = (64, 32, 1e-5);
+    problems.push(plain(Plain::GroupNorm { channels, groups, eps }, view, view));
+    problems.push(plain(Plain::EvoNorm { channels, groups, eps }, view, view));
+    problems.push(plain(Plain::FilterResponseNorm { channels, eps }, view, view));
     problems.push(plain(Plain::Attend { heads: 2, keys: 2, scale: 0.5 }, view, View::whole(Shape::new(1, 62, 1, 1))));
     let tokens = View::whole(Shape::new(1, 64, 1, 65));
     problems.push(plain(Plain::Tokens { channels: 64, side: 8 }, view, tokens));

@@ -132,9 +132,9 @@ impl Running<'_> {
                     let weight = self.arrays.plain.as_ref().expect("a gate has weights");
                     elementwise::channel_gate(weight, x(), y);
                 }
-                Plain::GroupNorm { groups, eps, .. } => {
-                    let weight = self.arrays.plain.as_ref().expect("a norm has weights");
-                    group_norm::run(threads, weight, *groups, *eps, x(), y);
+                Plain::GroupNorm { .. } | Plain::EvoNorm { .. } | Plain::FilterResponseNorm { .. } => {
+                    let weights = self.arrays.plain.as_ref().expect("a norm has weights");
+                    group_norm::run(threads, *op, weights, x(), y);
                 }
                 Plain::Slice { from, .. } => {
                     gather::run(threads, Places { from: *from, before: [0; 2], factor: 1 }, x(), y);

@@ -17,7 +17,7 @@ use super::{
 use crate::{
     Result,
     graph::Plain,
-    network::{Layer, LayerOp, Network},
+    network::{ConvWeights, Layer, LayerOp, Network},
 };
 
 /// The arrays of a layer.
@@ -39,8 +39,8 @@ impl Arrays {
         let Some((weights, params, shape)) = layer.op.weights() else { return Ok(arrays) };
         if is_plain(layer) {
             let mut plain = checkpoint.tensor(&weights.weight, &shape)?.into_owned();
-            if let Some(bias) = &weights.bias {
-                plain.extend_from_slice(&checkpoint.tensor(bias, &shape[..1])?);
+            for of_channels in others(weights) {
+                plain.extend_from_slice(&checkpoint.tensor(of_channels, &shape[..1])?);
             }
             arrays.plain = Some(Arc::new(plain));
             return Ok(arrays);
@@ -55,8 +55,8 @@ impl Arrays {
         let affine = layer.op.norm().map_or(0, |norm| 2 * size_of::<Lanes>() * blocks(norm.channels)) as u64;
         let packed = layer.op.weights().map_or(0, |(weights, params, shape)| {
             if is_plain(layer) {
-                let biases = if weights.bias.is_some() { shape[0] } else { 0 };
-                return 4 * (shape.iter().product::<usize>() + biases) as u64;
+                let others = shape[0] * others(weights).count();
+                return 4 * (shape.iter().product::<usize>() + others) as u64;
             }
             Layout::new(&params, form, size.blocks).bytes()
         });
@@ -64,12 +64,22 @@ impl Arrays {
     }
 }
 
-/// Whether a layer reads its weights, and then its biases, as they are in the checkpoint.
+/// Whether a layer reads its weights, and then its [`others`], as they are in the checkpoint.
 fn is_plain(layer: &Layer) -> bool {
+    let LayerOp::Plain { op, .. } = layer.op else { return false };
     matches!(
-        layer.op,
-        LayerOp::Plain { op: Plain::ChannelGate { .. } | Plain::GroupNorm { .. } | Plain::Tokens { .. }, .. }
+        op,
+        Plain::ChannelGate { .. }
+            | Plain::GroupNorm { .. }
+            | Plain::EvoNorm { .. }
+            | Plain::FilterResponseNorm { .. }
+            | Plain::Tokens { .. }
     )
+}
+
+/// The tensors with one number for each channel: the bias, and the parameters of an activation.
+fn others(weights: &ConvWeights) -> impl Iterator<Item = &String> {
+    weights.bias.iter().chain(&weights.parameters)
 }
 
 /// Bytes of the arrays for all steps of `plan`.

@@ -7,7 +7,9 @@ mod activation;
 mod attend;
 mod channel_gate;
 mod conv2d;
+mod evo_norm;
 pub(crate) mod executor;
+mod filter_response_norm;
 mod gather;
 mod group_norm;
 mod join;
@@ -127,6 +129,12 @@ fn apply(node: &Node, inputs: &[&Tensor], output: Shape, checkpoint: &Checkpoint
         Op::Plain { op: Plain::ChannelGate { .. }, .. } => channel_gate::channel_gate(x, tensors[0]),
         Op::Plain { op: Plain::GroupNorm { groups, eps, .. }, .. } => {
             group_norm::group_norm(x, tensors[0], tensors[1], *groups, *eps)
+        }
+        Op::Plain { op: Plain::EvoNorm { groups, eps, .. }, .. } => {
+            evo_norm::evo_norm(x, [tensors[0], tensors[1], tensors[2]], *groups, *eps)
+        }
+        Op::Plain { op: Plain::FilterResponseNorm { eps, .. }, .. } => {
+            filter_response_norm::filter_response_norm(x, [tensors[0], tensors[1], tensors[2]], *eps)
         }
         Op::Plain { op: Plain::Slice { from, .. }, .. } => gather::slice(x, *from, output),
         Op::Plain { op: Plain::Pad(padding), .. } => {

@@ -250,6 +250,9 @@ fn family(shapes: &Shapes) -> Option<IsOfFamily> {
 /// # Errors
 /// A sentence about the feature that is not supported.
 pub(super) fn read(shapes: &Shapes) -> Result<Variant, String> {
+    if shapes.keys().any(|name| name.contains(".attn.ba.")) {
+        return Err("bilinear attention (bat_resnext26ts) is not supported".into());
+    }
     let head = Head::read(shapes, &["fc"])?;
     let stems = [
         "stem.conv.weight",

@@ -2,7 +2,8 @@
 //!
 //! Sources: He et al. 2016, "Identity Mappings in Deep Residual Networks" (figure 4e); Zagoruyko and Komodakis 2016, "Wide Residual
 //! Networks" (table 1); Kolesnikov et al. 2019, "Big Transfer (BiT): General Visual Representation Learning" (section 3.2: group
-//! normalisation, weight standardisation).
+//! normalisation, weight standardisation); Liu et al. 2020, "Evolving Normalization-Activation Layers"; Singh and Krishnan 2019, "Filter
+//! Response Normalization Layer".
 
 use super::build::{Net, STEM_POOL, window};
 use crate::{
@@ -60,6 +61,8 @@ impl ResNetV2 {
                 "norm-groups",
                 "standardised-weights",
             ],
+            Norm::Evo => &["norm-eps", "pool-padding", "conv-padding", "shortcut-pool", "norm-groups"],
+            Norm::FilterResponse => &["norm-eps", "pool-padding", "conv-padding", "shortcut-pool"],
         }
     }
 
@@ -195,7 +198,7 @@ impl ResNetV2 {
 
     fn norm_act(&self, net: &mut Net<'_>, name: &str, channels: usize, x: ValueId) -> ValueId {
         let x = self.norm(net, name, channels, x);
-        net.act(format!("{name}.act"), x)
+        if self.norm.activates() { x } else { net.act(format!("{name}.act"), x) }
     }
 }
 
@@ -219,9 +222,7 @@ pub(super) fn read(shapes: &Shapes) -> Result<ResNetV2, String> {
         false => None,
     };
     let stem_channels = stem(if deep_stem.is_some() { "conv3" } else { "conv" })?;
-    if let Some(tau) = shapes.keys().find(|name| name.ends_with(".tau") || name.ends_with(".v")) {
-        return Err(format!("the norm of {tau} (evonorm or filter response normalisation) is not supported"));
-    }
+    let norm = read_norm(shapes)?;
     let small_stem = matches!(shapes.get("stem.conv.weight").map(Vec::as_slice), Some([_, _, 3, 3]));
     let basic = !shapes.keys().any(|name| name.starts_with("stages.") && name.ends_with(".conv3.weight"));
     let last = if basic { "conv2" } else { "conv3" };
@@ -243,7 +244,27 @@ pub(super) fn read(shapes: &Shapes) -> Result<ResNetV2, String> {
     if !preact && basic {
         return Err("basic blocks with norms after convolutions are not supported in a ResNetV2".into());
     }
-    Ok(ResNetV2 { deep_stem, small_stem, stem_channels, preact, last_norm, basic, norm: Norm::read(shapes), stages })
+    if !preact && norm.activates() {
+        return Err("EvoNorm and filter response normalisation after convolutions are not supported".into());
+    }
+    Ok(ResNetV2 { deep_stem, small_stem, stem_channels, preact, last_norm, basic, norm, stages })
+}
+
+/// The norm of a network with these tensors. The parameters of activations tell norms that include one.
+///
+/// # Errors
+/// A sentence about EvoNorm-B0, the norm with running statistics and an activation.
+fn read_norm(shapes: &Shapes) -> Result<Norm, String> {
+    let any = |end: &str| shapes.keys().find(|name| name.starts_with("stages.") && name.ends_with(end));
+    let (norm, parameter) = match (any(".v"), any(".tau")) {
+        (Some(v), _) => (Norm::Evo, v),
+        (None, Some(tau)) => (Norm::FilterResponse, tau),
+        (None, None) => return Ok(Norm::read(shapes)),
+    };
+    match any(".running_var") {
+        None => Ok(norm),
+        Some(variance) => Err(format!("a norm with {parameter} and {variance} (such as EvoNorm-B0) is not supported")),
+    }
 }
 
 /// Name, bottlenecks in each stage, and factor of the width.
@@ -273,6 +294,10 @@ const BATCH: [BatchRow; 11] = [
     ("resnetv2_152d", false, [3, 8, 36, 3], Some([32, 32])),
 ];
 
+/// The networks of `resnetv2_50d` with other norms.
+const OTHERS: [(&str, Norm); 3] =
+    [("resnetv2_50d_gn", Norm::Group), ("resnetv2_50d_evos", Norm::Evo), ("resnetv2_50d_frn", Norm::FilterResponse)];
+
 /// The named networks.
 pub(super) fn table() -> impl Iterator<Item = (&'static str, ResNetV2)> {
     let stages = |depths: [usize; 4], first: [usize; 2]| {
@@ -286,8 +311,11 @@ pub(super) fn table() -> impl Iterator<Item = (&'static str, ResNetV2)> {
     let batch = BATCH.into_iter().map(move |(name, basic, depths, deep)| {
         (name, network(deep, 64, basic, stages(depths, [64, if basic { 64 } else { 256 }])))
     });
-    let grouped = network(Some([32, 32]), 64, false, stages([3, 4, 6, 3], [64, 256]));
-    bit.chain(batch).chain([("resnetv2_50d_gn", ResNetV2 { norm: Norm::Group, ..grouped })])
+    let others = OTHERS.into_iter().map(move |(name, norm)| {
+        let net = network(Some([32, 32]), 64, false, stages([3, 4, 6, 3], [64, 256]));
+        (name, ResNetV2 { norm, ..net })
+    });
+    bit.chain(batch).chain(others)
 }
 
 fn network(deep_stem: Option<[usize; 2]>, stem_channels: usize, basic: bool, stages: Vec<Vec<[usize; 2]>>) -> ResNetV2 {

@@ -13,6 +13,8 @@ pub enum Array {
     Winograd(Tile, Packing),
     /// One f32 per output channel.
     Bias,
+    /// One f32 per channel: parameters of the activation in a norm.
+    Parameters,
     /// Scales, then shifts, of a batch norm that is not folded into weights; f32.
     Affine,
 }
@@ -22,7 +24,7 @@ impl Array {
     pub fn stored(self, stored: StorageType) -> StorageType {
         match self {
             Array::Weights(_) => stored,
-            Array::Winograd(..) | Array::Bias | Array::Affine => StorageType::F32,
+            Array::Winograd(..) | Array::Bias | Array::Parameters | Array::Affine => StorageType::F32,
         }
     }
 
@@ -37,7 +39,7 @@ impl Array {
             Array::Winograd(tile, packing) => {
                 tile.points() * padded(params.in_channels) * packing.columns(params.out_channels)
             }
-            Array::Bias => padded(params.out_channels),
+            Array::Bias | Array::Parameters => padded(params.out_channels),
             Array::Affine => 2 * padded(params.in_channels),
         }
     }

@@ -77,7 +77,7 @@ fn values(op: &LayerOp, array: Array) -> usize {
     let weights = || op.weights().expect("a layer with this array has weights");
     match array {
         Array::Affine => 2 * op.norm().expect("a layer with this array has a norm").channels,
-        Array::Bias => weights().1.out_channels,
+        Array::Bias | Array::Parameters => weights().1.out_channels,
         Array::Weights(_) => weights().2.iter().product(),
         Array::Winograd(tile, _) => tile.points() * weights().1.in_channels * weights().1.out_channels,
     }
@@ -91,6 +91,13 @@ fn fill(op: &LayerOp, array: Array, checkpoint: &Checkpoint, packed: &mut [f32])
         Array::Bias => {
             let (weights, params, _) = weights();
             bias(checkpoint, weights, params.out_channels, packed)
+        }
+        Array::Parameters => {
+            let (weights, params, _) = weights();
+            let name = weights.parameters.as_ref().expect("a layer with this array has such parameters");
+            let values = checkpoint.tensor(name, &[params.out_channels])?;
+            write(packed, values.iter().map(|value| f64::from(*value)));
+            Ok(())
         }
         Array::Weights(packing) => {
             let (weights, params, shape) = weights();
