@@ -197,6 +197,9 @@ fn a_head_alone_becomes_a_whole_network_again() {
     for read in [&alone, &backbone] {
         assert_fails(&residua(&["convert", &alone, "-o", read]), 2, "io");
     }
+    // A head never replaces the file of its backbone.
+    assert_eq!(own.save(Path::new(&backbone), None, Value::Null).unwrap_err().code(), "io");
+    assert_eq!(fs::read(&backbone).unwrap(), fs::read(golden("pth/plain.safetensors")).unwrap());
 }
 
 #[test]
