@@ -133,7 +133,15 @@ fn what_cannot_be_learned_from_is_refused_and_nothing_is_written() {
             fails(&[&[&train, "--method", method], option].concat(), 2, "config.value");
         }
     }
+    // Files that are named twice, are read, or cannot be written are told before anything is computed.
     fails(&[&train, "--index", &mine], 2, "config.value");
+    fails(&[&train, "--json", &mine], 2, "config.value");
+    fails(&[&train, "--json", &folder.path("mine.index")], 2, "config.value");
+    fails(&[&train, "--json", &folder.path("none/v.json")], 2, "io");
+    fails(&[&train, "--index", &train], 2, "io");
+    let list = folder.file("list.csv", "train/grass/0.png,grass\n");
+    fails(&[&list, "--json", &list], 2, "config.value");
+    assert!(!Path::new(&folder.path("mine.index")).exists());
 }
 
 #[test]
