@@ -167,7 +167,11 @@ impl Run<'_> {
             }
             file.as_mut().map_or(Ok(()), Output::flush)
         })?;
-        if records.is_empty() { Err(Error::ImageNone.into()) } else { Ok((records, ok)) }
+        if records.is_empty() {
+            let place = command.images.display().to_string();
+            return Err(Error::config_value(place, "readable images", "none", "one at least").into());
+        }
+        Ok((records, ok))
     }
 
     /// The thresholds of the watched class, from these records.
