@@ -17,9 +17,10 @@ impl Classifier {
     /// file has only the head, and opens where that model is.
     ///
     /// # Errors
-    /// [`Error::Io`].
+    /// [`Error::Io`], also if `path` leads to a file that the model was read from.
     #[doc(hidden)]
     pub fn save(&self, path: &Path, backbone: Option<Backbone>, made: Value) -> Result<()> {
+        self.is_not_read_from(path)?;
         let read = self.network().graph().tensors();
         let head: Vec<&String> = read.iter().rev().take(2).map(|(name, _)| name).collect();
         let stored = self.network().checkpoint().stored();
@@ -37,17 +38,23 @@ impl Classifier {
     #[doc(hidden)]
     pub fn convert(&self, path: &Path, made: Value) -> Result<(usize, usize)> {
         let checkpoint = self.network().checkpoint();
-        // Writing would destroy a file that the model is read from, also through a symbolic link. A hard link is safe: only its name is
-        // replaced.
-        let real = fs::canonicalize(path).ok();
-        if real.is_some() && checkpoint.paths().any(|read| fs::canonicalize(read).ok() == real) {
-            let reason = "the model is read from this file; give another name for the one to write";
-            return Err(Error::io(path, &io::Error::new(io::ErrorKind::InvalidInput, reason)));
-        }
+        self.is_not_read_from(path)?;
         let read = self.network().graph().tensors();
         let tensors = checkpoint.respelled(|name| read.iter().any(|(tensor, _)| tensor == name));
         save(path, &tensors, &self.description(None, made))?;
         Ok((tensors.len(), tensors.iter().map(|tensor| tensor.bytes.len()).sum()))
+    }
+
+    /// Checks that the model was not read from the file at `path`, also through a symbolic link: writing would destroy it. A hard link is
+    /// safe, because only its name is replaced.
+    fn is_not_read_from(&self, path: &Path) -> Result<()> {
+        let real = fs::canonicalize(path).ok();
+        let mut paths = self.network().checkpoint().paths();
+        if real.is_some() && paths.any(|read| fs::canonicalize(read).ok() == real) {
+            let reason = "the model is read from this file; give another name for the one to write";
+            return Err(Error::io(path, &io::Error::new(io::ErrorKind::InvalidInput, reason)));
+        }
+        Ok(())
     }
 
     /// The metadata of the file.

@@ -38,9 +38,10 @@ impl Classifier {
         let [(weight, _), (bias, _)] = &names[names.len() - 2..] else {
             unreachable!("a linear layer has two tensors")
         };
-        let (weight_in_file, bias_in_file) = in_file(network, weight, bias);
+        let InFile { weight: weight_in_file, bias: bias_in_file, ones } = InFile::of(network, weight, bias);
+        let shape = [vec![rows, features], vec![1; ones]].concat();
         let tensors = vec![
-            (weight.clone(), Stored::f32(weight_in_file, vec![rows, features], weights)),
+            (weight.clone(), Stored::f32(weight_in_file, shape, weights)),
             (bias.clone(), Stored::f32(bias_in_file, vec![rows], biases)),
         ];
         let is_read = |name: &str| names.iter().any(|(read, _)| read == name);
@@ -75,14 +76,40 @@ fn head_name(graph: &Graph) -> String {
     heads.into_iter().find(|(module, _)| starts(module)).map_or("fc", |(_, head)| head).into()
 }
 
-/// The names of a head's tensors as the network's file spells them.
-fn in_file(network: &Network, weight: &str, bias: &str) -> (String, String) {
-    let spelled = |wanted: &str| {
-        let mut stored = network.checkpoint().stored();
-        stored.find(|(canonical, _)| *canonical == Some(wanted)).map(|(_, tensor)| tensor.name)
-    };
-    let weight_in_file = spelled(weight).unwrap_or_else(|| weight.into());
-    let of_weight = || weight_in_file.strip_suffix("weight").map(|stem| format!("{stem}bias"));
-    let bias_in_file = spelled(bias).or_else(of_weight).unwrap_or_else(|| bias.into());
-    (weight_in_file, bias_in_file)
+/// Where timm puts the head of a network without one: a module of the network, the head, and the trailing ones of its weight's shape.
+const HEADS: [(&str, &str, usize); 7] = [
+    ("base_layer.", "fc", 2),
+    ("incre_modules.", "classifier", 0),
+    ("layer0.", "last_linear", 0),
+    ("body.", "head.fc", 0),
+    ("norm.", "head.fc", 2),
+    ("stem.", "head.fc", 0),
+    ("features.", "classifier", 0),
+];
+
+/// A head's tensors as the network's file spells them.
+struct InFile {
+    weight: String,
+    bias: String,
+    /// The trailing ones in the weight's shape: two if the head is stored as a 1x1 convolution, as timm's ResNetV2 and DLA store it.
+    ones: usize,
+}
+
+impl InFile {
+    fn of(network: &Network, weight: &str, bias: &str) -> Self {
+        let stored = || network.checkpoint().stored();
+        let spelled =
+            |wanted: &str| stored().find(|(canonical, _)| *canonical == Some(wanted)).map(|(_, tensor)| tensor);
+        if let Some(old) = spelled(weight) {
+            let of_weight = || old.name.strip_suffix("weight").map(|stem| format!("{stem}bias"));
+            let bias_in_file = spelled(bias).map(|tensor| tensor.name).or_else(of_weight);
+            let ones = old.shape.len().saturating_sub(2);
+            return InFile { bias: bias_in_file.unwrap_or_else(|| bias.into()), weight: old.name, ones };
+        }
+        let starts = |module: &str| stored().any(|(_, tensor)| tensor.name.starts_with(module));
+        match HEADS.into_iter().find(|(module, ..)| starts(module)) {
+            Some((_, head, ones)) => InFile { weight: format!("{head}.weight"), bias: format!("{head}.bias"), ones },
+            None => InFile { weight: weight.into(), bias: bias.into(), ones: 0 },
+        }
+    }
 }

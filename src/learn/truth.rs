@@ -31,8 +31,9 @@ impl Truth {
     pub fn check(&self) -> Result<()> {
         let invalid =
             |field: &str, value: String, expected: &str| Err(Error::config_value("the images", field, value, expected));
-        if self.classes < 2 && !self.several || self.classes == 0 {
-            return invalid("classes", self.classes.to_string(), "two at least");
+        let least = if self.several { 1 } else { 2 };
+        if self.classes < least {
+            return invalid("classes", self.classes.to_string(), &format!("{least} at least"));
         }
         let beyond = |classes: &&Vec<usize>| classes.iter().any(|&class| class >= self.classes);
         if let Some(classes) = self.of.iter().find(beyond) {

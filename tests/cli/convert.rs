@@ -197,6 +197,39 @@ fn a_head_alone_becomes_a_whole_network_again() {
     for read in [&alone, &backbone] {
         assert_fails(&residua(&["convert", &alone, "-o", read]), 2, "io");
     }
+    // A head never replaces the file of its backbone.
+    assert_eq!(own.save(Path::new(&backbone), None, Value::Null).unwrap_err().code(), "io");
+    assert_eq!(fs::read(&backbone).unwrap(), fs::read(golden("pth/plain.safetensors")).unwrap());
+}
+
+#[test]
+fn a_head_keeps_the_number_of_dimensions() {
+    let folder = Folder::new();
+    let of_shape = |ones: &[usize]| {
+        let old = plain();
+        let tensors: Vec<Stored<'_>> = old
+            .stored()
+            .map(|(_, mut tensor)| {
+                if tensor.name == "fc.weight" {
+                    tensor.shape.extend(ones);
+                }
+                tensor
+            })
+            .collect();
+        let (linear, own) = (folder.path("old.safetensors"), folder.path("own.safetensors"));
+        save(Path::new(&linear), &tensors, &BTreeMap::new()).unwrap();
+        let classifier = Classifier::builder().model(&linear).device("cpu").open().unwrap();
+        let head =
+            Head { weights: (0..8).map(|i| i as f32 / 3.0).collect(), biases: vec![0.5, -0.25], neighbours: None };
+        let made = classifier.with_head(&head, &["no".into(), "yes".into()], false).unwrap();
+        made.save(Path::new(&own), None, Value::Null).unwrap();
+        let checkpoint = Checkpoint::open(Path::new(&own)).unwrap();
+        let weight = checkpoint.stored().find(|(_, tensor)| tensor.name == "fc.weight").unwrap().1;
+        (weight.shape, folder.logits(&["-m", &own]))
+    };
+    let ((linear, logits), (convolution, same)) = (of_shape(&[]), of_shape(&[1, 1]));
+    assert_eq!((&linear[..], &convolution[..]), (&[2, 4][..], &[2, 4, 1, 1][..]));
+    assert!(logits == same);
 }
 
 #[test]

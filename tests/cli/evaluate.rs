@@ -142,7 +142,7 @@ fn what_cannot_be_written_is_an_error() {
     fs::create_dir_all(folder.path("bad/rust")).unwrap();
     folder.file("bad/rust/a.png", "no image");
     let output = on_cpu(&["evaluate", "-m", &mine, &folder.path("bad")]);
-    assert_fails(&output, 2, "image.none");
+    assert_fails(&output, 2, "config.value");
     assert!(err(&output).contains("[image.decode]"), "{}", err(&output));
 }
 

@@ -133,7 +133,28 @@ fn what_cannot_be_learned_from_is_refused_and_nothing_is_written() {
             fails(&[&[&train, "--method", method], option].concat(), 2, "config.value");
         }
     }
+    // Files that are named twice, are read, or cannot be written are told before anything is computed.
     fails(&[&train, "--index", &mine], 2, "config.value");
+    fails(&[&train, "--json", &mine], 2, "config.value");
+    fails(&[&train, "--json", &folder.path("mine.index")], 2, "config.value");
+    fails(&[&train, "--json", &folder.path("none/v.json")], 2, "io");
+    fails(&[&train, "--index", &train], 2, "io");
+    let list = folder.file("list.csv", "train/grass/0.png,grass\n");
+    fails(&[&list, "--json", &list], 2, "config.value");
+    assert!(!Path::new(&folder.path("mine.index")).exists());
+    // One class, none, no image; an image that is a folder; a label that is empty.
+    let said = |arguments: &[&str], expected: &str| {
+        fails(arguments, 2, "config.value");
+        let output = on_cpu(&[&["fit", "-o", &mine], arguments].concat());
+        assert!(err(&output).contains(expected), "{arguments:?}: {}", err(&output));
+    };
+    said(&[&train, "--exclude", "grass", "--exclude", "rust"], "classes = blue sky: 2 at least");
+    said(&[&format!("{train}/rust")], "classes = none: 2 at least");
+    fs::create_dir(folder.path("bare")).unwrap();
+    said(&[&folder.path("bare")], "bare: images = none");
+    said(&[&folder.file("a.csv", "train/grass/0.png,grass\ntrain/rust,rust\n")], "path = train/rust: an image");
+    said(&[&folder.file("a.jsonl", "{\"path\": \"a\", \"labels\": [\"\"]}"), "--multi-label"], "an empty label");
+    said(&[&folder.file("b.csv", "train/grass/0.png,\n"), "--multi-label"], "classes = none: 1 at least");
 }
 
 #[test]

@@ -44,7 +44,7 @@ impl Labelled {
     /// its paths are relative to its folder. With `several` an image of a list may have several labels, in a table with ; between them.
     ///
     /// # Errors
-    /// [`Error::Io`]; [`Error::ConfigValue`] for a list that cannot be understood; [`Error::ImageNone`] if there is no image.
+    /// [`Error::Io`]; [`Error::ConfigValue`] for a list that cannot be understood, or if there is no image.
     pub(crate) fn read(place: &Path, folders: &FolderOptions, several: bool) -> Result<Self, Error> {
         if place.is_dir() {
             return Self::folder(place, folders);
@@ -64,7 +64,11 @@ impl Labelled {
         let base = Some(place.with_file_name("")).filter(|base| !base.as_os_str().is_empty()).unwrap_or(".".into());
         let mut labelled = Labelled::default();
         for (path, labels) in rows {
-            let path = base.join(path);
+            let (row, path) = (path.display().to_string(), base.join(path));
+            // It would stand for all images in it.
+            if path.is_dir() {
+                return Err(Error::config_value(place.display().to_string(), "path", row, "an image, not a folder"));
+            }
             labelled.classes.extend(labels.iter().cloned());
             match labelled.images.get_mut(&path) {
                 Some(before) if several => before.extend(labels),
@@ -94,6 +98,10 @@ impl Labelled {
             let below = path.strip_prefix(place).unwrap_or(&path);
             let class = below.components().next().filter(|_| below.components().count() > 1);
             match (error, class) {
+                (Some(Error::ImageNone), _) if path == place => {
+                    let expected = "a folder of images for each class";
+                    return Err(Error::config_value(place.display().to_string(), "images", "none", expected));
+                }
                 (Some(error), _) if path == place => return Err(error),
                 // An unreadable image is reported when its turn comes.
                 (Some(_), _) => {}
@@ -163,6 +171,11 @@ fn json_lines(place: &Path, text: &str, several: bool) -> Result<Vec<(PathBuf, V
         };
         let expected = "{\"path\": ..., \"label\": ...}, or \"labels\": [...]";
         let Line { path, label, labels } = serde_json::from_str(line).map_err(|e| invalid(e.to_string(), expected))?;
+        let trimmed = |label: String| label.trim().to_string();
+        let (label, labels) = (label.map(trimmed), labels.map(|of| of.into_iter().map(trimmed).collect::<Vec<_>>()));
+        if label.iter().chain(labels.iter().flatten()).any(String::is_empty) {
+            return Err(invalid("an empty label".into(), expected));
+        }
         match (label, labels) {
             (Some(label), None) => Ok((path, vec![label])),
             (None, Some(labels)) if several || labels.len() == 1 => Ok((path, labels)),
@@ -242,7 +255,7 @@ mod tests {
             ("a.tsv", "path\tlabel\na.png\tcat\nb/c.png\tdog\n"),
             (
                 "a.jsonl",
-                "{\"path\": \"a.png\", \"label\": \"cat\"}\n\n{\"path\": \"b/c.png\", \"labels\": [\"dog\"], \"x\": 1}",
+                "{\"path\": \"a.png\", \"label\": \"cat\"}\n\n{\"path\": \"b/c.png\", \"labels\": [\" dog\"], \"x\": 1}",
             ),
         ] {
             assert_eq!(read(name, text, false).unwrap(), expected, "{name} {text}");
@@ -285,6 +298,10 @@ mod tests {
             ("a.jsonl", "a.png,cat"),
             ("a.jsonl", "{\"path\": \"a.png\", \"labels\": [\"a\", \"b\"]}"),
             ("a.jsonl", "{\"path\": \"a.png\", \"labels\": []}"),
+            ("a.jsonl", "{\"path\": \"a.png\", \"label\": \" \"}"),
+            ("a.jsonl", "{\"path\": \"\", \"label\": \"a\"}"),
+            ("a.csv", ",cat"),
+            ("a.csv", "../,cat"),
             ("a.txt", "a.png cat"),
             ("a.csv", "ImageId,PredictionString\nILSVRC2012_val_00000001,n01751748 111 108 494 339 "),
         ] {

@@ -12,6 +12,7 @@ pub(crate) mod list;
 mod mat;
 pub(crate) mod matched;
 pub(crate) mod npy;
+pub(crate) mod outputs;
 pub(crate) mod records;
 pub(crate) mod report;
 pub(crate) mod resume;

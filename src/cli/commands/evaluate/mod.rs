@@ -24,6 +24,7 @@ use crate::cli::{
         files::write_file,
         labelled::Labelled,
         matched::Matched,
+        outputs,
         records::{JsonFailure, Output},
         report::Report,
         resume::Recorded,
@@ -37,6 +38,7 @@ use crate::cli::{
 };
 
 pub(crate) fn run(global: &Global, command: &Evaluate, out: &mut dyn Write) -> Outcome {
+    check_outputs(command)?;
     let labelled = Labelled::read(&command.images, &command.folders, command.multi_label)?;
     let labelled = match &command.truth {
         Some(_) if !command.images.is_dir() => {
@@ -83,6 +85,21 @@ pub(crate) fn run(global: &Global, command: &Evaluate, out: &mut dyn Write) -> O
     draw(global, command, &classifier, &report)?;
     out.write_all(report.text(command.format).as_bytes())?;
     Ok(ok)
+}
+
+/// Checks that the pictures can be written.
+fn check_outputs(command: &Evaluate) -> Result<(), Error> {
+    let pictures = [
+        ("--confusion", command.confusion.as_deref()),
+        ("--mistakes", command.mistakes.as_deref()),
+        ("--curves", command.curves.as_deref()),
+    ];
+    let read = [
+        ("IMAGES", Some(command.images.as_path())),
+        ("--truth", command.truth.as_deref()),
+        ("--resume", command.resume.as_deref()),
+    ];
+    outputs::check(&pictures, &read)
 }
 
 /// Checks that the model gives the scores that were asked for.
@@ -150,7 +167,11 @@ impl Run<'_> {
             }
             file.as_mut().map_or(Ok(()), Output::flush)
         })?;
-        if records.is_empty() { Err(Error::ImageNone.into()) } else { Ok((records, ok)) }
+        if records.is_empty() {
+            let place = command.images.display().to_string();
+            return Err(Error::config_value(place, "readable images", "none", "one at least").into());
+        }
+        Ok((records, ok))
     }
 
     /// The thresholds of the watched class, from these records.

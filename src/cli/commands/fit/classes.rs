@@ -58,10 +58,16 @@ impl Classes {
 
     /// As [`Truth::check`], with the name of the class in the error.
     pub(super) fn check(&self, truth: &Truth) -> Result<(), Error> {
+        let least = if self.several { 1 } else { 2 };
+        if self.names.len() < least {
+            let value = if self.names.is_empty() { "none".into() } else { some(&self.names) };
+            let expected = format!("{least} at least; a class is a folder of images, or a label in a list");
+            return Err(Error::config_value(&*self.place, "classes", value, expected));
+        }
         let counts = truth.counts();
         match counts.iter().position(|&count| count < 2) {
-            Some(class) if self.names.len() > 1 => Err(self.refused(&self.names[class], counts[class])),
-            _ => truth.check(),
+            Some(class) => Err(self.refused(&self.names[class], counts[class])),
+            None => truth.check(),
         }
     }
 

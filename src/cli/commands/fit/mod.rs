@@ -8,7 +8,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use residua::{Classifier, Error, checkpoint::Backbone};
+use residua::{Classifier, checkpoint::Backbone};
 use serde_json::json;
 
 use self::{
@@ -17,7 +17,7 @@ use self::{
 };
 use crate::cli::{
     args::Fit,
-    io::{files::write_file, index::Index, labelled::Labelled, verdict::Verdict, views, work::Work},
+    io::{files::write_file, index::Index, labelled::Labelled, outputs, verdict::Verdict, views, work::Work},
     options::Global,
     outcome::{Outcome, Stop},
     terminal::interrupt::Interrupt,
@@ -25,6 +25,13 @@ use crate::cli::{
 
 pub(crate) fn run(global: &Global, command: &Fit, out: &mut dyn Write) -> Outcome {
     learner::check(command)?;
+    let index_file = index_path(command);
+    let outputs = [
+        ("--output", Some(command.output.as_path())),
+        ("--index", Some(index_file.as_path())),
+        ("--json", command.json.as_deref()),
+    ];
+    outputs::check(&outputs, &[("TRAIN", Some(&command.train))])?;
     let train = Labelled::read(&command.train, &command.folders, command.multi_label)?;
     let classes = Classes::of(&command.train, &train, command.multi_label)?;
     classes.check(&classes.truth(&train, train.images.keys()))?;
@@ -86,6 +93,11 @@ pub(crate) fn run(global: &Global, command: &Fit, out: &mut dyn Write) -> Outcom
     Ok(failed == 0)
 }
 
+/// The file that keeps the features.
+fn index_path(command: &Fit) -> PathBuf {
+    command.index.clone().unwrap_or_else(|| command.output.with_extension("index"))
+}
+
 /// The features of all images, and the number of images that failed.
 fn index(command: &Fit, work: &Work<'_>) -> Result<(Index, u64), Stop> {
     let new = || {
@@ -97,11 +109,7 @@ fn index(command: &Fit, work: &Work<'_>) -> Result<(Index, u64), Stop> {
         }
     };
     let mut index = new();
-    let path = command.index.clone().unwrap_or_else(|| command.output.with_extension("index"));
-    if path == command.output {
-        let value = path.display().to_string();
-        return Err(Error::config_value("option", "--output", value, "another name than that of the index").into());
-    }
+    let path = index_path(command);
     if path.exists()
         && let Err(error) = index.read(&path)
     {
