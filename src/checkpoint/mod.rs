@@ -322,9 +322,9 @@ impl Checkpoint {
         hasher.finish()
     }
 
-    /// The values of the tensor `name` (torchvision's spelling), row-major. F32 is borrowed if the bytes are aligned, F16 and
-    /// BF16 are widened exactly, and F64 is rounded to the nearest f32. Shapes that differ only in trailing ones count as equal:
-    /// a linear layer's weight may be stored as a 1x1 convolution's.
+    /// The values of the tensor `name` (torchvision's spelling), row-major. F32 is borrowed if the bytes are aligned, F16,
+    /// BF16 and 8-bit floats are widened exactly, and F64 is rounded to the nearest f32. Shapes that differ only in trailing ones
+    /// count as equal: a linear layer's weight may be stored as a 1x1 convolution's.
     ///
     /// # Errors
     /// * [`Error::MissingTensor`] if there is no tensor of that name,
