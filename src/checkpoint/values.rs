@@ -42,6 +42,11 @@ fn e5m2(bits: u8) -> f32 {
     f16::from_bits(u16::from(bits) << 8).to_f32()
 }
 
+/// Whether tensors of this type can be weights.
+pub(super) fn is_weight(dtype: Dtype) -> bool {
+    widen(&[], dtype).is_some()
+}
+
 fn elements<const N: usize>(bytes: &[u8], value: impl Fn([u8; N]) -> f32) -> Cow<'static, [f32]> {
     let (chunks, _) = bytes.as_chunks::<N>();
     Cow::Owned(chunks.iter().map(|chunk| value(*chunk)).collect())

@@ -17,6 +17,14 @@ pub(super) fn feature(shapes: &Shapes) -> Option<&'static str> {
             any(&[".attn.", ".attention.", ".cbam.", ".gc.", ".se.channel.", ".se.spatial.", ".se.fc.", ".se.conv_"]),
             "an attention module (CBAM, or global context outside of a gcresnet)",
         ),
+        (
+            any(&[".lora_A.", ".lora_B.", ".base_layer.", ".original_module."]),
+            "an adapter (LoRA) that is neither merged into its network nor beside the adapter_config.json that states its scaling",
+        ),
+        (
+            any(&[".parametrizations."]),
+            "a weight that is computed from others, except by pruning, weight and spectral normalisation,",
+        ),
         (any(&[".aa.", ".filt", "blurpool", "blur_pool"]), "blur pooling whose filter is a tensor"),
         (any(&["stem.conv.", "stem.conv1."]), "a stem of resnetv2 or ReXNet"),
         (any(&["embedder.embedder."]), "an embedder of RegNet"),
