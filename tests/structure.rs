@@ -36,6 +36,8 @@ struct Row {
     name: String,
     structure: String,
     config: Option<serde_json::Value>,
+    /// Whether the spelling of the tensors implies the structure.
+    implied: bool,
     base: usize,
     damped: Option<String>,
     input: [usize; 4],
@@ -119,6 +121,18 @@ fn a_configuration_states_the_same_as_the_option() {
         let architecture = detect(&checkpoint, &Structure::default(), &stated).unwrap();
         assert_eq!(architecture.graph(), row.graph(&checkpoint), "{}", row.name);
         assert!(row.structure.is_empty() || !architecture.unseen(|_| None).iter().all(|p| p.usual), "{}", row.name);
+    }
+}
+
+#[test]
+fn the_spellings_of_repositories_imply_their_structure() {
+    let golden = Golden::load();
+    let implied = golden.rows.iter().filter(|row| row.implied);
+    assert!(implied.clone().count() > 15 && implied.clone().any(|row| !row.structure.is_empty()));
+    for row in implied {
+        let opened = Classifier::builder().checkpoint(golden.checkpoint(row), None).device("cpu").open();
+        let classifier = opened.unwrap_or_else(|e| panic!("{}: {e}", row.name));
+        row.check(&classifier.logits(&golden.input(row)).unwrap());
     }
 }
 

@@ -13,10 +13,7 @@ pub(super) fn feature(shapes: &Shapes) -> Option<&'static str> {
             any(&["layer0.conv", "layer0.bn"]) != any(&[".se_module."]),
             "only half of the legacy SENet's names (stem layer0 or gates se_module, but not both)",
         ),
-        (
-            any(&[".attn.", ".attention.", ".cbam.", ".gc.", ".se.channel.", ".se.spatial.", ".se.fc.", ".se.conv_"]),
-            "an attention module (CBAM, or global context outside of a gcresnet)",
-        ),
+        (any(&[".cbam.", ".ca.", ".sa.", ".se.channel.", ".se.spatial."]), "attention to channels and pixels (CBAM)"),
         (
             any(&[".lora_A.", ".lora_B.", ".base_layer.", ".original_module."]),
             "an adapter (LoRA) that is neither merged into its network nor beside the adapter_config.json that states its scaling",
@@ -25,6 +22,8 @@ pub(super) fn feature(shapes: &Shapes) -> Option<&'static str> {
             any(&[".parametrizations."]),
             "a weight that is computed from others, except by pruning, weight and spectral normalisation,",
         ),
+        (any(&[".gc.", ".se.conv_"]), "global context outside of a gcresnet"),
+        (any(&[".attn.", ".attention."]), "an attention module"),
         (any(&[".aa.", ".filt", "blurpool", "blur_pool"]), "blur pooling whose filter is a tensor"),
         (any(&["stem.conv.", "stem.conv1."]), "a stem of resnetv2 or ReXNet"),
         (any(&["embedder.embedder."]), "an embedder of RegNet"),

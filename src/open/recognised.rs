@@ -42,9 +42,9 @@ impl Recognised {
             task.refuse(name, part, reading.asked, settings.structure.dilation.is_some())?;
         }
         let seen = Architecture::of_tensors(name, shapes, settings.structure.no_head)?;
-        let config = configuration(&weights, &seen, &steps, stated?, &mut notes)?;
-        let configured = config.structure.clone().or(&reading.structure);
-        let architecture = seen.stated(&settings.structure, &configured)?;
+        let mut config = configuration(&weights, &seen, &steps, stated?, &mut notes)?;
+        config.structure = config.structure.or(&reading.structure);
+        let architecture = seen.stated(&settings.structure, &config.structure)?;
         let graph = architecture.graph();
         let mut extra = architecture.extra(name, shapes, &graph)?;
         if !settings.allow_extra {

@@ -10,14 +10,18 @@
 //! | `features` of a DenseNet alone, timm's `features_only` | `denseblock1.denselayer1.norm1.weight`, `features_conv0.weight` | `features.denseblock1.denselayer1.norm1.weight`, `features.conv0.weight` |
 //! | transformers BiT | `bit.encoder.stages.0.layers.0.conv1.weight` | `stages.0.blocks.0.conv1.weight` |
 //! | CIFAR ResNets with a named shortcut | `layer2.0.shortcut.0.weight` | `layer2.0.downsample.0.weight` |
-//! | weiaicunzai's pytorch-cifar100 | `conv3_x.0.residual_function.3.weight` | `layer2.0.conv2.weight` |
-//! | PreActResNets and Wide ResNets for CIFAR (kuangliu, xternalz) | `layer1.0.bn1.weight`, `block1.layer.0.convShortcut.weight` | `stages.0.blocks.0.norm1.weight`, `stages.0.blocks.0.downsample.conv.weight` |
+//! | gates by others (kuangliu, moskomule, the authors of ECA-Net) | `layer1.0.fc1.weight`, `layer1.0.se.fc.0.weight`, `layer1.0.eca.conv.weight` | `layer1.0.se.fc1.weight`, the same, `layer1.0.se.conv.weight` |
+//! | weiaicunzai's pytorch-cifar100 | `conv3_x.0.residual_function.3.weight`, `conv3.0.split_transforms.3.weight` | `layer2.0.conv2.weight` |
+//! | prlz77's ResNeXts | `stage_2.stage_2_bottleneck_0.conv_conv.weight` | the same |
+//! | PreActResNets and Wide ResNets for CIFAR (kuangliu, xternalz, bearpaw, meliketoy, weiaicunzai) | `layer1.0.bn1.weight`, `block1.layer.0.convShortcut.weight` | `stages.0.blocks.0.norm1.weight`, `stages.0.blocks.0.downsample.conv.weight` |
+//! | DenseNets for CIFAR (kuangliu, bearpaw, andreasveit, weiaicunzai) | `dense2.0.bn1.weight`, `trans1.conv.weight` | `features.denseblock2.denselayer1.norm1.weight`, `features.transition1.conv.weight` |
 //! | torchvision's RegNet | `trunk_output.block2.block2-0.f.b.0.weight` | `s2.b1.conv2.conv.weight`, as timm has it |
 //! | transformers' RegNet | `regnet.encoder.stages.1.layers.0.layer.1.convolution.weight` | the same |
 //! | heads of other names, inside a network or beside it | `backbone.conv1.weight`, `head.fc.weight` | `conv1.weight`, `fc.weight` |
 //!
 //! If a file has several networks, one is taken; see [`Reading::parts`].
 
+mod cifar;
 mod head;
 mod regnet;
 mod roots;
@@ -27,6 +31,7 @@ use std::collections::HashMap;
 
 pub(super) use roots::counts;
 use roots::{Root, roots};
+use spelling::Kind;
 
 use crate::structure::{GlobalPool, Structure};
 
@@ -88,7 +93,7 @@ pub(super) fn canonical(
             reading.beside = beside.map(|name| (*name).to_string()).collect();
             reading.beside.sort_unstable();
             reading.head = network.joined.as_ref().map(|(front, _)| front.clone());
-            let features_alone = matches!(root.kind, spelling::Kind::BareDenseNet { .. });
+            let features_alone = matches!(root.kind, Kind::BareDenseNet { .. });
             if let Some(head) = reading.head.as_ref().filter(|_| features_alone) {
                 // torchvision's stem has max pooling; that of fastai's learners may not.
                 reading.undecided = Some(format!(
@@ -223,6 +228,9 @@ impl<'a> Network<'a> {
 
     /// Properties of the network that the spelling implies. The heads of fastai's learners read the maximum and the mean of each channel.
     fn structure(&self, shapes: &Shapes<'_>) -> Structure {
+        if let Kind::Cifar(repository) = self.root.kind {
+            return repository.structure(&self.root.prefix, shapes);
+        }
         let mut structure = Structure::default();
         let numbered = self.root.prefix.trim_end_matches('.').rsplit('.').next().and_then(index).is_some();
         if let Some((front, _)) = self.joined.as_ref().filter(|_| numbered) {

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use super::{
+    cifar::Repository,
     index,
     regnet::{self, Writer},
 };
@@ -26,10 +27,8 @@ pub(super) enum Kind {
     Variant,
     /// transformers' BiT.
     Bit,
-    /// A ResNet whose blocks have a module `residual_function`, as in weiaicunzai's pytorch-cifar100.
-    ResidualFunction,
-    /// A ResNet for CIFAR with norms before convolutions, as in kuangliu's pytorch-cifar and xternalz's WideResNet-pytorch.
-    PreAct,
+    /// A network of one of the repositories for CIFAR.
+    Cifar(Repository),
 }
 
 impl Kind {
@@ -37,9 +36,8 @@ impl Kind {
     pub(super) fn heads(self) -> &'static [&'static str] {
         match self {
             Kind::DenseNet | Kind::BareDenseNet { .. } => &["classifier"],
-            Kind::ResNet | Kind::Sequential { .. } | Kind::Transformers | Kind::ResidualFunction | Kind::PreAct => {
-                &["fc", "linear"]
-            }
+            Kind::ResNet | Kind::Sequential { .. } | Kind::Transformers => &["fc", "linear"],
+            Kind::Cifar(repository) => repository.heads(),
             Kind::Variant | Kind::Bit => &["fc"],
             Kind::RegNet(Writer::Timm) => &["head.fc"],
             Kind::RegNet(Writer::Torchvision | Writer::Transformers) => &["fc"],
@@ -60,7 +58,7 @@ impl Kind {
     pub(super) fn has_stem(self, prefix: &str, shapes: &HashMap<&str, &[usize]>) -> bool {
         let stems: &[&str] = match self {
             Kind::ResNet => &["conv1.weight", "conv1.0.weight", "layer0.conv1.weight"],
-            Kind::ResidualFunction => &["conv1.0.weight"],
+            Kind::Cifar(repository) => repository.stems(),
             Kind::DenseNet => &["features.conv0.weight"],
             Kind::BareDenseNet { before: "" } => &["conv0.weight"],
             Kind::BareDenseNet { .. } => &["features_conv0.weight"],
@@ -70,7 +68,6 @@ impl Kind {
             | Kind::Transformers
             | Kind::Variant
             | Kind::Bit
-            | Kind::PreAct
             | Kind::RegNet(Writer::Transformers) => return true,
         };
         stems.iter().any(|stem| shapes.contains_key(format!("{prefix}{stem}").as_str()))
@@ -79,7 +76,7 @@ impl Kind {
     /// The torchvision name of the tensor called `name` below the prefix.
     pub(super) fn spell(self, name: &str) -> String {
         let spelled = match self {
-            Kind::ResNet => from_named_shortcut(name),
+            Kind::ResNet => from_resnet(name),
             Kind::Sequential { first } => from_sequential(name, first),
             Kind::Transformers => from_transformers(name),
             Kind::DenseNet => from_old_densenet(name),
@@ -87,8 +84,7 @@ impl Kind {
             Kind::RegNet(writer) => writer.spell(name),
             Kind::Variant => None,
             Kind::Bit => from_bit(name),
-            Kind::ResidualFunction => from_residual_function(name),
-            Kind::PreAct => from_preact(name),
+            Kind::Cifar(repository) => repository.spell(name),
         };
         spelled.unwrap_or_else(|| name.to_string())
     }
@@ -111,7 +107,7 @@ fn from_sequential(name: &str, first: usize) -> Option<String> {
             Some((layer, part)) if !part.contains('.') && index(layer).is_some() => format!("fc.{rest}"),
             Some(_) => {
                 let stage = format!("layer{}.{rest}", number - first + 1);
-                from_named_shortcut(&stage).unwrap_or(stage)
+                from_resnet(&stage).unwrap_or(stage)
             }
         }),
     }
@@ -153,56 +149,6 @@ fn from_bit(name: &str) -> Option<String> {
     Some(format!("stages.{stage}.blocks.{rest}"))
 }
 
-/// Reads names such as `conv3_x.0.residual_function.3.weight`: the modules are convolution, norm and ReLU in turn.
-fn from_residual_function(name: &str) -> Option<String> {
-    if let Some(stem) = name.strip_prefix("conv1.") {
-        return conv_or_norm(stem, "", 1);
-    }
-    let (stage, rest) = name.strip_prefix("conv")?.split_once("_x.")?;
-    let (block, layer) = rest.split_once('.')?;
-    let place = format!("layer{}.{}.", index(stage)?.checked_sub(1)?, index(block)?);
-    if let Some(layer) = layer.strip_prefix("shortcut.") {
-        return Some(format!("{place}downsample.{layer}"));
-    }
-    let (number, part) = layer.strip_prefix("residual_function.")?.split_once('.')?;
-    let number = index(number)?;
-    conv_or_norm(&format!("{}.{part}", number % 3), &place, number / 3 + 1)
-}
-
-/// Reads names such as `layer1.0.bn1.weight` and `block1.layer.0.convShortcut.weight`. The result has the names of timm's ResNetV2.
-fn from_preact(name: &str) -> Option<String> {
-    if let Some(part) = name.strip_prefix("conv1.") {
-        return Some(format!("stem.conv.{part}"));
-    }
-    if let Some(part) = name.strip_prefix("bn1.") {
-        return Some(format!("norm.{part}"));
-    }
-    if let Some(part) = name.strip_prefix("linear.") {
-        return Some(format!("fc.{part}"));
-    }
-    let (stage, rest) = match name.strip_prefix("block") {
-        Some(rest) => rest.split_once(".layer.")?,
-        None => name.strip_prefix("layer")?.split_once('.')?,
-    };
-    let (block, layer) = rest.split_once('.')?;
-    let place = format!("stages.{}.blocks.{}", index(stage)?.checked_sub(1)?, index(block)?);
-    let layer = match layer.split_once('.')? {
-        ("shortcut", part) => format!("downsample.conv.{}", part.strip_prefix("0.")?),
-        ("convShortcut", part) => format!("downsample.conv.{part}"),
-        (module, part) => format!("{}.{part}", module.replacen("bn", "norm", 1)),
-    };
-    Some(format!("{place}.{layer}"))
-}
-
-/// The tensor of module 0, a convolution, or 1, its norm, with their number in the module `place`.
-fn conv_or_norm(layer: &str, place: &str, number: u16) -> Option<String> {
-    match layer.split_once('.')? {
-        ("0", part) => Some(format!("{place}conv{number}.{part}")),
-        ("1", part) => Some(format!("{place}bn{number}.{part}")),
-        _ => None,
-    }
-}
-
 fn conv_and_norm(layer: &str, conv: &str, norm: &str) -> Option<String> {
     match layer.split_once('.')? {
         ("convolution", part) => Some(format!("{conv}.{part}")),
@@ -234,9 +180,24 @@ fn from_old_densenet(name: &str) -> Option<String> {
         .then(|| format!("{front}.denselayer{number}.{kind}{position}.{part}"))
 }
 
-/// Reads names such as `layer2.0.shortcut.0.weight`: a 1x1 convolution and a batch normalisation, `downsample` in torchvision.
-fn from_named_shortcut(name: &str) -> Option<String> {
-    let (block, part) = name.split_once(".shortcut.")?;
-    (block.starts_with("layer") && (part.starts_with("0.") || part.starts_with("1.")))
-        .then(|| format!("{block}.downsample.{part}"))
+/// Modules of blocks whose names differ from torchvision's and timm's: kuangliu's shortcuts and gates, moskomule's gates, and efficient
+/// channel attention as its authors name it.
+const MODULES: [(&str, &str); 7] = [
+    ("shortcut.0", "downsample.0"),
+    ("shortcut.1", "downsample.1"),
+    ("fc1", "se.fc1"),
+    ("fc2", "se.fc2"),
+    ("se.fc.0", "se.fc1"),
+    ("se.fc.2", "se.fc2"),
+    ("eca.conv", "se.conv"),
+];
+
+/// Reads names such as `layer2.0.shortcut.0.weight` and `layer2.0.se.fc.0.weight`.
+fn from_resnet(name: &str) -> Option<String> {
+    let (module, part) = name.rsplit_once('.')?;
+    let (stage, rest) = module.split_once('.')?;
+    let (block, layer) = rest.split_once('.')?;
+    index(stage.strip_prefix("layer")?)?;
+    let (_, layer) = MODULES.iter().find(|(other, _)| *other == layer)?;
+    Some(format!("{stage}.{block}.{layer}.{part}"))
 }

@@ -151,16 +151,16 @@ impl Variant {
 
     /// The keys of properties that can be stated.
     pub(super) fn parts(&self) -> Vec<&'static str> {
-        let own: &[_] = match &self.body {
+        let mut parts = match &self.body {
             Body::ResNetV2(body) => body.parts(),
-            Body::TResNet(_) => &["norm-eps"],
-            Body::NormFree(_) => &[],
+            Body::TResNet(_) => vec!["norm-eps"],
+            Body::NormFree(_) => Vec::new(),
             Body::Split(_) | Body::Dla(_) | Body::HrNet(_) | Body::Csp(_) | Body::Byob(_) => {
-                &["norm-eps", "activation"]
+                vec!["norm-eps", "activation"]
             }
         };
-        let pooled = if self.body.features() == ByobFeatures::Pooled { Some("global-pool") } else { None };
-        own.iter().copied().chain(pooled).collect()
+        parts.extend((self.body.features() == ByobFeatures::Pooled).then_some("global-pool"));
+        parts
     }
 
     /// Rows and columns of the input that the network was designed for.
