@@ -15,6 +15,7 @@
 //! | prlz77's ResNeXts | `stage_2.stage_2_bottleneck_0.conv_conv.weight` | the same |
 //! | PreActResNets and Wide ResNets for CIFAR (kuangliu, xternalz, bearpaw, meliketoy, weiaicunzai) | `layer1.0.bn1.weight`, `block1.layer.0.convShortcut.weight` | `stages.0.blocks.0.norm1.weight`, `stages.0.blocks.0.downsample.conv.weight` |
 //! | DenseNets for CIFAR (kuangliu, bearpaw, andreasveit, weiaicunzai) | `dense2.0.bn1.weight`, `trans1.conv.weight` | `features.denseblock2.denselayer1.norm1.weight`, `features.transition1.conv.weight` |
+//! | OpenAI's CLIP, open_clip | `visual.layer1.0.conv1.weight`, `visual.attnpool.q_proj.weight` | `stages.0.0.conv1_1x1.conv.weight`, `head.q.weight` |
 //! | torchvision's RegNet | `trunk_output.block2.block2-0.f.b.0.weight` | `s2.b1.conv2.conv.weight`, as timm has it |
 //! | transformers' RegNet | `regnet.encoder.stages.1.layers.0.layer.1.convolution.weight` | the same |
 //! | heads of other names, inside a network or beside it | `backbone.conv1.weight`, `head.fc.weight` | `conv1.weight`, `fc.weight` |
@@ -61,6 +62,8 @@ pub(crate) struct Reading {
     pub(crate) head: Option<String>,
     /// Properties of the network that the spelling implies.
     pub(crate) structure: Structure,
+    /// Whether it is a network of CLIP in the spelling of its authors.
+    pub(crate) clip: bool,
 }
 
 impl Reading {
@@ -89,6 +92,7 @@ pub(super) fn canonical(
             reading.parts = [root].into_iter().chain(network.others.iter().copied()).map(Root::name).collect();
             reading.prefix.clone_from(&root.prefix);
             reading.structure = network.structure(&shapes);
+            reading.clip = root.kind == Kind::Clip;
             let beside = shapes.keys().filter(|name| network.place(name) == Place::Beside);
             reading.beside = beside.map(|name| (*name).to_string()).collect();
             reading.beside.sort_unstable();
@@ -410,6 +414,38 @@ mod tests {
         let with_head = [&fastai[..], &["1.4.weight"]].concat();
         assert!(read(&with_head, None).unwrap().1.undecided.unwrap().contains("ReLU"));
         assert_eq!(read(&with_head, Some("0.0")).unwrap().1.undecided, None);
+    }
+
+    #[test]
+    fn networks_of_clip_get_the_names_of_timm() {
+        let file = [
+            "visual.conv3.weight",
+            "visual.bn1.bias",
+            "visual.layer2.0.conv1.weight",
+            "visual.layer2.0.bn2.bias",
+            "visual.layer2.0.conv3.weight",
+            "visual.layer1.0.downsample.0.weight",
+            "visual.layer1.0.downsample.1.bias",
+            "visual.attnpool.positional_embedding",
+            "visual.attnpool.q_proj.weight",
+            "visual.attnpool.c_proj.bias",
+            "logit_scale",
+        ];
+        let expected = [
+            "stem.conv3.conv.weight",
+            "stem.conv1.bn.bias",
+            "stages.1.0.conv1_1x1.conv.weight",
+            "stages.1.0.conv2_kxk.bn.bias",
+            "stages.1.0.conv3_1x1.conv.weight",
+            "stages.0.0.shortcut.conv.conv.weight",
+            "stages.0.0.shortcut.conv.bn.bias",
+            "head.pos_embed",
+            "head.q.weight",
+            "head.proj.bias",
+        ];
+        assert_eq!(all(&file), expected);
+        let reading = read(&file, None).unwrap().1;
+        assert_eq!((reading.beside, reading.clip), (vec!["logit_scale".to_string()], true));
     }
 
     #[test]

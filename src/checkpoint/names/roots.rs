@@ -130,6 +130,9 @@ pub(super) fn boundaries(name: &str) -> impl DoubleEndedIterator<Item = usize> {
 fn mark(prefix: &str, rest: &str, shapes: &HashMap<&str, &[usize]>) -> Option<(usize, Kind)> {
     let above = |module: &str| prefix.strip_suffix(module).filter(|rest| rest.is_empty() || rest.ends_with('.'));
     if rest.starts_with("layer1.0.") {
+        if shapes.contains_key(format!("{prefix}attnpool.q_proj.weight").as_str()) {
+            return Some((prefix.len(), Kind::Clip));
+        }
         // TResNet's stem lies in the same module.
         if let Some(above) = above("body.")
             && shapes.contains_key(format!("{prefix}conv1.conv.weight").as_str())

@@ -29,6 +29,8 @@ pub(super) enum Kind {
     Bit,
     /// A network of one of the repositories for CIFAR.
     Cifar(Repository),
+    /// A ResNet with attention pooling, as in OpenAI's CLIP and open_clip.
+    Clip,
 }
 
 impl Kind {
@@ -38,15 +40,15 @@ impl Kind {
             Kind::DenseNet | Kind::BareDenseNet { .. } => &["classifier"],
             Kind::ResNet | Kind::Sequential { .. } | Kind::Transformers => &["fc", "linear"],
             Kind::Cifar(repository) => repository.heads(),
-            Kind::Variant | Kind::Bit => &["fc"],
+            Kind::Variant | Kind::Bit | Kind::Clip => &["fc"],
             Kind::RegNet(Writer::Timm) => &["head.fc"],
             Kind::RegNet(Writer::Torchvision | Writer::Transformers) => &["fc"],
         }
     }
 
-    /// Whether the library that writes it stores the head separately.
+    /// Whether the library that writes it stores the head separately, or it has none.
     pub(super) fn has_own_head(self) -> bool {
-        matches!(self, Kind::Transformers | Kind::Bit | Kind::RegNet(Writer::Transformers))
+        matches!(self, Kind::Transformers | Kind::Bit | Kind::Clip | Kind::RegNet(Writer::Transformers))
     }
 
     /// The canonical name of the head module.
@@ -68,6 +70,7 @@ impl Kind {
             | Kind::Transformers
             | Kind::Variant
             | Kind::Bit
+            | Kind::Clip
             | Kind::RegNet(Writer::Transformers) => return true,
         };
         stems.iter().any(|stem| shapes.contains_key(format!("{prefix}{stem}").as_str()))
@@ -85,6 +88,7 @@ impl Kind {
             Kind::Variant => None,
             Kind::Bit => from_bit(name),
             Kind::Cifar(repository) => repository.spell(name),
+            Kind::Clip => from_clip(name),
         };
         spelled.unwrap_or_else(|| name.to_string())
     }
@@ -147,6 +151,34 @@ fn from_bit(name: &str) -> Option<String> {
     }
     let (stage, rest) = name.strip_prefix("encoder.stages.")?.split_once(".layers.")?;
     Some(format!("stages.{stage}.blocks.{rest}"))
+}
+
+/// Reads names such as `layer1.0.conv2.weight` and `attnpool.q_proj.weight`. The result has the names of timm's `resnet50_clip`.
+fn from_clip(name: &str) -> Option<String> {
+    let (module, part) = name.rsplit_once('.')?;
+    if name == "attnpool.positional_embedding" {
+        return Some("head.pos_embed".into());
+    }
+    if let Some(layer) = module.strip_prefix("attnpool.") {
+        let layer = layer.strip_suffix("_proj")?;
+        return Some(format!("head.{}.{part}", if layer == "c" { "proj" } else { layer }));
+    }
+    let layer_of =
+        |module: &str| ["conv", "bn"].into_iter().find_map(|kind| Some((kind, index(module.strip_prefix(kind)?)?)));
+    if let Some((kind, number)) = layer_of(module) {
+        return Some(format!("stem.conv{number}.{kind}.{part}"));
+    }
+    let (stage, rest) = module.strip_prefix("layer")?.split_once('.')?;
+    let (block, layer) = rest.split_once('.')?;
+    let place = format!("stages.{}.{}", index(stage)?.checked_sub(1)?, index(block)?);
+    let layer = match (layer, layer_of(layer)) {
+        ("downsample.0", _) => "shortcut.conv.conv".into(),
+        ("downsample.1", _) => "shortcut.conv.bn".into(),
+        (_, Some((kind, number @ (1 | 3)))) => format!("conv{number}_1x1.{kind}"),
+        (_, Some((kind, 2))) => format!("conv2_kxk.{kind}"),
+        _ => return None,
+    };
+    Some(format!("{place}.{layer}.{part}"))
 }
 
 fn conv_and_norm(layer: &str, conv: &str, norm: &str) -> Option<String> {
