@@ -136,6 +136,42 @@ fn the_spellings_of_repositories_imply_their_structure() {
     }
 }
 
+/// detectron2's names, for a network whose 1x1 convolutions stride.
+#[test]
+fn detectron2_has_to_state_which_convolution_strides() {
+    let golden = Golden::load();
+    let row = golden.row("stride in 1x1");
+    let renamed = |name: &str| {
+        let mut parts: Vec<String> = name.split('.').map(Into::into).collect();
+        for i in 0..parts.len() {
+            if let Some(number) = parts[i].strip_prefix("bn") {
+                parts[i] = format!("conv{number}.norm");
+            }
+        }
+        if let Some(stage) = parts[0].strip_prefix("layer") {
+            parts[0] = format!("res{}", stage.parse::<u32>().unwrap() + 1);
+        } else if parts[0].starts_with("conv1") {
+            parts[0] = format!("stem.{}", parts[0]);
+        }
+        let name = format!("backbone.{}", parts.join("."));
+        name.replace("downsample.0", "shortcut")
+            .replace("downsample.1", "shortcut.norm")
+            .replace("backbone.fc", "linear")
+    };
+    let file: Vec<_> = golden.bases[row.base]
+        .iter()
+        .map(|(name, shape)| (renamed(name), shape.clone(), golden.synthetic(row).tensor(name, shape)))
+        .collect();
+    assert!(file.iter().any(|(name, ..)| name == "backbone.res2.0.conv1.norm.weight"));
+    let checkpoint = Checkpoint::from_bytes("test", common::safetensors(&file)).unwrap();
+    let builder = || Classifier::builder().checkpoint(checkpoint.clone(), None).device("cpu");
+    let error = builder().open().unwrap_err();
+    assert_eq!(error.code(), "config.value");
+    assert!(error.to_string().contains("stride-in=1x1"), "{error}");
+    let classifier = builder().structure(row.stated()).open().unwrap();
+    row.check(&classifier.logits(&golden.input(row)).unwrap());
+}
+
 /// Logits distinguish each row's network from the usual one, except where both compute the same.
 #[test]
 fn without_being_told_the_logits_are_others() {

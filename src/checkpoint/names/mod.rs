@@ -16,6 +16,7 @@
 //! | PreActResNets and Wide ResNets for CIFAR (kuangliu, xternalz, bearpaw, meliketoy, weiaicunzai) | `layer1.0.bn1.weight`, `block1.layer.0.convShortcut.weight` | `stages.0.blocks.0.norm1.weight`, `stages.0.blocks.0.downsample.conv.weight` |
 //! | DenseNets for CIFAR (kuangliu, bearpaw, andreasveit, weiaicunzai) | `dense2.0.bn1.weight`, `trans1.conv.weight` | `features.denseblock2.denselayer1.norm1.weight`, `features.transition1.conv.weight` |
 //! | OpenAI's CLIP, open_clip | `visual.layer1.0.conv1.weight`, `visual.attnpool.q_proj.weight` | `stages.0.0.conv1_1x1.conv.weight`, `head.q.weight` |
+//! | detectron2 | `backbone.res2.0.conv1.norm.weight` | `layer1.0.bn1.weight` |
 //! | torchvision's RegNet | `trunk_output.block2.block2-0.f.b.0.weight` | `s2.b1.conv2.conv.weight`, as timm has it |
 //! | transformers' RegNet | `regnet.encoder.stages.1.layers.0.layer.1.convolution.weight` | the same |
 //! | heads of other names, inside a network or beside it | `backbone.conv1.weight`, `head.fc.weight` | `conv1.weight`, `fc.weight` |
@@ -62,6 +63,8 @@ pub(crate) struct Reading {
     pub(crate) head: Option<String>,
     /// Properties of the network that the spelling implies.
     pub(crate) structure: Structure,
+    /// Whether networks in this spelling stride in either convolution of a bottleneck: detectron2's.
+    pub(crate) strides_in_either: bool,
     /// Whether it is a network of CLIP in the spelling of its authors.
     pub(crate) clip: bool,
 }
@@ -92,6 +95,7 @@ pub(super) fn canonical(
             reading.parts = [root].into_iter().chain(network.others.iter().copied()).map(Root::name).collect();
             reading.prefix.clone_from(&root.prefix);
             reading.structure = network.structure(&shapes);
+            reading.strides_in_either = root.kind == Kind::Detectron;
             reading.clip = root.kind == Kind::Clip;
             let beside = shapes.keys().filter(|name| network.place(name) == Place::Beside);
             reading.beside = beside.map(|name| (*name).to_string()).collect();

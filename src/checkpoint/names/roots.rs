@@ -129,6 +129,9 @@ pub(super) fn boundaries(name: &str) -> impl DoubleEndedIterator<Item = usize> {
 /// The network whose first block has the tensor `prefix` + `rest`: the end of its prefix, and its kind.
 fn mark(prefix: &str, rest: &str, shapes: &HashMap<&str, &[usize]>) -> Option<(usize, Kind)> {
     let above = |module: &str| prefix.strip_suffix(module).filter(|rest| rest.is_empty() || rest.ends_with('.'));
+    if rest.starts_with("res2.0.") && shapes.contains_key(format!("{prefix}stem.conv1.norm.weight").as_str()) {
+        return Some((prefix.len(), Kind::Detectron));
+    }
     if rest.starts_with("layer1.0.") {
         if shapes.contains_key(format!("{prefix}attnpool.q_proj.weight").as_str()) {
             return Some((prefix.len(), Kind::Clip));

@@ -31,6 +31,8 @@ pub(super) enum Kind {
     Cifar(Repository),
     /// A ResNet with attention pooling, as in OpenAI's CLIP and open_clip.
     Clip,
+    /// detectron2's ResNet.
+    Detectron,
 }
 
 impl Kind {
@@ -38,7 +40,7 @@ impl Kind {
     pub(super) fn heads(self) -> &'static [&'static str] {
         match self {
             Kind::DenseNet | Kind::BareDenseNet { .. } => &["classifier"],
-            Kind::ResNet | Kind::Sequential { .. } | Kind::Transformers => &["fc", "linear"],
+            Kind::ResNet | Kind::Sequential { .. } | Kind::Transformers | Kind::Detectron => &["fc", "linear"],
             Kind::Cifar(repository) => repository.heads(),
             Kind::Variant | Kind::Bit | Kind::Clip => &["fc"],
             Kind::RegNet(Writer::Timm) => &["head.fc"],
@@ -71,6 +73,7 @@ impl Kind {
             | Kind::Variant
             | Kind::Bit
             | Kind::Clip
+            | Kind::Detectron
             | Kind::RegNet(Writer::Transformers) => return true,
         };
         stems.iter().any(|stem| shapes.contains_key(format!("{prefix}{stem}").as_str()))
@@ -89,6 +92,7 @@ impl Kind {
             Kind::Bit => from_bit(name),
             Kind::Cifar(repository) => repository.spell(name),
             Kind::Clip => from_clip(name),
+            Kind::Detectron => from_detectron(name),
         };
         spelled.unwrap_or_else(|| name.to_string())
     }
@@ -179,6 +183,23 @@ fn from_clip(name: &str) -> Option<String> {
         _ => return None,
     };
     Some(format!("{place}.{layer}.{part}"))
+}
+
+/// Reads names such as `stem.conv1.norm.weight`, `res2.0.conv1.weight` and `res2.0.shortcut.norm.bias`.
+fn from_detectron(name: &str) -> Option<String> {
+    let (module, part) = name.rsplit_once('.')?;
+    let (module, normed) = module.strip_suffix(".norm").map_or((module, false), |module| (module, true));
+    if module == "stem.conv1" {
+        return Some(format!("{}.{part}", if normed { "bn1" } else { "conv1" }));
+    }
+    let (stage, rest) = module.strip_prefix("res")?.split_once('.')?;
+    let (block, layer) = rest.split_once('.')?;
+    let layer = match layer.strip_prefix("conv") {
+        Some(number) => format!("{}{}", if normed { "bn" } else { "conv" }, index(number)?),
+        None if layer == "shortcut" => format!("downsample.{}", u8::from(normed)),
+        None => return None,
+    };
+    Some(format!("layer{}.{}.{layer}.{part}", index(stage)?.checked_sub(1)?, index(block)?))
 }
 
 fn conv_and_norm(layer: &str, conv: &str, norm: &str) -> Option<String> {
