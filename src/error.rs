@@ -13,7 +13,7 @@
 //! | `model.missing_tensor` | the checkpoint lacks tensors that the network needs | fetch the whole checkpoint |
 //! | `model.unexpected_tensor` | the checkpoint has tensors that the network has no place for | take the network alone with [`Builder::part`](crate::Builder::part), or leave out tensors beside it with [`Builder::allow_extra`](crate::Builder::allow_extra) |
 //! | `model.shape` | a tensor does not have the shape that the network needs | check that the checkpoint is of this network |
-//! | `model.dtype` | weights are stored as integers, 8-bit floats or complex numbers | save them as F32, F16, BF16 or F64 |
+//! | `model.dtype` | weights are stored as integers or complex numbers | save them as F32, F16, BF16 or F64 |
 //! | `model.value` | a weight is NaN or infinite, or a variance is negative | open it with [`Builder::allow_nonfinite`](crate::Builder::allow_nonfinite) to inspect it |
 //! | `model.no_classifier` | classes were asked for, but the network ends in features | use `embed` or `similar` |
 //! | `model.not_found` | there is no such file, folder, alias or name on the hub | see the similar names in the message |
@@ -186,7 +186,7 @@ pub enum Error {
         got: Vec<usize>,
     },
     /// A tensor is stored in a type that is not a weight type.
-    #[error("{model}: tensor {tensor} has dtype {dtype}; supported are F32, F16, BF16 and F64")]
+    #[error("{model}: tensor {tensor} has dtype {dtype}; supported are F32, F16, BF16, F64 and F8")]
     TensorDtype {
         /// File or model name.
         model: String,

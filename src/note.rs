@@ -43,6 +43,8 @@ pub enum Note {
     },
     /// The model is a pickle, which was read without running any of its code.
     Pickled,
+    /// This file was taken, because it is the only one of weights in the folder.
+    FileTaken(String),
     /// One of several networks of the file is used.
     #[non_exhaustive]
     PartTaken {
@@ -162,6 +164,7 @@ impl fmt::Display for Note {
                 write!(f, "the network was found under the prefix {prefix}, its head under {head}")
             }
             Note::Pickled => f.write_str("the pickle was read without running any of its code"),
+            Note::FileTaken(name) => write!(f, "using {name}, the only file of weights in the folder"),
             Note::PartTaken { part, others } => {
                 write!(f, "the file has several networks; using {part}; the others are {}", some(others))
             }

@@ -76,6 +76,19 @@ fn check(path: impl AsRef<Path>, expected: (&str, usize, &str)) {
 }
 
 #[test]
+fn the_only_file_of_weights_in_a_folder_is_taken_and_said() {
+    let one = folder(&[("best.safetensors", "resnet18")], &timm("resnet18"));
+    fs::write(one.path().join("optimizer.bin"), b"not a network").unwrap();
+    check(one.path(), ("bee", 160, "using best.safetensors"));
+    let two = folder(&[("a.safetensors", "resnet18"), ("b.safetensors", "resnet18")], "{}");
+    let error = refused(two.path());
+    assert_eq!(error.code(), "model.not_found");
+    assert!(error.to_string().contains("a.safetensors and b.safetensors"), "{error}");
+    let none = folder(&[], "{}");
+    assert_eq!(refused(none.path()).code(), "model.not_found");
+}
+
+#[test]
 fn a_file_is_opened_as_its_folder_is() {
     let nets = folder(&[("model.safetensors", "resnet18"), ("best.safetensors", "resnet18")], &timm("resnet18"));
     check(nets.path(), STATED);

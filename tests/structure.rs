@@ -36,6 +36,8 @@ struct Row {
     name: String,
     structure: String,
     config: Option<serde_json::Value>,
+    /// Whether the spelling of the tensors implies the structure.
+    implied: bool,
     base: usize,
     damped: Option<String>,
     input: [usize; 4],
@@ -120,6 +122,54 @@ fn a_configuration_states_the_same_as_the_option() {
         assert_eq!(architecture.graph(), row.graph(&checkpoint), "{}", row.name);
         assert!(row.structure.is_empty() || !architecture.unseen(|_| None).iter().all(|p| p.usual), "{}", row.name);
     }
+}
+
+#[test]
+fn the_spellings_of_repositories_imply_their_structure() {
+    let golden = Golden::load();
+    let implied = golden.rows.iter().filter(|row| row.implied);
+    assert!(implied.clone().count() > 15 && implied.clone().any(|row| !row.structure.is_empty()));
+    for row in implied {
+        let opened = Classifier::builder().checkpoint(golden.checkpoint(row), None).device("cpu").open();
+        let classifier = opened.unwrap_or_else(|e| panic!("{}: {e}", row.name));
+        row.check(&classifier.logits(&golden.input(row)).unwrap());
+    }
+}
+
+/// detectron2's names, for a network whose 1x1 convolutions stride.
+#[test]
+fn detectron2_has_to_state_which_convolution_strides() {
+    let golden = Golden::load();
+    let row = golden.row("stride in 1x1");
+    let renamed = |name: &str| {
+        let mut parts: Vec<String> = name.split('.').map(Into::into).collect();
+        for i in 0..parts.len() {
+            if let Some(number) = parts[i].strip_prefix("bn") {
+                parts[i] = format!("conv{number}.norm");
+            }
+        }
+        if let Some(stage) = parts[0].strip_prefix("layer") {
+            parts[0] = format!("res{}", stage.parse::<u32>().unwrap() + 1);
+        } else if parts[0].starts_with("conv1") {
+            parts[0] = format!("stem.{}", parts[0]);
+        }
+        let name = format!("backbone.{}", parts.join("."));
+        name.replace("downsample.0", "shortcut")
+            .replace("downsample.1", "shortcut.norm")
+            .replace("backbone.fc", "linear")
+    };
+    let file: Vec<_> = golden.bases[row.base]
+        .iter()
+        .map(|(name, shape)| (renamed(name), shape.clone(), golden.synthetic(row).tensor(name, shape)))
+        .collect();
+    assert!(file.iter().any(|(name, ..)| name == "backbone.res2.0.conv1.norm.weight"));
+    let checkpoint = Checkpoint::from_bytes("test", common::safetensors(&file)).unwrap();
+    let builder = || Classifier::builder().checkpoint(checkpoint.clone(), None).device("cpu");
+    let error = builder().open().unwrap_err();
+    assert_eq!(error.code(), "config.value");
+    assert!(error.to_string().contains("stride-in=1x1"), "{error}");
+    let classifier = builder().structure(row.stated()).open().unwrap();
+    row.check(&classifier.logits(&golden.input(row)).unwrap());
 }
 
 /// Logits distinguish each row's network from the usual one, except where both compute the same.

@@ -30,6 +30,8 @@ pub(super) struct TensorEntry {
     pub(super) file: usize,
     /// Its bytes in the whole file.
     pub(super) bytes: Range<usize>,
+    /// Whether it is only a part from which a weight is computed.
+    pub(super) part: bool,
 }
 
 /// The position after the header, in a file of `length` bytes that begins with `bytes`. Give at least 8 bytes, if the file has that many.
@@ -87,7 +89,7 @@ pub(super) fn parse(model: &str, head: &[u8], data: u64) -> Result<Header> {
         .map(|(name, info)| {
             let (from, to) = info.data_offsets;
             let bytes = start + from..start + to;
-            TensorEntry { name, dtype: info.dtype, shape: info.shape.clone(), file: 0, bytes }
+            TensorEntry { name, dtype: info.dtype, shape: info.shape.clone(), file: 0, bytes, part: false }
         })
         .collect();
     tensors.sort_by(|a, b| (a.bytes.start, &a.name).cmp(&(b.bytes.start, &b.name)));

@@ -3,6 +3,7 @@
 //! A [`Checkpoint`] is one or several files of tensors in memory. Whatever library wrote them, its tensors are found under
 //! torchvision's names, and their values are `f32`. It knows nothing about graphs: callers ask for a name and a shape.
 
+mod adapter;
 mod beside;
 mod claims;
 mod config;
@@ -15,6 +16,7 @@ mod memory;
 mod names;
 mod overlay;
 mod own;
+mod parametrised;
 mod preprocess_config;
 #[cfg(feature = "pth")]
 mod pth;
@@ -50,6 +52,7 @@ use header::{Header, TensorEntry};
 use memmap2::MmapMut;
 pub(crate) use names::Reading;
 pub use own::Backbone;
+use parametrised::Made;
 pub use preprocess_config::{Framing, PreprocessConfig};
 pub use published::published;
 #[cfg(not(target_family = "wasm"))]
@@ -105,6 +108,8 @@ struct Directory {
     shapes: BTreeMap<String, Vec<usize>>,
     /// Positions of the network's counters, such as the number of training batches.
     counters: Vec<usize>,
+    /// Weights that are not computed yet.
+    made: Vec<Made>,
     metadata: BTreeMap<String, String>,
     reading: Reading,
 }
@@ -150,7 +155,9 @@ impl Headers {
         } else {
             add(path, None)?;
         }
-        Ok(Headers { files, directory: Directory::new(&path.display().to_string(), tensors, metadata)? })
+        let adapted = tensors.iter().any(|tensor| tensor.name.contains(adapter::MARK));
+        let scaling = if adapted { adapter::scaling_beside(path) } else { None };
+        Ok(Headers { files, directory: Directory::new(&path.display().to_string(), tensors, metadata, scaling)? })
     }
 
     /// The path that was opened.
@@ -237,10 +244,17 @@ impl Checkpoint {
         format::refuse_foreign(name, &bytes)?;
         let end = header::end(name, &bytes, bytes.len() as u64)?;
         let Header { tensors, metadata } = header::parse(name, &bytes[..end], (bytes.len() - end) as u64)?;
-        Ok(Self::assemble(vec![Arc::new(bytes)], Directory::new(name, tensors, metadata)?))
+        Ok(Self::assemble(vec![Arc::new(bytes)], Directory::new(name, tensors, metadata, None)?))
     }
 
-    fn assemble(files: Vec<Arc<Bytes>>, directory: Directory) -> Self {
+    fn assemble(mut files: Vec<Arc<Bytes>>, mut directory: Directory) -> Self {
+        let made = std::mem::take(&mut directory.made);
+        for (position, bytes) in
+            parametrised::make(&directory.tensors, made, |tensor| &files[tensor.file][tensor.bytes.clone()])
+        {
+            directory.tensors[position].file = files.len();
+            files.push(Arc::new(Bytes::Given(bytes.into())));
+        }
         let rewrites = Arc::default();
         Checkpoint { files: Arc::new(files), directory: Arc::new(directory), nonfinite: false, rewrites }
     }
@@ -294,7 +308,7 @@ impl Checkpoint {
     #[doc(hidden)]
     pub fn stored(&self) -> impl Iterator<Item = (Option<&str>, Stored<'_>)> {
         let stored = |position: usize| {
-            let TensorEntry { name, dtype, shape, file, bytes } = &self.directory.tensors[position];
+            let TensorEntry { name, dtype, shape, file, bytes, .. } = &self.directory.tensors[position];
             let bytes = Cow::Borrowed(&self.files[*file][bytes.clone()]);
             Stored { name: name.clone(), dtype: *dtype, shape: shape.clone(), bytes }
         };
@@ -322,9 +336,9 @@ impl Checkpoint {
         hasher.finish()
     }
 
-    /// The values of the tensor `name` (torchvision's spelling), row-major. F32 is borrowed if the bytes are aligned, F16 and
-    /// BF16 are widened exactly, and F64 is rounded to the nearest f32. Shapes that differ only in trailing ones count as equal:
-    /// a linear layer's weight may be stored as a 1x1 convolution's.
+    /// The values of the tensor `name` (torchvision's spelling), row-major. F32 is borrowed if the bytes are aligned, F16,
+    /// BF16 and 8-bit floats are widened exactly, and F64 is rounded to the nearest f32. Shapes that differ only in trailing ones
+    /// count as equal: a linear layer's weight may be stored as a 1x1 convolution's.
     ///
     /// # Errors
     /// * [`Error::MissingTensor`] if there is no tensor of that name,
@@ -420,11 +434,19 @@ fn module(name: &str) -> &str {
 impl Directory {
     /// Positions of the tensors of the network.
     fn kept(&self) -> impl Iterator<Item = usize> {
-        self.entries.values().map(|entry| entry.position).chain(self.counters.iter().copied())
+        let parts = self.made.iter().flat_map(|made| made.parts.iter());
+        self.entries.values().map(|entry| entry.position).chain(self.counters.iter().copied()).chain(parts.copied())
     }
 
-    fn new(name: &str, tensors: Vec<TensorEntry>, metadata: BTreeMap<String, String>) -> Result<Self> {
-        Self::read(name, tensors, metadata, None)
+    /// Also finds the weights that are computed from others; `scaling` is that of an adapter.
+    fn new(
+        name: &str,
+        mut tensors: Vec<TensorEntry>,
+        metadata: BTreeMap<String, String>,
+        scaling: Option<f64>,
+    ) -> Result<Self> {
+        let made = parametrised::find(&mut tensors, scaling);
+        Ok(Directory { made, ..Self::read(name, tensors, metadata, None)? })
     }
 
     /// The same, for the network `part`.
@@ -432,7 +454,7 @@ impl Directory {
     /// # Errors
     /// [`Error::ModelPart`] if there is no such network, or more than one.
     fn part(self, part: &str) -> Result<Self> {
-        Self::read(&self.name, self.tensors, self.metadata, Some(part))
+        Ok(Directory { made: self.made, ..Self::read(&self.name, self.tensors, self.metadata, Some(part))? })
     }
 
     fn read(
@@ -441,7 +463,9 @@ impl Directory {
         metadata: BTreeMap<String, String>,
         part: Option<&str>,
     ) -> Result<Self> {
-        let named: Vec<(&str, &[usize])> = tensors.iter().map(|t| (t.name.as_str(), t.shape.as_slice())).collect();
+        let shown: Vec<usize> = (0..tensors.len()).filter(|position| !tensors[*position].part).collect();
+        let of = |position: &usize| (tensors[*position].name.as_str(), tensors[*position].shape.as_slice());
+        let named: Vec<(&str, &[usize])> = shown.iter().map(of).collect();
         let (names, reading) = names::canonical(&named, part).map_err(|reason| Error::model_header(name, reason))?;
         if let Some(reason) = reading.undecided.as_ref().filter(|_| part.is_some()) {
             return Err(Error::ModelPart { model: name.into(), reason: reason.clone() });
@@ -449,7 +473,7 @@ impl Directory {
         let mut entries = BTreeMap::new();
         let mut shapes = BTreeMap::new();
         let mut modules = HashSet::new();
-        for (position, canonical) in names.into_iter().enumerate() {
+        for (position, canonical) in shown.into_iter().zip(names) {
             if let Some(canonical) = canonical {
                 modules.insert(module(&tensors[position].name));
                 shapes.insert(canonical.clone(), tensors[position].shape.clone());
@@ -458,7 +482,7 @@ impl Directory {
         }
         let counts = |tensor: &TensorEntry| names::counts(&tensor.name) && modules.contains(module(&tensor.name));
         let counters = (0..tensors.len()).filter(|position| counts(&tensors[*position])).collect();
-        Ok(Directory { name: name.into(), tensors, entries, shapes, counters, metadata, reading })
+        Ok(Directory { name: name.into(), tensors, entries, shapes, counters, made: Vec::new(), metadata, reading })
     }
 }
 

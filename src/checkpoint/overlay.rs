@@ -19,7 +19,8 @@ impl Checkpoint {
             let entry = Entry { position: directory.tensors.len(), largest: OnceLock::new() };
             directory.shapes.insert(canonical.clone(), shape.clone());
             directory.entries.insert(canonical, entry);
-            directory.tensors.push(TensorEntry { name, dtype, shape, file: files.len(), bytes: 0..bytes.len() });
+            let (file, whole) = (files.len(), 0..bytes.len());
+            directory.tensors.push(TensorEntry { name, dtype, shape, file, bytes: whole, part: false });
             files.push(Arc::new(Bytes::Given(Cow::Owned(bytes.into_owned()))));
         }
         let rewrites = self.rewrites.clone();

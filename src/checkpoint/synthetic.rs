@@ -51,9 +51,10 @@ impl Synthetic {
                 shape: shape.clone(),
                 file: 0,
                 bytes: start..bytes.len(),
+                part: false,
             });
         }
-        let directory = Directory::new(name, entries, BTreeMap::new())?;
+        let directory = Directory::new(name, entries, BTreeMap::new(), None)?;
         Ok(Checkpoint::assemble(vec![Bytes::Given(bytes.into()).into()], directory))
     }
 

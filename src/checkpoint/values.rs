@@ -18,8 +18,33 @@ pub(super) fn widen(bytes: &[u8], dtype: Dtype) -> Option<Cow<'_, [f32]>> {
         Dtype::F16 => elements(bytes, |b| f16::from_le_bytes(b).to_f32()),
         Dtype::BF16 => elements(bytes, |b| bf16::from_le_bytes(b).to_f32()),
         Dtype::F64 => elements(bytes, |b| f64::from_le_bytes(b) as f32),
+        Dtype::F8_E4M3 => elements(bytes, |[b]| e4m3(b)),
+        Dtype::F8_E5M2 => elements(bytes, |[b]| e5m2(b)),
         _ => return None,
     })
+}
+
+/// The value of an 8-bit float with 4 bits of exponent, which has no infinity (Micikevicius et al. 2022, "FP8 Formats for Deep Learning",
+/// table 1).
+fn e4m3(bits: u8) -> f32 {
+    let (exponent, mantissa) = (u32::from(bits >> 3 & 0xf), u32::from(bits & 7));
+    let magnitude = match (exponent, mantissa) {
+        (15, 7) => f32::NAN,
+        (0, mantissa) => mantissa as f32 / 512.0,
+        // The biases of the exponents are 7 and 127.
+        _ => f32::from_bits((exponent + 120) << 23 | mantissa << 20),
+    };
+    if bits & 0x80 == 0 { magnitude } else { -magnitude }
+}
+
+/// The value of an 8-bit float with 5 bits of exponent: the first half of an f16.
+fn e5m2(bits: u8) -> f32 {
+    f16::from_bits(u16::from(bits) << 8).to_f32()
+}
+
+/// Whether tensors of this type can be weights.
+pub(super) fn is_weight(dtype: Dtype) -> bool {
+    widen(&[], dtype).is_some()
 }
 
 fn elements<const N: usize>(bytes: &[u8], value: impl Fn([u8; N]) -> f32) -> Cow<'static, [f32]> {
@@ -37,6 +62,8 @@ pub(super) fn largest(bytes: &[u8], dtype: Dtype) -> Option<f32> {
         Dtype::F16 => f16::from_bits(top(bytes, |b| u16::from_le_bytes(b) & 0x7fff)).to_f32(),
         Dtype::BF16 => bf16::from_bits(top(bytes, |b| u16::from_le_bytes(b) & 0x7fff)).to_f32(),
         Dtype::F64 => f32::from_bits(top(bytes, |b| (f64::from_le_bytes(b) as f32).to_bits() & MAGNITUDE)),
+        Dtype::F8_E4M3 => e4m3(top(bytes, |[b]| b & 0x7f)),
+        Dtype::F8_E5M2 => e5m2(top(bytes, |[b]| b & 0x7f)),
         _ => return None,
     })
 }
@@ -98,6 +125,34 @@ mod tests {
         assert!(of(&[1.0, f64::NAN, f64::INFINITY]).into_iter().all(f32::is_nan));
         assert_eq!(largest(&1e300f64.to_le_bytes(), Dtype::F64), Some(f32::INFINITY), "beyond f32");
         assert_eq!(largest(&[1, 2], Dtype::U8), None);
+    }
+
+    #[test]
+    fn every_8_bit_float_widens_to_the_value_it_stands_for() {
+        let exact = |bits: u8, exponents: u32, bias: i32| {
+            let mantissas = 7 - exponents;
+            let (exponent, mantissa) = (i32::from(bits & 0x7f) >> mantissas, f64::from(bits & ((1 << mantissas) - 1)));
+            let fraction = mantissa / f64::from(1 << mantissas);
+            let magnitude = match exponent {
+                0 => fraction * 2f64.powi(1 - bias),
+                _ => (1.0 + fraction) * 2f64.powi(exponent - bias),
+            };
+            if bits & 0x80 == 0 { magnitude } else { -magnitude }
+        };
+        for bits in 0..=u8::MAX {
+            let [e4m3, e5m2] = [Dtype::F8_E4M3, Dtype::F8_E5M2].map(|dtype| widen(&[bits], dtype).unwrap()[0]);
+            match bits & 0x7f {
+                0x7f => assert!(e4m3.is_nan() && e5m2.is_nan()),
+                0x7c => assert!(e5m2.is_infinite() && f64::from(e4m3) == exact(bits, 4, 7)),
+                0x7d | 0x7e => assert!(e5m2.is_nan() && f64::from(e4m3) == exact(bits, 4, 7)),
+                _ => {
+                    assert_eq!([e4m3, e5m2].map(f64::from), [exact(bits, 4, 7), exact(bits, 5, 15)], "{bits:#x}");
+                }
+            }
+        }
+        let of = |dtype| largest(&[0x08, 0xb8, 0x30], dtype).unwrap();
+        assert_eq!([of(Dtype::F8_E4M3), of(Dtype::F8_E5M2)], [1.0, 0.5]);
+        assert!(largest(&[0x7f, 0x10], Dtype::F8_E4M3).unwrap().is_nan());
     }
 
     #[test]

@@ -82,6 +82,9 @@ pub(crate) struct Global {
     /// shortcut-pool=mean|none: whether their shortcuts pool instead of striding.
     /// norm-groups=32: groups of their group normalisation.
     /// standardised-weights=yes|no: whether their convolutions standardise the weights.
+    /// shortcut-input=norm|block: whether shortcuts of a PreActResNet for CIFAR read the first norm of their block or its input.
+    /// dense-order=newest-last|newest-first: whether the layers of a DenseNet put their output after or before their input.
+    /// transition-activation=...: between the norm and the convolution of its transitions, if it differs.
     /// head=none: leave out the head, so that the network ends with its features.
     #[arg(long, global = true, value_name = "KEY=VALUE,...", verbatim_doc_comment, hide_short_help = true)]
     pub(crate) structure: Option<Structure>,

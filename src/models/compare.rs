@@ -65,7 +65,10 @@ impl Architecture {
         }
         let why = "they may be a part of the network, and leaving them out may change its results";
         self.unexpected(model, &inside, why)?;
-        let left = shapes.keys().map(String::as_str).filter(|name| headless && extra::is_head(name));
+        let left = shapes
+            .keys()
+            .filter(|name| headless && extra::is_head(name) && !expected.contains_key(*name))
+            .map(String::as_str);
         Ok(beside.into_iter().chain(left).collect())
     }
 

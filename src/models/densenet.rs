@@ -3,7 +3,7 @@
 //! Source: Huang et al. 2016, "Densely Connected Convolutional Networks" (section 3 and table 1). Names are torchvision's.
 
 use super::{Bias, Biases, Head, Properties, anti_aliasing, head::pool_and_classify};
-use crate::graph::{Conv2dParams, Graph, Op, PoolParams, ValueId};
+use crate::graph::{Activation, Conv2dParams, Graph, Op, PoolParams, ValueId};
 
 /// A densely connected network without its weights.
 #[derive(Debug, Clone, PartialEq)]
@@ -38,7 +38,7 @@ pub struct DenseNet {
 /// The network as nodes.
 ///
 /// Every dense layer ends in a concatenation of its input and its own output, so each concatenation extends the last. All values
-/// of a block are thus the first channels of its output.
+/// of a block are thus the first channels of its output, or the last ones, if the newest come first.
 pub(super) fn graph(net: &DenseNet) -> Graph {
     let mut builder = Builder { graph: Graph::new(net.inputs), net };
     let mut x = builder.stem();
@@ -105,11 +105,15 @@ impl Builder<'_> {
                 self.conv(&format!("{name}.conv2"), [width, growth], 3, 1, y)
             }
         };
-        self.graph.push(format!("{name}.concat"), Op::Concat, &[x, y])
+        let both = if self.net.properties.newest_first { [y, x] } else { [x, y] };
+        self.graph.push(format!("{name}.concat"), Op::Concat, &both)
     }
 
     fn transition(&mut self, name: &str, channels: usize, outputs: usize, x: ValueId) -> ValueId {
-        let x = self.norm_relu(&format!("{name}.norm"), &format!("{name}.relu"), channels, x);
+        let eps = self.net.properties.norm_eps;
+        let norm = format!("{name}.norm");
+        let x = self.graph.push(norm.clone(), Op::BatchNorm { prefix: norm, channels, eps }, &[x]);
+        let x = self.act(self.net.properties.transition_activation, &format!("{name}.relu"), x);
         let x = self.conv(&format!("{name}.conv"), [channels, outputs], 1, 1, x);
         let window = PoolParams { kernel: 2, stride: 2, padding: 0, ceil: false };
         let x = self.graph.push(format!("{name}.pool"), Op::AvgPool2d(window), &[x]);
@@ -132,7 +136,11 @@ impl Builder<'_> {
     }
 
     fn relu(&mut self, relu: &str, x: ValueId) -> ValueId {
-        match Op::activation(self.net.properties.activation) {
+        self.act(self.net.properties.activation, relu, x)
+    }
+
+    fn act(&mut self, activation: Activation, relu: &str, x: ValueId) -> ValueId {
+        match Op::activation(activation) {
             Some(op) => self.graph.push(relu, op, &[x]),
             None => x,
         }

@@ -38,7 +38,7 @@ const TASKS: [(Task, &[&str]); 18] = [
 ];
 
 /// Families, by parts of names that must all occur.
-const FAMILIES: [(&str, &[&str]); 32] = [
+const FAMILIES: [(&str, &[&str]); 31] = [
     ("an adapter (LoRA) without the network that it adapts", &["lora_"]),
     ("a diffusion model", &["diffusion_model."]),
     ("a diffusion model", &["down_blocks.0.resnets."]),
@@ -69,7 +69,6 @@ const FAMILIES: [(&str, &[&str]); 32] = [
     ("a GoogLeNet", &["inception3a."]),
     ("a YOLO, a detector", &["model.0.conv.weight", "model.1.conv.weight"]),
     ("a quantised network", &["_packed_params"]),
-    ("a ResNet of detectron2, which may stride in either convolution,", &["stem.conv1.norm.", "res2.0."]),
     ("a normaliser-free ResNet (NF-ResNet)", &["stages.0.0.conv1.gain"]),
 ];
 

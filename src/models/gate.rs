@@ -17,6 +17,8 @@ pub enum Gate {
     SqueezeExcite {
         /// Channels between the two layers.
         squeeze: usize,
+        /// Whether the layers have a bias.
+        bias: bool,
     },
     /// Efficient channel attention: a convolution along the channels and a sigmoid.
     Eca {
@@ -29,7 +31,7 @@ impl Gate {
     /// Squeeze-and-excitation of `channels` channels with about `channels / reduction` squeezed ones, rounded as in timm: to a multiple of
     /// 8, at least 8.
     pub(super) fn squeeze_excite(channels: usize, reduction: usize) -> Self {
-        Gate::SqueezeExcite { squeeze: ((channels / reduction + 4) / 8 * 8).max(8) }
+        Gate::SqueezeExcite { squeeze: ((channels / reduction + 4) / 8 * 8).max(8), bias: true }
     }
 
     /// Efficient channel attention of `channels` channels. The kernel is `(log2(channels) + 1) / 2`, rounded as in timm: down, then up to
@@ -51,12 +53,12 @@ impl Gate {
         let part = |part: &str| format!("{module}.{part}");
         let mean = graph.push(part("mean"), Plain::GlobalAvgPool, &[x]);
         let gate = match self {
-            Gate::SqueezeExcite { squeeze } => {
-                let mut y = pointwise(graph, part("fc1"), Conv2dParams::pointwise(channels, squeeze), mean);
+            Gate::SqueezeExcite { squeeze, bias } => {
+                let mut y = pointwise(graph, part("fc1"), Conv2dParams::pointwise(channels, squeeze), bias, mean);
                 if let Some(op) = Op::activation(activation) {
                     y = graph.push(part("act"), op, &[y]);
                 }
-                let y = pointwise(graph, part("fc2"), Conv2dParams::pointwise(squeeze, channels), y);
+                let y = pointwise(graph, part("fc2"), Conv2dParams::pointwise(squeeze, channels), bias, y);
                 graph.push(part("gate"), Op::Sigmoid, &[y])
             }
             Gate::Eca { kernel } => {
@@ -79,16 +81,22 @@ impl Gate {
 pub(super) struct Gates<'a> {
     shapes: &'a Shapes,
     module: &'static str,
-    /// Whether any block has efficient channel attention. Then all blocks have it: it is a single tensor, so nothing else shows that one is
-    /// missing.
+    /// Whether any block has efficient channel attention. Then all blocks have it.
     eca: bool,
+    /// Whether any block has squeeze-and-excitation, and whether its layers have biases. Then all blocks have it.
+    squeezes: Option<bool>,
 }
 
 impl<'a> Gates<'a> {
     /// Reads gates from the tensors, in the module `module` of each block.
     pub(super) fn read(shapes: &'a Shapes, module: &'static str) -> Self {
-        let eca = shapes.keys().any(|name| name.starts_with("layer") && name.contains(&format!(".{module}.conv.")));
-        Gates { shapes, module, eca }
+        let any = |part: &str| {
+            let part = format!(".{module}.{part}");
+            shapes.keys().any(|name| name.contains(&part))
+        };
+        let squeezes = (any("fc1.") || any("fc2.")).then(|| any("fc1.bias") || any("fc2.bias"));
+        let eca = any("conv.") && shapes.keys().any(|name| name.starts_with("layer1."));
+        Gates { shapes, module, eca, squeezes }
     }
 
     /// The gate of the block `name`, which yields `channels` channels.
@@ -100,19 +108,18 @@ impl<'a> Gates<'a> {
             let is_kernel = |kernel: &usize| kernel % 2 == 1 && (3..1 << 16).contains(kernel);
             return Some(kernel.filter(is_kernel).map_or_else(|| Gate::eca(channels), |kernel| Gate::Eca { kernel }));
         }
-        let first = self.shapes.range(module.clone()..).next();
-        first.filter(|(name, _)| name.starts_with(&module))?;
+        let bias = self.squeezes?;
         let part = |part: &str| format!("{module}{part}");
         let columns = self.shapes.get(&part("fc2.weight")).and_then(|shape| shape.get(1).copied());
         let squeezes = rows(self.shapes, [part("fc1.weight"), part("fc1.bias")]).chain(columns);
-        let squeeze = most_frequent(squeezes).map(|squeeze| Gate::SqueezeExcite { squeeze });
-        Some(squeeze.unwrap_or_else(|| Gate::squeeze_excite(channels, 16)))
+        let squeeze = most_frequent(squeezes).unwrap_or((channels / 16).max(1));
+        Some(Gate::SqueezeExcite { squeeze, bias })
     }
 }
 
-/// A convolution with bias.
-fn pointwise(graph: &mut Graph, name: String, params: Conv2dParams, x: ValueId) -> ValueId {
-    let (weight, bias) = (format!("{name}.weight"), Some(format!("{name}.bias")));
+/// A 1x1 convolution.
+fn pointwise(graph: &mut Graph, name: String, params: Conv2dParams, bias: bool, x: ValueId) -> ValueId {
+    let (weight, bias) = (format!("{name}.weight"), bias.then(|| format!("{name}.bias")));
     graph.push(name, Op::Conv2d { weight, bias, params }, &[x])
 }
 

@@ -51,7 +51,9 @@ pub(super) fn unsupported_stem(name: &str, shape: Option<&[usize]>) -> String {
         Some([_, _, _, _, _]) => {
             format!("a stem {name} of three-dimensional convolutions is not supported: residua classifies photos")
         }
-        Some(shape) => format!("a stem {name} of shape {shape:?} is not supported, only [_, _, 7, 7] and [_, _, 3, 3]"),
+        Some(shape) => {
+            format!("a stem {name} of shape {shape:?} is not supported, only kernels of 7x7, 3x3 and, in a ResNet, 1x1")
+        }
         None => format!("a stem without {name} is not supported"),
     }
 }

@@ -42,6 +42,12 @@ pub struct Properties {
     pub norm_groups: Option<NormGroups>,
     /// Whether the weights of convolutions are standardised.
     pub standardised: bool,
+    /// Whether shortcuts read the input of their block instead of its first norm, in a ResNetV2 with a small stem.
+    pub raw_shortcuts: bool,
+    /// Whether dense layers put their output before their input.
+    pub newest_first: bool,
+    /// Activation between the norm and the convolution of a DenseNet's transition.
+    pub transition_activation: Activation,
 }
 
 impl Properties {
@@ -67,6 +73,9 @@ impl Properties {
             shortcut_pool: false,
             norm_groups: Some(NormGroups::Groups(32)),
             standardised: false,
+            raw_shortcuts: false,
+            newest_first: false,
+            transition_activation: Activation::Relu,
         }
     }
 
@@ -93,6 +102,10 @@ impl Properties {
         self.shortcut_pool = stated.shortcut_pool.unwrap_or(self.shortcut_pool);
         self.norm_groups = stated.norm_groups.or(self.norm_groups);
         self.standardised = stated.standardised.unwrap_or(self.standardised);
+        self.raw_shortcuts = stated.raw_shortcuts.unwrap_or(self.raw_shortcuts);
+        self.newest_first = stated.newest_first.unwrap_or(self.newest_first);
+        self.transition_activation =
+            stated.transition_activation.or(stated.activation).unwrap_or(self.transition_activation);
         match &stated.dilation {
             None => {}
             Some(Dilation::Stages(dilated)) => self.dilated.clone_from(dilated),
@@ -124,6 +137,9 @@ impl Properties {
             ("shortcut-pool", if self.shortcut_pool { "mean".into() } else { "none".into() }),
             ("norm-groups", self.norm_groups.map_or_else(|| "unknown".into(), |groups| groups.to_string())),
             ("standardised-weights", if self.standardised { "yes".into() } else { "no".into() }),
+            ("shortcut-input", if self.raw_shortcuts { "block".into() } else { "norm".into() }),
+            ("dense-order", if self.newest_first { "newest-first".into() } else { "newest-last".into() }),
+            ("transition-activation", self.transition_activation.to_string()),
         ]
     }
 }

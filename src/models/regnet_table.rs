@@ -135,7 +135,7 @@ impl Row {
                     (0, _) => Some(self.shortcut),
                     _ => Some(Shortcut::Identity),
                 };
-                let gate = (self.form != X).then_some(Gate::SqueezeExcite { squeeze });
+                let gate = (self.form != X).then_some(Gate::SqueezeExcite { squeeze, bias: true });
                 let groups = (width / self.per_group).max(1);
                 blocks.push(RegNetBlock { width, channels, groups, gate, shortcut });
                 inputs = channels;

@@ -27,8 +27,12 @@ pub struct ResNet {
     /// Whether it is Cadene's SENet (timm's `legacy_`). The stem and the gates have other names, the stem's pooling is not padded and may
     /// reach over the edge, and the gates of basic blocks follow another activation.
     pub legacy: bool,
+    /// Whether an activation follows the last norm of a block, before its gate, which is called `excitation` (weiaicunzai's SE-ResNets).
+    pub excitation: bool,
     /// Groups of the 3x3 convolutions of bottlenecks (the cardinality of ResNeXt).
     pub groups: usize,
+    /// Groups of the first convolutions of bottlenecks, as a rule 1.
+    pub first_groups: usize,
     /// The norm of each convolution.
     pub norm: Norm,
     /// Blocks of each stage. The first block of every later stage halves the resolution, unless the stage is dilated.
@@ -51,6 +55,15 @@ pub enum Stem {
     Deep([usize; 2]),
     /// 3x3 convolution, usually with stride 1 and without pooling.
     Cifar,
+    /// 1x1 convolution, usually with stride 1 and without pooling (kuangliu's ResNeXts for CIFAR).
+    Pointwise,
+}
+
+impl Stem {
+    /// Whether it is one small convolution, as for CIFAR.
+    pub(super) fn is_small(self) -> bool {
+        matches!(self, Stem::Cifar | Stem::Pointwise)
+    }
 }
 
 /// The convolutions of a block, without the shortcut's.
@@ -95,9 +108,9 @@ pub enum Shortcut {
 }
 
 impl ResNet {
-    /// Whether the stem is one 3x3 convolution.
+    /// Whether the stem is one small convolution.
     pub(super) fn small_stem(&self) -> bool {
-        self.stem == Stem::Cifar
+        self.stem.is_small()
     }
 
     /// The properties of the published networks of this kind. Cadene's SE-ResNets stride as Caffe's ResNets do.
@@ -114,7 +127,16 @@ impl ResNet {
 
     /// The name of a block's gate.
     pub(super) fn gate_module(&self) -> &'static str {
-        if self.legacy { "se_module" } else { "se" }
+        match (self.legacy, self.excitation) {
+            (true, _) => "se_module",
+            (_, true) => "excitation",
+            _ => "se",
+        }
+    }
+
+    /// Whether an activation follows the last norm of such a block, before its gate.
+    fn activates_last(&self, kind: BlockKind) -> bool {
+        self.excitation || (self.legacy && kind == BlockKind::Basic)
     }
 }
 
@@ -167,6 +189,7 @@ impl Builder<'_> {
                 self.conv_norm_relu("conv1.6", "bn1", "relu", conv(b, channels, 3, 1, 1), x)
             }
             Stem::Cifar => self.conv_norm_relu("conv1", "bn1", "relu", conv(image, channels, 3, stride, 1), input),
+            Stem::Pointwise => self.conv_norm_relu("conv1", "bn1", "relu", conv(image, channels, 1, stride, 1), input),
         };
         if self.net.stem_pool_conv {
             let params = conv(channels, channels, 3, 2, 1);
@@ -193,7 +216,7 @@ impl Builder<'_> {
             let halves = anti_aliasing != AntiAliasing::None && params.stride == 2;
             let params = Conv2dParams { stride: if halves { 1 } else { params.stride }, ..params };
             y = self.conv_norm(&format!("{name}.conv{i}"), &format!("{name}.bn{i}"), params, y);
-            if i < last || (self.net.legacy && block.kind == BlockKind::Basic) {
+            if i < last || self.net.activates_last(block.kind) {
                 y = self.activation(self.net.properties.block_activation, format!("{name}.relu{i}"), y);
             }
             if halves {
@@ -306,7 +329,7 @@ fn convolutions(net: &ResNet, block: &Block, inputs: usize, window: Stride) -> V
                 StrideIn::ThreeByThree => [1, stride],
             };
             vec![
-                conv(inputs, block.first, 1, one, 1),
+                conv(inputs, block.first, 1, one, net.first_groups),
                 dilated(conv(block.first, block.width, 3, three, net.groups), first),
                 conv(block.width, block.channels, 1, 1, 1),
             ]

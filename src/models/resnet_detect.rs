@@ -44,11 +44,6 @@ pub(super) fn read(shapes: &Shapes) -> Result<ResNet, String> {
     let stem_channels = outputs(shapes, last, norm).ok_or("its stem yields no channels")?;
     let depths = depths(shapes)?;
     let head = Head::read(shapes, &["fc", "linear"])?;
-    // A head shows where the network ends. Without a head, another number of stages may mean that only a part of a network is here.
-    if stem != Stem::Cifar && depths.len() != 4 && head.is_none() {
-        let stages = depths.len();
-        return Err(format!("an ImageNet stem with {stages} stages and no head is not supported, only with 4"));
-    }
     let any = |part: &str| shapes.keys().any(|name| name.starts_with("layer") && name.contains(part));
     let kind = |stage: usize| {
         let start = format!("layer{stage}.");
@@ -57,8 +52,16 @@ pub(super) fn read(shapes: &Shapes) -> Result<ResNet, String> {
         if third { BlockKind::Bottleneck } else { BlockKind::Basic }
     };
     // Projections are option B. A CIFAR network without any projection has option A.
-    let padded = stem == Stem::Cifar && !any(".downsample.");
-    let gates = Gates::read(shapes, if legacy { "se_module" } else { "se" });
+    let padded = stem.is_small() && !any(".downsample.");
+    let excitation = any(".excitation.");
+    let gates = Gates::read(
+        shapes,
+        match (legacy, excitation) {
+            (true, _) => "se_module",
+            (_, true) => "excitation",
+            _ => "se",
+        },
+    );
     let mut inputs = stem_channels;
     let mut stages = Vec::new();
     for (s, depth) in depths.into_iter().enumerate() {
@@ -72,19 +75,21 @@ pub(super) fn read(shapes: &Shapes) -> Result<ResNet, String> {
         }
         stages.push(blocks);
     }
-    let groups = read_groups(shapes, &stages);
+    let [first_groups, groups] = read_groups(shapes, stem_channels, &stages);
     let net = ResNet {
         inputs: image,
         stem,
         stem_channels,
-        stem_pool_conv: stem != Stem::Cifar && shapes.keys().any(|name| name.starts_with("maxpool.")),
+        stem_pool_conv: !stem.is_small() && shapes.keys().any(|name| name.starts_with("maxpool.")),
         legacy,
+        excitation,
         groups,
+        first_groups,
         norm: Norm::read(shapes),
         stages,
         biases: Biases::read(shapes),
         head,
-        properties: Properties::usual(stem == Stem::Cifar),
+        properties: Properties::usual(stem.is_small()),
     };
     let norm_groups = net.usual().norm_groups.filter(|_| net.norm == Norm::Batch);
     Ok(ResNet { properties: Properties { norm_groups, ..net.usual() }, ..net })
@@ -105,6 +110,7 @@ fn read_stem(shapes: &Shapes) -> Result<(Stem, usize), String> {
     match shapes.get("conv1.weight").map(Vec::as_slice) {
         Some([_, image @ 1..=MOST_CHANNELS, 7, 7]) => Ok((Stem::ImageNet, *image)),
         Some([_, image @ 1..=MOST_CHANNELS, 3, 3]) => Ok((Stem::Cifar, *image)),
+        Some([_, image @ 1..=MOST_CHANNELS, 1, 1]) => Ok((Stem::Pointwise, *image)),
         other => Err(unsupported_stem("conv1.weight", other)),
     }
 }
@@ -128,17 +134,27 @@ fn read_legacy_stem(shapes: &Shapes) -> Result<(Stem, usize), String> {
     Ok((Stem::Deep([yields(1)?, yields(2)?]), image))
 }
 
-/// Groups of the 3x3 convolutions of bottlenecks: the same in all of them.
-fn read_groups(shapes: &Shapes, stages: &[Vec<Block>]) -> usize {
-    let blocks = stages.iter().enumerate().flat_map(|(s, blocks)| {
-        let bottlenecks = blocks.iter().enumerate().filter(|(_, block)| block.kind == BlockKind::Bottleneck);
-        bottlenecks.map(move |(b, block)| (format!("layer{}.{b}.conv2.weight", s + 1), block.first))
-    });
-    let groups = blocks.filter_map(|(weight, first)| match shapes.get(&weight)?.as_slice() {
-        [_, per_group, _, _] if *per_group > 0 && first.is_multiple_of(*per_group) => Some(first / per_group),
-        _ => None,
-    });
-    most_frequent(groups).unwrap_or(1)
+/// Groups of the first two convolutions of bottlenecks: the same in all of them.
+fn read_groups(shapes: &Shapes, stem_channels: usize, stages: &[Vec<Block>]) -> [usize; 2] {
+    let (mut inputs, mut groups) = (stem_channels, [Vec::new(), Vec::new()]);
+    for (s, blocks) in (1..).zip(stages) {
+        for (b, block) in blocks.iter().enumerate() {
+            let convolutions = [("conv1", inputs), ("conv2", block.first)];
+            inputs = block.channels;
+            if block.kind == BlockKind::Basic {
+                continue;
+            }
+            for (groups, (conv, channels)) in groups.iter_mut().zip(convolutions) {
+                match shapes.get(&format!("layer{s}.{b}.{conv}.weight")).map(Vec::as_slice) {
+                    Some([_, each, _, _]) if *each > 0 && channels.is_multiple_of(*each) => {
+                        groups.push(channels / each)
+                    }
+                    _ => {}
+                }
+            }
+        }
+    }
+    groups.map(|groups| most_frequent(groups.into_iter()).unwrap_or(1))
 }
 
 /// Number of blocks in each stage, from the highest index.

@@ -111,7 +111,8 @@ impl Row {
 
     /// Cadene's SENets, with his number of squeezed channels.
     const fn legacy(self) -> Row {
-        let gate: Option<fn(usize) -> Gate> = Some(|channels| Gate::SqueezeExcite { squeeze: channels / 16 });
+        let gate: Option<fn(usize) -> Gate> =
+            Some(|channels| Gate::SqueezeExcite { squeeze: channels / 16, bias: true });
         Row { legacy: true, gate, ..self }
     }
 
@@ -238,7 +239,9 @@ impl Row {
             stem_channels: self.stem_channels,
             stem_pool_conv: self.stem_pool_conv,
             legacy: self.legacy,
+            excitation: false,
             groups: self.groups,
+            first_groups: 1,
             norm: self.norm,
             stages,
             biases: Biases::default(),

@@ -29,7 +29,9 @@ fn cifar(depth: usize, option: Shortcut) -> ResNet {
         stem_channels: 16,
         stem_pool_conv: false,
         legacy: false,
+        excitation: false,
         groups: 1,
+        first_groups: 1,
         norm: Norm::Batch,
         stages: [16, 32, 64].map(of_stage).to_vec(),
         biases: Biases::default(),
@@ -54,7 +56,9 @@ fn mixed() -> ResNet {
         stem_channels: 32,
         stem_pool_conv: false,
         legacy: false,
+        excitation: false,
         groups: 1,
+        first_groups: 1,
         norm: Norm::Batch,
         stages: stages.to_vec(),
         biases: Biases::default(),
@@ -110,7 +114,7 @@ fn describe(net: &ResNet) -> String {
     let depths: Vec<usize> = net.stages.iter().map(Vec::len).collect();
     let blocks = || net.stages.iter().flatten();
     let legacy = if net.legacy { "legacy_" } else { "" };
-    let prefix = if net.stem == Stem::Cifar { "cifar_" } else { "" };
+    let prefix = if net.small_stem() { "cifar_" } else { "" };
     let kind = if net.has_bottlenecks() { "bottleneck" } else { "basic" };
     let width = blocks().next().map_or(0, |block| block.width);
     let mut text = format!("{legacy}{prefix}resnet {depths:?} {kind} width {width}").replace(", ", ",");

@@ -79,9 +79,10 @@ impl Architecture {
             "gate-activation" => "the network has no squeeze-and-excitation",
             "head-activation" => "the tensors show no activation in the head",
             "norm-groups" => "it has no group normalisation",
-            "conv-padding" | "pool-padding" | "shortcut-pool" | "standardised-weights" => {
+            "conv-padding" | "pool-padding" | "shortcut-pool" | "standardised-weights" | "shortcut-input" => {
                 "only a ResNetV2 with such parts has this property"
             }
+            "dense-order" | "transition-activation" => "only a DenseNet with such parts has this property",
             _ if matches!(self, Architecture::Variant(_)) => "networks of this family always have the same value",
             _ => "the network has no such stages",
         };
@@ -97,6 +98,9 @@ impl Architecture {
                 *norm == Norm::Group
             }
             (_, "conv-padding" | "pool-padding" | "shortcut-pool" | "norm-groups" | "standardised-weights") => false,
+            (Architecture::DenseNet(_), "dense-order") => true,
+            (Architecture::DenseNet(net), "transition-activation") => !net.transitions.is_empty(),
+            (_, "shortcut-input" | "dense-order" | "transition-activation") => false,
             (Architecture::RegNet(_), "stem-pool" | "stride-in") => false,
             (Architecture::RegNet(_), "anti-aliasing") => false,
             (Architecture::DenseNet(net), "anti-aliasing") => net.pooled_stem,
@@ -239,7 +243,7 @@ impl Architecture {
     }
 }
 
-const KEYS: [&str; 17] = [
+const KEYS: [&str; 20] = [
     "stem-pool",
     "stem-stride",
     "layer1-stride",
@@ -257,6 +261,9 @@ const KEYS: [&str; 17] = [
     "shortcut-pool",
     "norm-groups",
     "standardised-weights",
+    "shortcut-input",
+    "dense-order",
+    "transition-activation",
 ];
 
 fn value_in(properties: &Properties, key: &str) -> String {

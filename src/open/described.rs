@@ -3,7 +3,7 @@
 use super::{class_names::class_names, recognised::Recognised, settings::Settings};
 use crate::{
     Error, ModelInfo, Note, Result,
-    checkpoint::{ModelConfig, PreprocessConfig, ProblemType, published},
+    checkpoint::{Framing, ModelConfig, PreprocessConfig, ProblemType, published},
     graph::Graph,
     image::{IMAGENET_MEAN, IMAGENET_STD, Preprocess, Resize},
     labels::{Neighbours, Scoring},
@@ -31,7 +31,10 @@ impl Described {
     pub(super) fn of(recognised: Recognised, settings: &Settings) -> Result<Self> {
         let Recognised { identity, checkpoint, config, architecture, graph, mut notes } = recognised;
         let structure = properties(settings, &architecture, &config, &mut notes);
-        let stated = config.preprocess.or_else(|| published(checkpoint.name(), &architecture.name()));
+        let stated = config
+            .preprocess
+            .or_else(|| published(checkpoint.name(), &architecture.name()))
+            .or_else(|| if checkpoint.reading().clip { clip(&architecture.name()) } else { None });
         let mut preprocess = preprocess(settings, architecture.default_input(), stated.as_ref())?;
         if graph.channels() == 1 {
             make_grey(&mut preprocess, settings, stated.is_some(), &mut notes);
@@ -117,6 +120,15 @@ impl Described {
         };
         Ok(Described { network: Network::new(graph.clone(), checkpoint), model, notes })
     }
+}
+
+/// The preprocessing of a network of CLIP, which is the same for all weights.
+fn clip(architecture: &str) -> Option<PreprocessConfig> {
+    let stated_in = "the spelling of its tensors, CLIP's".into();
+    let timm = published(&format!("{architecture}.openai"), architecture)?;
+    // timm crops nine tenths of a photo, CLIP all of it.
+    let framing = Framing { resize: Resize::Shorter(timm.framing.height), ..timm.framing };
+    Some(PreprocessConfig { stated_in, framing, ..timm })
 }
 
 /// Adapts the preprocessing to a network that reads one channel. Grey values get the mean and deviation stated for the three

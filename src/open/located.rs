@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    fs,
     path::{Path, PathBuf},
 };
 
@@ -25,6 +26,19 @@ const FILES: &[&str] = &[
     "pytorch_model.bin",
     #[cfg(feature = "pth")]
     "pytorch_model.bin.index.json",
+];
+
+/// Endings of further names of a folder's weights, if the folder has only one such file.
+const ENDINGS: &[&str] = &[
+    ".safetensors",
+    #[cfg(feature = "pth")]
+    ".pth",
+    #[cfg(feature = "pth")]
+    ".pt",
+    #[cfg(feature = "pth")]
+    ".pth.tar",
+    #[cfg(feature = "pth")]
+    ".bin",
 ];
 
 /// Largest number of head files in a chain of references.
@@ -165,10 +179,10 @@ impl Located {
     /// A `.safetensors` file, or a folder with `model.safetensors`, or several files and their index.
     fn at(path: &Path, settings: &Settings) -> Result<Self> {
         let file = if path.is_dir() {
-            FILES.iter().map(|name| path.join(name)).find(|file| file.is_file()).ok_or_else(|| {
-                let reason = format!("the folder has no {}", FILES.join(" and no "));
-                Error::ModelNotFound { model: path.display().to_string(), reason }
-            })?
+            match FILES.iter().map(|name| path.join(name)).find(|file| file.is_file()) {
+                Some(file) => file,
+                None => only_file(path)?,
+            }
         } else {
             path.to_path_buf()
         };
@@ -181,6 +195,11 @@ impl Located {
             None => Weights::Files(Box::new(headers)),
         };
         let mut located = Located::new(weights, file.display().to_string());
+        if let Some(name) =
+            file.file_name().and_then(|name| name.to_str()).filter(|name| path != file && !FILES.contains(name))
+        {
+            located.notes.push(Note::FileTaken(name.into()));
+        }
         located.notes.extend(pickled.then_some(Note::Pickled));
         located.steps = links::steps(&file);
         if !settings.no_config && !is_head {
@@ -210,6 +229,34 @@ impl Located {
     fn named(model: &str, _: &Settings) -> Result<Self> {
         Err(not_found(model, &[]))
     }
+}
+
+/// The only file of weights in a folder. Files with the first of [`ENDINGS`] that occurs count.
+///
+/// # Errors
+/// [`Error::ModelNotFound`] if there is none, or more than one.
+fn only_file(folder: &Path) -> Result<PathBuf> {
+    let entries = fs::read_dir(folder).map_err(|error| Error::io(folder, &error))?;
+    let files = entries.filter_map(|entry| Some(entry.ok()?.path()).filter(|path| path.is_file()));
+    let mut names: Vec<String> = files.filter_map(|path| path.file_name()?.to_str().map(Into::into)).collect();
+    names.sort_unstable();
+    let not_found = |reason: String| Error::ModelNotFound { model: folder.display().to_string(), reason };
+    for ending in ENDINGS {
+        let ending_so: Vec<&String> = names.iter().filter(|name| name.ends_with(ending)).collect();
+        match ending_so[..] {
+            [] => {}
+            [name] => return Ok(folder.join(name)),
+            [a, b, ..] => {
+                let several = format!("the folder has several files of weights, such as {a} and {b}; name one of them");
+                return Err(not_found(several));
+            }
+        }
+    }
+    Err(not_found(format!(
+        "the folder has no {}, and no other file that ends in {}",
+        FILES.join(" and no "),
+        ENDINGS.join(" or ")
+    )))
 }
 
 /// The weights of `backbone` with the head from the file at `path`. The backbone is a file beside that one or in the current folder, or a

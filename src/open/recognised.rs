@@ -42,9 +42,13 @@ impl Recognised {
             task.refuse(name, part, reading.asked, settings.structure.dilation.is_some())?;
         }
         let seen = Architecture::of_tensors(name, shapes, settings.structure.no_head)?;
-        let config = configuration(&weights, &seen, &steps, stated?, &mut notes)?;
-        let configured = config.structure.clone().or(&reading.structure);
-        let architecture = seen.stated(&settings.structure, &configured)?;
+        let mut config = configuration(&weights, &seen, &steps, stated?, &mut notes)?;
+        config.structure = config.structure.or(&reading.structure);
+        let architecture = seen.stated(&settings.structure, &config.structure)?;
+        if reading.strides_in_either && !settings.structure.states("stride-in") && !config.structure.states("stride-in")
+        {
+            refuse_either_stride(name, &architecture)?;
+        }
         let graph = architecture.graph();
         let mut extra = architecture.extra(name, shapes, &graph)?;
         if !settings.allow_extra {
@@ -87,6 +91,19 @@ fn part(weights: Weights, part: Option<&str>, notes: &mut Vec<Note>) -> Result<W
         notes.push(Note::FoundUnder { prefix: reading.prefix.clone(), head: reading.head.clone() });
     }
     Ok(weights)
+}
+
+/// Refuses a network in detectron2's spelling that has bottlenecks, because it is not stated which of their convolutions strides.
+///
+/// # Errors
+/// [`Error::ConfigValue`].
+fn refuse_either_stride(name: &str, architecture: &Architecture) -> Result<()> {
+    if architecture.unseen(|_| None).iter().all(|property| property.key != "stride-in") {
+        return Ok(());
+    }
+    let expected = "no tensor shows which convolution of detectron2's bottlenecks strides: state `stride-in=1x1` for weights from MSRA \
+                    (such as R-50.pkl), `stride-in=3x3` for weights from torchvision";
+    Err(Error::config_value(name, "stride-in", "not stated", expected))
 }
 
 /// Checks all weights of a network. Returns the tensors with NaN or infinite values, where those are allowed.

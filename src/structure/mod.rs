@@ -55,6 +55,15 @@ pub struct Structure {
     /// Whether the weights of convolutions are standardised.
     #[doc(hidden)]
     pub standardised: Option<bool>,
+    /// Whether shortcuts read the input of their block instead of its first norm.
+    #[doc(hidden)]
+    pub raw_shortcuts: Option<bool>,
+    /// Whether dense layers put their output before their input.
+    #[doc(hidden)]
+    pub newest_first: Option<bool>,
+    /// Activation between the norm and the convolution of a DenseNet's transition, if it differs from `activation`.
+    #[doc(hidden)]
+    pub transition_activation: Option<Activation>,
     /// Whether to leave out the head, so that the network ends in its features.
     pub no_head: bool,
 }
@@ -203,12 +212,15 @@ impl Structure {
             "shortcut-pool" => self.shortcut_pool.is_some(),
             "norm-groups" => self.norm_groups.is_some(),
             "standardised-weights" => self.standardised.is_some(),
+            "shortcut-input" => self.raw_shortcuts.is_some(),
+            "dense-order" => self.newest_first.is_some(),
+            "transition-activation" => self.transition_activation.is_some(),
             "head" => self.no_head,
             _ => false,
         }
     }
 
-    /// These properties. Where they state no pooling, anti-aliasing or groups of norms, those of `other` are taken.
+    /// These properties. Where they lack one that names of files or tensors imply, that of `other` is taken.
     #[must_use]
     pub(crate) fn or(self, other: &Structure) -> Self {
         let stated_in = if self.stated_in.is_empty() { &other.stated_in } else { &self.stated_in }.clone();
@@ -216,14 +228,18 @@ impl Structure {
             global_pool: self.global_pool.or(other.global_pool),
             anti_aliasing: self.anti_aliasing.or(other.anti_aliasing),
             norm_groups: self.norm_groups.or(other.norm_groups),
+            stride_in: self.stride_in.or(other.stride_in),
+            raw_shortcuts: self.raw_shortcuts.or(other.raw_shortcuts),
+            newest_first: self.newest_first.or(other.newest_first),
+            transition_activation: self.transition_activation.or(other.transition_activation),
             stated_in,
             ..self
         }
     }
 
-    /// Whether these properties decide the property of this key. `activation` also decides that of blocks.
+    /// Whether these properties decide the property of this key. `activation` also decides that of blocks and transitions.
     #[doc(hidden)]
     pub fn decides(&self, key: &str) -> bool {
-        self.states(key) || key == "block-activation" && self.activation.is_some()
+        self.states(key) || matches!(key, "block-activation" | "transition-activation") && self.activation.is_some()
     }
 }

@@ -8,7 +8,7 @@ use super::{
 use crate::{Error, Result};
 
 /// All keys, and the values of each.
-const KEYS: [(&str, &str); 19] = [
+const KEYS: [(&str, &str); 22] = [
     ("stem-pool", "max or none"),
     ("stem-stride", "1, 2, 3 or 4"),
     ("layer1-stride", "1 or 2"),
@@ -27,6 +27,9 @@ const KEYS: [(&str, &str); 19] = [
     ("shortcut-pool", "mean or none"),
     ("norm-groups", "a number from 1 to 4096, or the channels of a group, such as 16-channels"),
     ("standardised-weights", "yes or no"),
+    ("shortcut-input", "norm or block"),
+    ("dense-order", "newest-last or newest-first"),
+    ("transition-activation", ACTIVATIONS),
     ("head", "none"),
 ];
 
@@ -104,6 +107,21 @@ impl Structure {
                     _ => return None,
                 });
             }
+            "shortcut-input" => {
+                self.raw_shortcuts = Some(match value {
+                    "norm" => false,
+                    "block" => true,
+                    _ => return None,
+                });
+            }
+            "dense-order" => {
+                self.newest_first = Some(match value {
+                    "newest-last" => false,
+                    "newest-first" => true,
+                    _ => return None,
+                });
+            }
+            "transition-activation" => self.transition_activation = Some(Activation::parse(value)?),
             "head" => self.no_head = (value == "none").then_some(true)?,
             _ => return None,
         }

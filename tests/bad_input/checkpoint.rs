@@ -160,6 +160,8 @@ fn row_13_halves_are_widened_exactly() {
     let half = [0x3c00u16, 0xc000, 0x7bff, 0x0001].map(u16::to_le_bytes).concat();
     assert_eq!(values("F16", &half, 4).unwrap(), [1.0, -2.0, 65504.0, 2f32.powi(-24)]);
     let brain = [0x3f80u16, 0xc000, 0x7f7f, 0x0001].map(u16::to_le_bytes).concat();
+    assert_eq!(values("F8_E4M3", &[0x38, 0xb9, 0x7e], 3).unwrap(), [1.0, -1.125, 448.0]);
+    assert_eq!(values("F8_E5M2", &[0x3c, 0xbd, 0x7b], 3).unwrap(), [1.0, -1.25, 57344.0]);
     assert_eq!(values("BF16", &brain, 4).unwrap(), [1.0, -2.0, f32::from_bits(0x7f7f_0000), f32::from_bits(0x1_0000)]);
 }
 
@@ -173,7 +175,7 @@ fn row_14_doubles_are_narrowed_within_their_range() {
 
 #[test]
 fn row_15_other_types_are_named() {
-    for (dtype, size) in [("F8_E4M3", 1), ("F8_E5M2", 1), ("I8", 1), ("I64", 8), ("C64", 8), ("BOOL", 1), ("U16", 2)] {
+    for (dtype, size) in [("F8_E8M0", 1), ("I8", 1), ("I64", 8), ("C64", 8), ("BOOL", 1), ("U16", 2)] {
         let Err(Error::TensorDtype { tensor, dtype: found, .. }) = values(dtype, &vec![0; 2 * size], 2) else {
             panic!("{dtype}")
         };

@@ -243,7 +243,7 @@ fn resnet(bytes: &mut Unstructured<'_>, classes: Option<usize>) -> Result<ResNet
     let stages = if stem == Stem::Cifar { bytes.int_in_range(1..=4)? } else { 4 };
     let pooled = stem != Stem::Cifar && bytes.arbitrary()?;
     let squeeze = bytes.ratio(1, 4)?.then(|| bytes.int_in_range(1..=4)).transpose()?;
-    let gate = squeeze.map(|squeeze| Gate::SqueezeExcite { squeeze });
+    let gate = squeeze.map(|squeeze| Gate::SqueezeExcite { squeeze, bias: true });
     let (mut inputs, mut all) = (stem_channels, Vec::new());
     for stage in 0..stages {
         let channels = channels(bytes)?;
@@ -268,7 +268,9 @@ fn resnet(bytes: &mut Unstructured<'_>, classes: Option<usize>) -> Result<ResNet
         stem_channels,
         stem_pool_conv: stem != Stem::Cifar && bytes.ratio(1, 8)?,
         legacy: false,
+        excitation: false,
         groups,
+        first_groups: 1,
         norm: Norm::Batch,
         stages: all,
         head: classes.map(|classes| Head::linear("fc", classes)),

@@ -5,6 +5,7 @@
 
 Weights are those of synthetic.py, all of them names of the network's own state. A row has the structure that residua has to be told, or
 the configuration that states it, the shape of the input, and the logits. The networks are narrow, as they have to be different and no more.
+The spelling of a network of repositories.py implies its structure.
 """
 
 import json
@@ -12,6 +13,7 @@ import os
 from functools import partial
 
 import numpy as np
+import repositories
 import synthetic
 import torch
 from timm.layers import BlurPool2d
@@ -19,6 +21,7 @@ from timm.models.densenet import DenseNet
 from timm.models.regnet import RegNet, RegNetCfg
 from timm.models.resnet import BasicBlock, Bottleneck, ResNet
 from torch import nn
+from torch.nn.utils import parametrizations, prune
 from torchvision.models import regnet as tv
 from transformers import RegNetConfig, RegNetForImageClassification, ResNetConfig, ResNetForImageClassification
 
@@ -130,6 +133,21 @@ ACTIVATIONS = [
     "selu",
     "identity",
 ]
+
+
+def parametrised():
+    """Convolutions whose weights are computed from others when they are used, by all of PyTorch's functions of old and new names."""
+    net = resnet()
+    prune.l1_unstructured(net.conv1, "weight", 0.3)
+    prune.ln_structured(net.layer1[0].conv1, "weight", 0.5, n=2, dim=0)
+    nn.utils.weight_norm(net.layer1[0].conv2)
+    nn.utils.weight_norm(net.layer2[0].conv1, dim=1)
+    nn.utils.weight_norm(net.layer2[0].conv2, dim=None)
+    nn.utils.spectral_norm(net.layer2[1].conv1)
+    parametrizations.weight_norm(net.layer3[0].conv1)
+    parametrizations.spectral_norm(net.layer3[0].conv2)
+    parametrizations.weight_norm(net.fc)
+    return net
 
 
 class PreActBlock(nn.Module):
@@ -273,6 +291,7 @@ def rows():
     net, stated = transformers_regnet(hidden_act="silu", embedding_size=8, downsample_in_first_stage=False)
     yield "transformers' regnet, wide", net, "layer1-stride=1,activation=silu,gate-activation=relu", stated, 32
 
+    yield "parametrised", parametrised(), "", None, 64
     yield "norms first", PreAct(), "", None, 32
     yield "norms first, bottlenecks and a pool", PreAct(bottleneck=True, pool=True), "stem-pool=max", None, 61
     yield "norms first, wide", PreAct(wide=True), "", None, 29
@@ -296,11 +315,12 @@ def golden(net, size):
 
 def main():
     bases, out = [], []
-    for name, net, structure, config, size in rows():
+    spelled = [(name, net, structure, None, size, True) for name, net, structure, size in repositories.rows()]
+    for name, net, structure, config, size, implied in [*((*row, False) for row in rows()), *spelled]:
         row, tensors = golden(net, size)
         if tensors not in bases:
             bases.append(tensors)
-        row = {"name": name, "structure": structure, "config": config, "base": bases.index(tensors), **row}
+        row = {"name": name, "structure": structure, "config": config, "implied": implied, "base": bases.index(tensors), **row}
         print(name, row["logits"][0][:3], flush=True)
         out.append(row)
     lines = [",\n".join(json.dumps(x) for x in part) for part in (bases, out)]

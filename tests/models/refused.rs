@@ -192,10 +192,13 @@ fn row_12_stems_of_other_kernels_are_refused() {
 }
 
 #[test]
-fn a_network_without_its_last_stage_is_no_network() {
+fn a_network_up_to_an_early_stage_yields_the_features_of_that_stage() {
     let mut resnet = shapes("resnet50");
     resnet.retain(|name, _| !name.starts_with("layer4.") && !name.starts_with("fc."));
-    assert!(unknown(&resnet).contains("3 stages and no head"));
+    let network = detect(&resnet).unwrap();
+    assert_eq!((network.name().as_str(), network.classes()), ("resnet [3,4,6] bottleneck width 64", None));
+    resnet.retain(|name, _| !name.starts_with("layer2."));
+    assert!(matches!(detect(&resnet), Err(Error::UnexpectedTensor { .. })), "a stage in the middle is missing");
 }
 
 #[test]

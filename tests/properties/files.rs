@@ -65,7 +65,7 @@ fn resnet() -> impl Strategy<Value = Architecture> {
     ];
     // Numbers of blocks; channels, divided by two; width, divided by the groups.
     let stages = vec((1_usize..=2, 1_usize..=6, 1_usize..=3), 4);
-    let squeeze = (1_usize..=4).prop_map(|squeeze| Gate::SqueezeExcite { squeeze });
+    let squeeze = (1_usize..=4).prop_map(|squeeze| Gate::SqueezeExcite { squeeze, bias: true });
     let eca = select(vec![3, 5, 7]).prop_map(|kernel| Gate::Eca { kernel });
     let gate = prop::option::weighted(0.4, prop_oneof![squeeze, eca]);
     let flags = (any::<bool>(), any::<bool>(), any::<bool>(), any::<bool>());
@@ -110,7 +110,9 @@ fn resnet() -> impl Strategy<Value = Architecture> {
                 stem_channels: 2 * stem_twos,
                 stem_pool_conv: pool_conv && stem != Stem::Cifar,
                 legacy,
+                excitation: false,
                 groups,
+                first_groups: 1,
                 norm: Norm::Batch,
                 stages: network,
                 head,
@@ -156,7 +158,7 @@ fn regnet() -> impl Strategy<Value = Architecture> {
     (sizes, form, squeeze, any::<bool>(), head(&["head.fc"])).prop_map(
         |((stem_channels, per_group, stages, last), (preactivated, linear), squeeze, pooled, head)| {
             let change = if pooled { Shortcut::PooledProjection } else { Shortcut::Projection };
-            let gate = squeeze.map(|squeeze| Gate::SqueezeExcite { squeeze });
+            let gate = squeeze.map(|squeeze| Gate::SqueezeExcite { squeeze, bias: true });
             let block = |b: usize, groups: usize, width: usize| RegNetBlock {
                 width: width * per_group,
                 channels: groups * per_group,

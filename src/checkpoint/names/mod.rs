@@ -10,14 +10,20 @@
 //! | `features` of a DenseNet alone, timm's `features_only` | `denseblock1.denselayer1.norm1.weight`, `features_conv0.weight` | `features.denseblock1.denselayer1.norm1.weight`, `features.conv0.weight` |
 //! | transformers BiT | `bit.encoder.stages.0.layers.0.conv1.weight` | `stages.0.blocks.0.conv1.weight` |
 //! | CIFAR ResNets with a named shortcut | `layer2.0.shortcut.0.weight` | `layer2.0.downsample.0.weight` |
-//! | weiaicunzai's pytorch-cifar100 | `conv3_x.0.residual_function.3.weight` | `layer2.0.conv2.weight` |
-//! | PreActResNets and Wide ResNets for CIFAR (kuangliu, xternalz) | `layer1.0.bn1.weight`, `block1.layer.0.convShortcut.weight` | `stages.0.blocks.0.norm1.weight`, `stages.0.blocks.0.downsample.conv.weight` |
+//! | gates by others (kuangliu, moskomule, the authors of ECA-Net) | `layer1.0.fc1.weight`, `layer1.0.se.fc.0.weight`, `layer1.0.eca.conv.weight` | `layer1.0.se.fc1.weight`, the same, `layer1.0.se.conv.weight` |
+//! | weiaicunzai's pytorch-cifar100 | `conv3_x.0.residual_function.3.weight`, `conv3.0.split_transforms.3.weight` | `layer2.0.conv2.weight` |
+//! | prlz77's ResNeXts | `stage_2.stage_2_bottleneck_0.conv_conv.weight` | the same |
+//! | PreActResNets and Wide ResNets for CIFAR (kuangliu, xternalz, bearpaw, meliketoy, weiaicunzai) | `layer1.0.bn1.weight`, `block1.layer.0.convShortcut.weight` | `stages.0.blocks.0.norm1.weight`, `stages.0.blocks.0.downsample.conv.weight` |
+//! | DenseNets for CIFAR (kuangliu, bearpaw, andreasveit, weiaicunzai) | `dense2.0.bn1.weight`, `trans1.conv.weight` | `features.denseblock2.denselayer1.norm1.weight`, `features.transition1.conv.weight` |
+//! | OpenAI's CLIP, open_clip | `visual.layer1.0.conv1.weight`, `visual.attnpool.q_proj.weight` | `stages.0.0.conv1_1x1.conv.weight`, `head.q.weight` |
+//! | detectron2 | `backbone.res2.0.conv1.norm.weight` | `layer1.0.bn1.weight` |
 //! | torchvision's RegNet | `trunk_output.block2.block2-0.f.b.0.weight` | `s2.b1.conv2.conv.weight`, as timm has it |
 //! | transformers' RegNet | `regnet.encoder.stages.1.layers.0.layer.1.convolution.weight` | the same |
 //! | heads of other names, inside a network or beside it | `backbone.conv1.weight`, `head.fc.weight` | `conv1.weight`, `fc.weight` |
 //!
 //! If a file has several networks, one is taken; see [`Reading::parts`].
 
+mod cifar;
 mod head;
 mod regnet;
 mod roots;
@@ -27,6 +33,7 @@ use std::collections::HashMap;
 
 pub(super) use roots::counts;
 use roots::{Root, roots};
+use spelling::Kind;
 
 use crate::structure::{GlobalPool, Structure};
 
@@ -56,6 +63,10 @@ pub(crate) struct Reading {
     pub(crate) head: Option<String>,
     /// Properties of the network that the spelling implies.
     pub(crate) structure: Structure,
+    /// Whether networks in this spelling stride in either convolution of a bottleneck: detectron2's.
+    pub(crate) strides_in_either: bool,
+    /// Whether it is a network of CLIP in the spelling of its authors.
+    pub(crate) clip: bool,
 }
 
 impl Reading {
@@ -84,11 +95,13 @@ pub(super) fn canonical(
             reading.parts = [root].into_iter().chain(network.others.iter().copied()).map(Root::name).collect();
             reading.prefix.clone_from(&root.prefix);
             reading.structure = network.structure(&shapes);
+            reading.strides_in_either = root.kind == Kind::Detectron;
+            reading.clip = root.kind == Kind::Clip;
             let beside = shapes.keys().filter(|name| network.place(name) == Place::Beside);
             reading.beside = beside.map(|name| (*name).to_string()).collect();
             reading.beside.sort_unstable();
             reading.head = network.joined.as_ref().map(|(front, _)| front.clone());
-            let features_alone = matches!(root.kind, spelling::Kind::BareDenseNet { .. });
+            let features_alone = matches!(root.kind, Kind::BareDenseNet { .. });
             if let Some(head) = reading.head.as_ref().filter(|_| features_alone) {
                 // torchvision's stem has max pooling; that of fastai's learners may not.
                 reading.undecided = Some(format!(
@@ -223,6 +236,9 @@ impl<'a> Network<'a> {
 
     /// Properties of the network that the spelling implies. The heads of fastai's learners read the maximum and the mean of each channel.
     fn structure(&self, shapes: &Shapes<'_>) -> Structure {
+        if let Kind::Cifar(repository) = self.root.kind {
+            return repository.structure(&self.root.prefix, shapes);
+        }
         let mut structure = Structure::default();
         let numbered = self.root.prefix.trim_end_matches('.').rsplit('.').next().and_then(index).is_some();
         if let Some((front, _)) = self.joined.as_ref().filter(|_| numbered) {
@@ -402,6 +418,38 @@ mod tests {
         let with_head = [&fastai[..], &["1.4.weight"]].concat();
         assert!(read(&with_head, None).unwrap().1.undecided.unwrap().contains("ReLU"));
         assert_eq!(read(&with_head, Some("0.0")).unwrap().1.undecided, None);
+    }
+
+    #[test]
+    fn networks_of_clip_get_the_names_of_timm() {
+        let file = [
+            "visual.conv3.weight",
+            "visual.bn1.bias",
+            "visual.layer2.0.conv1.weight",
+            "visual.layer2.0.bn2.bias",
+            "visual.layer2.0.conv3.weight",
+            "visual.layer1.0.downsample.0.weight",
+            "visual.layer1.0.downsample.1.bias",
+            "visual.attnpool.positional_embedding",
+            "visual.attnpool.q_proj.weight",
+            "visual.attnpool.c_proj.bias",
+            "logit_scale",
+        ];
+        let expected = [
+            "stem.conv3.conv.weight",
+            "stem.conv1.bn.bias",
+            "stages.1.0.conv1_1x1.conv.weight",
+            "stages.1.0.conv2_kxk.bn.bias",
+            "stages.1.0.conv3_1x1.conv.weight",
+            "stages.0.0.shortcut.conv.conv.weight",
+            "stages.0.0.shortcut.conv.bn.bias",
+            "head.pos_embed",
+            "head.q.weight",
+            "head.proj.bias",
+        ];
+        assert_eq!(all(&file), expected);
+        let reading = read(&file, None).unwrap().1;
+        assert_eq!((reading.beside, reading.clip), (vec!["logit_scale".to_string()], true));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::{COUNTERS, regnet::Writer, spelling::Kind};
+use super::{COUNTERS, cifar::Repository, regnet::Writer, spelling::Kind};
 
 /// Beginnings of tensor names in the first block of timm's ResNet variants, below the network's prefix.
 const VARIANTS: [&str; 6] = [
@@ -129,18 +129,23 @@ pub(super) fn boundaries(name: &str) -> impl DoubleEndedIterator<Item = usize> {
 /// The network whose first block has the tensor `prefix` + `rest`: the end of its prefix, and its kind.
 fn mark(prefix: &str, rest: &str, shapes: &HashMap<&str, &[usize]>) -> Option<(usize, Kind)> {
     let above = |module: &str| prefix.strip_suffix(module).filter(|rest| rest.is_empty() || rest.ends_with('.'));
+    if rest.starts_with("res2.0.") && shapes.contains_key(format!("{prefix}stem.conv1.norm.weight").as_str()) {
+        return Some((prefix.len(), Kind::Detectron));
+    }
     if rest.starts_with("layer1.0.") {
+        if shapes.contains_key(format!("{prefix}attnpool.q_proj.weight").as_str()) {
+            return Some((prefix.len(), Kind::Clip));
+        }
         // TResNet's stem lies in the same module.
         if let Some(above) = above("body.")
             && shapes.contains_key(format!("{prefix}conv1.conv.weight").as_str())
         {
             return Some((above.len(), Kind::Variant));
         }
-        let kind = if is_preact(prefix, "layer2.0.", shapes) { Kind::PreAct } else { Kind::ResNet };
-        return Some((prefix.len(), kind));
+        return Some((prefix.len(), Repository::mark(prefix, rest, shapes).map_or(Kind::ResNet, Kind::Cifar)));
     }
-    if rest.starts_with("block1.layer.0.") && is_preact(prefix, "block2.layer.0.", shapes) {
-        return Some((prefix.len(), Kind::PreAct));
+    if let Some(repository) = Repository::mark(prefix, rest, shapes) {
+        return Some((prefix.len(), Kind::Cifar(repository)));
     }
     if rest.starts_with("denseblock1.denselayer1.") {
         return Some(match above("features.") {
@@ -150,9 +155,6 @@ fn mark(prefix: &str, rest: &str, shapes: &HashMap<&str, &[usize]>) -> Option<(u
     }
     if rest.starts_with("features_denseblock1.denselayer1.") {
         return Some((prefix.len(), Kind::BareDenseNet { before: "features_" }));
-    }
-    if rest.starts_with("conv2_x.0.residual_function.") {
-        return Some((prefix.len(), Kind::ResidualFunction));
     }
     if rest.starts_with("s1.b1.") {
         return Some((prefix.len(), Kind::RegNet(Writer::Timm)));
@@ -177,17 +179,6 @@ fn mark(prefix: &str, rest: &str, shapes: &HashMap<&str, &[usize]>) -> Option<(u
         };
     }
     None
-}
-
-/// Whether a network has a stem of one 3x3 convolution, and norms before convolutions: in `block`, a norm has as many channels as the input
-/// of the convolution with its number, and not as many as the output.
-fn is_preact(prefix: &str, block: &str, shapes: &HashMap<&str, &[usize]>) -> bool {
-    let shape = |name: String| shapes.get(format!("{prefix}{name}.weight").as_str()).copied();
-    let before = |number| match (shape(format!("{block}bn{number}")), shape(format!("{block}conv{number}"))) {
-        (Some([norm]), Some([outputs, inputs, ..])) => norm == inputs && inputs != outputs,
-        _ => false,
-    };
-    matches!(shape("conv1".into()), Some([_, _, 3, 3])) && (1..=3).any(before)
 }
 
 /// The number of a stage in `Sequential(*network.children())`: 4 for `4.0.conv1.weight`.

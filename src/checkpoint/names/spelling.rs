@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use super::{
+    cifar::Repository,
     index,
     regnet::{self, Writer},
 };
@@ -26,10 +27,12 @@ pub(super) enum Kind {
     Variant,
     /// transformers' BiT.
     Bit,
-    /// A ResNet whose blocks have a module `residual_function`, as in weiaicunzai's pytorch-cifar100.
-    ResidualFunction,
-    /// A ResNet for CIFAR with norms before convolutions, as in kuangliu's pytorch-cifar and xternalz's WideResNet-pytorch.
-    PreAct,
+    /// A network of one of the repositories for CIFAR.
+    Cifar(Repository),
+    /// A ResNet with attention pooling, as in OpenAI's CLIP and open_clip.
+    Clip,
+    /// detectron2's ResNet.
+    Detectron,
 }
 
 impl Kind {
@@ -37,18 +40,17 @@ impl Kind {
     pub(super) fn heads(self) -> &'static [&'static str] {
         match self {
             Kind::DenseNet | Kind::BareDenseNet { .. } => &["classifier"],
-            Kind::ResNet | Kind::Sequential { .. } | Kind::Transformers | Kind::ResidualFunction | Kind::PreAct => {
-                &["fc", "linear"]
-            }
-            Kind::Variant | Kind::Bit => &["fc"],
+            Kind::ResNet | Kind::Sequential { .. } | Kind::Transformers | Kind::Detectron => &["fc", "linear"],
+            Kind::Cifar(repository) => repository.heads(),
+            Kind::Variant | Kind::Bit | Kind::Clip => &["fc"],
             Kind::RegNet(Writer::Timm) => &["head.fc"],
             Kind::RegNet(Writer::Torchvision | Writer::Transformers) => &["fc"],
         }
     }
 
-    /// Whether the library that writes it stores the head separately.
+    /// Whether the library that writes it stores the head separately, or it has none.
     pub(super) fn has_own_head(self) -> bool {
-        matches!(self, Kind::Transformers | Kind::Bit | Kind::RegNet(Writer::Transformers))
+        matches!(self, Kind::Transformers | Kind::Bit | Kind::Clip | Kind::RegNet(Writer::Transformers))
     }
 
     /// The canonical name of the head module.
@@ -60,7 +62,7 @@ impl Kind {
     pub(super) fn has_stem(self, prefix: &str, shapes: &HashMap<&str, &[usize]>) -> bool {
         let stems: &[&str] = match self {
             Kind::ResNet => &["conv1.weight", "conv1.0.weight", "layer0.conv1.weight"],
-            Kind::ResidualFunction => &["conv1.0.weight"],
+            Kind::Cifar(repository) => repository.stems(),
             Kind::DenseNet => &["features.conv0.weight"],
             Kind::BareDenseNet { before: "" } => &["conv0.weight"],
             Kind::BareDenseNet { .. } => &["features_conv0.weight"],
@@ -70,7 +72,8 @@ impl Kind {
             | Kind::Transformers
             | Kind::Variant
             | Kind::Bit
-            | Kind::PreAct
+            | Kind::Clip
+            | Kind::Detectron
             | Kind::RegNet(Writer::Transformers) => return true,
         };
         stems.iter().any(|stem| shapes.contains_key(format!("{prefix}{stem}").as_str()))
@@ -79,7 +82,7 @@ impl Kind {
     /// The torchvision name of the tensor called `name` below the prefix.
     pub(super) fn spell(self, name: &str) -> String {
         let spelled = match self {
-            Kind::ResNet => from_named_shortcut(name),
+            Kind::ResNet => from_resnet(name),
             Kind::Sequential { first } => from_sequential(name, first),
             Kind::Transformers => from_transformers(name),
             Kind::DenseNet => from_old_densenet(name),
@@ -87,8 +90,9 @@ impl Kind {
             Kind::RegNet(writer) => writer.spell(name),
             Kind::Variant => None,
             Kind::Bit => from_bit(name),
-            Kind::ResidualFunction => from_residual_function(name),
-            Kind::PreAct => from_preact(name),
+            Kind::Cifar(repository) => repository.spell(name),
+            Kind::Clip => from_clip(name),
+            Kind::Detectron => from_detectron(name),
         };
         spelled.unwrap_or_else(|| name.to_string())
     }
@@ -111,7 +115,7 @@ fn from_sequential(name: &str, first: usize) -> Option<String> {
             Some((layer, part)) if !part.contains('.') && index(layer).is_some() => format!("fc.{rest}"),
             Some(_) => {
                 let stage = format!("layer{}.{rest}", number - first + 1);
-                from_named_shortcut(&stage).unwrap_or(stage)
+                from_resnet(&stage).unwrap_or(stage)
             }
         }),
     }
@@ -153,54 +157,49 @@ fn from_bit(name: &str) -> Option<String> {
     Some(format!("stages.{stage}.blocks.{rest}"))
 }
 
-/// Reads names such as `conv3_x.0.residual_function.3.weight`: the modules are convolution, norm and ReLU in turn.
-fn from_residual_function(name: &str) -> Option<String> {
-    if let Some(stem) = name.strip_prefix("conv1.") {
-        return conv_or_norm(stem, "", 1);
+/// Reads names such as `layer1.0.conv2.weight` and `attnpool.q_proj.weight`. The result has the names of timm's `resnet50_clip`.
+fn from_clip(name: &str) -> Option<String> {
+    let (module, part) = name.rsplit_once('.')?;
+    if name == "attnpool.positional_embedding" {
+        return Some("head.pos_embed".into());
     }
-    let (stage, rest) = name.strip_prefix("conv")?.split_once("_x.")?;
+    if let Some(layer) = module.strip_prefix("attnpool.") {
+        let layer = layer.strip_suffix("_proj")?;
+        return Some(format!("head.{}.{part}", if layer == "c" { "proj" } else { layer }));
+    }
+    let layer_of =
+        |module: &str| ["conv", "bn"].into_iter().find_map(|kind| Some((kind, index(module.strip_prefix(kind)?)?)));
+    if let Some((kind, number)) = layer_of(module) {
+        return Some(format!("stem.conv{number}.{kind}.{part}"));
+    }
+    let (stage, rest) = module.strip_prefix("layer")?.split_once('.')?;
     let (block, layer) = rest.split_once('.')?;
-    let place = format!("layer{}.{}.", index(stage)?.checked_sub(1)?, index(block)?);
-    if let Some(layer) = layer.strip_prefix("shortcut.") {
-        return Some(format!("{place}downsample.{layer}"));
-    }
-    let (number, part) = layer.strip_prefix("residual_function.")?.split_once('.')?;
-    let number = index(number)?;
-    conv_or_norm(&format!("{}.{part}", number % 3), &place, number / 3 + 1)
+    let place = format!("stages.{}.{}", index(stage)?.checked_sub(1)?, index(block)?);
+    let layer = match (layer, layer_of(layer)) {
+        ("downsample.0", _) => "shortcut.conv.conv".into(),
+        ("downsample.1", _) => "shortcut.conv.bn".into(),
+        (_, Some((kind, number @ (1 | 3)))) => format!("conv{number}_1x1.{kind}"),
+        (_, Some((kind, 2))) => format!("conv2_kxk.{kind}"),
+        _ => return None,
+    };
+    Some(format!("{place}.{layer}.{part}"))
 }
 
-/// Reads names such as `layer1.0.bn1.weight` and `block1.layer.0.convShortcut.weight`. The result has the names of timm's ResNetV2.
-fn from_preact(name: &str) -> Option<String> {
-    if let Some(part) = name.strip_prefix("conv1.") {
-        return Some(format!("stem.conv.{part}"));
+/// Reads names such as `stem.conv1.norm.weight`, `res2.0.conv1.weight` and `res2.0.shortcut.norm.bias`.
+fn from_detectron(name: &str) -> Option<String> {
+    let (module, part) = name.rsplit_once('.')?;
+    let (module, normed) = module.strip_suffix(".norm").map_or((module, false), |module| (module, true));
+    if module == "stem.conv1" {
+        return Some(format!("{}.{part}", if normed { "bn1" } else { "conv1" }));
     }
-    if let Some(part) = name.strip_prefix("bn1.") {
-        return Some(format!("norm.{part}"));
-    }
-    if let Some(part) = name.strip_prefix("linear.") {
-        return Some(format!("fc.{part}"));
-    }
-    let (stage, rest) = match name.strip_prefix("block") {
-        Some(rest) => rest.split_once(".layer.")?,
-        None => name.strip_prefix("layer")?.split_once('.')?,
-    };
+    let (stage, rest) = module.strip_prefix("res")?.split_once('.')?;
     let (block, layer) = rest.split_once('.')?;
-    let place = format!("stages.{}.blocks.{}", index(stage)?.checked_sub(1)?, index(block)?);
-    let layer = match layer.split_once('.')? {
-        ("shortcut", part) => format!("downsample.conv.{}", part.strip_prefix("0.")?),
-        ("convShortcut", part) => format!("downsample.conv.{part}"),
-        (module, part) => format!("{}.{part}", module.replacen("bn", "norm", 1)),
+    let layer = match layer.strip_prefix("conv") {
+        Some(number) => format!("{}{}", if normed { "bn" } else { "conv" }, index(number)?),
+        None if layer == "shortcut" => format!("downsample.{}", u8::from(normed)),
+        None => return None,
     };
-    Some(format!("{place}.{layer}"))
-}
-
-/// The tensor of module 0, a convolution, or 1, its norm, with their number in the module `place`.
-fn conv_or_norm(layer: &str, place: &str, number: u16) -> Option<String> {
-    match layer.split_once('.')? {
-        ("0", part) => Some(format!("{place}conv{number}.{part}")),
-        ("1", part) => Some(format!("{place}bn{number}.{part}")),
-        _ => None,
-    }
+    Some(format!("layer{}.{}.{layer}.{part}", index(stage)?.checked_sub(1)?, index(block)?))
 }
 
 fn conv_and_norm(layer: &str, conv: &str, norm: &str) -> Option<String> {
@@ -234,9 +233,24 @@ fn from_old_densenet(name: &str) -> Option<String> {
         .then(|| format!("{front}.denselayer{number}.{kind}{position}.{part}"))
 }
 
-/// Reads names such as `layer2.0.shortcut.0.weight`: a 1x1 convolution and a batch normalisation, `downsample` in torchvision.
-fn from_named_shortcut(name: &str) -> Option<String> {
-    let (block, part) = name.split_once(".shortcut.")?;
-    (block.starts_with("layer") && (part.starts_with("0.") || part.starts_with("1.")))
-        .then(|| format!("{block}.downsample.{part}"))
+/// Modules of blocks whose names differ from torchvision's and timm's: kuangliu's shortcuts and gates, moskomule's gates, and efficient
+/// channel attention as its authors name it.
+const MODULES: [(&str, &str); 7] = [
+    ("shortcut.0", "downsample.0"),
+    ("shortcut.1", "downsample.1"),
+    ("fc1", "se.fc1"),
+    ("fc2", "se.fc2"),
+    ("se.fc.0", "se.fc1"),
+    ("se.fc.2", "se.fc2"),
+    ("eca.conv", "se.conv"),
+];
+
+/// Reads names such as `layer2.0.shortcut.0.weight` and `layer2.0.se.fc.0.weight`.
+fn from_resnet(name: &str) -> Option<String> {
+    let (module, part) = name.rsplit_once('.')?;
+    let (stage, rest) = module.split_once('.')?;
+    let (block, layer) = rest.split_once('.')?;
+    index(stage.strip_prefix("layer")?)?;
+    let (_, layer) = MODULES.iter().find(|(other, _)| *other == layer)?;
+    Some(format!("{stage}.{block}.{layer}.{part}"))
 }

@@ -71,7 +71,14 @@ impl Pickled {
             let start = end.checked_next_multiple_of(ALIGNMENT).ok_or_else(too_large)?;
             end = start.checked_add(tensor.byte_len()).ok_or_else(too_large)?;
             let dtype = dtype(tensor.dtype());
-            entries.push(TensorEntry { name, dtype, shape: tensor.shape().to_vec(), file: 0, bytes: start..end });
+            entries.push(TensorEntry {
+                name,
+                dtype,
+                shape: tensor.shape().to_vec(),
+                file: 0,
+                bytes: start..end,
+                part: false,
+            });
             tensors.push(tensor);
         }
         let padding = (ALIGNMENT * tensors.len()) as u64;

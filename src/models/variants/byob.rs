@@ -40,7 +40,7 @@ pub struct Byob {
 pub enum ByobFeatures {
     /// Global pooling.
     Pooled,
-    /// Attention pooling. Its features are the output: there is no head.
+    /// Attention pooling.
     Attended(Attention),
     /// Batch normalisation of the means over all pixels, a linear layer with this number of outputs, and ReLU.
     Hidden(usize),
@@ -51,8 +51,8 @@ pub enum ByobFeatures {
 pub struct Attention {
     /// Rows and columns of the map for which it has position embeddings.
     pub side: usize,
-    /// Number of features.
-    pub outputs: usize,
+    /// Number of features: the outputs of its last layer. None if that layer is the head of a classifier.
+    pub outputs: Option<usize>,
 }
 
 /// A stage of blocks.
@@ -108,6 +108,14 @@ impl Byob {
         self.last.unwrap_or(self.stages.last().map_or(0, |stage| stage.channels))
     }
 
+    /// The same network with attention pooling whose last layer is a head.
+    pub(super) fn classifying(mut self) -> Self {
+        if let ByobFeatures::Attended(attention) = &mut self.features {
+            attention.outputs = None;
+        }
+        self
+    }
+
     /// Appends the network up to its last feature map, for an image with `image` channels.
     pub(super) fn push(&self, net: &mut Net<'_>, image: usize) -> ValueId {
         let mut x = self.stem(net, image);
@@ -131,7 +139,7 @@ impl Byob {
         let channels = self.channels();
         match self.features {
             ByobFeatures::Pooled => None,
-            ByobFeatures::Attended(attention) => Some((attention.outputs, attention.push(net, channels, x))),
+            ByobFeatures::Attended(attention) => Some(attention.push(net, channels, x)),
             ByobFeatures::Hidden(outputs) => {
                 let mean = net.push("head.global_pool", Plain::GlobalAvgPool, x);
                 let normed = net.norm("head.norm", channels, mean);
@@ -237,8 +245,8 @@ fn global_context(net: &mut Net<'_>, name: &str, channels: usize, x: ValueId) ->
 }
 
 impl Attention {
-    /// Appends the features of a map with `channels` channels.
-    fn push(self, net: &mut Net<'_>, channels: usize, x: ValueId) -> ValueId {
+    /// Appends the features of a map with `channels` channels, and returns their number.
+    fn push(self, net: &mut Net<'_>, channels: usize, x: ValueId) -> (usize, ValueId) {
         let Attention { side, outputs } = self;
         let weights = vec!["head.pos_embed".to_string()];
         let tokens = net.push("head.tokens", Op::Plain { op: Plain::Tokens { channels, side }, weights }, x);
@@ -254,9 +262,15 @@ impl Attention {
         // Divide by the root of a head's channels, which are 64.
         let attend = Plain::Attend { heads: channels / 64, keys: channels, scale: 0.125 };
         let pooled = net.push("head.attend", attend, both);
-        net.push("head.proj", linear(outputs).named("head.proj"), pooled)
+        match outputs {
+            Some(outputs) => (outputs, net.push(PROJECTION, linear(outputs).named(PROJECTION), pooled)),
+            None => (channels, pooled),
+        }
     }
 }
+
+/// The last layer of attention pooling.
+pub(super) const PROJECTION: &str = "head.proj";
 
 /// The mean of 2x2 windows.
 const HALF: PoolParams = PoolParams { kernel: 2, stride: 2, padding: 0, ceil: false };

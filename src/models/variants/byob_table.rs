@@ -71,7 +71,7 @@ pub(super) fn table() -> impl Iterator<Item = (&'static str, Byob)> {
     };
     let clips = CLIP.into_iter().flat_map(move |([asking, plain], eighths, depths, side, outputs)| {
         let mean = clip(eighths, depths);
-        let features = ByobFeatures::Attended(Attention { side, outputs });
+        let features = ByobFeatures::Attended(Attention { side, outputs: Some(outputs) });
         [(asking, Byob { features, ..mean.clone() }), (plain, mean)]
     });
     let hidden = Byob { features: ByobFeatures::Hidden(1024), ..clip(8, [3, 4, 6, 3]) };

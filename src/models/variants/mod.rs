@@ -151,16 +151,16 @@ impl Variant {
 
     /// The keys of properties that can be stated.
     pub(super) fn parts(&self) -> Vec<&'static str> {
-        let own: &[_] = match &self.body {
+        let mut parts = match &self.body {
             Body::ResNetV2(body) => body.parts(),
-            Body::TResNet(_) => &["norm-eps"],
-            Body::NormFree(_) => &[],
+            Body::TResNet(_) => vec!["norm-eps"],
+            Body::NormFree(_) => Vec::new(),
             Body::Split(_) | Body::Dla(_) | Body::HrNet(_) | Body::Csp(_) | Body::Byob(_) => {
-                &["norm-eps", "activation"]
+                vec!["norm-eps", "activation"]
             }
         };
-        let pooled = if self.body.features() == ByobFeatures::Pooled { Some("global-pool") } else { None };
-        own.iter().copied().chain(pooled).collect()
+        parts.extend((self.body.features() == ByobFeatures::Pooled).then_some("global-pool"));
+        parts
     }
 
     /// Rows and columns of the input that the network was designed for.
@@ -210,7 +210,9 @@ pub(super) fn by_name(name: &str) -> Option<Variant> {
 
 /// The network's name, whatever its head, or else a description.
 pub(super) fn name(net: &Variant) -> String {
-    let known = table().find(|(_, body)| *body == net.body);
+    let classifying =
+        |body: &Body| matches!(body, Body::Byob(body) if Body::Byob(body.clone().classifying()) == net.body);
+    let known = table().find(|(_, body)| *body == net.body || classifying(body));
     known.map_or_else(|| net.body.describe(), |(name, _)| name.to_string())
 }
 
@@ -274,11 +276,24 @@ pub(super) fn read(shapes: &Shapes) -> Result<Variant, String> {
         None => Body::ResNetV2(resnetv2::read(shapes)?),
         Some(is_of_family) => nearest(shapes, inputs, is_of_family)?,
     };
+    let (body, head) = attended(shapes, body, head);
     let mut net = Variant::new(body, inputs, head);
     if matches!(&net.body, Body::ResNetV2(body) if body.norm == Norm::Group) {
         net.properties.norm_groups = None;
     }
     Ok(net)
+}
+
+/// A network with attention pooling whose last layer has another number of outputs than the published one's has classes: that layer is its
+/// head.
+fn attended(shapes: &Shapes, body: Body, head: Option<Head>) -> (Body, Option<Head>) {
+    let outputs = shapes.get(&format!("{}.weight", byob::PROJECTION)).and_then(|shape| shape.first()).copied();
+    match (body, outputs) {
+        (Body::Byob(body), Some(outputs)) if matches!(body.features, ByobFeatures::Attended(Attention { outputs: usual, .. }) if usual != Some(outputs)) => {
+            (Body::Byob(body.classifying()), Some(Head::linear(byob::PROJECTION, outputs)))
+        }
+        (body, _) => (body, head),
+    }
 }
 
 /// The named network of a family that differs least from the tensors.

@@ -8,8 +8,8 @@
 use super::build::{Net, STEM_POOL, window};
 use crate::{
     graph::{Conv2dParams, Op, Padding, Plain, PoolParams, ValueId},
-    models::{Norm, Properties, Shapes, majority::largest_index},
-    structure::{ConvPadding, PoolPadding},
+    models::{Gate, Norm, Properties, Shapes, majority::largest_index},
+    structure::{ConvPadding, PoolPadding, StrideIn},
     tensor::Rewrite,
 };
 
@@ -20,6 +20,8 @@ pub struct ResNetV2 {
     pub deep_stem: Option<[usize; 2]>,
     /// Whether the stem is one 3x3 convolution, as for CIFAR (He et al. 2016, section 5).
     pub small_stem: bool,
+    /// Whether a norm follows this small stem, as in kuangliu's SENets.
+    pub stem_norm: bool,
     /// Output channels of the stem.
     pub stem_channels: usize,
     /// Whether norms come before convolutions.
@@ -30,6 +32,10 @@ pub struct ResNetV2 {
     pub basic: bool,
     /// The norm of each convolution.
     pub norm: Norm,
+    /// Whether convolutions have a bias.
+    pub biased: bool,
+    /// The factor by which squeeze-and-excitation reduces the channels of each block, if there is any.
+    pub reduction: Option<usize>,
     /// Blocks of each stage, each with the channels between its convolutions and its output channels.
     pub stages: Vec<Vec<[usize; 2]>>,
 }
@@ -48,22 +54,21 @@ impl ResNetV2 {
     }
 
     /// The keys of properties that can be stated.
-    pub(super) fn parts(&self) -> &'static [&'static str] {
-        match self.norm {
-            Norm::Batch if self.small_stem => &["norm-eps", "activation", "stem-pool", "stem-stride"],
-            Norm::Batch => &["norm-eps", "activation", "pool-padding", "conv-padding", "shortcut-pool"],
-            Norm::Group => &[
-                "norm-eps",
-                "activation",
-                "pool-padding",
-                "conv-padding",
-                "shortcut-pool",
-                "norm-groups",
-                "standardised-weights",
-            ],
-            Norm::Evo => &["norm-eps", "pool-padding", "conv-padding", "shortcut-pool", "norm-groups"],
-            Norm::FilterResponse => &["norm-eps", "pool-padding", "conv-padding", "shortcut-pool"],
+    pub(super) fn parts(&self) -> Vec<&'static str> {
+        let mut parts = vec!["norm-eps"];
+        parts.extend(Some("activation").filter(|_| !self.norm.activates()));
+        if self.small_stem {
+            parts.extend(["stem-pool", "stem-stride", "shortcut-input"]);
+            parts.extend(Some("stride-in").filter(|_| !self.basic));
+            parts.extend(self.reduction.map(|_| "gate-activation"));
+        } else {
+            parts.extend(["pool-padding", "conv-padding", "shortcut-pool"]);
         }
+        if matches!(self.norm, Norm::Group | Norm::Evo) {
+            parts.push("norm-groups");
+        }
+        parts.extend(Some("standardised-weights").filter(|_| self.norm == Norm::Group));
+        parts
     }
 
     /// Channels of the last feature map.
@@ -89,7 +94,10 @@ impl ResNetV2 {
     fn stem(&self, net: &mut Net<'_>, image: usize) -> ValueId {
         let (channels, input) = (self.stem_channels, net.graph.input());
         if self.small_stem {
-            let mut x = net.conv("stem.conv", window(image, channels, 3, net.properties.stem_stride), input);
+            let mut x = self.conv(net, "stem.conv", window(image, channels, 3, net.properties.stem_stride), input);
+            if self.stem_norm {
+                x = self.norm_act(net, "stem.norm", channels, x);
+            }
             if net.properties.stem_pool {
                 x = net.push("stem.pool", Op::MaxPool2d(STEM_POOL), x);
             }
@@ -136,12 +144,17 @@ impl ResNetV2 {
         let convolutions = if self.basic {
             vec![window(inputs, width, 3, stride), window(width, channels, 3, 1)]
         } else {
-            vec![window(inputs, width, 1, 1), window(width, width, 3, stride), window(width, channels, 1, 1)]
+            let [one, three] = match net.properties.stride_in {
+                StrideIn::OneByOne => [stride, 1],
+                StrideIn::ThreeByThree => [1, stride],
+            };
+            vec![window(inputs, width, 1, one), window(width, width, 3, three), window(width, channels, 1, 1)]
         };
         let normed = if self.preact { self.norm_act(net, &part("norm1"), inputs, x) } else { x };
         // The first bottleneck of a stage always projects.
         let projects = first && (!self.basic || stride > 1 || inputs != channels);
-        let around = if projects { self.shortcut(net, name, inputs, channels, stride, normed) } else { x };
+        let source = if net.properties.raw_shortcuts { x } else { normed };
+        let around = if projects { self.shortcut(net, name, inputs, channels, stride, source) } else { x };
         let (mut y, last) = (normed, convolutions.len());
         for (i, params) in (1..).zip(convolutions) {
             if self.preact && i > 1 {
@@ -154,6 +167,10 @@ impl ResNetV2 {
                     y = net.act(part(&format!("act{i}")), y);
                 }
             }
+        }
+        if let Some(reduction) = self.reduction {
+            let gate = Gate::SqueezeExcite { squeeze: (channels / reduction.max(1)).max(1), bias: true };
+            y = gate.push(&mut net.graph, &part("se"), channels, net.properties.gate_activation, y);
         }
         let sum = net.add(part("add"), y, around);
         if self.preact { sum } else { net.act(part("act3"), sum) }
@@ -183,6 +200,9 @@ impl ResNetV2 {
         if net.properties.standardised {
             // BiT's epsilon.
             net.graph.rewrite(format!("{name}.weight"), Rewrite::Standardise { eps: 1e-8, gain: None });
+        }
+        if self.biased {
+            return net.biased_conv(name, params, x);
         }
         let Conv2dParams { kernel, stride, .. } = params;
         if net.properties.conv_padding == ConvPadding::Same && stride > 1 && kernel > 1 {
@@ -239,6 +259,13 @@ pub(super) fn read(shapes: &Shapes) -> Result<ResNetV2, String> {
         }
         stages.push(blocks);
     }
+    let biased = small_stem && shapes.contains_key("stem.conv.bias");
+    let squeezed = shapes.iter().find_map(|(name, shape)| {
+        let block = name.strip_suffix(".se.fc1.weight")?;
+        let channels = shapes.get(&format!("{block}.{last}.weight"))?.first()?;
+        shape.first().map(|squeeze| channels / (*squeeze).max(1))
+    });
+    let reduction = squeezed.filter(|_| small_stem);
     let last_norm = shapes.keys().any(|name| name.starts_with("norm."));
     let preact = last_norm || small_stem;
     if !preact && basic {
@@ -247,7 +274,19 @@ pub(super) fn read(shapes: &Shapes) -> Result<ResNetV2, String> {
     if !preact && norm.activates() {
         return Err("EvoNorm and filter response normalisation after convolutions are not supported".into());
     }
-    Ok(ResNetV2 { deep_stem, small_stem, stem_channels, preact, last_norm, basic, norm, stages })
+    Ok(ResNetV2 {
+        deep_stem,
+        small_stem,
+        stem_norm: small_stem && shapes.keys().any(|name| name.starts_with("stem.norm.")),
+        stem_channels,
+        preact,
+        last_norm,
+        basic,
+        norm,
+        biased,
+        reduction,
+        stages,
+    })
 }
 
 /// The norm of a network with these tensors. The parameters of activations tell norms that include one.
@@ -319,6 +358,17 @@ pub(super) fn table() -> impl Iterator<Item = (&'static str, ResNetV2)> {
 }
 
 fn network(deep_stem: Option<[usize; 2]>, stem_channels: usize, basic: bool, stages: Vec<Vec<[usize; 2]>>) -> ResNetV2 {
-    let (small_stem, preact, last_norm, norm) = (false, true, true, Norm::Batch);
-    ResNetV2 { deep_stem, small_stem, stem_channels, preact, last_norm, basic, norm, stages }
+    ResNetV2 {
+        deep_stem,
+        small_stem: false,
+        stem_norm: false,
+        stem_channels,
+        preact: true,
+        last_norm: true,
+        basic,
+        norm: Norm::Batch,
+        biased: false,
+        reduction: None,
+        stages,
+    }
 }

@@ -67,7 +67,7 @@ impl TResNet {
         let part = |part: &str| format!("{name}.{part}");
         let (width, channels) = (self.width << stage, self.yields(stage));
         let gate = |net: &mut Net<'_>, squeeze: usize, y: ValueId| {
-            let gate = Gate::SqueezeExcite { squeeze };
+            let gate = Gate::SqueezeExcite { squeeze, bias: true };
             gate.push(&mut net.graph, &part("se"), width, Activation::Relu, y)
         };
         let y = if stage < self.basic {
