@@ -4,7 +4,7 @@
 // const ROWS, COLUMNS: output pixels and output vectors per thread, 4 or 8 and 1 or 2.
 // const DEPTH: vectors of K in workgroup memory at a time, 4 or 8.
 // const SPLIT: blocks of threads that divide each DEPTH vectors among themselves and add their sums at the end, for few tiles;
-// more than one only with 4 pixels and 1 vector per thread.
+// more than one only with 1 vector per thread.
 // Grid: x = oc4 / TILE_VECTORS, y = pixels / TILE_PIXELS, z: see PARTS. Adjacent tiles read the same pixels, which are then in the cache.
 // Workgroup memory: 16 DEPTH (TILE_PIXELS + 4 TILE_VECTORS) bytes, at most the 16 KB of every WebGPU device.
 
@@ -14,12 +14,16 @@ const BLOCK: u32 = ACROSS * DOWN;
 const THREADS: u32 = BLOCK * SPLIT;
 const X_LOADS: u32 = DEPTH * TILE_PIXELS / THREADS;
 const W_LOADS: u32 = 4u * DEPTH * TILE_VECTORS / THREADS;
-// Pixel p of input vector d lies at p ^ (SWIZZLE d), so that the 8 vectors that 8 neighbouring threads store (DEPTH adjacent vectors
-// of x for each pixel) go to different banks. DOWN is a multiple of 8, so a thread's pixels keep their distance.
-const SWIZZLE: u32 = 8u / DEPTH;
 // [DEPTH][TILE_PIXELS] input vectors, then [4 DEPTH][TILE_VECTORS] weights; at the end the sums of half of the blocks.
 const W_AT: u32 = DEPTH * TILE_PIXELS;
 var<workgroup> tile: array<vec4<f32>, W_AT + 4u * DEPTH * TILE_VECTORS>;
+
+// Pixel p of input vector d lies at p ^ swizzle(d), so that the 8 vectors that 8 neighbouring threads store (DEPTH adjacent vectors
+// of x for each pixel) go to different banks, or to 4 banks if DOWN is 4. It is less than DOWN, so a thread's pixels keep their distance.
+fn swizzle(d: u32) -> u32 {
+    let bits = 8u / DEPTH * d;
+    return select(bits, bits % DOWN, DOWN < 8u);
+}
 
 alias Sums = array<vec4<f32>, ROWS * COLUMNS>;
 
@@ -41,6 +45,15 @@ fn add_pixel(sums: ptr<function, Sums>, r: u32, x_at: u32, w0: Rows, w1: Rows) {
     if COLUMNS > 1u {
         sums[r * COLUMNS + 1u] = add(sums[r * COLUMNS + 1u], v, w1);
     }
+}
+
+// Hands the sum of a thread's r-th pixel to the block that is `half` blocks before; `mine` counts the threads of those blocks.
+fn give_pixel(sums: ptr<function, Sums>, r: u32, mine: u32, half: u32) {
+    tile[mine + r * half * BLOCK] = sums[r];
+}
+
+fn take_pixel(sums: ptr<function, Sums>, r: u32, mine: u32, half: u32) {
+    sums[r] += tile[mine + r * half * BLOCK];
 }
 
 // The sums of a thread's r-th pixel.
@@ -89,7 +102,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
             let w_at = W_AT + 4u * d * TILE_VECTORS + column;
             let w0 = rows(w_at);
             let w1 = rows(w_at + ACROSS * (COLUMNS - 1u));
-            let x_at = d * TILE_PIXELS + (row ^ (SWIZZLE * d));
+            let x_at = d * TILE_PIXELS + (row ^ swizzle(d));
             // Not a loop: constant indices keep the sums in registers with every compiler.
             add_pixel(&sums, 0u, x_at, w0, w1);
             add_pixel(&sums, 1u, x_at, w0, w1);
@@ -107,7 +120,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
             break;
         }
         for (var i = 0u; i < X_LOADS; i++) {
-            tile[depth * TILE_PIXELS + (((thread + i * THREADS) / DEPTH) ^ (SWIZZLE * depth))] = xs[i];
+            tile[depth * TILE_PIXELS + (((thread + i * THREADS) / DEPTH) ^ swizzle(depth))] = xs[i];
         }
         for (var i = 0u; i < W_LOADS; i++) {
             tile[W_AT + thread + i * THREADS] = vec4<f32>(ws[i]);
@@ -118,17 +131,29 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     for (var half = SPLIT / 2u; half > 0u; half /= 2u) {
         let mine = thread % (half * BLOCK);
         if block >= half && block < 2u * half {
-            tile[mine] = sums[0];
-            tile[mine + half * BLOCK] = sums[1];
-            tile[mine + 2u * half * BLOCK] = sums[2];
-            tile[mine + 3u * half * BLOCK] = sums[3];
+            give_pixel(&sums, 0u, mine, half);
+            give_pixel(&sums, 1u, mine, half);
+            give_pixel(&sums, 2u, mine, half);
+            give_pixel(&sums, 3u, mine, half);
+            if ROWS > 4u {
+                give_pixel(&sums, 4u, mine, half);
+                give_pixel(&sums, 5u, mine, half);
+                give_pixel(&sums, 6u, mine, half);
+                give_pixel(&sums, 7u, mine, half);
+            }
         }
         workgroupBarrier();
         if block < half {
-            sums[0] += tile[mine];
-            sums[1] += tile[mine + half * BLOCK];
-            sums[2] += tile[mine + 2u * half * BLOCK];
-            sums[3] += tile[mine + 3u * half * BLOCK];
+            take_pixel(&sums, 0u, mine, half);
+            take_pixel(&sums, 1u, mine, half);
+            take_pixel(&sums, 2u, mine, half);
+            take_pixel(&sums, 3u, mine, half);
+            if ROWS > 4u {
+                take_pixel(&sums, 4u, mine, half);
+                take_pixel(&sums, 5u, mine, half);
+                take_pixel(&sums, 6u, mine, half);
+                take_pixel(&sums, 7u, mine, half);
+            }
         }
         workgroupBarrier();
     }

@@ -4,6 +4,12 @@ as_root() {
     if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi
 }
 
+# install_packages PACKAGE...: of the machine's own release.
+install_packages() {
+    as_root apt-get -qq update
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq -y install "$@"
+}
+
 is_bookworm() {
     [ "$(. /etc/os-release 2>/dev/null && echo "${VERSION_CODENAME:-}")" = bookworm ]
 }
@@ -38,8 +44,7 @@ install_mesa() {
         with_backports "$backports" -qq -y -t bookworm-backports install "$@"
         rm -rf "$backports"
     else
-        as_root apt-get -qq update
-        as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq -y install "$@"
+        install_packages "$@"
     fi
 }
 
@@ -52,7 +57,7 @@ has_idle_device() {
 # make_sid FOLDER: a root folder of Debian's unstable suite with its Vulkan drivers, 825 MB.
 make_sid() {
     [ ! -e "$1/usr/share/vulkan/icd.d/nouveau_icd.json" ] || return 0
-    command -v debootstrap >/dev/null || as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq -y install debootstrap
+    command -v debootstrap >/dev/null || install_packages debootstrap
     mkdir -p "$(dirname "$1")"
     packages=mesa-vulkan-drivers,mesa-drm-shim,vulkan-tools,vulkan-validationlayers,spirv-tools
     as_root debootstrap --variant=minbase --include=$packages sid "$1" "$(debian_mirror)" >"$1.log"

@@ -140,6 +140,7 @@ fn memory_is_little_more_than_weights_and_what_is_alive() {
         subgroup,
         cooperative: false,
         registers: 96,
+        fixed_registers: false,
         workgroup_bytes: 1 << 15,
         max_binding_bytes: 1 << 31,
         max_workgroups: 1 << 20,

@@ -13,7 +13,8 @@ use residua::{
 
 use crate::{config, machine, recipe::recipe_with_norms};
 
-/// A software adapter, one without subgroups, a GPU, one with cooperative matrices, and those with fewer registers.
+/// A software adapter, one without subgroups, a GPU, one with cooperative matrices, those with fewer registers, and one whose
+/// registers cannot be left to other threads.
 fn adapters() -> Vec<Caps> {
     let adapter = |software, subgroup, cooperative, registers| Caps {
         software,
@@ -30,6 +31,7 @@ fn adapters() -> Vec<Caps> {
         adapter(false, Some(32), false, 96),
         adapter(false, Some(32), true, 96),
         adapter(false, None, false, 48),
+        Caps { fixed_registers: true, ..adapter(false, None, false, 48) },
         adapter(false, None, false, 32),
     ]
 }

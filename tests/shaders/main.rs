@@ -103,8 +103,8 @@ fn problems() -> Vec<Problem> {
     problems
 }
 
-/// Registers for the sums of a matrix product, on GPUs of every kind.
-const REGISTERS: [u32; 3] = [96, 48, 32];
+/// Registers for the sums of a matrix product, and whether a thread has them anyway, on GPUs of every kind.
+const REGISTERS: [(u32, bool); 4] = [(96, false), (48, false), (48, true), (32, false)];
 
 /// One key of every kind that kernels make for these problems, with the kernel.
 fn keys() -> Vec<(KernelId, KernelKey)> {
@@ -113,7 +113,7 @@ fn keys() -> Vec<(KernelId, KernelKey)> {
     let types: Vec<Types> =
         types.flat_map(|stored| [stored, StorageType::F32].map(|output| Types { stored, output })).collect();
     let mut keys = HashSet::new();
-    for caps in REGISTERS.map(|registers| Caps { registers, ..caps(false) }) {
+    for caps in REGISTERS.map(|(registers, fixed_registers)| Caps { registers, fixed_registers, ..caps(false) }) {
         for kernel in candidates(&caps) {
             let cases = problems.iter().flat_map(|problem| types.iter().map(move |types| (problem, *types)));
             for work in cases.filter_map(|(problem, types)| kernel.work(problem, types, &caps)) {
@@ -245,9 +245,9 @@ fn hardware_is_kept_busy() {
     let weights = Synthetic { salt: "plan".into(), damped: None, damp: 1.0 };
     let network = Network::new(graph.clone(), weights.checkpoint("resnet50", &graph.tensors()).unwrap());
     let cases = [(1, 0), (8, 13), (64, 13)].into_iter();
-    for ((batch, winograd), registers) in cases.flat_map(|case| REGISTERS.map(|registers| (case, registers))) {
+    for ((batch, winograd), (registers, fixed)) in cases.flat_map(|case| REGISTERS.map(|registers| (case, registers))) {
         let input = Shape::new(batch, 3, 224, 224);
-        let caps = Caps { max_binding_bytes: (1 << 31) - 1, registers, ..caps(false) };
+        let caps = Caps { max_binding_bytes: (1 << 31) - 1, registers, fixed_registers: fixed, ..caps(false) };
         let plan = Plan::new(&network, input, &[graph.output()], &Options::new(StorageType::F32), &caps).unwrap();
         for step in plan.steps.iter().filter(|step| step.macs >= 16_000_000 * batch as u64) {
             let workgroups: u32 = step.grid.iter().product();

@@ -90,6 +90,7 @@ pub(super) async fn connect(info: &DeviceInfo, adapter: &wgpu::Adapter) -> Resul
             .then_some(adapter.subgroup_max_size),
         cooperative,
         registers: registers(&adapter),
+        fixed_registers: adapter.vendor == INTEL,
         max_binding_bytes: limits.max_storage_buffer_binding_size.min(limits.max_buffer_size),
         workgroup_bytes: limits.max_compute_workgroup_storage_size,
         max_workgroups: limits.max_compute_workgroups_per_dimension,
@@ -97,12 +98,14 @@ pub(super) async fn connect(info: &DeviceInfo, adapter: &wgpu::Adapter) -> Resul
     Ok((device, queue, caps))
 }
 
+/// Intel's number at the PCI-SIG. All of its threads have the same number of registers.
+const INTEL: u32 = 0x8086;
+
 /// The value for [`Caps::registers`], as measured with the compilers of Mesa's drivers (`tests/compilers`). An unknown GPU may have as few
 /// as 64 registers in all, as Arm's have. Metal does not report a vendor. A CPU spills into its caches, which is cheap.
 fn registers(info: &wgpu::AdapterInfo) -> u32 {
     const AMD: u32 = 0x1002;
     const NVIDIA: u32 = 0x10de;
-    const INTEL: u32 = 0x8086;
     const QUALCOMM: u32 = 0x5143;
     match info.vendor {
         _ if info.device_type == wgpu::DeviceType::Cpu => 96,

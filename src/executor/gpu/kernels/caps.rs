@@ -17,6 +17,8 @@ pub struct Caps {
     /// 32-bit registers of a thread that the sums and weights of a matrix product may take. The driver's compiler needs the
     /// others for the rest of the kernel.
     pub registers: u32,
+    /// Every thread has all of its registers, however few a kernel takes: with fewer, no more threads run at once.
+    pub fixed_registers: bool,
     /// Workgroup memory, bytes.
     pub workgroup_bytes: u32,
     /// Largest storage buffer binding, bytes.
@@ -35,6 +37,7 @@ impl Caps {
             subgroup: None,
             cooperative: false,
             registers: 32,
+            fixed_registers: false,
             workgroup_bytes: 16 << 10,
             max_binding_bytes: 128 << 20,
             max_workgroups: 65_535,

@@ -67,15 +67,17 @@ impl Tile {
     pub const P128C32: Tile = Tile { channels: 32, thread: [8, 1], ..Tile::P128C128 };
     /// Half the work per thread, for more workgroups.
     pub const P64C64: Tile = Tile { pixels: 64, channels: 64, thread: [8, 1], ..Tile::P128C128 };
-    /// The smallest, with four times the threads that its outputs need: each takes a quarter of the sum.
+    /// The smallest, with four times the threads that its outputs need: each takes a quarter of the sum. Four pixels per thread leave
+    /// registers for more threads.
     pub const P32C32: Tile = Tile { pixels: 32, channels: 32, thread: [4, 1], depth: 8, split: 4 };
     /// All tiles.
     pub const ALL: [Tile; 5] = [Tile::P128C128, Tile::P128C64, Tile::P128C32, Tile::P64C64, Tile::P32C32];
 
     /// This tile with as much work for each thread as the device's registers hold; `None` if that takes too many threads, or if
-    /// they cannot share the loads evenly.
+    /// they cannot share the loads evenly. Where registers cannot be left to other threads, the smallest tile has eight pixels per
+    /// thread too: 12 loads from workgroup memory for 128 multiply-adds instead of 8 for 64.
     pub fn on(self, caps: &Caps) -> Option<Self> {
-        let [rows, columns] = self.thread;
+        let [rows, columns] = if caps.fixed_registers { [8, self.thread[1]] } else { self.thread };
         let threads = [[8, 2], [8, 1], [4, 1]].into_iter().filter(|thread| thread[0] <= rows && thread[1] <= columns);
         threads.map(|thread| Tile { thread, ..self }).find(|tile| {
             let threads = tile.threads();
