@@ -143,9 +143,9 @@ fn detectron2_has_to_state_which_convolution_strides() {
     let row = golden.row("stride in 1x1");
     let renamed = |name: &str| {
         let mut parts: Vec<String> = name.split('.').map(Into::into).collect();
-        for i in 0..parts.len() {
-            if let Some(number) = parts[i].strip_prefix("bn") {
-                parts[i] = format!("conv{number}.norm");
+        for part in &mut parts {
+            if let Some(number) = part.strip_prefix("bn") {
+                *part = format!("conv{number}.norm");
             }
         }
         if let Some(stage) = parts[0].strip_prefix("layer") {
