@@ -8,9 +8,11 @@ mod beside;
 mod claims;
 mod config;
 mod description;
+mod directory;
 mod file;
 mod format;
 mod header;
+mod headers;
 mod json;
 mod memory;
 mod names;
@@ -33,12 +35,12 @@ mod values;
 
 use std::{
     borrow::Cow,
-    collections::{BTreeMap, HashSet},
+    collections::BTreeMap,
     fmt,
     hash::Hasher,
     ops::Deref,
     path::{Path, PathBuf},
-    sync::{Arc, OnceLock},
+    sync::Arc,
 };
 
 pub use beside::ConfigFiles;
@@ -46,13 +48,13 @@ pub use claims::Claims;
 pub(crate) use claims::{MODEL_TYPES, SUPPORTED_TYPES};
 pub use config::{ModelConfig, ProblemType};
 pub use description::Description;
-use file::OpenFile;
+use directory::{Directory, Entry};
 use fnv::FnvHasher;
 use header::{Header, TensorEntry};
+pub(crate) use headers::Headers;
 use memmap2::MmapMut;
 pub(crate) use names::Reading;
 pub use own::Backbone;
-use parametrised::Made;
 pub use preprocess_config::{Framing, PreprocessConfig};
 pub use published::published;
 #[cfg(not(target_family = "wasm"))]
@@ -97,128 +99,6 @@ pub struct Checkpoint {
     nonfinite: bool,
     /// Changes to the values of tensors before they are used.
     rewrites: Arc<BTreeMap<String, Rewrite>>,
-}
-
-/// The contents of the headers, with torchvision's names.
-#[derive(Clone)]
-struct Directory {
-    name: String,
-    tensors: Vec<TensorEntry>,
-    entries: BTreeMap<String, Entry>,
-    shapes: BTreeMap<String, Vec<usize>>,
-    /// Positions of the network's counters, such as the number of training batches.
-    counters: Vec<usize>,
-    /// Weights that are not computed yet.
-    made: Vec<Made>,
-    metadata: BTreeMap<String, String>,
-    reading: Reading,
-}
-
-/// A tensor of the network.
-#[derive(Clone)]
-struct Entry {
-    /// Its position among the tensors of the files.
-    position: usize,
-    /// The largest magnitude of its values, once they have been checked.
-    largest: OnceLock<f32>,
-}
-
-/// The headers of a checkpoint's open files: the names and sizes of its tensors.
-pub(crate) struct Headers {
-    files: Vec<OpenFile>,
-    directory: Directory,
-}
-
-impl Headers {
-    /// Reads the headers of all files that [`Checkpoint::open`] would read.
-    ///
-    /// # Errors
-    /// The errors of [`Checkpoint::open`].
-    pub(crate) fn open(path: &Path) -> Result<Self> {
-        let (mut files, mut tensors, mut metadata) = (Vec::new(), Vec::new(), BTreeMap::new());
-        let mut add = |path: &Path, shards: Option<(&Shards, &str)>| -> Result<()> {
-            let (file, mut header) = OpenFile::open(path)?;
-            if let Some((shards, name)) = shards {
-                shards.check(name, &header.tensors)?;
-            }
-            header.tensors.iter_mut().for_each(|tensor| tensor.file = files.len());
-            tensors.append(&mut header.tensors);
-            metadata.append(&mut header.metadata);
-            files.push(file);
-            Ok(())
-        };
-        if path.as_os_str().to_string_lossy().ends_with(shards::ENDING) {
-            let shards = Shards::open(path)?;
-            for name in shards.files() {
-                add(&shards::beside(path, name), Some((&shards, name)))?;
-            }
-        } else {
-            add(path, None)?;
-        }
-        let adapted = tensors.iter().any(|tensor| tensor.name.contains(adapter::MARK));
-        let scaling = if adapted { adapter::scaling_beside(path) } else { None };
-        Ok(Headers { files, directory: Directory::new(&path.display().to_string(), tensors, metadata, scaling)? })
-    }
-
-    /// The path that was opened.
-    pub(crate) fn name(&self) -> &str {
-        &self.directory.name
-    }
-
-    /// Like [`Checkpoint::shapes`].
-    pub(crate) fn shapes(&self) -> &BTreeMap<String, Vec<usize>> {
-        &self.directory.shapes
-    }
-
-    /// Like [`Checkpoint::metadata`].
-    pub(crate) fn metadata(&self) -> &BTreeMap<String, String> {
-        &self.directory.metadata
-    }
-
-    /// Like [`Checkpoint::reading`].
-    pub(crate) fn reading(&self) -> &Reading {
-        &self.directory.reading
-    }
-
-    /// Like [`Checkpoint::part`].
-    ///
-    /// # Errors
-    /// The errors of [`Checkpoint::part`].
-    pub(crate) fn part(self, part: &str) -> Result<Self> {
-        Ok(Headers { directory: self.directory.part(part)?, files: self.files })
-    }
-
-    /// Whether one of its files is a pickle.
-    pub(crate) fn are_pickled(&self) -> bool {
-        self.files.iter().any(OpenFile::is_pickled)
-    }
-
-    /// Reads the tensors of the network, and all others if they come in the same read.
-    ///
-    /// # Errors
-    /// [`Error::Io`], also if memory is short; [`Error::ModelTruncated`] if a file has become shorter.
-    pub(crate) fn read(self) -> Result<Checkpoint> {
-        let wanted: HashSet<usize> = self.directory.kept().collect();
-        self.read_those(|position| wanted.contains(&position))
-    }
-}
-
-impl Headers {
-    /// Like [`Headers::read`], but reads at least the tensors at `wanted` positions.
-    fn read_those(self, wanted: impl Fn(usize) -> bool) -> Result<Checkpoint> {
-        let Headers { files, directory } = self;
-        let mut first = 0;
-        let mut bytes = Vec::new();
-        for (number, file) in files.into_iter().enumerate() {
-            let count = directory.tensors[first..].iter().take_while(|tensor| tensor.file == number).count();
-            let own = &directory.tensors[first..first + count];
-            let path = file.path().to_path_buf();
-            let read = file.read(own, |position| wanted(first + position))?;
-            bytes.push(Arc::new(Bytes::Read { path, bytes: read }));
-            first += count;
-        }
-        Ok(Checkpoint::assemble(bytes, directory))
-    }
 }
 
 impl Checkpoint {
@@ -423,66 +303,6 @@ impl Checkpoint {
     fn bytes(&self, entry: &Entry) -> &[u8] {
         let TensorEntry { file, bytes, .. } = &self.directory.tensors[entry.position];
         &self.files[*file][bytes.clone()]
-    }
-}
-
-/// The module of the tensor `name`: all of it but the last part.
-fn module(name: &str) -> &str {
-    name.rsplit_once('.').map_or("", |(module, _)| module)
-}
-
-impl Directory {
-    /// Positions of the tensors of the network.
-    fn kept(&self) -> impl Iterator<Item = usize> {
-        let parts = self.made.iter().flat_map(|made| made.parts.iter());
-        self.entries.values().map(|entry| entry.position).chain(self.counters.iter().copied()).chain(parts.copied())
-    }
-
-    /// Also finds the weights that are computed from others; `scaling` is that of an adapter.
-    fn new(
-        name: &str,
-        mut tensors: Vec<TensorEntry>,
-        metadata: BTreeMap<String, String>,
-        scaling: Option<f64>,
-    ) -> Result<Self> {
-        let made = parametrised::find(&mut tensors, scaling);
-        Ok(Directory { made, ..Self::read(name, tensors, metadata, None)? })
-    }
-
-    /// The same, for the network `part`.
-    ///
-    /// # Errors
-    /// [`Error::ModelPart`] if there is no such network, or more than one.
-    fn part(self, part: &str) -> Result<Self> {
-        Ok(Directory { made: self.made, ..Self::read(&self.name, self.tensors, self.metadata, Some(part))? })
-    }
-
-    fn read(
-        name: &str,
-        tensors: Vec<TensorEntry>,
-        metadata: BTreeMap<String, String>,
-        part: Option<&str>,
-    ) -> Result<Self> {
-        let shown: Vec<usize> = (0..tensors.len()).filter(|position| !tensors[*position].part).collect();
-        let of = |position: &usize| (tensors[*position].name.as_str(), tensors[*position].shape.as_slice());
-        let named: Vec<(&str, &[usize])> = shown.iter().map(of).collect();
-        let (names, reading) = names::canonical(&named, part).map_err(|reason| Error::model_header(name, reason))?;
-        if let Some(reason) = reading.undecided.as_ref().filter(|_| part.is_some()) {
-            return Err(Error::ModelPart { model: name.into(), reason: reason.clone() });
-        }
-        let mut entries = BTreeMap::new();
-        let mut shapes = BTreeMap::new();
-        let mut modules = HashSet::new();
-        for (position, canonical) in shown.into_iter().zip(names) {
-            if let Some(canonical) = canonical {
-                modules.insert(module(&tensors[position].name));
-                shapes.insert(canonical.clone(), tensors[position].shape.clone());
-                entries.insert(canonical, Entry { position, largest: OnceLock::new() });
-            }
-        }
-        let counts = |tensor: &TensorEntry| names::counts(&tensor.name) && modules.contains(module(&tensor.name));
-        let counters = (0..tensors.len()).filter(|position| counts(&tensors[*position])).collect();
-        Ok(Directory { name: name.into(), tensors, entries, shapes, counters, made: Vec::new(), metadata, reading })
     }
 }
 

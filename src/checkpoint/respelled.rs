@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::{Checkpoint, Stored, module};
+use super::{Checkpoint, Stored, directory::module};
 
 /// The batch counter of PyTorch's norms.
 const COUNTER: &str = "num_batches_tracked";
