@@ -334,11 +334,14 @@ fn a_part_of_the_network_is_never_left_out() {
         save(&path, &tensors);
         builder(&path).allow_extra(true).open()
     };
-    for extra in ["layer1.0.fc1.weight", "layer2.0.gate.weight", "bn2.weight", "avgpool.p", "sa.conv1.weight"] {
+    for extra in ["layer1.0.fc3.weight", "layer2.0.gate.weight", "bn2.weight", "avgpool.p", "sa.conv1.weight"] {
         let error = with(&[(extra, 4), ("projector.weight", 4)]).map(|_| extra).unwrap_err();
         assert!(error.code() == "model.unexpected_tensor" && error.to_string().contains(extra), "{error}");
         assert!(!error.to_string().contains("projector"), "{error}");
     }
+    // Half a gate.
+    let error = with(&[("layer1.0.fc1.weight", 4)]).map(|_| ()).unwrap_err();
+    assert!(error.code() == "model.unknown_architecture" && error.to_string().contains("se.fc1.weight"), "{error}");
     let beside =
         [("projector.0.weight", 4), ("queue", 4), ("model_ema.layer1.0.conv1.weight", 4), ("optimizer.state", 2)];
     let classifier = with(&beside).unwrap();
