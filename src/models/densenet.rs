@@ -110,10 +110,12 @@ impl Builder<'_> {
     }
 
     fn transition(&mut self, name: &str, channels: usize, outputs: usize, x: ValueId) -> ValueId {
-        let eps = self.net.properties.norm_eps;
+        let properties = &self.net.properties;
+        let (eps, activation) =
+            (properties.norm_eps, properties.transition_activation.unwrap_or(properties.activation));
         let norm = format!("{name}.norm");
         let x = self.graph.push(norm.clone(), Op::BatchNorm { prefix: norm, channels, eps }, &[x]);
-        let x = self.act(self.net.properties.transition_activation, &format!("{name}.relu"), x);
+        let x = self.act(activation, &format!("{name}.relu"), x);
         let x = self.conv(&format!("{name}.conv"), [channels, outputs], 1, 1, x);
         let window = PoolParams { kernel: 2, stride: 2, padding: 0, ceil: false };
         let x = self.graph.push(format!("{name}.pool"), Op::AvgPool2d(window), &[x]);

@@ -46,8 +46,8 @@ pub struct Properties {
     pub raw_shortcuts: bool,
     /// Whether dense layers put their output before their input.
     pub newest_first: bool,
-    /// Activation between the norm and the convolution of a DenseNet's transition.
-    pub transition_activation: Activation,
+    /// Activation between the norm and the convolution of a DenseNet's transition, if it is not `activation`.
+    pub transition_activation: Option<Activation>,
 }
 
 impl Properties {
@@ -75,7 +75,7 @@ impl Properties {
             standardised: false,
             raw_shortcuts: false,
             newest_first: false,
-            transition_activation: Activation::Relu,
+            transition_activation: None,
         }
     }
 
@@ -104,8 +104,8 @@ impl Properties {
         self.standardised = stated.standardised.unwrap_or(self.standardised);
         self.raw_shortcuts = stated.raw_shortcuts.unwrap_or(self.raw_shortcuts);
         self.newest_first = stated.newest_first.unwrap_or(self.newest_first);
-        self.transition_activation =
-            stated.transition_activation.or(stated.activation).unwrap_or(self.transition_activation);
+        let transition = stated.transition_activation.or(self.transition_activation);
+        self.transition_activation = transition.filter(|activation| *activation != self.activation);
         match &stated.dilation {
             None => {}
             Some(Dilation::Stages(dilated)) => self.dilated.clone_from(dilated),
@@ -139,7 +139,7 @@ impl Properties {
             ("standardised-weights", if self.standardised { "yes".into() } else { "no".into() }),
             ("shortcut-input", if self.raw_shortcuts { "block".into() } else { "norm".into() }),
             ("dense-order", if self.newest_first { "newest-first".into() } else { "newest-last".into() }),
-            ("transition-activation", self.transition_activation.to_string()),
+            ("transition-activation", self.transition_activation.unwrap_or(self.activation).to_string()),
         ]
     }
 }
