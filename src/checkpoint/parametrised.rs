@@ -163,6 +163,10 @@ impl Recipe {
 
     /// Whether parts of these shapes belong together.
     fn fits(self, shapes: &[&[usize]]) -> bool {
+        // The product of the other extents may overflow.
+        if shapes.iter().any(|shape| shape.contains(&0)) {
+            return false;
+        }
         match (self, shapes) {
             (Recipe::Masked, [values, mask]) => values == mask,
             (Recipe::WeightNorm, [magnitudes, directions]) => {
@@ -260,6 +264,8 @@ mod tests {
         assert_eq!(adapted(&[1, 1]), adapted(&[]));
         // Parts of other shapes do not belong together.
         assert_eq!(compute(Recipe::Masked, &[(&[4], &four), (&[2, 2], &four)]), None);
+        let empty = [0, 1 << 40, 1 << 40];
+        assert_eq!(compute(Recipe::WeightNorm, &[(&[0, 1, 1], &[]), (&empty, &[])]), None);
         assert_eq!(compute(Recipe::WeightNorm, &[(&[2, 2], &four), (&[2, 2], &four)]), None);
         assert_eq!(compute(Recipe::Spectral, &[(&[2, 2], &four), (&[4], &four), (&[2], &[1.0, 1.0])]), None);
     }
