@@ -131,6 +131,8 @@ def counting(model: str, runs: int, rounds: int) -> None:
             in_process.append(count_in_process(embed))
             beside_process.append(time.perf_counter() - began)
         print(f"{classifier.device.name}, {os.cpu_count()} cores, {runs} runs of {rounds * len(images)} images")
+    print(f"thread, thousands/s: {spread(in_thread)}")
+    print(f"process, thousands/s: {spread(in_process)}")
     print(f"thread / process: {spread([a / b for a, b in zip(in_thread, in_process, strict=True)])}")
     print(f"thread / nothing else: {spread([a / b for a, b in zip(in_thread, idle, strict=True)])}")
     print(f"process / nothing else: {spread([a / b for a, b in zip(in_process, idle, strict=True)])}")

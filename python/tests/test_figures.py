@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from conftest import ROOT, program
@@ -15,20 +16,29 @@ from PIL import Image
 FIGURES = ROOT / "python" / "benches" / "figures.py"
 
 
-def figures(*arguments: str | os.PathLike[str]) -> dict[str, float]:
-    """The medians, by the name of the figure."""
+class Figure(NamedTuple):
+    """One figure over several runs."""
+
+    median: float
+    smallest: float
+    largest: float
+
+
+def figures(*arguments: str | os.PathLike[str]) -> dict[str, Figure]:
+    """The figures by their names. Other work on the machine slows single runs, so a test of speed takes the fastest."""
     done = subprocess.run([sys.executable, FIGURES, *arguments], capture_output=True, text=True, check=True)
-    return {name: float(median) for name, median in re.findall(r"^(.+): ([0-9.]+) \(", done.stdout, re.MULTILINE)}
+    found = re.findall(r"^(.+): ([0-9.]+) \(([0-9.]+) to ([0-9.]+)\)", done.stdout, re.MULTILINE)
+    return {name: Figure(*map(float, values)) for name, *values in found}
 
 
 def test_a_thread_that_counts_is_not_held_up() -> None:
     """It shares the cores with the library, as a process would that counts instead, and has the interpreter for itself."""
-    medians = figures("counting", "--runs", "3", "--rounds", "1")
-    assert medians["thread / process"] >= 0.8, medians
+    counted = figures("counting", "--runs", "7", "--rounds", "2")
+    assert counted["thread, thousands/s"].largest >= 0.8 * counted["process, thousands/s"].largest, counted
 
 
 def test_it_is_imported_at_once(ship: Path) -> None:
-    assert figures("start", ship)["import residua"] < 100
+    assert figures("start", ship)["import residua"].smallest < 100
 
 
 def test_a_folder_is_embedded_as_by_the_command(tmp_path: Path) -> None:
@@ -40,5 +50,5 @@ def test_a_folder_is_embedded_as_by_the_command(tmp_path: Path) -> None:
 
 
 def test_calls_of_all_kinds_are_soaked(ship: Path) -> None:
-    medians = figures("soak", ship, "--minutes", "0.1")
-    assert medians["last third"] < 1.5 * medians["first third"]
+    memory = figures("soak", ship, "--minutes", "0.1")
+    assert memory["last third"].median < 1.5 * memory["first third"].median
