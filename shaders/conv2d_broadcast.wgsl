@@ -2,8 +2,9 @@
 // output pixels, and a broadcast, which needs no load, hands it to all lanes.
 //
 // const GROUPS, INPUTS, STRIP: see lib/broadcast.wgsl.
-// Workgroup: one subgroup of LANES (8 or more) lanes, 8 GROUPS output pixels x LANES output vectors; a lane keeps one output
-// vector of all the pixels. Grid: x times z = pixels / (8 GROUPS), y = oc4 / LANES.
+// Workgroup: one subgroup of LANES (8 or more) lanes, 8 GROUPS output pixels x LANES output vectors, all of one group of the
+// convolution; a lane keeps one output vector of all the pixels. Grid: x times z = pixels / (8 GROUPS), y = group_oc4 / LANES for
+// each group of the convolution.
 // No lane returns early and control flow is uniform: lanes past an edge compute a neighbour's value and do not store it.
 //
 // The last loop must not be unrolled: then its loads and stores would take the driver seven times as long to compile as all the rest
@@ -13,14 +14,18 @@
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
         @builtin(subgroup_invocation_id) lane: u32) {
     let first = (group.z * groups.x + group.x) * 8u * GROUPS;
-    let oc = group.y * LANES + lane;
-    let loaded = min(oc, dims.oc4 - 1u);
+    let rounds = (dims.group_oc4 + LANES - 1u) / LANES;
+    let part = group.y / rounds;
+    let oc = part * dims.group_oc4 + (group.y - part * rounds) * LANES + lane;
+    let end_oc = (part + 1u) * dims.group_oc4;
+    let loaded = min(oc, end_oc - 1u);
+    let first_c = part * dims.group_c4;
     var windows: array<Window, 4>;
     for (var g = 0u; g < 4u; g++) {
         windows[g] = window(first + 8u * g + lane % 8u);
     }
     var s: Sums;
-    var row = column(loaded, 4u * dims.kernel * dims.kernel * dims.c4);
+    var row = column(loaded, 4u * dims.kernel * dims.kernel * dims.group_c4);
     // The loops test at their end: after a failed test at the start, llvmpipe runs the body once more with all lanes off.
     var ky = 0u;
     loop {
@@ -30,7 +35,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
             for (var g = 0u; g < 4u; g++) {
                 taps[g] = tap(windows[g], ky, kx);
             }
-            var c = 0u;
+            var c = first_c;
             loop {
                 // Every lane loads one of the two, since a load costs more than two broadcasts.
                 var a: Affine;
@@ -52,7 +57,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
                 if GROUPS > 3u { add_group(&s, 3u, load_with(a, taps[3].start, c, taps[3].inside), w); }
                 continuing {
                     c++;
-                    break if c == dims.c4;
+                    break if c == first_c + dims.group_c4;
                 }
             }
             continuing {
@@ -69,7 +74,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
     let end = min(first + 8u * GROUPS, dims.pixels);
     var pixel = first;
     loop {
-        if oc < dims.oc4 && pixel < end {
+        if oc < end_oc && pixel < end {
             finish(pixel, oc, s[pixel - first] + b);
         }
         continuing {

@@ -29,13 +29,14 @@ pub(super) const KERNEL: Kernel = Kernel {
 };
 
 fn work([lanes, ..]: Setting, problem: &Problem, types: Types, _: &Caps) -> Option<Work> {
-    let conv = problem.dense().filter(|_| lanes >= 8)?;
+    let conv = problem.convolution().filter(|_| lanes >= 8)?;
     let groups = eights(conv.pixels());
+    let dims = conv.dims();
     let consts = consts(groups, conv.params.in_channels, conv.params.out_channels);
     // Devices take 65535 workgroups along an axis.
     let workgroups = (conv.pixels() as u32).div_ceil(8 * groups);
     let rows = workgroups.div_ceil(1 << 15);
-    let grid = [workgroups.div_ceil(rows), conv.y.c4().div_ceil(lanes), rows];
+    let grid = [workgroups.div_ceil(rows), dims.oc4 / dims.group_oc4 * dims.group_oc4.div_ceil(lanes), rows];
     Some(conv.whole(&SHADER, types, Packing::Strips, consts, &[("LANES", lanes)], grid).into())
 }
 

@@ -65,7 +65,11 @@ fn block(conv: &Conv2d, problem: &Problem, options: &Options, caps: &Caps) -> Op
 fn convolution(conv: &Conv2d, problem: &Problem, options: &Options, caps: &Caps) -> Rule {
     let fits = |kernel: KernelId| kernel.fits(problem, options.stored, caps);
     if kernel_groups(&conv.params) > 1 {
-        return if caps.software && fits(grouped_rows::ID) {
+        let filled = |lanes: &u32| caps.software && 2 * conv.dims().group_oc4 >= *lanes;
+        let broadcast = caps.lanes().filter(filled).map(broadcast::id);
+        return if let Some(broadcast) = broadcast.filter(|broadcast| fits(*broadcast)) {
+            (broadcast, "wide groups, software adapter: a broadcast is cheaper than a load")
+        } else if caps.software && fits(grouped_rows::ID) {
             (grouped_rows::ID, "groups, software adapter: each input of a row is loaded once")
         } else {
             (grouped::ID, "groups: neighbours read neighbouring channels")
