@@ -253,9 +253,9 @@ pub enum Error {
     /// A file refers to another one by a path instead of a plain file name, and the path could point anywhere.
     #[error("{place}: {path:?} is not a plain file name")]
     ConfigPath {
-        /// The file with the name.
+        /// The file that contains the path.
         place: String,
-        /// The name.
+        /// The path.
         path: String,
     },
 

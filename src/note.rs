@@ -184,7 +184,7 @@ impl fmt::Display for Note {
                 "nothing states whether max pooling follows the 3x3 convolution of the stem; assuming that it does not, as in most \
                  networks for CIFAR (the structure `stem-pool=none`; the other is `stem-pool=max`)",
             ),
-            Note::NoTestSize => f.write_str("this model states no test size; photos get its ordinary size"),
+            Note::NoTestSize => f.write_str("this model states no test size; its usual input size is used"),
             Note::ClassesDiffer { configured, classes, named: true } => {
                 write!(f, "the configuration names {configured} classes, the weights have {classes}: ")?;
                 f.write_str("its names are not used")

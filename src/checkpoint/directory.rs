@@ -43,7 +43,7 @@ impl Directory {
         self.entries.values().map(|entry| entry.position).chain(self.counters.iter().copied()).chain(parts.copied())
     }
 
-    /// Also finds the weights that are computed from others; `scaling` is that of an adapter.
+    /// Also finds the weights that are computed from others; `scaling` is the adapter's.
     pub(super) fn new(
         name: &str,
         mut tensors: Vec<TensorEntry>,

@@ -8,8 +8,8 @@ use std::{
 use super::{Bytes, Checkpoint, Entry, Stored, header::TensorEntry};
 
 impl Checkpoint {
-    /// Adds or replaces `tensors`, each with its name in torchvision's spelling. Of the old tensors, keeps those for which `keeps` is true,
-    /// and batch counters. Shares the bytes of the tensors that stay.
+    /// Adds or replaces `tensors`, each with its name in torchvision's spelling. Keeps the old tensors for which `keeps` is true, and batch
+    /// counters. Shares the bytes of the tensors that stay.
     pub(crate) fn with_tensors(&self, tensors: Vec<(String, Stored<'static>)>, keeps: impl Fn(&str) -> bool) -> Self {
         let mut files = (*self.files).clone();
         let mut directory = (*self.directory).clone();

@@ -43,7 +43,7 @@ enum Recipe {
 /// A weight's name, its recipe and the positions of its parts.
 type Found = (String, Recipe, Vec<usize>);
 
-/// Adds an entry for each weight of which `tensors` has the parts, and marks the parts. `scaling` is that of an adapter, if it is known.
+/// Adds an entry for each weight of which `tensors` has the parts, and marks the parts. `scaling` is the adapter's, if it is known.
 pub(super) fn find(tensors: &mut Vec<TensorEntry>, scaling: Option<f64>) -> Vec<Made> {
     let mut found = by_names(tensors);
     found.extend(scaling.into_iter().flat_map(|scaling| adapted(tensors, scaling)));

@@ -14,12 +14,12 @@ use crate::{
 
 impl Classifier {
     /// Makes a classifier of the same network, on the same device, with another head, which was fitted to the features of
-    /// [`Classifier::embed`]. The scores are shares of one; with `several` each class has a score by itself; a head of
+    /// [`Classifier::embed`]. The scores are shares of one; with `several` each class is scored separately; a head of
     /// [`neighbours`](crate::learn::neighbours) gives shares of the nearest images. Both classifiers share the weights in the CPU's
     /// memory. The first call uploads them to the device again.
     ///
     /// # Errors
-    /// [`Error::Shape`] if the head is not for the network's features, or if the number of `labels` is not that of its classes;
+    /// [`Error::Shape`] if the head is not for the network's features, or if there are not as many `labels` as classes;
     /// [`Error::TensorValue`] if a number in it is not finite.
     pub fn with_head(&self, head: &Head, labels: &[String], several: bool) -> Result<Classifier> {
         let (network, features, classes) = (self.network(), self.model().features, labels.len());

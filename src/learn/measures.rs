@@ -42,9 +42,9 @@ impl Answer {
 /// How well a classifier tells one class from the others.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct ClassMeasures {
-    /// Share of the images predicted as the class that are of it; 0 if there are none.
+    /// Share of the images predicted as this class that belong to it; 0 if no image is predicted as this class.
     pub precision: f64,
-    /// Share of the class's images that are predicted as it; 0 if there are none.
+    /// Share of the class's images that are predicted correctly; 0 if the class has no images.
     pub recall: f64,
     /// The harmonic mean of both.
     pub f1: f64,
@@ -161,9 +161,9 @@ pub fn wilson(right: usize, all: usize) -> (f64, f64) {
 pub struct Cut {
     /// The threshold.
     pub threshold: f64,
-    /// Images of the class that are predicted as it.
+    /// True positives: images of the class that are predicted as this class.
     pub right: usize,
-    /// Images of other classes that are predicted as it.
+    /// False positives: images of other classes that are predicted as this class.
     pub wrong: usize,
 }
 

@@ -37,7 +37,7 @@ pub struct Head {
 }
 
 impl Head {
-    /// The scores of the classes for an image with these features: shares of one, or with `several` a score for each class by itself.
+    /// The scores of the classes for an image with these features: shares of one, or with `several` a separate score for each class.
     #[doc(hidden)]
     pub fn scores(&self, features: &[f32], several: bool) -> Vec<f32> {
         let scoring = match &self.neighbours {

@@ -21,7 +21,7 @@ const ROOM: usize = 1 << 24;
 pub(super) enum Link {
     /// Exactly one output is true.
     Softmax,
-    /// Each output for itself.
+    /// Each output separately.
     Sigmoid,
 }
 

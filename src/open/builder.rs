@@ -121,7 +121,7 @@ impl Builder {
         self
     }
 
-    /// Whether photos get the size at which the model's authors test it (timm's `test_input_size` and `test_crop_pct`), if the
+    /// Whether photos are resized to the size at which the model's authors test it (timm's `test_input_size` and `test_crop_pct`), if the
     /// model states one, instead of the training size. The default is `false`, as in timm and transformers.
     pub fn test_size(mut self, test_size: bool) -> Self {
         self.0.test_size = test_size;
@@ -195,7 +195,7 @@ impl Builder {
     }
 
     /// Batch size to prepare for when the model is opened; 1 by default. Compiles the kernels and uploads the weights for this size. Other
-    /// sizes reuse what they share with it. With 0, the first call does all of that.
+    /// sizes reuse what they share with it. With 0, the first call does both.
     #[doc(hidden)]
     pub fn prepare(mut self, images: usize) -> Self {
         self.0.prepare = Some(images);

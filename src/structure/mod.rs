@@ -220,7 +220,7 @@ impl Structure {
         }
     }
 
-    /// These properties. Where they lack one that names of files or tensors imply, that of `other` is taken.
+    /// Takes the missing properties from `other`, among those that names of files or tensors imply.
     #[must_use]
     pub(crate) fn or(self, other: &Structure) -> Self {
         let stated_in = if self.stated_in.is_empty() { &other.stated_in } else { &self.stated_in }.clone();
@@ -237,7 +237,8 @@ impl Structure {
         }
     }
 
-    /// Whether these properties decide the property of this key. `activation` also decides that of blocks and transitions.
+    /// Whether these properties decide the property of this key. `activation` also decides `block-activation` and
+    /// `transition-activation`.
     #[doc(hidden)]
     pub fn decides(&self, key: &str) -> bool {
         self.states(key) || matches!(key, "block-activation" | "transition-activation") && self.activation.is_some()

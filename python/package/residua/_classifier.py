@@ -599,7 +599,7 @@ class Classifier:
             images: A folder with a folder of images for each class, or several images.
             labels: The class of each image by name, WordNet id or index, or with ``multi_label`` a list of classes for each image;
                 None if `images` is a folder.
-            multi_label: An image may have several labels, or none: measures each class for itself. The model must give each
+            multi_label: An image may have several labels, or none: measures each class separately. The model must give each
                 class a score of its own.
             errors: ``raise`` raises an exception for the first image that cannot be read; ``skip`` leaves it out, and logs it.
 

@@ -177,7 +177,7 @@ class LogisticRegression:
         return cast("Doubles", logits)
 
     def predict_proba(self, X: Any) -> Doubles:  # noqa: N803
-        """Computes the scores of the classes: shares of one, or with ``multi_label`` a score for each class by itself.
+        """Computes the scores of the classes: shares of one, or with ``multi_label`` a separate score for each class.
 
         Args:
             X: Features, floats ``[N, features]``.

@@ -62,7 +62,7 @@ fn is_layer(tail: &str, shape: &[usize]) -> bool {
     vector && matches!(part, "weight" | "bias" | "running_mean" | "running_var")
 }
 
-/// The head of `root` outside of its prefix: the prefix of the head's tensors, and the module that it becomes.
+/// Finds a head whose tensors do not have the prefix of `root`. Returns the prefix that they have, and the module that the head becomes.
 pub(super) fn beside(root: &Root, shapes: &HashMap<&str, &[usize]>) -> Option<(String, &'static str)> {
     let outside = |name: &&&str| !name.starts_with(&root.prefix);
     let trained_without = shapes.keys().filter(outside).any(|name| {

@@ -22,7 +22,7 @@ pub(crate) struct Evaluate {
     pub(crate) truth: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) folders: FolderOptions,
-    /// An image may have several labels, or none: measure each class for itself
+    /// An image may have several labels, or none: measure each class separately
     #[arg(long, conflicts_with_all = ["confusion", "mistakes"])]
     pub(crate) multi_label: bool,
     /// Format of the report

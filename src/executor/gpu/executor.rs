@@ -26,8 +26,8 @@ use crate::{
 };
 
 /// A network on a device. Weights are uploaded once. Buffers are made once for each input shape and set of wanted values.
-/// Pipelines belong to the device. If the device is lost and opened again, all of that is made again, and the runs that were
-/// under way are repeated, with the same bits.
+/// Pipelines belong to the device. After a lost device is opened again, all of these are rebuilt, and
+/// the interrupted runs are repeated, with the same bits.
 #[derive(Debug)]
 pub struct Executor {
     device: Arc<Device>,

@@ -113,7 +113,7 @@ fn check_scores(global: &Global, command: &Evaluate, model: &ModelInfo) -> Resul
         return Err(Error::config_value("option", "--multi-label", &model.name, expected));
     }
     if !command.multi_label && each_for_itself && model.classes > 1 {
-        global.note("the model gives each class a score of its own: --multi-label measures each class for itself");
+        global.note("the model gives each class a score of its own: --multi-label measures each class separately");
     }
     Ok(())
 }

@@ -62,7 +62,7 @@ impl Learner<'_> {
     }
 
     /// Measures a head on a fifth of the images, after fitting it to the others. `fitted` is the head for all images; a regression chooses
-    /// its strength only among that of `fitted` and the two next to it.
+    /// its strength only among the strength of `fitted` and the two next to it.
     pub(super) fn held_out(
         &self,
         fitted: &Fitted,

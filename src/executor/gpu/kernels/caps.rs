@@ -49,8 +49,8 @@ impl Caps {
         self.subgroup.filter(|&lanes| lanes >= 8)
     }
 
-    /// Number of processors to keep busy. WebGPU does not report it, so assume that of a large GPU (an H200), and two for a
-    /// software adapter.
+    /// Number of processors to keep busy. WebGPU does not report it, so assume as many as a large GPU (an H200) has, and two
+    /// for a software adapter.
     pub fn processors(&self) -> u32 {
         if self.software { 2 } else { 132 }
     }

@@ -31,7 +31,7 @@ pub struct View {
     pub shape: Shape,
     /// Vectors from one pixel to the next.
     pub stride: u32,
-    /// Vector at which its channels start.
+    /// Index of the vector at which its channels start.
     pub offset: u32,
 }
 

@@ -1,5 +1,5 @@
 //! Selects the kernel for a layer on a device, with a reason: the one that the user asks for, the fastest by measurement, or the
-//! one of the rules.
+//! one that the rules choose.
 
 use super::{Options, Reason, candidates, problem, rules};
 use crate::{
