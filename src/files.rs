@@ -32,7 +32,7 @@ impl PartFile {
         Ok(PartFile { path: path.into(), file })
     }
 
-    /// A handle to write with.
+    /// A handle for writing.
     ///
     /// # Errors
     /// The system's error.

@@ -88,7 +88,7 @@ pub trait Executor: fmt::Debug + Shareable {
         StorageType::F32
     }
 
-    /// The same network, computed as is best for batches of `images`, whatever the real size of a batch. `None` if that makes no
+    /// The same network, computed in the best way for batches of `images`, whatever the real size of a batch. `None` if that makes no
     /// difference.
     fn chosen_for(&self, _images: usize) -> Option<Box<dyn Executor>> {
         None

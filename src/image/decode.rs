@@ -46,7 +46,7 @@ pub struct Decoded {
     pub format: Format,
     /// The file ends early and its last rows are made up. Only with [`DecodeOptions::allow_truncated`].
     pub truncated: bool,
-    /// Damage that the decoder worked around, in its words: some pixels may be wrong. Always `None` with
+    /// Damage that the decoder worked around, as it describes it: some pixels may be wrong. Always `None` with
     /// [`DecodeOptions::strict`].
     pub damage: Option<String>,
 }

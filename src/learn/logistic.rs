@@ -276,8 +276,8 @@ fn are_worse(tried: &[Tried], best: &Tried) -> bool {
     tried.iter().rev().take_while(worse).count() >= WORSE
 }
 
-/// The weights of each output's loss where the output is false and where it is true. Balanced ones are the number of images divided by the
-/// number of classes and by the images of the class.
+/// The weights of each output's loss where the output is false and where it is true. A balanced weight is the number of images divided by
+/// the number of classes and by the number of images of the class.
 fn balance(settings: &Logistic, truth: &Truth, binary: bool) -> Vec<[f64; 2]> {
     let images = truth.of.len() as f64;
     let counts: Vec<f64> = truth.counts().into_iter().map(|count| count as f64).collect();

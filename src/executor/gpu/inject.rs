@@ -91,7 +91,7 @@ impl Injection {
         state.planned.push((moment, at, failure));
     }
 
-    /// Sets how long the device may be silent before it is taken for lost; some minutes otherwise.
+    /// Sets how long the device may be silent before it counts as lost; some minutes otherwise.
     pub fn patience(&self, patience: Duration) {
         lock(&self.0).patience = Some(patience);
     }

@@ -16,7 +16,7 @@ const LONGEST: f64 = 0.4;
 /// Runs shorter than this, in seconds, measure latency and not speed.
 const SHORT: f64 = 0.005;
 
-/// A device is taken for lost if it finishes nothing for this many seconds, or for a multiple of its longest submission if that
+/// A device counts as lost if it finishes nothing for this many seconds, or for a multiple of its longest submission if that
 /// is longer. A software adapter gets little of a busy CPU, and compiles kernels in the same queue.
 const PATIENCE: f64 = 120.0;
 const PATIENCE_SOFTWARE: f64 = 900.0;
@@ -28,7 +28,7 @@ pub(super) struct Pace {
     /// Operations and bytes a second that any adapter of this kind reaches.
     flops: f64,
     bandwidth: f64,
-    /// Smallest number of seconds without progress before the device is taken for lost.
+    /// Smallest number of seconds without progress before the device counts as lost.
     patience: f64,
     measured: Mutex<Measured>,
 }
@@ -92,7 +92,7 @@ impl Pace {
         measured.factor = f64::midpoint(measured.factor, slowest);
     }
 
-    /// How long the device may go without finishing anything before it is taken for lost.
+    /// How long the device may go without finishing anything before it counts as lost.
     pub(super) fn patience(&self) -> Duration {
         Duration::from_secs_f64(self.patience.max(PATIENCE_TIMES * self.measured().longest))
     }
