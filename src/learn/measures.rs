@@ -44,7 +44,7 @@ impl Answer {
 pub struct ClassMeasures {
     /// Share of the images predicted as this class that belong to it; 0 if no image is predicted as this class.
     pub precision: f64,
-    /// Share of the class's images that are predicted correctly; 0 if the class has no images.
+    /// Share of the class's images that are predicted as this class; 0 if the class has no images.
     pub recall: f64,
     /// The harmonic mean of both.
     pub f1: f64,

@@ -46,7 +46,7 @@ pub(super) struct Tile<'a, const C: usize> {
 /// The size of tiles: enough sums to hide the latency of a multiply-add, and few enough to stay in registers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct TileSize {
-    /// Pixels of a tile, by its number of blocks of output channels less one.
+    /// At index `i`: pixels of a tile with `i + 1` blocks of output channels.
     pixels: [usize; BLOCKS],
     /// Largest number of blocks of output channels in a strip.
     pub(super) blocks: usize,
