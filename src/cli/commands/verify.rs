@@ -70,8 +70,9 @@ fn verdict(out: &mut dyn Write, classifier: &Classifier, verification: &Verifica
     let with = if device.kind == DeviceKind::Reference { "of the reference with itself" } else { "with the reference" };
     writeln!(out, "{} comparisons {with}: {verdict}", verification.layers.len())?;
     if let Some(worst) = worst(verification) {
-        let LayerCheck { name: layer, kernel, error, bound, .. } = worst;
-        writeln!(out, "worst: {layer}, {kernel}: error {error:.1e}, bound {bound:.0e}")?;
+        let LayerCheck { name: layer, kernel, error, bound, ok, .. } = worst;
+        let rank = if *ok { "worst" } else { "first wrong" };
+        writeln!(out, "{rank}: {layer}, {kernel}: error {error:.1e}, bound {bound:.0e}")?;
     }
     for fault in &verification.faults {
         writeln!(out, "disabled on this device: {} in {}", fault.kernel, fault.stored)?;
@@ -79,7 +80,7 @@ fn verdict(out: &mut dyn Write, classifier: &Classifier, verification: &Verifica
     Ok(())
 }
 
-/// The layer nearest to its bound, or furthest over it; if layers are wrong, the first one.
+/// The first wrong layer, or else the one nearest to its bound.
 fn worst(verification: &Verification) -> Option<&LayerCheck> {
     let first_wrong = verification.layers.iter().find(|layer| !layer.ok);
     let share = |layer: &LayerCheck| layer.error / layer.bound;
