@@ -35,6 +35,11 @@ from safetensors.torch import save_file
 from torch import nn
 
 LABELS = "airplane automobile bird cat deer dog frog horse ship truck".split()
+# What no tensor shows, as `residua convert` states it.
+STRUCTURE = (
+    "stem-pool=none,stem-stride=1,layer1-stride=1,dilation=none,anti-aliasing=none,global-pool=avg,norm-eps=1e-5,"
+    "activation=relu,block-activation=relu"
+)
 
 
 class Block(nn.Module):
@@ -153,6 +158,7 @@ def save_weights(net, args, mean, std):
             "std": std,
             "license": "MIT OR Apache-2.0",
         },
+        "residua": {"structure": STRUCTURE},
     }
     state = {k: v.half().contiguous() for k, v in net.state_dict().items() if not k.endswith("num_batches_tracked")}
     save_file(state, args.out, metadata={"config": json.dumps(config)})

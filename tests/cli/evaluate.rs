@@ -50,6 +50,10 @@ fn an_evaluation_counts_matches_and_goes_on() {
     for format in ["text", "markdown"] {
         let text = out(&on_cpu(&["evaluate", "-m", &mine, &val, "--format", format]));
         assert!(text.contains("83.33 %") && text.contains("weighted mean") && text.contains("2 images"), "{text}");
+        // Three classes have no top-5, and no thresholds unless they are asked for.
+        assert!(!text.contains("top-5") && !text.contains(" from"), "{text}");
+        let swept = out(&on_cpu(&["evaluate", "-m", &mine, &val, "--format", format, "--threshold", "rust"]));
+        assert!(swept.contains("rust from") && swept.contains("curves of rust"), "{swept}");
     }
     assert_fails(&on_cpu(&["evaluate", "-m", &mine, &val, "--curves", &curves]), 2, "config.value");
     assert_fails(&on_cpu(&["evaluate", "-m", &mine, &folder.path("train/rust")]), 2, "config.value");

@@ -43,6 +43,7 @@ fn info_tells_what_is_stated_and_what_is_assumed() {
         assert!(line(&text, key).contains(value), "{}", line(&text, key));
     }
     assert!(line(&text, "activation").contains("config.json"), "{text}");
+    assert!(!out(&on_cpu(&["info", "builtin"])).contains("assumed"));
     let text = told(&["--structure", "stride-in=1x1,activation=gelu,output-stride=8"]);
     assert!(line(&text, "stride-in").contains("1x1 (stated in option)"), "{text}");
     assert!(line(&text, "activation").contains("gelu (stated in option)"), "{text}");

@@ -68,15 +68,15 @@ impl Report<'_> {
         let (low, high) = wilson(*top1, *images);
         let percent = |part: usize| 100.0 * part as f64 / *images as f64;
         let (low, high) = (100.0 * low, 100.0 * high);
-        let mut lines = vec![
-            (
-                "top-1".to_string(),
-                format!("{:.2} % (95 % interval {low:.2} to {high:.2}), {top1} of {images}", percent(*top1)),
-            ),
-            ("top-5".into(), format!("{:.2} %, {top5} of {images}", percent(*top5))),
-            ("log loss".into(), format!("{log_loss:.4}")),
-            ("calibration error".into(), format!("{calibration_error:.4}")),
-        ];
+        let mut lines = vec![(
+            "top-1".to_string(),
+            format!("{:.2} % (95 % interval {low:.2} to {high:.2}), {top1} of {images}", percent(*top1)),
+        )];
+        if self.model.classes > 5 {
+            lines.push(("top-5".into(), format!("{:.2} %, {top5} of {images}", percent(*top5))));
+        }
+        lines.push(("log loss".into(), format!("{log_loss:.4}")));
+        lines.push(("calibration error".into(), format!("{calibration_error:.4}")));
         for (truth, predicted, count) in self.measures.confused().into_iter().take(CONFUSED) {
             let (truth, predicted) = (self.model.labels.name(truth), self.model.labels.name(predicted));
             let images = if count == 1 { "image" } else { "images" };

@@ -15,12 +15,14 @@ const SWEPT: usize = 19;
 pub(crate) struct Watched {
     pub(crate) name: String,
     pub(crate) cuts: Vec<Cut>,
+    /// Whether reports for people have the table of thresholds.
+    sweeps: bool,
 }
 
 impl Watched {
     /// The class of that index. `scores` has its score for each image, and whether the image is of the class.
-    pub(crate) fn new(model: &ModelInfo, class: usize, scores: &[(f64, bool)]) -> Self {
-        Watched { name: model.labels.name(class), cuts: cuts(scores) }
+    pub(crate) fn new(model: &ModelInfo, class: usize, scores: &[(f64, bool)], sweeps: bool) -> Self {
+        Watched { name: model.labels.name(class), cuts: cuts(scores), sweeps }
     }
 
     /// A line of a report: its name and its figures.
@@ -29,8 +31,11 @@ impl Watched {
         (format!("curves of {}", self.name), format!("area under ROC {roc:.4}, average precision {precision:.4}"))
     }
 
-    /// Precision and recall at thresholds that are spread evenly.
+    /// Precision and recall at thresholds that are spread evenly; empty if no sweep was asked for.
     pub(crate) fn table(&self, markdown: bool) -> String {
+        if !self.sweeps {
+            return String::new();
+        }
         let (mut text, name) = (String::new(), &self.name);
         let _ = if markdown {
             writeln!(text, "\n| {name} from | precision | recall | F1 | predicted |\n|--:|--:|--:|--:|--:|")

@@ -178,7 +178,7 @@ impl Run<'_> {
     fn watched<R: Record>(&self, records: &[R]) -> Option<Watched> {
         let class = self.watched?;
         let scores: Vec<(f64, bool)> = records.iter().filter_map(|record| record.watched(self.watched)).collect();
-        Some(Watched::new(self.classifier.model(), class, &scores))
+        Some(Watched::new(self.classifier.model(), class, &scores, self.command.threshold.is_some()))
     }
 }
 
