@@ -369,3 +369,15 @@ fn every_kernel_is_verified_on_these_networks() {
         );
     }
 }
+
+#[test]
+fn a_property_that_the_spelling_implies_has_it_as_its_source() {
+    let golden = Golden::load();
+    let config = ModelConfig::from_json("a/config.json", r#"{"model_args": {"act_layer": "silu"}}"#, None).unwrap();
+    let checkpoint = golden.checkpoint(golden.row("densenet of kuangliu"));
+    let classifier = Classifier::builder().checkpoint(checkpoint, Some(config)).device("cpu").open().unwrap();
+    let source = |key: &str| classifier.model().structure.iter().find(|p| p.key == key).unwrap().stated_in.as_deref();
+    assert_eq!(source("dense-order"), Some("the spelling of its tensors"));
+    assert_eq!(source("activation"), Some("a/config.json"));
+    assert_eq!(source("norm-eps"), None);
+}

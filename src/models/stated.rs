@@ -278,5 +278,5 @@ fn value_of(stated: &Structure, key: &str) -> String {
 }
 
 fn refused(stated: &Structure, key: &str, value: String, expected: String) -> Error {
-    Error::config_value(&*stated.stated_in, key, value, expected)
+    Error::config_value(stated.source(key), key, value, expected)
 }

@@ -184,7 +184,7 @@ fn properties(
     notes: &mut Vec<Note>,
 ) -> Vec<Property> {
     let places = [&settings.structure, &config.structure];
-    let place = |key: &str| Some(places.into_iter().find(|stated| stated.decides(key))?.stated_in.clone());
+    let place = |key: &str| Some(places.into_iter().find(|stated| stated.decides(key))?.source(key).to_string());
     // A name such as `cifar_resnet20` states the stem.
     let named = config.architecture.as_deref().is_some_and(|name| name.starts_with("cifar_"));
     if architecture.assumes_stem_pool(|key| named || place(key).is_some()) {

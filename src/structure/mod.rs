@@ -66,7 +66,20 @@ pub struct Structure {
     pub transition_activation: Option<Activation>,
     /// Whether to leave out the head, so that the network ends in its features.
     pub no_head: bool,
+    /// Keys of properties that another source states than `stated_in`, each with its source.
+    pub(crate) implied: Vec<(&'static str, String)>,
 }
+
+/// Keys of the properties that names of files or tensors can imply.
+const IMPLIED: [&str; 7] = [
+    "global-pool",
+    "anti-aliasing",
+    "norm-groups",
+    "stride-in",
+    "shortcut-input",
+    "dense-order",
+    "transition-activation",
+];
 
 /// Which convolution of a bottleneck strides.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -223,7 +236,8 @@ impl Structure {
     /// Takes the missing properties from `other`, among those that names of files or tensors imply.
     #[must_use]
     pub(crate) fn or(self, other: &Structure) -> Self {
-        let stated_in = if self.stated_in.is_empty() { &other.stated_in } else { &self.stated_in }.clone();
+        let missing = IMPLIED.into_iter().filter(|key| !self.states(key) && other.states(key));
+        let implied = missing.map(|key| (key, other.source(key).to_string())).collect();
         Structure {
             global_pool: self.global_pool.or(other.global_pool),
             anti_aliasing: self.anti_aliasing.or(other.anti_aliasing),
@@ -232,9 +246,14 @@ impl Structure {
             raw_shortcuts: self.raw_shortcuts.or(other.raw_shortcuts),
             newest_first: self.newest_first.or(other.newest_first),
             transition_activation: self.transition_activation.or(other.transition_activation),
-            stated_in,
+            implied: [self.implied, implied].concat(),
             ..self
         }
+    }
+
+    /// The source of the property of this key, if it is stated.
+    pub(crate) fn source(&self, key: &str) -> &str {
+        self.implied.iter().find(|(implied, _)| *implied == key).map_or(&self.stated_in, |(_, source)| source)
     }
 
     /// Whether these properties decide the property of this key. `activation` also decides `block-activation` and
