@@ -10,13 +10,21 @@
 // The last loop must not be unrolled: then its loads and stores would take the driver seven times as long to compile as all the rest
 // (llvmpipe expands each of them lane by lane, with branches). So its bounds are numbers that the compiler cannot know.
 
+// Whether the convolution has several groups. Otherwise it does without their division, which llvmpipe computes lane by lane.
+override GROUPED: u32 = 0u;
+
 @compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
         @builtin(subgroup_invocation_id) lane: u32) {
     let first = (group.z * groups.x + group.x) * 8u * GROUPS;
-    let rounds = (dims.group_oc4 + LANES - 1u) / LANES;
-    let part = group.y / rounds;
-    let oc = part * dims.group_oc4 + (group.y - part * rounds) * LANES + lane;
+    var part = 0u;
+    var rest = group.y;
+    if GROUPED != 0u {
+        let rounds = (dims.group_oc4 + LANES - 1u) / LANES;
+        part = group.y / rounds;
+        rest = group.y - part * rounds;
+    }
+    let oc = part * dims.group_oc4 + rest * LANES + lane;
     let end_oc = (part + 1u) * dims.group_oc4;
     let loaded = min(oc, end_oc - 1u);
     let first_c = part * dims.group_c4;

@@ -37,7 +37,9 @@ fn work([lanes, ..]: Setting, problem: &Problem, types: Types, _: &Caps) -> Opti
     let workgroups = (conv.pixels() as u32).div_ceil(8 * groups);
     let rows = workgroups.div_ceil(1 << 15);
     let grid = [workgroups.div_ceil(rows), dims.oc4 / dims.group_oc4 * dims.group_oc4.div_ceil(lanes), rows];
-    Some(conv.whole(&SHADER, types, Packing::Strips, consts, &[("LANES", lanes)], grid).into())
+    let grouped = (dims.group_oc4 < dims.oc4).then_some(("GROUPED", 1));
+    let overrides: Vec<(&str, u32)> = [("LANES", lanes)].into_iter().chain(grouped).collect();
+    Some(conv.whole(&SHADER, types, Packing::Strips, consts, &overrides, grid).into())
 }
 
 /// Pixels (or tiles) of a workgroup of the broadcast kernels, in eights: as many as are worth it, spread evenly over the
