@@ -44,13 +44,13 @@ pub struct ElementwiseDims {
     pub out_channels: u32,
     /// Pixels of the whole batch.
     pub pixels: u32,
-    /// Rows and columns of the second addend.
+    /// Rows of the second addend.
     pub r_h: u32,
     /// Columns of the second addend.
     pub r_w: u32,
     /// Subsampling step of the second addend.
     pub r_step: u32,
-    /// Zero channels before those of the second addend.
+    /// Zero channels before the second addend's channels.
     pub r_before: u32,
     /// Channels of the second addend.
     pub r_channels: u32,
@@ -66,7 +66,7 @@ pub struct ElementwiseDims {
     pub y_stride: u32,
     /// Vector at which the output's channels start.
     pub y_offset: u32,
-    /// Vectors from the gates of one image to those of the next.
+    /// Vectors from the gates of one image to the gates of the next.
     pub g_stride: u32,
     /// Vector at which the gates' channels start.
     pub g_offset: u32,
