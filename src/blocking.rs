@@ -105,7 +105,7 @@ impl Classifier {
         Self::builder().model(model).open()
     }
 
-    /// The classes of one image.
+    /// Returns the classes of one image.
     ///
     /// # Errors
     /// The errors of [`Classifier::infer_async`].
@@ -113,7 +113,7 @@ impl Classifier {
         wait(self.infer_async(image))
     }
 
-    /// The classes of each image, all of them in one batch.
+    /// Returns the classes of each image, all of them in one batch.
     ///
     /// # Errors
     /// The errors of [`Classifier::infer_batch_async`].
@@ -121,7 +121,7 @@ impl Classifier {
         wait(self.infer_batch_async(images))
     }
 
-    /// The classes of preprocessed images, in one batch.
+    /// Returns the classes of preprocessed images, in one batch.
     ///
     /// # Errors
     /// The errors of [`Classifier::predict_async`].
@@ -129,7 +129,7 @@ impl Classifier {
         wait(self.predict_async(pixels))
     }
 
-    /// The features of one image, of length [`ModelInfo::features`](crate::ModelInfo::features).
+    /// Returns the features of one image, of length [`ModelInfo::features`](crate::ModelInfo::features).
     ///
     /// # Errors
     /// The errors of [`Classifier::embed_async`].
@@ -137,7 +137,7 @@ impl Classifier {
         wait(self.embed_async(image))
     }
 
-    /// The features of each image, all of them in one batch.
+    /// Returns the features of each image, all of them in one batch.
     ///
     /// # Errors
     /// The errors of [`Classifier::embed_batch_async`].
@@ -145,7 +145,7 @@ impl Classifier {
         wait(self.embed_batch_async(images))
     }
 
-    /// The features of preprocessed images, in one batch.
+    /// Returns the features of preprocessed images, in one batch.
     ///
     /// # Errors
     /// The errors of [`Classifier::features_async`].

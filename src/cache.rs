@@ -29,12 +29,12 @@ impl Cache {
         Cache { folder: folder.into() }
     }
 
-    /// The contents of the file `name`, if it is complete and was written for `key`.
+    /// Reads the contents of the file `name`, if it is complete and was written for `key`.
     pub(crate) fn read(&self, name: &str, key: &str) -> Option<Vec<u8>> {
         contents(&self.read_bytes(name, LIMIT)?, key).map(<[u8]>::to_vec)
     }
 
-    /// The text of the file `name`, of at most `limit` bytes, from any program.
+    /// Reads the text of the file `name`, of at most `limit` bytes, from any program.
     pub(crate) fn read_text(&self, name: &str, limit: u64) -> Option<String> {
         String::from_utf8(self.read_bytes(name, limit)?).ok()
     }
@@ -73,7 +73,7 @@ impl Cache {
         written.is_ok()
     }
 
-    /// A new temporary file in the folder, which is created if it is missing.
+    /// Creates a new temporary file in the folder, and the folder if it is missing.
     fn create(&self) -> io::Result<NamedTempFile> {
         let mut folder = DirBuilder::new();
         #[cfg(unix)]

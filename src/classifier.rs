@@ -44,7 +44,7 @@ impl Classifier {
         Classifier(Arc::new(Inner { executor, maps: OnceLock::new(), model, decode, notes }))
     }
 
-    /// The classes of one image.
+    /// Returns the classes of one image.
     ///
     /// # Errors
     /// `image.*` if it has no pixels, `gpu.*` if the device fails.
@@ -52,7 +52,7 @@ impl Classifier {
         Ok(self.infer_batch_async(std::slice::from_ref(image)).await?.remove(0))
     }
 
-    /// The classes of each image, all in one batch. Returns an empty vector for an empty slice.
+    /// Classifies each image, all in one batch. Returns an empty vector for an empty slice.
     ///
     /// # Errors
     /// As [`Classifier::infer`]; [`Error::GpuLimits`] if the batch does not fit onto the device.
@@ -70,7 +70,7 @@ impl Classifier {
         if self.network().graph().channels() == 1 { preprocess.grey_pixels(image) } else { preprocess.pixels(image) }
     }
 
-    /// The classes of preprocessed images, in one batch.
+    /// Returns the classes of preprocessed images, in one batch.
     ///
     /// # Errors
     /// As [`Classifier::infer_batch`]; [`Error::Shape`] if the pixels are not of the size that [`Classifier::preprocess`] gives.
@@ -88,9 +88,9 @@ impl Classifier {
         Ok((0..pixels.len()).map(prediction).collect())
     }
 
-    /// The features of one image, of length [`ModelInfo::features`] (512 for ResNet-18 and -34, 2048 for ResNet-50 and deeper): the last
-    /// feature map's mean over all pixels, which the head reads, not scaled to unit length. It equals the input of torchvision's `fc`, and
-    /// timm's output with `num_classes=0`.
+    /// Returns the features of one image, of length [`ModelInfo::features`] (512 for ResNet-18 and -34, 2048 for ResNet-50 and deeper): the
+    /// last feature map's mean over all pixels, which the head reads, not scaled to unit length. It equals the input of torchvision's `fc`,
+    /// and timm's output with `num_classes=0`.
     ///
     /// # Errors
     /// As [`Classifier::infer`].
@@ -99,7 +99,7 @@ impl Classifier {
         Ok(features.remove(0))
     }
 
-    /// The features of each image as from [`Classifier::embed`], all in one batch. Returns an empty vector for an empty slice.
+    /// Computes the features of each image as [`Classifier::embed`] does, all in one batch. Returns an empty vector for an empty slice.
     ///
     /// # Errors
     /// As [`Classifier::infer_batch`].
@@ -108,7 +108,7 @@ impl Classifier {
         self.features_async(&pixels).await
     }
 
-    /// The features of preprocessed images, in one batch.
+    /// Returns the features of preprocessed images, in one batch.
     ///
     /// # Errors
     /// As [`Classifier::predict`].
@@ -121,7 +121,7 @@ impl Classifier {
         Ok((0..pixels.len()).map(|n| features.image(n).to_vec()).collect())
     }
 
-    /// The features of preprocessed images, or the network's output if `features` is false.
+    /// Returns the features of preprocessed images, or the network's output if `features` is false.
     async fn of_pixels(&self, pixels: &[Pixels], features: bool) -> Result<Tensor> {
         let Inner { executor, model, .. } = &*self.0;
         let graph = self.network().graph();
@@ -303,7 +303,7 @@ impl Classifier {
         &self.0.decode
     }
 
-    /// Notes for the user about the device and the model, including kernels that the driver has refused since.
+    /// Notes for the user about the device and the model, including the kernels that the driver has refused so far.
     pub fn notes(&self) -> Vec<Note> {
         self.0.notes.iter().cloned().chain(self.0.executor.notes()).collect()
     }

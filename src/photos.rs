@@ -11,7 +11,7 @@ use crate::{
 type Each<T> = Result<Vec<Result<T>>>;
 
 impl Classifier {
-    /// The classes of the image file at `path`, decoded by [`image::open`] with the settings of
+    /// Returns the classes of the image file at `path`, decoded by [`image::open`] with the settings of
     /// [`Builder::decode`](crate::Builder::decode) and turned upright. Damage is logged as a warning.
     ///
     /// # Errors
@@ -20,7 +20,7 @@ impl Classifier {
         one(self.predict(&[self.pixels_of_path(path.as_ref())?])?)
     }
 
-    /// The classes of an image file given as bytes, as [`Classifier::infer_path`] returns them.
+    /// Returns the classes of an image file given as bytes, as [`Classifier::infer_path`] returns them.
     ///
     /// # Errors
     /// The errors of [`image::decode`] and [`Classifier::infer`].
@@ -28,7 +28,7 @@ impl Classifier {
         one(self.predict(&[self.pixels_of_bytes(bytes)?])?)
     }
 
-    /// The classes of each image file, or its error. All good images run in one batch.
+    /// Returns the classes of each image file, or its error. All good images run in one batch.
     ///
     /// # Errors
     /// As [`Classifier::infer_batch`]; the error of a single file takes the place of its result.
@@ -38,7 +38,7 @@ impl Classifier {
         each(pixels, |pixels| self.predict(pixels))
     }
 
-    /// The classes of each image file given as bytes, as [`Classifier::infer_path_batch`] returns them.
+    /// Returns the classes of each image file given as bytes, as [`Classifier::infer_path_batch`] returns them.
     ///
     /// # Errors
     /// As [`Classifier::infer_path_batch`].
@@ -48,7 +48,7 @@ impl Classifier {
         each(pixels, |pixels| self.predict(pixels))
     }
 
-    /// The features of the image file at `path`, as [`Classifier::embed`] returns them.
+    /// Returns the features of the image file at `path`, as [`Classifier::embed`] returns them.
     ///
     /// # Errors
     /// The errors of [`image::open`] and [`Classifier::embed`].
@@ -56,7 +56,7 @@ impl Classifier {
         one(self.features(&[self.pixels_of_path(path.as_ref())?])?)
     }
 
-    /// The features of an image file given as bytes, as [`Classifier::embed`] returns them.
+    /// Returns the features of an image file given as bytes, as [`Classifier::embed`] returns them.
     ///
     /// # Errors
     /// The errors of [`image::decode`] and [`Classifier::embed`].
@@ -64,7 +64,7 @@ impl Classifier {
         one(self.features(&[self.pixels_of_bytes(bytes)?])?)
     }
 
-    /// The features of each image file, or its error. All good images run in one batch.
+    /// Returns the features of each image file, or its error. All good images run in one batch.
     ///
     /// # Errors
     /// As [`Classifier::embed_batch`]; the error of a single file takes the place of its result.
@@ -74,7 +74,7 @@ impl Classifier {
         each(pixels, |pixels| self.features(pixels))
     }
 
-    /// The features of each image file given as bytes, as [`Classifier::embed_path_batch`] returns them.
+    /// Returns the features of each image file given as bytes, as [`Classifier::embed_path_batch`] returns them.
     ///
     /// # Errors
     /// As [`Classifier::embed_path_batch`].

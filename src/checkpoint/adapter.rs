@@ -26,8 +26,8 @@ struct Config {
     alpha_pattern: Map<String, Value>,
 }
 
-/// The scaling in `adapter_config.json` beside the file at `path`. None if there is no such file, or if it states another kind of adapter
-/// than LoRA with one scaling.
+/// Reads the scaling in `adapter_config.json` beside the file at `path`. None if there is no such file, or if it states another kind of
+/// adapter than LoRA with one scaling.
 pub(super) fn scaling_beside(path: &Path) -> Option<f64> {
     scaling(&fs::read_to_string(path.with_file_name("adapter_config.json")).ok()?)
 }

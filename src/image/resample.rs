@@ -167,8 +167,8 @@ fn down(rows: &[u8], width: usize, columns: Range<usize>, first: usize, axis: &A
     out
 }
 
-/// The window of `source` (interleaved RGB, `x.source` by `y.source` pixels) resized to `x.target` by
-/// `y.target`: `x.len` by `y.len` pixels. Memory: the result, the source pixels that it reaches along one axis, and a
+/// Resizes `source` (interleaved RGB, `x.source` by `y.source` pixels) to `x.target` by `y.target`,
+/// and returns only the window of `x.len` by `y.len` pixels. Memory: the result, the source pixels that it reaches along one axis, and a
 /// bounded table.
 ///
 /// No side of the source, the target or the window may be zero.

@@ -107,7 +107,7 @@ fn invert(matrix: &mut [f64], n: usize) {
         );
         let mut columns: Vec<f64> =
             (0..n).flat_map(|i| pivots.clone().map(move |j| (i, j))).map(|(i, j)| matrix[at(i, j)]).collect();
-        // The rows of the pivots become those of their inverse.
+        // The rows of the pivots become the rows of their inverse.
         for (i, pivot) in pivots.clone().enumerate() {
             let row = &mut columns[pivot * width..][..width];
             row.fill(0.0);
@@ -146,7 +146,7 @@ fn cholesky(matrix: &[f64], n: usize) -> Vec<f64> {
     lower
 }
 
-/// `row` times the inverse of `L^T`.
+/// Multiplies `row` by the inverse of `L^T`.
 fn forward_substitute(lower: &[f64], row: &mut [f64]) {
     let n = row.len();
     for j in 0..n {
@@ -155,7 +155,7 @@ fn forward_substitute(lower: &[f64], row: &mut [f64]) {
     }
 }
 
-/// `row` times the inverse of `L`.
+/// Multiplies `row` by the inverse of `L`.
 fn backward_substitute(lower: &[f64], row: &mut [f64]) {
     let n = row.len();
     for j in (0..n).rev() {

@@ -7,7 +7,7 @@ use rayon::prelude::*;
 /// Rows of a tile.
 const TOGETHER: usize = 4;
 
-/// `sums[row][output] = biases[output] + rows[row] . weights[output]`, all of them row by row.
+/// Computes `sums[row][output] = biases[output] + rows[row] . weights[output]`, all of them row by row.
 pub(super) fn forward(rows: &[f64], weights: &[f64], biases: &[f64], sums: &mut [f64]) {
     Arch::new().dispatch(Forward { rows, weights, biases, sums });
 }
@@ -68,7 +68,7 @@ fn tile<S: Simd, const R: usize, const O: usize>(simd: S, rows: [&[f64]; R], wei
     std::array::from_fn(|r| std::array::from_fn(|o| simd.reduce_sum_f64s(sums[r][o]) + tail(rows[r].1, weights[o].1)))
 }
 
-/// `gradient[output] += sum over rows of errors[row][output] * rows[row]`.
+/// Computes `gradient[output] += sum over rows of errors[row][output] * rows[row]`.
 pub(super) fn backward(rows: &[f64], errors: &[f64], outputs: usize, gradient: &mut [f64]) {
     Arch::new().dispatch(Backward { rows, errors, outputs, gradient });
 }
@@ -139,8 +139,8 @@ fn add<S: Simd, const O: usize>(
     }
 }
 
-/// `lower[i][j] += factor * rows[i] . rows[j]` for all `j` up to `i`, where `rows` are of length `width`. `lower` is square; what is above
-/// its diagonal may change.
+/// Computes `lower[i][j] += factor * rows[i] . rows[j]` for all `j` up to `i`, where `rows` are of length `width`. `lower` is square; what
+/// is above its diagonal may change.
 pub(super) fn add_symmetric(rows: &[f64], width: usize, factor: f64, lower: &mut [f64]) {
     let n = rows.len() / width;
     lower.par_chunks_mut(TOGETHER * n).enumerate().for_each(|(block, lower)| {

@@ -29,119 +29,119 @@ impl Classifier {
 pub struct Builder(Settings);
 
 impl Builder {
-    /// `builtin` (the default), a `.safetensors` file, a folder with `model.safetensors`, in both cases with the `config.json`
-    /// beside the file, or, with the feature `hub`, a model of the hub: an alias such as `resnet50` or a repository such as
+    /// Sets the model: `builtin` (the default), a `.safetensors` file, a folder with `model.safetensors`, in both cases with the
+    /// `config.json` beside the file, or, with the feature `hub`, a model of the hub: an alias such as `resnet50` or a repository such as
     /// `timm/resnet50.a1_in1k`, with `@revision` after either. An existing file or folder wins over a model of the hub.
     pub fn model(mut self, model: &str) -> Self {
         self.0.model = Some(model.into());
         self
     }
 
-    /// An architecture such as `resnet50` with made-up weights, for measuring and testing. Overrides [`Builder::model`].
+    /// Takes an architecture such as `resnet50` with made-up weights, for measuring and testing. Overrides [`Builder::model`].
     pub fn synthetic(mut self, architecture: &str) -> Self {
         self.0.synthetic = Some(architecture.into());
         self
     }
 
-    /// A checkpoint in memory, with `config` or else the configuration in its metadata. Overrides [`Builder::model`] and
+    /// Takes a checkpoint in memory, with `config` or else the configuration in its metadata. Overrides [`Builder::model`] and
     /// [`Builder::synthetic`].
     pub fn checkpoint(mut self, checkpoint: Checkpoint, config: Option<ModelConfig>) -> Self {
         self.0.checkpoint = Some((checkpoint, config));
         self
     }
 
-    /// A network of your own for photos of three channels. Its weights come from [`Builder::checkpoint`], under the names in its operators.
-    /// Photos are prepared as torchvision does, unless [`Builder::crop`] and the calls like it say otherwise.
+    /// Takes a network of your own for photos of three channels. Its weights come from [`Builder::checkpoint`], under the names in its
+    /// operators. Photos are prepared as torchvision does, unless [`Builder::crop`] and the calls like it say otherwise.
     pub fn graph(mut self, graph: Graph) -> Self {
         self.0.graph = Some(graph);
         self
     }
 
-    /// `auto` (the default), `cpu`, `reference` (plain loops, to compare with), an index, or a part of an adapter's name. A number is
-    /// always an index. `auto` takes the best GPU, or the CPU if there is none.
+    /// Sets the device: `auto` (the default), `cpu`, `reference` (plain loops, to compare with), an index, or a part of an adapter's name.
+    /// A number is always an index. `auto` takes the best GPU, or the CPU if there is none.
     pub fn device(mut self, device: &str) -> Self {
         self.0.wanted = self.0.wanted.device(device);
         self
     }
 
-    /// The adapter to use, which may come from the environment. Replaces an earlier [`Builder::device`].
+    /// Sets the adapter to use, which may come from the environment. Replaces an earlier [`Builder::device`].
     #[doc(hidden)]
     pub fn adapter(mut self, wanted: Wanted) -> Self {
         self.0.wanted = wanted;
         self
     }
 
-    /// Whether to skip the self-test of the device, for instance to examine one that fails it. The default is `false`.
+    /// Sets whether to skip the self-test of the device, for instance to examine one that fails it. The default is `false`.
     #[doc(hidden)]
     pub fn untested(mut self, untested: bool) -> Self {
         self.0.untested = untested;
         self
     }
 
-    /// Storage precision on the device.
+    /// Sets the storage precision on the device.
     pub fn precision(mut self, precision: Precision) -> Self {
         self.0.precision = precision;
         self
     }
 
-    /// Number of threads that compute on the device `cpu`. The default is the number of cores that the process may use.
+    /// Sets the number of threads that compute on the device `cpu`. The default is the number of cores that the process may use.
     #[doc(hidden)]
     pub fn threads(mut self, threads: NonZero<usize>) -> Self {
         self.0.threads = Some(threads);
         self
     }
 
-    /// Pixels of the shorter side before the crop, instead of the model's own resize.
+    /// Sets the number of pixels of the shorter side before the crop, instead of the model's own resize.
     pub fn resize(mut self, shorter: usize) -> Self {
         self.0.resize = Some(shorter);
         self
     }
 
-    /// Rows and columns of the network's input, instead of the model's own.
+    /// Sets the rows and columns of the network's input, instead of the model's own.
     pub fn crop(mut self, size: usize) -> Self {
         self.0.crop = Some(size);
         self
     }
 
-    /// Resampling filter, instead of the model's own.
+    /// Sets the resampling filter, instead of the model's own.
     pub fn filter(mut self, filter: image::Filter) -> Self {
         self.0.filter = Some(filter);
         self
     }
 
-    /// Mean of red, green and blue in 0..1, instead of the model's own.
+    /// Sets the mean of red, green and blue in 0..1, instead of the model's own.
     pub fn mean(mut self, mean: [f32; 3]) -> Self {
         self.0.mean = Some(mean);
         self
     }
 
-    /// Standard deviation of red, green and blue in 0..1, instead of the model's own.
+    /// Sets the standard deviation of red, green and blue in 0..1, instead of the model's own.
     pub fn std(mut self, std: [f32; 3]) -> Self {
         self.0.std = Some(std);
         self
     }
 
-    /// Whether photos are resized to the size at which the model's authors test it (timm's `test_input_size` and `test_crop_pct`), if the
-    /// model states one, instead of the training size. The default is `false`, as in timm and transformers.
+    /// Sets whether photos are resized to the size at which the model's authors test it (timm's `test_input_size` and `test_crop_pct`), if
+    /// the model states one, instead of the training size. The default is `false`, as in timm and transformers.
     pub fn test_size(mut self, test_size: bool) -> Self {
         self.0.test_size = test_size;
         self
     }
 
-    /// Class names, instead of the model's own.
+    /// Sets the class names, instead of the model's own.
     pub fn labels(mut self, labels: Labels) -> Self {
         self.0.labels = Some(labels);
         self
     }
 
-    /// Whether to choose kernels as for one image, whatever the batch. A result then has the same bits in every batch, but may take longer.
-    /// See also [`Classifier::for_batches`].
+    /// Sets whether to choose kernels as for one image, whatever the batch. A result then has the same bits in every batch, but may take
+    /// longer. See also [`Classifier::for_batches`].
     pub fn deterministic(mut self, deterministic: bool) -> Self {
         self.0.deterministic = deterministic;
         self
     }
 
-    /// Whether to time kernels on the device when the model is opened, and how to use earlier times, which are kept in the folder
+    /// Sets whether to time kernels on the device when the model is opened, and how to use earlier times, which are kept in the folder
     /// of [`Builder::cache`].
     #[doc(hidden)]
     pub fn tune(mut self, tune: Tune) -> Self {
@@ -149,7 +149,7 @@ impl Builder {
         self
     }
 
-    /// Which network of a checkpoint to take, by the prefix of its tensors, with or without wrappers' names: `teacher`,
+    /// Chooses the network of a checkpoint, by the prefix of its tensors, with or without wrappers' names: `teacher`,
     /// `encoder_k`, `backbone.body`. Leaves out all other tensors, even a head beside the network. Without this call, the only
     /// network that is not an average of another is taken: student before teacher, `encoder_q` before `encoder_k`, the model
     /// before its EMA. If several are left, opening fails instead of guessing. [`Classifier::notes`] names the network taken and
@@ -159,7 +159,7 @@ impl Builder {
         self
     }
 
-    /// Whether to leave out tensors beside the network that may change its results, such as other modules around it or a second head.
+    /// Sets whether to leave out tensors beside the network that may change its results, such as other modules around it or a second head.
     /// [`Classifier::notes`] names them; by default they are an error. Projectors, queues and training state are always left out. Extra
     /// tensors inside the modules of the network are always an error.
     pub fn allow_extra(mut self, allow: bool) -> Self {
@@ -167,13 +167,13 @@ impl Builder {
         self
     }
 
-    /// Whether to ignore the `config.json` beside a checkpoint. By default it is read.
+    /// Sets whether to ignore the `config.json` beside a checkpoint. By default it is read.
     pub fn no_config(mut self, no_config: bool) -> Self {
         self.0.no_config = no_config;
         self
     }
 
-    /// Whether to open a checkpoint with NaN or infinite weights, to examine it. [`Classifier::notes`] names the tensors; by
+    /// Sets whether to open a checkpoint with NaN or infinite weights, to examine it. [`Classifier::notes`] names the tensors; by
     /// default they are an error. Results that are not finite remain an error.
     #[doc(hidden)]
     pub fn allow_nonfinite(mut self, allow: bool) -> Self {
@@ -181,42 +181,42 @@ impl Builder {
         self
     }
 
-    /// Properties of the network that its tensors do not show, instead of the configuration's or the usual ones:
+    /// Sets properties of the network that its tensors do not show, instead of the configuration's or the usual ones:
     /// `"stem-pool=max,activation=silu".parse()?`. [`ModelInfo::structure`](crate::ModelInfo::structure) has the properties in use.
     pub fn structure(mut self, structure: Structure) -> Self {
         self.0.structure = structure;
         self
     }
 
-    /// A folder in which to keep compiled pipelines and kernel times between starts. Without this call, nothing is kept.
+    /// Sets a folder in which to keep compiled pipelines and kernel times between starts. Without this call, nothing is kept.
     pub fn cache(mut self, folder: impl Into<PathBuf>) -> Self {
         self.0.cache = Some(Cache::new(folder));
         self
     }
 
-    /// Batch size to prepare for when the model is opened; 1 by default. Compiles the kernels and uploads the weights for this size. Other
-    /// sizes reuse what they share with it. With 0, the first call does both.
+    /// Sets the batch size to prepare for when the model is opened; 1 by default. Compiles the kernels and uploads the weights for this
+    /// size. Other sizes reuse what they share with it. With 0, the first call does both.
     #[doc(hidden)]
     pub fn prepare(mut self, images: usize) -> Self {
         self.0.prepare = Some(images);
         self
     }
 
-    /// Source and folder of models from the hub. Without this call, opening a model of the hub fails.
+    /// Sets the source and folder of models from the hub. Without this call, opening a model of the hub fails.
     #[cfg(feature = "hub")]
     pub fn hub(mut self, hub: Hub) -> Self {
         self.0.hub = hub;
         self
     }
 
-    /// Kernels that are wrong on some device, as [`Classifier::verify`] reports them. They are not used on that device.
+    /// Sets the kernels that are wrong on some device, as [`Classifier::verify`] reports them. They are not used on that device.
     #[doc(hidden)]
     pub fn faults(mut self, faults: Vec<Fault>) -> Self {
         self.0.faults = faults;
         self
     }
 
-    /// How [`Classifier::infer_path`] and the other calls that take files or bytes decode them.
+    /// Sets how [`Classifier::infer_path`] and the other calls that take files or bytes decode them.
     pub fn decode(mut self, options: DecodeOptions) -> Self {
         self.0.decode = options;
         self

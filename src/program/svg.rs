@@ -40,19 +40,19 @@ impl Svg {
         Svg { width, height, body: String::new() }
     }
 
-    /// Text that starts at `x`, its baseline at `y`.
+    /// Draws text that starts at `x`, with its baseline at `y`.
     pub fn text(&mut self, x: f64, y: f64, class: &str, text: &str) {
         self.anchored(x, y, class, "start", text);
     }
 
-    /// Text with its `start`, `middle` or `end` at `x`.
+    /// Draws text with its `start`, `middle` or `end` at `x`.
     pub fn anchored(&mut self, x: f64, y: f64, class: &str, anchor: &str, text: &str) {
         let text = escape(text);
         let _ =
             writeln!(self.body, r#"<text x="{x:.1}" y="{y:.1}" class="{class}" text-anchor="{anchor}">{text}</text>"#);
     }
 
-    /// A rectangle with round corners; `title` is shown when the pointer is on it.
+    /// Draws a rectangle with round corners; `title` is shown when the pointer is on it.
     pub fn rect(&mut self, [x, y, width, height]: [f64; 4], class: &str, title: &str) {
         let title = if title.is_empty() { String::new() } else { format!("<title>{}</title>", escape(title)) };
         let radius = 3.0_f64.min(width / 2.0);
@@ -62,7 +62,7 @@ impl Svg {
         );
     }
 
-    /// Text that starts at `x`, `y` and runs up to the right.
+    /// Draws text that starts at `x`, `y` and runs up to the right.
     pub fn turned(&mut self, x: f64, y: f64, class: &str, text: &str) {
         let text = escape(text);
         let _ = writeln!(
@@ -71,7 +71,7 @@ impl Svg {
         );
     }
 
-    /// A rectangle with this `opacity`.
+    /// Draws a rectangle with this `opacity`.
     pub fn shade(&mut self, [x, y, width, height]: [f64; 4], class: &str, opacity: f64, title: &str) {
         let title = if title.is_empty() { String::new() } else { format!("<title>{}</title>", escape(title)) };
         let _ = writeln!(
@@ -80,7 +80,7 @@ impl Svg {
         );
     }
 
-    /// A path in SVG's own notation.
+    /// Draws a path in SVG's own notation.
     pub fn path(&mut self, d: &str, class: &str) {
         let _ = writeln!(self.body, r#"<path d="{d}" class="{class}"/>"#);
     }

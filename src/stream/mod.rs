@@ -118,13 +118,13 @@ impl<'a> Stream<'a> {
         self
     }
 
-    /// The number of images, if it is known: [`Batch::Auto`] makes no larger batches.
+    /// Sets the number of images, if it is known: [`Batch::Auto`] makes no larger batches.
     pub fn expect(mut self, images: usize) -> Self {
         self.images = Some(images);
         self
     }
 
-    /// How to decode images, instead of [`Classifier::decode_options`].
+    /// Sets how to decode images, instead of [`Classifier::decode_options`].
     pub fn decode(mut self, options: DecodeOptions) -> Self {
         self.decode = options;
         self

@@ -78,7 +78,7 @@ fn standardise(row: &mut [f32], eps: f64, factor: f64) {
     row.iter_mut().for_each(|value| *value = ((f64::from(*value) - mean) * scale) as f32);
 }
 
-/// From `[out, row of block, column of block, in, k, k]` to `[out, in, k rows of block, k columns of block]`.
+/// Rewrites `[out, row of block, column of block, in, k, k]` as `[out, in, k rows of block, k columns of block]`.
 fn blocks(values: &mut [f32], [out, image, h, w]: [usize; 4], block: usize) {
     let stored = values.to_vec();
     let mut at = 0;

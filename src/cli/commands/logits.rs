@@ -23,7 +23,7 @@ pub(crate) fn run(global: &Global, command: &Logits) -> Outcome {
     Ok(true)
 }
 
-/// The tensor "input" in a file.
+/// Reads the tensor "input" from a file.
 fn read(path: &Path) -> Result<Tensor, Error> {
     let place = path.display().to_string();
     let bytes = fs::read(path).map_err(|error| Error::io(path, &error))?;

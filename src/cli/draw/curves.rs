@@ -34,7 +34,7 @@ pub(crate) fn svg(cuts: &[Cut], class: &str) -> String {
     svg.finish()
 }
 
-/// A curve in a square from zero to one, whose left edge is at `x`.
+/// Draws a curve in a square from zero to one, whose left edge is at `x`.
 fn diagram(svg: &mut Svg, x: f64, name: &str, axes: [&str; 2], points: impl Iterator<Item = (f64, f64)>) {
     let top = TOP;
     svg.text(x, top - 26.0, "ink", name);

@@ -5,7 +5,7 @@ use super::{
     threads::Threads,
 };
 
-/// Attention pooling, in `heads`: the mean of the channels after the `keys` over all pixels, weighted by the softmax of `scale` times the
+/// Pools by attention, in `heads`: the mean of the channels after the `keys` over all pixels, weighted by the softmax of `scale` times the
 /// sum of a head's keys.
 pub(super) fn attend(threads: &Threads, heads: usize, keys: usize, scale: f32, x: Source<'_>, y: Target<'_>) {
     let (shape, channels) = (x.view.shape, y.view.shape.c);
@@ -33,8 +33,8 @@ pub(super) fn attend(threads: &Threads, heads: usize, keys: usize, scale: f32, x
     });
 }
 
-/// The mean of all pixels, followed by the pixels in a row, each with its position embedding added. `weight` has the mean's embedding
-/// first, then the pixels', which are resampled from a map of `side` rows and columns.
+/// Writes the mean of all pixels, followed by the pixels in a row, each with its position embedding added. `weight` has the mean's
+/// embedding first, then the pixels', which are resampled from a map of `side` rows and columns.
 pub(super) fn tokens(threads: &Threads, weight: &[f32], side: usize, x: Source<'_>, y: Target<'_>) {
     let (shape, of_image) = (x.view.shape, blocks(x.view.shape.c));
     let [rows, columns] =

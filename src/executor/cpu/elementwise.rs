@@ -171,8 +171,8 @@ fn softplus(x: f32) -> f32 {
     x.max(0.0) + (-x.abs()).exp().ln_1p()
 }
 
-/// The gates of efficient channel attention: `y[n, c] = sigmoid(sum over t of weight[t] * x[n, c + t - K / 2])`. Outside of its channels,
-/// `x` is zero.
+/// Computes the gates of efficient channel attention: `y[n, c] = sigmoid(sum over t of weight[t] * x[n, c + t - K / 2])`. Outside of its
+/// channels, `x` is zero.
 pub(super) fn channel_gate(weight: &[f32], x: Source<'_>, y: Target<'_>) {
     let (channels, blocks) = (x.view.shape.c, blocks(x.view.shape.c));
     for (i, plane) in y.planes().enumerate() {
@@ -186,7 +186,7 @@ pub(super) fn channel_gate(weight: &[f32], x: Source<'_>, y: Target<'_>) {
     }
 }
 
-/// The softmax along the groups of `[N, outer, groups, inner]`, as `[N, groups, outer, inner]`.
+/// Computes the softmax along the groups of `[N, outer, groups, inner]`, as `[N, groups, outer, inner]`.
 pub(super) fn softmax(outer: usize, groups: usize, x: Source<'_>, y: Target<'_>) {
     let (channels, blocks) = (x.view.shape.c, blocks(x.view.shape.c));
     let inner = channels / (outer * groups);

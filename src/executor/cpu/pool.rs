@@ -12,8 +12,8 @@ use super::{
 };
 use crate::graph::PoolParams;
 
-/// Maximum (`max`) or mean over each window. With a `prologue`, batch norm and ReLU are applied to the input first. Padding is never the
-/// maximum, and does not count in a mean; NaN always wins.
+/// Takes the maximum (`max`) or mean over each window. With a `prologue`, batch norm and ReLU are applied to the input first. Padding is
+/// never the maximum, and does not count in a mean; NaN always wins.
 pub(super) fn run(
     arch: Arch,
     threads: &Threads,

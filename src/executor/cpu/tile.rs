@@ -144,7 +144,7 @@ impl<const C: usize, const P: usize, const N: usize, const OWN: bool> WithSimd f
     }
 }
 
-/// The sums that [`store`] wrote.
+/// Loads the sums that [`store`] wrote.
 #[inline(always)]
 fn stored<S: Simd, const P: usize, const N: usize>([first, second]: &[&mut [Lanes]; BLOCKS]) -> [[S::f32s; N]; P] {
     let vectors = LANES / S::F32_LANES;

@@ -27,7 +27,7 @@ impl Weights {
         Weights { network, stored, buffers: Mutex::default() }
     }
 
-    /// The packed array `id` on the device. Packs it in `room`, which callers reuse so that memory is not allocated each time.
+    /// Returns the packed array `id` on the device. Packs it in `room`; callers reuse this, so that memory is not allocated each time.
     pub(super) async fn get(
         &self,
         connection: &Connection,

@@ -7,8 +7,8 @@ use crate::{
 };
 
 /// `y[n, o, oy, ox] = bias[o] + sum over i, ky, kx of weight[o, i, ky, kx] * x[n, g * I + i, oy * s + ky * d - p, ox * s + kx * d - p]`
-/// where `x` is zero outside, `s`, `p` and `d` are stride, padding and dilation, `I` is the number of input channels of a group and `g` the group of `o`.
-/// Weight is `[out, I, kernel, kernel]`, bias `[out]`.
+/// where `x` is zero outside, `s`, `p` and `d` are stride, padding and dilation, `I` is the number of input channels of a group and `g` the
+/// group of `o`. Weight is `[out, I, kernel, kernel]`, bias `[out]`.
 pub(super) fn conv2d(x: &Tensor, weight: &[f32], bias: Option<&[f32]>, params: &Conv2dParams, output: Shape) -> Tensor {
     let mut y = Tensor::zeros(output);
     let pixels = output.pixels();
@@ -60,7 +60,7 @@ fn accumulate(
     }
 }
 
-/// `sums[i] += scale * row[i * stride]`.
+/// Computes `sums[i] += scale * row[i * stride]`.
 fn add_scaled(sums: &mut [f64], row: &[f64], stride: usize, scale: f64) {
     if stride == 1 {
         for (sum, x) in sums.iter_mut().zip(row) {

@@ -167,7 +167,7 @@ fn pixels_of(width: u32, place: &Place, y: u32) -> Range<usize> {
     start..start + 3 * place.width as usize
 }
 
-/// A colour of a palette; black if the number is beyond its end.
+/// Looks up a colour of a palette; black if the number is beyond its end.
 fn look_up(palette: &[u16], index: u8, pixel: &mut [u8]) {
     let colours = palette.len() / 3;
     for (c, value) in pixel.iter_mut().enumerate() {
@@ -176,7 +176,7 @@ fn look_up(palette: &[u16], index: u8, pixel: &mut [u8]) {
     }
 }
 
-/// A colour divided by the alpha that it was multiplied with; black if that is 0, as in Pillow.
+/// Divides a colour by the alpha that it was multiplied with; black if that is 0, as in Pillow.
 fn divide(colour: &[u8], pixel: &mut [u8]) {
     let alpha = u32::from(colour[3]);
     for (value, from) in pixel.iter_mut().zip(colour) {
