@@ -53,7 +53,7 @@ fn fit(x: &[f32], truth: &Truth, settings: &Logistic) -> Fitted {
     settings.fit::<Error>(rows, truth, &mut |_| Ok(())).unwrap()
 }
 
-/// The weights as those of standardised features.
+/// The weights for standardised features.
 fn standardised(x: &[f32], weights: &[f32]) -> Vec<f64> {
     let rows = x.len() / FEATURES;
     let deviation = |feature: usize| {

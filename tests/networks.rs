@@ -26,7 +26,7 @@ use residua::{
 /// Bound for f16 storage.
 const F16_BOUND: f32 = 2e-2;
 
-/// Largest number of multiply-accumulates for a slow executor: that of ResNet-50.
+/// Largest number of multiply-accumulates for a slow executor: as many as ResNet-50 has.
 const MOST_MACS: u64 = 4_250_000_000;
 
 /// Compares the logits and stages of the first `images` golden images, on every executor that stores f32. A slow

@@ -127,7 +127,7 @@ def test_a_folder_becomes_a_classifier(
     assert (found.images, found.accuracy, found.top5) == (9, 1.0, 1.0) and np.trace(found.confusion) == 9
     assert [each.label for each in found.classes] == mine.labels and found.interval[0] < 0.9
 
-    # The file is that of the command, but for how it was made.
+    # The file equals the command's, except for how it was made.
     path, other = tmp_path / "mine.safetensors", tmp_path / "other.safetensors"
     mine.save(path)
     run("fit", train, "-o", other, "--device", "cpu")

@@ -1,4 +1,4 @@
-//! The files with a model's configuration: `config.json` and those of its preprocessing.
+//! The files with a model's configuration: `config.json` and the files of its preprocessing.
 
 use std::{fs, io, path::Path};
 

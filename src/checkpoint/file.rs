@@ -39,7 +39,7 @@ impl OpenFile {
     /// Reads only the header of the file at `path`.
     ///
     /// # Errors
-    /// [`Error::Io`], [`Error::ModelFormat`] for a file of another kind, and those of [`header::parse`].
+    /// [`Error::Io`], [`Error::ModelFormat`] for a file of another kind, and the errors of [`header::parse`].
     pub(super) fn open(path: &Path) -> Result<(Self, Header)> {
         let name = path.display().to_string();
         let failed = |error: io::Error| Error::io(path, &error);

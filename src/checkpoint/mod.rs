@@ -107,7 +107,7 @@ impl Checkpoint {
     /// lists.
     ///
     /// # Errors
-    /// [`Error::Io`], those of [`Checkpoint::from_bytes`], and [`Error::ConfigPath`] if an index names a file in another folder.
+    /// [`Error::Io`], the errors of [`Checkpoint::from_bytes`], and [`Error::ConfigPath`] if an index names a file in another folder.
     /// A file of another format is recognised by its first bytes and not read further.
     pub fn open(path: &Path) -> Result<Self> {
         Headers::open(path)?.read_those(|_| true)

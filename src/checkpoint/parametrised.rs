@@ -140,7 +140,7 @@ fn positions(tensors: &[TensorEntry]) -> BTreeMap<&str, usize> {
     tensors.iter().map(|tensor| tensor.name.as_str()).zip(0..).collect()
 }
 
-/// Computes the weights: the position and the bytes of each. `bytes` returns those of a tensor.
+/// Computes the weights: the position and the bytes of each. `bytes` returns the bytes of a tensor.
 pub(super) fn make<'a>(
     tensors: &[TensorEntry],
     made: Vec<Made>,

@@ -43,7 +43,7 @@ impl Shards {
     /// Reads the file at `path`.
     ///
     /// # Errors
-    /// [`Error::Io`], and those of [`Shards::parse`].
+    /// [`Error::Io`], and the errors of [`Shards::parse`].
     pub(super) fn open(path: &Path) -> Result<Self> {
         let mut text = String::new();
         let file = File::open(path).map_err(|error| Error::io(path, &error))?;

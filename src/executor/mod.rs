@@ -104,8 +104,8 @@ pub trait Executor: fmt::Debug + Shareable {
         StepInfo::of_nodes(self.network().graph(), input.shape())
     }
 
-    /// The values `wanted`, as from [`Executor::values`], for a comparison with the reference: a number that was not computed is NaN
-    /// instead of the earlier contents of its buffer.
+    /// The values `wanted`, as [`Executor::values`] returns them, for a comparison with the reference: a number that was not computed is
+    /// NaN instead of the earlier contents of its buffer.
     fn trace<'a>(&'a self, input: Input<'a>, wanted: &'a [ValueId]) -> Work<'a, Result<Vec<Tensor>>> {
         self.values(input, wanted)
     }

@@ -20,7 +20,7 @@ const DEEP: [(&str, usize, [usize; 4], AntiAliasing); 2] = [
 /// For CIFAR-10: DenseNet-BC with L = 100 and k = 12 (table 2).
 const CIFAR: &str = "cifar_densenet_bc_100_12";
 
-/// All names of the table, except those of networks whose tensors equal another's.
+/// All names of the table, except the names of networks whose tensors equal another's.
 pub(super) fn names() -> impl Iterator<Item = String> {
     let shown = DEEP.into_iter().filter(|(.., anti_aliasing)| *anti_aliasing == AntiAliasing::None);
     let deep = shown.map(|(name, ..)| name);

@@ -83,8 +83,8 @@ impl Architecture {
     /// because a library's configuration states every property that the library knows.
     ///
     /// # Errors
-    /// The errors of [`Architecture::detect`]; [`Error::ConfigValue`] if a property contradicts the tensors, or if one in `asked` is of a part
-    /// that the network does not have. [`Error::UnexpectedTensor`] only for tensors inside the network's modules.
+    /// The errors of [`Architecture::detect`]; [`Error::ConfigValue`] if a property contradicts the tensors, or if one in `asked` is of a
+    /// part that the network does not have. [`Error::UnexpectedTensor`] only for tensors inside the network's modules.
     pub fn detect_stated<'a>(
         model: &str,
         shapes: &'a Shapes,
@@ -172,7 +172,7 @@ impl Architecture {
 
     /// The network's graph. Its last node yields the logits `[N, classes, 1, 1]`, or pooled features if there is no head. Stages have the
     /// names of torchvision's modules (`maxpool`, `layer1` to `layer4`, `features.pool0`, `features.denseblock1`, `features.transition1`
-    /// and so on, `avgpool`), or those of timm's (`stem`, `s1` to `s4` in a RegNet).
+    /// and so on, `avgpool`), or timm's (`stem`, `s1` to `s4` in a RegNet).
     pub fn graph(&self) -> Graph {
         match self {
             Architecture::ResNet(net) => resnet::graph(net),

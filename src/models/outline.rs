@@ -1,4 +1,4 @@
-//! The sizes of a network as transformers' configurations name them, for a comparison.
+//! The sizes of a network in the terms of transformers' configurations, to compare the two.
 
 use super::{Architecture, regnet_table};
 

@@ -186,7 +186,7 @@ pub(super) fn name(net: &RegNet) -> String {
     known.map_or_else(|| describe(net), |row| row.name.into())
 }
 
-/// The form, as timm's names begin.
+/// Returns the prefix of timm's names for the form of the network.
 pub(super) fn form(net: &RegNet) -> &'static str {
     let gates = net.stages.iter().flatten().any(|block| block.gate.is_some());
     match (net.preactivated, net.linear) {

@@ -74,7 +74,7 @@ fn cifar_names() -> impl Iterator<Item = (String, usize, Shortcut)> {
     })
 }
 
-/// All names of the table, except those of networks whose tensors equal another's.
+/// All names of the table, except the names of networks whose tensors equal another's.
 pub(super) fn names() -> Vec<String> {
     let shown = IMAGENET.iter().filter(|row| row.anti_aliasing == AntiAliasing::None);
     let imagenet = shown.map(|row| row.name.to_string());

@@ -28,7 +28,7 @@ const FILES: &[&str] = &[
     "pytorch_model.bin.index.json",
 ];
 
-/// Endings of further names of a folder's weights, if the folder has only one such file.
+/// Endings of other names for a folder's weights. `only_file` says when such a file is opened.
 const ENDINGS: &[&str] = &[
     ".safetensors",
     #[cfg(feature = "pth")]
@@ -128,7 +128,7 @@ impl Located {
     /// Finds the model that `settings` name.
     ///
     /// # Errors
-    /// [`Error::ModelNotFound`], `hub.*`, and those of [`Headers::open`].
+    /// [`Error::ModelNotFound`], `hub.*`, and the errors of [`Headers::open`].
     pub(super) fn find(settings: &Settings) -> Result<Self> {
         if let Some((checkpoint, config)) = &settings.checkpoint {
             return Ok(Located::given(checkpoint.clone(), config.clone()));
@@ -162,7 +162,7 @@ impl Located {
         located
     }
 
-    /// Made-up weights of an architecture.
+    /// Makes up weights for an architecture.
     fn synthetic(name: &str) -> Result<Self> {
         let architecture = Architecture::by_name(name).ok_or_else(|| Error::UnknownArchitecture {
             model: name.into(),

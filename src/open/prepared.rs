@@ -53,7 +53,7 @@ impl Prepared {
     /// Puts a network on the device, or on the CPU if there is none.
     ///
     /// # Errors
-    /// `gpu.*` if the device cannot be opened (unless any device will do), lacks a feature that was asked for, or fails its
+    /// `gpu.*` if the device cannot be opened (unless any device is accepted), lacks a feature that was asked for, or fails its
     /// self-test.
     pub(super) async fn of(
         described: Described,

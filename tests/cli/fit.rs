@@ -290,7 +290,7 @@ fn the_nearest_images_are_a_model_too() {
     assert_eq!(classify(&head, "1").matches(",rust,1,").count(), 3);
 }
 
-/// Whether a text equals that of the guide. The last digit of a fraction may differ by one: the rounding of sums depends on the processor's
+/// Whether a text equals the guide's. The last digit of a fraction may differ by one: the rounding of sums depends on the processor's
 /// vector instructions.
 #[cfg(unix)]
 fn is_printed(text: &str, guide: &str) -> bool {

@@ -1,4 +1,4 @@
-//! Norms whose statistics are those of the input.
+//! Norms that compute their statistics from the input.
 
 use residua::{
     executor::reference,

@@ -105,7 +105,7 @@ pub(super) fn canonical(
             reading.head = network.joined.as_ref().map(|(front, _)| front.clone());
             let features_alone = matches!(root.kind, Kind::BareDenseNet { .. });
             if let Some(head) = reading.head.as_ref().filter(|_| features_alone) {
-                // torchvision's stem has max pooling; that of fastai's learners may not.
+                // torchvision's stem has max pooling; the stem of fastai's learners may not.
                 reading.undecided = Some(format!(
                     "it is unknown whether ReLU stands between the features of its DenseNet, {}, and its head, {head}; the \
                      features alone are a part",

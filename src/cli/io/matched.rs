@@ -1,4 +1,4 @@
-//! Finds the classes of images, known by name, among those of a model.
+//! Finds the classes of images, known by name, among the classes of a model.
 
 use std::{
     collections::BTreeMap,
@@ -19,7 +19,7 @@ pub(crate) struct Matched {
 }
 
 impl Matched {
-    /// Finds the classes of `labelled` among those of a model.
+    /// Finds the classes of `labelled` among the classes of a model.
     ///
     /// # Errors
     /// [`Error::ConfigValue`] if none is found.

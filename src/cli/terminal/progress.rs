@@ -28,7 +28,7 @@ pub(crate) type Count = Box<dyn FnOnce(&dyn Fn() -> bool) -> Option<u64> + Send>
 pub(crate) struct Bar(Option<ProgressBar>);
 
 impl Bar {
-    /// Shows a run's progress after a short delay; `done` images are already done. `count` returns the number of images, if they can be
+    /// Shows a run's progress after a short delay. An earlier run did `done` images. `count` returns the number of images, if they can be
     /// walked more than once. It calls its argument from time to time, and gives up when the argument says that the run is over.
     pub(crate) fn start(global: &Global, done: u64, count: Option<Count>) -> Self {
         let started = Self::hidden(global);

@@ -66,7 +66,7 @@ pub(super) fn run<const C: usize>(
     let parts = if shared { (TASKS * threads.count()).div_ceil(panels * shape.n) } else { strips.len() };
     let parts = parts.clamp(1, strips.len());
 
-    // The weights of one part serve all images before those of the next part are read.
+    // The weights of one part serve all images before the weights of the next part are read.
     let mut tasks = Vec::with_capacity(parts * panels * shape.n);
     let mut part_of_block = Vec::with_capacity(blocks(shape.c));
     for (i, part) in cut(strips.len(), parts).enumerate() {

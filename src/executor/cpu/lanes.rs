@@ -63,7 +63,7 @@ pub(super) struct Source<'a, const C: usize = LANES> {
 }
 
 impl<'a> Source<'a> {
-    /// The value at `view` of a buffer.
+    /// The value that `view` describes in a buffer.
     pub(super) fn new(buffer: &'a [Lanes], view: View) -> Self {
         Source { data: bytemuck::cast_slice(buffer), view }
     }

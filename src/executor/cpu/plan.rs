@@ -48,9 +48,10 @@ impl Form {
         Form::Blocks
     }
 
-    /// The form of a dense 3x3 convolution of stride 1. It compares times for one image, in multiplications for each pair of channels: those
-    /// of the patches, and those that a core could do while the weights come from the caches or from memory (measured on one core of a
-    /// Xeon with AVX-512: 80 multiplications and 40 or 12 bytes a nanosecond). Winograd has to save a sixth, because its transforms take time too.
+    /// The form of a dense 3x3 convolution of stride 1. It compares times for one image, in multiplications for each pair of channels:
+    /// those of the patches, and those that a core could do while the weights come from the caches or from memory (measured on one core of
+    /// a Xeon with AVX-512: 80 multiplications and 40 or 12 bytes a nanosecond). Winograd has to save a sixth, because its transforms take
+    /// time too.
     fn of_3x3(params: &Conv2dParams, output: Shape) -> Self {
         let bytes = size_of::<f32>() * WinogradTile::Four.points() * params.in_channels * params.out_channels;
         let wait = if bytes > CACHED_BYTES { 27 } else { 8 };
@@ -109,7 +110,7 @@ impl Plan {
     /// Plans `network` for an input of shape `input`: only the layers that the values of `keep` depend on.
     ///
     /// # Errors
-    /// [`Error::Shape`](crate::Error::Shape) if the network does not admit the shape, and those of [`Network::needed`].
+    /// [`Error::Shape`](crate::Error::Shape) if the network does not admit the shape, and the errors of [`Network::needed`].
     pub(super) fn new(network: &Network, input: Shape, keep: &[ValueId]) -> Result<Self> {
         let graph = network.graph();
         let shapes = graph.infer_shapes(input)?;

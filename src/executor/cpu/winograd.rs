@@ -1,6 +1,6 @@
 //! Winograd's minimal filtering F(OxO, 3x3) for 3x3 convolutions of stride 1 (Lavin and Gray 2015, "Fast Algorithms for Convolutional
 //! Neural Networks", section 4). Patches of IxI inputs, with I = O + 2, are transformed, tiles multiply the I * I results by the
-//! transformed weights, and I * I sums become OxO outputs. The points are those of [`WinogradTile`].
+//! transformed weights, and I * I sums become OxO outputs. [`WinogradTile`] has the points.
 
 use std::{marker::PhantomData, ops::Range};
 
@@ -151,7 +151,7 @@ struct Patches {
     width: usize,
 }
 
-/// Computes rows of patches, counted over all images, for a part of the strips.
+/// A task: rows of patches to compute for a part of the strips. The rows are counted over all images.
 struct Task<'a> {
     strips: &'a [Strip],
     rows: Range<usize>,
@@ -251,7 +251,7 @@ impl Patch<'_> {
     ) {
         let shape = self.x.view.shape;
         let plane = self.x.plane(self.row / self.patches.down, self.block);
-        // Input rows and columns begin one before those of the outputs; inputs outside the image are zero.
+        // Input rows and columns begin one before the outputs'; inputs outside the image are zero.
         let (top, left) = (self.row % self.patches.down * O, self.column * O);
         let (rows, columns) = (inside::<I>(top, shape.h), inside::<I>(left, shape.w));
         let mut lanes = [[[0.0; LANES]; I]; I];

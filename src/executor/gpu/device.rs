@@ -44,7 +44,7 @@ pub struct Device {
     connection: async_lock::Mutex<Arc<Connection>>,
 }
 
-/// A kernel that is no longer used.
+/// A kernel that is not to be used.
 #[derive(Debug)]
 struct GivenUp {
     kernel: KernelId,
@@ -55,8 +55,8 @@ struct GivenUp {
 }
 
 impl Device {
-    /// Opens the adapter that `wanted` means (see [`pick`](super::pick)), with all the limits that it offers. If any adapter will
-    /// do and the best cannot be opened, tries the next; [`Device::notes`] says so.
+    /// Opens the adapter that `wanted` means (see [`pick`](super::pick)), with all the limits that it offers. If any adapter is
+    /// accepted and the best cannot be opened, tries the next; [`Device::notes`] says so.
     ///
     /// # Errors
     /// The errors of [`pick`](super::pick); [`Error::GpuOpen`] if no driver opens one.
@@ -64,7 +64,7 @@ impl Device {
         Device::open_among(wanted.into(), host, |_| true).await
     }
 
-    /// Opens a device as [`Device::open`] does, but if any adapter will do, skips software adapters: the CPU executor is faster.
+    /// Opens a device as [`Device::open`] does, but if any adapter is accepted, skips software adapters: the CPU executor is faster.
     ///
     /// # Errors
     /// The errors of [`Device::open`]; [`Error::NoAdapter`] if there are software adapters only.
@@ -172,7 +172,7 @@ impl Device {
         self.notes.iter().cloned().chain(lock(&self.given_up).iter().map(note)).collect()
     }
 
-    /// Kernels that are no longer used.
+    /// Kernels that are not to be used.
     pub(super) fn given_up(&self) -> Vec<(KernelId, StorageType)> {
         lock(&self.given_up).iter().map(|given_up| (given_up.kernel, given_up.stored)).collect()
     }
@@ -182,7 +182,7 @@ impl Device {
         lock(&self.given_up).iter().filter(|given_up| given_up.wrong).count()
     }
 
-    /// Records that `kernel` is no longer used, for `reason`: its results are `wrong`, or else the driver refused it.
+    /// Records that `kernel` is not to be used, for `reason`: its results are `wrong`, or else the driver refused it.
     pub(super) fn give_up(&self, kernel: KernelId, stored: StorageType, reason: String, wrong: bool) {
         let mut all = lock(&self.given_up);
         if !all.iter().any(|given_up| (given_up.kernel, given_up.stored) == (kernel, stored)) {

@@ -26,8 +26,8 @@ use crate::{
 };
 
 /// A network on a device. Weights are uploaded once. Buffers are made once for each input shape and set of wanted values.
-/// Pipelines belong to the device. After a lost device is opened again, all of these are rebuilt, and
-/// the interrupted runs are repeated, with the same bits.
+/// Pipelines belong to the device. After a lost device is opened again, all of these are rebuilt. The interrupted runs
+/// are repeated, and give the same bits.
 #[derive(Debug)]
 pub struct Executor {
     device: Arc<Device>,
@@ -71,7 +71,7 @@ impl Executor {
         &self.network
     }
 
-    /// How the network is planned: the options that were asked for, less the kernels given up since.
+    /// How the network is planned: the options that were asked for, without the kernels that the device has given up.
     pub fn options(&self) -> Options {
         let mut options = self.options.clone();
         let since = self.device.given_up().into_iter();

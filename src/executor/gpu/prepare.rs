@@ -88,7 +88,7 @@ struct Preparation<'a> {
 }
 
 impl Preparation<'_> {
-    /// Does one job after the other, until none is left.
+    /// Does jobs until none is left.
     async fn work(&self) {
         let mut room = Vec::new();
         while let Some(job) = self.jobs.get(self.next_job.fetch_add(1, Ordering::Relaxed)) {

@@ -21,7 +21,7 @@ pub(super) struct Purpose {
     pub(super) pixels: bool,
     /// The values that it reads back.
     pub(super) wanted: Vec<ValueId>,
-    /// How many kernels had been found wrong when it was made. Later sessions avoid kernels found wrong since.
+    /// Number of kernels known to be wrong when it was made. Later sessions also avoid those found afterwards.
     pub(super) wrong: usize,
 }
 

@@ -85,7 +85,7 @@ impl Wanted {
         on_cpu_names().any(|name| name == self.name())
     }
 
-    /// Whether any adapter will do.
+    /// Whether any adapter is accepted.
     pub fn is_auto(&self) -> bool {
         self.device.as_deref().map_or(self.adapter_name.is_none(), |device| device == "auto")
     }
@@ -166,7 +166,7 @@ fn named(devices: &[DeviceInfo], part: &str, drivers: bool) -> Option<Vec<(usize
     Some(vec![(first, reason)])
 }
 
-/// Picks the adapter among `devices` that `wanted` names, and says why. If any will do, picks the first of the fastest kind.
+/// Picks the adapter among `devices` that `wanted` names, and says why. If any is accepted, picks the first of the fastest kind.
 /// Otherwise `wanted` is an index, or a part of a name or driver (case does not matter). A number is always an index, never a
 /// part of a name. If several names match, picks the first, and the reason says so.
 ///

@@ -14,11 +14,11 @@ use crate::graph::{Conv2dParams, Op, Plain, ValueId};
 pub struct Split {
     /// Output channels of the stem's three 3x3 convolutions; None if the stem is one 7x7 convolution with 64.
     pub deep_stem: Option<[usize; 3]>,
-    /// Whether shortcuts pool instead of striding, with ResNet-D's names of tensors.
+    /// Whether shortcuts pool instead of striding. The names of their tensors are then ResNet-D's.
     pub pooled: bool,
     /// Whether a block has two 3x3 convolutions; otherwise it has 1x1, 3x3 and 1x1.
     pub basic: bool,
-    /// The kind of its 3x3 convolution, or of the first of two.
+    /// The kind of its 3x3 convolution, or of the first one if it has two.
     pub unit: Unit,
     /// Channels of this convolution in the first stage; each further stage doubles them.
     pub width: usize,
@@ -189,7 +189,7 @@ impl Split {
         (1..).zip(&parts[1..]).fold(parts[0], |sum, (i, other)| add(net, i, sum, *other))
     }
 
-    /// SKNet's convolution: two convolutions, the second with a dilation of two, weighted by attention.
+    /// SKNet's convolution: two convolutions, weighted by attention. The second has a dilation of two.
     fn kernels(&self, net: &mut Net<'_>, name: &str, params: Conv2dParams, x: ValueId) -> ValueId {
         let Unit::Kernels { halves, reduction, divisor } = self.unit else { return x };
         let part = |part: &str| format!("{name}.{part}");

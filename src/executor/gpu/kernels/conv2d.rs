@@ -136,7 +136,7 @@ impl Conv2d {
         ("SUBSAMPLED", matches!(self.residual, Residual::SubsamplePad { .. }) as u32)
     }
 
-    /// Computes all of it in one dispatch of `shader`, which reads weights in this packing. `overrides` are the shader's own.
+    /// Computes all of it in one dispatch of `shader`, which reads weights in this packing. `overrides` are only this shader's.
     pub(super) fn whole(
         &self,
         shader: &'static Shader,

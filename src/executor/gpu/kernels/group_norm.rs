@@ -83,7 +83,7 @@ fn tolerance(_: Setting, problem: &Problem) -> f32 {
 struct Form {
     groups: usize,
     eps: f32,
-    /// Whether its statistics are those of distances from the mean.
+    /// Whether its statistics describe distances from the mean.
     centred: bool,
     /// The number of its formula.
     number: u32,

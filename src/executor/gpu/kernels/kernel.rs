@@ -25,7 +25,7 @@ pub struct Kernel {
     pub work: fn(Setting, &Problem, Types, &Caps) -> Option<Work>,
     /// Whether sums of small integers are exact, as they are by default.
     pub is_exact: bool,
-    /// Largest difference between its f32 outputs and those of another kernel, relative to the largest output. By default both
+    /// Largest difference between its f32 outputs and another kernel's, relative to the largest output. By default both
     /// kernels sum the same products in f32, in different orders. That gives an error of eps for each term, and a few eps for
     /// bias, prologue and epilogue (Higham 2002, section 3.1).
     pub tolerance: fn(Setting, &Problem) -> f32,
@@ -88,7 +88,7 @@ impl KernelId {
         self.kernel.is_exact
     }
 
-    /// Largest difference between its outputs and those of another kernel, relative to the largest output. In f16 both kernels
+    /// Largest difference between its outputs and another kernel's, relative to the largest output. In f16 both kernels
     /// round the output (2^-11 each), and one of them may round a prologue's output.
     pub fn tolerance(self, problem: &Problem, stored: StorageType) -> f32 {
         let rounded = if stored == StorageType::F16 { 2.0_f32.powi(-9) } else { 0.0 };
